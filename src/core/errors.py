@@ -1,0 +1,16 @@
+"""The two ways in which work in core ends early."""
+
+
+class SirenError(Exception):
+    """The input or a parameter is wrong: one sentence that names the file and the remedy."""
+
+
+class Cancelled(Exception):
+    """The user asked to stop. Nothing was written."""
+
+
+def listed(names: "list[str]", most: int = 3) -> str:
+    """Names joined for a sentence: ``a.mrc, b.mrc, c.mrc and 4 more``."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])} and {len(names) - most:,} more"

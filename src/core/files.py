@@ -1,0 +1,143 @@
+"""Files and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .errors import SirenError
+
+RECORD = "run.json"
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``; it takes its place when the block ends well, else vanishes.
+
+    Raises
+    ------
+    SirenError
+        If the folder cannot be written to.
+    """
+    with _plain_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside ``path``; it takes the place of ``path`` when the block ends well, else vanishes.
+
+    What stood at ``path`` before is replaced; call :func:`set_edits_aside` first where a person may have worked in it.
+
+    Raises
+    ------
+    SirenError
+        If the folder cannot be made.
+    """
+    with _plain_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            if path.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+                path.replace(old / path.name)
+                temporary.replace(path)
+                shutil.rmtree(old)
+            else:
+                temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def set_edits_aside(path: Path) -> Path | None:
+    """Move a folder that is not as its run left it to a free name beside it, so that nobody's work is lost.
+
+    Returns
+    -------
+    The new name, or None if there was nothing to save: no folder, or exactly the files its record lists.
+    """
+    if not path.exists() or _as_recorded(path):
+        return None
+    number = 1
+    while (aside := path.with_name(f"{path.name}_edited_{number}")).exists():
+        number += 1
+    with _plain_errors(path):
+        path.rename(aside)
+    return aside
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON that a person can read: one line for each list of numbers."""
+    path.write_text(_json(content, 0) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    SirenError
+        If the file is missing or not a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SirenError(f"{path} cannot be read ({error}): run the step that writes it again.") from error
+    if not isinstance(content, dict):
+        raise SirenError(f"{path} is not a file of SIREn: run the step that writes it again.")
+    return content
+
+
+def _json(value: Any, depth: int) -> str:
+    if not isinstance(value, dict) or not value:
+        return json.dumps(value, separators=(", ", ": "))
+    pad = "  " * (depth + 1)
+    rows = ",\n".join(f"{pad}{json.dumps(str(k))}: {_json(v, depth + 1)}" for k, v in value.items())
+    return "{\n" + rows + "\n" + "  " * depth + "}"
+
+
+def _as_recorded(path: Path) -> bool:
+    try:
+        outputs = json.loads((path / RECORD).read_text(encoding="utf-8"))["outputs"]
+        present = {p.name for p in path.iterdir()} - {RECORD}
+        return present == set(outputs) and all(sha256(path / name) == digest for name, digest in outputs.items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SirenError(f"{path} cannot be written ({error.strerror or error}): give another output folder.") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

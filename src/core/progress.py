@@ -1,0 +1,75 @@
+"""Progress and cancel, passed into every long function of core as one argument."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from .errors import Cancelled
+
+T = TypeVar("T")
+
+
+class Progress:
+    """Tells a listener how far a job is, and stops the job when asked.
+
+    Parameters
+    ----------
+    report : callable, optional
+        Called as ``report(phase, fraction)``, at most once in ``interval`` seconds for a phase,
+        from whichever thread does the work. ``fraction`` runs from 0 to 1.
+    interval : float
+        Seconds between two reports of one phase.
+
+    A job calls :meth:`step` inside each of its loops; :meth:`cancel` may be called from any thread.
+    """
+
+    def __init__(self, report: Callable[[str, float], None] | None = None, interval: float = 0.2):
+        self._report = report
+        self._interval = interval
+        self._cancelled = threading.Event()
+        self._phase = ""
+        self._last = 0.0
+        self.seconds: dict[str, float] = {}
+
+    def cancel(self) -> None:
+        """Ask the job to stop at its next step."""
+        self._cancelled.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether :meth:`cancel` was called."""
+        return self._cancelled.is_set()
+
+    def step(self, phase: str, fraction: float = 0.0) -> None:
+        """Say that ``phase`` is done to ``fraction`` (0 to 1).
+
+        Raises
+        ------
+        Cancelled
+            If the job was asked to stop.
+        """
+        if self._cancelled.is_set():
+            raise Cancelled("Stopped.")
+        now = time.monotonic()
+        if self._report and (phase != self._phase or now - self._last >= self._interval):
+            self._phase, self._last = phase, now
+            self._report(phase, min(1.0, fraction))
+
+    def each(self, items: Iterable[T], phase: str, total: int) -> Iterator[T]:
+        """Go through ``items``, a step before each of the ``total``."""
+        for done, item in enumerate(items):
+            self.step(phase, done / max(1, total))
+            yield item
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the seconds spent inside to ``seconds[name]``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
