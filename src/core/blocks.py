@@ -1,0 +1,181 @@
+"""Blocks: sets of voxels that come and go together. Reading, writing, geometry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from .errors import SirenError
+from .files import read_json, write_json
+from .grid import Grid
+from .mapfile import is_map_name, natural_key, read_map, write_map
+
+BLOCKS_FILE, TABLE_FILE, UNASSIGNED_FILE, MEAN_FILE = "blocks.json", "blocks.csv", "unassigned.mrc", "mean.mrc"
+_OURS = (UNASSIGNED_FILE, MEAN_FILE)
+
+
+@dataclass(frozen=True)
+class BlockSet:
+    """Numbered blocks on a grid.
+
+    Attributes
+    ----------
+    grid : Grid
+    blocks : block number -> (n,) int64, flat z, y, x indices of its voxels, ascending, each once
+    unassigned : voxels that were tested and belong to no block
+    """
+
+    grid: Grid
+    blocks: dict[int, NDArray[np.int64]]
+    unassigned: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def __iter__(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        return iter(self.blocks.items())
+
+    @property
+    def voxel_count(self) -> int:
+        """Voxels in all blocks together; one in two blocks counts twice."""
+        return sum(len(v) for v in self.blocks.values())
+
+    def mask(self, number: int) -> NDArray[np.float32]:
+        """(z, y, x) float32, 1 inside the block and 0 outside."""
+        return _mask(self.blocks[number], self.grid)
+
+    def table(self, frequency: NDArray[np.integer], volumes: int) -> pd.DataFrame:
+        """One row a block: block, voxels, volume_A3, mean_occupancy, centroid_x, centroid_y, centroid_z (A).
+
+        Parameters
+        ----------
+        frequency : (N,) volumes in which each voxel of the grid is occupied
+        volumes : number of volumes
+        """
+        rows = []
+        for number, voxels in self:
+            x, y, z = self.grid.points(voxels).mean(axis=0)
+            rows.append((number, len(voxels), round(len(voxels) * self.grid.voxel_volume, 1),
+                         round(float(frequency[voxels].mean()) / volumes, 4), round(x, 2), round(y, 2), round(z, 2)))
+        columns = ["block", "voxels", "volume_A3", "mean_occupancy", "centroid_x", "centroid_y", "centroid_z"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def write(self, folder: Path, table: pd.DataFrame, mean: NDArray[np.float32]) -> None:
+        """Write block_N.mrc, blocks.json, blocks.csv, unassigned.mrc and mean.mrc into an existing folder."""
+        for number, voxels in self:
+            write_map(folder / f"block_{number}.mrc", self.mask(number), self.grid, f"SIREn block {number}, {len(voxels)} voxels")
+        write_map(folder / UNASSIGNED_FILE, _mask(self.unassigned, self.grid), self.grid, "SIREn: voxels in no block")
+        write_map(folder / MEAN_FILE, mean, self.grid, "SIREn: mean of the volumes")
+        write_json(folder / BLOCKS_FILE, {
+            "format": "SIREn blocks 1",
+            "axes": "voxels are [z, y, x], counted from 0",
+            "grid": {"shape_zyx": list(self.grid.shape), "voxel_size_xyz": list(self.grid.voxel_size),
+                     "origin_xyz": list(self.grid.origin)},
+            "blocks": {str(n): self._zyx(v) for n, v in self},
+            "unassigned": self._zyx(self.unassigned)})
+        table.to_csv(folder / TABLE_FILE, index=False, lineterminator="\n")
+
+    def _zyx(self, voxels: NDArray[np.int64]) -> list[list[int]]:
+        return np.stack(np.unravel_index(voxels, self.grid.shape), axis=1).tolist()  # type: ignore[no-any-return]
+
+
+def read_blocks_file(path: Path) -> BlockSet:
+    """Read blocks.json.
+
+    Raises
+    ------
+    SirenError
+        If it is missing or not such a file.
+    """
+    content = read_json(path)
+    try:
+        g = content["grid"]
+        grid = Grid(tuple(g["shape_zyx"]), tuple(g["voxel_size_xyz"]), tuple(g["origin_xyz"]))
+
+        def flat(zyx: list[list[int]]) -> NDArray[np.int64]:
+            return np.sort(np.ravel_multi_index(tuple(np.array(zyx, np.int64).reshape(-1, 3).T), grid.shape)).astype(np.int64)
+
+        return BlockSet(grid, {int(n): flat(v) for n, v in content["blocks"].items()}, flat(content["unassigned"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SirenError(f"{path} is not a blocks file of SIREn ({error}): run \"siren sketch\" again.") from error
+
+
+def read_block_maps(folder: Path, grid: Grid | None = None) -> BlockSet:
+    """Read the block maps of a folder, as a person may have edited them: deleted, merged, erased, added.
+
+    A map named ``block_N`` keeps its number; others are numbered after the largest. A voxel above 0.5 is in the block.
+
+    Parameters
+    ----------
+    folder : Path
+    grid : Grid, optional
+        Where given, each map must be on it.
+
+    Raises
+    ------
+    SirenError
+        If there is no map, one is on another grid, or one has no voxel above 0.5.
+    """
+    paths = sorted((p for p in folder.iterdir() if is_map_name(p.name) and p.name not in _OURS),
+                   key=lambda p: natural_key(p.name))
+    if not paths:
+        raise SirenError(f"{folder} holds no block maps (block_1.mrc, ...): give the folder that \"siren sketch\" wrote.")
+    masks = []
+    for path in paths:
+        array, found = read_map(path)
+        masks.append((path.name, array))
+        grid = grid or found
+        check_on_grid(path.name, found, grid)
+    assert grid is not None
+    return blocks_from_masks(masks, grid)
+
+
+def blocks_from_masks(masks: list[tuple[str, NDArray[np.floating]]], grid: Grid) -> BlockSet:
+    """Blocks from named (z, y, x) maps on one grid, voxels above 0.5 inside; ``block N`` in a name gives the number."""
+    numbers: list[int | None] = []
+    for name, _ in masks:
+        match = re.match(r"block[ _](\d+)\b", name)
+        number = int(match[1]) if match else None
+        numbers.append(None if number in numbers else number)
+    free = max((n for n in numbers if n is not None), default=0)
+    blocks = {}
+    for (name, array), number in zip(masks, numbers, strict=True):
+        voxels = np.flatnonzero(np.asarray(array) > 0.5).astype(np.int64)
+        if not len(voxels):
+            raise SirenError(f"{name} has no voxel above 0.5: block maps are 1 inside and 0 outside. Delete it, or save it again.")
+        if number is None:
+            number = free = free + 1
+        blocks[number] = voxels
+    return BlockSet(grid, dict(sorted(blocks.items())))
+
+
+def check_on_grid(name: str, found: Grid, grid: Grid) -> None:
+    """Raise SirenError unless a block map lies on the ensemble's grid."""
+    tolerance = 0.01 * min(grid.voxel_size)
+    if found.shape != grid.shape or not np.allclose(found.voxel_size, grid.voxel_size, rtol=1e-3) or not np.allclose(
+            found.origin, grid.origin, rtol=1e-5, atol=tolerance):
+        raise SirenError(f"{name} is on another grid ({found.text()}) than the volumes ({grid.text()}): save it with the "
+                         'whole region and the original grid ("volume resample #N onGrid #M").')
+
+
+def neighbours(blocks: BlockSet, reach: int = 2) -> set[tuple[int, int]]:
+    """Pairs of block numbers, smaller first, whose voxels come within ``reach`` voxels of each other."""
+    owner: dict[int, NDArray[np.bool_]] = {}
+    for number, voxels in blocks:
+        mask = np.zeros(blocks.grid.shape, bool)
+        mask.ravel()[voxels] = True
+        owner[number] = ndimage.binary_dilation(mask, iterations=reach).ravel()
+    return {(a, b) for a in owner for b, voxels in blocks if a < b and owner[a][voxels].any()}
+
+
+def _mask(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.float32]:
+    mask = np.zeros(grid.size, np.float32)
+    mask[voxels] = 1
+    return mask.reshape(grid.shape)

@@ -1,0 +1,122 @@
+"""Expand: test every occupied voxel against every block, and add it to those it goes with.
+
+Example::
+
+    blocks = read_block_maps(Path("siren/00_sketch"))
+    result = expand(ensemble, levels, blocks, ExpandParameters())
+
+Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi 10.1016/j.str.2025.02.004.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .blocks import BlockSet
+from .ensemble import Ensemble
+from .errors import SirenError
+from .occupancy import Occupancy, binarize
+from .parameters import parameter
+from .progress import Progress
+from .sketch import TILE_PAIRS, TestParameters, distances
+
+
+@dataclass(frozen=True)
+class ExpandParameters(TestParameters):
+    """Parameters of :func:`expand`."""
+
+    exp_frac: float = parameter(0.25, "share of a block's voxels that a voxel must go with to join", above=0, most=1)
+
+
+@dataclass(frozen=True)
+class ExpandResult:
+    """What :func:`expand` found.
+
+    Attributes
+    ----------
+    blocks : BlockSet with the numbers of the blocks given, each with its own voxels and those that joined;
+        ``unassigned`` holds the union voxels in no block
+    occupancy : Occupancy of the volumes that took part
+    union : flat indices of the voxels that were tested
+    """
+
+    blocks: BlockSet
+    occupancy: Occupancy
+    union: NDArray[np.int64]
+
+
+def expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, parameters: ExpandParameters | None = None,
+           progress: Progress | None = None) -> ExpandResult:
+    """Add to each block every voxel of the ensemble that goes with it; a voxel may join several blocks.
+
+    Parameters
+    ----------
+    ensemble : Ensemble of V volumes
+    levels : (V,) contour level of each volume, in the maps' units
+    blocks : BlockSet on the ensemble's grid
+    parameters : ExpandParameters
+    progress : Progress, optional
+
+    Raises
+    ------
+    SirenError
+        If there is no block, or none has a voxel that is occupied in enough volumes.
+    Cancelled
+        If ``progress`` was asked to stop.
+    """
+    parameters = parameters or ExpandParameters()
+    progress = progress or Progress()
+    if not len(blocks):
+        raise SirenError("There is no block to expand: the sketch found none. Loosen it, with a lower pospFactor or "
+                         '"statistic exact", or give a folder with block maps.')
+    with progress.timed("reading"):
+        occupancy = binarize(ensemble, levels, parameters.filter, progress)
+        union = occupancy.union(parameters.union_fraction)
+    with progress.timed("testing"):
+        joins = voxels_that_join(occupancy, union, blocks, parameters, progress)
+    grown = {number: np.union1d(voxels, union[joins[:, column]]) for column, (number, voxels) in enumerate(blocks)}
+    inside = np.concatenate(list(grown.values()))
+    return ExpandResult(BlockSet(blocks.grid, grown, np.setdiff1d(union, inside)), occupancy, union)
+
+
+def voxels_that_join(occupancy: Occupancy, union: NDArray[np.int64], blocks: BlockSet, parameters: ExpandParameters,
+                     progress: Progress) -> NDArray[np.bool_]:
+    """Which voxel of the union goes with at least ``exp_frac`` of which block's voxels.
+
+    Returns
+    -------
+    (len(union), number of blocks) bool, blocks in their order.
+    """
+    members = [np.intersect1d(voxels, union) for _, voxels in blocks]  # a voxel drawn by hand may never be occupied
+    sizes = np.array([len(m) for m in members])
+    if not sizes.sum():
+        raise SirenError("No voxel of the blocks is occupied in enough volumes: do the blocks belong to these volumes?")
+    voxels = np.concatenate(members)
+    frequency = occupancy.frequency
+    test = parameters.pair_test(frequency[union], len(occupancy), len(union) * len(voxels))
+    index, column_index = test.index(frequency[union]), test.index(frequency[voxels])
+    columns = occupancy.rows(voxels)
+    block_of = np.repeat(np.arange(len(members)), sizes)
+    centres = np.array([np.median(blocks.grid.points(v), axis=0) for _, v in blocks])
+    joins = np.zeros((len(union), len(members)), bool)
+    height = max(1, TILE_PAIRS // len(voxels))
+    for start in range(0, len(union), height):
+        progress.step("expanding blocks", start / len(union))
+        tile = union[start:start + height]
+        both = occupancy.rows(tile) @ columns.T
+        factor = None if parameters.statistic == "exact" else _block_factor(
+            test.factor, distances(blocks.grid.points(tile), centres))[:, block_of]
+        goes = test.significant(both, index[start:start + height], column_index, factor)
+        together = np.stack([goes[:, block_of == b].sum(axis=1) for b in range(len(members))], axis=1)
+        joins[start:start + height] = together >= parameters.exp_frac * np.maximum(sizes, 1)
+    joins[:, sizes == 0] = False
+    return joins
+
+
+def _block_factor(factor: Callable[[NDArray[np.float64]], NDArray[np.float64]], distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Factor by distance from a block's middle; 1 in the middle itself, as published."""
+    return np.where(distance == 0, 1.0, factor(distance))

@@ -1,0 +1,109 @@
+"""Which voxels are occupied in which volumes, bit-packed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .ensemble import Ensemble
+from .errors import SirenError, listed
+from .grid import Grid
+from .progress import Progress
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """The binarized ensemble.
+
+    Attributes
+    ----------
+    names : tuple of str, V volumes
+    levels : (V,) float64, the contour level of each
+    bits : (V, ceil(N/8)) uint8, voxels packed eight to a byte (numpy.packbits, flat z, y, x order)
+    grid : Grid of N voxels
+    mean : (z, y, x) float32, mean of the volumes
+    left_out : names of the volumes that were dropped, with the reason
+    """
+
+    names: tuple[str, ...]
+    levels: NDArray[np.float64]
+    bits: NDArray[np.uint8]
+    grid: Grid
+    mean: NDArray[np.float32]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def frequency(self) -> NDArray[np.int32]:
+        """(N,) number of volumes in which each voxel is occupied."""
+        total = np.zeros(self.grid.size, np.int32)
+        for row in self.bits:
+            total += np.unpackbits(row, count=self.grid.size)
+        return total
+
+    def union(self, fraction: float) -> NDArray[np.int64]:
+        """Flat indices, ascending, of the voxels occupied in more than ``fraction`` of the volumes."""
+        return np.flatnonzero(self.frequency > fraction * len(self))
+
+    def rows(self, voxels: NDArray[np.integer]) -> NDArray[np.float32]:
+        """(n, V) float32, 1 where the voxel is occupied: float so that counts come from matrix products.
+
+        Counts are whole numbers below 2**24, which float32 holds exactly.
+        """
+        byte, place = np.divmod(np.asarray(voxels, np.int64), 8)
+        return ((self.bits[:, byte] >> (7 - place).astype(np.uint8)) & 1).T.astype(np.float32, order="C")
+
+
+def within_two_sd(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which thresholds lie within mean +- 2 (population) SD of all: the published tool's ``filter``."""
+    return np.abs(levels - levels.mean()) <= 2 * levels.std() * (1 + 1e-12)
+
+
+def binarize(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool = False, progress: Progress | None = None) -> Occupancy:
+    """Binarize each volume at its own level; one volume is in memory at a time.
+
+    Parameters
+    ----------
+    ensemble : Ensemble of V volumes
+    levels : (V,) contour level of each, in the map's units
+    filter : drop volumes whose level is beyond mean +- 2 SD of all levels
+
+    Raises
+    ------
+    SirenError
+        If a level is not finite, or fewer than 2 volumes are left that are neither filtered nor empty.
+    """
+    progress = progress or Progress()
+    levels = np.asarray(levels, np.float64)
+    if levels.shape != (len(ensemble),):
+        raise ValueError(f"{levels.shape} levels for {len(ensemble)} volumes")
+    bad = [n for n, level in zip(ensemble.names, levels, strict=True) if not np.isfinite(level)]
+    if bad:
+        raise SirenError(f"The threshold of {listed(bad)} is not a number: correct the table, or exclude the volume.")
+    left_out: dict[str, str] = {}
+    keep = within_two_sd(levels) if filter else np.ones(len(ensemble), bool)
+    left_out.update({n: "threshold beyond mean +- 2 SD" for n, k in zip(ensemble.names, keep, strict=True) if not k})
+    level_of = dict(zip(ensemble.names, levels, strict=True))
+    chosen = ensemble.select(exclude=tuple(left_out)) if left_out else ensemble
+
+    bits = np.empty((len(chosen), (ensemble.grid.size + 7) // 8), np.uint8)
+    total = np.zeros(ensemble.grid.shape, np.float64)
+    kept: list[str] = []
+    for name, array in chosen.read(progress, "reading volumes"):
+        mask = array > level_of[name]
+        if not mask.any():
+            left_out[name] = "empty: no voxel is above its threshold"
+            continue
+        bits[len(kept)] = np.packbits(mask)
+        total += array
+        kept.append(name)
+    if len(kept) < 2:
+        raise SirenError(f"Only {len(kept)} of {len(ensemble)} volumes have voxels above their threshold: the level is too "
+                         "high for these maps, or the table belongs to others.")
+    return Occupancy(tuple(kept), np.array([level_of[n] for n in kept]), bits[:len(kept)], ensemble.grid,
+                     (total / len(kept)).astype(np.float32), left_out)

@@ -1,0 +1,146 @@
+"""The record of a run: what was done, to what, with which versions; enough to do it again."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .ensemble import Ensemble, Source, find_ensemble
+from .errors import SirenError
+from .files import RECORD, read_json, sha256, write_json
+from .grid import Grid
+from .progress import Progress
+
+FORMAT = "SIREn run 1"
+
+
+@dataclass
+class Record:
+    """What run.json holds.
+
+    Attributes
+    ----------
+    step : 'sketch' or 'expand'
+    parameters : every parameter of the step, the seed among them
+    volumes : for each volume found: name, path (None for a model in memory), bytes, level, and why it was left out (or None)
+    thresholds : where the levels came from, in words
+    grid : Grid of the volumes as they were used
+    box : cube to which volumes were resampled on reading, or None
+    voxel_size : the user's voxel size in place of the headers', or None
+    counts : numbers of the run, by name
+    timings : seconds by phase; the only part that differs between two equal runs
+    source : folder of the sketch that an expansion started from, or None
+    """
+
+    step: str
+    parameters: dict[str, Any]
+    volumes: list[dict[str, Any]]
+    thresholds: str
+    grid: Grid
+    box: int | None
+    voxel_size: float | None
+    counts: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    source: str | None = None
+
+    def write(self, folder: Path) -> None:
+        """Write run.json, last of a folder's files: it lists the others with their hashes."""
+        outputs = {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != RECORD}
+        write_json(folder / RECORD, {
+            "format": FORMAT, "step": self.step, "parameters": self.parameters, "thresholds": self.thresholds,
+            "grid": {"shape_zyx": list(self.grid.shape), "voxel_size_xyz": list(self.grid.voxel_size),
+                     "origin_xyz": list(self.grid.origin)},
+            "box": self.box, "voxel_size_given": self.voxel_size, "source": self.source, "counts": self.counts,
+            "volumes": {v["name"]: {k: v[k] for k in v if k != "name"} for v in self.volumes},
+            "versions": versions(), "timings_s": {k: round(v, 3) for k, v in self.timings.items()}, "outputs": outputs})
+
+    @property
+    def used(self) -> list[dict[str, Any]]:
+        """The volumes that took part."""
+        return [v for v in self.volumes if v["left_out"] is None]
+
+    def ensemble(self, progress: Progress | None = None) -> Ensemble:
+        """Find again the volumes that took part.
+
+        Raises
+        ------
+        SirenError
+            If one is gone, was only in memory, or has another size than it had.
+        """
+        sources: list[Source | str | Path] = []
+        for v in self.used:
+            if v["path"] is None:
+                raise SirenError(f"{v['name']} was an open model without a file: name the volumes, as in "
+                                 '"siren expand BLOCKS volumes #1-20".')
+            path = Path(v["path"])
+            if not path.is_file():
+                raise SirenError(f"{path} is gone since the sketch: put it back, or say where the volumes are now, as in "
+                                 '"siren expand BLOCKS volumes FOLDER".')
+            if path.stat().st_size != v["bytes"]:
+                raise SirenError(f"{path} changed since the sketch: run \"siren sketch\" again.")
+            sources.append(path)
+        return find_ensemble(sources, self.voxel_size, progress).resampled(self.box)
+
+    def levels(self, ensemble: Ensemble) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """(V,) level of each volume of an ensemble, by name.
+
+        Raises
+        ------
+        SirenError
+            If a volume was not in the sketch.
+        """
+        level = {v["name"]: v["level"] for v in self.volumes}
+        missing = [n for n in ensemble.names if n not in level]
+        if missing:
+            raise SirenError(f'{missing[0]} has no threshold in the sketch\'s record: give "thresholds FILE.csv" or "level X".')
+        return np.array([level[n] for n in ensemble.names], np.float64)
+
+
+def read_record(folder: Path) -> Record:
+    """Read the run.json of a folder.
+
+    Raises
+    ------
+    SirenError
+        If there is none, or it is of another kind.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        raise SirenError(f"{folder} has no {RECORD}: give the folder that \"siren sketch\" wrote, or a copy with its {RECORD}.")
+    content = read_json(path)
+    try:
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']}")
+        g = content["grid"]
+        grid = Grid(tuple(g["shape_zyx"]), tuple(g["voxel_size_xyz"]), tuple(g["origin_xyz"]))
+        volumes = [{"name": name, **{k: v[k] for k in ("path", "bytes", "level", "left_out")}}
+                   for name, v in content["volumes"].items()]
+        return Record(content["step"], content["parameters"], volumes, content["thresholds"], grid, content["box"],
+                      content["voxel_size_given"], content["counts"], content["timings_s"], content["source"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise SirenError(f"{path} is not a record that this version reads ({error}): run \"siren sketch\" again.") from error
+
+
+def describe_volumes(ensemble: Ensemble, levels: "np.ndarray[Any, np.dtype[np.float64]]",
+                     left_out: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The record's rows for an ensemble's volumes."""
+    return [{"name": s.name, "path": None if s.path is None else str(s.path),
+             "bytes": None if s.path is None else s.path.stat().st_size, "level": float(level),
+             "left_out": left_out.get(s.name)} for s, level in zip(ensemble.sources, levels, strict=True)]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computed the result."""
+    found = {"python": platform.python_version()}
+    for package in ("ChimeraX-SIREn", "ChimeraX-Core", "numpy", "scipy", "pandas", "mrcfile"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:  # core also runs from a checkout, without ChimeraX
+            continue
+    return found

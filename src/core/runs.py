@@ -1,0 +1,164 @@
+"""A step from its input to its finished folder: what the commands, a notebook and a cluster script all call.
+
+Example::
+
+    ensemble = find_ensemble(["j42/volumes"])
+    run = run_sketch(ensemble, levels, "level 0.8", SketchParameters(), Path("j42/siren"))
+    run = run_expand(run.folder, Path("j42/siren"), ExpandParameters())
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .blocks import BLOCKS_FILE, MEAN_FILE, TABLE_FILE, BlockSet, read_blocks_file
+from .ensemble import Ensemble
+from .errors import SirenError
+from .expand import ExpandParameters, expand
+from .files import set_edits_aside, whole_folder
+from .mapfile import read_map
+from .occupancy import Occupancy
+from .progress import Progress
+from .record import Record, describe_volumes, read_record
+from .sketch import SketchParameters, TestParameters, sketch
+
+SKETCH_FOLDER, EXPAND_FOLDER = "00_sketch", "02_expand"  # 01 is the user's editing in between
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished sketch or expansion.
+
+    Attributes
+    ----------
+    folder : where it was written
+    blocks : BlockSet
+    table : the blocks.csv
+    mean : (z, y, x) float32, mean of the volumes
+    level : mean of the volumes' levels: where to contour ``mean``
+    record : Record
+    aside : where an earlier, hand-edited folder of this name was moved, or None
+    replaced : whether an earlier run's folder was replaced
+    """
+
+    folder: Path
+    blocks: BlockSet
+    table: pd.DataFrame
+    mean: NDArray[np.float32]
+    level: float
+    record: Record
+    aside: Path | None = None
+    replaced: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+
+def run_sketch(ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str, parameters: SketchParameters, output: Path,
+               voxel_size: float | None = None, progress: Progress | None = None) -> Run:
+    """Sketch an ensemble and write ``output``/00_sketch.
+
+    Parameters
+    ----------
+    ensemble : Ensemble of V volumes
+    levels : (V,) contour levels
+    thresholds : where the levels came from, in words, for the record
+    parameters : SketchParameters
+    output : folder, made where missing
+    voxel_size : the user's voxel size in place of the headers', for the record
+
+    Raises
+    ------
+    SirenError, Cancelled
+        As :func:`.sketch.sketch`; nothing is written then.
+    """
+    progress = progress or Progress()
+    result = sketch(ensemble, levels, parameters, progress)
+    counts = {"union_voxels": len(result.union), "sampled_voxels": len(result.sample), "significant_pairs": len(result.edges)}
+    record = Record("sketch", parameters.as_dict(), describe_volumes(ensemble, levels, result.occupancy.left_out), thresholds,
+                    ensemble.grid, ensemble.box, voxel_size, counts)
+    return _write(output / SKETCH_FOLDER, record, result.blocks, result.occupancy, ensemble, progress)
+
+
+def run_expand(blocks: BlockSet, source: Record, parameters: ExpandParameters, output: Path, ensemble: Ensemble | None = None,
+               levels: NDArray[np.float64] | None = None, thresholds: str = "", source_folder: Path | None = None,
+               progress: Progress | None = None) -> Run:
+    """Expand blocks and write ``output``/02_expand.
+
+    Parameters
+    ----------
+    blocks : BlockSet on the ensemble's grid
+    source : record of the sketch: volumes and levels are taken from it unless given
+    parameters : ExpandParameters
+    output : folder, made where missing
+    ensemble, levels, thresholds : in place of the record's
+
+    Raises
+    ------
+    SirenError, Cancelled
+        As :func:`.expand.expand`; nothing is written then.
+    """
+    progress = progress or Progress()
+    if ensemble is None:
+        ensemble = source.ensemble(progress)
+    if levels is None:
+        levels, thresholds = source.levels(ensemble), source.thresholds
+    if blocks.grid.shape != ensemble.grid.shape:
+        raise SirenError(f"The blocks are on a grid of {blocks.grid.text()} but the volumes have {ensemble.grid.text()}: give "
+                         'the volumes of the sketch, or the same "box".')
+    result = expand(ensemble, levels, blocks, parameters, progress)
+    counts = {"union_voxels": len(result.union), "block_voxels_before": blocks.voxel_count}
+    record = Record("expand", parameters.as_dict(), describe_volumes(ensemble, levels, result.occupancy.left_out), thresholds,
+                    ensemble.grid, ensemble.box, source.voxel_size, counts,
+                    source=None if source_folder is None else str(source_folder))
+    return _write(output / EXPAND_FOLDER, record, result.blocks, result.occupancy, ensemble, progress)
+
+
+def inherited(source: Record) -> dict[str, object]:
+    """The test's parameters of a sketch, for an expansion that does not say otherwise; its volumes are filtered already."""
+    names = set(TestParameters.__dataclass_fields__) - {"filter"}
+    return {name: value for name, value in source.parameters.items() if name in names}
+
+
+def open_run(folder: Path) -> Run:
+    """Read a finished folder again.
+
+    Raises
+    ------
+    SirenError
+        If the folder is not one of a sketch or expansion.
+    """
+    record = read_record(folder)
+    blocks = read_blocks_file(folder / BLOCKS_FILE)
+    mean, _ = read_map(folder / MEAN_FILE)
+    try:
+        table = pd.read_csv(folder / TABLE_FILE)
+    except (OSError, ValueError) as error:
+        raise SirenError(f"{folder / TABLE_FILE} cannot be read ({error}): run the step again.") from error
+    return Run(folder, blocks, table, mean, _mean_level(record), record)
+
+
+def _mean_level(record: Record) -> float:
+    return float(np.mean([v["level"] for v in record.used]))
+
+
+def _write(folder: Path, record: Record, blocks: BlockSet, occupancy: Occupancy, ensemble: Ensemble,
+           progress: Progress) -> Run:
+    progress.step("writing", 0)
+    record.counts = {"volumes": len(ensemble), "volumes_used": len(occupancy), **record.counts, "blocks": len(blocks),
+                     "block_voxels": blocks.voxel_count, "unassigned_voxels": len(blocks.unassigned)}
+    table = blocks.table(occupancy.frequency, len(occupancy))
+    aside = set_edits_aside(folder)
+    replaced = folder.exists()
+    with whole_folder(folder) as temporary:
+        with progress.timed("writing"):
+            blocks.write(temporary, table, occupancy.mean)
+        record.timings = dict(progress.seconds)
+        record.write(temporary)
+        progress.step("writing", 1)  # the last moment to stop
+    return Run(folder, blocks, table, occupancy.mean, _mean_level(record), record, aside, replaced, ensemble.notes)
+
+

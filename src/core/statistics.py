@@ -1,0 +1,147 @@
+"""Are two voxels occupied together, and empty together, more often than chance?
+
+Null of independence for voxels of frequency f1 and f2 in V volumes: both are redrawn, so the number of volumes with
+both occupied is Binomial(V, f1 f2 / V^2), and with both empty Binomial(V, (1 - f1/V)(1 - f2/V)).
+
+Two rules decide from these what count is needed:
+
+``exact``
+    the binomial tail at p/m, the Bonferroni-corrected p of m tests.
+``published``
+    Kinman et al. 2025 (doi 10.1016/j.str.2025.02.004): the 1 - p/m percentile of 1,000 random draws, times a factor that
+    grows with distance. With 1,000 draws that percentile is their maximum, whatever p. Here the draws are not made: the
+    maximum of n draws has the distribution F(k)^n, and its median stands for it, so a run can be repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import bdtrc
+
+DRAWS = 1000  # of the published tool, for each pair of frequencies
+STATISTICS = ("published", "exact")
+
+
+def binomial_cutoff(n: int, p: NDArray[np.float64], tail: float) -> NDArray[np.int32]:
+    """Smallest k with P(X > k) <= tail for X ~ Binomial(n, p): counts *above* k are significant.
+
+    Parameters
+    ----------
+    n : number of trials
+    p : success probabilities, any shape
+    tail : probability, 0 to 1
+
+    Returns
+    -------
+    int32 array of p's shape, 0 to n.
+    """
+    low = np.full(np.shape(p), -1, np.int32)  # P(X > low) > tail, or low == -1
+    high = np.full(np.shape(p), n, np.int32)  # P(X > high) <= tail: true for n
+    while np.any(high - low > 1):
+        middle = (low + high) // 2
+        ok = bdtrc(np.maximum(middle, 0), n, p) <= tail
+        ok &= middle >= 0
+        high = np.where(ok, middle, high)
+        low = np.where(ok, low, middle)
+    return high
+
+
+def maximum_tail(draws: int = DRAWS) -> float:
+    """Tail beyond the median of the maximum of ``draws`` draws: F(k)^draws >= 1/2 where P(X > k) <= this."""
+    return -float(np.expm1(np.log(0.5) / draws))
+
+
+@dataclass(frozen=True)
+class PairTest:
+    """Decides for pairs of voxels, given their frequencies, counts and distance.
+
+    Attributes
+    ----------
+    volumes : V
+    statistic : 'published' or 'exact'
+    positive, negative : (F, F) int32, cutoffs for both-occupied and both-empty by frequency; row f of the
+        table belongs to frequency ``frequencies[f]``.
+    frequencies : (F,) ascending
+    positive_factor : fixed factor on the positive cutoff, or None for the published one by distance
+    negative_factor : factor on the negative cutoff
+    """
+
+    volumes: int
+    statistic: str
+    frequencies: NDArray[np.int32]
+    positive: NDArray[np.int32]
+    negative: NDArray[np.int32]
+    positive_factor: float | None
+    negative_factor: float
+
+    @classmethod
+    def make(cls, statistic: str, frequency: NDArray[np.integer], volumes: int, tests: int, posp: float, negp: float,
+             positive_factor: float | None = None, negative_factor: float = 1.0) -> PairTest:
+        """Tables for voxels of the given frequencies.
+
+        Parameters
+        ----------
+        frequency : frequencies that occur, any order
+        tests : m of the Bonferroni correction
+        posp, negp : p for both-occupied and both-empty, before correction
+        """
+        unique = np.unique(frequency).astype(np.int32)
+        share = unique / volumes
+        floor = maximum_tail() if statistic == "published" else 0.0  # 1,000 draws see no further than their maximum
+        together = np.outer(share, share)
+        apart = np.outer(1 - share, 1 - share)
+        return cls(volumes, statistic, unique, _table(volumes, together, max(posp / tests, floor)),
+                   _table(volumes, apart, max(negp / tests, floor)), positive_factor, negative_factor)
+
+    def index(self, frequency: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Row of the tables for each frequency."""
+        return np.searchsorted(self.frequencies, frequency)
+
+    def factor(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Factor on the positive cutoff at a distance in A."""
+        if self.statistic == "exact":
+            return np.ones_like(distance)
+        if self.positive_factor is not None:
+            return np.full_like(distance, self.positive_factor)
+        return published_factor(distance)
+
+    def significant(self, both: NDArray[np.float32], row: NDArray[np.intp], column: NDArray[np.intp],
+                    factor: NDArray[np.float64] | None) -> NDArray[np.bool_]:
+        """Which pairs are significantly occupied together *and* empty together.
+
+        Parameters
+        ----------
+        both : (r, c) volumes in which both voxels are occupied
+        row, column : (r,), (c,) table rows of the voxels, from :meth:`index`
+        factor : (r, c) from :meth:`factor`, or None for 1
+
+        Notes
+        -----
+        Published rule: both-occupied > min(factor * cutoff, min(f1, f2)) and both-empty > min(factor * cutoff, V - max(f1, f2)).
+        The second term never admits a pair, since no count exceeds it; it is kept because it is the rule.
+        """
+        f1, f2 = self.frequencies[row][:, None], self.frequencies[column][None, :]
+        empty = self.volumes - f1 - f2 + both
+        # the larger part of all pairs fails the second test, and the first costs floats: look closer only at the rest
+        needed = self.negative[np.ix_(row, column)]
+        if self.statistic == "exact":
+            return (empty > needed) & (both > self.positive[np.ix_(row, column)])
+        result = empty > np.minimum(self.negative_factor * needed, self.volumes - np.maximum(f1, f2))
+        r, c = np.nonzero(result)
+        cut = self.positive[row[r], column[c]] * (1.0 if factor is None else factor[r, c])
+        result[r, c] = both[r, c] > np.minimum(cut, np.minimum(f1[r, 0], f2[0, c]))
+        return result
+
+
+def published_factor(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The published factor on the positive cutoff: max(1.25, 0.02 d + 0.95) below 40 A, 1.75 beyond."""
+    return np.where(distance < 40, np.maximum(1.25, 0.02 * distance + 0.95), 1.75)
+
+
+def _table(volumes: int, probability: NDArray[np.float64], tail: float) -> NDArray[np.int32]:
+    """Cutoffs for a symmetric table of probabilities: each distinct one is worked out once."""
+    distinct, inverse = np.unique(probability, return_inverse=True)
+    return binomial_cutoff(volumes, distinct, tail)[inverse].reshape(probability.shape)
