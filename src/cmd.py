@@ -1,0 +1,520 @@
+"""The ``siren ...`` commands: parse, call core, show. No mathematics here."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from chimerax.core.commands import (
+    Annotation,
+    AnnotationError,
+    BoolArg,
+    CmdDesc,
+    EnumOf,
+    FileNameArg,
+    FloatArg,
+    IntArg,
+    ListOf,
+    ModelsArg,
+    OpenFileNameArg,
+    OpenFolderNameArg,
+    SaveFolderNameArg,
+    StringArg,
+    register,
+)
+from chimerax.core.errors import UserError
+from chimerax.map import MapsArg, Volume
+
+from .core.blocks import blocks_from_masks, check_on_grid, read_block_maps
+from .core.ensemble import Ensemble, Source, find_ensemble
+from .core.errors import SirenError, listed
+from .core.expand import ExpandParameters
+from .core.grid import Grid
+from .core.mapfile import SUFFIXES, is_map_name
+from .core.parameters import Parameters
+from .core.progress import Progress
+from .core.record import Record, read_record
+from .core.runs import SKETCH_FOLDER, Run, inherited, open_run, run_expand, run_sketch
+from .core.sketch import SketchParameters
+from .jobs import current_job, run_job
+
+PREDICTIONS_FILE = "predictions.csv"
+DEFAULT_OUTPUT = "siren"  # beside the folder of the volumes
+
+
+class VolumesArg(Annotation):
+    """A folder, map files (several names, commas or wildcards), or open maps (``#1-20``)."""
+
+    name = "a folder of maps, map files, or open maps like #1-20"
+
+    @classmethod
+    def parse(cls, text: str, session: Any) -> tuple[list[Any], str, str]:
+        """Open maps as Volume models, all else as path strings."""
+        if text.lstrip().startswith("#"):
+            maps, used, rest = MapsArg.parse(text, session)
+            if not maps:
+                raise AnnotationError(f"{used} names no open map")
+            return maps, used, rest
+        paths, used, rest = cls._one(text, session)
+        while rest:  # further tokens count as long as they name map files: the next may be a keyword
+            try:
+                more, more_used, more_rest = cls._one(rest.lstrip(), session)
+            except AnnotationError:
+                break
+            if not all(is_map_name(os.path.basename(p)) and os.path.isfile(p) for p in more):
+                break
+            paths, used, rest = paths + more, f"{used} {more_used}", more_rest
+        return paths, used, rest
+
+    @staticmethod
+    def _one(text: str, session: Any) -> tuple[list[str], str, str]:
+        token, used, rest = FileNameArg.parse(text, session)
+        if os.path.exists(token):
+            return [token], used, rest
+        names = [os.path.expanduser(n.strip()) for n in token.split(",") if n.strip()]
+        paths = [p for n in names for p in (sorted(glob.glob(n)) or [n])]
+        missing = next((p for p in paths if not os.path.exists(p)), None)
+        if missing is not None or not paths:
+            raise AnnotationError(f"there is no file or folder {missing or token}")
+        return paths, used, rest
+
+
+class BlocksArg(Annotation):
+    """A folder with block maps, or open block models."""
+
+    name = "a folder of block maps, or open block models like #2"
+
+    @staticmethod
+    def parse(text: str, session: Any) -> tuple[Any, str, str]:
+        """A list of models, or a folder."""
+        if text.lstrip().startswith("#"):
+            return ModelsArg.parse(text, session)
+        return OpenFolderNameArg.parse(text, session)
+
+
+def predict(session: Any, volumes: list[Any], output_dir: str | None = None, labels: str | None = None, set_levels: bool = True,
+            voxel_size: float | None = None, include: Sequence[str] = (), exclude: Sequence[str] = (), **keywords: Any) -> Any:
+    """Predict the contour level of each map, write predictions.csv, set the levels of open maps that were named."""
+    from .core.thresholds.predict import PredictParameters
+
+    parameters = _parameters(PredictParameters, keywords)
+    sources = _sources(volumes)
+    output = _output(volumes, output_dir)
+
+    def work(progress: Progress) -> tuple[Any, Any, Any]:
+        from .core.thresholds.predict import predict_levels
+        from .core.thresholds.tables import compare_labels
+
+        ensemble = find_ensemble(sources, voxel_size, progress, least=1, include=include, exclude=exclude)
+        predictions = predict_levels(ensemble, parameters, progress)
+        predictions.write(output / PREDICTIONS_FILE)
+        return ensemble, predictions, compare_labels(predictions, Path(labels)) if labels else None
+
+    def show(result: tuple[Any, Any, Any]) -> Any:
+        from .show import log_lines, path_text, set_level
+
+        ensemble, predictions, comparison = result
+        if set_levels:
+            level_of = dict(zip(predictions.files, predictions.levels, strict=True))
+            for source, volume in zip(sources, volumes, strict=True):
+                if isinstance(volume, Volume) and not volume.deleted and source.name in level_of:
+                    set_level(volume, float(level_of[source.name]))
+        levels = predictions.levels
+        plural = "levels" if len(levels) > 1 else "level"
+        log_lines(session, [
+            f"{len(levels):,} volume{'s' * (len(levels) > 1)}, {ensemble.grid.text()}; weights {predictions.weights}; device "
+            f"{predictions.device}", *ensemble.notes,
+            f"{plural} {levels.min():.4g} to {levels.max():.4g}, median {_median(levels):.4g}",
+            *([comparison] if comparison else []),
+            f"Written to {output / PREDICTIONS_FILE}."])
+        if len(levels) > 1:
+            _next(session, "sketch", f"siren sketch {_typed(volumes)} thresholds {path_text(output / PREDICTIONS_FILE)}")
+        return predictions
+
+    return run_job(session, "siren predict", work, show)
+
+
+def sketch(session: Any, volumes: list[Any], level: float | None = None, thresholds: str | None = None,
+           output_dir: str | None = None, box: int | None = None, voxel_size: float | None = None,
+           include: Sequence[str] = (), exclude: Sequence[str] = (), open: bool = True, reference: bool = False,
+           **keywords: Any) -> Any:
+    """Find the blocks that come and go together, write them, open them as surfaces."""
+    parameters = _parameters(SketchParameters, keywords)
+    if level is not None and thresholds is not None:
+        raise UserError('Give either "level" or "thresholds", not both.')
+    sources = _sources(volumes)
+    output = _output(volumes, output_dir)
+    notes: list[str] = []
+
+    def work(progress: Progress) -> Run:
+        ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
+        levels, where = _levels(ensemble, level, thresholds, output, volumes, notes, progress)
+        return run_sketch(ensemble.resampled(box), levels, where, parameters, output, voxel_size, progress)
+
+    def show(run: Run) -> Run:
+        counts, used = run.record.counts, run.record.counts["volumes_used"]
+        lines = [*notes, *run.notes, _volumes_line(run),
+                 f"{counts['union_voxels']:,} voxels occupied in more than {100 * parameters.union_fraction:g} % of the {used:,} "
+                 f"volumes; {counts['sampled_voxels']:,} sampled (seed {parameters.seed}), "
+                 f"{counts['significant_pairs']:,} pairs go together (statistic {parameters.statistic})"]
+        _show_run(session, run, lines, open, reference)
+        if len(run.blocks):
+            from .show import path_text
+            _next(session, "expand", f"siren expand {path_text(run.folder)}")
+        return run
+
+    return run_job(session, "siren sketch", work, show)
+
+
+def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: float | None = None,
+           thresholds: str | None = None, sketch: str | None = None, output_dir: str | None = None,
+           box: int | None = None, voxel_size: float | None = None, include: Sequence[str] = (),
+           exclude: Sequence[str] = (), open: bool = True, reference: bool = False, **keywords: Any) -> Any:
+    """Test every voxel against every block; write and open the expanded blocks."""
+    source_folder = Path(sketch) if sketch else _sketch_folder(session, blocks)
+    record = _door(read_record, source_folder)
+    if level is not None and thresholds is not None:
+        raise UserError('Give either "level" or "thresholds", not both.')
+    parameters = _parameters(ExpandParameters, {**inherited(record), **_given(keywords)})
+    output = Path(output_dir).expanduser() if output_dir else source_folder.parent
+    sources = _sources(volumes) if volumes else None
+    block_set = _door(_open_blocks, blocks, record) if isinstance(blocks, list) else None
+    notes: list[str] = []
+
+    def work(progress: Progress) -> Run:
+        chosen = block_set or read_block_maps(Path(blocks), record.grid)
+        ensemble, levels, where = None, None, ""
+        if sources is not None:
+            ensemble = find_ensemble(sources, voxel_size or record.voxel_size, progress, include=include,
+                                     exclude=exclude).resampled(box or record.box)
+        elif include or exclude:
+            ensemble = record.ensemble(progress).select(include, exclude)
+        if level is not None or thresholds is not None:
+            ensemble = ensemble or record.ensemble(progress)
+            levels, where = _levels(ensemble, level, thresholds, output, [], notes, progress)
+        return run_expand(chosen, record, parameters, output, ensemble, levels, where, source_folder, progress)
+
+    def show(run: Run) -> Run:
+        before = run.record.counts["block_voxels_before"]
+        lines = [*notes, *run.notes, _volumes_line(run),
+                 f"{run.record.counts['union_voxels']:,} voxels tested against {len(run.blocks)} blocks of {before:,} voxels "
+                 f"(statistic {parameters.statistic}); {run.record.counts['unassigned_voxels']:,} joined none"]
+        _show_run(session, run, lines, open, reference)
+        return run
+
+    return run_job(session, "siren expand", work, show)
+
+
+def preprocess(session: Any, volumes: list[Any], output_dir: str | None = None, voxel_size: float | None = None,
+               include: Sequence[str] = (), exclude: Sequence[str] = (), **keywords: Any) -> Any:
+    """Write resampled (and normalised) copies of the maps with their statistics, for other programs."""
+    from .core.thresholds.preprocess import PreprocessParameters
+
+    parameters = _parameters(PreprocessParameters, keywords)
+    sources = _sources(volumes)
+    output = _output(volumes, output_dir)
+
+    def work(progress: Progress) -> Any:
+        from .core.thresholds.preprocess import preprocess as run
+
+        ensemble = find_ensemble(sources, voxel_size, progress, least=1, include=include, exclude=exclude)
+        return ensemble, run(ensemble, output, parameters, progress)
+
+    def show(result: Any) -> Any:
+        from .show import log_lines
+
+        ensemble, outcome = result
+        log_lines(session, [f"{len(ensemble):,} volumes, {ensemble.grid.text()}", *ensemble.notes,
+                            f"Written to {output}: " + ", ".join(outcome.written)])
+        return outcome
+
+    return run_job(session, "siren preprocess", work, show)
+
+
+def example(session: Any, folder: str, **keywords: Any) -> Any:
+    """Write a simulated ensemble with known blocks."""
+    from .core.example import ExampleParameters, write_example
+
+    parameters = _parameters(ExampleParameters, keywords)
+    path = Path(folder).expanduser()
+
+    def show(result: Any) -> Any:
+        from .show import path_text
+
+        session.logger.info(f"{parameters.volumes} simulated volumes with {len(result.blocks)} planted blocks written to {path} "
+                            "(what is planted: truth.json).")
+        _next(session, "predict", f"siren predict {path_text(path)}")
+        return result
+
+    return run_job(session, "siren example", lambda progress: write_example(path, parameters, progress), show)
+
+
+def open_(session: Any, folder: str, reference: bool = False) -> Run:
+    """Open the blocks of a finished sketch or expansion."""
+    run = _door(open_run, Path(folder))
+    _show_run(session, run, [_volumes_line(run)], True, reference, written=False)
+    return run
+
+
+def stop(session: Any) -> None:
+    """Stop the SIREn command that is running."""
+    job = current_job(session)
+    if job is None:
+        session.logger.info("No SIREn command is running.")
+    else:
+        job.terminate()
+        session.logger.status(f"Stopping {job.name} ...")
+
+
+# --- from what was typed to what core takes
+
+
+def _door(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """Call core; what is wrong with the input becomes ChimeraX's UserError."""
+    try:
+        return function(*arguments, **keywords)
+    except SirenError as error:
+        raise UserError(str(error)) from error
+
+
+def _given(keywords: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in keywords.items() if v is not None}
+
+
+def _parameters(kind: type[Parameters], keywords: dict[str, Any]) -> Any:
+    return _door(kind, **_given(keywords))
+
+
+def _sources(volumes: Sequence[Any]) -> list[Any]:
+    """Paths as they are; open maps as sources that can be read in a thread."""
+    names: dict[str, int] = {}
+    for v in volumes:
+        if isinstance(v, Volume):
+            names[_map_name(v)] = names.get(_map_name(v), 0) + 1
+    return [_door(_map_source, v, names[_map_name(v)] > 1) if isinstance(v, Volume) else v for v in volumes]
+
+
+def _map_name(volume: Volume) -> str:
+    path = volume.data.path
+    return os.path.basename(path) if isinstance(path, str) and path else str(volume.name)
+
+
+def _map_source(volume: Volume, ambiguous: bool) -> Source:
+    data = volume.data
+    angles_straight = all(abs(a - 90) < 0.01 for a in data.cell_angles)
+    if not angles_straight or tuple(map(tuple, data.rotation)) != ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        raise SirenError(f"{volume.name} is on a rotated or skewed grid: resample it with \"volume resample\".")
+    name = _map_name(volume)
+    if ambiguous:  # several open maps from files of one name, or one file: told apart by their numbers
+        name = f"{name} #{volume.id_string}"
+    grid = Grid(tuple(data.size[::-1]), tuple(float(s) for s in data.step), tuple(float(o) for o in data.origin))
+    path = data.path if isinstance(data.path, str) else ""
+    if path.lower().endswith(SUFFIXES) and os.path.isfile(path) and not data.grid_id:
+        return Source(name, Path(path), grid=grid)
+
+    def read() -> Any:  # past ChimeraX's cache, which is the main thread's
+        return data.read_matrix((0, 0, 0), data.size, (1, 1, 1), None)
+
+    return Source(name, None, array=read, grid=grid)
+
+
+def _first_path(volumes: Sequence[Any]) -> Path | None:
+    """Folder of the volumes, or None for maps that are only in memory."""
+    for v in volumes:
+        path = v.data.path if isinstance(v, Volume) else v
+        if isinstance(path, str) and path:
+            full = Path(path).expanduser().resolve()
+            return full if full.is_dir() else full.parent
+    return None
+
+
+def _output(volumes: Sequence[Any], output_dir: str | None) -> Path:
+    """The output folder: as given, else ``siren`` beside the folder of the volumes."""
+    if output_dir:
+        return Path(output_dir).expanduser().absolute()
+    folder = _first_path(volumes)
+    return (folder.parent if folder else Path.cwd()) / DEFAULT_OUTPUT
+
+
+def _levels(ensemble: Ensemble, level: float | None, thresholds: str | None, output: Path, volumes: Sequence[Any],
+            notes: list[str], progress: Progress) -> tuple[Any, str]:
+    """Levels (V,) of the volumes, and where they came from."""
+    import numpy as np
+
+    from .core.thresholds.tables import read_thresholds
+
+    if level is not None:
+        return np.full(len(ensemble), level), f"level {level:g}"
+    if thresholds is not None:
+        return read_thresholds(Path(thresholds), ensemble), str(Path(thresholds).absolute())
+    folder = _first_path(volumes)
+    for table in [output / PREDICTIONS_FILE] + ([folder / PREDICTIONS_FILE] if folder else []):
+        if table.is_file():
+            notes.append(f"Thresholds from {table}")
+            return read_thresholds(table, ensemble), str(table)
+    from .core.thresholds.predict import PredictParameters, predict_levels
+
+    predictions = predict_levels(ensemble, PredictParameters(), progress)
+    predictions.write(output / PREDICTIONS_FILE)
+    notes.append(f"No thresholds were given, so they were predicted: {output / PREDICTIONS_FILE}")
+    return read_thresholds(output / PREDICTIONS_FILE, ensemble), f"predicted by this command: {output / PREDICTIONS_FILE}"
+
+
+def _sketch_folder(session: Any, blocks: Any) -> Path:
+    """Folder with the record of the sketch that blocks came from."""
+    if not isinstance(blocks, list):
+        folder = Path(blocks).expanduser().absolute()
+        for candidate in (folder, folder.parent / SKETCH_FOLDER):
+            if (candidate / "run.json").is_file():
+                return candidate
+        raise UserError(f'{folder} has no run.json, nor has a {SKETCH_FOLDER} beside it: say which sketch the blocks are from, as '
+                        'in "siren expand FOLDER sketch siren/00_sketch".')
+    from .show import BlockMap
+
+    named = {m.siren_folder for m in blocks if isinstance(m, BlockMap)}
+    # a merged or erased map is a new one, without memory of its run: the blocks still open tell
+    folders = named or {m.siren_folder for m in session.models.list(type=BlockMap)}
+    if len(folders) != 1:
+        which = "no SIREn blocks are open" if not folders else f"blocks of {len(folders)} runs are open"
+        raise UserError(f'Which sketch do these blocks belong to? ({which}.) Say it, as in "siren expand #2 sketch siren/00_sketch".')
+    return Path(folders.pop())
+
+
+def _open_blocks(models: Sequence[Any], record: Record) -> Any:
+    """Blocks from open models; the mean map that was opened with them is not one."""
+    from .show import BlockMap
+
+    maps = [m for m in models if isinstance(m, Volume)]
+    if any(isinstance(m, BlockMap) for m in maps):
+        maps = [m for m in maps if isinstance(m, BlockMap) or m.name != "mean of the volumes"]
+    if not maps:
+        raise SirenError("No map is among these models: name the block models, as in \"siren expand #2\".")
+    masks = []
+    for volume in maps:
+        source = _map_source(volume, False)
+        assert source.grid is not None
+        check_on_grid(volume.name, source.grid, record.grid)
+        masks.append((volume.name, volume.full_matrix()))
+    return blocks_from_masks(masks, record.grid)
+
+
+# --- what was found
+
+
+def _median(values: Any) -> float:
+    import numpy as np
+
+    return float(np.median(values))
+
+
+def _typed(volumes: Sequence[Any]) -> str:
+    """Volumes as they were typed."""
+    from .show import path_text
+
+    return " ".join(f"#{v.id_string}" if isinstance(v, Volume) else path_text(Path(v)) for v in volumes)
+
+
+def _volumes_line(run: Run) -> str:
+    left_out = [v["name"] for v in run.record.volumes if v["left_out"]]
+    reasons = sorted({v["left_out"] for v in run.record.volumes if v["left_out"]})
+    text = f"{len(run.record.volumes):,} volumes, {run.record.grid.text()}; thresholds: {run.record.thresholds}"
+    return text + (f"; {len(left_out)} left out ({listed(left_out)}: {'; '.join(reasons)})" if left_out else "")
+
+
+def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: bool, written: bool = True) -> None:
+    from .show import log_blocks, log_lines, open_blocks
+
+    if run.aside is not None:
+        lines.append(f"{run.folder.name} had been edited by hand: it is kept as {run.aside}.")
+    elif run.replaced:
+        lines.append(f"The earlier {run.folder} was replaced.")
+    count, voxels = len(run.blocks), run.blocks.voxel_count
+    lines.append(f"{count} block{'s' * (count != 1)}, {voxels:,} voxels")
+    if not count:
+        lines.append('No voxels go together strongly enough. Try "statistic exact", more volumes, or other thresholds.')
+    log_lines(session, lines)
+    group = open_blocks(session, run.blocks, run.folder, run.mean if reference else None, run.level) if open and count else None
+    log_blocks(session, run.table, group)
+    if written:
+        log_lines(session, [f"Written to {run.folder} (run.json, blocks.json, blocks.csv, {count} block maps, mean.mrc, "
+                            "unassigned.mrc)."])
+
+
+def _next(session: Any, word: str, command: str) -> None:
+    """Offer the next step: a link in a log with links."""
+    from .show import link
+
+    session.logger.info(f"Next, {word}: {link(command, command)}", is_html=True)
+
+
+# --- registration
+
+_SELECTION: list[tuple[str, Any]] = [("include", ListOf(StringArg)), ("exclude", ListOf(StringArg)), ("voxel_size", FloatArg)]
+_THRESHOLDS: list[tuple[str, Any]] = [("level", FloatArg), ("thresholds", OpenFileNameArg)]
+_SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
+
+
+def _keywords(kind: type[Parameters]) -> list[tuple[str, Any]]:
+    """A step's parameters as keywords of its command."""
+    def annotation(f: dataclasses.Field[Any]) -> Any:
+        if f.metadata["choices"]:
+            return EnumOf(f.metadata["choices"])
+        kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFileNameArg}
+        return kinds[str(f.type).split(" | ")[0]]
+
+    return [(f.name, annotation(f)) for f in dataclasses.fields(kind) if "help" in f.metadata]
+
+
+def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
+    output = [("output_dir", SaveFolderNameArg)]
+    volumes = [("volumes", VolumesArg)]
+
+    def predict_desc() -> CmdDesc:
+        from .core.thresholds.predict import PredictParameters
+        return CmdDesc(required=volumes, keyword=[*output, ("labels", OpenFileNameArg), ("set_levels", BoolArg), *_SELECTION,
+                                                  *_keywords(PredictParameters)],
+                       synopsis="Predict the contour level of each map")
+
+    def preprocess_desc() -> CmdDesc:
+        from .core.thresholds.preprocess import PreprocessParameters
+        return CmdDesc(required=volumes, keyword=[*output, *_SELECTION, *_keywords(PreprocessParameters)],
+                       synopsis="Resample and normalise maps for other programs")
+
+    def example_desc() -> CmdDesc:
+        from .core.example import ExampleParameters
+        return CmdDesc(required=[("folder", SaveFolderNameArg)], keyword=_keywords(ExampleParameters),
+                       synopsis="Write a simulated ensemble to try SIREn on")
+
+    def sketch_desc() -> CmdDesc:
+        return CmdDesc(required=volumes, keyword=[*_THRESHOLDS, *output, ("box", IntArg), *_SELECTION, *_SHOW,
+                                                  *_keywords(SketchParameters)],
+                       synopsis="Find blocks that come and go together")
+
+    def expand_desc() -> CmdDesc:
+        return CmdDesc(required=[("blocks", BlocksArg)],
+                       keyword=[("volumes", VolumesArg), *_THRESHOLDS, ("sketch", OpenFolderNameArg), *output, ("box", IntArg),
+                                *_SELECTION, *_SHOW, *_keywords(ExpandParameters)],
+                       synopsis="Test every voxel against every block")
+
+    def open_desc() -> CmdDesc:
+        return CmdDesc(required=[("folder", OpenFolderNameArg)], keyword=[("reference", BoolArg)],
+                       synopsis="Open blocks found earlier as coloured surfaces")
+
+    def stop_desc() -> CmdDesc:
+        return CmdDesc(synopsis="Stop the SIREn command that is running")
+
+    return {"siren predict": (predict_desc, predict), "siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand),
+            "siren preprocess": (preprocess_desc, preprocess), "siren example": (example_desc, example),
+            "siren open": (open_desc, open_), "siren stop": (stop_desc, stop)}
+
+
+def register_command(name: str, logger: Any) -> None:
+    """Register one of the commands; called by ChimeraX when it is first used."""
+    description, function = _descriptions()[name]
+    register(name, description(), function, logger=logger)
+
+

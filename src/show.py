@@ -1,0 +1,174 @@
+"""What a run leaves in the session: coloured surfaces, levels on open maps, tables in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from chimerax.core.commands import quote_path_if_necessary
+from chimerax.core.models import Model
+from chimerax.map import Volume
+from chimerax.map.volume import default_settings
+from chimerax.map_data import ArrayGridData
+from numpy.typing import NDArray
+from pandas import DataFrame
+from scipy import ndimage
+
+from .core.blocks import BlockSet, neighbours
+from .core.grid import Grid
+
+# Okabe & Ito 2008, then Paul Tol's muted set: told apart with any colour vision. First letters of the picture first.
+PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+           "#332288", "#44AA99", "#882255", "#999933", "#DDCC77", "#117733", "#AA4499")
+GROUP_NAME = "SIREn blocks"
+DISPLAY_SIGMA = 0.75  # voxels; with DISPLAY_LEVEL a 0/1 mask looks like a molecule and keeps its volume
+DISPLAY_LEVEL = 0.35
+DUST_VOXELS = 10  # pieces below this are not drawn where the block has larger ones
+REFERENCE_COLOR = (0.75, 0.75, 0.75, 0.2)
+
+
+class BlockMap(Volume):
+    """A block as a map: its values are 0 and 1 (as saved, erased and expanded), its surface is of the smoothed mask.
+
+    A bare mask contoured at 0.5 shows each voxel as an octahedron; a sketch's mask, a random half of the voxels, as gravel.
+    """
+
+    siren_folder = ""  # of the run that it belongs to
+
+    def matrix(self, read_matrix: bool = True, step: Any = None, subregion: Any = None) -> NDArray[np.float32]:
+        """What is displayed, (z, y, x): asked for with a step or subregion (as by full_matrix), the plain values."""
+        values = super().matrix(read_matrix, step, subregion)
+        if step is not None or subregion is not None or values is None:
+            return values
+        return smooth_mask(values)
+
+    def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
+        """Session data: a Volume's, and the folder."""
+        return {**super().take_snapshot(session, flags), "siren folder": self.siren_folder}
+
+    @staticmethod
+    def restore_snapshot(session: Any, data: dict[str, Any]) -> BlockMap | None:
+        """Restored by ChimeraX's own code, whatever its version, then given this class."""
+        volume = Volume.restore_snapshot(session, data)
+        if volume is None:
+            return None
+        volume.__class__ = BlockMap
+        volume.siren_folder = data.get("siren folder", "")
+        volume.matrix_changed()
+        return volume  # type: ignore[no-any-return]
+
+
+def smooth_mask(mask: NDArray[np.floating]) -> NDArray[np.float32]:
+    """A (z, y, x) 0/1 mask made fit for contouring at DISPLAY_LEVEL; specks are dropped."""
+    inside = np.asarray(mask) > 0.5
+    pieces, count = ndimage.label(inside, structure=np.ones((3, 3, 3)))
+    if count > 1:
+        size = np.bincount(pieces.ravel())
+        size[0] = 0
+        if size.max() >= DUST_VOXELS:
+            inside = (size >= DUST_VOXELS)[pieces]
+    return ndimage.gaussian_filter(inside.astype(np.float32), DISPLAY_SIGMA)
+
+
+def open_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[np.float32] | None = None,
+                level: float = 0.0) -> Model:
+    """Open blocks as one group of coloured surfaces.
+
+    Parameters
+    ----------
+    blocks : BlockSet
+    folder : of the run, kept by each map so that "siren expand" finds the volumes
+    mean : (z, y, x), opened as a transparent grey reference where given, at ``level``
+
+    Returns
+    -------
+    the group model, opened
+    """
+    colors = block_colors(blocks)
+    maps: list[Volume] = []
+    for number, voxels in blocks:
+        name = f"block {number} ({len(voxels):,} voxel{'s' * (len(voxels) != 1)})"
+        block = _volume(BlockMap, session, blocks.mask(number), blocks.grid, name)
+        block.siren_folder = str(folder)
+        _surface(block, DISPLAY_LEVEL, (*colors[number], 1.0))
+        maps.append(block)
+    if mean is not None:
+        reference = _volume(Volume, session, mean, blocks.grid, "mean of the volumes")
+        _surface(reference, level, REFERENCE_COLOR)
+        maps.append(reference)
+    group = session.models.add_group(maps, name=GROUP_NAME)
+    return group  # type: ignore[no-any-return]
+
+
+def _volume(kind: type[Volume], session: Any, array: NDArray[np.float32], grid: Grid, name: str) -> Volume:
+    data = ArrayGridData(array, origin=grid.origin, step=grid.voxel_size, name=name)
+    volume = kind(session, data, rendering_options=default_settings(session).rendering_option_defaults())
+    volume.name = name
+    volume.new_region(ijk_step=(1, 1, 1), adjust_step=False)
+    return volume
+
+
+def _surface(volume: Volume, level: float, rgba: Sequence[float]) -> None:
+    volume.set_parameters(surface_levels=[level], surface_colors=[tuple(rgba)], cap_faces=False)
+    volume.set_display_style("surface")
+
+
+def block_colors(blocks: BlockSet) -> dict[int, tuple[float, float, float]]:
+    """A colour (r, g, b, 0 to 1) for each block; blocks that touch differ, as far as the palette reaches."""
+    touching: dict[int, set[int]] = {n: set() for n, _ in blocks}
+    for a, b in neighbours(blocks):
+        touching[a].add(b)
+        touching[b].add(a)
+    chosen: dict[int, int] = {}
+    used = [0] * len(PALETTE)
+    for number, _ in blocks:
+        near = [chosen[other] for other in touching[number] if other in chosen]
+        color = min(range(len(PALETTE)), key=lambda c: (near.count(c), used[c], c))
+        chosen[number] = color
+        used[color] += 1
+    return {n: tuple(int(PALETTE[c][i:i + 2], 16) / 255 for i in (1, 3, 5)) for n, c in chosen.items()}  # type: ignore[misc]
+
+
+def set_level(volume: Volume, level: float) -> None:
+    """Show an open map at one contour level, in the colour that it has."""
+    colors = [s.rgba for s in volume.surfaces][:1]
+    volume.set_parameters(surface_levels=[level], **({"surface_colors": colors} if colors else {}))
+
+
+def link(command: str, text: str) -> str:
+    """HTML for the log: a click runs the command."""
+    return f'<a href="cxcmd:{escape(command, quote=True)}">{escape(text)}</a>'
+
+
+def path_text(path: Path) -> str:
+    """A path as it is typed in a command."""
+    return str(quote_path_if_necessary(str(path)))
+
+
+def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
+    """The table of blocks; in a log with links, each row shows, hides or singles out its surface."""
+    if not len(table):
+        return
+    rows = ["<tr><th></th><th>block</th><th>voxels</th><th>&Aring;<sup>3</sup></th><th>occupancy</th><th></th></tr>"]
+    models = {m.name.split(" ")[1]: m for m in group.child_models() if isinstance(m, BlockMap)} if group else {}
+    for row in table.itertuples():
+        model = models.get(str(row.block))
+        swatch, links = "", ""
+        if model is not None and group is not None:
+            r, g, b = (int(255 * c) for c in model.surfaces[0].rgba[:3])
+            swatch = f'<span style="color:rgb({r},{g},{b})">&#9632;</span>'
+            links = " ".join((link(f"show #{model.id_string} models", "show"), link(f"hide #{model.id_string} models", "hide"),
+                              link(f"hide #{group.id_string}.1-{len(models)} models; show #{model.id_string} models", "only")))
+        cells = (f"{row.voxels:,}", f"{row.volume_A3:,.0f}", f"{row.mean_occupancy:.2f}")
+        rows.append(f"<tr><td>{swatch}</td><td>{row.block}</td>" + "".join(f'<td align="right">{c}</td>' for c in cells)
+                    + f"<td>{links}</td></tr>")
+    session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
+
+
+def log_lines(session: Any, lines: Iterable[str]) -> None:
+    """Lines of text for the log."""
+    for line in lines:
+        session.logger.info(line)
