@@ -1,7 +1,8 @@
 # Everything is run from here; `make` alone lists the targets.
 PYTHON ?= python3
+VENV = .venv/bin
 
-.PHONY: help env bundle clean-env
+.PHONY: help env bundle demo test lint clean-env
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -10,6 +11,16 @@ env: ## headless ChimeraX in .venv, with the bundle and all that it needs
 	@$(PYTHON) devel/env.py
 
 bundle: env ## the same: only what has changed is done again, mostly the bundle alone
+
+demo: env ## simulate an ensemble, find its blocks, leave pictures and a session in demo/
+	@devel/chimerax --offscreen --exit --script "devel/demo.py demo"
+
+test: env ## all tests; those that need ../shared say so where it is absent
+	@$(VENV)/python -m pytest
+
+lint: env ## ruff and mypy
+	@$(VENV)/ruff check .
+	@$(VENV)/mypy
 
 clean-env: ## remove .venv
 	rm -rf .venv

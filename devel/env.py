@@ -199,7 +199,7 @@ def install_bundle() -> None:
         options = ["--nogui", "--safemode", "--exit", "--cmd", command]
         status, log = logged([VENV_PYTHON, "-I", "-m", "cxheadless", *options], cwd=copy)
         # It logs most errors and goes on: believe what is there.
-        problem = f"exit status {status}" if status else differences(copy / "src", INSTALLED_PACKAGE)
+        problem = f"exit status {status}" if status else differences(copy, INSTALLED_PACKAGE)
     if problem:
         print(log, flush=True)
         raise EnvError(f"`devel install` of the bundle failed: {problem}. Its log stands above.")
@@ -213,11 +213,12 @@ def copy_sources(folder: Path) -> None:
             shutil.copy2(file, target)
 
 
-def differences(source: Path, installed: Path) -> str:
-    """How the Python files of an installed package differ from their source; empty where they do not."""
-    wanted, found = python_files(source), python_files(installed)
+def differences(sources: Path, installed: Path) -> str:
+    """How the Python files of the installed package differ from their sources; empty where they do not."""
+    wanted, found = python_files(sources / "src"), python_files(installed)
+    beside = python_files(sources)  # an AdditionalPackage of the bundle has its folder beside src/
     lost = [f"{name} is not installed" for name in wanted.keys() - found.keys()]
-    stale = [f"{name} is still installed" for name in found.keys() - wanted.keys()]
+    stale = [f"{name} is still installed" for name in found.keys() - wanted.keys() - beside.keys()]
     old = [f"{name} is out of date" for name in wanted.keys() & found.keys() if wanted[name] != found[name]]
     return ", ".join(sorted(lost + stale + old))
 

@@ -256,7 +256,7 @@ def _read_json(path: Path) -> dict:
 
 
 def _shape(content: dict) -> tuple[int, int, int]:
-    z, y, x = content["grid"]["shape"]
+    z, y, x = content["grid"]["shape_zyx"]
     return int(z), int(y), int(x)
 
 

@@ -7,6 +7,7 @@ import glob
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from chimerax.core.commands import (
@@ -92,7 +93,10 @@ class BlocksArg(Annotation):
     def parse(text: str, session: Any) -> tuple[Any, str, str]:
         """A list of models, or a folder."""
         if text.lstrip().startswith("#"):
-            return ModelsArg.parse(text, session)
+            models, used, rest = ModelsArg.parse(text, session)
+            if not models:
+                raise AnnotationError(f"{used} names no open model")
+            return list(models), used, rest
         return OpenFolderNameArg.parse(text, session)
 
 
@@ -106,30 +110,32 @@ def predict(session: Any, volumes: list[Any], output_dir: str | None = None, lab
     output = _output(volumes, output_dir)
 
     def work(progress: Progress) -> tuple[Any, Any, Any]:
+        from .core.thresholds.evaluate import compare
         from .core.thresholds.predict import predict_levels
-        from .core.thresholds.tables import compare_labels
+        from .core.thresholds.tables import write_predictions
 
         ensemble = find_ensemble(sources, voxel_size, progress, least=1, include=include, exclude=exclude)
         predictions = predict_levels(ensemble, parameters, progress)
-        predictions.write(output / PREDICTIONS_FILE)
-        return ensemble, predictions, compare_labels(predictions, Path(labels)) if labels else None
+        agreement = compare(predictions, Path(labels), ensemble) if labels else None
+        write_predictions(output / PREDICTIONS_FILE, predictions)
+        return ensemble, predictions, agreement
 
     def show(result: tuple[Any, Any, Any]) -> Any:
         from .show import log_lines, path_text, set_level
 
-        ensemble, predictions, comparison = result
+        ensemble, predictions, agreement = result
+        level_of = predictions.levels
         if set_levels:
-            level_of = dict(zip(predictions.files, predictions.levels, strict=True))
             for source, volume in zip(sources, volumes, strict=True):
                 if isinstance(volume, Volume) and not volume.deleted and source.name in level_of:
-                    set_level(volume, float(level_of[source.name]))
-        levels = predictions.levels
+                    set_level(volume, level_of[source.name])
+        levels = sorted(level_of.values())
         plural = "levels" if len(levels) > 1 else "level"
         log_lines(session, [
             f"{len(levels):,} volume{'s' * (len(levels) > 1)}, {ensemble.grid.text()}; weights {predictions.weights}; device "
             f"{predictions.device}", *ensemble.notes,
-            f"{plural} {levels.min():.4g} to {levels.max():.4g}, median {_median(levels):.4g}",
-            *([comparison] if comparison else []),
+            f"{plural} {levels[0]:.4g} to {levels[-1]:.4g}, median {median(levels):.4g}",
+            *([agreement.text()] if agreement else []),
             f"Written to {output / PREDICTIONS_FILE}."])
         if len(levels) > 1:
             _next(session, "sketch", f"siren sketch {_typed(volumes)} thresholds {path_text(output / PREDICTIONS_FILE)}")
@@ -229,7 +235,8 @@ def preprocess(session: Any, volumes: list[Any], output_dir: str | None = None, 
 
         ensemble, outcome = result
         log_lines(session, [f"{len(ensemble):,} volumes, {ensemble.grid.text()}", *ensemble.notes,
-                            f"Written to {output}: " + ", ".join(outcome.written)])
+                            f"Written to {output}: {len(outcome.files):,} maps ({outcome.grid.text()}), "
+                            + ", ".join(t.name for t in outcome.tables)])
         return outcome
 
     return run_job(session, "siren preprocess", work, show)
@@ -245,8 +252,8 @@ def example(session: Any, folder: str, **keywords: Any) -> Any:
     def show(result: Any) -> Any:
         from .show import path_text
 
-        session.logger.info(f"{parameters.volumes} simulated volumes with {len(result.blocks)} planted blocks written to {path} "
-                            "(what is planted: truth.json).")
+        session.logger.info(f"{parameters.volumes} simulated volumes with {len(result.simulation.units)} planted blocks written "
+                            f"to {path} (what is planted: truth.json)." + (" The earlier example was replaced." if result.replaced else ""))
         _next(session, "predict", f"siren predict {path_text(path)}")
         return result
 
@@ -357,9 +364,9 @@ def _levels(ensemble: Ensemble, level: float | None, thresholds: str | None, out
             notes.append(f"Thresholds from {table}")
             return read_thresholds(table, ensemble), str(table)
     from .core.thresholds.predict import PredictParameters, predict_levels
+    from .core.thresholds.tables import write_predictions
 
-    predictions = predict_levels(ensemble, PredictParameters(), progress)
-    predictions.write(output / PREDICTIONS_FILE)
+    write_predictions(output / PREDICTIONS_FILE, predict_levels(ensemble, PredictParameters(), progress))
     notes.append(f"No thresholds were given, so they were predicted: {output / PREDICTIONS_FILE}")
     return read_thresholds(output / PREDICTIONS_FILE, ensemble), f"predicted by this command: {output / PREDICTIONS_FILE}"
 
@@ -403,12 +410,6 @@ def _open_blocks(models: Sequence[Any], record: Record) -> Any:
 
 
 # --- what was found
-
-
-def _median(values: Any) -> float:
-    import numpy as np
-
-    return float(np.median(values))
 
 
 def _typed(volumes: Sequence[Any]) -> str:

@@ -20,14 +20,14 @@ from scipy import ndimage
 from .core.blocks import BlockSet, neighbours
 from .core.grid import Grid
 
-# Okabe & Ito 2008, then Paul Tol's muted set: told apart with any colour vision. First letters of the picture first.
+# Okabe & Ito 2008, then Paul Tol's muted set: told apart with any colour vision.
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
            "#332288", "#44AA99", "#882255", "#999933", "#DDCC77", "#117733", "#AA4499")
 GROUP_NAME = "SIREn blocks"
 DISPLAY_SIGMA = 0.75  # voxels; with DISPLAY_LEVEL a 0/1 mask looks like a molecule and keeps its volume
 DISPLAY_LEVEL = 0.35
 DUST_VOXELS = 10  # pieces below this are not drawn where the block has larger ones
-REFERENCE_COLOR = (0.75, 0.75, 0.75, 0.2)
+REFERENCE_COLOR = (0.62, 0.62, 0.62, 0.3)
 
 
 class BlockMap(Volume):
@@ -37,6 +37,9 @@ class BlockMap(Volume):
     """
 
     siren_folder = ""  # of the run that it belongs to
+
+    def added_to_session(self, session: Any) -> None:
+        """Not a line in the log for each block: the table of blocks says it all."""
 
     def matrix(self, read_matrix: bool = True, step: Any = None, subregion: Any = None) -> NDArray[np.float32]:
         """What is displayed, (z, y, x): asked for with a step or subregion (as by full_matrix), the plain values."""

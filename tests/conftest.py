@@ -23,6 +23,8 @@ def session(_chimerax: Any) -> Iterator[Any]:
 
     yield _chimerax
     run(_chimerax, "close", log=False)
+    # After labels and other overlays were closed, ChimeraX goes on counting: the next test's first model is #1 again
+    _chimerax.models._reset_next_id()
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_the_ceiling_of_a_clean_ensemble_is_high_and_the_program_prints_the_tabl
     limit = sc.ceiling(truth, sc.true_occupancy(example, truth))
     assert limit.mean > 0.8
     zyx = [np.stack(np.unravel_index(v, truth.shape), axis=1).tolist() for v in truth.voxels]
-    blocks = {"grid": {"shape": [32, 32, 32]}, "blocks": {"1": zyx[1], "2": zyx[0]}}
+    blocks = {"grid": {"shape_zyx": [32, 32, 32]}, "blocks": {"1": zyx[1], "2": zyx[0]}}
     (tmp_path / "blocks.json").write_text(json.dumps(blocks))
     assert sc.main([str(example), str(tmp_path)]) == 0
     text = capsys.readouterr().out
@@ -99,6 +99,6 @@ def test_blocks_of_another_grid_or_none_are_one_sentence(
         example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sc.main([str(example), str(tmp_path)]) == 1
     assert "there is no such file" in capsys.readouterr().err
-    (tmp_path / "blocks.json").write_text(json.dumps({"grid": {"shape": [4, 4, 4]}, "blocks": {}}))
+    (tmp_path / "blocks.json").write_text(json.dumps({"grid": {"shape_zyx": [4, 4, 4]}, "blocks": {}}))
     with pytest.raises(SirenError, match="do not fit"):
         sc.read_found(tmp_path, (32, 32, 32))

@@ -211,9 +211,7 @@ def write(site: Path) -> None:
         folder.mkdir()
         (folder / "METADATA").write_text(_metadata(f"ChimeraX-{name}", bundle), encoding="utf-8")
         (folder / "INSTALLER").write_text(f"{INSTALLER}\n")
-        (folder / "WHEEL").write_text(
-            f"Wheel-Version: 1.0\nGenerator: {INSTALLER}\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
+        (folder / "WHEEL").write_text(f"Wheel-Version: 1.0\nGenerator: {INSTALLER}\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         # The toolshed takes from here which Python packages are the bundle's
         packages = sorted((site / "chimerax" / bundle.package).rglob("__init__.py"))
         (folder / "RECORD").write_text("".join(f"{path.relative_to(site).as_posix()},,\n" for path in packages))

@@ -30,7 +30,7 @@ LEVELS = {
 STATUS = ("STATUS", "\033[35m")
 
 
-class NoGuiLog(PlainTextLog):  # type: ignore[misc]
+class NoGuiLog(PlainTextLog):
     """Prints messages as the application does: under their level, or on a terminal in its colour."""
 
     quiet = False  # keep information and status lines to yourself
@@ -137,7 +137,7 @@ class UI:
         self._looping = False
 
 
-class _Input(Task):  # type: ignore[misc]
+class _Input(Task):
     """Reads commands from standard input."""
 
     SESSION_ENDURING = True

@@ -638,7 +638,7 @@ def _truth_text(s: Simulation) -> str:
                 "junk": bool(s.junk[i])} for i, n in enumerate(s.names)]
     blocks = [{"name": u.name, "present": u.present.astype(int).tolist(), "voxels": zyx(u.voxels)} for u in s.units]
     head = {"origin": SIGNATURE, "parameters": s.parameters.as_dict(), "level": s.level,
-            "grid": {"shape": list(s.grid.shape), "voxel_size": list(s.grid.voxel_size), "origin": list(s.grid.origin)}}
+            "grid": {"shape_zyx": list(s.grid.shape), "voxel_size_xyz": list(s.grid.voxel_size), "origin_xyz": list(s.grid.origin)}}
     parts = [f'"{key}": {json.dumps(value)}' for key, value in head.items()]
     for key, rows in (("volumes", volumes), ("blocks", blocks)):
         parts.append(f'"{key}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]")

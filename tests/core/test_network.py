@@ -1,0 +1,178 @@
+"""Networks and their weights files: ours, the published format, and files that mean harm."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chimerax.siren.core.errors import SirenError
+from chimerax.siren.core.thresholds.network import (
+    HISTOGRAM_LEVELS, compact_network, default_weights, load_network, published_network, save_network)
+
+torch = pytest.importorskip("torch", reason="torch is not installed: networks cannot be tested")
+
+
+def published_checkpoint(path, **changes):
+    """A checkpoint as the published tool's trainer would write it, its layers built here by hand."""
+    nn = torch.nn
+    torch.manual_seed(5)
+    conv = nn.Sequential(
+        nn.Conv3d(1, 32, 7, padding_mode="replicate"), nn.BatchNorm3d(32), nn.ReLU(),
+        nn.Conv3d(32, 64, 5, padding_mode="replicate"), nn.BatchNorm3d(64), nn.ReLU(), nn.MaxPool3d(2),
+        nn.Conv3d(64, 128, 5, padding_mode="replicate"), nn.BatchNorm3d(128), nn.ReLU(), nn.MaxPool3d(2),
+        nn.Conv3d(128, 256, 3, padding_mode="replicate"), nn.BatchNorm3d(256), nn.ReLU(), nn.MaxPool3d(2),
+        nn.Conv3d(256, 384, 1, padding_mode="replicate"), nn.ReLU(), nn.AvgPool3d(3, stride=2), nn.Dropout(0.3))
+    mlp = nn.Sequential(nn.Linear(384, 64), nn.ReLU(), nn.Linear(64, 1))
+    model = nn.Module()
+    model.conv, model.mlp = conv, mlp
+    optimiser = torch.optim.Adam(model.parameters(), lr=5e-6)
+    content = {"epoch": 7, "model_state_dict": model.state_dict(), "optimizer_state_dict": optimiser.state_dict(), "loss": nn.MSELoss()}
+    torch.save(content | changes, path)
+    return conv.eval(), mlp.eval()
+
+
+class Trap:
+    """Pickles to a call that makes a folder."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_published_architecture_has_its_number_of_weights():
+    assert sum(p.numel() for p in published_network().parameters()) == 2_300_545
+
+
+def test_published_architecture_has_its_names():
+    keys = [k for k in published_network().state_dict() if k.endswith("weight")]
+    assert keys == ["conv.0.weight", "conv.1.weight", "conv.3.weight", "conv.4.weight", "conv.7.weight", "conv.8.weight",
+                    "conv.11.weight", "conv.12.weight", "conv.15.weight", "mlp.0.weight", "mlp.2.weight"]
+
+
+def test_published_checkpoint_is_read_and_computes_what_it_did(tmp_path):
+    conv, mlp = published_checkpoint(tmp_path / "weights_5e6.pth")
+    loaded = load_network(tmp_path / "weights_5e6.pth")
+    assert loaded.kind == "published" and loaded.metadata["epoch"] == 7
+    x = torch.rand(1, 1, 64, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(loaded.network(x), mlp(conv(x).flatten(1))[:, 0], atol=1e-6)
+    assert not loaded.network.training
+
+
+def test_published_weights_alone_or_wrapped_are_read_too(tmp_path):
+    state = published_network().state_dict()
+    torch.save(state, tmp_path / "a.pth")
+    torch.save(OrderedDict(("module." + k, v) for k, v in state.items()), tmp_path / "b.pth")
+    for name in ("a.pth", "b.pth"):
+        loaded = load_network(tmp_path / name)
+        assert all(torch.equal(v, state[k]) for k, v in loaded.network.state_dict().items())
+
+
+@pytest.mark.parametrize("place", ["loss", "model_state_dict", "extra"])
+def test_poisoned_checkpoint_is_refused_and_nothing_runs(tmp_path, place):
+    published_checkpoint(tmp_path / "bad.pth", **{place: Trap(tmp_path / "sprung")})
+    with pytest.raises(SirenError, match=r"^bad\.pth was refused: it would run code"):
+        load_network(tmp_path / "bad.pth")
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_poisoned_plain_pickle_is_refused_and_nothing_runs(tmp_path, protocol):
+    (tmp_path / "bad.pth").write_bytes(pickle.dumps({"model_state_dict": Trap(tmp_path / "sprung")}, protocol=protocol))
+    with pytest.raises(SirenError, match=r"^bad\.pth"):
+        load_network(tmp_path / "bad.pth")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_the_poison_would_have_worked(tmp_path):
+    """Else the tests above would prove nothing."""
+    published_checkpoint(tmp_path / "bad.pth", loss=Trap(tmp_path / "sprung"))
+    torch.load(tmp_path / "bad.pth", weights_only=False)
+    assert (tmp_path / "sprung").exists()
+
+
+def test_loading_leaves_no_class_allowed_for_others(tmp_path):
+    published_checkpoint(tmp_path / "good.pth")
+    before = list(torch.serialization.get_safe_globals())
+    load_network(tmp_path / "good.pth")
+    assert torch.serialization.get_safe_globals() == before
+
+
+def _other(path):
+    torch.save(torch.nn.Linear(3, 4).state_dict(), path)
+
+
+def _shapes(path):
+    state = published_network().state_dict()
+    state["mlp.0.weight"] = torch.zeros(32, 384)
+    torch.save({"model_state_dict": state}, path)
+
+
+def _diverged(path):
+    network = compact_network()
+    network.mlp[0].weight.data[0, 0] = float("nan")
+    save_network(path, network, {})
+
+
+@pytest.mark.parametrize("write, says", [
+    (lambda p: p.write_text("vol_id,level\n1,2\n"), "cannot be read"),
+    (lambda p: p.write_bytes(b""), "cannot be read"),
+    (lambda p: p.write_bytes(b"PK\x03\x04" + bytes(200)), "cannot be read"),
+    (lambda p: torch.save([1, 2], p), "no network weights"),
+    (lambda p: torch.save({"model_state_dict": {"conv.0.weight": 3}}, p), "no network weights"),
+    (_other, "another network"), (_shapes, "another network"), (_diverged, "not finite"),
+], ids=["text", "empty", "broken zip", "list", "numbers", "other", "shapes", "diverged"])
+def test_wrong_files_are_one_sentence(tmp_path, write, says):
+    path = tmp_path / "w.pth"
+    write(path)
+    with pytest.raises(SirenError, match=says) as error:
+        load_network(path)
+    assert str(error.value).startswith("w.pth ") and "\n" not in str(error.value)
+
+
+def test_a_missing_file_says_so(tmp_path):
+    with pytest.raises(SirenError, match="no such file"):
+        load_network(tmp_path / "none.pt")
+
+
+def test_without_torch_one_sentence_tells_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(SirenError, match=r'^torch is not installed: "siren predict" needs it\. Install it with: pip install torch'):
+        load_network(Path("any.pt"))
+
+
+def test_our_file_goes_there_and_back(tmp_path):
+    torch.manual_seed(1)
+    network = compact_network().eval()
+    save_network(tmp_path / "w.pt", network, {"seed": 1})
+    loaded = load_network(tmp_path / "w.pt")
+    x = torch.rand(2, 1, 64, 64, 64) * 2 - 1
+    with torch.no_grad():
+        assert torch.allclose(loaded.network(x), network(x), atol=2e-3)  # kept in half precision
+    assert loaded.kind == "siren" and loaded.metadata == {"seed": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["w.pt"]
+
+
+def test_features_are_pooled_maps_and_shares_above_levels():
+    x = (torch.rand(3, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1).float()
+    pooled, above = compact_network().features(x)
+    cells = x.numpy()[:, 0].reshape(3, 32, 2, 32, 2, 32, 2)
+    assert np.allclose(pooled[:, 0], cells.mean(axis=(2, 4, 6)), atol=1e-6)
+    assert np.array_equal(pooled[:, 1], cells.max(axis=(2, 4, 6)))
+    for j in (0, 1, 31, 63):
+        share = (x.numpy() > -1 + 2 * j / HISTOGRAM_LEVELS).reshape(3, -1).mean(axis=1)
+        assert np.allclose(above[:, j], share, atol=1e-5)
+
+
+def test_shipped_weights_are_small_and_load():
+    path = default_weights()
+    assert path.stat().st_size < 10_000_000
+    loaded = load_network(path)
+    assert loaded.kind == "siren" and "validation" in loaded.metadata
