@@ -112,7 +112,7 @@ def test_an_erased_block_is_expanded_as_it_was_left(session, run, planted, out):
 def test_merged_blocks_are_expanded_as_one(session, run, planted, out):
     run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST}")
     first, second = (m.id_string for m in blocks_of(session).values())
-    run(f"volume maximum #{first},{second}")
+    run(f"volume maximum #{first}#{second}")
     merged = next(m for m in session.models.list(type=Volume) if m.name not in blocks_of(session))
     result = run(f"siren expand #{merged.id_string} open false")
     assert len(result.blocks) == 1

@@ -1,0 +1,46 @@
+"""Write the parameter tables of the help page from the parameters themselves: ``python devel/help_page.py``."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import re
+from pathlib import Path
+
+from chimerax.siren.core.example import ExampleParameters
+from chimerax.siren.core.expand import ExpandParameters
+from chimerax.siren.core.parameters import Parameters, camel_case
+from chimerax.siren.core.sketch import SketchParameters
+from chimerax.siren.core.thresholds.preprocess import PreprocessParameters
+
+PAGE = Path(__file__).parents[1] / "src/docs/user/commands/siren.html"
+TABLES: dict[str, type[Parameters]] = {
+    "sketch": SketchParameters, "expand": ExpandParameters, "preprocess": PreprocessParameters, "example": ExampleParameters}
+
+
+def with_tables(page: str) -> str:
+    """The page with its tables as the code has them."""
+    for name, parameters in TABLES.items():
+        rows = "\n".join(_row(f) for f in dataclasses.fields(parameters) if "help" in f.metadata)
+        pattern = rf"(<!-- {name} parameters -->\n).*?(<!-- end -->)"
+        page, count = re.subn(pattern, lambda m, rows=rows: f"{m[1]}{rows}\n{m[2]}", page, flags=re.S)  # type: ignore[misc]
+        if count != 1:
+            raise ValueError(f"{PAGE} has {count} places for the {name} parameters")
+    return page
+
+
+def _row(f: dataclasses.Field) -> str:
+    value = " | ".join(f.metadata["choices"]) or {"bool": "true | false", "int": "<i>n</i>", "float": "<i>x</i>"}.get(
+        str(f.type).split(" | ")[0], "<i>file</i>")
+    default = f.default
+    if isinstance(default, bool):
+        default = str(default).lower()
+    text = html.escape(f.metadata["help"])
+    if default is not None:
+        unit = f.metadata["unit"].replace("A", "&Aring;")
+        text += f"; default {default}{' ' + unit if unit else ''}"
+    return f"<tr><td><b>{camel_case(f.name)}</b> {value}</td><td>{text}</td></tr>"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
