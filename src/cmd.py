@@ -320,7 +320,8 @@ def _map_source(volume: Volume, ambiguous: bool) -> Source:
         name = f"{name} #{volume.id_string}"
     grid = Grid(tuple(data.size[::-1]), tuple(float(s) for s in data.step), tuple(float(o) for o in data.origin))
     path = data.path if isinstance(data.path, str) else ""
-    if path.lower().endswith(SUFFIXES) and os.path.isfile(path) and not data.grid_id:
+    whole_file = type(data).__module__.startswith("chimerax.map_data.mrc")  # and not a part of it, or edited
+    if whole_file and path.lower().endswith(SUFFIXES) and os.path.isfile(path):
         return Source(name, Path(path), grid=grid)
 
     def read() -> Any:  # past ChimeraX's cache, which is the main thread's

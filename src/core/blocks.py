@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,14 +70,14 @@ class BlockSet:
     def write(self, folder: Path, table: pd.DataFrame, mean: NDArray[np.float32]) -> None:
         """Write block_N.mrc, blocks.json, blocks.csv, unassigned.mrc and mean.mrc into an existing folder."""
         for number, voxels in self:
-            write_map(folder / f"block_{number}.mrc", self.mask(number), self.grid, f"SIREn block {number}, {len(voxels)} voxels")
+            label = f"SIREn block {number}, {len(voxels)} voxels"
+            write_map(folder / f"block_{number}.mrc", self.mask(number), self.grid, label)
         write_map(folder / UNASSIGNED_FILE, _mask(self.unassigned, self.grid), self.grid, "SIREn: voxels in no block")
         write_map(folder / MEAN_FILE, mean, self.grid, "SIREn: mean of the volumes")
         write_json(folder / BLOCKS_FILE, {
             "format": "SIREn blocks 1",
             "axes": "voxels are [z, y, x], counted from 0",
-            "grid": {"shape_zyx": list(self.grid.shape), "voxel_size_xyz": list(self.grid.voxel_size),
-                     "origin_xyz": list(self.grid.origin)},
+            "grid": self.grid.as_json(),
             "blocks": {str(n): self._zyx(v) for n, v in self},
             "unassigned": self._zyx(self.unassigned)})
         table.to_csv(folder / TABLE_FILE, index=False, lineterminator="\n")
@@ -96,14 +96,13 @@ def read_blocks_file(path: Path) -> BlockSet:
     """
     content = read_json(path)
     try:
-        g = content["grid"]
-        grid = Grid(tuple(g["shape_zyx"]), tuple(g["voxel_size_xyz"]), tuple(g["origin_xyz"]))
+        grid = Grid.from_json(content["grid"])
 
         def flat(zyx: list[list[int]]) -> NDArray[np.int64]:
-            return np.sort(np.ravel_multi_index(tuple(np.array(zyx, np.int64).reshape(-1, 3).T), grid.shape)).astype(np.int64)
+            return np.unique(np.ravel_multi_index(tuple(np.array(zyx, np.int64).reshape(-1, 3).T), grid.shape)).astype(np.int64)
 
         return BlockSet(grid, {int(n): flat(v) for n, v in content["blocks"].items()}, flat(content["unassigned"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SirenError(f"{path} is not a blocks file of SIREn ({error}): run \"siren sketch\" again.") from error
 
 
@@ -123,21 +122,24 @@ def read_block_maps(folder: Path, grid: Grid | None = None) -> BlockSet:
     SirenError
         If there is no map, one is on another grid, or one has no voxel above 0.5.
     """
-    paths = sorted((p for p in folder.iterdir() if is_map_name(p.name) and p.name not in _OURS),
-                   key=lambda p: natural_key(p.name))
+    try:
+        paths = sorted((p for p in folder.iterdir() if is_map_name(p.name) and p.name not in _OURS),
+                       key=lambda p: natural_key(p.name))
+    except OSError as error:
+        raise SirenError(f"{folder} cannot be read ({error.strerror}): give the folder that \"siren sketch\" wrote.") from error
     if not paths:
         raise SirenError(f"{folder} holds no block maps (block_1.mrc, ...): give the folder that \"siren sketch\" wrote.")
     masks = []
     for path in paths:
         array, found = read_map(path)
-        masks.append((path.name, array))
+        masks.append((path.name, array > 0.5))  # a quarter of the memory
         grid = grid or found
         check_on_grid(path.name, found, grid)
     assert grid is not None
     return blocks_from_masks(masks, grid)
 
 
-def blocks_from_masks(masks: list[tuple[str, NDArray[np.floating]]], grid: Grid) -> BlockSet:
+def blocks_from_masks(masks: Sequence[tuple[str, NDArray[np.floating] | NDArray[np.bool_]]], grid: Grid) -> BlockSet:
     """Blocks from named (z, y, x) maps on one grid, voxels above 0.5 inside; ``block N`` in a name gives the number."""
     numbers: list[int | None] = []
     for name, _ in masks:
@@ -149,7 +151,8 @@ def blocks_from_masks(masks: list[tuple[str, NDArray[np.floating]]], grid: Grid)
     for (name, array), number in zip(masks, numbers, strict=True):
         voxels = np.flatnonzero(np.asarray(array) > 0.5).astype(np.int64)
         if not len(voxels):
-            raise SirenError(f"{name} has no voxel above 0.5: block maps are 1 inside and 0 outside. Delete it, or save it again.")
+            raise SirenError(f"{name} has no voxel above 0.5: block maps are 1 inside and 0 outside. Delete it, or save "
+                             "it again.")
         if number is None:
             number = free = free + 1
         blocks[number] = voxels

@@ -6,6 +6,7 @@ Arrays are z, y, x. Points, voxel sizes and origins are x, y, z, in Angstrom.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -50,6 +51,36 @@ class Grid:
         zyx = np.stack(np.unravel_index(voxels, self.shape), axis=1)
         return zyx[:, ::-1] * np.asarray(self.voxel_size) + np.asarray(self.origin)
 
+    def as_json(self) -> dict[str, list[float]]:
+        """The grid for a JSON file."""
+        return {"shape_zyx": list(self.shape), "voxel_size_xyz": list(self.voxel_size), "origin_xyz": list(self.origin)}
+
+    @classmethod
+    def from_json(cls, content: Any) -> Grid:
+        """The grid of :meth:`as_json`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is none.
+        """
+        z, y, x = (int(n) for n in content["shape_zyx"])
+        voxel_x, voxel_y, voxel_z = (float(v) for v in content["voxel_size_xyz"])
+        origin_x, origin_y, origin_z = (float(o) for o in content["origin_xyz"])
+        if min(z, y, x) < 1 or not all(v > 0 for v in (voxel_x, voxel_y, voxel_z)):
+            raise ValueError("a grid without voxels")
+        return cls((z, y, x), (voxel_x, voxel_y, voxel_z), (origin_x, origin_y, origin_z))
+
+    def as_dict(self) -> dict[str, list[float]]:
+        """The grid for a JSON file; each name says its axis order."""
+        return {"shape_zyx": list(self.shape), "voxel_size_xyz": list(self.voxel_size), "origin_xyz": list(self.origin)}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, list[float]]) -> Grid:
+        """What :meth:`as_dict` gave; KeyError, TypeError or ValueError if it is not that."""
+        (nz, ny, nx), (sx, sy, sz), (ox, oy, oz) = (content[k] for k in ("shape_zyx", "voxel_size_xyz", "origin_xyz"))
+        return cls((int(nz), int(ny), int(nx)), (sx, sy, sz), (ox, oy, oz))
+
     def text(self) -> str:
         """The grid for the log, as ``64 x 64 x 64, 6.55 A/voxel`` (x, y, z)."""
         x, y, z = self.voxel_size
@@ -78,14 +109,14 @@ def fourier_resample(array: NDArray[np.floating], shape: Shape) -> NDArray[np.fl
     """
     if tuple(array.shape) == tuple(shape):
         return np.asarray(array, np.float32)
-    transform = np.asarray(array, np.float32)
+    transform: NDArray[np.inexact] = np.asarray(array, np.float32)
     for axis, new in enumerate(shape):  # one axis at a time: what is cropped first need not be transformed again
         transform = _centred(scipy.fft.fft(transform, axis=axis), new, axis)
     scale = np.float32(np.prod(shape, dtype=float) / array.size)
     return np.ascontiguousarray(scipy.fft.ifftn(transform, overwrite_x=True).real * scale, dtype=np.float32)
 
 
-def _centred(transform: NDArray[np.complexfloating], new: int, axis: int) -> NDArray[np.complexfloating]:
+def _centred(transform: NDArray[np.inexact], new: int, axis: int) -> NDArray[np.inexact]:
     """Keep the ``new`` lowest frequencies -new//2 ... along an axis in FFT order, zeros where there are none."""
     old = transform.shape[axis]
     kept = min(old, new)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,7 @@ class Record:
         outputs = {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != RECORD}
         write_json(folder / RECORD, {
             "format": FORMAT, "step": self.step, "parameters": self.parameters, "thresholds": self.thresholds,
-            "grid": {"shape_zyx": list(self.grid.shape), "voxel_size_xyz": list(self.grid.voxel_size),
-                     "origin_xyz": list(self.grid.origin)},
+            "grid": self.grid.as_json(),
             "box": self.box, "voxel_size_given": self.voxel_size, "source": self.source, "counts": self.counts,
             "volumes": {v["name"]: {k: v[k] for k in v if k != "name"} for v in self.volumes},
             "versions": versions(), "timings_s": {k: round(v, 3) for k, v in self.timings.items()}, "outputs": outputs})
@@ -85,7 +84,10 @@ class Record:
             if path.stat().st_size != v["bytes"]:
                 raise SirenError(f"{path} changed since the sketch: run \"siren sketch\" again.")
             sources.append(path)
-        return find_ensemble(sources, self.voxel_size, progress).resampled(self.box)
+        ensemble = find_ensemble(sources, self.voxel_size, progress).resampled(self.box)
+        if ensemble.grid.shape != self.grid.shape:
+            raise SirenError(f"{sources[0]} changed since the sketch: run \"siren sketch\" again.")
+        return replace(ensemble, grid=self.grid)  # an open map's may have been set in ChimeraX
 
     def levels(self, ensemble: Ensemble) -> np.ndarray[Any, np.dtype[np.float64]]:
         """(V,) level of each volume of an ensemble, by name.
@@ -117,17 +119,16 @@ def read_record(folder: Path) -> Record:
     try:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']}")
-        g = content["grid"]
-        grid = Grid(tuple(g["shape_zyx"]), tuple(g["voxel_size_xyz"]), tuple(g["origin_xyz"]))
+        grid = Grid.from_json(content["grid"])
         volumes = [{"name": name, **{k: v[k] for k in ("path", "bytes", "level", "left_out")}}
                    for name, v in content["volumes"].items()]
         return Record(content["step"], content["parameters"], volumes, content["thresholds"], grid, content["box"],
                       content["voxel_size_given"], content["counts"], content["timings_s"], content["source"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SirenError(f"{path} is not a record that this version reads ({error}): run \"siren sketch\" again.") from error
 
 
-def describe_volumes(ensemble: Ensemble, levels: "np.ndarray[Any, np.dtype[np.float64]]",
+def describe_volumes(ensemble: Ensemble, levels: np.ndarray[Any, np.dtype[np.float64]],
                      left_out: Mapping[str, str]) -> list[dict[str, Any]]:
     """The record's rows for an ensemble's volumes."""
     return [{"name": s.name, "path": None if s.path is None else str(s.path),
