@@ -10,8 +10,10 @@ Example::
 from __future__ import annotations
 
 import fnmatch
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +118,7 @@ class Ensemble:
                 raise SirenError(f"{source.name} changed while it was read: run the command again.")
             yield source.name, array
 
-    def select(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Ensemble:
+    def select(self, include: Sequence[str] = (), exclude: Sequence[str] = (), least: int = 2) -> Ensemble:
         """Keep the maps named in ``include`` (all when empty) less those in ``exclude``.
 
         A name is a file name, with or without its suffix, or a pattern with ``*`` and ``?``.
@@ -124,17 +126,17 @@ class Ensemble:
         Raises
         ------
         SirenError
-            If a name fits no map, or fewer than 2 maps are left.
+            If a name fits no map, or fewer than ``least`` maps are left.
         """
         chosen = set(self._matching(include, "include")) if include else set(self.names)
         chosen -= set(self._matching(exclude, "exclude"))
         kept = tuple(s for s in self.sources if s.name in chosen)
-        _check_count(kept, "after include and exclude")
+        _check_count(kept, "after include and exclude", least)
         return replace(self, sources=kept)
 
     def _matching(self, patterns: Sequence[str], word: str) -> Iterator[str]:
         for pattern in patterns:
-            hits = [n for n in self.names if n == pattern] or [
+            hits = [n for n in self.names if n == pattern] or [n for n in self.names if _stem(n) == pattern] or [
                 n for n in self.names if fnmatch.fnmatchcase(n, pattern) or fnmatch.fnmatchcase(_stem(n), pattern)]
             if not hits:
                 raise SirenError(f'"{word} {pattern}" fits none of the {len(self)} volumes (the first is '
@@ -179,18 +181,19 @@ def find_ensemble(
     progress = progress or Progress()
     sources = sorted(_sources(places), key=lambda s: natural_key(s.name))
     names = tuple(s.name for s in sources)
-    twice = sorted({n for n, following in zip(names, names[1:], strict=False) if n == following}, key=natural_key)
+    twice = sorted({n for n, following in pairwise(names) if n == following}, key=natural_key)
     if twice:
         raise SirenError(f"{listed(twice)}: more than one of the volumes has this name, and volumes are told apart by "
                          "name. Give one folder, or rename.")
     _check_count(tuple(sources), f"in {_place_text(places)}", least)
     ensemble = Ensemble(tuple(sources), Grid((1, 1, 1), (1.0, 1.0, 1.0)), names)
     if include or exclude:
-        ensemble = ensemble.select(include, exclude)
+        ensemble = ensemble.select(include, exclude, least)
     grids = [s.read_grid() for s in progress.each(ensemble.sources, "checking volumes", len(ensemble))]
-    first = grids[0]
+    first = Counter(grids).most_common(1)[0][0]  # of the majority: the odd one out is the one to name
+    example = ensemble.sources[grids.index(first)].name
     for source, grid in zip(ensemble.sources, grids, strict=True):
-        _check_same(source.name, grid, ensemble.sources[0].name, first)
+        _check_same(source.name, grid, example, first)
     notes = []
     if voxel_size is not None:
         first = with_voxel_size(first, voxel_size)
@@ -212,20 +215,28 @@ def _sources(places: Sequence[str | Path | Source]) -> Iterator[Source]:
         if isinstance(place, Source):
             yield place
             continue
-        path = Path(place).expanduser()
-        if path.is_dir():
-            found = [p for p in path.iterdir() if p.is_file() and is_map_name(p.name)]
-            if not found:
-                raise SirenError(f"{path} holds no maps (.mrc, .map, .ccp4, also .gz): give the folder of the volumes.")
-            yield from (Source(p.name, p.resolve()) for p in found)
-        elif path.is_file():
-            yield Source(path.name, path.resolve())
-        else:
-            raise SirenError(f"{path}: there is no such file or folder.")
+        try:
+            path = Path(place).expanduser()
+            paths = _maps_at(path)
+        except (OSError, RuntimeError) as error:  # no permission, a name too long, no such user
+            raise SirenError(f"{place} cannot be read ({getattr(error, 'strerror', None) or error}): give a folder of maps, or "
+                             "map files.") from error
+        if not paths:
+            raise SirenError(f"{path} holds no maps (.mrc, .map, .ccp4, also .gz): give the folder of the volumes.")
+        # a link keeps its own name, which is the map's identity
+        yield from (Source(p.name, p.parent.resolve() / p.name) for p in paths)
+
+
+def _maps_at(path: Path) -> list[Path]:
+    if path.is_dir():  # links that lead nowhere are kept: reading them says so
+        return [p for p in path.iterdir() if is_map_name(p.name) and not p.is_dir()]
+    if path.is_file():
+        return [path]
+    raise SirenError(f"{path}: there is no such file or folder; give a folder of maps, or map files.")
 
 
 def _stem(name: str) -> str:
-    return name.split(".")[0] if name.lower().endswith((".gz", ".bz2")) else Path(name).stem
+    return Path(Path(name).stem if name.lower().endswith((".gz", ".bz2")) else name).stem
 
 
 def _place_text(places: Sequence[str | Path | Source]) -> str:
@@ -249,7 +260,8 @@ def _check_same(name: str, grid: Grid, first_name: str, first: Grid) -> None:
 
     remedy = f'Use "exclude {name}", or resample it.'
     if grid.shape != first.shape:
-        raise SirenError(f"{name} is {sizes(grid)} but {first_name} is {sizes(first)}: all volumes must share one grid. {remedy}")
+        raise SirenError(f"{name} is {sizes(grid)} but {first_name} is {sizes(first)}: all volumes must share one grid. "
+                         f"{remedy}")
     if not np.allclose(grid.voxel_size, first.voxel_size, rtol=1e-3):
         raise SirenError(f"{name} has {triple(grid.voxel_size)} A/voxel but {first_name} has {triple(first.voxel_size)}: all "
                          f"volumes must share one grid. {remedy}")

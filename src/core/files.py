@@ -8,13 +8,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from .errors import SirenError
 
 RECORD = "run.json"
+_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # of file managers: nobody's work
 
 
 @contextmanager
@@ -26,8 +27,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     SirenError
         If the folder cannot be written to.
     """
-    with _plain_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _plain_errors(path), _folder_for(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
@@ -50,21 +50,31 @@ def whole_folder(path: Path) -> Iterator[Path]:
     SirenError
         If the folder cannot be made.
     """
-    with _plain_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _plain_errors(path), _folder_for(path):
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         try:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
             if path.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-                path.replace(old / path.name)
-                temporary.replace(path)
-                shutil.rmtree(old)
+                _exchange(temporary, path)
             else:
                 temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """Put a folder in another's place; the other is deleted, or back in its place where that fails."""
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        path.replace(old / path.name)
+        try:
+            new.replace(path)
+        except OSError:
+            (old / path.name).replace(path)
+            raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def set_edits_aside(path: Path) -> Path | None:
@@ -92,7 +102,7 @@ def sha256(path: Path) -> str:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write JSON that a person can read: one line for each list of numbers."""
-    path.write_text(_json(content, 0) + "\n", encoding="utf-8")
+    path.write_text(_json(content, 0) + "\n", encoding="utf-8", newline="\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -123,10 +133,24 @@ def _json(value: Any, depth: int) -> str:
 def _as_recorded(path: Path) -> bool:
     try:
         outputs = json.loads((path / RECORD).read_text(encoding="utf-8"))["outputs"]
-        present = {p.name for p in path.iterdir()} - {RECORD}
+        present = {p.name for p in path.iterdir()} - {RECORD} - _LITTER
         return present == set(outputs) and all(sha256(path / name) == digest for name, digest in outputs.items())
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+@contextmanager
+def _folder_for(path: Path) -> Iterator[None]:
+    """Make the folders above a path; those that were not there vanish again when the block fails."""
+    made = [folder for folder in path.parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for folder in made:  # innermost first
+            with suppress(OSError):  # never made, or somebody else uses it already
+                folder.rmdir()
+        raise
 
 
 @contextmanager

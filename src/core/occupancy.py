@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -57,6 +57,11 @@ class Occupancy:
         """
         byte, place = np.divmod(np.asarray(voxels, np.int64), 8)
         return ((self.bits[:, byte] >> (7 - place).astype(np.uint8)) & 1).T.astype(np.float32, order="C")
+
+    def without(self, dropped: NDArray[np.bool_]) -> Occupancy:
+        """The same without the volumes flagged in ``dropped``, (V,) bool; ``mean`` stays that of all."""
+        names = tuple(n for n, d in zip(self.names, dropped, strict=True) if not d)
+        return replace(self, names=names, levels=self.levels[~dropped], bits=self.bits[~dropped])
 
 
 def within_two_sd(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
