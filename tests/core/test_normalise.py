@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from chimerax.siren.core.errors import SirenError
 from chimerax.siren.core.thresholds.normalise import Range, denormalise_level, normalise, normalise_level, value_range
 
@@ -23,7 +24,8 @@ def test_equals_the_formula_step_by_step(offset, scale):
     x, used = normalise(array, "a.mrc")
     expected, low, high = by_the_book(array)
     assert np.allclose(x, expected, atol=2e-5)
-    assert used.vol_min == pytest.approx(low, rel=1e-6) and used.vol_max == pytest.approx(high, rel=1e-6)
+    assert used.vol_min == pytest.approx(low, rel=1e-6)
+    assert used.vol_max == pytest.approx(high, rel=1e-6)
     assert value_range(array, "a.mrc") == used
     assert x.dtype == np.float32
 
@@ -44,7 +46,9 @@ def test_small_map_by_hand():
 
 def test_levels_go_there_and_back():
     used = Range(0.2, 4.2)
-    assert normalise_level(0.2, used) == -1 and normalise_level(4.2, used) == 1 and normalise_level(2.2, used) == pytest.approx(0)
+    assert normalise_level(0.2, used) == -1
+    assert normalise_level(4.2, used) == 1
+    assert normalise_level(2.2, used) == pytest.approx(0)
     assert denormalise_level(normalise_level(1.7, used), used) == pytest.approx(1.7)
 
 

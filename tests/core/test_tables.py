@@ -6,12 +6,20 @@ import csv
 
 import numpy as np
 import pytest
+
 from chimerax.siren.core.ensemble import Ensemble, Source
 from chimerax.siren.core.errors import SirenError
 from chimerax.siren.core.grid import Grid
 from chimerax.siren.core.thresholds.normalise import Range
 from chimerax.siren.core.thresholds.tables import (
-    Prediction, Predictions, match_labels, read_labels, read_thresholds, stem, write_predictions)
+    Prediction,
+    Predictions,
+    match_labels,
+    read_labels,
+    read_thresholds,
+    stem,
+    write_predictions,
+)
 
 NAMES = ("vol_1.mrc", "vol_2.mrc", "vol_10.mrc", "vol_11.mrc")
 
@@ -35,7 +43,8 @@ def test_predictions_are_written_with_the_published_columns(tmp_path):
     write_predictions(tmp_path / "out" / "predictions.csv", Predictions(rows))
     with open(tmp_path / "out" / "predictions.csv", newline="") as file:
         read = list(csv.DictReader(file))
-    assert list(read[0]) == ["file", "vol_id", "vol_min", "vol_max", "prediction", "int_predictions", "denormalized_predictions"]
+    assert list(read[0]) == ["file", "vol_id", "vol_min", "vol_max", "prediction", "int_predictions",
+                             "denormalized_predictions"]
     assert [float(v) for v in list(read[0].values())[1:]] == [0, 0.5, 2.5, 0.0, 0.5, 1.5]
     assert [float(v) for v in list(read[1].values())[1:]] == [2, 0.0, 1.0, -0.5, 0.25, 0.25]
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["predictions.csv"]  # nothing temporary is left
@@ -76,8 +85,8 @@ def test_a_missing_row_is_named_as_in_the_storyboard(table, ensemble):
     path = table("file,denormalized_predictions\nvol_1.mrc,1\nvol_2.mrc,1\nvol_11.mrc,1\n")
     with pytest.raises(SirenError) as error:
         read_thresholds(path, ensemble)
-    assert str(error.value) == ('No threshold for vol_10.mrc in predictions.csv (it has 3 rows for 4 volumes): run "siren predict" '
-                                'again, or "exclude vol_10.mrc".')
+    assert str(error.value) == ('No threshold for vol_10.mrc in predictions.csv (it has 3 rows for 4 volumes): run '
+                                '"siren predict" again, or "exclude vol_10.mrc".')
 
 
 GOOD = "".join(f"{n},1\n" for n in NAMES[:3])
@@ -101,11 +110,12 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("text, says", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(("text", "says"), FAULTS.values(), ids=FAULTS)
 def test_every_fault_is_one_sentence_with_the_files_name(table, ensemble, text, says):
     with pytest.raises(SirenError, match=says) as error:
         read_thresholds(table(text), ensemble)
-    assert "predictions.csv" in str(error.value) and "\n" not in str(error.value)
+    assert "predictions.csv" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_table_that_is_not_there_says_so(tmp_path, ensemble):
@@ -115,9 +125,11 @@ def test_a_table_that_is_not_there_says_so(tmp_path, ensemble):
 
 
 def test_labels_are_read_with_and_without_bounds(table, ensemble):
-    path = table("vol_id,lower_bound,contour_level,upper_bound,map_file\n2,0.5,0.75,1,/data/vol_10.mrc\n0,,0.25,,vol_1.mrc\n", "template.csv")
+    path = table("vol_id,lower_bound,contour_level,upper_bound,map_file\n"
+                 "2,0.5,0.75,1,/data/vol_10.mrc\n0,,0.25,,vol_1.mrc\n", "template.csv")
     labels = read_labels(path)
-    assert [(v.file, v.level, v.lower, v.upper) for v in labels] == [("vol_10.mrc", 0.75, 0.5, 1.0), ("vol_1.mrc", 0.25, None, None)]
+    assert [(v.file, v.level, v.lower, v.upper) for v in labels] == [
+        ("vol_10.mrc", 0.75, 0.5, 1.0), ("vol_1.mrc", 0.25, None, None)]
     assert [name for name, _ in match_labels(labels, path, ensemble)] == ["vol_10.mrc", "vol_1.mrc"]
 
 
@@ -126,7 +138,7 @@ def test_labels_without_a_file_count_volumes(table, ensemble):
     assert match_labels(read_labels(path), path, ensemble)[0][0] == "vol_11.mrc"
 
 
-@pytest.mark.parametrize("text, says", [
+@pytest.mark.parametrize(("text", "says"), [
     ("vol_id,map_file\n1,a.mrc\n", "no column 'contour_level'"),
     ("contour_level\n1\n", "which row is which volume"),
     ("contour_level,map_file\nhigh,vol_1.mrc\n", "not a number"),

@@ -1,0 +1,110 @@
+"""The published normalisation of maps and levels.
+
+Source of the formula: Kinman, Carreira, Powell, Davis, Structure 33:974-987, 2025,
+doi 10.1016/j.str.2025.02.004.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SirenError
+
+LOW_PERCENTILE, HIGH_PERCENTILE = 0.001, 99.999
+
+
+@dataclass(frozen=True)
+class Range:
+    """The two values of a map that the normalisation sends to -1 and 1.
+
+    Attributes
+    ----------
+    vol_min : float
+        Smallest positive value after clipping, in the map's units.
+    vol_max : float
+        Largest value after clipping, in the map's units.
+    """
+
+    vol_min: float
+    vol_max: float
+
+
+def value_range(array: NDArray[np.floating], name: str) -> Range:
+    """Statistics of a map: clipped to its 0.001 and 99.999 percentiles, negative values set to 0.
+
+    Parameters
+    ----------
+    array : (z, y, x) array
+    name : str
+        The map's file name, for errors.
+
+    Returns
+    -------
+    Range
+        ``vol_min`` is the smallest *positive* clipped value, ``vol_max`` the largest.
+
+    Raises
+    ------
+    SirenError
+        If values are not finite, none is positive, or all positive ones are equal.
+    """
+    return _statistics(array, name)[0]
+
+
+def normalise(array: NDArray[np.floating], name: str) -> tuple[NDArray[np.float32], Range]:
+    """A map as the networks see it: ``x = 2 (v - min)/(max - min) - 1`` of the clipped values.
+
+    Parameters
+    ----------
+    array : (z, y, x) array
+    name : str
+        The map's file name, for errors.
+
+    Returns
+    -------
+    x : (z, y, x) float32
+        The positive clipped values lie in -1 to 1; what was negative lies just below -1.
+    range : Range
+        The statistics used.
+
+    Raises
+    ------
+    SirenError
+        As :func:`value_range`.
+    """
+    used, low = _statistics(array, name)
+    clipped = np.clip(np.asarray(array, np.float32), np.float32(max(low, 0.0)), np.float32(used.vol_max))
+    scale = 2.0 / (used.vol_max - used.vol_min)
+    clipped -= np.float32(used.vol_min)
+    clipped *= np.float32(scale)
+    clipped -= np.float32(1)
+    return clipped, used
+
+
+def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
+    """The range of a map, and its low percentile."""
+    low, high = (float(p) for p in np.percentile(array, [LOW_PERCENTILE, HIGH_PERCENTILE]))
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise SirenError(f'{name} has values that are not finite numbers: use "exclude {name}".')
+    positive = array[array > 0]
+    if high <= 0 or positive.size == 0:
+        raise SirenError(f"{name} has no positive density worth the name (its 99.999 percentile is {high:.3g}), so it has "
+                         f'no threshold: turn its sign if it is inverted, or use "exclude {name}".')
+    vol_min = min(max(float(positive.min()), low), high)
+    if vol_min >= high:
+        raise SirenError(f"{name} has a single positive value ({high:.3g}), as a mask has, so it cannot be normalised: "
+                         f'use "exclude {name}".')
+    return Range(vol_min, high), low
+
+
+def normalise_level(level: float, used: Range) -> float:
+    """A level in the map's units on the normalised scale, where ``vol_min`` is -1 and ``vol_max`` is 1."""
+    return 2.0 * (level - used.vol_min) / (used.vol_max - used.vol_min) - 1.0
+
+
+def denormalise_level(prediction: float, used: Range) -> float:
+    """A normalised level back in the map's units: ``(prediction + 1)/2 * (max - min) + min``."""
+    return (prediction + 1.0) / 2.0 * (used.vol_max - used.vol_min) + used.vol_min

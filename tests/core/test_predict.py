@@ -1,0 +1,174 @@
+"""Prediction: with networks that answer what a test planted, and with the shipped weights on maps never trained on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from chimerax.siren.core.ensemble import Source, find_ensemble
+from chimerax.siren.core.errors import Cancelled, SirenError
+from chimerax.siren.core.grid import Grid, fourier_resample
+from chimerax.siren.core.mapfile import write_map
+from chimerax.siren.core.progress import Progress
+from chimerax.siren.core.thresholds.network import compact_network, published_network, save_network
+from chimerax.siren.core.thresholds.normalise import denormalise_level, value_range
+from chimerax.siren.core.thresholds.predict import PredictParameters, predict_levels
+
+torch = pytest.importorskip("torch", reason="torch is not installed: prediction cannot be tested")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+CPU = PredictParameters(device="cpu")
+
+
+def molecule(seed, box=64, domains=7, noise=0.03, sigma=1.3):
+    """Balls on sticks full of lumps, blurred, in coloured noise; and where the molecule is. Made as no training map is."""
+    rng = np.random.default_rng(seed)
+    centres = box / 2 + rng.normal(0, 0.11 * box, (domains, 3))
+    grid = np.stack(np.meshgrid(*[np.arange(box)] * 3, indexing="ij"), axis=-1)
+    inside = np.zeros((box,) * 3, bool)
+    for n, centre in enumerate(centres):
+        inside |= ((grid - centre) ** 2).sum(axis=-1) < rng.uniform(4, 7) ** 2
+        start = centres[max(0, n - 1)]
+        for t in np.linspace(0, 1, 30):
+            inside |= ((grid - (start + t * (centre - start))) ** 2).sum(axis=-1) < 2.2**2
+    lumps = gaussian_filter(rng.random((box,) * 3) < 0.1, 0.8)
+    density = gaussian_filter(inside * lumps / lumps.mean(), sigma)
+    array = density + noise * gaussian_filter(rng.normal(size=(box,) * 3), 1.0) / 0.15
+    return array.astype(np.float32), inside
+
+
+def dice(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def best_dice(array, truth):
+    return max(dice(array > level, truth) for level in np.linspace(0, array.max(), 300)[:-1])
+
+
+def sources(arrays, voxel=4.0):
+    return [Source(f"vol_{n + 1}.mrc", array=lambda a=a: a, grid=Grid(a.shape, (voxel,) * 3)) for n, a in enumerate(arrays)]
+
+
+@pytest.fixture
+def constant(tmp_path):
+    """A weights file whose network answers one number, whatever it sees; ours or the published architecture."""
+    def make(value, kind="siren"):
+        path = tmp_path / f"{kind}.pt"
+        if kind == "siren":  # every score alike: the answer is the mean of the levels, which is set to the value
+            network = compact_network()
+            network.score.weight.data.zero_()
+            network.levels.fill_(value)
+            save_network(path, network, {})
+        else:
+            network = published_network()
+            network.mlp[2].weight.data.zero_()
+            network.mlp[2].bias.data.fill_(value)
+            torch.save({"model_state_dict": network.state_dict(), "loss": torch.nn.MSELoss(), "epoch": 1}, path)
+        return PredictParameters(weights=str(path), device="cpu", batch_size=2)
+    return make
+
+
+def test_levels_count_in_the_maps_units_by_the_64_cube_statistics(constant):
+    arrays = [molecule(n, box)[0] * scale for n, (box, scale) in enumerate([(80, 1.0), (80, 1e-3), (80, 500.0)])]
+    result = predict_levels(find_ensemble(sources(arrays)), constant(-0.25))
+    for row, array in zip(result.rows, arrays, strict=True):
+        used = value_range(fourier_resample(array, (64,) * 3), "")
+        assert row.prediction == pytest.approx(-0.25)
+        assert row.range.vol_max == pytest.approx(used.vol_max, rel=1e-5)
+        assert row.level == pytest.approx(denormalise_level(-0.25, used), rel=1e-4)
+    assert [r.file for r in result.rows] == ["vol_1.mrc", "vol_2.mrc", "vol_3.mrc"]
+
+
+@pytest.mark.parametrize("box", [80, 64])
+def test_published_weights_count_by_the_full_boxs_statistics(constant, box):
+    array = molecule(1, box)[0]
+    row = predict_levels(find_ensemble(sources([array]), least=1), constant(0.5, "published")).rows[0]
+    assert row.range == value_range(array, "")
+    assert row.level == pytest.approx(denormalise_level(0.5, value_range(array, "")), rel=1e-6)
+
+
+def test_vol_id_counts_the_folder_and_not_the_selection(constant, tmp_path):
+    for n in (1, 2, 10):
+        write_map(tmp_path / f"vol_{n}.mrc", molecule(n, 32, noise=0.1)[0], Grid((32,) * 3, (4.0,) * 3), "test")
+    chosen = find_ensemble([tmp_path]).select(exclude=["vol_2"])
+    assert [(r.file, r.vol_id) for r in predict_levels(chosen, constant(0.0)).rows] == [("vol_1.mrc", 0), ("vol_10.mrc", 2)]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("noise", [0.02, 0.1])
+def test_shipped_weights_find_an_unseen_molecule(seed, noise):
+    array, _ = molecule(seed, noise=noise)
+    truth = molecule(seed, noise=0)[0]
+    inside = truth > 0.5 * np.percentile(truth[truth > 0.1], 50)
+    level = predict_levels(find_ensemble(sources([array]), least=1), CPU).rows[0].level
+    assert dice(array > level, inside) / best_dice(array, inside) >= 0.9
+
+
+def test_scale_does_not_matter():
+    array = molecule(2)[0]
+    a, b = predict_levels(find_ensemble(sources([array, array * np.float32(4096)])), CPU).rows
+    assert b.level == pytest.approx(4096 * a.level, rel=1e-3)
+
+
+def test_same_input_gives_the_same_bits():
+    ensemble = find_ensemble(sources([molecule(n)[0] for n in range(3)]))
+    assert predict_levels(ensemble, CPU) == predict_levels(ensemble, CPU)
+
+
+def test_batch_size_does_not_change_levels():
+    ensemble = find_ensemble(sources([molecule(n)[0] for n in range(5)]))
+    results = [predict_levels(ensemble, PredictParameters(device="cpu", batch_size=b)) for b in (1, 3, 8)]
+    levels = [[r.level for r in result.rows] for result in results]
+    assert np.allclose(levels[0], levels[1], rtol=1e-4)
+    assert np.allclose(levels[0], levels[2], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("wrong", "says"), [
+    ({"device": "tpu"}, "device tpu is not known: give auto or cpu or cuda or mps"),
+    ({"batch_size": 0}, "batchSize 0 is out of bounds"),
+    ({"weights": "/nowhere/w.pt"}, "no such file"),
+])
+def test_wrong_parameters_say_so(wrong, says):
+    with pytest.raises(SirenError, match=says):
+        predict_levels(find_ensemble(sources([molecule(1)[0]]), least=1), PredictParameters(**({"device": "cpu"} | wrong)))
+
+
+def test_a_device_that_is_not_here_says_so():
+    name = "mps" if not torch.backends.mps.is_available() else "cuda"
+    if name == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has every device")
+    with pytest.raises(SirenError, match=f"^{name} is not available here: use device cpu.$"):
+        predict_levels(find_ensemble(sources([molecule(1)[0]]), least=1), PredictParameters(device=name))
+
+
+def test_a_map_without_density_is_named():
+    with pytest.raises(SirenError, match=r"vol_2\.mrc has no positive density"):
+        predict_levels(find_ensemble(sources([molecule(1)[0], -1 - np.abs(molecule(2)[0])])), CPU)
+
+
+def test_cancel_answers_soon():
+    ensemble = find_ensemble(sources([molecule(1)[0]] * 200))
+    asked: list[float] = []
+
+    def report(phase, fraction):
+        if fraction > 0.05 and not asked:
+            progress.cancel()
+            asked.append(time.monotonic())
+
+    progress = Progress(report, interval=0)
+    with pytest.raises(Cancelled):
+        predict_levels(ensemble, CPU, progress)
+    assert time.monotonic() - asked[0] < 0.5
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="../shared/data is absent: the real ensemble cannot be tested")
+def test_real_volumes_get_levels_that_enclose_a_ribosomal_subunit():
+    ensemble = find_ensemble([SHARED / "real_ensemble"])
+    rows = predict_levels(ensemble, CPU).rows
+    for row, (_, array) in zip(rows, ensemble.read(), strict=True):
+        volume = float((array > row.level).sum()) * ensemble.grid.voxel_volume
+        # a whole 50S is about 1.4 MDa, 1.7 million A^3; these are assembly intermediates, less than that
+        assert 0.5e6 < volume < 2.6e6

@@ -1,0 +1,193 @@
+"""Train the threshold network on simulated maps.
+
+Example::
+
+    python weights/training/train.py ../shared/data/structures
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import package
+import torch
+from dataset import build, read
+from numpy.typing import NDArray
+
+from core.thresholds.network import compact_network, save_network
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class TrainParameters:
+    """How a training runs; the defaults made the shipped weights."""
+
+    train_maps: int = 4800
+    validation_maps: int = 400
+    data_seed: int = 1
+    seed: int = 0
+    epochs: int = 30
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    number_weight: float = 1.0  # of the smooth L1 loss on the level, beside the loss on the masks
+    spread_weight: float = 0.05  # of the loss of the expected error
+    averaging: float = 0.995  # of the running mean of the weights, which is what is kept
+    minutes: float = 30.0  # the learning rate falls to 0 by then at the latest: only a machine too slow feels it
+
+
+@dataclass
+class Maps:
+    """A set in memory: look (n, 4, 16, 16, 16), profile (n, 9, 64), label (n,), dice (n, 513)."""
+
+    look: torch.Tensor
+    profile: torch.Tensor
+    label: torch.Tensor
+    dice: torch.Tensor
+
+
+def load(paths: list[Path]) -> Maps:
+    """All maps of the files."""
+    parts = list(read(paths))
+
+    def joined(key: str) -> torch.Tensor:
+        return torch.from_numpy(np.concatenate([np.asarray(p[key]) for p in parts]))
+
+    return Maps(joined("look").float(), joined("profile"), joined("label"), joined("dice"))
+
+
+def dice_at(dice: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """Dice of each map at its level: the recorded curve (n, 513) over -1..1, linear between; differentiable in the level."""
+    position = ((level + 1) * ((dice.shape[1] - 1) / 2)).clamp(0, dice.shape[1] - 1.001)
+    low = position.detach().long()
+    left, right = dice.gather(1, low[:, None])[:, 0], dice.gather(1, low[:, None] + 1)[:, 0]
+    return left + (right - left) * (position - low)
+
+
+def loss_of(output: torch.Tensor, label: torch.Tensor, dice: torch.Tensor, p: TrainParameters) -> torch.Tensor:
+    """Masks: 1 - Dice / best Dice. Number: smooth L1 of the level. Spread: Laplace likelihood of the error."""
+    level, log_spread = output[:, 0], output[:, 1].clamp(-6, 1)
+    masks = 1 - dice_at(dice, level) / dice.amax(dim=1)
+    number = torch.nn.functional.smooth_l1_loss(level, label, beta=0.05)
+    error = (level - label).abs().detach()
+    spread = error / log_spread.exp() + log_spread
+    return masks.mean() + p.number_weight * number + p.spread_weight * spread.mean()
+
+
+SYMMETRIES = [(order, flips) for order in permutations((2, 3, 4)) for flips in range(8)]
+
+
+def turned(look: torch.Tensor, number: int) -> torch.Tensor:
+    """One of the 48 symmetries of the cube: a level does not depend on the pose or hand."""
+    order, flips = SYMMETRIES[number]
+    look = look.permute(0, 1, *order)
+    axes = [axis for bit, axis in enumerate((2, 3, 4)) if flips >> bit & 1]
+    return look.flip(axes).contiguous()
+
+
+def predict(network: torch.nn.Module, maps: Maps, batch: int = 64) -> torch.Tensor:
+    """Outputs (n, 2) of a network for a set."""
+    network.eval()
+    with torch.inference_mode():
+        return torch.cat([network.heads(maps.look[i:i + batch], maps.profile[i:i + batch])
+                          for i in range(0, len(maps.label), batch)])
+
+
+def figures(level: torch.Tensor, maps: Maps) -> dict[str, float]:
+    """Errors of the level and of the masks on a set."""
+    ratio = dice_at(maps.dice, level) / maps.dice.amax(dim=1)
+    error = level - maps.label
+    return {"rmse": float(error.square().mean().sqrt()), "mae": float(error.abs().mean()), "dice_mean": float(ratio.mean()),
+            "dice_p5": float(ratio.quantile(0.05)), "dice_worst": float(ratio.min())}
+
+
+def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path | None = None) -> dict[str, float]:
+    """Train, keep the weights that do best on the validation set in ``out``; returns their figures."""
+    torch.manual_seed(p.seed)
+    rng = np.random.default_rng(p.seed)
+    network = compact_network()
+    average = copy.deepcopy(network)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay)
+    steps = p.epochs * (len(maps.label) // p.batch_size)
+    best: dict[str, float] = {}
+    start, step, done = time.time(), 0, 0.0
+    for epoch in range(p.epochs):
+        if done >= 1:
+            break
+        network.train()
+        order = torch.from_numpy(rng.permutation(len(maps.label)))
+        total = 0.0
+        for first in range(0, len(order) - p.batch_size + 1, p.batch_size):
+            chosen = order[first:first + p.batch_size]
+            output = network.heads(turned(maps.look[chosen], int(rng.integers(48))), maps.profile[chosen])
+            loss = loss_of(output, maps.label[chosen], maps.dice[chosen], p)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            step += 1
+            total += float(loss.detach())
+            _follow(average, network, min(p.averaging, 1 - 1 / (1 + 0.1 * step)))
+            done = max(step / steps, (time.time() - start) / (60 * p.minutes))
+            for group in optimiser.param_groups:
+                group["lr"] = p.learning_rate * _course(done)
+            if done >= 1:
+                break
+        now = figures(predict(average, validation)[:, 0], validation)
+        taken = max(1, step - epoch * (len(order) // p.batch_size))
+        now |= {"epoch": epoch, "loss": total / taken, "seconds": time.time() - start}
+        print(json.dumps({k: round(v, 4) for k, v in now.items()}), flush=True)
+        if log:
+            with open(log, "a", encoding="utf-8") as file:
+                file.write(json.dumps(now) + "\n")
+        if not best or now["dice_mean"] > best["dice_mean"]:
+            best = now
+            save_network(out, average, {"parameters": json.dumps(asdict(p)), "validation": json.dumps(best),
+                                        "torch": str(torch.__version__)})
+    return best
+
+
+def _course(done: float) -> float:
+    """Learning rate over its highest: a short rise, then half a cosine down to nothing."""
+    return max(0.0, min(done / 0.05 + 0.05, 1.0) * 0.5 * (1 + float(np.cos(np.pi * min(1.0, done)))))
+
+
+def _follow(average: torch.nn.Module, network: torch.nn.Module, keep: float) -> None:
+    with torch.no_grad():
+        for a, b in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+            if a.is_floating_point():
+                a.lerp_(b, 1 - keep)
+            else:
+                a.copy_(b)
+
+
+def main() -> None:
+    defaults = TrainParameters()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("structures", type=Path, help="folder with metadata.csv and npz/")
+    parser.add_argument("--out", type=Path, default=package.REPOSITORY / "weights" / "siren_thresholds.pt")
+    parser.add_argument("--log", type=Path, default=None, help="a file that gets a line of figures each epoch")
+    parser.add_argument("--cache", type=Path, default=Path("/tmp/siren-training"), help="simulated maps are kept here")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    for name, value in asdict(defaults).items():
+        parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
+    a = vars(parser.parse_args())
+    p = TrainParameters(**{k: a[k] for k in asdict(defaults)})
+    sets = {}
+    for split, count, seed in (("validation", p.validation_maps, p.data_seed + 1), ("train", p.train_maps, p.data_seed)):
+        sets[split] = load(build(a["structures"], split, count, seed, a["cache"], a["processes"]))
+    best = train(sets["train"], sets["validation"], a["out"], p, a["log"])
+    print(json.dumps({"best": best}))
+
+
+if __name__ == "__main__":
+    main()
