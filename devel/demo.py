@@ -16,7 +16,7 @@ from typing import Any
 from chimerax.core.commands import run
 from score import ceiling, read_found, read_planted, score, table, true_occupancy
 
-PICTURE = "width 1200 height 900 supersample 3"
+WIDTH, HEIGHT = 1200, 900  # pixels of the pictures
 
 
 def main(session: Any, folder: Path) -> None:
@@ -50,8 +50,9 @@ def main(session: Any, folder: Path) -> None:
 
 def take_pictures(session: Any, folder: Path) -> None:
     """Two views of the blocks on the mean of the volumes."""
-    for command in ("set bgColor white", "lighting soft", "graphics silhouettes true", "view", "zoom 0.95",
-                    f"save '{folder}/blocks.png' {PICTURE}", "turn y 120", f"save '{folder}/blocks_turned.png' {PICTURE}"):
+    for command in (f"windowsize {WIDTH} {HEIGHT}", "set bgColor white", "lighting soft", "graphics silhouettes true",
+                    "view", f"save '{folder}/blocks.png' supersample 3",
+                    "turn y 120", "view", f"save '{folder}/blocks_turned.png' supersample 3"):
         run(session, command, log=False)
 
 
