@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=None)
     parser.add_argument("--maps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=3, help="not the seed of the maps that training stopped by (2)")
-    parser.add_argument("--cache", type=Path, default=Path("/tmp/siren-training"))
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "siren-training")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     a = parser.parse_args()
     weights = a.weights or default_weights()

@@ -11,6 +11,7 @@ import argparse
 import copy
 import json
 import os
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from itertools import permutations
@@ -176,7 +177,7 @@ def main() -> None:
     parser.add_argument("structures", type=Path, help="folder with metadata.csv and npz/")
     parser.add_argument("--out", type=Path, default=package.REPOSITORY / "weights" / "siren_thresholds.pt")
     parser.add_argument("--log", type=Path, default=None, help="a file that gets a line of figures each epoch")
-    parser.add_argument("--cache", type=Path, default=Path("/tmp/siren-training"), help="simulated maps are kept here")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "siren-training", help="simulated maps are kept here")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     for name, value in asdict(defaults).items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
