@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chimerax.core.commands import run
+
 from score import ceiling, read_found, read_planted, score, table, true_occupancy
 
 WIDTH, HEIGHT = 1200, 900  # pixels of the pictures

@@ -25,6 +25,7 @@ from chimerax.core.commands import (
     OpenFolderNameArg,
     SaveFolderNameArg,
     StringArg,
+    concise_model_spec,
     register,
 )
 from chimerax.core.errors import UserError
@@ -45,6 +46,7 @@ from .jobs import current_job, run_job
 
 PREDICTIONS_FILE = "predictions.csv"
 DEFAULT_OUTPUT = "siren"  # beside the folder of the volumes
+FEW_VOLUMES = 100  # below, finding nothing is no wonder: the published tool asks for 200 and more
 
 
 class VolumesArg(Annotation):
@@ -130,11 +132,11 @@ def predict(session: Any, volumes: list[Any], output_dir: str | None = None, lab
                 if isinstance(volume, Volume) and not volume.deleted and source.name in level_of:
                     set_level(volume, level_of[source.name])
         levels = sorted(level_of.values())
-        plural = "levels" if len(levels) > 1 else "level"
+        found = f"levels {levels[0]:.4g} to {levels[-1]:.4g}, median {median(levels):.4g}" if levels[1:] else f"level {levels[0]:.4g}"
         log_lines(session, [
             f"{len(levels):,} volume{'s' * (len(levels) > 1)}, {ensemble.grid.text()}; weights {predictions.weights}; device "
             f"{predictions.device}", *ensemble.notes,
-            f"{plural} {levels[0]:.4g} to {levels[-1]:.4g}, median {median(levels):.4g}",
+            found,
             *([agreement.text()] if agreement else []),
             f"Written to {output / PREDICTIONS_FILE}."])
         if len(levels) > 1:
@@ -318,7 +320,8 @@ def _map_source(volume: Volume, ambiguous: bool) -> Source:
     name = _map_name(volume)
     if ambiguous:  # several open maps from files of one name, or one file: told apart by their numbers
         name = f"{name} #{volume.id_string}"
-    grid = Grid(tuple(data.size[::-1]), tuple(float(s) for s in data.step), tuple(float(o) for o in data.origin))
+    (nx, ny, nz), (sx, sy, sz), (ox, oy, oz) = data.size, map(float, data.step), map(float, data.origin)
+    grid = Grid((nz, ny, nx), (sx, sy, sz), (ox, oy, oz))
     path = data.path if isinstance(data.path, str) else ""
     whole_file = type(data).__module__.startswith("chimerax.map_data.mrc")  # and not a part of it, or edited
     if whole_file and path.lower().endswith(SUFFIXES) and os.path.isfile(path):
@@ -414,10 +417,12 @@ def _open_blocks(models: Sequence[Any], record: Record) -> Any:
 
 
 def _typed(volumes: Sequence[Any]) -> str:
-    """Volumes as they were typed."""
+    """Volumes as they are typed in a command."""
     from .show import path_text
 
-    return " ".join(f"#{v.id_string}" if isinstance(v, Volume) else path_text(Path(v)) for v in volumes)
+    if isinstance(volumes[0], Volume):
+        return str(concise_model_spec(volumes[0].session, volumes))
+    return " ".join(path_text(Path(v)) for v in volumes)
 
 
 def _volumes_line(run: Run) -> str:
@@ -437,13 +442,21 @@ def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: b
     count, voxels = len(run.blocks), run.blocks.voxel_count
     lines.append(f"{count} block{'s' * (count != 1)}, {voxels:,} voxels")
     if not count:
-        lines.append('No voxels go together strongly enough. Try "statistic exact", more volumes, or other thresholds.')
+        lines.append(_nothing_found(run))
     log_lines(session, lines)
     group = open_blocks(session, run.blocks, run.folder, run.mean if reference else None, run.level) if open and count else None
     log_blocks(session, run.table, group)
     if written:
         log_lines(session, [f"Written to {run.folder} (run.json, blocks.json, blocks.csv, {count} block maps, mean.mrc, "
                             "unassigned.mrc)."])
+
+
+def _nothing_found(run: Run) -> str:
+    used = run.record.counts["volumes_used"]
+    if used < FEW_VOLUMES:
+        return f"No voxels go together significantly: {used} volumes are few, and significance needs hundreds."
+    return ("No voxels go together significantly. Look at some volumes at their level (siren predict #1-5 sets it), "
+            "or allow more with a larger posp.")
 
 
 def _next(session: Any, word: str, command: str) -> None:

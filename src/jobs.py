@@ -89,7 +89,7 @@ class SirenJob(Task):
         status = _Status(session, name)
         self.progress = Progress(lambda phase, fraction: session.ui.thread_safe(status, phase, fraction))
 
-    def start(self) -> None:  # type: ignore[override]
+    def start(self) -> None:
         """Start the thread."""
         self.start_time = datetime.now()
         self.state = TaskState.RUNNING

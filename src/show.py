@@ -61,7 +61,7 @@ class BlockMap(Volume):
         volume.__class__ = BlockMap
         volume.siren_folder = data.get("siren folder", "")
         volume.matrix_changed()
-        return volume  # type: ignore[no-any-return]
+        return volume
 
 
 def smooth_mask(mask: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -103,7 +103,7 @@ def open_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[np.f
         _surface(reference, level, REFERENCE_COLOR)
         maps.append(reference)
     group = session.models.add_group(maps, name=GROUP_NAME)
-    return group  # type: ignore[no-any-return]
+    return group
 
 
 def _volume(kind: type[Volume], session: Any, array: NDArray[np.float32], grid: Grid, name: str) -> Volume:

@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-import help_page
 import pytest
 from chimerax.core.commands.cli import registered_commands, usage
+
+import help_page
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "src/docs/user/commands/siren.html"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from chimerax.core.errors import CancelOperation, UserError
 from chimerax.core.logger import PlainTextLog
-from ensembles import LEVEL, write_planted
 
 from chimerax.siren.core.errors import Cancelled, SirenError
 from chimerax.siren.jobs import current_job, run_job
+from ensembles import LEVEL, write_planted
 
 
 class Heard(PlainTextLog):
@@ -149,7 +149,7 @@ def test_stop_ends_a_job_within_half_a_second(windows: Any, heard: Heard) -> Non
 def test_one_job_at_a_time(windows: Any) -> None:
     release = threading.Event()
     job = run_job(windows, "siren first", lambda progress: release.wait(10), lambda r: r)
-    with pytest.raises(UserError, match="siren first.*siren stop"):
+    with pytest.raises(UserError, match=r"siren first.*siren stop"):
         run_job(windows, "siren second", lambda progress: 1, lambda r: r)
     release.set()
     wait(windows, job)

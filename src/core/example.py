@@ -506,7 +506,7 @@ def _truth_text(s: Simulation) -> str:
                 "junk": bool(s.junk[i])} for i, n in enumerate(s.names)]
     blocks = [{"name": u.name, "present": u.present.astype(int).tolist(), "voxels": zyx(u.voxels)} for u in s.units]
     head = {"origin": SIGNATURE, "parameters": s.parameters.as_dict(), "level": s.level,
-            "grid": s.grid.as_dict()}
+            "grid": s.grid.as_json()}
     parts = [f'"{key}": {json.dumps(value)}' for key, value in head.items()]
     for key, rows in (("volumes", volumes), ("blocks", blocks)):
         parts.append(f'"{key}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]")

@@ -71,16 +71,6 @@ class Grid:
             raise ValueError("a grid without voxels")
         return cls((z, y, x), (voxel_x, voxel_y, voxel_z), (origin_x, origin_y, origin_z))
 
-    def as_dict(self) -> dict[str, list[float]]:
-        """The grid for a JSON file; each name says its axis order."""
-        return {"shape_zyx": list(self.shape), "voxel_size_xyz": list(self.voxel_size), "origin_xyz": list(self.origin)}
-
-    @classmethod
-    def from_dict(cls, content: dict[str, list[float]]) -> Grid:
-        """What :meth:`as_dict` gave; KeyError, TypeError or ValueError if it is not that."""
-        (nz, ny, nx), (sx, sy, sz), (ox, oy, oz) = (content[k] for k in ("shape_zyx", "voxel_size_xyz", "origin_xyz"))
-        return cls((int(nz), int(ny), int(nx)), (sx, sy, sz), (ox, oy, oz))
-
     def text(self) -> str:
         """The grid for the log, as ``64 x 64 x 64, 6.55 A/voxel`` (x, y, z)."""
         x, y, z = self.voxel_size

@@ -28,7 +28,7 @@ class Record:
     ----------
     step : 'sketch' or 'expand'
     parameters : every parameter of the step, the seed among them
-    volumes : for each volume found: name, path (None for a model in memory), bytes, level, and why it was left out (or None)
+    volumes : for each volume chosen: name, path (None for a model in memory), bytes, level, and why it was left out (or None)
     thresholds : where the levels came from, in words
     grid : Grid of the volumes as they were used
     box : cube to which volumes were resampled on reading, or None
@@ -36,6 +36,7 @@ class Record:
     counts : numbers of the run, by name
     timings : seconds by phase; the only part that differs between two equal runs
     source : folder of the sketch that an expansion started from, or None
+    not_chosen : names of the volumes that include and exclude left out
     """
 
     step: str
@@ -48,6 +49,7 @@ class Record:
     counts: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     source: str | None = None
+    not_chosen: list[str] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
         """Write run.json, last of a folder's files: it lists the others with their hashes."""
@@ -57,7 +59,9 @@ class Record:
             "grid": self.grid.as_json(),
             "box": self.box, "voxel_size_given": self.voxel_size, "source": self.source, "counts": self.counts,
             "volumes": {v["name"]: {k: v[k] for k in v if k != "name"} for v in self.volumes},
-            "versions": versions(), "timings_s": {k: round(v, 3) for k, v in self.timings.items()}, "outputs": outputs})
+            "not_chosen": self.not_chosen, "versions": versions(),
+            "timings_s": {k: round(v, 3) for k, v in self.timings.items()},
+            "outputs": outputs})
 
     @property
     def used(self) -> list[dict[str, Any]]:
@@ -123,17 +127,21 @@ def read_record(folder: Path) -> Record:
         volumes = [{"name": name, **{k: v[k] for k in ("path", "bytes", "level", "left_out")}}
                    for name, v in content["volumes"].items()]
         return Record(content["step"], content["parameters"], volumes, content["thresholds"], grid, content["box"],
-                      content["voxel_size_given"], content["counts"], content["timings_s"], content["source"])
+                      content["voxel_size_given"], content["counts"], content["timings_s"], content["source"],
+                      content["not_chosen"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SirenError(f"{path} is not a record that this version reads ({error}): run \"siren sketch\" again.") from error
 
 
 def describe_volumes(ensemble: Ensemble, levels: np.ndarray[Any, np.dtype[np.float64]],
                      left_out: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The record's rows for an ensemble's volumes."""
-    return [{"name": s.name, "path": None if s.path is None else str(s.path),
-             "bytes": None if s.path is None else s.path.stat().st_size, "level": float(level),
-             "left_out": left_out.get(s.name)} for s, level in zip(ensemble.sources, levels, strict=True)]
+    """The record's rows for an ensemble's volumes; SirenError if a file is gone since it was read."""
+    try:
+        return [{"name": s.name, "path": None if s.path is None else str(s.path),
+                 "bytes": None if s.path is None else s.path.stat().st_size, "level": float(level),
+                 "left_out": left_out.get(s.name)} for s, level in zip(ensemble.sources, levels, strict=True)]
+    except OSError as error:
+        raise SirenError(f"{error.filename} went away during the run: put it back, and run the command again.") from error
 
 
 def versions() -> dict[str, str]:

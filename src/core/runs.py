@@ -27,6 +27,7 @@ from .progress import Progress
 from .record import Record, describe_volumes, read_record
 from .sketch import SketchParameters, TestParameters, sketch
 
+HARMONISED = ", harmonised by the core"  # see harmonise.py
 SKETCH_FOLDER, EXPAND_FOLDER = "00_sketch", "02_expand"  # 01 is the user's editing in between
 
 
@@ -78,6 +79,7 @@ def run_sketch(ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str,
     progress = progress or Progress()
     result = sketch(ensemble, levels, parameters, progress)
     counts = {"union_voxels": len(result.union), "sampled_voxels": len(result.sample), "significant_pairs": len(result.edges)}
+    levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
     record = Record("sketch", parameters.as_dict(), describe_volumes(ensemble, levels, result.occupancy.left_out), thresholds,
                     ensemble.grid, ensemble.box, voxel_size, counts)
     return _write(output / SKETCH_FOLDER, record, result.blocks, result.occupancy, ensemble, progress)
@@ -106,11 +108,12 @@ def run_expand(blocks: BlockSet, source: Record, parameters: ExpandParameters, o
         ensemble = source.ensemble(progress)
     if levels is None:
         levels, thresholds = source.levels(ensemble), source.thresholds
-    if blocks.grid.shape != ensemble.grid.shape:
+    if blocks.grid.shape != ensemble.grid.shape or not np.allclose(blocks.grid.voxel_size, ensemble.grid.voxel_size, rtol=1e-3):
         raise SirenError(f"The blocks are on a grid of {blocks.grid.text()} but the volumes have {ensemble.grid.text()}: give "
-                         'the volumes of the sketch, or the same "box".')
+                         'the volumes of the sketch, or the same "box" and "voxelSize".')
     result = expand(ensemble, levels, blocks, parameters, progress)
     counts = {"union_voxels": len(result.union), "block_voxels_before": blocks.voxel_count}
+    levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
     record = Record("expand", parameters.as_dict(), describe_volumes(ensemble, levels, result.occupancy.left_out), thresholds,
                     ensemble.grid, ensemble.box, source.voxel_size, counts,
                     source=None if source_folder is None else str(source_folder))
@@ -141,6 +144,15 @@ def open_run(folder: Path) -> Run:
     return Run(folder, blocks, table, mean, _mean_level(record), record)
 
 
+def _levels_used(ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str,
+                 occupancy: Occupancy) -> tuple[NDArray[np.float64], str]:
+    """The levels at which volumes were binarized (those left out keep their own), and where they came from in words."""
+    used = dict(zip(occupancy.names, occupancy.levels.tolist(), strict=True))
+    result = np.array([used.get(name, level) for name, level in zip(ensemble.names, levels.tolist(), strict=True)])
+    changed = not np.array_equal(result, levels) and not thresholds.endswith(HARMONISED)
+    return result, thresholds + HARMONISED if changed else thresholds
+
+
 def _mean_level(record: Record) -> float:
     return float(np.mean([v["level"] for v in record.used]))
 
@@ -148,17 +160,18 @@ def _mean_level(record: Record) -> float:
 def _write(folder: Path, record: Record, blocks: BlockSet, occupancy: Occupancy, ensemble: Ensemble,
            progress: Progress) -> Run:
     progress.step("writing", 0)
+    record.not_chosen = [n for n in ensemble.all_names if n not in set(ensemble.names)]
     record.counts = {"volumes": len(ensemble), "volumes_used": len(occupancy), **record.counts, "blocks": len(blocks),
                      "block_voxels": blocks.voxel_count, "unassigned_voxels": len(blocks.unassigned)}
     table = blocks.table(occupancy.frequency, len(occupancy))
-    aside = set_edits_aside(folder)
-    replaced = folder.exists()
     with whole_folder(folder) as temporary:
         with progress.timed("writing"):
             blocks.write(temporary, table, occupancy.mean)
         record.timings = dict(progress.seconds)
         record.write(temporary)
-        progress.step("writing", 1)  # the last moment to stop
+        progress.step("writing", 1)  # the last moment to stop: from here on earlier results change
+        aside = set_edits_aside(folder)
+        replaced = folder.exists()
     return Run(folder, blocks, table, occupancy.mean, _mean_level(record), record, aside, replaced, ensemble.notes)
 
 
