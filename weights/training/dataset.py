@@ -2,7 +2,7 @@
 
 Example::
 
-    python weights/training/dataset.py ../shared/data/structures --split train --count 6000 --out /tmp/siren-training
+    python weights/training/dataset.py ../shared/data/structures --split train --count 6000 --out siren-training
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import gzip
 import json
 import multiprocessing
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
