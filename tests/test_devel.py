@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 from typing import Any
 
 import mrcfile
@@ -244,19 +245,23 @@ def test_a_stage_is_done_again_only_when_its_inputs_have_changed(project: Path) 
 
 
 def test_an_interrupted_stage_is_not_taken_for_done(project: Path) -> None:
+    """Not even when its inputs are again what they were at its last good end."""
     source = project / "one.py"
+    made = []
+
+    def make() -> None:
+        made.append(source.read_text())
+        if made[-1] == "2":
+            raise KeyboardInterrupt
+
     source.write_text("1")
-    env.stage("name", [source], lambda: None)
+    env.stage("name", [source], make)
     source.write_text("2")
-
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        env.stage("name", [source], interrupted)
+        env.stage("name", [source], make)
     source.write_text("1")
-    with pytest.raises(KeyboardInterrupt):
-        env.stage("name", [source], interrupted)
+    env.stage("name", [source], make)
+    assert made == ["1", "2", "1"]
 
 
 def test_an_installed_package_must_be_its_source(tmp_path: Path) -> None:
@@ -279,3 +284,14 @@ def test_who_may_not_install_debian_packages_is_told_the_command(monkeypatch: py
     with pytest.raises(env.EnvError, match=r"Nothing works without libnosuch1\. Run: .*apt-get install -y .*libnosuch1"):
         env.have_debian_packages(["libnosuch1"], "Nothing works without")
     env.have_debian_packages([], "Nothing is missing")
+
+
+def test_all_that_the_bundle_names_is_installed() -> None:
+    """A data file that does not exist is left out of a wheel without a word."""
+    xml = ElementTree.parse(ROOT / "bundle_info.xml").getroot()
+    named = [e.text for files in xml.iter("DataFiles") if files.get("package") for e in files.iter("DataFile")]
+    assert "siren_thresholds.pt" in named
+    for name in named:
+        installed = env.INSTALLED_PACKAGE / "weights" / str(name)
+        assert installed.read_bytes() == (ROOT / "weights" / str(name)).read_bytes()
+    assert (env.INSTALLED_PACKAGE / "docs/user/commands/siren.html").is_file()
