@@ -83,7 +83,7 @@ class BlockSet:
         table.to_csv(folder / TABLE_FILE, index=False, lineterminator="\n")
 
     def _zyx(self, voxels: NDArray[np.int64]) -> list[list[int]]:
-        return np.stack(np.unravel_index(voxels, self.grid.shape), axis=1).tolist()  # type: ignore[no-any-return]
+        return np.stack(np.unravel_index(voxels, self.grid.shape), axis=1).tolist()
 
 
 def read_blocks_file(path: Path) -> BlockSet:

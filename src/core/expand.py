@@ -1,5 +1,7 @@
 """Expand: test every occupied voxel against every block, and add it to those it goes with.
 
+With the statistic ``profile``, the default, a voxel joins one block at most; with ``published`` and ``exact``, several.
+
 Example::
 
     blocks = read_block_maps(Path("siren/00_sketch"))
@@ -16,20 +18,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .alike import variable_voxels
 from .blocks import BlockSet
 from .ensemble import Ensemble
 from .errors import SirenError
+from .harmonise import prepare
 from .occupancy import Occupancy, binarize
 from .parameters import parameter
+from .profiles import grown_blocks
 from .progress import Progress
 from .sketch import TILE_PAIRS, TestParameters, distances
+
+NOT_THESE = "No voxel of the blocks is occupied in enough volumes: do the blocks belong to these volumes?"
 
 
 @dataclass(frozen=True)
 class ExpandParameters(TestParameters):
     """Parameters of :func:`expand`."""
 
-    exp_frac: float = parameter(0.25, "share of a block's voxels that a voxel must go with to join", above=0, most=1)
+    exp_frac: float = parameter(0.25, "share of a block's voxels that a voxel must go with to join (published and exact "
+                                "statistic)", above=0, most=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.statistic == "profile":
+            self._refuse("exp_frac")
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,7 @@ class ExpandResult:
 
 def expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, parameters: ExpandParameters | None = None,
            progress: Progress | None = None) -> ExpandResult:
-    """Add to each block every voxel of the ensemble that goes with it; a voxel may join several blocks.
+    """Add to each block every voxel of the ensemble that goes with it. The blocks' own voxels stay in them.
 
     Parameters
     ----------
@@ -71,16 +84,37 @@ def expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, pa
     parameters = parameters or ExpandParameters()
     progress = progress or Progress()
     if not len(blocks):
-        raise SirenError("There is no block to expand: the sketch found none. Loosen it, with a lower pospFactor or "
-                         '"statistic exact", or give a folder with block maps.')
+        raise SirenError("There is no block to expand: the sketch found none. Try more volumes, other thresholds or "
+                         'a higher posp, or give a folder with block maps.')
+    run = _by_profile if parameters.statistic == "profile" else _by_counting
+    occupancy, union, joins = run(ensemble, levels, blocks, parameters, progress)
+    grown = {number: np.union1d(voxels, union[joins[:, column]]) for column, (number, voxels) in enumerate(blocks)}
+    inside = np.concatenate(list(grown.values()))
+    return ExpandResult(BlockSet(blocks.grid, grown, np.setdiff1d(union, inside)), occupancy, union)
+
+
+def _by_counting(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, parameters: ExpandParameters,
+                 progress: Progress) -> tuple[Occupancy, NDArray[np.int64], NDArray[np.bool_]]:
+    """Occupancy, the voxels tested, and which joins which block, as published."""
     with progress.timed("reading"):
         occupancy = binarize(ensemble, levels, parameters.filter, progress)
         union = occupancy.union(parameters.union_fraction)
     with progress.timed("testing"):
-        joins = voxels_that_join(occupancy, union, blocks, parameters, progress)
-    grown = {number: np.union1d(voxels, union[joins[:, column]]) for column, (number, voxels) in enumerate(blocks)}
-    inside = np.concatenate(list(grown.values()))
-    return ExpandResult(BlockSet(blocks.grid, grown, np.setdiff1d(union, inside)), occupancy, union)
+        return occupancy, union, voxels_that_join(occupancy, union, blocks, parameters, progress)
+
+
+def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, parameters: ExpandParameters,
+                progress: Progress) -> tuple[Occupancy, NDArray[np.int64], NDArray[np.bool_]]:
+    """Occupancy, the voxels tested, and which joins which block, by the blocks' profiles."""
+    with progress.timed("reading"):
+        occupancy, _ = prepare(ensemble, levels, parameters.filter, parameters.union_fraction, progress)
+        union = variable_voxels(occupancy, parameters.union_fraction)
+    seeds = [np.intersect1d(voxels, union) for _, voxels in blocks]  # a voxel drawn by hand may never be occupied
+    if not any(len(s) for s in seeds):
+        raise SirenError(NOT_THESE)
+    with progress.timed("testing"):
+        owner = grown_blocks(occupancy, union, seeds, parameters.posp, progress)
+    return occupancy, union, owner[:, None] == np.arange(len(seeds))
 
 
 def voxels_that_join(occupancy: Occupancy, union: NDArray[np.int64], blocks: BlockSet, parameters: ExpandParameters,
@@ -94,7 +128,7 @@ def voxels_that_join(occupancy: Occupancy, union: NDArray[np.int64], blocks: Blo
     members = [np.intersect1d(voxels, union) for _, voxels in blocks]  # a voxel drawn by hand may never be occupied
     sizes = np.array([len(m) for m in members])
     if not sizes.sum():
-        raise SirenError("No voxel of the blocks is occupied in enough volumes: do the blocks belong to these volumes?")
+        raise SirenError(NOT_THESE)
     voxels = np.concatenate(members)
     frequency = occupancy.frequency
     test = parameters.pair_test(frequency[union], len(occupancy), len(union) * len(voxels))

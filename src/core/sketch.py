@@ -1,5 +1,8 @@
 """Sketch: from a sample of the occupied voxels to the blocks that come and go together.
 
+:func:`sketch` follows Kinman et al. with the statistics ``published`` and ``exact``: pairs that are significantly often together
+make a graph, its communities are the blocks. With ``profile``, the default, see :mod:`.profiles`.
+
 Example::
 
     ensemble = find_ensemble(["volumes"])
@@ -11,18 +14,21 @@ Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi 10.1
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .alike import MOST_SAMPLED, alike_pairs, variable_voxels
 from .blocks import BlockSet
-from .communities import label_propagation
+from .communities import label_propagation, modularity_communities
 from .ensemble import Ensemble
 from .errors import SirenError
 from .grid import Grid
+from .harmonise import measure_noise, prepare
 from .occupancy import Occupancy, binarize
-from .parameters import Parameters, parameter
+from .parameters import Parameters, camel_case, parameter
+from .profiles import distinct_blocks
 from .progress import Progress
 from .statistics import STATISTICS, PairTest
 
@@ -35,9 +41,10 @@ class TestParameters(Parameters):
 
     __test__ = False  # pytest takes Test... for a test class
 
-    statistic: str = parameter("published", "rule by which two voxels go together", choices=STATISTICS)
-    posp: float = parameter(0.01, "p for both-occupied, before Bonferroni correction", above=0, most=1)
-    negp: float = parameter(0.05, "p for both-empty, before Bonferroni correction", above=0, most=1)
+    statistic: str = parameter("profile", "rule by which voxels go together: by the likeness of their profiles, or by counting "
+                               "pairs against chance (exact, published)", choices=STATISTICS)
+    posp: float = parameter(0.01, "p for a false member, and for both-occupied, before Bonferroni correction", above=0, most=1)
+    negp: float = parameter(0.05, "p for both-empty, before Bonferroni correction (published and exact statistic)", above=0, most=1)
     posp_factor: float | None = parameter(None, "fixed factor on the both-occupied cutoff, in place of the one that "
                                           "grows with distance (published statistic)", above=0)
     negp_factor: float = parameter(1.0, "factor on the both-empty cutoff (published statistic)", above=0)
@@ -48,6 +55,15 @@ class TestParameters(Parameters):
         super().__post_init__()
         if self.statistic == "exact" and (self.posp_factor is not None or self.negp_factor != 1):
             raise SirenError('The exact statistic has no factors: leave out pospFactor and negpFactor, or use "statistic published".')
+        if self.statistic == "profile":
+            self._refuse("negp", "posp_factor", "negp_factor")
+
+    def _refuse(self, *names: str) -> None:
+        """Raise SirenError if one of these parameters of the counting statistics is not at its default."""
+        default = {f.name: f.default for f in fields(self)}
+        for name in names:
+            if getattr(self, name) != default[name]:
+                raise SirenError(f'The profile statistic has no {camel_case(name)}: leave it out, or use "statistic published".')
 
     def pair_test(self, frequency: NDArray[np.integer], volumes: int, tests: int) -> PairTest:
         """The test for voxels of these frequencies, corrected for this many tests."""
@@ -72,9 +88,9 @@ class SketchResult:
     ----------
     blocks : BlockSet, largest block first; ``unassigned`` holds the sampled voxels in no block
     occupancy : Occupancy of the volumes that took part
-    union : flat indices of the voxels occupied often enough
+    union : flat indices of the voxels occupied often enough (profile statistic: and empty often enough)
     sample : those of them that were tested
-    edges : (e, 2) int32, the significant pairs, as positions in ``sample``
+    edges : (e, 2) int32, the significant pairs (profile statistic: the most alike of them), as positions in ``sample``
     """
 
     blocks: BlockSet
@@ -104,6 +120,12 @@ def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
     """
     parameters = parameters or SketchParameters()
     progress = progress or Progress()
+    run = _by_profile if parameters.statistic == "profile" else _by_counting
+    return run(ensemble, levels, parameters, progress)
+
+
+def _by_counting(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> SketchResult:
+    """The steps of the published method."""
     with progress.timed("reading"):
         occupancy = binarize(ensemble, levels, parameters.filter, progress)
         union = occupancy.union(parameters.union_fraction)
@@ -116,6 +138,22 @@ def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
     return SketchResult(number_blocks(occupancy.grid, blocks, sample), occupancy, union, sample, edges)
 
 
+def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> SketchResult:
+    """The steps of the default method."""
+    with progress.timed("reading"):
+        occupancy, anchors = prepare(ensemble, levels, parameters.filter, parameters.union_fraction, progress)
+        union = variable_voxels(occupancy, parameters.union_fraction)
+        sample = draw_sample(union, max(parameters.subsample, -(-len(union) // MOST_SAMPLED)), parameters.seed)
+    with progress.timed("testing"):
+        noise = measure_noise(anchors, occupancy.grid)
+        edges, phi = alike_pairs(occupancy, sample, noise, parameters.posp, progress)
+    with progress.timed("clustering"):
+        communities = modularity_communities(len(sample), edges, phi, parameters.seed, progress)
+        owner = distinct_blocks(occupancy, sample, noise, communities, parameters.min_size, parameters.posp, progress)
+    blocks = sorted((sample[owner == b] for b in range(owner.max(initial=-1) + 1)), key=len, reverse=True)
+    return SketchResult(number_blocks(occupancy.grid, blocks, sample), occupancy, union, sample, edges)
+
+
 def draw_sample(union: NDArray[np.int64], subsample: int, seed: int) -> NDArray[np.int64]:
     """A random 1/subsample of the union voxels, at least 2, ascending.
 
@@ -125,7 +163,8 @@ def draw_sample(union: NDArray[np.int64], subsample: int, seed: int) -> NDArray[
         If there are fewer than 2 voxels.
     """
     if len(union) < 2:
-        raise SirenError("No two voxels are occupied in enough volumes: the thresholds are too high for these maps.")
+        raise SirenError("No two voxels are occupied in some volumes and empty in others: the thresholds are too high or too low "
+                         "for these maps.")
     chosen = np.random.default_rng(seed).choice(len(union), max(2, len(union) // subsample), replace=False)
     return union[np.sort(chosen)]
 

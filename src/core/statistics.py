@@ -19,10 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc
+from scipy.special import bdtrc, gammaln
 
 DRAWS = 1000  # of the published tool, for each pair of frequencies
-STATISTICS = ("published", "exact")
+COUNTING = ("published", "exact")  # rules for pairs, by counts
+STATISTICS = ("profile", *COUNTING)
 
 
 def binomial_cutoff(n: int, p: NDArray[np.float64], tail: float) -> NDArray[np.int32]:
@@ -145,3 +146,37 @@ def _table(volumes: int, probability: NDArray[np.float64], tail: float) -> NDArr
     """Cutoffs for a symmetric table of probabilities: each distinct one is worked out once."""
     distinct, inverse = np.unique(probability, return_inverse=True)
     return binomial_cutoff(volumes, distinct, tail)[inverse].reshape(probability.shape)
+
+
+def hypergeometric_tail(both: NDArray[np.floating], first: NDArray[np.floating], second: NDArray[np.floating],
+                        volumes: int) -> NDArray[np.float64]:
+    """P(X >= both) where ``first`` and ``second`` of V volumes are drawn independently and X are in both draws.
+
+    Fisher's exact test of two voxels of known frequencies: unlike the binomial, it does not redraw the frequencies, and
+    so is the sharper test at few volumes.
+
+    Parameters
+    ----------
+    both, first, second : (n,) counts, whole numbers, both <= min(first, second)
+
+    Returns
+    -------
+    (n,) float64; relative error below 1e-9, but no smaller than 1e-300.
+    """
+    k = np.asarray(both, np.float64)
+    a, b, v = np.asarray(first, np.float64), np.asarray(second, np.float64), float(volumes)
+
+    def choose(n: NDArray[np.float64] | float, m: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(gammaln(n + 1.0) - gammaln(m + 1.0) - gammaln(n - m + 1.0))
+
+    k = np.maximum(k, np.maximum(a + b - v, 0.0))
+    term = np.exp(np.maximum(choose(b, k) + choose(v - b, a - k) - choose(v, a), -690.0))
+    total = term.copy()
+    active = np.arange(len(term))
+    while len(active):  # a term a step: each is the last times the ratio of neighbours
+        ka, aa, ba = k[active], a[active], b[active]
+        term[active] *= (aa - ka) * (ba - ka) / ((ka + 1) * (v - aa - ba + ka + 1))
+        k[active] += 1
+        total[active] += term[active]
+        active = active[term[active] > 1e-11 * total[active]]
+    return np.minimum(total, 1.0)

@@ -1,0 +1,45 @@
+"""Volumes that are unlike all others: failed reconstructions, empty or smeared, which would make blocks of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .occupancy import Occupancy
+
+MOST_VOXELS = 20_000  # compared; volumes differ in far more than that many
+SEED = 1  # of the choice of voxels: any will do, so it is no parameter
+FEWEST_VOLUMES = 8  # below, there is no majority to differ from
+KIN = 0.02  # a real minority of the particles is at least this share of the volumes
+
+UNLIKE = "unlike all other volumes: less than half as like its nearest as volumes usually are"
+
+
+def unlike_others(occupancy: Occupancy, union: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which volumes are junk.
+
+    A volume's *kinship* is the correlation of its occupied voxels with those of the 2 % of the volumes that are most like it.
+    A volume is junk when its kinship is less than half the median's. A small class of real particles is unlike the majority, but
+    its members are like each other; failed volumes are noise, each its own.
+
+    Parameters
+    ----------
+    union : flat indices of the voxels to compare
+
+    Returns
+    -------
+    (V,) bool
+    """
+    volumes = len(occupancy)
+    if volumes < FEWEST_VOLUMES or len(union) < 2:
+        return np.zeros(volumes, bool)
+    if len(union) > MOST_VOXELS:
+        union = np.sort(np.random.default_rng(SEED).choice(union, MOST_VOXELS, replace=False))
+    columns = occupancy.rows(union)
+    columns -= columns.mean(axis=0)
+    columns /= np.maximum(np.linalg.norm(columns, axis=0), 1e-6)
+    alike = columns.T @ columns
+    np.fill_diagonal(alike, -1)
+    rank = max(2, round(KIN * volumes))
+    kinship = np.partition(alike, volumes - rank, axis=1)[:, volumes - rank]
+    return np.asarray(kinship < 0.5 * np.median(kinship))
