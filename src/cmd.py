@@ -187,7 +187,8 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
     record = _door(read_record, source_folder)
     if level is not None and thresholds is not None:
         raise UserError('Give either "level" or "thresholds", not both.')
-    parameters = _parameters(ExpandParameters, {**inherited(record), **_given(keywords)})
+    same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))  # another one has other parameters
+    parameters = _parameters(ExpandParameters, {**(inherited(record) if same_test else {}), **_given(keywords)})
     output = Path(output_dir).expanduser() if output_dir else source_folder.parent
     sources = _sources(volumes) if volumes else None
     block_set = _door(_open_blocks, blocks, record) if isinstance(blocks, list) else None

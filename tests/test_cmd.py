@@ -257,6 +257,14 @@ def test_a_second_expansion_needs_no_sketch_folder_when_its_name_says_where(sess
     assert result.folder == out / "02_expand"
 
 
+def test_another_statistic_for_expanding_does_not_inherit_the_sketchs_parameters(session, run, planted, out):
+    run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} negp 0.01 open false")
+    result = run(f"siren expand '{out}/00_sketch' open false")
+    assert (result.record.parameters["statistic"], result.record.parameters["negp"]) == ("exact", 0.01)
+    result = run(f"siren expand '{out}/00_sketch' statistic profile open false")
+    assert (result.record.parameters["statistic"], result.record.parameters["negp"]) == ("profile", 0.05)
+
+
 def test_large_volumes_are_resampled_on_the_fly(session, run, planted, out):
     result = run(f"siren sketch '{planted.folder}' level {LEVEL} box 12 outputDir '{out}' {FAST} open false")
     assert result.record.grid.shape == (12, 12, 12)
