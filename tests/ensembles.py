@@ -41,7 +41,7 @@ def write_planted(folder: Path, volumes: int = 200, seed: int = 5) -> Planted:
         array[CORE] += 1
         for name, mask in masks.items():
             array[mask] += present[name][v]
-        with mrcfile.new(folder / f"vol_{v + 1}.mrc", array) as mrc:
+        with mrcfile.new(folder / f"vol_{v + 1}.mrc", array, overwrite=True) as mrc:
             mrc.voxel_size = VOXEL_SIZE
             mrc.header.origin = ORIGIN
     return Planted(folder, masks, present)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,6 +12,7 @@ import pytest
 from chimerax.core.commands.cli import registered_commands, usage
 
 import help_page
+from ensembles import write_planted
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "src/docs/user/commands/siren.html"
@@ -38,3 +41,21 @@ def test_every_keyword_of_every_command_is_in_the_manual(session, name):
     page = PAGE.read_text(encoding="utf-8")
     for keyword in re.findall(r"\[(\w+) _", text):
         assert f"<b>{keyword}</b>" in page, keyword
+
+
+def test_the_manuals_script_for_a_cluster_runs_as_the_manual_says(tmp_path):
+    script = next(t for t in re.findall(r"<pre>(.*?)</pre>", PAGE.read_text(encoding="utf-8"), re.S) if "import sys" in t)
+    (tmp_path / "run.py").write_text(html.unescape(script), encoding="utf-8")
+    write_planted(tmp_path / "my volumes", 20)
+    done = subprocess.run([ROOT / "devel/chimerax", "--nogui", "--exit", "--script", "run.py 'my volumes' 'my output'"],
+                          cwd=tmp_path, capture_output=True, text=True, timeout=250)
+    # 20 volumes are too few for any block, and to expand none is an error that the status tells
+    assert (tmp_path / "my output/predictions.csv").is_file()
+    assert (tmp_path / "my output/00_sketch/run.json").is_file()
+    assert done.returncode != 0
+    assert "the sketch found none" in done.stdout + done.stderr
+    write_planted(tmp_path / "my volumes")
+    done = subprocess.run([ROOT / "devel/chimerax", "--nogui", "--exit", "--script", "run.py 'my volumes' 'my output'"],
+                          cwd=tmp_path, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "SIREn: done, 2 blocks" in done.stdout

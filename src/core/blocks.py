@@ -128,7 +128,8 @@ def read_block_maps(folder: Path, grid: Grid | None = None) -> BlockSet:
     except OSError as error:
         raise SirenError(f"{folder} cannot be read ({error.strerror}): give the folder that \"siren sketch\" wrote.") from error
     if not paths:
-        raise SirenError(f"{folder} holds no block maps (block_1.mrc, ...): give the folder that \"siren sketch\" wrote.")
+        raise SirenError(f"{folder} holds no block maps (block_1.mrc, ...): the sketch found none, or they were moved. Give a folder "
+                         "with block maps.")
     masks = []
     for path in paths:
         array, found = read_map(path)
