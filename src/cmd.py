@@ -40,7 +40,7 @@ from .core.mapfile import SUFFIXES, is_map_name
 from .core.parameters import Parameters
 from .core.progress import Progress
 from .core.record import Record, read_record
-from .core.runs import SKETCH_FOLDER, Run, inherited, open_run, run_expand, run_sketch
+from .core.runs import EXPAND_FOLDER, SKETCH_FOLDER, Run, inherited, open_run, run_expand, run_sketch
 from .core.sketch import SketchParameters
 from .jobs import current_job, run_job
 
@@ -140,7 +140,8 @@ def predict(session: Any, volumes: list[Any], output_dir: str | None = None, lab
             *([agreement.text()] if agreement else []),
             f"Written to {output / PREDICTIONS_FILE}."])
         if len(levels) > 1:
-            _next(session, "sketch", f"siren sketch {_typed(volumes)} thresholds {path_text(output / PREDICTIONS_FILE)}")
+            to = f" outputDir {path_text(output)}" if output_dir else ""
+            _next(session, "sketch", f"siren sketch {_typed(volumes)} thresholds {path_text(output / PREDICTIONS_FILE)}{to}")
         return predictions
 
     return run_job(session, "siren predict", work, show)
@@ -166,8 +167,8 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
     def show(run: Run) -> Run:
         counts, used = run.record.counts, run.record.counts["volumes_used"]
         lines = [*notes, *run.notes, _volumes_line(run),
-                 f"{counts['union_voxels']:,} voxels occupied in more than {100 * parameters.union_fraction:g} % of the {used:,} "
-                 f"volumes; {counts['sampled_voxels']:,} sampled (seed {parameters.seed}), "
+                 f"{counts['union_voxels']:,} voxels {_union_text(parameters)} of the {used:,} volumes; "
+                 f"{counts['sampled_voxels']:,} sampled (seed {parameters.seed}), "
                  f"{counts['significant_pairs']:,} pairs go together (statistic {parameters.statistic})"]
         _show_run(session, run, lines, open, reference)
         if len(run.blocks):
@@ -189,7 +190,9 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
         raise UserError('Give either "level" or "thresholds", not both.')
     same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))  # another one has other parameters
     parameters = _parameters(ExpandParameters, {**(inherited(record) if same_test else {}), **_given(keywords)})
-    output = Path(output_dir).expanduser() if output_dir else source_folder.parent
+    output = _output([], output_dir) if output_dir else source_folder.parent
+    if (output / EXPAND_FOLDER).resolve() in (source_folder.resolve(), *([] if isinstance(blocks, list) else [Path(blocks).resolve()])):
+        raise UserError(f"{output / EXPAND_FOLDER} would be replaced by its own expansion: give another outputDir.")
     sources = _sources(volumes) if volumes else None
     block_set = _door(_open_blocks, blocks, record) if isinstance(blocks, list) else None
     notes: list[str] = []
@@ -288,7 +291,7 @@ def _door(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any
     try:
         return function(*arguments, **keywords)
     except SirenError as error:
-        raise UserError(str(error)) from error
+        raise UserError(str(error)) from None
 
 
 def _given(keywords: dict[str, Any]) -> dict[str, Any]:
@@ -347,7 +350,11 @@ def _first_path(volumes: Sequence[Any]) -> Path | None:
 def _output(volumes: Sequence[Any], output_dir: str | None) -> Path:
     """The output folder: as given, else ``siren`` beside the folder of the volumes."""
     if output_dir:
-        return Path(output_dir).expanduser().absolute()
+        output = Path(output_dir).expanduser().absolute()
+        there = next(p for p in (output, *output.parents) if p.exists())
+        if not there.is_dir():  # now, not after the work
+            raise UserError(f"{there} is a file, not a folder: give another outputDir.")
+        return output
     folder = _first_path(volumes)
     return (folder.parent if folder else Path.cwd()) / DEFAULT_OUTPUT
 
@@ -452,8 +459,16 @@ def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: b
                             "unassigned.mrc)."])
 
 
+def _union_text(parameters: SketchParameters) -> str:
+    share = f"{100 * parameters.union_fraction:g} %"
+    vary = parameters.statistic == "profile"  # that statistic also leaves out what is nearly always occupied
+    return f"that vary: occupied, and empty, in more than {share}" if vary else f"occupied in more than {share}"
+
+
 def _nothing_found(run: Run) -> str:
     used = run.record.counts["volumes_used"]
+    if run.record.counts["union_voxels"] < 2 and used >= FEW_VOLUMES:
+        return "Every voxel is occupied in nearly all volumes or in nearly none: the levels are too low or too high for these maps."
     if used < FEW_VOLUMES:
         return f"No voxels go together significantly: {used} volumes are few, and significance needs hundreds."
     return ("No voxels go together significantly. Look at some volumes at their level (siren predict #1-5 sets it), "

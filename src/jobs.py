@@ -45,9 +45,9 @@ def run_job(session: Any, name: str, work: Callable[[Progress], T], show: Callab
         try:
             return show(work(progress))
         except SirenError as error:
-            raise UserError(str(error)) from error
-        except Cancelled as error:
-            raise CancelOperation(stopped_text()) from error
+            raise UserError(str(error)) from None  # one sentence, not a chain of tracebacks
+        except Cancelled:
+            raise CancelOperation(stopped_text()) from None
     job = SirenJob(session, name, work, show)
     job.start()
     return job

@@ -117,6 +117,7 @@ def _volume(kind: type[Volume], session: Any, array: NDArray[np.float32], grid: 
 def _surface(volume: Volume, level: float, rgba: Sequence[float]) -> None:
     volume.set_parameters(surface_levels=[level], surface_colors=[tuple(rgba)], cap_faces=False)
     volume.set_display_style("surface")
+    volume.update_drawings()  # not only with the next frame: a script may measure or view at once
 
 
 def block_colors(blocks: BlockSet) -> dict[int, tuple[float, float, float]]:

@@ -214,7 +214,6 @@ BAD = {
     "siren sketch '{volumes}' level 1 thresholds '{csv}'": "not both",
     "siren sketch '{volumes}' level nan": "not a number",
     "siren sketch '{volumes}' level 100": "above their threshold",
-    "siren sketch '{volumes}' level -100": "too high or too low",
     "siren sketch '{volumes}' level 1 exclude nosuch": "fits none",
     "siren sketch '{volumes}' level 1 subsample 0": "subsample",
     "siren sketch '{volumes}' level 1 posp 2": "posp",
@@ -263,6 +262,54 @@ def test_another_statistic_for_expanding_does_not_inherit_the_sketchs_parameters
     assert (result.record.parameters["statistic"], result.record.parameters["negp"]) == ("exact", 0.01)
     result = run(f"siren expand '{out}/00_sketch' statistic profile open false")
     assert (result.record.parameters["statistic"], result.record.parameters["negp"]) == ("profile", 0.05)
+
+
+def test_levels_below_everything_and_very_few_volumes_find_nothing_and_say_why(session, run, planted, out):
+    log = " ".join(log_of(session, run, f"siren sketch '{planted.folder}' level -100 outputDir '{out}'").split())
+    assert "0 blocks" in log
+    assert "too low or too high" in log
+    three = " ".join(f"'{planted.folder}/vol_{n}.mrc'" for n in (1, 2, 3))
+    log = " ".join(log_of(session, run, f"siren sketch {three} level {LEVEL} outputDir '{out}'").split())
+    assert "0 blocks" in log
+    assert "3 volumes are few" in log
+
+
+def test_volumes_that_are_all_unlike_are_not_all_left_out(session, run, tmp_path):
+    for n in range(12):
+        array = np.zeros((24, 24, 24), np.float32)
+        array[2 * n:2 * n + 2] = 1
+        with mrcfile.new(tmp_path / f"v{n}.mrc", array) as mrc:
+            mrc.voxel_size = 2
+    result = run(f"siren sketch '{tmp_path}' level 0.5 outputDir '{tmp_path}/out'")
+    assert result.record.counts["volumes_used"] == 12
+
+
+def test_an_expansion_is_not_replaced_by_its_own_expansion(session, run, planted, out):
+    run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} open false")
+    run(f"siren expand '{out}/00_sketch' open false")
+    with pytest.raises(UserError, match="its own expansion: give another outputDir"):
+        run(f"siren expand '{out}/02_expand'")
+
+
+def test_an_output_folder_that_is_a_file_is_refused_at_once(session, run, planted, tmp_path):
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "file", tmp_path / "file/deeper"):
+        with pytest.raises(UserError, match="file is a file, not a folder"):
+            run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{output}'")
+
+
+def test_merged_blocks_keep_their_voxels_to_themselves(session, run, planted, out):
+    run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' subsample 1")
+    first, second = blocks_of(session).values()
+    mine = first.full_matrix() > 0
+    half = mine.copy()
+    half[:, :, : int(np.argwhere(mine)[:, 2].mean())] = False  # half of one block goes with the other, as a person wants it
+    second.data.array[half] = 1
+    first.data.array[half] = 0
+    group = next(m.id_string for m in session.models.list() if m.name == "SIREn blocks")
+    blocks = run(f"siren expand #{group} open false").blocks
+    assert not (blocks.mask(1).astype(bool) & blocks.mask(2).astype(bool)).any()
+    assert (blocks.mask(2).astype(bool) & half).sum() == half.sum()
 
 
 def test_large_volumes_are_resampled_on_the_fly(session, run, planted, out):

@@ -82,6 +82,7 @@ def test_blocks_are_seen_in_the_picture_in_their_colours(session, run, tmp_path)
     from PIL import Image
 
     open_blocks(session, cubes(3), None)
+    run("view initial")  # wherever an earlier test left the camera
     run("set bgColor white; lighting flat ambientIntensity 1; graphics silhouettes false; turn y 90; view")  # the row is along z
     run(f"save '{tmp_path}/p.png' width 300 height 300")
     pixels = np.asarray(Image.open(tmp_path / "p.png").convert("RGB")).reshape(-1, 3) / 255

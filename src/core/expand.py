@@ -114,6 +114,8 @@ def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSe
         raise SirenError(NOT_THESE)
     with progress.timed("testing"):
         owner = grown_blocks(occupancy, union, seeds, parameters.posp, progress)
+    for block, seed in enumerate(seeds):  # a person may have merged what the profiles would tell apart: it stays as it is
+        owner[np.searchsorted(union, seed)] = block
     return occupancy, union, owner[:, None] == np.arange(len(seeds))
 
 

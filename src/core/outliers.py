@@ -42,4 +42,7 @@ def unlike_others(occupancy: Occupancy, union: NDArray[np.int64]) -> NDArray[np.
     np.fill_diagonal(alike, -1)
     rank = max(2, round(KIN * volumes))
     kinship = np.partition(alike, volumes - rank, axis=1)[:, volumes - rank]
-    return np.asarray(kinship < 0.5 * np.median(kinship))
+    usual = float(np.median(kinship))
+    if usual <= 0:  # no volume is like any other: there is no majority to differ from
+        return np.zeros(volumes, bool)
+    return np.asarray(kinship < 0.5 * usual)

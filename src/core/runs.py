@@ -27,7 +27,7 @@ from .progress import Progress
 from .record import Record, describe_volumes, read_record
 from .sketch import SketchParameters, TestParameters, sketch
 
-HARMONISED = ", harmonised by the core"  # see harmonise.py
+HARMONISED = ", adjusted so that the always occupied part agrees"  # see harmonise.py
 SKETCH_FOLDER, EXPAND_FOLDER = "00_sketch", "02_expand"  # 01 is the user's editing in between
 
 

@@ -143,6 +143,8 @@ def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], parameters: Ske
     with progress.timed("reading"):
         occupancy, anchors = prepare(ensemble, levels, parameters.filter, parameters.union_fraction, progress)
         union = variable_voxels(occupancy, parameters.union_fraction)
+        if len(union) < 2:  # a very small ensemble, or one that does not vary: nothing to compare
+            return SketchResult(BlockSet(occupancy.grid, {}, union), occupancy, union, union, np.empty((0, 2), np.int32))
         sample = draw_sample(union, max(parameters.subsample, -(-len(union) // MOST_SAMPLED)), parameters.seed)
     with progress.timed("testing"):
         noise = measure_noise(anchors, occupancy.grid)
@@ -163,8 +165,8 @@ def draw_sample(union: NDArray[np.int64], subsample: int, seed: int) -> NDArray[
         If there are fewer than 2 voxels.
     """
     if len(union) < 2:
-        raise SirenError("No two voxels are occupied in some volumes and empty in others: the thresholds are too high or too low "
-                         "for these maps.")
+        raise SirenError("No two voxels are occupied in enough volumes: the thresholds are too high for these maps, or unionFraction "
+                         "is too large.")
     chosen = np.random.default_rng(seed).choice(len(union), max(2, len(union) // subsample), replace=False)
     return union[np.sort(chosen)]
 

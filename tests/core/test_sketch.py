@@ -161,7 +161,7 @@ def test_the_record_holds_the_levels_that_were_used_and_what_was_left_out(tmp_pa
     used = np.array([level[s.names[i]] for i in kept])
     assert np.std(np.log(used / s.levels[kept])) < 0.5 * np.std(np.log(given[kept] / s.levels[kept]))
     assert all(level[n] == g for n, g in zip(s.names, given, strict=True) if n in out)
-    assert run.record.thresholds == "a table, harmonised by the core"
+    assert run.record.thresholds == "a table, adjusted so that the always occupied part agrees"
     grown = run_expand(run.blocks, run.record, ExpandParameters(), tmp_path / "out")
     assert {v["name"]: v["level"] for v in grown.record.volumes} == {n: level[n] for n in level if n not in out}
-    assert grown.record.thresholds == "a table, harmonised by the core"
+    assert grown.record.thresholds == "a table, adjusted so that the always occupied part agrees"

@@ -114,6 +114,7 @@ def preprocess(ensemble: Ensemble, out_dir: Path, parameters: PreprocessParamete
     clash = next((n for n in names if names.count(n) > 1), None) if len(set(names)) < len(names) else None
     if clash:
         raise SirenError(f"Two volumes would both be written to {clash}: rename one, or leave one out.")
+    made = not out_dir.exists()
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".writing-", dir=out_dir))
@@ -129,6 +130,8 @@ def preprocess(ensemble: Ensemble, out_dir: Path, parameters: PreprocessParamete
         raise SirenError(f"{out_dir} cannot be written ({error.strerror or error}): choose another output folder.") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        if made and not any(out_dir.iterdir()):
+            out_dir.rmdir()
     return Preprocessed(out_dir, grid, files, tuple(out_dir / t for t in tables), small, raw)
 
 
