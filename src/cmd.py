@@ -240,7 +240,7 @@ def preprocess(session: Any, volumes: list[Any], output_dir: str | None = None, 
         from .show import log_lines
 
         ensemble, outcome = result
-        log_lines(session, [f"{len(ensemble):,} volumes, {ensemble.grid.text()}", *ensemble.notes,
+        log_lines(session, [f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid.text()}", *ensemble.notes,
                             f"Written to {output}: {len(outcome.files):,} maps ({outcome.grid.text()}), "
                             + ", ".join(t.name for t in outcome.tables)])
         return outcome

@@ -194,7 +194,8 @@ def find_ensemble(
     example = ensemble.sources[grids.index(first)].name
     for source, grid in zip(ensemble.sources, grids, strict=True):
         _check_same(source.name, grid, example, first)
-    notes = []
+    notes = [f"{a} and {b} look like one volume twice; both are used. Exclude one if they are the same."
+             for a, b in pairwise(ensemble.names) if _stem(a) == _stem(b)]
     if voxel_size is not None:
         first = with_voxel_size(first, voxel_size)
         ensemble = replace(ensemble, sources=tuple(_override(s, voxel_size) for s in ensemble.sources))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import mrcfile
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -348,3 +349,13 @@ def test_many_volumes_need_no_more_memory_than_few(tmp_path: Path, box: int | No
     few = peak(ensemble.select(include=["0", "1", "2"]))
     assert few > 32 ** 3 * 4  # the measure sees the arrays
     assert peak(ensemble) < few + 32 ** 3 * 4
+
+
+def test_a_map_and_its_compressed_copy_are_pointed_out(tmp_path):
+    for name in ("v_1.mrc", "v_1.mrc.gz", "v_2.mrc"):
+        with mrcfile.new(tmp_path / name, np.arange(27, dtype=np.float32).reshape(3, 3, 3),
+                         compression="gzip" if name.endswith("gz") else None) as mrc:
+            mrc.voxel_size = 2
+    notes = find_ensemble([tmp_path]).notes
+    assert len(notes) == 1
+    assert notes[0].startswith("v_1.mrc and v_1.mrc.gz look like one volume twice")
