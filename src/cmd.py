@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,16 +10,12 @@ from statistics import median
 from typing import Any
 
 from chimerax.core.commands import (
-    Annotation,
-    AnnotationError,
     BoolArg,
     CmdDesc,
     EnumOf,
-    FileNameArg,
     FloatArg,
     IntArg,
     ListOf,
-    ModelsArg,
     OpenFileNameArg,
     OpenFolderNameArg,
     SaveFolderNameArg,
@@ -29,14 +24,15 @@ from chimerax.core.commands import (
     register,
 )
 from chimerax.core.errors import UserError
-from chimerax.map import MapsArg, Volume
+from chimerax.map import Volume
 
+from .arguments import BlocksArg, VolumesArg
 from .core.blocks import blocks_from_masks, check_on_grid, read_block_maps
 from .core.ensemble import Ensemble, Source, find_ensemble
 from .core.errors import SirenError, listed
 from .core.expand import ExpandParameters
 from .core.grid import Grid
-from .core.mapfile import SUFFIXES, is_map_name
+from .core.mapfile import SUFFIXES
 from .core.parameters import Parameters
 from .core.progress import Progress
 from .core.record import Record, read_record
@@ -47,59 +43,6 @@ from .jobs import current_job, run_job
 PREDICTIONS_FILE = "predictions.csv"
 DEFAULT_OUTPUT = "siren"  # beside the folder of the volumes
 FEW_VOLUMES = 100  # below, finding nothing is no wonder: the published tool asks for 200 and more
-
-
-class VolumesArg(Annotation):
-    """A folder, map files (several names, commas or wildcards), or open maps (``#1-20``)."""
-
-    name = "a folder of maps, map files, or open maps like #1-20"
-
-    @classmethod
-    def parse(cls, text: str, session: Any) -> tuple[list[Any], str, str]:
-        """Open maps as Volume models, all else as path strings."""
-        if text.lstrip().startswith("#"):
-            maps, used, rest = MapsArg.parse(text, session)
-            if not maps:
-                raise AnnotationError(f"{used} names no open map")
-            return maps, used, rest
-        paths, used, rest = cls._one(text, session)
-        while rest:  # further tokens count as long as they name map files: the next may be a keyword
-            try:
-                more, more_used, more_rest = cls._one(rest.lstrip(), session)
-            except AnnotationError:
-                break
-            if not all(is_map_name(os.path.basename(p)) and os.path.isfile(p) for p in more):
-                break
-            paths, used, rest = paths + more, f"{used} {more_used}", more_rest
-        return paths, used, rest
-
-    @staticmethod
-    def _one(text: str, session: Any) -> tuple[list[str], str, str]:
-        token, used, rest = FileNameArg.parse(text, session)
-        if os.path.exists(token):
-            return [token], used, rest
-        names = [os.path.expanduser(n.strip()) for n in token.split(",") if n.strip()]
-        paths = [p for n in names for p in (sorted(glob.glob(n)) or [n])]
-        missing = next((p for p in paths if not os.path.exists(p)), None)
-        if missing is not None or not paths:
-            raise AnnotationError(f"there is no file or folder {missing or token}")
-        return paths, used, rest
-
-
-class BlocksArg(Annotation):
-    """A folder with block maps, or open block models."""
-
-    name = "a folder of block maps, or open block models like #2"
-
-    @staticmethod
-    def parse(text: str, session: Any) -> tuple[Any, str, str]:
-        """A list of models, or a folder."""
-        if text.lstrip().startswith("#"):
-            models, used, rest = ModelsArg.parse(text, session)
-            if not models:
-                raise AnnotationError(f"{used} names no open model")
-            return list(models), used, rest
-        return OpenFolderNameArg.parse(text, session)
 
 
 def predict(session: Any, volumes: list[Any], output_dir: str | None = None, labels: str | None = None, set_levels: bool = True,
@@ -153,8 +96,7 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
            **keywords: Any) -> Any:
     """Find the blocks that come and go together, write them, open them as surfaces."""
     parameters = _parameters(SketchParameters, keywords)
-    if level is not None and thresholds is not None:
-        raise UserError('Give either "level" or "thresholds", not both.')
+    _either(level, thresholds)
     sources = _sources(volumes)
     output = _output(volumes, output_dir)
     notes: list[str] = []
@@ -186,8 +128,7 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
     """Test every voxel against every block; write and open the expanded blocks."""
     source_folder = Path(sketch) if sketch else _sketch_folder(session, blocks)
     record = _door(read_record, source_folder)
-    if level is not None and thresholds is not None:
-        raise UserError('Give either "level" or "thresholds", not both.')
+    _either(level, thresholds)
     same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))  # another one has other parameters
     parameters = _parameters(ExpandParameters, {**(inherited(record) if same_test else {}), **_given(keywords)})
     output = _output([], output_dir) if output_dir else source_folder.parent
@@ -292,6 +233,11 @@ def _door(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any
         return function(*arguments, **keywords)
     except SirenError as error:
         raise UserError(str(error)) from None
+
+
+def _either(level: float | None, thresholds: str | None) -> None:
+    if level is not None and thresholds is not None:
+        raise UserError('Give either "level" or "thresholds", not both.')
 
 
 def _given(keywords: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,65 @@
+"""What the ``siren ...`` commands take as volumes and as blocks."""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import Any
+
+from chimerax.core.commands import Annotation, AnnotationError, FileNameArg, ModelsArg, OpenFolderNameArg
+from chimerax.map import MapsArg
+
+from .core.mapfile import is_map_name
+
+
+class VolumesArg(Annotation):
+    """A folder, map files (several names, commas or wildcards), or open maps (``#1-20``)."""
+
+    name = "a folder of maps, map files, or open maps like #1-20"
+
+    @classmethod
+    def parse(cls, text: str, session: Any) -> tuple[list[Any], str, str]:
+        """Open maps as Volume models, all else as path strings."""
+        if text.lstrip().startswith("#"):
+            maps, used, rest = MapsArg.parse(text, session)
+            if not maps:
+                raise AnnotationError(f"{used} names no open map")
+            return maps, used, rest
+        paths, used, rest = cls._one(text, session)
+        while rest:  # further tokens count as long as they name map files: the next may be a keyword
+            try:
+                more, more_used, more_rest = cls._one(rest.lstrip(), session)
+            except AnnotationError:
+                break
+            if not all(is_map_name(os.path.basename(p)) and os.path.isfile(p) for p in more):
+                break
+            paths, used, rest = paths + more, f"{used} {more_used}", more_rest
+        return paths, used, rest
+
+    @staticmethod
+    def _one(text: str, session: Any) -> tuple[list[str], str, str]:
+        token, used, rest = FileNameArg.parse(text, session)
+        if os.path.exists(token):
+            return [token], used, rest
+        names = [os.path.expanduser(n.strip()) for n in token.split(",") if n.strip()]
+        paths = [p for n in names for p in (sorted(glob.glob(n)) or [n])]
+        missing = next((p for p in paths if not os.path.exists(p)), None)
+        if missing is not None or not paths:
+            raise AnnotationError(f"there is no file or folder {missing or token}")
+        return paths, used, rest
+
+
+class BlocksArg(Annotation):
+    """A folder with block maps, or open block models."""
+
+    name = "a folder of block maps, or open block models like #2"
+
+    @staticmethod
+    def parse(text: str, session: Any) -> tuple[Any, str, str]:
+        """A list of models, or a folder."""
+        if text.lstrip().startswith("#"):
+            models, used, rest = ModelsArg.parse(text, session)
+            if not models:
+                raise AnnotationError(f"{used} names no open model")
+            return list(models), used, rest
+        return OpenFolderNameArg.parse(text, session)
