@@ -27,7 +27,9 @@ from .occupancy import Occupancy, binarize
 from .parameters import parameter
 from .profiles import grown_blocks
 from .progress import Progress
-from .sketch import TILE_PAIRS, TestParameters, distances
+from .sketch import TestParameters, distances
+from .statistics import PairTest
+from .tiles import Counter, Found, packed, run_tiles, unpacked
 
 NOT_THESE = "No voxel of the blocks is occupied in enough volumes: do the blocks belong to these volumes?"
 
@@ -119,6 +121,53 @@ def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSe
     return occupancy, union, owner[:, None] == np.arange(len(seeds))
 
 
+@dataclass(frozen=True)
+class JoinSearch:
+    """Voxels that go with at least ``share`` of a block's voxels.
+
+    Attributes
+    ----------
+    bits : (n, ceil(V / 8)) uint8, packed occupancy of the voxels to test
+    block_bits : (m, ceil(V / 8)) uint8, of the blocks' voxels, block after block
+    volumes : V
+    block_of : (m,) position of each block voxel's block
+    points, centres : (n, 3), (b, 3) x, y, z in A, of the voxels and of the blocks' middles
+    test : PairTest
+    index, block_index : (n,), (m,) rows of the test's tables
+    share : of a block's voxels
+    """
+
+    bits: NDArray[np.uint8]
+    block_bits: NDArray[np.uint8]
+    volumes: int
+    block_of: NDArray[np.intp]
+    points: NDArray[np.float64]
+    centres: NDArray[np.float64]
+    test: PairTest
+    index: NDArray[np.intp]
+    block_index: NDArray[np.intp]
+    share: float
+
+    def rows(self) -> int:
+        """Number of voxels to test."""
+        return len(self.bits)
+
+    def columns(self) -> NDArray[np.float32]:
+        """(m, V) occupancy of the blocks' voxels."""
+        return unpacked(self.block_bits, self.volumes)
+
+    def tile(self, start: int, stop: int, counter: Counter) -> Found:
+        """(t, b) bool: which voxel joins which block."""
+        both = counter(unpacked(self.bits[start:stop], self.volumes), 0)
+        factor = None
+        if self.test.statistic != "exact":
+            factor = _block_factor(self.test.factor, distances(self.points[start:stop], self.centres))[:, self.block_of]
+        goes = self.test.significant(both, self.index[start:stop], self.block_index, factor)
+        sizes = np.bincount(self.block_of, minlength=len(self.centres))
+        together = np.stack([goes[:, self.block_of == b].sum(axis=1) for b in range(len(sizes))], axis=1)
+        return ((together >= self.share * np.maximum(sizes, 1)) & (sizes > 0),)
+
+
 def voxels_that_join(occupancy: Occupancy, union: NDArray[np.int64], blocks: BlockSet, parameters: ExpandParameters,
                      progress: Progress) -> NDArray[np.bool_]:
     """Which voxel of the union goes with at least ``exp_frac`` of which block's voxels.
@@ -128,29 +177,16 @@ def voxels_that_join(occupancy: Occupancy, union: NDArray[np.int64], blocks: Blo
     (len(union), number of blocks) bool, blocks in their order.
     """
     members = [np.intersect1d(voxels, union) for _, voxels in blocks]  # a voxel drawn by hand may never be occupied
-    sizes = np.array([len(m) for m in members])
-    if not sizes.sum():
-        raise SirenError(NOT_THESE)
     voxels = np.concatenate(members)
+    if not len(voxels):
+        raise SirenError(NOT_THESE)
     frequency = occupancy.frequency
     test = parameters.pair_test(frequency[union], len(occupancy), len(union) * len(voxels))
-    index, column_index = test.index(frequency[union]), test.index(frequency[voxels])
-    columns = occupancy.rows(voxels)
-    block_of = np.repeat(np.arange(len(members)), sizes)
     centres = np.array([np.median(blocks.grid.points(v), axis=0) for _, v in blocks])
-    joins = np.zeros((len(union), len(members)), bool)
-    height = max(1, TILE_PAIRS // len(voxels))
-    for start in range(0, len(union), height):
-        progress.step("expanding blocks", start / len(union))
-        tile = union[start:start + height]
-        both = occupancy.rows(tile) @ columns.T
-        factor = None if parameters.statistic == "exact" else _block_factor(
-            test.factor, distances(blocks.grid.points(tile), centres))[:, block_of]
-        goes = test.significant(both, index[start:start + height], column_index, factor)
-        together = np.stack([goes[:, block_of == b].sum(axis=1) for b in range(len(members))], axis=1)
-        joins[start:start + height] = together >= parameters.exp_frac * np.maximum(sizes, 1)
-    joins[:, sizes == 0] = False
-    return joins
+    search = JoinSearch(packed(occupancy.rows(union)), packed(occupancy.rows(voxels)), len(occupancy),
+                        np.repeat(np.arange(len(members)), [len(m) for m in members]), blocks.grid.points(union), centres, test,
+                        test.index(frequency[union]), test.index(frequency[voxels]), parameters.exp_frac)
+    return np.concatenate([joins for (joins,) in run_tiles(search, "expanding blocks", progress)])
 
 
 def _block_factor(factor: Callable[[NDArray[np.float64]], NDArray[np.float64]], distance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -157,17 +157,24 @@ def scales(core: NDArray[np.float32], background: NDArray[np.float32]) -> tuple[
     return scale, offset
 
 
+def axis_distances(grid: Grid) -> tuple[NDArray[np.float32], ...]:
+    """Of each axis z, y, x: (size, size) squared distance of two positions, in units of the finest edge, see :func:`noise_distance`."""
+    finest = min(grid.voxel_size)
+    result = []
+    for size, edge in zip(grid.shape, grid.voxel_size[::-1], strict=True):
+        apart = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+        result.append(((np.minimum(apart, size - apart) * (edge / finest)) ** 2).astype(np.float32))
+    return tuple(result)
+
+
 def noise_distance(a: NDArray[np.integer], b: NDArray[np.integer], grid: Grid) -> NDArray[np.float64]:
     """Distance of voxels, flat indices that broadcast, in units of the finest edge; once around the box where that is shorter.
 
     Maps are filtered and cropped in Fourier space, which makes them periodic: opposite faces share their noise.
     """
     square = np.zeros(np.broadcast_shapes(a.shape, b.shape))
-    finest = min(grid.voxel_size)
-    for one, other, size, edge in zip(np.unravel_index(a, grid.shape), np.unravel_index(b, grid.shape), grid.shape,
-                                      grid.voxel_size[::-1], strict=True):
-        apart = np.abs(one - other)
-        square += (np.minimum(apart, size - apart) * (edge / finest)) ** 2
+    for one, other, apart in zip(np.unravel_index(a, grid.shape), np.unravel_index(b, grid.shape), axis_distances(grid), strict=True):
+        square += apart[one, other]
     return np.sqrt(square)
 
 

@@ -31,8 +31,7 @@ from .parameters import Parameters, camel_case, parameter
 from .profiles import distinct_blocks
 from .progress import Progress
 from .statistics import STATISTICS, PairTest
-
-TILE_PAIRS = 2_000_000  # pairs tested at a time: some 60 MB of arrays
+from .tiles import Counter, Found, packed, run_tiles, unpacked
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], parameters: Ske
         sample = draw_sample(union, max(parameters.subsample, -(-len(union) // MOST_SAMPLED)), parameters.seed)
     with progress.timed("testing"):
         noise = measure_noise(anchors, occupancy.grid)
-        edges, phi = alike_pairs(occupancy, sample, noise, parameters.posp, progress)
+        edges, phi = alike_pairs(occupancy, sample, noise, parameters.posp, progress).at(parameters.posp)
     with progress.timed("clustering"):
         communities = modularity_communities(len(sample), edges, phi, parameters.seed, progress)
         owner = distinct_blocks(occupancy, sample, noise, communities, parameters.min_size, parameters.posp, progress)
@@ -171,6 +170,42 @@ def draw_sample(union: NDArray[np.int64], subsample: int, seed: int) -> NDArray[
     return union[np.sort(chosen)]
 
 
+@dataclass(frozen=True)
+class PairSearch:
+    """Pairs of sampled voxels that are occupied together and empty together significantly often.
+
+    Attributes
+    ----------
+    bits : (n, ceil(V / 8)) uint8, packed occupancy
+    volumes : V
+    points : (n, 3) positions x, y, z in A
+    test : PairTest
+    index : (n,) row of the test's tables for each voxel
+    """
+
+    bits: NDArray[np.uint8]
+    volumes: int
+    points: NDArray[np.float64]
+    test: PairTest
+    index: NDArray[np.intp]
+
+    def rows(self) -> int:
+        """Number of sampled voxels."""
+        return len(self.bits)
+
+    def columns(self) -> NDArray[np.float32]:
+        """(n, V) occupancy."""
+        return unpacked(self.bits, self.volumes)
+
+    def tile(self, start: int, stop: int, counter: Counter) -> Found:
+        """(e, 2) int32 positions of significant pairs, first < second."""
+        both = counter(unpacked(self.bits[start:stop], self.volumes), start)
+        factor = None if self.test.statistic == "exact" else self.test.factor(distances(self.points[start:stop], self.points[start:]))
+        goes = self.test.significant(both, self.index[start:stop], self.index[start:], factor)
+        first, second = np.nonzero(np.triu(goes, 1))
+        return (np.stack([first + start, second + start], axis=1).astype(np.int32),)
+
+
 def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameters: TestParameters,
                       progress: Progress) -> NDArray[np.int32]:
     """Pairs of sampled voxels that are occupied together and empty together significantly often.
@@ -182,19 +217,8 @@ def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameter
     count = len(sample)
     frequency = occupancy.frequency[sample]
     test = parameters.pair_test(frequency, len(occupancy), count * (count - 1) // 2)
-    index = test.index(frequency)
-    rows = occupancy.rows(sample)
-    points = occupancy.grid.points(sample)
-    found = []
-    height = max(1, TILE_PAIRS // count)
-    for start in range(0, count, height):
-        progress.step("testing pairs", 1 - (1 - start / count) ** 2)
-        tile = slice(start, min(start + height, count))
-        both = rows[tile] @ rows[start:].T
-        factor = None if parameters.statistic == "exact" else test.factor(distances(points[tile], points[start:]))
-        first, second = np.nonzero(np.triu(test.significant(both, index[tile], index[start:], factor), 1))
-        found.append(np.stack([first + start, second + start], axis=1).astype(np.int32))
-    return np.concatenate(found)
+    search = PairSearch(packed(occupancy.rows(sample)), len(occupancy), occupancy.grid.points(sample), test, test.index(frequency))
+    return np.concatenate([edges for (edges,) in run_tiles(search, "testing pairs", progress)])
 
 
 def number_blocks(grid: Grid, blocks: list[NDArray[np.int64]], tested: NDArray[np.int64]) -> BlockSet:

@@ -94,7 +94,7 @@ def test_pairs_and_blocks_by_counting_are_those_of_plain_loops(statistic: str) -
 def test_tiles_do_not_change_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     parameters = SketchParameters(statistic="exact")
     result = sketch(coin_blocks(), np.full(150, 0.5), parameters)
-    monkeypatch.setattr("chimerax.siren.core.sketch.TILE_PAIRS", 500)
+    monkeypatch.setattr("chimerax.siren.core.tiles.TILE_PAIRS", 500)
     again = significant_pairs(result.occupancy, result.sample, parameters, Progress())
     np.testing.assert_array_equal(again, result.edges)
 
