@@ -91,6 +91,8 @@ class Ensemble:
         Cube to which each map is resampled on reading.
     notes : tuple of str
         What was assumed, one sentence each, for the log.
+    kept : dict or None
+        Maps as they were read, by name, see :meth:`keeping`.
     """
 
     sources: tuple[Source, ...]
@@ -98,6 +100,7 @@ class Ensemble:
     all_names: tuple[str, ...]
     box: int | None = None
     notes: tuple[str, ...] = field(default=())
+    kept: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,15 +111,25 @@ class Ensemble:
         return len(self.sources)
 
     def read(self, progress: Progress | None = None, phase: str = "reading") -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Name and (z, y, x) float32 array of each map; one is held in memory at a time."""
+        """Name and (z, y, x) float32 array of each map; one is held in memory at a time, unless :meth:`keeping`."""
         progress = progress or Progress()
         for source in progress.each(self.sources, phase, len(self.sources)):
+            if self.kept is not None and source.name in self.kept:
+                yield source.name, self.kept[source.name]
+                continue
             array = source.read()
             if self.box is not None:
                 array = to_box(array, source.read_grid(), self.box)[0]
             if array.shape != self.grid.shape:  # the file changed since its header was read
                 raise SirenError(f"{source.name} changed while it was read: run the command again.")
+            if self.kept is not None:
+                self.kept[source.name] = array
             yield source.name, array
+
+    def keeping(self, most_bytes: float) -> Ensemble:
+        """The same; if all its maps fit into so much memory, they stay there once read, for those who read twice."""
+        fits = 4 * self.grid.size * len(self) <= most_bytes
+        return replace(self, kept={}) if fits and self.kept is None else self
 
     def select(self, include: Sequence[str] = (), exclude: Sequence[str] = (), least: int = 2) -> Ensemble:
         """Keep the maps named in ``include`` (all when empty) less those in ``exclude``.

@@ -22,6 +22,7 @@ CORE = (0.97, 0.90)  # share of the volumes in which a core voxel is occupied; t
 FEWEST_CORE = 30  # voxels; a smaller core says too little of the scale
 MOST_ANCHORS = 1500  # voxels of either kind: noise is correlated, so more say little more
 SEED = 1  # of the choice of anchors: any will do, so it is no parameter
+KEPT_BYTES = 600e6  # maps that fit are read from disk once, not three times
 ROUNDS = 4  # of scale and reference map; both settle after two or three
 
 
@@ -75,6 +76,7 @@ def prepare(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool, fract
     filter : as :func:`.occupancy.binarize`
     fraction : voxels occupied in more than this share of the volumes are compared in search of junk
     """
+    ensemble = ensemble.keeping(KEPT_BYTES)
     occupancy = binarize(ensemble, levels, filter, progress)
     junk = unlike_others(occupancy, occupancy.union(fraction))
     left_out = dict(occupancy.left_out)

@@ -148,7 +148,7 @@ def _table(volumes: int, probability: NDArray[np.float64], tail: float) -> NDArr
     return binomial_cutoff(volumes, distinct, tail)[inverse].reshape(probability.shape)
 
 
-def hypergeometric_tail(both: NDArray[np.floating], first: NDArray[np.floating], second: NDArray[np.floating],
+def hypergeometric_tail(both: NDArray[np.number], first: NDArray[np.number], second: NDArray[np.number],
                         volumes: int) -> NDArray[np.float64]:
     """P(X >= both) where ``first`` and ``second`` of V volumes are drawn independently and X are in both draws.
 
