@@ -30,11 +30,15 @@ class BlockSet:
     grid : Grid
     blocks : block number -> (n,) int64, flat z, y, x indices of its voxels, ascending, each once
     unassigned : voxels that were tested and belong to no block
+    stability : block number -> share of random halves of the volumes in which it comes back, where that was asked
+    strength : block number -> (n,) float32, how strongly each voxel belongs to it, see :func:`.confidence.with_strength`
     """
 
     grid: Grid
     blocks: dict[int, NDArray[np.int64]]
     unassigned: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    stability: dict[int, float] = field(default_factory=dict)
+    strength: dict[int, NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -52,7 +56,8 @@ class BlockSet:
         return _mask(self.blocks[number], self.grid)
 
     def table(self, frequency: NDArray[np.integer], volumes: int) -> pd.DataFrame:
-        """One row a block: block, voxels, volume_A3, mean_occupancy, centroid_x, centroid_y, centroid_z (A).
+        """One row a block: block, voxels, volume_A3, mean_occupancy, stability, strength (mean of its voxels'), centroid_x, centroid_y,
+        centroid_z (A). What was not asked is left empty.
 
         Parameters
         ----------
@@ -63,8 +68,10 @@ class BlockSet:
         for number, voxels in self:
             x, y, z = self.grid.points(voxels).mean(axis=0)
             rows.append((number, len(voxels), round(len(voxels) * self.grid.voxel_volume, 1),
-                         round(float(frequency[voxels].mean()) / volumes, 4), round(x, 2), round(y, 2), round(z, 2)))
-        columns = ["block", "voxels", "volume_A3", "mean_occupancy", "centroid_x", "centroid_y", "centroid_z"]
+                         round(float(frequency[voxels].mean()) / volumes, 4), round(self.stability.get(number, np.nan), 3),
+                         round(float(self.strength[number].mean()), 3) if number in self.strength else np.nan,
+                         round(x, 2), round(y, 2), round(z, 2)))
+        columns = ["block", "voxels", "volume_A3", "mean_occupancy", "stability", "strength", "centroid_x", "centroid_y", "centroid_z"]
         return pd.DataFrame(rows, columns=columns)
 
     def write(self, folder: Path, table: pd.DataFrame, mean: NDArray[np.float32]) -> None:
@@ -79,7 +86,9 @@ class BlockSet:
             "axes": "voxels are [z, y, x], counted from 0",
             "grid": self.grid.as_json(),
             "blocks": {str(n): self._zyx(v) for n, v in self},
-            "unassigned": self._zyx(self.unassigned)})
+            "unassigned": self._zyx(self.unassigned),
+            "stability": {str(n): round(v, 3) for n, v in self.stability.items()},
+            "strength": {str(n): [round(float(s), 3) for s in v] for n, v in self.strength.items()}})
         table.to_csv(folder / TABLE_FILE, index=False, lineterminator="\n")
 
     def _zyx(self, voxels: NDArray[np.int64]) -> list[list[int]]:
@@ -101,7 +110,12 @@ def read_blocks_file(path: Path) -> BlockSet:
         def flat(zyx: list[list[int]]) -> NDArray[np.int64]:
             return np.unique(np.ravel_multi_index(tuple(np.array(zyx, np.int64).reshape(-1, 3).T), grid.shape)).astype(np.int64)
 
-        return BlockSet(grid, {int(n): flat(v) for n, v in content["blocks"].items()}, flat(content["unassigned"]))
+        blocks = {int(n): flat(v) for n, v in content["blocks"].items()}
+        strength = {int(n): np.array(v, np.float32) for n, v in content.get("strength", {}).items()}  # not before 0.2
+        if any(strength[n].shape != blocks[n].shape for n in strength):
+            raise ValueError("as many strengths as voxels are needed")
+        return BlockSet(grid, blocks, flat(content["unassigned"]),
+                        {int(n): float(v) for n, v in content.get("stability", {}).items()}, strength)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SirenError(f"{path} is not a blocks file of SIREn ({error}): run \"siren sketch\" again.") from error
 

@@ -65,6 +65,10 @@ class Progress:
             self.step(phase, done / max(1, total))
             yield item
 
+    def quiet(self) -> Progress:
+        """One for work inside a phase of this: it reports nothing and stops with this."""
+        return _Quiet(self)
+
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
         """Add the seconds spent inside to ``seconds[name]``."""
@@ -73,3 +77,9 @@ class Progress:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+class _Quiet(Progress):
+    def __init__(self, outer: Progress):
+        super().__init__()
+        self._cancelled = outer._cancelled

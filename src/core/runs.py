@@ -106,12 +106,14 @@ def run_expand(blocks: BlockSet, source: Record, parameters: ExpandParameters, o
     progress = progress or Progress()
     if ensemble is None:
         ensemble = source.ensemble(progress)
+    agreed = levels is None and source.parameters.get("statistic") == "profile" and not parameters.filter and (
+        set(ensemble.names) <= {v["name"] for v in source.used})
     if levels is None:
         levels, thresholds = source.levels(ensemble), source.thresholds
     if blocks.grid.shape != ensemble.grid.shape or not np.allclose(blocks.grid.voxel_size, ensemble.grid.voxel_size, rtol=1e-3):
         raise SirenError(f"The blocks are on a grid of {blocks.grid.text()} but the volumes have {ensemble.grid.text()}: give "
                          'the volumes of the sketch, or the same "box" and "voxelSize".')
-    result = expand(ensemble, levels, blocks, parameters, progress)
+    result = expand(ensemble, levels, blocks, parameters, progress, agreed)
     counts = {"union_voxels": len(result.union), "block_voxels_before": blocks.voxel_count}
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
     record = Record("expand", parameters.as_dict(), describe_volumes(ensemble, levels, result.occupancy.left_out), thresholds,

@@ -14,24 +14,25 @@ Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi 10.1
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .alike import MOST_SAMPLED, alike_pairs, variable_voxels
+from .alike import MOST_SAMPLED, AlikePairs, alike_pairs, variable_voxels
 from .blocks import BlockSet
 from .communities import label_propagation, modularity_communities
+from .confidence import Find, stability, with_strength
 from .ensemble import Ensemble
 from .errors import SirenError
 from .grid import Grid
-from .harmonise import measure_noise, prepare
+from .harmonise import Noise, measure_noise, prepare
 from .occupancy import Occupancy, binarize
 from .parameters import Parameters, camel_case, parameter
 from .profiles import distinct_blocks
 from .progress import Progress
 from .statistics import STATISTICS, PairTest
-from .tiles import Counter, Found, packed, run_tiles, unpacked
+from .tiles import Counter, Found, occupied, run_tiles, unpacked
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class TestParameters(Parameters):
     negp_factor: float = parameter(1.0, "factor on the both-empty cutoff (published statistic)", above=0)
     filter: bool = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD")
     union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1)
+    resamples: int = parameter(10, "random halves of the volumes in which blocks are looked for again, for their stability; 0 for "
+                               "none", least=0, most=1000)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -132,9 +135,20 @@ def _by_counting(ensemble: Ensemble, levels: NDArray[np.float64], parameters: Sk
     with progress.timed("testing"):
         edges = significant_pairs(occupancy, sample, parameters, progress)
     with progress.timed("clustering"):
-        communities = label_propagation(len(sample), edges, progress)
-    blocks = [sample[c] for c in communities if len(c) >= parameters.min_size]
-    return SketchResult(number_blocks(occupancy.grid, blocks, sample), occupancy, union, sample, edges)
+        blocks = linked_blocks(sample, edges, parameters, progress)
+
+    def again(occupancy: Occupancy, voxels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        return linked_blocks(voxels, significant_pairs(occupancy, voxels, parameters, quiet), parameters, quiet)
+
+    quiet = progress.quiet()
+    return _result(blocks, occupancy, union, sample, edges, again, parameters, progress)
+
+
+def linked_blocks(sample: NDArray[np.int64], edges: NDArray[np.int32], parameters: SketchParameters,
+                  progress: Progress) -> list[NDArray[np.int64]]:
+    """Communities of the graph of significant pairs that are large enough: flat indices, largest first."""
+    communities = label_propagation(len(sample), edges, progress)
+    return [sample[c] for c in communities if len(c) >= parameters.min_size]
 
 
 def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> SketchResult:
@@ -147,12 +161,36 @@ def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], parameters: Ske
         sample = draw_sample(union, max(parameters.subsample, -(-len(union) // MOST_SAMPLED)), parameters.seed)
     with progress.timed("testing"):
         noise = measure_noise(anchors, occupancy.grid)
-        edges, phi = alike_pairs(occupancy, sample, noise, parameters.posp, progress).at(parameters.posp)
+        pairs = alike_pairs(occupancy, sample, noise, parameters.posp, progress)
     with progress.timed("clustering"):
-        communities = modularity_communities(len(sample), edges, phi, parameters.seed, progress)
-        owner = distinct_blocks(occupancy, sample, noise, communities, parameters.min_size, parameters.posp, progress)
-    blocks = sorted((sample[owner == b] for b in range(owner.max(initial=-1) + 1)), key=len, reverse=True)
-    return SketchResult(number_blocks(occupancy.grid, blocks, sample), occupancy, union, sample, edges)
+        blocks = alike_blocks(occupancy, sample, noise, pairs, parameters, progress)
+
+    def again(occupancy: Occupancy, voxels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        pairs = alike_pairs(occupancy, voxels, noise, parameters.posp, quiet)
+        return alike_blocks(occupancy, voxels, noise, pairs, parameters, quiet)
+
+    quiet = progress.quiet()
+    return _result(blocks, occupancy, union, sample, pairs.at(parameters.posp)[0], again, parameters, progress)
+
+
+def alike_blocks(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, pairs: AlikePairs, parameters: SketchParameters,
+                 progress: Progress) -> list[NDArray[np.int64]]:
+    """Communities of the graph of alike voxels that are blocks: flat indices, largest first."""
+    edges, strength = pairs.at(parameters.posp)
+    communities = modularity_communities(len(sample), edges, strength, parameters.seed, progress)
+    owner = distinct_blocks(occupancy, sample, noise, communities, parameters.min_size, parameters.posp, progress)
+    return sorted((sample[owner == b] for b in range(owner.max(initial=-1) + 1)), key=len, reverse=True)
+
+
+def _result(blocks: list[NDArray[np.int64]], occupancy: Occupancy, union: NDArray[np.int64], sample: NDArray[np.int64],
+            edges: NDArray[np.int32], again: Find, parameters: SketchParameters, progress: Progress) -> SketchResult:
+    """Blocks numbered, with how sure they are."""
+    with progress.timed("stability"):
+        numbered = number_blocks(occupancy.grid, blocks, sample)
+        if parameters.resamples:
+            back = stability(blocks, numbered.unassigned, occupancy, again, parameters.resamples, parameters.seed, progress)
+            numbered = replace(numbered, stability=dict(enumerate(back, 1)))
+        return SketchResult(with_strength(numbered, occupancy, progress), occupancy, union, sample, edges)
 
 
 def draw_sample(union: NDArray[np.int64], subsample: int, seed: int) -> NDArray[np.int64]:
@@ -215,9 +253,10 @@ def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameter
     (e, 2) int32 positions in ``sample``, first < second, in ascending order.
     """
     count = len(sample)
-    frequency = occupancy.frequency[sample]
+    bits = occupancy.packed(sample)
+    frequency = occupied(bits)
     test = parameters.pair_test(frequency, len(occupancy), count * (count - 1) // 2)
-    search = PairSearch(packed(occupancy.rows(sample)), len(occupancy), occupancy.grid.points(sample), test, test.index(frequency))
+    search = PairSearch(bits, len(occupancy), occupancy.grid.points(sample), test, test.index(frequency))
     return np.concatenate([edges for (edges,) in run_tiles(search, "testing pairs", progress)])
 
 

@@ -62,13 +62,8 @@ def product_counter(columns: NDArray[np.float32]) -> Counter:
     return lambda rows, first: rows @ columns[first:].T
 
 
-def packed(rows: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """(n, V) occupancy, eight volumes to a byte: (n, ceil(V / 8))."""
-    return np.packbits(rows.astype(bool), axis=1)
-
-
 def unpacked(bits: NDArray[np.uint8], volumes: int) -> NDArray[np.float32]:
-    """The reverse of :func:`packed`: (n, V) float32."""
+    """(n, V) float32, 0 or 1, from rows packed by :meth:`.Occupancy.packed`."""
     return np.unpackbits(bits, axis=1, count=volumes).astype(np.float32)
 
 
@@ -83,3 +78,9 @@ def both_occupied(bits: NDArray[np.uint8], first: NDArray[np.integer], second: N
         part = slice(start, start + step)
         count[part] = _BITS_SET[bits[first[part]] & bits[second[part]]].sum(axis=1, dtype=np.int64)
     return count
+
+
+def occupied(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(n,) volumes in which each voxel is occupied, from packed rows."""
+    every = np.arange(len(bits))
+    return both_occupied(bits, every, every)
