@@ -17,6 +17,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import offset_copy
 from numpy.typing import NDArray
 
 from .core.errors import SirenError
@@ -112,18 +113,50 @@ class Labels:
         return f"{number}  {name[:20] + '...' if len(name) > 22 else name}" if name else str(number)
 
 
-def draw(figure: Figure, kind: str, found: States | None, levels: tuple[Sequence[str], NDArray[np.float64]], labels: Labels,
-         theme: Theme) -> Drawn:
-    """Draw one of the KINDS."""
+@dataclass(frozen=True)
+class Content:
+    """What the figures of a run show, worked out beforehand: with many volumes that takes seconds.
+
+    Attributes
+    ----------
+    names, levels : all volumes with their thresholds, those that were left out among them
+    states, relations : of the blocks, or None where only the thresholds are known
+    blocks, volumes : their clustering
+    """
+
+    names: Sequence[str]
+    levels: NDArray[np.float64]
+    states: States | None = None
+    relations: Relations | None = None
+    blocks: Tree | None = None
+    volumes: Tree | None = None
+
+    @staticmethod
+    def of(names: Sequence[str], levels: NDArray[np.float64], states: States | None = None) -> Content:
+        """Cluster blocks and volumes, count pairs."""
+        if states is None or not len(states.numbers):
+            return Content(names, levels)
+        return Content(names, levels, states, relations(states), similar_together(states.share), similar_together(states.share.T))
+
+
+def draw(figure: Figure, kind: str, content: Content, labels: Labels, theme: Theme) -> Drawn:
+    """Draw one of the KINDS.
+
+    Raises
+    ------
+    SirenError
+        If there is nothing to draw.
+    """
+    c = content
     if kind == "thresholds":
-        return draw_thresholds(figure, *levels, theme)
-    assert found is not None
-    if not len(found.numbers):
-        raise SirenError("There is no block: the sketch found none.")
-    blocks = similar_together(found.share)
+        if not len(c.levels):
+            raise SirenError("There are no thresholds yet.")
+        return draw_thresholds(figure, c.names, c.levels, theme)
+    if c.states is None or c.relations is None or c.blocks is None or c.volumes is None:
+        raise SirenError("There are no blocks: the sketch found none.")
     if kind == "states":
-        return draw_states(figure, found, blocks, similar_together(found.share.T), labels, theme)
-    return draw_relations(figure, found, relations(found), blocks, labels, theme, kind == "conditional")
+        return draw_states(figure, c.states, c.blocks, c.volumes, labels, theme)
+    return draw_relations(figure, c.states, c.relations, c.blocks, labels, theme, kind == "conditional")
 
 
 def save_figure(path: Path, fill: Callable[[Any], Any]) -> None:
@@ -163,8 +196,8 @@ def draw_states(figure: Figure, states: States, blocks: Tree, volumes: Tree, lab
     """Blocks by volumes: the share of each block that is occupied, both axes in the order of their trees."""
     figure.clear()
     figure.set_facecolor(theme.background)
-    grid = figure.add_gridspec(2, 3, width_ratios=(1, 12, 0.35), height_ratios=(1, 8), wspace=0.03, hspace=0.03)
-    main, left, top, bar = (figure.add_subplot(grid[k]) for k in ((1, 1), (1, 0), (0, 1), (1, 2)))
+    grid = figure.add_gridspec(2, 2, width_ratios=(1, 12), height_ratios=(1, 8), wspace=0.02, hspace=0.02)
+    main, left, top = (figure.add_subplot(grid[k]) for k in ((1, 1), (1, 0), (0, 1)))
     shown = states.share[blocks.order][:, volumes.order]
     image = main.imshow(shown, aspect="auto", interpolation="nearest", cmap=theme.sequential, vmin=0, vmax=1)
     _style(main, theme)
@@ -174,9 +207,7 @@ def draw_states(figure: Figure, states: States, blocks: Tree, volumes: Tree, lab
     _block_ticks(main, [states.numbers[b] for b in blocks.order], labels, theme, "y")
     _draw_tree(left, blocks, theme, sideways=True)
     _draw_tree(top, volumes, theme, sideways=False)
-    bar.remove()
-    scale = figure.colorbar(image, ax=[main, left, top], orientation="horizontal", fraction=0.03, pad=0.1 if len(shown) < 8 else 0.08,
-                            aspect=40)
+    scale = figure.colorbar(image, ax=[main, left, top], orientation="horizontal", fraction=0.03, pad=0.02, aspect=40)
     scale.set_label("share of the block's voxels that is occupied", color=theme.text, fontsize=8)
     scale.ax.tick_params(colors=theme.text, labelsize=8)
     scale.outline.set(edgecolor=theme.faint)  # type: ignore[operator]
@@ -263,16 +294,20 @@ def _style(axes: Axes, theme: Theme) -> None:
 
 
 def _block_ticks(axes: Axes, numbers: Sequence[int], labels: Labels, theme: Theme, which: str) -> None:
-    """A label for each block; a square in the block's colour before it."""
+    """A label for each block, and a square in the block's colour between it and the picture."""
     step = max(1, -(-len(numbers) // MOST_LABELS))
-    places = range(0, len(numbers), step)
+    places = list(range(0, len(numbers), step))
     axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_ticks(list(places), [labels.text(numbers[k]) for k in places])
-    for k, tick in zip(places, axis.get_major_ticks(), strict=False):
-        color = labels.colors.get(numbers[k])
-        for mark in (tick.tick1line, tick.tick2line):
-            mark.set(marker="s", markersize=6, markeredgewidth=0, markerfacecolor=color[:3] if color else theme.faint)
-        tick.set_pad(7)
+    axis.set_ticks(places, [labels.text(numbers[k]) for k in places])
+    axis.set_tick_params(length=0, pad=11)
+    right = which == "y" and axis.get_ticks_position() == "right"
+    along = axes.get_yaxis_transform() if which == "y" else axes.get_xaxis_transform()
+    dx, dy = (6 if right else -6, 0) if which == "y" else (0, -6)
+    edge = [1.0 if right else 0.0] * len(places)
+    x, y = (edge, places) if which == "y" else (places, edge)
+    colors = [labels.colors.get(numbers[k], (0.6, 0.6, 0.6))[:3] for k in places]
+    axes.scatter(x, y, marker="s", s=36, linewidths=0, clip_on=False, c=colors,
+                 transform=offset_copy(along, axes.get_figure(), dx, dy, units="points"))  # type: ignore[arg-type]
 
 
 def _draw_tree(axes: Axes, tree: Tree, theme: Theme, sideways: bool) -> None:

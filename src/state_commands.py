@@ -38,7 +38,7 @@ from .show import BlockMap, block_colors, link, log_lines, plain_map
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 PAIR_COLOR = (0.78, 0.78, 0.78, 1.0)
-APART = 1.08  # maps side by side, in units of their width
+APART = 1.25  # maps side by side, in units of their width
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def states(session: Any, blocks: Any, save_file: str | None = None, pairs_file: 
 
 def plot(session: Any, run: Any, kind: str, save_file: str | None = None, volumes: list[Any] | None = None, **keywords: Any) -> Any:
     """Draw a figure into a file: PNG, PDF or SVG by its suffix."""
-    from .figures import Labels, Theme, draw, save_figure
+    from .figures import Content, Labels, Theme, draw, save_figure
 
     path = Path(save_file or "").expanduser().absolute()
     if path.suffix.lower() not in FIGURE_SUFFIXES:
@@ -102,7 +102,8 @@ def plot(session: Any, run: Any, kind: str, save_file: str | None = None, volume
             ensemble = _ensemble(chosen.record, sources, progress)
             found = run_states(chosen.folder, chosen.blocks, parameters, ensemble, progress)
         labels = Labels(chosen.blocks.names, chosen.colors) if chosen else Labels()
-        save_figure(path, lambda figure: draw(figure, kind, found, levels, labels, Theme()))
+        content = Content.of(*levels, found)
+        save_figure(path, lambda figure: draw(figure, kind, content, labels, Theme()))
         return path
 
     def show(path: Path) -> Path:
@@ -160,12 +161,13 @@ def _open_pair(session: Any, chosen: Chosen, number: int, names: Sequence[str], 
     for name, array, level, word in zip(names, arrays, levels, ("with", "without"), strict=True):
         volume = plain_map(session, array, grid, f"{word} block {number}: {name}", level, PAIR_COLOR)
         for surface in volume.surfaces:
-            color_zone(surface, points, colors, 1.5 * max(grid.voxel_size), far_color=(255 * np.array(PAIR_COLOR)).astype(np.uint8))
+            color_zone(surface, points, colors, 1.0 * max(grid.voxel_size), far_color=(255 * np.array(PAIR_COLOR)).astype(np.uint8))
         maps.append(volume)
-    width = max(_reach(m.bounds(), right)[1] - _reach(m.bounds(), right)[0] for m in maps)
-    for k, volume in enumerate(maps):
-        start = edge[1] + (APART - 1) * width if np.isfinite(edge[1]) else _reach(volume.bounds(), right)[0]
-        volume.position = translation(right * (start + k * APART * width - _reach(volume.bounds(), right)[0]))
+    ends = np.array([_reach(m.bounds(), right) for m in maps])
+    low, width = ends[:, 0].min(), ends[:, 1].max() - ends[:, 0].min()
+    shift = edge[1] + (APART - 1) * width - low if np.isfinite(edge[1]) else 0.0
+    for k, volume in enumerate(maps):  # both are shifted whole, so that what is alike stands alike
+        volume.position = translation(right * (shift + k * APART * width))
     group = session.models.add_group(maps, name=f"block {number}: with and without")
     view.view_all()
     return group
