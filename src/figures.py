@@ -307,7 +307,7 @@ def _block_ticks(axes: Axes, numbers: Sequence[int], labels: Labels, theme: Them
     x, y = (edge, places) if which == "y" else (places, edge)
     colors = [labels.colors.get(numbers[k], (0.6, 0.6, 0.6))[:3] for k in places]
     axes.scatter(x, y, marker="s", s=36, linewidths=0, clip_on=False, c=colors,
-                 transform=offset_copy(along, axes.get_figure(), dx, dy, units="points"))  # type: ignore[arg-type]
+                 transform=offset_copy(along, axes.get_figure(), dx, dy, units="points"))
 
 
 def _draw_tree(axes: Axes, tree: Tree, theme: Theme, sideways: bool) -> None:
