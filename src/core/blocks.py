@@ -204,8 +204,22 @@ def neighbours(blocks: BlockSet, reach: int = 2) -> set[tuple[int, int]]:
     for number, voxels in blocks:
         mask = np.zeros(blocks.grid.shape, bool)
         mask.ravel()[voxels] = True
-        owner[number] = ndimage.binary_dilation(mask, iterations=reach).ravel()
+        where = box_around(mask, reach)
+        if where is not None:
+            mask[where] = ndimage.binary_dilation(mask[where], iterations=reach)
+        owner[number] = mask.ravel()
     return {(a, b) for a in owner for b, voxels in blocks if a < b and owner[a][voxels].any()}
+
+
+def box_around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice, slice] | None:
+    """The part of a (z, y, x) array with all that is true in ``mask``, and ``margin`` voxels more on each side; None if nothing is."""
+    slices = []
+    for axis in range(3):
+        along = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        if not len(along):
+            return None
+        slices.append(slice(max(0, int(along[0]) - margin), int(along[-1]) + margin + 1))
+    return slices[0], slices[1], slices[2]
 
 
 def _mask(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.float32]:

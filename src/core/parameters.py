@@ -21,6 +21,9 @@ def parameter(
     above: float | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
+    advanced: bool = False,
+    statistics: tuple[str, ...] = (),
+    label: str = "",
 ) -> Any:
     """A dataclass field with what a command, a panel and a check need to know of it.
 
@@ -32,9 +35,13 @@ def parameter(
     above : exclusive lower bound.
     unit : for display.
     choices : the words allowed.
+    advanced : seldom changed: a panel folds it away.
+    statistics : the statistics to which it belongs; all when empty.
+    label : its name on a panel, where the keyword as words would not do.
     """
     return dataclasses.field(default=default, metadata={
-        "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices})
+        "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices,
+        "advanced": advanced, "statistics": statistics, "label": label})
 
 
 @dataclasses.dataclass(frozen=True)

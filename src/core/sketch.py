@@ -43,15 +43,21 @@ class TestParameters(Parameters):
 
     statistic: str = parameter("profile", "rule by which voxels go together: by the likeness of their profiles, or by counting "
                                "pairs against chance (exact, published)", choices=STATISTICS)
-    posp: float = parameter(0.01, "p for a false member, and for both-occupied, before Bonferroni correction", above=0, most=1)
-    negp: float = parameter(0.05, "p for both-empty, before Bonferroni correction (published and exact statistic)", above=0, most=1)
+    posp: float = parameter(0.01, "p for a false member, and for both-occupied, before Bonferroni correction", above=0, most=1,
+                            label="p-value")
+    negp: float = parameter(0.05, "p for both-empty, before Bonferroni correction (published and exact statistic)", above=0, most=1,
+                            advanced=True, statistics=("published", "exact"), label="p-value, both empty")
     posp_factor: float | None = parameter(None, "fixed factor on the both-occupied cutoff, in place of the one that "
-                                          "grows with distance (published statistic)", above=0)
-    negp_factor: float = parameter(1.0, "factor on the both-empty cutoff (published statistic)", above=0)
-    filter: bool = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD")
-    union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1)
+                                          "grows with distance (published statistic)", above=0, advanced=True, statistics=("published",),
+                                          label="factor, both occupied")
+    negp_factor: float = parameter(1.0, "factor on the both-empty cutoff (published statistic)", above=0, advanced=True,
+                                   statistics=("published",), label="factor, both empty")
+    filter: bool = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD",
+                             label="leave out volumes beyond 2 SD")
+    union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1,
+                                      advanced=True, label="least share of volumes")
     resamples: int = parameter(10, "random halves of the volumes in which blocks are looked for again, for their stability; 0 for "
-                               "none", least=0, most=1000)
+                               "none", least=0, most=1000, label="halves for stability")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,9 +83,10 @@ class TestParameters(Parameters):
 class SketchParameters(TestParameters):
     """Parameters of :func:`sketch`."""
 
-    subsample: int = parameter(2, "use one in this many of the occupied voxels, drawn at random", least=1)
-    min_size: int = parameter(6, "smallest community that is a block", least=2, unit="voxels")
-    seed: int = parameter(0, "seed of the random sample", least=0)
+    subsample: int = parameter(2, "use one in this many of the occupied voxels, drawn at random", least=1,
+                               label="use 1 voxel in")
+    min_size: int = parameter(6, "smallest community that is a block", least=2, unit="voxels", label="smallest block")
+    seed: int = parameter(0, "seed of the random sample", least=0, advanced=True)
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,10 @@ class PredictParameters(Parameters):
     """How to predict."""
 
     weights: str | None = parameter(
-        None, "weights file of SIREn for ChimeraX, or a published checkpoint; the shipped one where not given")
+        None, "weights file of SIREn for ChimeraX, or a published checkpoint; the shipped one where not given", advanced=True)
     device: str = parameter("auto", "where the network runs; auto takes a graphics card where there is one", choices=DEVICES)
-    batch_size: int = parameter(8, "maps that go through the network at once; memory depends on it, results do not", least=1)
+    batch_size: int = parameter(8, "maps that go through the network at once; memory depends on it, results do not", least=1,
+                                advanced=True, label="maps at once")
 
 
 def choose_device(name: str) -> str:

@@ -194,17 +194,8 @@ def read_thresholds(path: Path, ensemble: Ensemble) -> NDArray[np.float64]:
     SirenError
         If the table cannot be read, or a volume has no row, two rows, or no number.
     """
-    rows, columns = read_rows(path, [LEVEL], "predictions table")
-    if FILE not in columns and VOL_ID not in columns:
-        raise SirenError(f'{path.name} does not say which row is which volume: it needs a column "{FILE}" or "{VOL_ID}" '
-                         f'(it has {listed(columns, 8)}). Run "siren predict" again.')
-    keys = [row[FILE] if FILE in columns else row[VOL_ID] for row in rows]
-    names = _names(keys, path, ensemble, by_number=FILE not in columns)
-    found: dict[str, str] = {}
-    for name, row in zip(names, rows, strict=True):
-        if name in found:
-            raise SirenError(f"{path.name} has two rows for {name}: remove one.")
-        found[name] = row[LEVEL]
+    rows, columns = _rows_of_levels(path)
+    found = _texts_by_name(path, rows, columns, ensemble.all_names)
     levels = []
     for name in ensemble.names:
         if name not in found:
@@ -234,23 +225,59 @@ def table_levels(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     return names, np.array([number(row[LEVEL], path, LEVEL, name) for name, row in zip(names, rows, strict=True)], np.float64)
 
 
-def _names(keys: list[str], path: Path, ensemble: Ensemble, by_number: bool) -> list[str]:
+def levels_by_name(path: Path, all_names: Sequence[str]) -> dict[str, float]:
+    """Thresholds of those volumes that have one, as :func:`read_thresholds` reads them, for a list to show.
+
+    Parameters
+    ----------
+    path : as for :func:`read_thresholds`
+    all_names : names of all volumes of the folder in natural order
+
+    Raises
+    ------
+    SirenError
+        If the table cannot be read, belongs to other volumes, or has something else than a number.
+    """
+    found = _texts_by_name(path, *_rows_of_levels(path), all_names)
+    return {name: number(found[name], path, LEVEL, name) for name in all_names if name in found}
+
+
+def _rows_of_levels(path: Path) -> tuple[list[dict[str, str]], list[str]]:
+    rows, columns = read_rows(path, [LEVEL], "predictions table")
+    if FILE not in columns and VOL_ID not in columns:
+        raise SirenError(f'{path.name} does not say which row is which volume: it needs a column "{FILE}" or "{VOL_ID}" '
+                         f'(it has {listed(columns, 8)}). Run "siren predict" again.')
+    return rows, columns
+
+
+def _texts_by_name(path: Path, rows: list[dict[str, str]], columns: list[str], all_names: Sequence[str]) -> dict[str, str]:
+    """What stands in the column of the levels, by the volumes' names."""
+    keys = [row[FILE] if FILE in columns else row[VOL_ID] for row in rows]
+    found: dict[str, str] = {}
+    for name, row in zip(_names(keys, path, all_names, by_number=FILE not in columns), rows, strict=True):
+        if name in found:
+            raise SirenError(f"{path.name} has two rows for {name}: remove one.")
+        found[name] = row[LEVEL]
+    return found
+
+
+def _names(keys: list[str], path: Path, all_names: Sequence[str], by_number: bool) -> list[str]:
     """File names of the rows: as written, with or without suffix and folder, or counted."""
-    known = {stem(n): n for n in ensemble.all_names} | {n: n for n in ensemble.all_names}
+    known = {stem(n): n for n in all_names} | {n: n for n in all_names}
     if by_number:
         numbers = [_whole(key) for key in keys]
         whole = [n for n in numbers if n is not None]
         if len(whole) == len(keys):
-            beyond = next((n for n in whole if not 0 <= n < len(ensemble.all_names)), None)
+            beyond = next((n for n in whole if not 0 <= n < len(all_names)), None)
             if beyond is not None:
-                raise SirenError(f"{path.name} has {VOL_ID} {beyond}, but the {len(ensemble.all_names):,} volumes count from 0 "
-                                 f"to {len(ensemble.all_names) - 1:,}: it belongs to another folder, or volumes were removed "
+                raise SirenError(f"{path.name} has {VOL_ID} {beyond}, but the {len(all_names):,} volumes count from 0 "
+                                 f"to {len(all_names) - 1:,}: it belongs to another folder, or volumes were removed "
                                  'since. Run "siren predict" again.')
-            return [ensemble.all_names[n] for n in whole]
+            return [all_names[n] for n in whole]
     names = [known.get(key, known.get(Path(key).name, known.get(stem(Path(key).name), key))) for key in keys]
     if not any(name in known for name in names):
         raise SirenError(f"{path.name} belongs to other volumes: its first row is {keys[0] or 'empty'}, the first volume here "
-                         f'is {ensemble.all_names[0]}. Give the table of this folder, or run "siren predict".')
+                         f'is {all_names[0]}. Give the table of this folder, or run "siren predict".')
     return names
 
 
@@ -309,7 +336,7 @@ def match_labels(labels: Sequence[Label], path: Path, ensemble: Ensemble) -> lis
         If a label fits no volume.
     """
     by_number = not all(label.file for label in labels)
-    names = _names([label.vol_id if by_number else label.file for label in labels], path, ensemble, by_number)
+    names = _names([label.vol_id if by_number else label.file for label in labels], path, ensemble.all_names, by_number)
     lost = [n for n in names if n not in ensemble.all_names]
     if lost:
         raise SirenError(f"{path.name} has a label for {listed(lost)}, which is not among the {len(ensemble.all_names):,} "
