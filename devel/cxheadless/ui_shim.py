@@ -187,9 +187,12 @@ def gui(session: Session) -> Iterator[Any]:
 
 def events(session: Session, until: Callable[[], bool] | None = None, timeout: float = 5.0) -> bool:
     """Run Qt's events and the waiting calls of threads, until ``until()`` if it is given; false if it never holds."""
+    from Qt.QtCore import QCoreApplication, QEvent
+
     end = time.monotonic() + timeout
     while True:
         session.ui.app.processEvents()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # as a running event loop does
         session.ui.pump()
         if until is None or until():
             return True

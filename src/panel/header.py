@@ -107,4 +107,4 @@ class Header(QWidget):
         if len(maps) < 2:
             self.state.said.emit("Fewer than 2 maps are open: choose a folder of maps, or open some.", True)
             return
-        self.state.set_volumes(str(concise_model_spec(self.state.session, maps)))
+        self.state.set_volumes(str(concise_model_spec(self.state.session, maps)).replace("!", ""))

@@ -57,6 +57,7 @@ class RunBar(QWidget):
         self._timer.setInterval(INTERVAL)
         self._timer.timeout.connect(self.refresh)
         self._timer.start()
+        state.executed.connect(self.refresh)
         state.job_ended.connect(lambda _: self.refresh())
         state.survey_changed.connect(self._enable)
         state.selection_changed.connect(self._enable)

@@ -49,6 +49,7 @@ class PanelState(QObject):
     selection_changed = Signal()
     choices_changed = Signal()
     run_changed = Signal()
+    executed = Signal()  # a command was started, or run to its end
     job_ended = Signal(object)  # JobEnd
     said = Signal(str, bool)  # a sentence, and whether it is an error
 
@@ -91,6 +92,8 @@ class PanelState(QObject):
             self.said.emit(str(error), True)
             self.session.logger.warning(str(error))
             return None
+        finally:
+            self.executed.emit()
 
     def execute_in_turn(self, lines: list[str]) -> None:
         """Run commands one after the other, in the background."""
@@ -99,6 +102,8 @@ class PanelState(QObject):
         except NotABug as error:
             self.said.emit(str(error), True)
             self.session.logger.warning(str(error))
+        finally:
+            self.executed.emit()
 
     def log_only(self, command: str) -> None:
         """Log a command that has been run many times already, as while a key was held."""
@@ -140,7 +145,8 @@ class PanelState(QObject):
         """The output folder, given or default; None while there are no volumes."""
         if self.output:
             return Path(self.output).expanduser().absolute()
-        return output_folder(self._places, None) if self._places else None
+        places = [p for p in self._places if not getattr(p, "deleted", False)]  # open maps may have been closed since
+        return output_folder(places, None) if places else None
 
     @property
     def predictions(self) -> Path | None:
