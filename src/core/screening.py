@@ -127,8 +127,8 @@ def _same_as(blocks: BlockSet, earlier: list[Setting]) -> tuple[int, ...]:
     numbers = []
     free = max(known, default=0)
     for _, voxels in blocks:
-        match = next((n for n, other in known.items() if 2 * len(np.intersect1d(voxels, other, True)) * 1.5
-                      > len(voxels) + len(other)), None)  # Jaccard above 1/2: shared > (a + b) / 3
+        match = next((n for n, other in known.items() if 3 * len(np.intersect1d(voxels, other, True))
+                      > len(voxels) + len(other)), None)  # the Jaccard index is above 1/2
         if match is None or match in numbers:
             match = free = free + 1
         numbers.append(match)
