@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -12,7 +10,6 @@ from typing import Any
 from chimerax.core.commands import (
     BoolArg,
     CmdDesc,
-    EnumOf,
     FloatArg,
     IntArg,
     ListOf,
@@ -26,18 +23,16 @@ from chimerax.core.commands import (
 from chimerax.core.errors import UserError
 from chimerax.map import Volume
 
-from .arguments import BlocksArg, VolumesArg
-from .core.blocks import blocks_from_masks, check_on_grid, read_block_maps
-from .core.ensemble import Ensemble, Source, find_ensemble
-from .core.errors import SirenError, listed
+from .arguments import BlocksArg, VolumesArg, keywords_of
+from .core.blocks import read_block_maps
+from .core.ensemble import Ensemble, find_ensemble
+from .core.errors import listed
 from .core.expand import ExpandParameters
-from .core.grid import Grid
-from .core.mapfile import SUFFIXES
-from .core.parameters import Parameters
 from .core.progress import Progress
-from .core.record import Record, read_record
-from .core.runs import EXPAND_FOLDER, SKETCH_FOLDER, Run, inherited, open_run, run_expand, run_sketch
+from .core.record import read_record
+from .core.runs import EXPAND_FOLDER, Run, inherited, open_run, run_expand, run_sketch
 from .core.sketch import SketchParameters
+from .inputs import door, given, opened_blocks, parameters_of, run_folder, sources_of
 from .jobs import current_job, run_job
 
 PREDICTIONS_FILE = "predictions.csv"
@@ -50,8 +45,8 @@ def predict(session: Any, volumes: list[Any], output_dir: str | None = None, lab
     """Predict the contour level of each map, write predictions.csv, set the levels of open maps that were named."""
     from .core.thresholds.predict import PredictParameters
 
-    parameters = _parameters(PredictParameters, keywords)
-    sources = _sources(volumes)
+    parameters = parameters_of(PredictParameters, keywords)
+    sources = sources_of(volumes)
     output = _output(volumes, output_dir)
 
     def work(progress: Progress) -> tuple[Any, Any, Any]:
@@ -95,9 +90,9 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
            include: Sequence[str] = (), exclude: Sequence[str] = (), open: bool = True, reference: bool = False,
            **keywords: Any) -> Any:
     """Find the blocks that come and go together, write them, open them as surfaces."""
-    parameters = _parameters(SketchParameters, keywords)
+    parameters = parameters_of(SketchParameters, keywords)
     _either(level, thresholds)
-    sources = _sources(volumes)
+    sources = sources_of(volumes)
     output = _output(volumes, output_dir)
     notes: list[str] = []
 
@@ -126,16 +121,16 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
            box: int | None = None, voxel_size: float | None = None, include: Sequence[str] = (),
            exclude: Sequence[str] = (), open: bool = True, reference: bool = False, **keywords: Any) -> Any:
     """Test every voxel against every block; write and open the expanded blocks."""
-    source_folder = Path(sketch) if sketch else _sketch_folder(session, blocks)
-    record = _door(read_record, source_folder)
+    source_folder = Path(sketch) if sketch else run_folder(session, blocks)
+    record = door(read_record, source_folder)
     _either(level, thresholds)
     same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))  # another one has other parameters
-    parameters = _parameters(ExpandParameters, {**(inherited(record) if same_test else {}), **_given(keywords)})
+    parameters = parameters_of(ExpandParameters, {**(inherited(record) if same_test else {}), **given(keywords)})
     output = _output([], output_dir) if output_dir else source_folder.parent
     if (output / EXPAND_FOLDER).resolve() in (source_folder.resolve(), *([] if isinstance(blocks, list) else [Path(blocks).resolve()])):
         raise UserError(f"{output / EXPAND_FOLDER} would be replaced by its own expansion: give another outputDir.")
-    sources = _sources(volumes) if volumes else None
-    block_set = _door(_open_blocks, blocks, record) if isinstance(blocks, list) else None
+    sources = sources_of(volumes) if volumes else None
+    block_set = door(opened_blocks, blocks, record) if isinstance(blocks, list) else None
     notes: list[str] = []
 
     def work(progress: Progress) -> Run:
@@ -167,8 +162,8 @@ def preprocess(session: Any, volumes: list[Any], output_dir: str | None = None, 
     """Write resampled (and normalised) copies of the maps with their statistics, for other programs."""
     from .core.thresholds.preprocess import PreprocessParameters
 
-    parameters = _parameters(PreprocessParameters, keywords)
-    sources = _sources(volumes)
+    parameters = parameters_of(PreprocessParameters, keywords)
+    sources = sources_of(volumes)
     output = _output(volumes, output_dir)
 
     def work(progress: Progress) -> Any:
@@ -193,7 +188,7 @@ def example(session: Any, folder: str, **keywords: Any) -> Any:
     """Write a simulated ensemble with known blocks."""
     from .core.example import ExampleParameters, write_example
 
-    parameters = _parameters(ExampleParameters, keywords)
+    parameters = parameters_of(ExampleParameters, keywords)
     path = Path(folder).expanduser()
 
     def show(result: Any) -> Any:
@@ -209,7 +204,7 @@ def example(session: Any, folder: str, **keywords: Any) -> Any:
 
 def open_(session: Any, folder: str, reference: bool = False) -> Run:
     """Open the blocks of a finished sketch or expansion."""
-    run = _door(open_run, Path(folder))
+    run = door(open_run, Path(folder))
     _show_run(session, run, [_volumes_line(run)], True, reference, written=False)
     return run
 
@@ -227,60 +222,9 @@ def stop(session: Any) -> None:
 # --- from what was typed to what core takes
 
 
-def _door(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Call core; what is wrong with the input becomes ChimeraX's UserError."""
-    try:
-        return function(*arguments, **keywords)
-    except SirenError as error:
-        raise UserError(str(error)) from None
-
-
 def _either(level: float | None, thresholds: str | None) -> None:
     if level is not None and thresholds is not None:
         raise UserError('Give either "level" or "thresholds", not both.')
-
-
-def _given(keywords: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in keywords.items() if v is not None}
-
-
-def _parameters(kind: type[Parameters], keywords: dict[str, Any]) -> Any:
-    return _door(kind, **_given(keywords))
-
-
-def _sources(volumes: Sequence[Any]) -> list[Any]:
-    """Paths as they are; open maps as sources that can be read in a thread."""
-    names: dict[str, int] = {}
-    for v in volumes:
-        if isinstance(v, Volume):
-            names[_map_name(v)] = names.get(_map_name(v), 0) + 1
-    return [_door(_map_source, v, names[_map_name(v)] > 1) if isinstance(v, Volume) else v for v in volumes]
-
-
-def _map_name(volume: Volume) -> str:
-    path = volume.data.path
-    return os.path.basename(path) if isinstance(path, str) and path else str(volume.name)
-
-
-def _map_source(volume: Volume, ambiguous: bool) -> Source:
-    data = volume.data
-    angles_straight = all(abs(a - 90) < 0.01 for a in data.cell_angles)
-    if not angles_straight or tuple(map(tuple, data.rotation)) != ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
-        raise SirenError(f"{volume.name} is on a rotated or skewed grid: resample it with \"volume resample\".")
-    name = _map_name(volume)
-    if ambiguous:  # several open maps from files of one name, or one file: told apart by their numbers
-        name = f"{name} #{volume.id_string}"
-    (nx, ny, nz), (sx, sy, sz), (ox, oy, oz) = data.size, map(float, data.step), map(float, data.origin)
-    grid = Grid((nz, ny, nx), (sx, sy, sz), (ox, oy, oz))
-    path = data.path if isinstance(data.path, str) else ""
-    whole_file = type(data).__module__.startswith("chimerax.map_data.mrc")  # and not a part of it, or edited
-    if whole_file and path.lower().endswith(SUFFIXES) and os.path.isfile(path):
-        return Source(name, Path(path), grid=grid)
-
-    def read() -> Any:  # past ChimeraX's cache, which is the main thread's
-        return data.read_matrix((0, 0, 0), data.size, (1, 1, 1), None)
-
-    return Source(name, None, array=read, grid=grid)
 
 
 def _first_path(volumes: Sequence[Any]) -> Path | None:
@@ -329,44 +273,6 @@ def _levels(ensemble: Ensemble, level: float | None, thresholds: str | None, out
     return read_thresholds(output / PREDICTIONS_FILE, ensemble), f"predicted by this command: {output / PREDICTIONS_FILE}"
 
 
-def _sketch_folder(session: Any, blocks: Any) -> Path:
-    """Folder with the record of the sketch that blocks came from."""
-    if not isinstance(blocks, list):
-        folder = Path(blocks).expanduser().absolute()
-        for candidate in (folder, folder.parent / SKETCH_FOLDER):
-            if (candidate / "run.json").is_file():
-                return candidate
-        raise UserError(f'{folder} has no run.json, nor has a {SKETCH_FOLDER} beside it: say which sketch the blocks are from, as '
-                        'in "siren expand FOLDER sketch siren/00_sketch".')
-    from .show import BlockMap
-
-    named = {m.siren_folder for m in blocks if isinstance(m, BlockMap)}
-    # a merged or erased map is a new one, without memory of its run: the blocks still open tell
-    folders = named or {m.siren_folder for m in session.models.list(type=BlockMap)}
-    if len(folders) != 1:
-        which = "no SIREn blocks are open" if not folders else f"blocks of {len(folders)} runs are open"
-        raise UserError(f'Which sketch do these blocks belong to? ({which}.) Say it, as in "siren expand #2 sketch siren/00_sketch".')
-    return Path(folders.pop())
-
-
-def _open_blocks(models: Sequence[Any], record: Record) -> Any:
-    """Blocks from open models; the mean map that was opened with them is not one."""
-    from .show import BlockMap
-
-    maps = [m for m in models if isinstance(m, Volume)]
-    if any(isinstance(m, BlockMap) for m in maps):
-        maps = [m for m in maps if isinstance(m, BlockMap) or m.name != "mean of the volumes"]
-    if not maps:
-        raise SirenError("No map is among these models: name the block models, as in \"siren expand #2\".")
-    masks = []
-    for volume in maps:
-        source = _map_source(volume, False)
-        assert source.grid is not None
-        check_on_grid(volume.name, source.grid, record.grid)
-        masks.append((volume.name, volume.full_matrix()))
-    return blocks_from_masks(masks, record.grid)
-
-
 # --- what was found
 
 
@@ -398,7 +304,7 @@ def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: b
     if not count:
         lines.append(_nothing_found(run))
     log_lines(session, lines)
-    group = open_blocks(session, run.blocks, run.folder, run.mean if reference else None, run.level) if open and count else None
+    group = open_blocks(session, run.blocks, run.folder, run.mean if reference else None, run.level, run.table) if open and count else None
     log_blocks(session, run.table, group)
     if written:
         log_lines(session, [f"Written to {run.folder} (run.json, blocks.json, blocks.csv, {count} block maps, mean.mrc, "
@@ -435,46 +341,37 @@ _THRESHOLDS: list[tuple[str, Any]] = [("level", FloatArg), ("thresholds", OpenFi
 _SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
 
 
-def _keywords(kind: type[Parameters]) -> list[tuple[str, Any]]:
-    """A step's parameters as keywords of its command."""
-    def annotation(f: dataclasses.Field[Any]) -> Any:
-        if f.metadata["choices"]:
-            return EnumOf(f.metadata["choices"])
-        kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFileNameArg}
-        return kinds[str(f.type).split(" | ")[0]]
-
-    return [(f.name, annotation(f)) for f in dataclasses.fields(kind) if "help" in f.metadata]
-
-
 def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
+    from . import block_commands, state_commands
+
     output = [("output_dir", SaveFolderNameArg)]
     volumes = [("volumes", VolumesArg)]
 
     def predict_desc() -> CmdDesc:
         from .core.thresholds.predict import PredictParameters
         return CmdDesc(required=volumes, keyword=[*output, ("labels", OpenFileNameArg), ("set_levels", BoolArg), *_SELECTION,
-                                                  *_keywords(PredictParameters)],
+                                                  *keywords_of(PredictParameters)],
                        synopsis="Predict the contour level of each map")
 
     def preprocess_desc() -> CmdDesc:
         from .core.thresholds.preprocess import PreprocessParameters
-        return CmdDesc(required=volumes, keyword=[*output, *_SELECTION, *_keywords(PreprocessParameters)],
+        return CmdDesc(required=volumes, keyword=[*output, *_SELECTION, *keywords_of(PreprocessParameters)],
                        synopsis="Resample and normalise maps for other programs")
 
     def example_desc() -> CmdDesc:
         from .core.example import ExampleParameters
-        return CmdDesc(required=[("folder", SaveFolderNameArg)], keyword=_keywords(ExampleParameters),
+        return CmdDesc(required=[("folder", SaveFolderNameArg)], keyword=keywords_of(ExampleParameters),
                        synopsis="Write a simulated ensemble to try SIREn on")
 
     def sketch_desc() -> CmdDesc:
         return CmdDesc(required=volumes, keyword=[*_THRESHOLDS, *output, ("box", IntArg), *_SELECTION, *_SHOW,
-                                                  *_keywords(SketchParameters)],
+                                                  *keywords_of(SketchParameters)],
                        synopsis="Find blocks that come and go together")
 
     def expand_desc() -> CmdDesc:
         return CmdDesc(required=[("blocks", BlocksArg)],
                        keyword=[("volumes", VolumesArg), *_THRESHOLDS, ("sketch", OpenFolderNameArg), *output, ("box", IntArg),
-                                *_SELECTION, *_SHOW, *_keywords(ExpandParameters)],
+                                *_SELECTION, *_SHOW, *keywords_of(ExpandParameters)],
                        synopsis="Test every voxel against every block")
 
     def open_desc() -> CmdDesc:
@@ -486,7 +383,8 @@ def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]
 
     return {"siren predict": (predict_desc, predict), "siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand),
             "siren preprocess": (preprocess_desc, preprocess), "siren example": (example_desc, example),
-            "siren open": (open_desc, open_), "siren stop": (stop_desc, stop)}
+            "siren open": (open_desc, open_), "siren stop": (stop_desc, stop),
+            **block_commands.descriptions(), **state_commands.descriptions()}
 
 
 def register_command(name: str, logger: Any) -> None:

@@ -55,7 +55,7 @@ class ExpandResult:
 
     Attributes
     ----------
-    blocks : BlockSet with the numbers of the blocks given, each with its own voxels and those that joined;
+    blocks : BlockSet with the numbers and names of the blocks given, each with its own voxels and those that joined;
         ``unassigned`` holds the union voxels in no block
     occupancy : Occupancy of the volumes that took part
     union : flat indices of the voxels that were tested
@@ -106,7 +106,7 @@ def expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, pa
         joined = join(occupancy, union, seeds, parameters, progress)
     grown = [np.union1d(voxels, more) for (_, voxels), more in zip(blocks, joined, strict=True)]
     outside = np.setdiff1d(union, np.concatenate(grown))
-    result = BlockSet(blocks.grid, dict(zip(blocks.blocks, grown, strict=True)), outside)
+    result = BlockSet(blocks.grid, dict(zip(blocks.blocks, grown, strict=True)), outside, names=blocks.names)
     with progress.timed("stability"):
         if parameters.resamples:
             back = _stability(grown, seeds, outside, occupancy, parameters, progress)

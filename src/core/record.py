@@ -26,7 +26,7 @@ class Record:
 
     Attributes
     ----------
-    step : 'sketch' or 'expand'
+    step : 'sketch', 'edit' (by hand) or 'expand'
     parameters : every parameter of the step, the seed among them
     volumes : for each volume chosen: name, path (None for a model in memory), bytes, level, and why it was left out (or None)
     thresholds : where the levels came from, in words
@@ -35,7 +35,7 @@ class Record:
     voxel_size : the user's voxel size in place of the headers', or None
     counts : numbers of the run, by name
     timings : seconds by phase; the only part that differs between two equal runs
-    source : folder of the sketch that an expansion started from, or None
+    source : folder that an edited set or an expansion started from, or None
     not_chosen : names of the volumes that include and exclude left out
     """
 
@@ -80,11 +80,11 @@ class Record:
         for v in self.used:
             if v["path"] is None:
                 raise SirenError(f"{v['name']} was an open model without a file: name the volumes, as in "
-                                 '"siren expand BLOCKS volumes #1-20".')
+                                 '"volumes #1-20".')
             path = Path(v["path"])
             if not path.is_file():
                 raise SirenError(f"{path} is gone since the sketch: put it back, or say where the volumes are now, as in "
-                                 '"siren expand BLOCKS volumes FOLDER".')
+                                 '"volumes FOLDER".')
             if path.stat().st_size != v["bytes"]:
                 raise SirenError(f"{path} changed since the sketch: run \"siren sketch\" again.")
             sources.append(path)

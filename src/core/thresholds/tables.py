@@ -214,6 +214,26 @@ def read_thresholds(path: Path, ensemble: Ensemble) -> NDArray[np.float64]:
     return np.array(levels, np.float64)
 
 
+def table_levels(path: Path) -> tuple[list[str], NDArray[np.float64]]:
+    """Names and thresholds of a predictions table as it stands, without the volumes: for a histogram.
+
+    Returns
+    -------
+    names, (rows,) float64
+
+    Raises
+    ------
+    SirenError
+        If the table cannot be read, or a row has no number.
+    """
+    rows, columns = read_rows(path, [LEVEL], "predictions table")
+    key = next((c for c in (FILE, VOL_ID) if c in columns), None)
+    names = [row[key] if key else str(k) for k, row in enumerate(rows)]
+    if not rows:
+        raise SirenError(f'{path.name} has no row: run "siren predict" again.')
+    return names, np.array([number(row[LEVEL], path, LEVEL, name) for name, row in zip(names, rows, strict=True)], np.float64)
+
+
 def _names(keys: list[str], path: Path, ensemble: Ensemble, by_number: bool) -> list[str]:
     """File names of the rows: as written, with or without suffix and folder, or counted."""
     known = {stem(n): n for n in ensemble.all_names} | {n: n for n in ensemble.all_names}
