@@ -48,7 +48,7 @@ class AlikePairs:
     voxels: int
     volumes: int
 
-    def at(self, probability: float) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def at(self, posp: float, negp: float = 1.0) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The pairs that are alike, and their strengths.
 
         Two conditions. Fisher's z of phi, of SD 1 / sqrt(V - 3), exceeds that of the noise at the pair's distance by the normal
@@ -56,10 +56,11 @@ class AlikePairs:
 
         Parameters
         ----------
-        probability : that a voxel has a false partner, were all independent but for the noise (Bonferroni over its partners;
-            over all pairs is for blocks, see :func:`.profiles.is_coherent`)
+        posp : probability that a voxel has a false partner, were all independent but for the noise (Bonferroni over its
+            partners; over all pairs is for blocks, see :func:`.profiles.is_coherent`)
+        negp : not used: phi weighs occupied and empty alike
         """
-        each = probability / max(1, self.voxels)
+        each = posp / max(1, self.voxels)
         alike = (self.strength > np.tanh(fisher_margin(self.volumes, each))) & (self.chance <= each)
         return self.pairs[alike], self.strength[alike]
 
@@ -149,6 +150,8 @@ def alike_pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, p
     least = float(np.tanh(fisher_margin(volumes, probability / max(1, len(sample)))))
     search = AlikeSearch(bits, frequency, volumes, SharedNoise.of(noise, sample, occupancy.grid), least)
     found = run_tiles(search, "comparing voxels", progress)
+    if not found:
+        return AlikePairs(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty(0), len(sample), volumes)
     first, second, strength = (np.concatenate(part) for part in zip(*found, strict=True))
     key = np.minimum(first, second).astype(np.int64) * len(sample) + np.maximum(first, second)
     key, where = np.unique(key, return_index=True)

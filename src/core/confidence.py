@@ -1,8 +1,11 @@
-"""How sure a block is: does it come back in other volumes, and how strongly does each voxel belong to it?"""
+"""How sure a block is: does it come back in other volumes, and how strongly does each voxel belong to it?
+
+Halves of the volumes have half the evidence: a block that comes back in most of them is safe in the whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,51 +19,60 @@ JUDGED = 50  # voxels by which a block is told again: enough to say "more than h
 SAME = 0.5  # Jaccard index above which two sets of voxels are one block: no two found blocks can both be above
 TILE = 4096  # voxels looked at together
 
-# occupancy of some volumes, flat indices of some voxels -> the blocks among these voxels, as flat indices
-Find = Callable[[Occupancy, NDArray[np.int64]], Sequence[NDArray[np.int64]]]
+COMING_BACK = "asking whether blocks come back"  # the phase, in words
 
 
-def stability(blocks: Sequence[NDArray[np.int64]], others: NDArray[np.int64], occupancy: Occupancy, find: Find, resamples: int,
-              seed: int, progress: Progress) -> list[float]:
-    """How often each block comes back in a random half of the volumes and of the voxels.
+def draw_halves(blocks: Sequence[NDArray[np.int64]], others: NDArray[np.int64], volumes: int, resamples: int,
+                seed: int) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
+    """Random halves of the volumes, each with a draw of voxels: half of each block's, at most JUDGED, and as many of the others.
 
-    Halves come in pairs that have no volume in common, so a block is seen again in volumes that did not show it before. It came
-    back when one of the blocks found has a Jaccard index above 1/2 with it, over the voxels that were drawn.
+    Halves come in pairs that have no volume in common, so a block is looked for in volumes that did not show it before.
 
     Parameters
     ----------
     blocks : flat indices of each block's voxels
     others : flat indices of tested voxels in no block
-    occupancy : of all volumes
-    find : the method, as it found the blocks
+    volumes : V
     resamples : number of halves
     seed : of the draws
 
     Returns
     -------
-    Share of the halves in which each came back, 0 to 1.
+    For each, (V,) bool and (n,) flat indices, ascending. None where no half could show a block.
 
     References
     ----------
-    Hennig 2007, doi 10.1016/j.csda.2006.11.025 (Jaccard index over resamples); Shah & Samworth 2013,
-    doi 10.1111/j.1467-9868.2011.01034.x (complementary halves).
+    Shah & Samworth 2013, doi 10.1111/j.1467-9868.2011.01034.x.
     """
-    volumes = len(occupancy)
-    back = np.zeros(len(blocks))
-    if not len(blocks) or not resamples or volumes < 4:
-        return back.tolist()
+    result: list[tuple[NDArray[np.bool_], NDArray[np.int64]]] = []
+    if not len(blocks) or volumes < 4:
+        return result
     rng = np.random.default_rng((seed, resamples))
-    for turn in range(resamples):
-        if turn % 2 == 0:
-            first = rng.permutation(volumes) < volumes // 2
-        half = first if turn % 2 == 0 else ~first
+    while len(result) < resamples:
+        half = ~result[-1][0] if len(result) % 2 else rng.permutation(volumes) < volumes // 2
         inside = [_draw(b, min(JUDGED, -(-len(b) // 2)), rng) for b in blocks]
         outside = _draw(others, min(len(others) // 2, sum(map(len, inside))), rng)
-        drawn = np.unique(np.concatenate([*inside, outside]))
-        found = find(occupancy.without(~half), drawn)
-        back += [_best_match(b, found, drawn) > SAME for b in blocks]
-        progress.step("asking whether blocks come back", (turn + 1) / resamples)
-    return (back / resamples).tolist()
+        result.append((half, np.unique(np.concatenate([*inside, outside]))))
+    return result
+
+
+def share_back(blocks: Sequence[NDArray[np.int64]], found: Sequence[Sequence[NDArray[np.int64]]],
+               drawn: Sequence[NDArray[np.int64]]) -> list[float]:
+    """How often each block came back: the share of the halves where one of the blocks found in it has a Jaccard index above 1/2
+    with it, over the voxels that were drawn.
+
+    Parameters
+    ----------
+    blocks : flat indices of each block's voxels
+    found : for each half, the flat indices of each block found
+    drawn : for each half, the flat indices of the voxels looked at
+
+    References
+    ----------
+    Hennig 2007, doi 10.1016/j.csda.2006.11.025 (Jaccard index over resamples).
+    """
+    back = [[_best_match(b, one, voxels) > SAME for b in blocks] for one, voxels in zip(found, drawn, strict=True)]
+    return np.mean(back, axis=0).tolist() if back else [0.0] * len(blocks)
 
 
 def _draw(voxels: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from .alike import variable_voxels
 from .blocks import BlockSet
-from .confidence import stability, with_strength
+from .confidence import COMING_BACK, draw_halves, share_back, with_strength
 from .ensemble import Ensemble
 from .errors import SirenError
 from .harmonise import prepare
@@ -108,17 +108,24 @@ def expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, pa
     grown = [np.union1d(voxels, more) for (_, voxels), more in zip(blocks, joined, strict=True)]
     outside = np.setdiff1d(union, np.concatenate(grown))
     result = BlockSet(blocks.grid, dict(zip(blocks.blocks, grown, strict=True)), outside, names=blocks.names)
-    rng, quiet = np.random.default_rng(parameters.seed), progress.quiet()
-
-    def again(occupancy: Occupancy, voxels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        halves = [rng.permutation(s)[:-(-len(s) // 2)] for s in seeds]
-        return join(occupancy, voxels, halves, parameters, quiet)
-
     with progress.timed("stability"):
         if parameters.resamples:
-            back = stability(grown, outside, occupancy, again, parameters.resamples, parameters.seed, progress)
+            back = _stability(grown, seeds, outside, occupancy, parameters, progress)
             result = replace(result, stability=dict(zip(blocks.blocks, back, strict=True)))
         return ExpandResult(with_strength(result, occupancy, progress), occupancy, union)
+
+
+def _stability(grown: list[NDArray[np.int64]], seeds: list[NDArray[np.int64]], outside: NDArray[np.int64], occupancy: Occupancy,
+               parameters: ExpandParameters, progress: Progress) -> list[float]:
+    """How often each block grows again from a random half of its seeds in a random half of the volumes."""
+    join = joined_by_profile if parameters.statistic == "profile" else joined_by_count
+    rng = np.random.default_rng(parameters.seed)
+    halves = draw_halves(grown, outside, len(occupancy), parameters.resamples, parameters.seed)
+    found = []
+    for half, voxels in progress.each(halves, COMING_BACK, len(halves)):
+        some = [np.sort(rng.permutation(s)[:-(-len(s) // 2)]) for s in seeds]
+        found.append(join(occupancy.without(~half), voxels, some, parameters, progress.quiet()))
+    return share_back(grown, found, [voxels for _, voxels in halves])
 
 
 def joined_by_profile(occupancy: Occupancy, voxels: NDArray[np.int64], seeds: list[NDArray[np.int64]], parameters: ExpandParameters,
@@ -169,7 +176,7 @@ class JoinSearch:
         factor = None
         if self.test.statistic != "exact":
             factor = _block_factor(self.test.factor, distances(self.points[start:stop], self.centres))[:, self.block_of]
-        goes = self.test.significant(both, self.index[start:stop], self.block_index, factor)
+        goes = self.test.significant(both, self.index[start:stop, None], self.block_index, factor)
         sizes = np.bincount(self.block_of, minlength=len(self.centres))
         together = np.stack([goes[:, self.block_of == b].sum(axis=1) for b in range(len(sizes))], axis=1)
         return ((together >= self.share * np.maximum(sizes, 1)) & (sizes > 0),)

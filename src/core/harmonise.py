@@ -227,7 +227,7 @@ def measure_noise(anchors: Anchors, grid: Grid) -> Noise:
     values, voxels = values[:, varied].astype(np.float32), voxels[varied]
     values = values - np.median(values, axis=1, keepdims=True)  # a volume's offset is no noise
     values -= values.mean(axis=0)
-    values /= np.linalg.norm(values, axis=0)
+    values /= np.maximum(np.linalg.norm(values, axis=0), 1e-30)  # 0 where all that varied was the offset
     bins = np.rint(noise_distance(voxels[:, None], voxels, grid)).astype(np.int64).ravel()
     count = np.bincount(bins)
     mean = np.bincount(bins, (values.T @ values).ravel()) / np.maximum(count, 1)

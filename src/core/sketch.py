@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from .alike import MOST_SAMPLED, AlikePairs, alike_pairs, variable_voxels
 from .blocks import BlockSet
 from .communities import label_propagation, modularity_communities
-from .confidence import Find, stability, with_strength
+from .confidence import COMING_BACK, draw_halves, share_back, with_strength
 from .ensemble import Ensemble
 from .errors import SirenError
 from .grid import Grid
@@ -129,75 +129,95 @@ def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
     """
     parameters = parameters or SketchParameters()
     progress = progress or Progress()
-    run = _by_profile if parameters.statistic == "profile" else _by_counting
-    return run(ensemble, levels, parameters, progress)
-
-
-def _by_counting(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> SketchResult:
-    """The steps of the published method."""
-    with progress.timed("reading"):
-        occupancy = binarize(ensemble, levels, parameters.filter, progress)
-        union = occupancy.union(parameters.union_fraction)
-        sample = draw_sample(union, parameters.subsample, parameters.seed)
-    with progress.timed("testing"):
-        edges = significant_pairs(occupancy, sample, parameters, progress)
+    counted = count(ensemble, levels, parameters, progress)
     with progress.timed("clustering"):
-        blocks = linked_blocks(sample, edges, parameters, progress)
-
-    def again(occupancy: Occupancy, voxels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        return linked_blocks(voxels, significant_pairs(occupancy, voxels, parameters, quiet), parameters, quiet)
-
-    quiet = progress.quiet()
-    return _result(blocks, occupancy, union, sample, edges, again, parameters, progress)
-
-
-def linked_blocks(sample: NDArray[np.int64], edges: NDArray[np.int32], parameters: SketchParameters,
-                  progress: Progress) -> list[NDArray[np.int64]]:
-    """Communities of the graph of significant pairs that are large enough: flat indices, largest first."""
-    communities = label_propagation(len(sample), edges, progress)
-    return [sample[c] for c in communities if len(c) >= parameters.min_size]
-
-
-def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> SketchResult:
-    """The steps of the default method."""
-    with progress.timed("reading"):
-        occupancy, anchors = prepare(ensemble, levels, parameters.filter, parameters.union_fraction, progress)
-        union = variable_voxels(occupancy, parameters.union_fraction)
-        if len(union) < 2:  # a very small ensemble, or one that does not vary: nothing to compare
-            return SketchResult(BlockSet(occupancy.grid, {}, union), occupancy, union, union, np.empty((0, 2), np.int32))
-        sample = draw_sample(union, max(parameters.subsample, -(-len(union) // MOST_SAMPLED)), parameters.seed)
-    with progress.timed("testing"):
-        noise = measure_noise(anchors, occupancy.grid)
-        pairs = alike_pairs(occupancy, sample, noise, parameters.posp, progress)
-    with progress.timed("clustering"):
-        blocks = alike_blocks(occupancy, sample, noise, pairs, parameters, progress)
-
-    def again(occupancy: Occupancy, voxels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        pairs = alike_pairs(occupancy, voxels, noise, parameters.posp, quiet)
-        return alike_blocks(occupancy, voxels, noise, pairs, parameters, quiet)
-
-    quiet = progress.quiet()
-    return _result(blocks, occupancy, union, sample, pairs.at(parameters.posp)[0], again, parameters, progress)
-
-
-def alike_blocks(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, pairs: AlikePairs, parameters: SketchParameters,
-                 progress: Progress) -> list[NDArray[np.int64]]:
-    """Communities of the graph of alike voxels that are blocks: flat indices, largest first."""
-    edges, strength = pairs.at(parameters.posp)
-    communities = modularity_communities(len(sample), edges, strength, parameters.seed, progress)
-    owner = distinct_blocks(occupancy, sample, noise, communities, parameters.min_size, parameters.posp, progress)
-    return sorted((sample[owner == b] for b in range(owner.max(initial=-1) + 1)), key=len, reverse=True)
-
-
-def _result(blocks: list[NDArray[np.int64]], occupancy: Occupancy, union: NDArray[np.int64], sample: NDArray[np.int64],
-            edges: NDArray[np.int32], again: Find, parameters: SketchParameters, progress: Progress) -> SketchResult:
-    """Blocks numbered, with how sure they are."""
+        blocks = counted.blocks(parameters, progress)
+    numbered = number_blocks(counted.occupancy.grid, blocks, counted.sample)
     with progress.timed("stability"):
-        numbered = number_blocks(occupancy.grid, blocks, sample)
         if parameters.resamples:
-            back = stability(blocks, numbered.unassigned, occupancy, again, parameters.resamples, parameters.seed, progress)
+            halves = counted.halves(blocks, parameters, progress)
+            found = [half.blocks(parameters, progress.quiet()) for half in progress.each(halves, COMING_BACK, len(halves))]
+            back = share_back(blocks, found, [half.sample for half in halves])
             numbered = replace(numbered, stability=dict(enumerate(back, 1)))
-        return SketchResult(with_strength(numbered, occupancy, progress), occupancy, union, sample, edges)
+        numbered = with_strength(numbered, counted.occupancy, progress)
+    return SketchResult(numbered, counted.occupancy, counted.union, counted.sample, counted.pairs.at(parameters.posp, parameters.negp)[0])
+
+
+@dataclass(frozen=True)
+class Counted:
+    """An ensemble whose voxels are counted against each other: from here, blocks at any stringency come quickly.
+
+    Attributes
+    ----------
+    occupancy : Occupancy of the volumes that take part
+    union : flat indices of the voxels occupied often enough (profile statistic: and empty often enough)
+    sample : those of them that were compared
+    pairs : pairs of them that go together at the loosest stringency asked for
+    noise : Noise, for the profile statistic
+    """
+
+    occupancy: Occupancy
+    union: NDArray[np.int64]
+    sample: NDArray[np.int64]
+    pairs: AlikePairs | CountedPairs
+    noise: Noise | None = None
+
+    def blocks(self, parameters: SketchParameters, progress: Progress) -> list[NDArray[np.int64]]:
+        """Flat indices of each block's voxels, largest first, at this ``posp`` and ``negp``, no looser than was counted."""
+        if self.noise is None or isinstance(self.pairs, CountedPairs):
+            communities = label_propagation(len(self.sample), self.pairs.at(parameters.posp, parameters.negp)[0], progress)
+            return [self.sample[c] for c in communities if len(c) >= parameters.min_size]
+        edges, strength = self.pairs.at(parameters.posp)
+        communities = modularity_communities(len(self.sample), edges, strength, parameters.seed, progress)
+        owner = distinct_blocks(self.occupancy, self.sample, self.noise, communities, parameters.min_size, parameters.posp, progress)
+        return sorted((self.sample[owner == b] for b in range(owner.max(initial=-1) + 1)), key=len, reverse=True)
+
+    def of(self, half: NDArray[np.bool_], voxels: NDArray[np.int64], parameters: SketchParameters, progress: Progress) -> Counted:
+        """The same of some volumes, (V,) bool, and some voxels, (n,) flat indices, counted anew."""
+        occupancy = self.occupancy.without(~half)
+        return replace(self, occupancy=occupancy, sample=voxels,
+                       pairs=_pairs(occupancy, voxels, self.noise, parameters, progress))
+
+    def halves(self, blocks: list[NDArray[np.int64]], parameters: SketchParameters, progress: Progress) -> list[Counted]:
+        """Random halves of the volumes with some voxels of each block, counted anew, see :mod:`.confidence`."""
+        others = np.setdiff1d(self.sample, np.concatenate(blocks)) if blocks else self.sample
+        drawn = draw_halves(blocks, others, len(self.occupancy), parameters.resamples, parameters.seed)
+        return [self.of(half, voxels, parameters, progress.quiet())
+                for half, voxels in progress.each(drawn, "counting halves of the volumes", len(drawn))]
+
+
+def count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> Counted:
+    """Read an ensemble and count its voxels against each other: the longer part of a sketch.
+
+    Parameters
+    ----------
+    ensemble, levels : as :func:`sketch`
+    parameters : with the loosest ``posp`` and ``negp`` of interest
+    """
+    by_profile = parameters.statistic == "profile"
+    noise, union = None, np.empty(0, np.int64)
+    with progress.timed("reading"):
+        if by_profile:
+            occupancy, anchors = prepare(ensemble, levels, parameters.filter, parameters.union_fraction, progress)
+            union = variable_voxels(occupancy, parameters.union_fraction)
+            noise = measure_noise(anchors, occupancy.grid)
+        else:
+            occupancy = binarize(ensemble, levels, parameters.filter, progress)
+            union = occupancy.union(parameters.union_fraction)
+        if by_profile and len(union) < 2:  # a very small ensemble, or one that does not vary: nothing to compare
+            sample = union
+        else:
+            fewest = -(-len(union) // MOST_SAMPLED) if by_profile else 1
+            sample = draw_sample(union, max(parameters.subsample, fewest), parameters.seed)
+    with progress.timed("testing"):
+        return Counted(occupancy, union, sample, _pairs(occupancy, sample, noise, parameters, progress), noise)
+
+
+def _pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise | None, parameters: TestParameters,
+           progress: Progress) -> AlikePairs | CountedPairs:
+    if noise is not None:
+        return alike_pairs(occupancy, sample, noise, parameters.posp, progress)
+    return significant_pairs(occupancy, sample, parameters, progress)
 
 
 def draw_sample(union: NDArray[np.int64], subsample: int, seed: int) -> NDArray[np.int64]:
@@ -243,28 +263,61 @@ class PairSearch:
         return unpacked(self.bits, self.volumes)
 
     def tile(self, start: int, stop: int, counter: Counter) -> Found:
-        """(e, 2) int32 positions of significant pairs, first < second."""
+        """(e, 2) int32 positions of significant pairs, first < second, and (e,) int32 volumes in which both are occupied."""
         both = counter(unpacked(self.bits[start:stop], self.volumes), start)
         factor = None if self.test.statistic == "exact" else self.test.factor(distances(self.points[start:stop], self.points[start:]))
-        goes = self.test.significant(both, self.index[start:stop], self.index[start:], factor)
+        goes = self.test.significant(both, self.index[start:stop, None], self.index[start:], factor)
         first, second = np.nonzero(np.triu(goes, 1))
-        return (np.stack([first + start, second + start], axis=1).astype(np.int32),)
+        return np.stack([first + start, second + start], axis=1).astype(np.int32), both[first, second].astype(np.int32)
 
 
-def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameters: TestParameters,
-                      progress: Progress) -> NDArray[np.int32]:
-    """Pairs of sampled voxels that are occupied together and empty together significantly often.
+@dataclass(frozen=True)
+class CountedPairs:
+    """Pairs of voxels that may go together, with their counts: :meth:`at` tests, at any stringency.
 
-    Returns
-    -------
-    (e, 2) int32 positions in ``sample``, first < second, in ascending order.
+    Attributes
+    ----------
+    pairs : (e, 2) int32 positions in the sample, first < second, in ascending order
+    both : (e,) int32 volumes in which both are occupied
+    frequency : (n,) volumes in which each voxel is occupied
+    points : (n, 3) positions x, y, z in A
+    volumes : V
+    parameters : of the test; its posp and negp are the loosest
     """
+
+    pairs: NDArray[np.int32]
+    both: NDArray[np.int32]
+    frequency: NDArray[np.int64]
+    points: NDArray[np.float64]
+    volumes: int
+    parameters: TestParameters
+
+    def at(self, posp: float, negp: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The pairs that go together at this p, and their counts."""
+        if (posp, negp) == (self.parameters.posp, self.parameters.negp):
+            return self.pairs, self.both
+        count = len(self.frequency)
+        parameters = replace(self.parameters, posp=posp, negp=negp)
+        test = parameters.pair_test(self.frequency, self.volumes, count * (count - 1) // 2)
+        first, second = self.pairs.T
+        index = test.index(self.frequency)
+        factor = None
+        if parameters.statistic != "exact":
+            factor = test.factor(np.sqrt(((self.points[first] - self.points[second]) ** 2).sum(axis=1)))
+        goes = test.significant(self.both, index[first], index[second], factor)
+        return self.pairs[goes], self.both[goes]
+
+
+def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameters: TestParameters, progress: Progress) -> CountedPairs:
+    """Pairs of sampled voxels that are occupied together and empty together significantly often."""
     count = len(sample)
-    bits = occupancy.packed(sample)
+    bits, points = occupancy.packed(sample), occupancy.grid.points(sample)
     frequency = occupied(bits)
     test = parameters.pair_test(frequency, len(occupancy), count * (count - 1) // 2)
-    search = PairSearch(bits, len(occupancy), occupancy.grid.points(sample), test, test.index(frequency))
-    return np.concatenate([edges for (edges,) in run_tiles(search, "testing pairs", progress)])
+    search = PairSearch(bits, len(occupancy), points, test, test.index(frequency))
+    found = run_tiles(search, "testing pairs", progress)
+    pairs, both = (np.concatenate(part) for part in zip(*found, strict=True))
+    return CountedPairs(pairs, both, frequency, points, len(occupancy), parameters)
 
 
 def number_blocks(grid: Grid, blocks: list[NDArray[np.int64]], tested: NDArray[np.int64]) -> BlockSet:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from chimerax.siren.core.blocks import BlockSet, read_blocks_file
-from chimerax.siren.core.confidence import stability, with_strength
+from chimerax.siren.core.confidence import COMING_BACK, draw_halves, share_back, with_strength
 from chimerax.siren.core.ensemble import find_ensemble
 from chimerax.siren.core.errors import Cancelled
 from chimerax.siren.core.expand import ExpandParameters, expand
@@ -43,21 +43,25 @@ def test_strength_is_the_correlation_with_the_rest_of_the_block() -> None:
     assert found[9].tolist() == [0]  # alone, it belongs to nothing
 
 
-def test_halves_are_complementary_and_the_share_is_counted_by_hand() -> None:
-    rows = np.random.default_rng(0).random((216, 20)) < 0.5
-    seen: list[frozenset[str]] = []
+def test_halves_are_complementary_and_hold_some_voxels_of_each_block() -> None:
+    blocks, others = [np.arange(100), np.arange(150, 161), np.arange(170, 173)], np.arange(173, 216)
+    halves = draw_halves(blocks, others, 21, 7, 0)
+    assert len(halves) == 7
+    for (one, _), (other, _) in zip(halves[:6:2], halves[1:6:2], strict=True):
+        assert not (one & other).any() and (one | other).all() and one.sum() in (10, 11)
+    assert len({tuple(half) for half, _ in halves}) == 7
+    for _, voxels in halves:
+        assert [np.isin(b, voxels).sum() for b in blocks] == [50, 6, 2]
+        assert np.isin(voxels, others).sum() == len(others) // 2 and len(np.unique(voxels)) == len(voxels)
+    assert draw_halves([], others, 21, 7, 0) == draw_halves(blocks, others, 3, 7, 0) == []
 
-    def find(occupancy: Occupancy, voxels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        seen.append(frozenset(occupancy.names))
-        whole = np.intersect1d(voxels, np.arange(100))
-        return [whole] if len(seen) % 4 else [whole[:len(whole) // 2]]  # in every fourth half only half of it: no longer the same
 
-    back = stability([np.arange(100), np.arange(150, 170)], np.arange(170, 216), occupancy_of(rows), find, 8, 0, Progress())
-    assert back == [0.75, 0.0]
-    assert len(seen) == 8
-    for one, other in zip(seen[::2], seen[1::2], strict=True):
-        assert not one & other and len(one | other) == 20
-    assert len(set(seen)) == 8
+def test_the_share_is_what_is_counted_by_hand() -> None:
+    blocks = [np.arange(10), np.arange(20, 26)]
+    drawn = [np.arange(0, 30, 2), np.arange(30), np.arange(30), np.arange(30)]
+    found = [[np.arange(0, 10, 2)], [np.arange(8), np.arange(20, 23)], [np.arange(5)], [np.arange(19)]]  # J 1, 0.8 and 0.5, 0.5, 10/19
+    assert share_back(blocks, found, drawn) == [0.75, 0.0]
+    assert share_back(blocks, [], []) == [0.0, 0.0]
 
 
 def test_planted_blocks_come_back_and_a_made_up_one_does_not(tmp_path: Path) -> None:
@@ -94,12 +98,9 @@ def test_a_written_block_file_keeps_them(tmp_path: Path) -> None:
     assert {n: s.tolist() for n, s in back.strength.items()} == {1: [0.25, 1.0], 3: [0.0]}
 
 
-def test_it_stops_when_asked() -> None:
-    progress = Progress()
-
-    def find(occupancy: Occupancy, voxels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        progress.cancel()
-        return []
-
+def test_it_stops_when_asked(tmp_path: Path) -> None:
+    planted = write_planted(tmp_path / "volumes", volumes=60)
+    ensemble = find_ensemble([planted.folder])
+    progress = Progress(lambda phase, fraction: progress.cancel() if phase == COMING_BACK else None)
     with pytest.raises(Cancelled):
-        stability([np.arange(20)], np.arange(20, 40), occupancy_of(np.ones((216, 8), bool)), find, 10, 0, progress)
+        sketch(ensemble, np.full(len(ensemble), LEVEL), progress=progress)
