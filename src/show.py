@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
@@ -170,8 +170,9 @@ def open_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[np.f
     return group
 
 
-def opening_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[np.float32] | None = None, level: float = 0.0,
-                   table: DataFrame | None = None) -> Generator[None, None, Model]:
+def opening_blocks(session: Any, blocks: BlockSet, folder: Path | None, mean: NDArray[np.float32] | None = None, level: float = 0.0,
+                   table: DataFrame | None = None, colors: Mapping[int, tuple[float, float, float]] | None = None,
+                   name: str = GROUP_NAME) -> Generator[None, None, Model]:
     """Open blocks as one group of coloured surfaces, with a pause after each, in which a window can be drawn.
 
     Parameters
@@ -180,20 +181,22 @@ def opening_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[n
     folder : of the run, kept by each map so that "siren expand" finds the volumes
     mean : (z, y, x), opened as a transparent grey reference where given, at ``level``
     table : the blocks.csv, kept by each map for the panel
+    colors : of the blocks by number; chosen so that touching ones differ, where not given
+    name : of the group
 
     Returns
     -------
     the group model, opened
     """
-    colors = block_colors(blocks)
+    colors = colors or block_colors(blocks)
     maps: list[Volume] = []
     for number, voxels in blocks:
         yield
-        maps.append(block_map(session, blocks, number, (*colors[number], 1.0), str(folder), table_values(table, number, len(voxels))))
+        maps.append(block_map(session, blocks, number, (*colors[number], 1.0), str(folder or ""), table_values(table, number, len(voxels))))
     yield
     if mean is not None:
         maps.append(plain_map(session, mean, blocks.grid, "mean of the volumes", level, REFERENCE_COLOR))
-    group = session.models.add_group(maps, name=GROUP_NAME)
+    group = session.models.add_group(maps, name=name)
     return group
 
 
@@ -251,6 +254,33 @@ def block_colors(blocks: BlockSet) -> dict[int, tuple[float, float, float]]:
         chosen[number] = color
         used[color] += 1
     return {n: tuple(int(PALETTE[c][i:i + 2], 16) / 255 for i in (1, 3, 5)) for n, c in chosen.items()}  # type: ignore[misc]
+
+
+def carried_colors(blocks: BlockSet, before: BlockSet | None,
+                   colors: Mapping[int, tuple[float, float, float]]) -> dict[int, tuple[float, float, float]]:
+    """Colours for blocks that follow others: a block keeps the colour of the one that it shares most voxels with.
+
+    Parameters
+    ----------
+    before : the blocks before, with their ``colors`` by number; None for the first
+    """
+    fresh = block_colors(blocks)
+    if before is None:
+        return fresh
+    shared = sorted(((len(np.intersect1d(voxels, other, True)), new, old) for new, voxels in blocks for old, other in before), reverse=True)
+    kept: dict[int, int] = {}
+    for count, new, old in shared:
+        if count and new not in kept and old not in kept.values():
+            kept[new] = old
+    used = {colors[old] for old in kept.values()}
+    free = [c for c in fresh.values() if c not in used]
+    result = {}
+    for number, _ in blocks:
+        if number in kept:
+            result[number] = colors[kept[number]]
+        else:
+            result[number] = fresh[number] if fresh[number] not in used or not free else free.pop(0)
+    return result
 
 
 def set_level(volume: Volume, level: float) -> None:

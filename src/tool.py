@@ -15,6 +15,7 @@ from .panel.ensemble import EnsemblePage
 from .panel.header import Header
 from .panel.run import RunPage
 from .panel.runbar import RunBar
+from .panel.screening import ScreeningBar
 from .panel.state import PanelState
 from .panel.widgets import MARGIN, MessageStrip, plain_layout
 from .show import path_text
@@ -77,11 +78,13 @@ class SirenTool(ToolInstance):
         self.tabs.setCornerWidget(help_button)
         self.run_bar = RunBar(state, self.run_page.run_all, area)
         self.run_bar.busy_changed.connect(lambda _: self.run_page.refresh())
+        self.screening = ScreeningBar(state, area)
         layout = QVBoxLayout(area)
         plain_layout(layout, MARGIN)
         for widget in (self.header, self.message):
             layout.addWidget(widget)
         layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.screening)
         layout.addWidget(self.run_bar)
         for page in (self.blocks, self.plots):
             if page is not None:
@@ -98,6 +101,7 @@ class SirenTool(ToolInstance):
 
     def delete(self) -> None:
         """Close the panel; a run goes on."""
+        self.screening.give_up()
         self.state.close()
         super().delete()
 

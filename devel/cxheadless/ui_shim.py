@@ -150,6 +150,10 @@ def install(session: Session) -> Any:
     ui.set_tool_shown = set_tool_shown
     ui.update_undo = lambda undo: None
     _supply_modules(session)
+    import chimerax.map.volume
+
+    # With windows a map that is opened or restored brings up ChimeraX's own volume panel, which needs more of them than is here
+    chimerax.map.volume.show_volume_dialog = lambda session: None
     return ui
 
 

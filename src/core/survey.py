@@ -35,7 +35,7 @@ OUTLIER, EMPTY, JUNK, UNREADABLE = "outlier", "empty", "junk", "unusable"  # kin
 
 @dataclass(frozen=True)
 class Flag:
-    """Why a volume should be looked at: a word for the list, and the whole sentence."""
+    """Why a volume should be looked at: a word for the list (two, where there are two reasons), and the whole sentence."""
 
     kind: str
     reason: str
@@ -188,7 +188,7 @@ def find_flags(found: Survey, levels: Mapping[str, float], progress: Progress | 
             flags[source.name] = Flag(UNREADABLE, str(error))
             continue
         if not mask.any():
-            flags[source.name] = Flag(EMPTY, f"no voxel is above its threshold {levels[source.name]:.3g}")
+            flags[source.name] = _also(flags, source.name, EMPTY, f"no voxel is above its threshold {levels[source.name]:.3g}")
             continue
         names.append(source.name)
         bits.append(np.packbits(mask[::step, ::step, ::step]))
@@ -196,5 +196,11 @@ def find_flags(found: Survey, levels: Mapping[str, float], progress: Progress | 
         occupancy = Occupancy(tuple(names), np.array([levels[n] for n in names]), np.stack(bits), grid,
                               np.zeros((1, 1, 1), np.float32))
         junk = unlike_others(occupancy, occupancy.union(0.01))
-        flags.update({name: Flag(JUNK, UNLIKE) for name, bad in zip(names, junk, strict=True) if bad})
+        flags.update({name: _also(flags, name, JUNK, UNLIKE) for name, bad in zip(names, junk, strict=True) if bad})
     return flags
+
+
+def _also(flags: Mapping[str, Flag], name: str, kind: str, reason: str) -> Flag:
+    """A flag, added to the one that a volume has already."""
+    before = flags.get(name)
+    return Flag(kind, reason) if before is None else Flag(f"{before.kind}, {kind}", f"{before.reason}; {reason}")

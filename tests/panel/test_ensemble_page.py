@@ -9,12 +9,12 @@ from typing import Any
 import mrcfile
 import numpy as np
 import pytest
-from conftest import Desk
 from Qt.QtCore import QEvent, Qt
 from Qt.QtGui import QKeyEvent
 from Qt.QtWidgets import QApplication
 
 from chimerax.siren.core.record import read_record
+from conftest import Desk
 from ensembles import LEVEL, VOXEL_SIZE, Planted
 
 
@@ -137,15 +137,12 @@ def test_a_row_shows_its_map_at_its_level_in_one_model_and_arrow_keys_go_on(desk
     assert len(showing) < 4 and "vol_8.mrc" in showing[-1]  # the log has where the keys came to rest
 
 
-def test_open_maps_are_listed_shown_and_sketched(desk: Desk, planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_maps_are_listed_and_shown_and_stay_as_they_are(desk: Desk, planted: Planted) -> None:
     from chimerax.core.commands import run
 
     from chimerax.siren.show import EnsembleMap
 
-    with monkeypatch.context() as plain:
-        if hasattr(desk.session.ui, "pump"):  # the stand-in has no panel of ChimeraX's own to open
-            plain.setattr(desk.session.ui, "is_gui", False)
-        run(desk.session, f"open '{planted.folder}/vol_1?.mrc'", log=False)
+    run(desk.session, f"open '{planted.folder}/vol_1?.mrc'", log=False)
     desk.open()
     desk.tool.header._use_open_maps()
     desk.wait(lambda: not desk.tool.state.reader.busy)
@@ -170,7 +167,7 @@ def test_the_histogram_shows_the_band_of_two_standard_deviations(desk: Desk, pla
     page.table.changed.emit()
     desk.wait(lambda: not state.reader.busy)
     assert desk.tool.ensemble.histogram.band == pytest.approx((levels.mean() - 2 * levels.std(), levels.mean() + 2 * levels.std()))
-    assert [n for n, f in state.flags.items() if f.kind == "outlier"] == ["vol_150.mrc"]
+    assert [n for n, f in state.flags.items() if "outlier" in f.kind] == ["vol_150.mrc"]
 
 
 @pytest.mark.parametrize("place", ["nowhere", "empty", "file.txt"])

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Desk
 from Qt.QtWidgets import QCheckBox, QComboBox, QLabel, QSpinBox
 
 from chimerax.siren.core.record import read_record
 from chimerax.siren.core.thresholds.tables import read_thresholds
 from chimerax.siren.jobs import current_job
 from chimerax.siren.panel.commands import STEPS
+from conftest import Desk
 from ensembles import LEVEL, Planted
 
 

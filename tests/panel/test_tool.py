@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Desk
 from Qt.QtGui import QColor, QPalette
 
 from chimerax.siren.jobs import current_job
+from conftest import Desk
 from ensembles import LEVEL, Planted
 
 
@@ -112,7 +112,7 @@ def test_a_saved_session_brings_the_panel_back(desk: Desk, planted: Planted, tmp
     desk.use_level(LEVEL)
     desk.tool.state.set_excluded({"vol_3.mrc", "vol_9.mrc"})
     desk.tool.run_page.sections["sketch"].common.inputs["min_size"].setValue(8)
-    (end,) = desk.run_to_end(desk.tool.run_page.sections["sketch"].button)
+    desk.run_to_end(desk.tool.run_page.sections["sketch"].button)
     desk.tool.tabs.setCurrentIndex(2)
     before = (desk.tool.state.volumes, desk.tool.state.choices(), desk.tool.state.run_folder, desk.tool.tabs.currentIndex())
     _save(desk, tmp_path / "s.cxs")
