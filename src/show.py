@@ -170,9 +170,8 @@ def open_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[np.f
     return group
 
 
-def opening_blocks(session: Any, blocks: BlockSet, folder: Path | None, mean: NDArray[np.float32] | None = None, level: float = 0.0,
-                   table: DataFrame | None = None, colors: Mapping[int, tuple[float, float, float]] | None = None,
-                   name: str = GROUP_NAME) -> Generator[None, None, Model]:
+def opening_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[np.float32] | None = None, level: float = 0.0,
+                   table: DataFrame | None = None) -> Generator[None, None, Model]:
     """Open blocks as one group of coloured surfaces, with a pause after each, in which a window can be drawn.
 
     Parameters
@@ -181,22 +180,20 @@ def opening_blocks(session: Any, blocks: BlockSet, folder: Path | None, mean: ND
     folder : of the run, kept by each map so that "siren expand" finds the volumes
     mean : (z, y, x), opened as a transparent grey reference where given, at ``level``
     table : the blocks.csv, kept by each map for the panel
-    colors : of the blocks by number; chosen so that touching ones differ, where not given
-    name : of the group
 
     Returns
     -------
     the group model, opened
     """
-    colors = colors or block_colors(blocks)
+    colors = block_colors(blocks)
     maps: list[Volume] = []
     for number, voxels in blocks:
         yield
-        maps.append(block_map(session, blocks, number, (*colors[number], 1.0), str(folder or ""), table_values(table, number, len(voxels))))
+        maps.append(block_map(session, blocks, number, (*colors[number], 1.0), str(folder), table_values(table, number, len(voxels))))
     yield
     if mean is not None:
         maps.append(plain_map(session, mean, blocks.grid, "mean of the volumes", level, REFERENCE_COLOR))
-    group = session.models.add_group(maps, name=name)
+    group = session.models.add_group(maps, name=GROUP_NAME)
     return group
 
 

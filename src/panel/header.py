@@ -18,6 +18,12 @@ HINT = ('SIREn finds the parts that come and go in hundreds of aligned maps. Cho
         'No data at hand? <a href="example">Try the example</a>')
 
 
+def short(path: str) -> str:
+    """A path with ~ for the home folder: a side panel is narrow."""
+    home = str(Path.home())
+    return f"~{path[len(home):]}" if path == home or path.startswith(home + "/") else path
+
+
 class Header(QWidget):
     """The field of the volumes with its menu, what is in it in a line, and the hint of the first use."""
 
@@ -71,11 +77,12 @@ class Header(QWidget):
     def refresh(self) -> None:
         """Show the state."""
         state, found = self.state, self.state.found
-        if [self.field.itemText(i) for i in range(self.field.count())] != state.settings.recent:
+        recent = [short(v) for v in state.settings.recent]
+        if [self.field.itemText(i) for i in range(self.field.count())] != recent:
             self.field.clear()
-            self.field.addItems(state.settings.recent)
+            self.field.addItems(recent)
         if not self.field.lineEdit().hasFocus() or state.volumes:
-            self.field.setEditText(state.volumes)
+            self.field.setEditText(short(state.volumes))
         self.hint.setVisible(not state.volumes)
         self.summary.setVisible(bool(state.volumes))
         if found is None:

@@ -23,6 +23,7 @@ from ..core.record import Record
 from ..jobs import JobEnd, current_job
 from . import commands, steps
 from .fields import NumberField, ParameterFields, PathField
+from .header import short
 from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
 from .widgets import MARGIN, Note, Section, plain_layout
 
@@ -81,7 +82,7 @@ class InputSection(QWidget):
         self.table.value, self.level.value, self.output.value = state.table, state.level, state.output
         self.voxel_size.value, self.box.value = state.voxel_size, state.box
         default = state.output_path if not state.output else None
-        self.output.line.setPlaceholderText(str(default) if default else "beside the volumes")
+        self.output.line.setPlaceholderText(short(str(default)) if default else "beside the volumes")
 
     def _changed(self) -> None:
         state = self.state

@@ -21,7 +21,7 @@ from ..core.progress import Progress
 from ..core.screening import prepare
 from ..core.sketch import SketchParameters
 from ..jobs import run_job
-from ..show import BlockMap, carried_colors, link, opening_blocks
+from ..show import BlockMap, block_map, carried_colors, link
 from . import steps
 from .state import PanelState
 from .widgets import Note, plain_layout
@@ -60,6 +60,7 @@ class ScreeningBar(QWidget):
         self._group: Any = None
         self._colors: dict[int, tuple[float, float, float]] = {}
         self._blocks: BlockSet | None = None
+        self._known: dict[float, BlockSet] = {}  # found at the places where the slider was
         self._wanted: float | None = None
         self._asked_at = 0.0
         self._token = Progress()
@@ -142,7 +143,7 @@ class ScreeningBar(QWidget):
 
     def use(self, ask: Stringency, command: str) -> None:
         """Take over what was counted for the choices that make this command."""
-        self._ask, self._counted_for = ask, command
+        self._ask, self._counted_for, self._known = ask, command, {}
         self.refresh()
         if self.alive:
             now = self.state.steps["sketch"].get("posp", SketchParameters().posp)
@@ -178,12 +179,13 @@ class ScreeningBar(QWidget):
         """Ask for the place of the slider, unless an earlier one is being computed or drawn: then that is finished first."""
         if self._ask is None or self._wanted is None or self._busy or self._drawing is not None:
             return
-        ask, posp, token = self._ask, self._wanted, Progress()
+        ask, posp, token, known = self._ask, self._wanted, Progress(), self._known
         self._token, self._wanted, self._busy = token, None, True
 
         def work() -> None:
             try:
-                result: Any = ask(posp, token)
+                result: Any = known.get(posp) or ask(posp, token)
+                known[posp] = result
             except Cancelled:
                 result = None
             except Exception as error:  # of core's, or a bug: said in the panel either way
@@ -198,9 +200,11 @@ class ScreeningBar(QWidget):
         if self._drawing is not None:
             try:
                 next(self._drawing)
+                self._tick.setInterval(0)  # as fast as events are handled
                 return
             except StopIteration:
                 self._drawing = None
+                self._tick.setInterval(TICK)
                 self.latency = time.monotonic() - self._asked_at
         with suppress(queue.Empty):
             posp, result = self._found.get_nowait()
@@ -220,17 +224,32 @@ class ScreeningBar(QWidget):
         if self._group is None:
             groups = {m.parent for m in self.session.models.list(type=BlockMap) if m.parent.display}
             self._hidden = [g for g in groups if g is not self.session.models.scene_root_model]
-        group = None
-        if len(blocks):
-            group = yield from opening_blocks(self.session, blocks, None, colors=self._colors, name=NAME)
-        if self._group is not None and not self._group.deleted:
-            self.session.models.close([self._group])
-        self._group = group
+        before = {m.voxels.tobytes(): m for m in self._group.child_models()} if self._group and not self._group.deleted else {}
+        new: list[BlockMap] = []
+        for number, voxels in blocks:
+            same = before.pop(voxels.tobytes(), None)
+            if same is None:
+                yield
+                new.append(block_map(self.session, blocks, number, (*self._colors[number], 1.0), ""))
+            else:
+                same.siren_block = number
+                same.label(len(voxels))
+        yield
+        self._open(new, list(before.values()))
         for model in self._hidden:
             if not model.deleted:
                 model.display = False
         count = len(blocks)
         self.result.setText(f"p {posp:g}: {count} block{'s' * (count != 1)}, {blocks.voxel_count:,} voxels")
+
+    def _open(self, new: list[BlockMap], gone: list[BlockMap]) -> None:
+        """Open the new surfaces in place of those that are gone."""
+        models = self.session.models
+        if self._group is None or self._group.deleted:
+            self._group = models.add_group(new, name=NAME) if new else None
+        else:
+            models.add(new, parent=self._group)
+        models.close(gone)
 
     # --- from the slider to commands
 

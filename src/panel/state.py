@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ class PanelState(QObject):
     def set_volumes(self, volumes: str, excluded: set[str] | None = None) -> None:
         """List other volumes; "" empties the panel."""
         self.reader.stop()
-        self.volumes, self.found, self._places, self._models = volumes.strip(), None, [], {}
+        self.volumes, self.found, self._places, self._models = os.path.expanduser(volumes.strip()), None, [], {}
         self.previews, self.levels, self.flags = {}, {}, {}
         self.excluded, self._excluded_before = set(), excluded or set()
         if self.volumes:

@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 import numpy as np
-from conftest import Desk
 
 from chimerax.siren.core.blocks import BlockSet
 from chimerax.siren.core.grid import Grid
 from chimerax.siren.show import BlockMap, carried_colors
+from conftest import Desk
 from ensembles import LEVEL, Planted
 
 GRID = Grid((12, 12, 12), (2.0, 2.0, 2.0))
