@@ -342,7 +342,7 @@ _SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
 
 
 def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
-    from . import block_commands, state_commands
+    from . import block_commands, screen_command, state_commands
 
     output = [("output_dir", SaveFolderNameArg)]
     volumes = [("volumes", VolumesArg)]
@@ -384,7 +384,7 @@ def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]
     return {"siren predict": (predict_desc, predict), "siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand),
             "siren preprocess": (preprocess_desc, preprocess), "siren example": (example_desc, example),
             "siren open": (open_desc, open_), "siren stop": (stop_desc, stop),
-            **block_commands.descriptions(), **state_commands.descriptions()}
+            **block_commands.descriptions(), **screen_command.descriptions(), **state_commands.descriptions()}
 
 
 def register_command(name: str, logger: Any) -> None:

@@ -318,3 +318,42 @@ def test_large_volumes_are_resampled_on_the_fly(session, run, planted, out):
     assert result.record.grid.origin == pytest.approx(ORIGIN)
     assert result.record.grid.voxel_size == pytest.approx((8.0, 8.0, 8.0))
     assert len(run(f"siren expand '{result.folder}' open false").blocks) == len(result.blocks)
+
+
+def test_screening_logs_each_setting_with_the_sketch_that_gives_it(session, run, planted, out):
+    text = log_of(session, run, f"siren screen '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} posp 0.001,0.01 exclude vol_3.mrc")
+    assert (out / "screen.csv").is_file() and (out / "screen.png").is_file()
+    command = f"siren sketch {planted.folder} outputDir {out} exclude vol_3.mrc level 0.5 statistic exact subsample 1 posp 0.001"
+    assert command in text.replace("\n", " ")
+    result = run(command)
+    assert [len(v) for _, v in result.blocks] == [int(n) for n in (out / "screen.csv").read_text().splitlines()[1].split(",")[4:5]] + [
+        int(n) for n in (out / "screen.csv").read_text().splitlines()[2].split(",")[4:5]]
+    with pytest.raises(UserError, match="posp 2 is out of bounds"):
+        run(f"siren screen '{planted.folder}' level {LEVEL} posp 0.01,2")
+
+
+def test_blocks_are_coloured_by_strength_and_stability_and_back(session, run, planted, out):
+    run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST}")
+    block = next(iter(blocks_of(session).values()))
+    own = tuple(block.surfaces[0].color)
+    run("siren block color #1 strength")
+    colors = block.surfaces[0].vertex_colors
+    assert len(colors) == len(block.surfaces[0].vertices) and len(np.unique(colors, axis=0)) > 1
+    run(f"volume #{block.id_string} level 0.5")  # another surface, coloured anew
+    assert len(block.surfaces[0].vertex_colors) == len(block.surfaces[0].vertices)
+    run("siren block color #1 stability")
+    assert block.siren_values["stability"] == 1
+    assert block.surfaces[0].vertex_colors is None and tuple(block.surfaces[0].color[:3]) == (0xFD, 0xE7, 0x25)
+    run("siren block color #1 block")
+    assert tuple(block.surfaces[0].color) == own
+    run(f"siren block merge #{block.id_string}#1.2") if len(blocks_of(session)) > 1 else None
+    assert "is not known" in log_of(session, run, "siren block color #1.1 strength")
+
+
+def test_a_session_with_colours_by_strength_can_be_saved_and_opened(session, run, planted, out, tmp_path):
+    run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST}")
+    run("siren block color #1 strength")
+    run(f"save '{tmp_path}/s.cxs'")
+    run("close")
+    run(f"open '{tmp_path}/s.cxs'")
+    assert "Coloured by strength" in log_of(session, run, "siren block color #1 strength")
