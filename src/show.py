@@ -228,9 +228,9 @@ def color_by(block: BlockMap, value: str) -> bool:
         nearest = tree.query(block.data.xyz_to_ijk(surface.vertices))[1]
         alpha = np.full((len(nearest), 1), round(255 * surface.rgba[3]), np.uint8)
         surface.vertex_colors = np.hstack([scale_colors(strength[nearest]), alpha])
+        surface.auto_recolor_vertices = recolor  # new colours clear it
 
     recolor()
-    surface.auto_recolor_vertices = recolor
     return True
 
 
