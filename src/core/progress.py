@@ -23,12 +23,16 @@ class Progress:
         from whichever thread does the work. ``fraction`` runs from 0 to 1.
     interval : float
         Seconds between two reports of one phase.
+    say : callable, optional
+        Called with a sentence that the user should read before the work goes on, from whichever thread does the work.
 
     A job calls :meth:`step` inside each of its loops; :meth:`cancel` may be called from any thread.
     """
 
-    def __init__(self, report: Callable[[str, float], None] | None = None, interval: float = 0.2):
+    def __init__(self, report: Callable[[str, float], None] | None = None, interval: float = 0.2,
+                 say: Callable[[str], None] | None = None):
         self._report = report
+        self._say = say
         self._interval = interval
         self._cancelled = threading.Event()
         self._phase = ""
@@ -58,6 +62,11 @@ class Progress:
         if self._report and (phase != self._phase or now - self._last >= self._interval):
             self._phase, self._last = phase, now
             self._report(phase, min(1.0, fraction))
+
+    def say(self, sentence: str) -> None:
+        """Tell the user now, not with the result."""
+        if self._say:
+            self._say(sentence)
 
     def each(self, items: Iterable[T], phase: str, total: int) -> Iterator[T]:
         """Go through ``items``, a step before each of the ``total``."""

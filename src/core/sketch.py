@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .alike import MOST_SAMPLED, AlikePairs, alike_pairs, variable_voxels
+from .alike import MOST_SAMPLED, NEIGHBOURS, AlikePairs, alike_pairs, variable_voxels
 from .blocks import BlockSet
 from .communities import label_propagation, modularity_communities
 from .confidence import COMING_BACK, draw_halves, share_back, with_strength
@@ -31,8 +31,15 @@ from .occupancy import Occupancy, binarize
 from .parameters import Parameters, camel_case, parameter
 from .profiles import distinct_blocks
 from .progress import Progress
+from .resources import fits, need_of_pairs, need_of_reading, refusal
 from .statistics import STATISTICS, PairTest
 from .tiles import Counter, Found, occupied, run_tiles, unpacked
+
+USUAL_SUBSAMPLE = 2  # as published
+MOST_COUNTED = 40_000  # voxels whose pairs are counted, where the user does not say: a minute
+MOST_EDGES = 20e6  # pairs that go together, where the user does not say: 2 GB while they are clustered
+FEW_VOXELS = 2_000  # of the sample, by which edges are guessed
+LONG, MUCH = 30.0, 2e9  # seconds, bytes: beyond, the user is told before
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,8 @@ class TestParameters(Parameters):
 class SketchParameters(TestParameters):
     """Parameters of :func:`sketch`."""
 
-    subsample: int = parameter(2, "use one in this many of the occupied voxels, drawn at random", least=1)
+    subsample: int | None = parameter(None, "use one in this many of the occupied voxels, drawn at random; not given: 2, or more where "
+                                      "there are too many to compare", least=1)
     min_size: int = parameter(6, "smallest community that is a block", least=2, unit="voxels")
     seed: int = parameter(0, "seed of the random sample", least=0)
 
@@ -189,6 +197,11 @@ def count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPar
     """
     by_profile = parameters.statistic == "profile"
     noise, union = None, np.empty(0, np.int64)
+    reading = need_of_reading(ensemble, 3 if by_profile else 1)
+    if not fits(reading):
+        raise refusal(reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes')
+    if reading.seconds > LONG or reading.memory > MUCH:
+        progress.say(f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}.")
     with progress.timed("reading"):
         if by_profile:
             occupancy, anchors = prepare(ensemble, levels, parameters.filter, parameters.union_fraction, progress)
@@ -197,11 +210,8 @@ def count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPar
         else:
             occupancy = binarize(ensemble, levels, parameters.filter, progress)
             union = occupancy.union(parameters.union_fraction)
-        if by_profile and len(union) < 2:  # a very small ensemble, or one that does not vary: nothing to compare
-            sample = union
-        else:
-            fewest = -(-len(union) // MOST_SAMPLED) if by_profile else 1
-            sample = draw_sample(union, max(parameters.subsample, fewest), parameters.seed)
+        nothing = by_profile and len(union) < 2  # a very small ensemble, or one that does not vary
+        sample = union if nothing else _affordable_sample(occupancy, union, parameters, progress)
     with progress.timed("testing"):
         return Counted(occupancy, union, sample, _pairs(occupancy, sample, noise, parameters, progress), noise)
 
@@ -211,6 +221,42 @@ def _pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise | None,
     if noise is not None:
         return alike_pairs(occupancy, sample, noise, parameters.posp, progress)
     return significant_pairs(occupancy, sample, parameters, progress)
+
+
+def _affordable_sample(occupancy: Occupancy, union: NDArray[np.int64], parameters: SketchParameters,
+                       progress: Progress) -> NDArray[np.int64]:
+    """The voxels to compare: as many as asked for, or as can be compared in a time and a memory that people have."""
+    most = MOST_SAMPLED if parameters.statistic == "profile" else MOST_COUNTED
+    fewest = -(-len(union) // most)
+    chosen = parameters.subsample if parameters.subsample is not None else max(USUAL_SUBSAMPLE, fewest)
+    if parameters.statistic == "profile":
+        chosen = max(chosen, fewest)  # more than that adds time and nothing else
+    sample = draw_sample(union, chosen, parameters.seed)
+    edges = NEIGHBOURS * len(sample) if parameters.statistic == "profile" else _edges_expected(occupancy, sample, parameters, progress)
+    if parameters.subsample is None and edges > MOST_EDGES:
+        chosen = int(np.ceil(chosen * np.sqrt(edges / MOST_EDGES)))  # edges go with the square of the voxels
+        sample = draw_sample(union, chosen, parameters.seed)
+        edges = MOST_EDGES
+    need = need_of_pairs(len(sample), len(occupancy), edges)
+    if not fits(need):
+        coarser, less = chosen, need
+        while not fits(less) and len(union) // coarser > FEW_VOXELS:
+            coarser *= 2
+            less = need_of_pairs(len(union) // coarser, len(occupancy), edges * (chosen / coarser) ** 2)
+        raise refusal(need, f'use "subsample {coarser}" ({less.text()}), or fewer volumes')
+    if chosen > (parameters.subsample or USUAL_SUBSAMPLE) or need.seconds > LONG or need.memory > MUCH:
+        progress.say(f"Comparing {len(sample):,} of {len(union):,} voxels (subsample {chosen}): {need.text()}.")
+    return sample
+
+
+def _edges_expected(occupancy: Occupancy, sample: NDArray[np.int64], parameters: SketchParameters, progress: Progress) -> float:
+    """How many pairs of a sample go together, from a part of it."""
+    count = len(sample)
+    if count <= FEW_VOXELS:
+        return count * (count - 1) / 2
+    part = np.sort(np.random.default_rng(parameters.seed).choice(sample, FEW_VOXELS, replace=False))
+    found = significant_pairs(occupancy, part, parameters, progress.quiet(), of=count)
+    return len(found.pairs) * (count / FEW_VOXELS) ** 2
 
 
 def draw_sample(union: NDArray[np.int64], subsample: int, seed: int) -> NDArray[np.int64]:
@@ -301,9 +347,13 @@ class CountedPairs:
         return self.pairs[goes], self.both[goes]
 
 
-def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameters: TestParameters, progress: Progress) -> CountedPairs:
-    """Pairs of sampled voxels that are occupied together and empty together significantly often."""
-    count = len(sample)
+def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameters: TestParameters, progress: Progress,
+                      of: int | None = None) -> CountedPairs:
+    """Pairs of sampled voxels that are occupied together and empty together significantly often.
+
+    With ``of``, tested as strictly as in a sample of so many voxels.
+    """
+    count = of or len(sample)
     bits, points = occupancy.packed(sample), occupancy.grid.points(sample)
     frequency = occupied(bits)
     test = parameters.pair_test(frequency, len(occupancy), count * (count - 1) // 2)
