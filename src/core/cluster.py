@@ -18,7 +18,9 @@ import sys
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -132,11 +134,19 @@ class Cluster:
         todo = strips(search.rows(), len(search.columns()))
         found: list[Found] = []
         for _ in range(ROUNDS):
-            with contextlib.suppress(_LostError):
+            try:
                 self._round(search, todo, found, phase, progress)
                 return found
-        raise SirenError(f"The workers of {self.address} died again and again: see their logs, perhaps for too little memory, and run the "
-                         "command again.")
+            except CancelledError:  # not the user's: of strips whose search is gone with the workers that held it
+                if self.client.status != "running":
+                    break
+            except OSError as error:  # as all of distributed's errors of the network
+                raise SirenError(f"The cluster {self.address} answers no more ({_first_line(error)}): see that the scheduler and its "
+                                 "workers run, and run the command again.") from error
+        else:
+            raise SirenError(f"The workers of {self.address} died again and again: see their logs, perhaps for too little memory, and run "
+                             "the command again.")
+        raise SirenError(f"The scheduler {self.address} went away: see that it runs, and run the command again.")
 
     def _round(self, search: Search, todo: list[tuple[int, int]], found: list[Found], phase: str, progress: Progress) -> None:
         """Send the search, and gather in order what the strips find that ``found`` does not hold yet."""
@@ -169,15 +179,9 @@ class Cluster:
         for future in ready:
             if future.status == "error":
                 raise _task_error(self.address, future.exception())
-        if held.status != "finished" or any(future.status != "finished" for future in ready):
-            if self.client.status != "running":
-                raise SirenError(f"The scheduler {self.address} went away: see that it runs, and run the command again.")
-            raise _LostError
-        return ready
-
-
-class _LostError(Exception):
-    """The workers that held a search died, so that Dask cannot go on: it must be sent again."""
+        if held.status != "finished":
+            raise CancelledError
+        return ready  # or cancelled: then to gather them raises CancelledError
 
 
 def _task_error(address: str, error: BaseException) -> SirenError:
@@ -256,7 +260,9 @@ def _close(client: Any, seconds: float) -> None:
 
 def _import_distributed() -> Any:
     import distributed
+    from distributed.versions import VersionMismatchWarning
 
+    warnings.simplefilter("ignore", VersionMismatchWarning)  # _check_versions says what matters
     return distributed
 
 
