@@ -112,7 +112,7 @@ def test_workers_have_numpy_and_scipy_and_none_of_chimerax(cluster: BareCluster)
 @pytest.mark.parametrize("statistic", ["profile", "published", "exact"])
 def test_a_cluster_writes_the_files_that_this_process_writes(cluster: BareCluster, volumes: Path, tmp_path: Path, statistic: str,
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chimerax.siren.core.tiles.TILE_PAIRS", 100_000)
+    monkeypatch.setattr("chimerax.siren.core.tiles.TILE_PAIRS", 5_000)
     local = sketch_and_expand(volumes, tmp_path / "local", statistic, None)
     there = sketch_and_expand(volumes, tmp_path / "there", statistic, cluster.address)
     assert len(local[0].blocks) == (1 if statistic == "published" else 2)  # that rule misses the block of 60 %
