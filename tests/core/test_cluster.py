@@ -28,7 +28,7 @@ from chimerax.siren.core.record import read_record
 from chimerax.siren.core.runs import Run, run_expand, run_sketch
 from chimerax.siren.core.sketch import PairSearch, SketchParameters
 from chimerax.siren.core.statistics import PairTest
-from chimerax.siren.core.tiles import packed, run_tiles
+from chimerax.siren.core.tiles import run_tiles
 from ensembles import LEVEL, write_planted
 
 pytestmark = pytest.mark.filterwarnings("ignore:Mismatched versions")  # that is meant so: the workers lack what ChimeraX has
@@ -69,7 +69,7 @@ def pairs(voxels: int = 1500, volumes: int = 120, seed: int = 0) -> PairSearch:
     rows = (rng.random((4, volumes)) < 0.4)[rng.integers(0, 4, voxels)] ^ (rng.random((voxels, volumes)) < 0.02)
     frequency = rows.sum(axis=1)
     test = PairTest.make("published", frequency, volumes, voxels, 0.01, 0.05)
-    return PairSearch(packed(rows.astype(np.float32)), volumes, rng.uniform(0, 90, (voxels, 3)), test, test.index(frequency))
+    return PairSearch(np.packbits(rows, axis=1), volumes, rng.uniform(0, 90, (voxels, 3)), test, test.index(frequency))
 
 
 def small_strips(monkeypatch: pytest.MonkeyPatch, rows: int, search: PairSearch) -> None:
@@ -78,9 +78,9 @@ def small_strips(monkeypatch: pytest.MonkeyPatch, rows: int, search: PairSearch)
 
 def edges(search: PairSearch, address: str | None, progress: Progress) -> np.ndarray:
     if address is None:
-        return np.concatenate([e for (e,) in run_tiles(search, "pairs", progress)])
+        return np.concatenate([found[0] for found in run_tiles(search, "pairs", progress)])
     with Cluster.connected(address, progress) as compute:
-        return np.concatenate([e for (e,) in run_tiles(search, "pairs", progress, compute)])
+        return np.concatenate([found[0] for found in run_tiles(search, "pairs", progress, compute)])
 
 
 def at_share(share: float, action: Callable[[], None]) -> tuple[Progress, list[float]]:
