@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -64,6 +65,14 @@ class BareCluster:
                              "--local-directory", str(self.folder))
         self.workers.append(worker)
         return worker
+
+    def wait_for_workers(self) -> None:
+        """Until all that were started have come."""
+        from distributed import Client
+
+        warnings.filterwarnings("ignore", "Mismatched versions")  # meant so: the workers lack what ChimeraX has
+        with Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(len(self.workers), timeout=START_SECONDS)
 
     def kill_worker(self, worker: subprocess.Popen[bytes]) -> None:
         """SIGKILL: it has no time to say so."""

@@ -53,10 +53,10 @@ class TestParameters(Parameters):
     union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1)
     resamples: int = parameter(10, "random halves of the volumes in which blocks are looked for again, for their stability; 0 for "
                                "none", least=0, most=1000)
-    device: str = parameter(CPU, "where pairs are counted: the processor, or a graphics card by torch; auto takes a card where there "
-                            "is one. The blocks are the same", choices=DEVICES)
-    scheduler: str | None = parameter(None, "address of a Dask scheduler, as tcp://host:8786: pairs are counted by its workers",
-                                      word="address")
+    device: str = parameter(CPU, "where pairs are counted, with the same result: the processor, or a graphics card by torch; auto takes "
+                            "a card where there is one", choices=DEVICES)
+    scheduler: str | None = parameter(None, "address of a Dask scheduler, as in tcp://host:8786, whose workers count the pairs, with the "
+                                            "same result", word="address")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -46,8 +46,7 @@ def cluster(three: BareCluster) -> BareCluster:
     """Three workers, whatever the last test did to them."""
     while len(three.workers) < 3:
         three.add_worker()
-    with Client(three.address, set_as_default=False) as client:
-        client.wait_for_workers(3, timeout=60)
+    three.wait_for_workers()
     return three
 
 
