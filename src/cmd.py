@@ -106,7 +106,8 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
         lines = [*notes, *run.notes, _volumes_line(run),
                  f"{counts['union_voxels']:,} voxels {_union_text(parameters)} of the {used:,} volumes; "
                  f"{counts['sampled_voxels']:,} sampled (seed {parameters.seed}), "
-                 f"{counts['significant_pairs']:,} pairs go together (statistic {parameters.statistic})"]
+                 f"{counts['significant_pairs']:,} pairs go together (statistic {parameters.statistic}; counted on "
+                 f"{run.record.counted_on})"]
         _show_run(session, run, lines, open, reference)
         if len(run.blocks):
             from .show import path_text
@@ -150,7 +151,8 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
         before = run.record.counts["block_voxels_before"]
         lines = [*notes, *run.notes, _volumes_line(run),
                  f"{run.record.counts['union_voxels']:,} voxels tested against {len(run.blocks)} blocks of {before:,} voxels "
-                 f"(statistic {parameters.statistic}); {run.record.counts['unassigned_voxels']:,} joined none"]
+                 f"(statistic {parameters.statistic}; counted on {run.record.counted_on}); "
+                 f"{run.record.counts['unassigned_voxels']:,} joined none"]
         _show_run(session, run, lines, open, reference)
         return run
 

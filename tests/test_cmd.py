@@ -363,3 +363,22 @@ def test_a_session_with_colours_by_strength_can_be_saved_and_opened(session, run
     run("close")
     run(f"open '{tmp_path}/s.cxs'")
     assert "Coloured by strength" in log_of(session, run, "siren block color #1 strength")
+
+
+def test_a_device_is_chosen_and_said_and_an_expansion_chooses_its_own(session, run, planted, out):
+    log = log_of(session, run, f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} open false device auto")
+    used = json.loads((out / "00_sketch/run.json").read_text())["counted_on"]
+    assert f"(statistic exact; counted on {used})" in " ".join(log.split())
+    log = log_of(session, run, f"siren expand '{out}/00_sketch' open false")
+    assert "(statistic exact; counted on cpu)" in " ".join(log.split())
+    assert json.loads((out / "02_expand/run.json").read_text())["parameters"]["device"] == "cpu"
+
+
+def test_a_scheduler_is_an_address_and_no_file_and_one_that_is_not_there_is_named(run, planted, out, monkeypatch):
+    monkeypatch.setattr("chimerax.siren.core.cluster.CONNECT_SECONDS", 0.5)
+    command = f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} scheduler tcp://127.0.0.1:9"
+    with pytest.raises(UserError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9 "):
+        run(command)
+    with pytest.raises(UserError, match='leave out either "device" or "scheduler"'):
+        run(f"{command} device auto")
+    assert not (out / "00_sketch").exists()

@@ -21,6 +21,7 @@ def parameter(
     above: float | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
+    word: str = "",
 ) -> Any:
     """A dataclass field with what a command, a panel and a check need to know of it.
 
@@ -32,9 +33,10 @@ def parameter(
     above : exclusive lower bound.
     unit : for display.
     choices : the words allowed.
+    word : what a str stands for, as in "address"; it is a file's name where this is not given.
     """
     return dataclasses.field(default=default, metadata={
-        "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices})
+        "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices, "word": word})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
 from .errors import Cancelled
 
 T = TypeVar("T")
+LOOK = 0.1  # seconds between two looks whether a wait is over, or to be given up
 
 
 class Progress:
@@ -92,3 +94,37 @@ class _Quiet(Progress):
     def __init__(self, outer: Progress):
         super().__init__()
         self._cancelled = outer._cancelled
+
+
+def waited(function: Callable[[], T], phase: str, progress: Progress, fraction: float = 0.0,
+           dispose: Callable[[T], object] | None = None) -> T:
+    """What ``function`` gives: it runs in another thread, so that cancel need not wait for what answers late or never.
+
+    Parameters
+    ----------
+    phase, fraction : as in :meth:`Progress.step`
+    dispose : called with the result that comes after a cancel, when nobody waits for it any more
+
+    Raises
+    ------
+    Cancelled
+        If ``progress`` was asked to stop.
+    """
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:  # whatever it is, it belongs to the one who waits
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name=phase, daemon=True).start()
+    try:
+        progress.step(phase, fraction)
+        while not wait([outcome], LOOK).done:
+            progress.step(phase, fraction)
+    except Cancelled:
+        if dispose is not None:
+            outcome.add_done_callback(lambda late: None if late.exception() else dispose(late.result()))
+        raise
+    return outcome.result()

@@ -86,7 +86,7 @@ class Screening:
             back = share_back(blocks, found, [half.sample for half in self.halves])
             numbered = replace(numbered, stability=dict(enumerate(back, 1)))
         return SketchResult(numbered, self.counted.occupancy, self.counted.union, self.counted.sample,
-                            self.counted.pairs.at(parameters.posp, parameters.negp)[0])
+                            self.counted.pairs.at(parameters.posp, parameters.negp)[0], self.counted.counted_on)
 
 
 def prepare(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> Screening:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from .alike import MOST_SAMPLED, NEIGHBOURS, AlikePairs, alike_pairs, variable_voxels
 from .blocks import BlockSet
 from .communities import label_propagation, modularity_communities
+from .compute import CPU, DEVICES, computing
 from .confidence import COMING_BACK, draw_halves, share_back, with_strength
 from .ensemble import Ensemble
 from .errors import SirenError
@@ -33,7 +34,7 @@ from .profiles import distinct_blocks
 from .progress import Progress
 from .resources import fits, need_of_pairs, need_of_reading, refusal
 from .statistics import STATISTICS, PairTest
-from .tiles import Counter, Found, occupied, run_tiles, unpacked
+from .tiles import Compute, Counter, Found, occupied, run_tiles, unpacked
 
 USUAL_SUBSAMPLE = 2  # as published
 MOST_COUNTED = 40_000  # voxels whose pairs are counted, where the user does not say: a minute
@@ -59,9 +60,15 @@ class TestParameters(Parameters):
     union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1)
     resamples: int = parameter(10, "random halves of the volumes in which blocks are looked for again, for their stability; 0 for "
                                "none", least=0, most=1000)
+    device: str = parameter(CPU, "where pairs are counted, with the same result: the processor, or a graphics card by torch; auto takes "
+                            "a card where there is one", choices=DEVICES)
+    scheduler: str | None = parameter(None, "address of a Dask scheduler, as in tcp://host:8786, whose workers count the pairs, with the "
+                                            "same result", word="address")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.scheduler is not None and self.device != CPU:
+            raise SirenError('The workers of a cluster count on their processors: leave out either "device" or "scheduler".')
         if self.statistic == "exact" and (self.posp_factor is not None or self.negp_factor != 1):
             raise SirenError('The exact statistic has no factors: leave out pospFactor and negpFactor, or use "statistic published".')
         if self.statistic == "profile":
@@ -101,6 +108,7 @@ class SketchResult:
     union : flat indices of the voxels occupied often enough (profile statistic: and empty often enough)
     sample : those of them that were tested
     edges : (e, 2) int32, the significant pairs (profile statistic: the most alike of them), as positions in ``sample``
+    counted_on : the device or cluster
     """
 
     blocks: BlockSet
@@ -108,6 +116,7 @@ class SketchResult:
     union: NDArray[np.int64]
     sample: NDArray[np.int64]
     edges: NDArray[np.int32]
+    counted_on: str = CPU
 
 
 def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters | None = None,
@@ -124,7 +133,7 @@ def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
     Raises
     ------
     SirenError
-        If fewer than 2 volumes are left, or no voxel varies.
+        If fewer than 2 volumes are left, no voxel varies, or the device or cluster is not there or gives up.
     Cancelled
         If ``progress`` was asked to stop.
     """
@@ -141,7 +150,8 @@ def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
             back = share_back(blocks, found, [half.sample for half in halves])
             numbered = replace(numbered, stability=dict(enumerate(back, 1)))
         numbered = with_strength(numbered, counted.occupancy, progress)
-    return SketchResult(numbered, counted.occupancy, counted.union, counted.sample, counted.pairs.at(parameters.posp, parameters.negp)[0])
+    return SketchResult(numbered, counted.occupancy, counted.union, counted.sample, counted.pairs.at(parameters.posp, parameters.negp)[0],
+                        counted.counted_on)
 
 
 @dataclass(frozen=True)
@@ -155,6 +165,7 @@ class Counted:
     sample : those of them that were compared
     pairs : pairs of them that go together at the loosest stringency asked for
     noise : Noise, for the profile statistic
+    counted_on : the device or cluster
     """
 
     occupancy: Occupancy
@@ -162,6 +173,7 @@ class Counted:
     sample: NDArray[np.int64]
     pairs: AlikePairs | CountedPairs
     noise: Noise | None = None
+    counted_on: str = CPU
 
     def blocks(self, parameters: SketchParameters, progress: Progress) -> list[NDArray[np.int64]]:
         """Flat indices of each block's voxels, largest first, at this ``posp`` and ``negp``, no looser than was counted."""
@@ -180,7 +192,10 @@ class Counted:
                        pairs=_pairs(occupancy, voxels, self.noise, parameters, progress))
 
     def halves(self, blocks: list[NDArray[np.int64]], parameters: SketchParameters, progress: Progress) -> list[Counted]:
-        """Random halves of the volumes with some voxels of each block, counted anew, see :mod:`.confidence`."""
+        """Random halves of the volumes with some voxels of each block, counted anew, see :mod:`.confidence`.
+
+        Always in this process: each is a strip or two.
+        """
         others = np.setdiff1d(self.sample, np.concatenate(blocks)) if blocks else self.sample
         drawn = draw_halves(blocks, others, len(self.occupancy), parameters.resamples, parameters.seed)
         return [self.of(half, voxels, parameters, progress.quiet())
@@ -195,6 +210,11 @@ def count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPar
     ensemble, levels : as :func:`sketch`
     parameters : with the loosest ``posp`` and ``negp`` of interest
     """
+    with computing(parameters.device, parameters.scheduler, progress) as compute:  # first: what is not there is said before the reading
+        return _count(ensemble, levels, parameters, progress, compute)
+
+
+def _count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress, compute: Compute) -> Counted:
     by_profile = parameters.statistic == "profile"
     noise, union = None, np.empty(0, np.int64)
     reading = need_of_reading(ensemble, 3 if by_profile else 1)
@@ -213,14 +233,15 @@ def count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPar
         nothing = by_profile and len(union) < 2  # a very small ensemble, or one that does not vary
         sample = union if nothing else _affordable_sample(occupancy, union, parameters, progress)
     with progress.timed("testing"):
-        return Counted(occupancy, union, sample, _pairs(occupancy, sample, noise, parameters, progress), noise)
+        pairs = _pairs(occupancy, sample, noise, parameters, progress, compute)
+    return Counted(occupancy, union, sample, pairs, noise, compute.name)
 
 
 def _pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise | None, parameters: TestParameters,
-           progress: Progress) -> AlikePairs | CountedPairs:
+           progress: Progress, compute: Compute | None = None) -> AlikePairs | CountedPairs:
     if noise is not None:
-        return alike_pairs(occupancy, sample, noise, parameters.posp, progress)
-    return significant_pairs(occupancy, sample, parameters, progress)
+        return alike_pairs(occupancy, sample, noise, parameters.posp, progress, compute)
+    return significant_pairs(occupancy, sample, parameters, progress, compute)
 
 
 def _affordable_sample(occupancy: Occupancy, union: NDArray[np.int64], parameters: SketchParameters,
@@ -348,7 +369,7 @@ class CountedPairs:
 
 
 def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameters: TestParameters, progress: Progress,
-                      of: int | None = None) -> CountedPairs:
+                      compute: Compute | None = None, of: int | None = None) -> CountedPairs:
     """Pairs of sampled voxels that are occupied together and empty together significantly often.
 
     With ``of``, tested as strictly as in a sample of so many voxels.
@@ -358,7 +379,7 @@ def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameter
     frequency = occupied(bits)
     test = parameters.pair_test(frequency, len(occupancy), count * (count - 1) // 2)
     search = PairSearch(bits, len(occupancy), points, test, test.index(frequency))
-    found = run_tiles(search, "testing pairs", progress)
+    found = run_tiles(search, "testing pairs", progress, compute)
     pairs, both = (np.concatenate(part) for part in zip(*found, strict=True))
     return CountedPairs(pairs, both, frequency, points, len(occupancy), parameters)
 
