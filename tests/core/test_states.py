@@ -101,9 +101,8 @@ def test_blocks_that_are_always_apart_by_chance_are_not_said_to_exclude_each_oth
 
 def test_independent_blocks_are_seldom_said_to_depend() -> None:
     rng = np.random.default_rng(2)
-    said = sum(any(relations(made((rng.random((6, 100)) < 0.5).astype(float))).word(a, b) for a in range(6) for b in range(6))
-               for _ in range(60))
-    assert said <= 3
+    drawn = [relations(made((rng.random((6, 100)) < 0.5).astype(float))) for _ in range(60)]
+    assert sum(any(found.word(a, b) for a in range(6) for b in range(6)) for found in drawn) <= 3
 
 
 def test_the_order_is_scipys_leaves_and_two_kinds_of_rows_come_out_apart() -> None:
@@ -171,8 +170,8 @@ def test_tables_are_read_by_pandas_and_back(tmp_path: Path) -> None:
     assert (pairs[["both", "only_a", "only_b", "neither"]].sum(axis=1) == 7).all()
 
 
-@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "file,level,block_1\nv,1\n", "file,level,block_x\nv,1,0\n", "file,level,block_1\nv,1,?\n",
-                                     "file,level,block_9\nv,1,0\n"])
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "file,level,block_1\nv,1\n", "file,level,block_x\nv,1,0\n",
+                                     "file,level,block_1\nv,1,?\n", "file,level,block_9\nv,1,0\n"])
 def test_a_table_that_is_not_one_is_refused_by_name(tmp_path: Path, content: str) -> None:
     (tmp_path / "states.csv").write_text(content)
     with pytest.raises(SirenError, match=r"states\.csv .*siren states"):
