@@ -147,7 +147,8 @@ def test_a_moved_block_is_split_where_it_is_seen(session, run, three):
 
 
 def test_the_block_that_was_clicked_is_the_selected_one(session, run, three):
-    model(session, "1.2").surfaces[0].highlighted = True  # what picking a surface with the mouse does
+    x, y, _ = np.array(ORIGIN) + 4 * np.array([12, 12, 0])
+    session.main_view.picked_object_on_segment(np.array([x, y, -300.0]), np.array([x, y, 300.0])).select()
     run("siren block rename sel clicked")
     assert model(session, "1.2").given_name == "clicked"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from chimerax.core.commands import concise_model_spec, quote_if_necessary
+from chimerax.core.commands import quote_if_necessary
 from chimerax.core.models import ADD_MODELS, MODEL_DISPLAY_CHANGED, MODEL_NAME_CHANGED, MODEL_SELECTION_CHANGED, REMOVE_MODELS
 from Qt.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer, Signal
 from Qt.QtGui import QAction, QColor, QKeySequence
@@ -29,7 +29,7 @@ from Qt.QtWidgets import (
 
 from ..core.errors import SirenError
 from ..core.runs import Run, open_run
-from ..edits import BLOCKS_CHANGED, add_trigger, blocks_in, can_undo
+from ..edits import BLOCKS_CHANGED, add_trigger, block_spec, blocks_in, can_undo
 from ..show import BlockMap, path_text
 from .blocks_table import (
     COLOR,
@@ -298,7 +298,7 @@ class BlocksPage(QWidget):
         chosen = self.chosen
         now = [m for m in self.blocks if m.get_selected(include_children=True)]
         if chosen != now:
-            self._execute(f"select {self._spec(chosen)}" if chosen else "select clear")
+            self._execute(f"select {block_spec(chosen)}" if chosen else "select clear")
 
     def _clicked(self, index: Any) -> None:
         if index.column() == COLOR:
@@ -311,28 +311,25 @@ class BlocksPage(QWidget):
             menu.addAction(a[name]) if name else menu.addSeparator()
         menu.exec(self.view.viewport().mapToGlobal(place))
 
-    def _spec(self, models: Sequence[BlockMap]) -> str:
-        return str(concise_model_spec(self.session, models))
-
     def _do(self, command: str, models: Sequence[BlockMap]) -> None:
         if models:
-            self._execute(f"{command} {self._spec(models)}")
+            self._execute(f"{command} {block_spec(models)}")
 
     def _display(self, word: str, models: Sequence[BlockMap]) -> None:
         if models:
-            self._execute(f"{word} {self._spec(models)} models")
+            self._execute(f"{word} {block_spec(models)} models")
 
     def _only(self) -> None:
         chosen = self.chosen
         others = [m for m in self.blocks if m not in chosen]
-        hide = f"hide {self._spec(others)} models; " if others else ""
-        self._execute(f"{hide}show {self._spec(chosen)} models")
+        hide = f"hide {block_spec(others)} models; " if others else ""
+        self._execute(f"{hide}show {block_spec(chosen)} models")
 
     def _show_one(self, model: BlockMap, show: bool) -> None:
         self._display("show" if show else "hide", [model])
 
     def _rename(self, model: BlockMap, name: str) -> None:
-        self._execute(f"siren block rename {self._spec([model])} {quote_if_necessary(name.strip())}")
+        self._execute(f"siren block rename {block_spec([model])} {quote_if_necessary(name.strip())}")
 
     def _edit_name(self) -> None:
         rows = self.view.selectionModel().selectedRows(NAME)
@@ -345,7 +342,7 @@ class BlocksPage(QWidget):
             now = next(r.color for r in self.model.rows if r.model is chosen[0]) or (0.7, 0.7, 0.7)
             color = self._ask_color(QColor.fromRgbF(*now[:3]))
             if color.isValid():
-                self._execute(f"color {self._spec(chosen)} {color.name()} target s")
+                self._execute(f"color {block_spec(chosen)} {color.name()} target s")
 
     def _ask_color(self, now: QColor) -> QColor:
         return QColorDialog.getColor(now, self, "Colour of the block")
@@ -361,7 +358,7 @@ class BlocksPage(QWidget):
     def _fade_done(self) -> None:
         models = self.chosen or self.blocks
         if models:
-            self._execute(f"transparency {self._spec(models)} {self.slider.value()} target s")
+            self._execute(f"transparency {block_spec(models)} {self.slider.value()} target s")
 
     def _split_sphere(self) -> None:
         sphere = next((m for m in self.session.models.list() if m.name == ERASER), None)
@@ -369,7 +366,7 @@ class BlocksPage(QWidget):
             self._execute('ui tool show "Map Eraser"')
             self.title.setText("Move the Map Eraser's sphere over the part to split off, then choose this again.")
         else:
-            self._execute(f"siren block split {self._spec(self.chosen)} center #{sphere.id_string} radius {sphere.radius:.4g}")
+            self._execute(f"siren block split {block_spec(self.chosen)} center #{sphere.id_string} radius {sphere.radius:.4g}")
 
     def _open(self) -> None:
         self._execute(f"siren open {path_text(self._folder)}" if self._folder else "")
