@@ -44,7 +44,6 @@ from .blocks_table import (
     SortedBlocks,
     rows_of_models,
     rows_of_run,
-    voxel_count,
 )
 
 WAIT = 60  # ms: changes that come together are shown together
@@ -70,7 +69,6 @@ class BlocksPage(QWidget):
         self.session, self._execute = session, execute
         self._folder: Path | None = None
         self._run: Run | None = None
-        self._counts: WeakKeyDictionary[BlockMap, int] = WeakKeyDictionary()
         self._watched: WeakKeyDictionary[BlockMap, bool] = WeakKeyDictionary()
         self._from_session = False  # while rows are selected because surfaces were
         self.model = BlocksModel(self._show_one, self._rename)
@@ -216,24 +214,18 @@ class BlocksPage(QWidget):
             self.set_run(Path(shown.siren_folder))
             self.run_changed.emit(self._folder)
 
-    def _volume_changed(self, volume: Any, change: str) -> None:
-        if change == "data values changed":
-            self._counts.pop(volume, None)
+    def _volume_changed(self, _: Any, change: str) -> None:
         if change in ("data values changed", "colors changed", "displayed"):
             self._refresh_soon.start()
-
-    def _count(self, model: BlockMap) -> int:
-        if model not in self._watched:
-            model.add_volume_change_callback(self._volume_changed)
-            self._watched[model] = True
-        if model not in self._counts:
-            self._counts[model] = voxel_count(model)
-        return self._counts[model]
 
     def refresh(self) -> None:
         """Show the blocks as they are now."""
         models = self.blocks
-        rows = rows_of_models(models, self._count) if models else rows_of_run(self._run) if self._run else []
+        for model in models:
+            if model not in self._watched:
+                model.add_volume_change_callback(self._volume_changed)
+                self._watched[model] = True
+        rows = rows_of_models(models) if models else rows_of_run(self._run) if self._run else []
         self._from_session = True
         try:
             self.model.set_rows(rows)
