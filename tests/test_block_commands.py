@@ -81,6 +81,21 @@ def test_merging_keeps_what_is_known_of_the_whole_and_splitting_forgets_it(sessi
     assert model(session, "1.1").siren_values == {}
 
 
+def test_strength_goes_with_the_voxels_and_comes_back_with_them(session, run, sketched):
+    before = {m.siren_block: m.siren_strength.copy() for m in session.models.list(type=BlockMap)}
+    run("siren block color #1 strength")
+    assert model(session, "1.1").surfaces[0].vertex_colors is not None
+    run("siren block merge #1.1#1.2")
+    assert model(session, "1.1").siren_strength is None
+    assert model(session, "1.1").surfaces[0].vertex_colors is None
+    run("siren block undo")
+    after = {m.siren_block: m.siren_strength for m in session.models.list(type=BlockMap)}
+    assert all(np.array_equal(after[n], before[n]) for n in (1, 2))
+    run("siren block merge #1.1#1.2")
+    run("siren block save #1")
+    assert len(model(session, "1.1").siren_strength) == len(before[1]) + len(before[2])
+
+
 @pytest.mark.parametrize("edit", ["merge #1.1#1.3", "merge #1", "delete #1.2", "delete #1.1#1.2", "rename #1.2 'a b'",
                                   "split #1.2 center 42,72,57 radius 9"])
 def test_every_edit_is_taken_back_and_done_again_by_either_undo(session, run, three, edit):

@@ -16,8 +16,8 @@ from ensembles import write_planted
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "src/docs/user/commands/siren.html"
-COMMANDS = ["block delete", "block merge", "block redo", "block rename", "block save", "block split", "block undo", "example", "expand",
-            "open", "plot", "predict", "preprocess", "representatives", "sketch", "states", "stop"]
+COMMANDS = ["block color", "block delete", "block merge", "block redo", "block rename", "block save", "block split", "block undo",
+            "example", "expand", "open", "plot", "predict", "preprocess", "representatives", "screen", "sketch", "states", "stop"]
 
 
 def test_the_manuals_tables_are_those_of_the_code():

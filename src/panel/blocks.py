@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -49,6 +50,7 @@ from .blocks_table import (
 WAIT = 60  # ms: changes that come together are shown together
 NOT_OURS = 300  # ms that the arrow keys may run on before the selection is sent to the session
 WIDEST = {SHOWN: "0", COLOR: "0", NUMBER: "00", VOXELS: "00,000", VOLUME: "0,000,000", OCCUPANCY: "Occup.", STABILITY: "Stab."}
+MENU = ("show", "hide", "only", "all", "", "color", "by", "rename", "zoom", "pair", "", "merge", "split", "delete", "", "undo", "redo")
 ERASER = "eraser sphere"  # the model of ChimeraX's own Map Eraser
 
 
@@ -183,6 +185,10 @@ class BlocksPage(QWidget):
         split.addAction(action("What is in the Map Eraser's sphere", "Place the sphere with ChimeraX's Map Eraser, then choose this",
                                self._split_sphere))
         self.actions_["split"].setMenu(split)
+        by = QMenu("Colour by", self)
+        for word, text in (("block", "Block"), ("strength", "Strength of each voxel"), ("stability", "Stability")):
+            by.addAction(action(text, f"siren block color ... {word}", partial(self._color_by, word)))
+        self.actions_["by"] = by.menuAction()
 
     # --- from the session to the table
 
@@ -254,10 +260,11 @@ class BlocksPage(QWidget):
     def _enable(self) -> None:
         count, some = len(self.chosen), bool(self.blocks)
         undo, redo = can_undo(self.session)
-        for name, enabled in {"show": count, "hide": count, "only": count, "all": some, "color": count, "zoom": count, "merge": count > 1,
-                              "split": count == 1, "delete": count, "rename": count == 1, "pair": count == 1, "undo": undo,
-                              "redo": redo}.items():
-            self.actions_[name].setEnabled(bool(enabled))
+        enabled = {"all": some, "by": some, "merge": count > 1, "undo": undo, "redo": redo,
+                   **dict.fromkeys(("show", "hide", "only", "color", "zoom", "delete"), count),
+                   **dict.fromkeys(("split", "rename", "pair"), count == 1)}
+        for name, able in enabled.items():
+            self.actions_[name].setEnabled(bool(able))
         self.actions_["undo"].setToolTip(f"Undo: {undo}" if undo else "No edit to take back")
         self.actions_["redo"].setToolTip(f"Redo: {redo}" if redo else "No edit to do again")
         for widget in (self.slider, self.save_button, self.expand_button):
@@ -298,8 +305,7 @@ class BlocksPage(QWidget):
 
     def _menu(self, place: Any) -> None:
         menu, a = QMenu(self), self.actions_
-        for name in ("show", "hide", "only", "all", "", "color", "rename", "zoom", "pair", "", "merge", "split", "delete", "", "undo",
-                     "redo"):
+        for name in MENU:
             menu.addAction(a[name]) if name else menu.addSeparator()
         menu.exec(self.view.viewport().mapToGlobal(place))
 
@@ -335,6 +341,11 @@ class BlocksPage(QWidget):
             color = self._ask_color(QColor.fromRgbF(*now[:3]))
             if color.isValid():
                 self._execute(f"color {block_spec(chosen)} {color.name()} target s")
+
+    def _color_by(self, word: str) -> None:
+        models = self.chosen or self.blocks
+        if models:
+            self._execute(f"siren block color {block_spec(models)} {word}")
 
     def _ask_color(self, now: QColor) -> QColor:
         return QColorDialog.getColor(now, self, "Colour of the block")
