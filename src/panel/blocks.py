@@ -400,6 +400,7 @@ def _table(parent: QWidget, model: Any) -> QTableView:
     view.setSortingEnabled(True)
     view.sortByColumn(NUMBER, Qt.SortOrder.AscendingOrder)
     view.setShowGrid(False)
+    view.setWordWrap(False)
     view.setAlternatingRowColors(True)
     view.verticalHeader().hide()
     view.verticalHeader().setDefaultSectionSize(view.fontMetrics().height() + 7)
