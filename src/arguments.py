@@ -18,6 +18,7 @@ from chimerax.core.commands import (
     ModelsArg,
     OpenFileNameArg,
     OpenFolderNameArg,
+    StringArg,
 )
 from chimerax.map import MapsArg
 
@@ -117,6 +118,8 @@ def keywords_of(kind: type[Parameters]) -> list[tuple[str, Any]]:
     def annotation(f: dataclasses.Field[Any]) -> Any:
         if f.metadata["choices"]:
             return EnumOf(f.metadata["choices"])
+        if f.metadata["word"]:
+            return StringArg
         kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFileNameArg}
         return kinds[str(f.type).split(" | ")[0]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from chimerax.core.commands import CenterArg, CmdDesc, FloatArg, SaveFolderNameArg, StringArg
+from chimerax.core.commands import CenterArg, CmdDesc, EnumOf, FloatArg, SaveFolderNameArg, StringArg
 from chimerax.core.errors import UserError
 
 from .arguments import BlockModelsArg, VolumesArg, keywords_of
@@ -17,10 +17,10 @@ from .core.ensemble import find_ensemble
 from .core.progress import Progress
 from .core.record import read_record
 from .core.runs import EDIT_FOLDER, Run, run_edit
-from .edits import blocks_changed, blocks_in, edit, grid_of, group_of, redo_edit, undo_edit
+from .edits import block_set, blocks_changed, blocks_in, edit, grid_of, group_of, redo_edit, undo_edit
 from .inputs import door, opened_blocks, parameters_of, run_folder, sources_of
 from .jobs import run_job
-from .show import BlockMap, log_blocks, log_lines, path_text, table_values
+from .show import SCALE, BlockMap, block_colors, color_by, link, log_blocks, log_lines, path_text, table_values
 
 
 def merge_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
@@ -82,6 +82,24 @@ def redo(session: Any) -> None:
     log_lines(session, [f"Done again: {redo_edit(session)}."])
 
 
+def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
+    """Colour blocks each in its own colour, or by how surely it is there, or by how strongly each voxel belongs to it."""
+    if by == "block":
+        for group in {group_of([b]) for b in blocks}:
+            own = block_colors(block_set(group))
+            for block in (b for b in blocks_in(group) if b in blocks and b.surfaces):
+                block.surfaces[0].vertex_colors, block.surfaces[0].auto_recolor_vertices = None, None
+                block.set_parameters(surface_colors=[(*own[block.siren_block], block.surfaces[0].rgba[3])])
+        return
+    left = [block.siren_block for block in blocks if not color_by(block, by)]
+    if left:
+        log_lines(session, [f"The {by} of block{'s' * (len(left) > 1)} {_listed(left)} is not known: blocks that were edited, or found "
+                            'with "resamples 0", have none. "siren block save" measures the strengths again.'])
+    if len(left) < len(blocks):
+        key = "key " + " ".join(f"{c}:{v:g}" for c, v in zip(SCALE, (0, 0.25, 0.5, 0.75, 1), strict=True))
+        session.logger.info(f"Coloured by {by}, from 0 (violet) to 1 (yellow); {link(key, 'show the scale')}", is_html=True)
+
+
 def save(session: Any, blocks: Sequence[BlockMap], folder: str | None = None, volumes: list[Any] | None = None) -> Any:
     """Write the open blocks as a complete folder, like that of a sketch."""
     group, source = group_of(blocks), run_folder(session, list(blocks))
@@ -100,6 +118,7 @@ def save(session: Any, blocks: Sequence[BlockMap], folder: str | None = None, vo
             if not model.deleted:
                 model.siren_folder = str(run.folder)
                 model.siren_values = table_values(run.table, model.siren_block, len(model.voxels))
+                model.siren_strength = run.blocks.strength.get(model.siren_block)
         if run.aside is not None:
             log_lines(session, [f"{run.folder.name} had been edited by hand: it is kept as {run.aside}."])
         elif run.replaced:
@@ -145,6 +164,8 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
                                               synopsis="Make the pieces of a block blocks of their own"), split_block),
         "siren block delete": (lambda: CmdDesc(required=blocks, synopsis="Take blocks out of the open set"), delete_blocks),
         "siren block rename": (lambda: CmdDesc(required=[*block, ("name", StringArg)], synopsis="Name a block"), rename_block),
+        "siren block color": (lambda: CmdDesc(required=[*blocks, ("by", EnumOf(("block", "strength", "stability")))],
+                                              synopsis="Colour blocks by membership strength or stability"), color),
         "siren block undo": (lambda: CmdDesc(synopsis="Take back the last edit of blocks"), undo),
         "siren block redo": (lambda: CmdDesc(synopsis="Do an edit of blocks again"), redo),
         "siren block save": (lambda: CmdDesc(required=blocks, optional=[("folder", SaveFolderNameArg)], keyword=[("volumes", VolumesArg)],

@@ -106,7 +106,8 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
         lines = [*notes, *run.notes, _volumes_line(run),
                  f"{counts['union_voxels']:,} voxels {_union_text(parameters)} of the {used:,} volumes; "
                  f"{counts['sampled_voxels']:,} sampled (seed {parameters.seed}), "
-                 f"{counts['significant_pairs']:,} pairs go together (statistic {parameters.statistic})"]
+                 f"{counts['significant_pairs']:,} pairs go together (statistic {parameters.statistic}; counted on "
+                 f"{run.record.counted_on})"]
         yield from _show_run(session, run, lines, open, reference)
         if len(run.blocks):
             from .show import path_text
@@ -150,7 +151,8 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
         before = run.record.counts["block_voxels_before"]
         lines = [*notes, *run.notes, _volumes_line(run),
                  f"{run.record.counts['union_voxels']:,} voxels tested against {len(run.blocks)} blocks of {before:,} voxels "
-                 f"(statistic {parameters.statistic}); {run.record.counts['unassigned_voxels']:,} joined none"]
+                 f"(statistic {parameters.statistic}; counted on {run.record.counted_on}); "
+                 f"{run.record.counts['unassigned_voxels']:,} joined none"]
         yield from _show_run(session, run, lines, open, reference)
         return run
 
@@ -359,7 +361,7 @@ _SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
 
 
 def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
-    from . import block_commands, state_commands
+    from . import block_commands, screen_command, state_commands
 
     output = [("output_dir", SaveFolderNameArg)]
     volumes = [("volumes", VolumesArg)]
@@ -405,7 +407,7 @@ def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]
     return {"siren predict": (predict_desc, predict), "siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand),
             "siren preprocess": (preprocess_desc, preprocess), "siren example": (example_desc, example),
             "siren open": (open_desc, open_), "siren show": (show_desc, show_), "siren stop": (stop_desc, stop),
-            **block_commands.descriptions(), **state_commands.descriptions()}
+            **block_commands.descriptions(), **screen_command.descriptions(), **state_commands.descriptions()}
 
 
 def register_command(name: str, logger: Any) -> None:

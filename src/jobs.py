@@ -125,7 +125,7 @@ def run_job(session: Any, name: str, work: Callable[[Progress], T], show: Callab
 
 def _run_here(session: Any, name: str, work: Callable[[Progress], T], show: Callable[[T], Any]) -> Any:
     began = time.monotonic()
-    progress = Progress(_Lines(session, name) if not session.ui.is_gui else _Status(session, name))
+    progress = Progress(_Lines(session, name) if not session.ui.is_gui else _Status(session, name), say=session.logger.info)
     result: Any = None
     ended_by: BaseException | None = None
     try:
@@ -191,7 +191,8 @@ class SirenJob(Task):
         self._showing: Any = None
         # reports come from the worker: only the main thread may touch the status line
         self.status = _Status(session, name)
-        self.progress = Progress(lambda phase, fraction: session.ui.thread_safe(self.status, phase, fraction))
+        self.progress = Progress(lambda phase, fraction: session.ui.thread_safe(self.status, phase, fraction),
+                                 say=lambda sentence: session.ui.thread_safe(session.logger.info, sentence))
 
     def start(self) -> None:
         """Start the thread."""

@@ -17,6 +17,7 @@ from chimerax.map_data import ArrayGridData
 from numpy.typing import NDArray
 from pandas import DataFrame
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from .core.blocks import BlockSet, box_around, neighbours
 from .core.grid import Grid
@@ -27,6 +28,7 @@ V = TypeVar("V", bound=Volume)
 # Okabe & Ito 2008, then Paul Tol's muted set: told apart with any colour vision.
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
            "#332288", "#44AA99", "#882255", "#999933", "#DDCC77", "#117733", "#AA4499")
+SCALE = ("#440154", "#3B528B", "#21918C", "#5EC962", "#FDE725")  # viridis, for values from 0 to 1
 GROUP_NAME = "SIREn blocks"
 DISPLAY_SIGMA = 0.75  # voxels; with DISPLAY_LEVEL a 0/1 mask looks like a molecule and keeps its volume
 DISPLAY_LEVEL = 0.35
@@ -46,16 +48,19 @@ class BlockMap(Volume):
     siren_block : its number
     siren_name : what a person called it, or ""
     siren_values : its row of blocks.csv by column, as long as its voxels are those
+    siren_strength : (n,) membership strength of each of its voxels, as long as they are those
     """
 
     siren_folder = ""
     siren_block = 0
     siren_name = ""
     _siren_label = ""
+    _voxels: NDArray[np.int64] | None = None
 
     def __init__(self, *arguments: Any, **keywords: Any):
         super().__init__(*arguments, **keywords)
         self.siren_values: dict[str, float] = {}
+        self.siren_strength: NDArray[np.float32] | None = None
 
     @property
     def given_name(self) -> str:
@@ -64,8 +69,17 @@ class BlockMap(Volume):
 
     @property
     def voxels(self) -> NDArray[np.int64]:
-        """Flat z, y, x indices of its voxels, ascending."""
-        return np.flatnonzero(self.full_matrix() > 0.5).astype(np.int64)
+        """Flat z, y, x indices of its voxels, ascending; found again when the values change."""
+        if self._forget not in self.change_callbacks:
+            self.add_volume_change_callback(self._forget)
+            self._voxels = None
+        if self._voxels is None:
+            self._voxels = np.flatnonzero(self.full_matrix() > 0.5).astype(np.int64)
+        return self._voxels
+
+    def _forget(self, _: Any, change: str) -> None:
+        if change == "data values changed":
+            self._voxels = None
 
     def label(self, count: int) -> None:
         """Set the model's name: number, given name and size."""
@@ -85,7 +99,8 @@ class BlockMap(Volume):
     def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
         """Session data: a Volume's, and what makes it a block."""
         return {**super().take_snapshot(session, flags), "siren folder": self.siren_folder, "siren block": self.siren_block,
-                "siren name": self.siren_name, "siren label": self._siren_label, "siren values": self.siren_values}
+                "siren name": self.siren_name, "siren label": self._siren_label, "siren values": self.siren_values,
+                "siren strength": self.siren_strength}
 
     @staticmethod
     def restore_snapshot(session: Any, data: dict[str, Any]) -> BlockMap | None:
@@ -100,6 +115,7 @@ class BlockMap(Volume):
         volume.siren_name = data.get("siren name", "")
         volume._siren_label = data.get("siren label", volume.name)
         volume.siren_values = data.get("siren values", {})
+        volume.siren_strength = data.get("siren strength")
         volume.matrix_changed()
         return volume
 
@@ -203,6 +219,7 @@ def block_map(session: Any, blocks: BlockSet, number: int, rgba: Sequence[float]
     block = _volume(BlockMap, session, blocks.mask(number), blocks.grid, f"block {number}")
     block.siren_folder, block.siren_block, block.siren_name = folder, number, blocks.names.get(number, "")
     block.siren_values = values or {}
+    block.siren_strength = blocks.strength.get(number)
     block.label(len(blocks.blocks[number]))
     _surface(block, DISPLAY_LEVEL, rgba)
     return block
@@ -280,6 +297,45 @@ def carried_colors(blocks: BlockSet, before: BlockSet | None,
     return result
 
 
+def color_by(block: BlockMap, value: str) -> bool:
+    """Colour a block's surface by ``strength`` (each place by the voxel nearest to it) or ``stability`` (all of it), on SCALE.
+
+    Returns
+    -------
+    False, and nothing changed, if the value is not known for the block's voxels as they are.
+    """
+    if not block.surfaces:
+        return False
+    surface, voxels = block.surfaces[0], block.voxels
+    if value == "stability":
+        if "stability" not in block.siren_values:
+            return False
+        surface.vertex_colors, surface.auto_recolor_vertices = None, None
+        r, g, b = scale_colors(np.array([block.siren_values["stability"]]))[0] / 255
+        block.set_parameters(surface_colors=[(r, g, b, surface.rgba[3])])
+        return True
+    strength = block.siren_strength
+    if strength is None or len(strength) != len(voxels):
+        return False
+    tree = cKDTree(np.stack(np.unravel_index(voxels, block.data.size[::-1]), axis=1)[:, ::-1])
+
+    def recolor() -> None:  # again whenever ChimeraX makes the surface anew
+        nearest = tree.query(block.data.xyz_to_ijk(surface.vertices))[1]
+        alpha = np.full((len(nearest), 1), round(255 * surface.rgba[3]), np.uint8)
+        surface.vertex_colors = np.hstack([scale_colors(strength[nearest]), alpha])
+        surface.auto_recolor_vertices = recolor  # new colours clear it
+
+    recolor()
+    return True
+
+
+def scale_colors(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """(n, 3) red, green, blue of values from 0 to 1 on SCALE."""
+    stops = np.array([[int(c[i:i + 2], 16) for i in (1, 3, 5)] for c in SCALE])
+    at = np.linspace(0, 1, len(SCALE))
+    return np.stack([np.interp(values, at, channel) for channel in stops.T], axis=1).round().astype(np.uint8)
+
+
 def set_level(volume: Volume, level: float) -> None:
     """Show an open map at one contour level, in the colour that it has."""
     colors = [s.rgba for s in volume.surfaces][:1]
@@ -300,7 +356,7 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
     """The table of blocks; in a log with links, each row shows, hides or singles out its surface."""
     if not len(table):
         return
-    rows = ["<tr><th></th><th>block</th><th>voxels</th><th>&Aring;<sup>3</sup></th><th>occupancy</th><th></th></tr>"]
+    rows = ["<tr><th></th><th>block</th><th>voxels</th><th>&Aring;<sup>3</sup></th><th>occupancy</th><th>stability</th><th></th></tr>"]
     models = {m.siren_block: m for m in group.child_models() if isinstance(m, BlockMap)} if group else {}
     for row in table.itertuples():
         model = models.get(int(row.block))
@@ -310,7 +366,8 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
             swatch = f'<span style="color:rgb({r},{g},{b})">&#9632;</span>'
             links = " ".join((link(f"show #{model.id_string} models", "show"), link(f"hide #{model.id_string} models", "hide"),
                               link(f"hide #{group.id_string}.1-{len(models)} models; show #{model.id_string} models", "only")))
-        cells = (f"{row.voxels:,}", f"{row.volume_A3:,.0f}", f"{row.mean_occupancy:.2f}")
+        stable = getattr(row, "stability", np.nan)  # runs before 0.2 have none
+        cells = (f"{row.voxels:,}", f"{row.volume_A3:,.0f}", f"{row.mean_occupancy:.2f}", f"{stable:.2f}" if stable == stable else "-")
         rows.append(f"<tr><td>{swatch}</td><td>{_called(row)}</td>" + "".join(f'<td align="right">{c}</td>' for c in cells)
                     + f"<td>{links}</td></tr>")
     session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)

@@ -12,7 +12,7 @@ from .harmonise import Noise, SharedNoise
 from .occupancy import Occupancy
 from .progress import Progress
 from .statistics import hypergeometric_tail
-from .tiles import Counter, Found, both_occupied, occupied, run_tiles, unpacked
+from .tiles import Compute, Counter, Found, both_occupied, occupied, run_tiles, unpacked
 
 MOST_SAMPLED = 12_000  # voxels: all pairs of them take seconds; a block of a few hundred voxels still has dozens among them
 NEIGHBOURS = 25  # strongest partners of a voxel: enough to hold a block together, few enough to keep weak ties out
@@ -132,13 +132,14 @@ class AlikeSearch:
 
 
 def alike_pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, probability: float,
-                progress: Progress) -> AlikePairs:
+                progress: Progress, compute: Compute | None = None) -> AlikePairs:
     """The graph of the sampled voxels: each joined to those most alike, where they may be alike.
 
     Parameters
     ----------
     sample : (n,) flat indices
     probability : the largest that :meth:`AlikePairs.at` will be asked for
+    compute : where to count, see :mod:`.compute`; in this process unless given
 
     Raises
     ------
@@ -149,7 +150,7 @@ def alike_pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, p
     frequency = occupied(bits)
     least = float(np.tanh(fisher_margin(volumes, probability / max(1, len(sample)))))
     search = AlikeSearch(bits, frequency, volumes, SharedNoise.of(noise, sample, occupancy.grid), least)
-    found = run_tiles(search, "comparing voxels", progress)
+    found = run_tiles(search, "comparing voxels", progress, compute)
     if not found:
         return AlikePairs(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty(0), len(sample), volumes)
     first, second, strength = (np.concatenate(part) for part in zip(*found, strict=True))

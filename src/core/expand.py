@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from .alike import variable_voxels
 from .blocks import BlockSet
+from .compute import CPU, computing
 from .confidence import COMING_BACK, draw_halves, share_back, with_strength
 from .ensemble import Ensemble
 from .errors import SirenError
@@ -30,7 +31,7 @@ from .profiles import grown_blocks
 from .progress import Progress
 from .sketch import TestParameters, distances
 from .statistics import PairTest
-from .tiles import Counter, Found, occupied, run_tiles, unpacked
+from .tiles import Compute, Counter, Found, Here, occupied, run_tiles, unpacked
 
 NOT_THESE = "No voxel of the blocks is occupied in enough volumes: do the blocks belong to these volumes?"
 
@@ -60,11 +61,13 @@ class ExpandResult:
         ``unassigned`` holds the union voxels in no block
     occupancy : Occupancy of the volumes that took part
     union : flat indices of the voxels that were tested
+    counted_on : the device or cluster
     """
 
     blocks: BlockSet
     occupancy: Occupancy
     union: NDArray[np.int64]
+    counted_on: str = CPU
 
 
 def expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, parameters: ExpandParameters | None = None,
@@ -83,7 +86,7 @@ def expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, pa
     Raises
     ------
     SirenError
-        If there is no block, or none has a voxel that is occupied in enough volumes.
+        If there is no block, none has a voxel that is occupied in enough volumes, or the device or cluster is not there or gives up.
     Cancelled
         If ``progress`` was asked to stop.
     """
@@ -92,6 +95,14 @@ def expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, pa
     if not len(blocks):
         raise SirenError("There is no block to expand: the sketch found none. Try more volumes, other thresholds or "
                          'a higher posp, or give a folder with block maps.')
+    if parameters.statistic == "profile":  # each voxel against a few profiles: less than it takes to send them
+        return _expand(ensemble, levels, blocks, parameters, progress, agreed, Here())
+    with computing(parameters.device, parameters.scheduler, progress) as compute:  # first: what is not there is said before the reading
+        return _expand(ensemble, levels, blocks, parameters, progress, agreed, compute)
+
+
+def _expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, parameters: ExpandParameters, progress: Progress,
+            agreed: bool, compute: Compute) -> ExpandResult:
     by_profile = parameters.statistic == "profile"
     with progress.timed("reading"):
         if by_profile and not agreed:
@@ -104,7 +115,7 @@ def expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, pa
         raise SirenError(NOT_THESE)
     join = joined_by_profile if by_profile else joined_by_count
     with progress.timed("testing"):
-        joined = join(occupancy, union, seeds, parameters, progress)
+        joined = join(occupancy, union, seeds, parameters, progress, compute)
     grown = [np.union1d(voxels, more) for (_, voxels), more in zip(blocks, joined, strict=True)]
     outside = np.setdiff1d(union, np.concatenate(grown))
     result = BlockSet(blocks.grid, dict(zip(blocks.blocks, grown, strict=True)), outside, names=blocks.names)
@@ -112,7 +123,7 @@ def expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, pa
         if parameters.resamples:
             back = _stability(grown, seeds, outside, occupancy, parameters, progress)
             result = replace(result, stability=dict(zip(blocks.blocks, back, strict=True)))
-        return ExpandResult(with_strength(result, occupancy, progress), occupancy, union)
+        return ExpandResult(with_strength(result, occupancy, progress), occupancy, union, compute.name)
 
 
 def _stability(grown: list[NDArray[np.int64]], seeds: list[NDArray[np.int64]], outside: NDArray[np.int64], occupancy: Occupancy,
@@ -129,9 +140,11 @@ def _stability(grown: list[NDArray[np.int64]], seeds: list[NDArray[np.int64]], o
 
 
 def joined_by_profile(occupancy: Occupancy, voxels: NDArray[np.int64], seeds: list[NDArray[np.int64]], parameters: ExpandParameters,
-                      progress: Progress) -> list[NDArray[np.int64]]:
-    """Which voxels join each block, by its profile: flat indices. A voxel joins one block at most."""
+                      progress: Progress, compute: Compute | None = None) -> list[NDArray[np.int64]]:
+    """Which voxels join each block, by its profile: flat indices. A voxel joins one block at most. In this process, always."""
     owner = grown_blocks(occupancy, voxels, seeds, parameters.posp, progress)
+    for block, seed in enumerate(seeds):  # a person may have merged what the profiles would tell apart: it stays as it is
+        owner[np.isin(voxels, seed, assume_unique=True)] = block
     return [voxels[owner == b] for b in range(len(seeds))]
 
 
@@ -183,7 +196,7 @@ class JoinSearch:
 
 
 def joined_by_count(occupancy: Occupancy, voxels: NDArray[np.int64], seeds: list[NDArray[np.int64]], parameters: ExpandParameters,
-                    progress: Progress) -> list[NDArray[np.int64]]:
+                    progress: Progress, compute: Compute | None = None) -> list[NDArray[np.int64]]:
     """Which voxels join each block, as published: those that go with at least ``exp_frac`` of its voxels. Flat indices."""
     members, volumes, grid = np.concatenate(seeds), len(occupancy), occupancy.grid
     bits, block_bits = occupancy.packed(voxels), occupancy.packed(members)
@@ -192,7 +205,7 @@ def joined_by_count(occupancy: Occupancy, voxels: NDArray[np.int64], seeds: list
     centres = np.array([np.median(grid.points(s), axis=0) if len(s) else np.zeros(3) for s in seeds])
     search = JoinSearch(bits, block_bits, volumes, np.repeat(np.arange(len(seeds)), [len(s) for s in seeds]),
                         grid.points(voxels), centres, test, test.index(frequency), test.index(block_frequency), parameters.exp_frac)
-    joins = np.concatenate([found for (found,) in run_tiles(search, "expanding blocks", progress)])
+    joins = np.concatenate([found for (found,) in run_tiles(search, "expanding blocks", progress, compute)])
     return [voxels[joins[:, b]] for b in range(len(seeds))]
 
 

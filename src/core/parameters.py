@@ -24,6 +24,7 @@ def parameter(
     advanced: bool = False,
     statistics: tuple[str, ...] = (),
     label: str = "",
+    word: str = "",
 ) -> Any:
     """A dataclass field with what a command, a panel and a check need to know of it.
 
@@ -38,10 +39,11 @@ def parameter(
     advanced : seldom changed: a panel folds it away.
     statistics : the statistics to which it belongs; all when empty.
     label : its name on a panel, where the keyword as words would not do.
+    word : what a str stands for, as in "address"; it is a file's name where this is not given.
     """
     return dataclasses.field(default=default, metadata={
         "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices,
-        "advanced": advanced, "statistics": statistics, "label": label})
+        "advanced": advanced, "statistics": statistics, "label": label, "word": word})
 
 
 @dataclasses.dataclass(frozen=True)

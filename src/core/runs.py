@@ -85,7 +85,7 @@ def run_sketch(ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str,
     counts = {"union_voxels": len(result.union), "sampled_voxels": len(result.sample), "significant_pairs": len(result.edges)}
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
     record = Record("sketch", parameters.as_dict(), describe_volumes(ensemble, levels, result.occupancy.left_out), thresholds,
-                    ensemble.grid, ensemble.box, voxel_size, counts)
+                    ensemble.grid, ensemble.box, voxel_size, counts, counted_on=result.counted_on)
     return _write(output / SKETCH_FOLDER, record, result.blocks, result.occupancy, ensemble, progress)
 
 
@@ -122,7 +122,7 @@ def run_expand(blocks: BlockSet, source: Record, parameters: ExpandParameters, o
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
     record = Record("expand", parameters.as_dict(), describe_volumes(ensemble, levels, result.occupancy.left_out), thresholds,
                     ensemble.grid, ensemble.box, source.voxel_size, counts,
-                    source=None if source_folder is None else str(source_folder))
+                    source=None if source_folder is None else str(source_folder), counted_on=result.counted_on)
     return _write(output / EXPAND_FOLDER, record, result.blocks, result.occupancy, ensemble, progress)
 
 
@@ -207,8 +207,11 @@ def _same_voxels(one: BlockSet, other: BlockSet) -> bool:
 
 
 def inherited(source: Record) -> dict[str, object]:
-    """The test's parameters of a sketch, for an expansion that does not say otherwise; its volumes are filtered already."""
-    names = set(TestParameters.__dataclass_fields__) - {"filter"}
+    """The test's parameters of a sketch, for an expansion that does not say otherwise.
+
+    Its volumes are filtered already; and where it counted may not be here.
+    """
+    names = set(TestParameters.__dataclass_fields__) - {"filter", "device", "scheduler"}
     return {name: value for name, value in source.parameters.items() if name in names}
 
 

@@ -86,7 +86,7 @@ class Screening:
             back = share_back(blocks, found, [half.sample for half in self.halves])
             numbered = replace(numbered, stability=dict(enumerate(back, 1)))
         return SketchResult(numbered, self.counted.occupancy, self.counted.union, self.counted.sample,
-                            self.counted.pairs.at(parameters.posp, parameters.negp)[0])
+                            self.counted.pairs.at(parameters.posp, parameters.negp)[0], self.counted.counted_on)
 
 
 def prepare(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> Screening:
@@ -164,6 +164,7 @@ def write_screen(folder: Path, settings: Sequence[Setting], colors: Sequence[str
 
 def _picture(settings: Sequence[Setting], colors: Sequence[str], path: Path) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(6.4, 6.8), dpi=120, layout="constrained")
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=(1, 2, 1.4))
@@ -186,6 +187,7 @@ def _picture(settings: Sequence[Setting], colors: Sequence[str], path: Path) -> 
         axes.set_ylabel(label)
         axes.set_ylim(-0.04 * limit, 1.08 * limit)
         axes.spines[["top", "right"]].set_visible(False)
+    top.yaxis.set_major_locator(MaxNLocator(integer=True))
     bottom.set_xscale("log")
     bottom.set_xlabel("posp (strict to the left, loose to the right)")
     figure.savefig(path, format="png", metadata={"Software": None})

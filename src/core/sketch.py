@@ -19,9 +19,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .alike import MOST_SAMPLED, AlikePairs, alike_pairs, variable_voxels
+from .alike import MOST_SAMPLED, NEIGHBOURS, AlikePairs, alike_pairs, variable_voxels
 from .blocks import BlockSet
 from .communities import label_propagation, modularity_communities
+from .compute import CPU, DEVICES, computing
 from .confidence import COMING_BACK, draw_halves, share_back, with_strength
 from .ensemble import Ensemble
 from .errors import SirenError
@@ -31,8 +32,15 @@ from .occupancy import Occupancy, binarize
 from .parameters import Parameters, camel_case, parameter
 from .profiles import distinct_blocks
 from .progress import Progress
+from .resources import fits, need_of_pairs, need_of_reading, refusal
 from .statistics import STATISTICS, PairTest
-from .tiles import Counter, Found, occupied, run_tiles, unpacked
+from .tiles import Compute, Counter, Found, occupied, run_tiles, unpacked
+
+USUAL_SUBSAMPLE = 2  # as published
+MOST_COUNTED = 40_000  # voxels whose pairs are counted, where the user does not say: a minute
+MOST_EDGES = 20e6  # pairs that go together, where the user does not say: 2 GB while they are clustered
+FEW_VOXELS = 2_000  # of the sample, by which edges are guessed
+LONG, MUCH = 30.0, 2e9  # seconds, bytes: beyond, the user is told before
 
 
 @dataclass(frozen=True)
@@ -58,9 +66,15 @@ class TestParameters(Parameters):
                                       advanced=True, label="least share of volumes")
     resamples: int = parameter(10, "random halves of the volumes in which blocks are looked for again, for their stability; 0 for "
                                "none", least=0, most=1000, label="halves for stability")
+    device: str = parameter(CPU, "where pairs are counted, with the same result: the processor, or a graphics card by torch; auto takes "
+                            "a card where there is one", choices=DEVICES, advanced=True)
+    scheduler: str | None = parameter(None, "address of a Dask scheduler, as in tcp://host:8786, whose workers count the pairs, with the "
+                                            "same result", word="address", advanced=True, label="Dask scheduler")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.scheduler is not None and self.device != CPU:
+            raise SirenError('The workers of a cluster count on their processors: leave out either "device" or "scheduler".')
         if self.statistic == "exact" and (self.posp_factor is not None or self.negp_factor != 1):
             raise SirenError('The exact statistic has no factors: leave out pospFactor and negpFactor, or use "statistic published".')
         if self.statistic == "profile":
@@ -83,8 +97,8 @@ class TestParameters(Parameters):
 class SketchParameters(TestParameters):
     """Parameters of :func:`sketch`."""
 
-    subsample: int = parameter(2, "use one in this many of the occupied voxels, drawn at random", least=1,
-                               label="use 1 voxel in")
+    subsample: int | None = parameter(None, "use one in this many of the occupied voxels, drawn at random; not given: 2, or more where "
+                                      "there are too many to compare", least=1, label="use 1 voxel in")
     min_size: int = parameter(6, "smallest community that is a block", least=2, unit="voxels", label="smallest block")
     seed: int = parameter(0, "seed of the random sample", least=0, advanced=True)
 
@@ -100,6 +114,7 @@ class SketchResult:
     union : flat indices of the voxels occupied often enough (profile statistic: and empty often enough)
     sample : those of them that were tested
     edges : (e, 2) int32, the significant pairs (profile statistic: the most alike of them), as positions in ``sample``
+    counted_on : the device or cluster
     """
 
     blocks: BlockSet
@@ -107,6 +122,7 @@ class SketchResult:
     union: NDArray[np.int64]
     sample: NDArray[np.int64]
     edges: NDArray[np.int32]
+    counted_on: str = CPU
 
 
 def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters | None = None,
@@ -123,7 +139,7 @@ def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
     Raises
     ------
     SirenError
-        If fewer than 2 volumes are left, or no voxel varies.
+        If fewer than 2 volumes are left, no voxel varies, or the device or cluster is not there or gives up.
     Cancelled
         If ``progress`` was asked to stop.
     """
@@ -140,7 +156,8 @@ def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
             back = share_back(blocks, found, [half.sample for half in halves])
             numbered = replace(numbered, stability=dict(enumerate(back, 1)))
         numbered = with_strength(numbered, counted.occupancy, progress)
-    return SketchResult(numbered, counted.occupancy, counted.union, counted.sample, counted.pairs.at(parameters.posp, parameters.negp)[0])
+    return SketchResult(numbered, counted.occupancy, counted.union, counted.sample, counted.pairs.at(parameters.posp, parameters.negp)[0],
+                        counted.counted_on)
 
 
 @dataclass(frozen=True)
@@ -154,6 +171,7 @@ class Counted:
     sample : those of them that were compared
     pairs : pairs of them that go together at the loosest stringency asked for
     noise : Noise, for the profile statistic
+    counted_on : the device or cluster
     """
 
     occupancy: Occupancy
@@ -161,6 +179,7 @@ class Counted:
     sample: NDArray[np.int64]
     pairs: AlikePairs | CountedPairs
     noise: Noise | None = None
+    counted_on: str = CPU
 
     def blocks(self, parameters: SketchParameters, progress: Progress) -> list[NDArray[np.int64]]:
         """Flat indices of each block's voxels, largest first, at this ``posp`` and ``negp``, no looser than was counted."""
@@ -179,7 +198,10 @@ class Counted:
                        pairs=_pairs(occupancy, voxels, self.noise, parameters, progress))
 
     def halves(self, blocks: list[NDArray[np.int64]], parameters: SketchParameters, progress: Progress) -> list[Counted]:
-        """Random halves of the volumes with some voxels of each block, counted anew, see :mod:`.confidence`."""
+        """Random halves of the volumes with some voxels of each block, counted anew, see :mod:`.confidence`.
+
+        Always in this process: each is a strip or two.
+        """
         others = np.setdiff1d(self.sample, np.concatenate(blocks)) if blocks else self.sample
         drawn = draw_halves(blocks, others, len(self.occupancy), parameters.resamples, parameters.seed)
         return [self.of(half, voxels, parameters, progress.quiet())
@@ -194,8 +216,18 @@ def count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPar
     ensemble, levels : as :func:`sketch`
     parameters : with the loosest ``posp`` and ``negp`` of interest
     """
+    with computing(parameters.device, parameters.scheduler, progress) as compute:  # first: what is not there is said before the reading
+        return _count(ensemble, levels, parameters, progress, compute)
+
+
+def _count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress, compute: Compute) -> Counted:
     by_profile = parameters.statistic == "profile"
     noise, union = None, np.empty(0, np.int64)
+    reading = need_of_reading(ensemble, 3 if by_profile else 1)
+    if not fits(reading):
+        raise refusal(reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes')
+    if reading.seconds > LONG or reading.memory > MUCH:
+        progress.say(f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}.")
     with progress.timed("reading"):
         if by_profile:
             occupancy, anchors = prepare(ensemble, levels, parameters.filter, parameters.union_fraction, progress)
@@ -204,20 +236,54 @@ def count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPar
         else:
             occupancy = binarize(ensemble, levels, parameters.filter, progress)
             union = occupancy.union(parameters.union_fraction)
-        if by_profile and len(union) < 2:  # a very small ensemble, or one that does not vary: nothing to compare
-            sample = union
-        else:
-            fewest = -(-len(union) // MOST_SAMPLED) if by_profile else 1
-            sample = draw_sample(union, max(parameters.subsample, fewest), parameters.seed)
+        nothing = by_profile and len(union) < 2  # a very small ensemble, or one that does not vary
+        sample = union if nothing else _affordable_sample(occupancy, union, parameters, progress)
     with progress.timed("testing"):
-        return Counted(occupancy, union, sample, _pairs(occupancy, sample, noise, parameters, progress), noise)
+        pairs = _pairs(occupancy, sample, noise, parameters, progress, compute)
+    return Counted(occupancy, union, sample, pairs, noise, compute.name)
 
 
 def _pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise | None, parameters: TestParameters,
-           progress: Progress) -> AlikePairs | CountedPairs:
+           progress: Progress, compute: Compute | None = None) -> AlikePairs | CountedPairs:
     if noise is not None:
-        return alike_pairs(occupancy, sample, noise, parameters.posp, progress)
-    return significant_pairs(occupancy, sample, parameters, progress)
+        return alike_pairs(occupancy, sample, noise, parameters.posp, progress, compute)
+    return significant_pairs(occupancy, sample, parameters, progress, compute)
+
+
+def _affordable_sample(occupancy: Occupancy, union: NDArray[np.int64], parameters: SketchParameters,
+                       progress: Progress) -> NDArray[np.int64]:
+    """The voxels to compare: as many as asked for, or as can be compared in a time and a memory that people have."""
+    most = MOST_SAMPLED if parameters.statistic == "profile" else MOST_COUNTED
+    fewest = -(-len(union) // most)
+    chosen = parameters.subsample if parameters.subsample is not None else max(USUAL_SUBSAMPLE, fewest)
+    if parameters.statistic == "profile":
+        chosen = max(chosen, fewest)  # more than that adds time and nothing else
+    sample = draw_sample(union, chosen, parameters.seed)
+    edges = NEIGHBOURS * len(sample) if parameters.statistic == "profile" else _edges_expected(occupancy, sample, parameters, progress)
+    if parameters.subsample is None and edges > MOST_EDGES:
+        chosen = int(np.ceil(chosen * np.sqrt(edges / MOST_EDGES)))  # edges go with the square of the voxels
+        sample = draw_sample(union, chosen, parameters.seed)
+        edges = MOST_EDGES
+    need = need_of_pairs(len(sample), len(occupancy), edges)
+    if not fits(need):
+        coarser, less = chosen, need
+        while not fits(less) and len(union) // coarser > FEW_VOXELS:
+            coarser *= 2
+            less = need_of_pairs(len(union) // coarser, len(occupancy), edges * (chosen / coarser) ** 2)
+        raise refusal(need, f'use "subsample {coarser}" ({less.text()}), or fewer volumes')
+    if chosen > (parameters.subsample or USUAL_SUBSAMPLE) or need.seconds > LONG or need.memory > MUCH:
+        progress.say(f"Comparing {len(sample):,} of {len(union):,} voxels (subsample {chosen}): {need.text()}.")
+    return sample
+
+
+def _edges_expected(occupancy: Occupancy, sample: NDArray[np.int64], parameters: SketchParameters, progress: Progress) -> float:
+    """How many pairs of a sample go together, from a part of it."""
+    count = len(sample)
+    if count <= FEW_VOXELS:
+        return count * (count - 1) / 2
+    part = np.sort(np.random.default_rng(parameters.seed).choice(sample, FEW_VOXELS, replace=False))
+    found = significant_pairs(occupancy, part, parameters, progress.quiet(), of=count)
+    return len(found.pairs) * (count / FEW_VOXELS) ** 2
 
 
 def draw_sample(union: NDArray[np.int64], subsample: int, seed: int) -> NDArray[np.int64]:
@@ -308,14 +374,18 @@ class CountedPairs:
         return self.pairs[goes], self.both[goes]
 
 
-def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameters: TestParameters, progress: Progress) -> CountedPairs:
-    """Pairs of sampled voxels that are occupied together and empty together significantly often."""
-    count = len(sample)
+def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameters: TestParameters, progress: Progress,
+                      compute: Compute | None = None, of: int | None = None) -> CountedPairs:
+    """Pairs of sampled voxels that are occupied together and empty together significantly often.
+
+    With ``of``, tested as strictly as in a sample of so many voxels.
+    """
+    count = of or len(sample)
     bits, points = occupancy.packed(sample), occupancy.grid.points(sample)
     frequency = occupied(bits)
     test = parameters.pair_test(frequency, len(occupancy), count * (count - 1) // 2)
     search = PairSearch(bits, len(occupancy), points, test, test.index(frequency))
-    found = run_tiles(search, "testing pairs", progress)
+    found = run_tiles(search, "testing pairs", progress, compute)
     pairs, both = (np.concatenate(part) for part in zip(*found, strict=True))
     return CountedPairs(pairs, both, frequency, points, len(occupancy), parameters)
 
