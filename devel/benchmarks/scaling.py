@@ -29,11 +29,12 @@ from numpy.typing import NDArray
 from bare_cluster import BareCluster
 from chimerax.siren.core.alike import MOST_SAMPLED, alike_pairs
 from chimerax.siren.core.compute import computing
+from chimerax.siren.core.counting import significant_pairs
 from chimerax.siren.core.grid import Grid
 from chimerax.siren.core.harmonise import Noise
 from chimerax.siren.core.occupancy import Occupancy
 from chimerax.siren.core.progress import Progress
-from chimerax.siren.core.sketch import SketchParameters, significant_pairs
+from chimerax.siren.core.sketch import SketchParameters
 from chimerax.siren.core.tiles import Compute, strips
 
 WORKERS = (1, 2, 3)

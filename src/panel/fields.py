@@ -55,6 +55,26 @@ class PathField(QWidget):
             self.changed.emit()
 
 
+class WordField(QLineEdit):
+    """A word, or nothing."""
+
+    changed = Signal()
+
+    def __init__(self, hint: str, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.setPlaceholderText(hint)
+        self.editingFinished.connect(self.changed)
+
+    @property
+    def value(self) -> str:
+        """What is typed."""
+        return str(self.text()).strip()
+
+    @value.setter
+    def value(self, value: str) -> None:
+        self.setText(value)
+
+
 class NumberField(QLineEdit):
     """A number, or nothing where nothing may be given; what is no number is marked and not taken."""
 
@@ -155,7 +175,7 @@ class ParameterFields(QWidget):
         label.setToolTip(tip)
         label.setBuddy(widget)
         layout.addWidget(label, row, 0)
-        wide = isinstance(widget, PathField)
+        wide = isinstance(widget, (PathField, WordField))
         layout.addWidget(widget, row, 1, Qt.AlignmentFlag(0) if wide else Qt.AlignmentFlag.AlignLeft)
 
     def _make(self, f: dataclasses.Field[Any]) -> QWidget:
@@ -178,6 +198,10 @@ class ParameterFields(QWidget):
             spin.setMaximumWidth(110)
             spin.valueChanged.connect(lambda _: self.changed.emit())
             return spin
+        if kind == "str" and f.metadata["word"]:
+            line = WordField("none" if f.default is None else str(f.default), self)
+            line.changed.connect(self.changed)
+            return line
         if kind == "str":
             path = PathField("as shipped" if f.default is None else str(f.default), f.metadata["help"], parent=self)
             path.changed.connect(self.changed)
@@ -202,7 +226,7 @@ class ParameterFields(QWidget):
             widget.setChecked(bool(value))
         elif isinstance(widget, QSpinBox):
             widget.setValue(int(value))
-        elif isinstance(widget, PathField):
+        elif isinstance(widget, (PathField, WordField)):
             widget.value = str(value or "")
         elif isinstance(widget, NumberField):
             widget.value = value
