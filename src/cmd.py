@@ -47,7 +47,7 @@ def predict(session: Any, volumes: list[Any], output_dir: str | None = None, lab
 
     parameters = parameters_of(PredictParameters, keywords)
     sources = sources_of(volumes)
-    output = output_folder(volumes, output_dir)
+    output = _output(volumes, output_dir)
 
     def work(progress: Progress) -> tuple[Any, Any, Any]:
         from .core.thresholds.evaluate import compare
@@ -93,7 +93,7 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
     parameters = parameters_of(SketchParameters, keywords)
     _either(level, thresholds)
     sources = sources_of(volumes)
-    output = output_folder(volumes, output_dir)
+    output = _output(volumes, output_dir)
     notes: list[str] = []
 
     def work(progress: Progress) -> Run:
@@ -127,7 +127,7 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
     _either(level, thresholds)
     same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))  # another one has other parameters
     parameters = parameters_of(ExpandParameters, {**(inherited(record) if same_test else {}), **given(keywords)})
-    output = output_folder([], output_dir) if output_dir else source_folder.parent
+    output = _output([], output_dir) if output_dir else source_folder.parent
     if (output / EXPAND_FOLDER).resolve() in (source_folder.resolve(), *([] if isinstance(blocks, list) else [Path(blocks).resolve()])):
         raise UserError(f"{output / EXPAND_FOLDER} would be replaced by its own expansion: give another outputDir.")
     sources = sources_of(volumes) if volumes else None
@@ -166,7 +166,7 @@ def preprocess(session: Any, volumes: list[Any], output_dir: str | None = None, 
 
     parameters = parameters_of(PreprocessParameters, keywords)
     sources = sources_of(volumes)
-    output = output_folder(volumes, output_dir)
+    output = _output(volumes, output_dir)
 
     def work(progress: Progress) -> Any:
         from .core.thresholds.preprocess import preprocess as run
@@ -252,7 +252,7 @@ def _first_path(volumes: Sequence[Any]) -> Path | None:
     return None
 
 
-def output_folder(volumes: Sequence[Any], output_dir: str | None) -> Path:
+def _output(volumes: Sequence[Any], output_dir: str | None) -> Path:
     """The output folder: as given, else ``siren`` beside the folder of the volumes."""
     if output_dir:
         output = Path(output_dir).expanduser().absolute()

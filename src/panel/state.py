@@ -11,7 +11,7 @@ from chimerax.core.errors import CancelOperation, NotABug
 from Qt.QtCore import QObject, Signal
 
 from ..arguments import VolumesArg
-from ..cmd import PREDICTIONS_FILE, output_folder
+from ..cmd import PREDICTIONS_FILE, _output
 from ..core.ensemble import Source
 from ..core.errors import Cancelled, SirenError
 from ..core.runs import EXPAND_FOLDER, SKETCH_FOLDER, Run
@@ -147,7 +147,7 @@ class PanelState(QObject):
         if self.output:
             return Path(self.output).expanduser().absolute()
         places = [p for p in self._places if not getattr(p, "deleted", False)]  # open maps may have been closed since
-        return output_folder(places, None) if places else None
+        return _output(places, None) if places else None
 
     @property
     def predictions(self) -> Path | None:
