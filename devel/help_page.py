@@ -7,15 +7,18 @@ import html
 import re
 from pathlib import Path
 
+from chimerax.siren.core.editing import SplitParameters
 from chimerax.siren.core.example import ExampleParameters
 from chimerax.siren.core.expand import ExpandParameters
 from chimerax.siren.core.parameters import Parameters, camel_case
 from chimerax.siren.core.sketch import SketchParameters
+from chimerax.siren.core.states import StatesParameters
 from chimerax.siren.core.thresholds.preprocess import PreprocessParameters
 
 PAGE = Path(__file__).parents[1] / "src/docs/user/commands/siren.html"
 TABLES: dict[str, type[Parameters]] = {
-    "sketch": SketchParameters, "expand": ExpandParameters, "preprocess": PreprocessParameters, "example": ExampleParameters}
+    "sketch": SketchParameters, "expand": ExpandParameters, "preprocess": PreprocessParameters, "example": ExampleParameters,
+    "split": SplitParameters, "states": StatesParameters}
 
 
 def with_tables(page: str) -> str:

@@ -47,11 +47,11 @@ class Row:
     model: BlockMap | None = None
 
 
-def rows_of_models(models: Sequence[BlockMap], counts: Callable[[BlockMap], int]) -> list[Row]:
+def rows_of_models(models: Sequence[BlockMap]) -> list[Row]:
     """Rows of open blocks; values of blocks.csv hold as long as the voxels are those."""
     rows = []
     for m in models:
-        count = counts(m)
+        count = len(m.voxels)
         values = m.siren_values if m.siren_values.get("voxels") == count else {}
         rows.append(Row(m.siren_block, m.given_name, count, count * float(np.prod(m.data.step)), values.get("mean_occupancy", nan),
                         values.get("stability", nan), surface_color(m), bool(m.display), m))
@@ -65,11 +65,6 @@ def rows_of_run(run: Run) -> list[Row]:
         rows.append(Row(number, run.blocks.names.get(number, ""), len(voxels), len(voxels) * run.blocks.grid.voxel_volume,
                         float(line.get("mean_occupancy", nan)), float(line.get("stability", nan))))
     return rows
-
-
-def voxel_count(model: BlockMap) -> int:
-    """Voxels of an open block."""
-    return int(np.count_nonzero(model.full_matrix() > 0.5))
 
 
 class BlocksModel(QAbstractTableModel):
