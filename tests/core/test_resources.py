@@ -20,7 +20,7 @@ from ensembles import LEVEL, write_planted
 
 @pytest.fixture(scope="module")
 def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
-    return find_ensemble([write_planted(tmp_path_factory.mktemp("resources") / "volumes", volumes=100).folder])
+    return find_ensemble([write_planted(tmp_path_factory.mktemp("resources") / "volumes").folder])
 
 
 def sketched(ensemble: Ensemble, said: list[str] | None = None, **parameters: object) -> object:
