@@ -154,8 +154,8 @@ def main(arguments: list[str] | None = None) -> int:
     load = os.getloadavg()[0]
     lines = measure(QUICK if options.quick else FULL, options.turns)
     if not options.quick:
-        TABLE.write_text(TEXT.format(table="\n".join(lines), cores=os.cpu_count(), machine=platform.platform(), turns=options.turns, load=load,
-                                     after=os.getloadavg()[0]), encoding="utf-8")
+        TABLE.write_text(TEXT.format(table="\n".join(lines), cores=os.cpu_count(), machine=platform.platform(), turns=options.turns,
+                                     load=load, after=os.getloadavg()[0]), encoding="utf-8")
     return 0
 
 
