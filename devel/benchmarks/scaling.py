@@ -161,13 +161,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 TEXT = """# Counting on a Dask cluster
 
-Made by `make bench-scaling` ({machine}). Scheduler, workers and this process share one computer of **{cores} cores**, whose load
-was {load:.1f} at the start and {after:.1f} at the end: so this shows what sending costs, and that workers add up as far as there are
-cores for them, not what many machines gain. Each worker, and "here", has one thread.
+Made by `python devel/benchmarks/scaling.py --turns {turns}` ({machine}). Scheduler, workers and this process share one computer
+of **{cores} cores**, whose load was {load:.1f} at the start and {after:.1f} at the end. So this shows what sending costs and how the work
+is shared out, not what many machines gain: it was not run on several. Each worker, and "here", has one thread.
 
-Seconds by the clock; in brackets, seconds of the processor: of this process, or of the busiest worker. The latter hardly depend on
-what else the computer does, and say how evenly strips are shared out: with a core for each worker, the seconds by the clock come down to
-them and what is done here. Turns of each, of which the fastest counts: {turns}. Every result was compared with that of this process: equal.
+Seconds by the clock; in brackets, seconds of the processor: of this process, or of the busiest worker. Where the load is above the
+number of cores, the seconds by the clock are mostly waiting for a core, and only those in brackets say something; those are the
+least that there would be to wait for with a core for each worker. The fastest of the turns counts; in a worker's first, it also loads
+numpy. Every result was compared with that of this process: equal.
 
 {table}
 
