@@ -147,9 +147,18 @@ def test_a_device_that_is_not_here_says_so():
         predict_levels(find_ensemble(sources([molecule(1)[0]]), least=1), PredictParameters(device=name))
 
 
-def test_a_map_without_density_is_named():
-    with pytest.raises(SirenError, match=r"vol_2\.mrc has no positive density"):
-        predict_levels(find_ensemble(sources([molecule(1)[0], -1 - np.abs(molecule(2)[0])])), CPU)
+def test_maps_that_hold_nothing_are_flagged_in_place_of_a_level():
+    nan = np.where(np.indices((64,) * 3)[0] == 3, np.nan, 1.0)
+    arrays = [molecule(1)[0], -1 - np.abs(molecule(2)[0]), np.full((64,) * 3, 2.0), nan, molecule(3)[0], (molecule(4)[1] * 1.0)]
+    rows = predict_levels(find_ensemble(sources(arrays)), PredictParameters(device="cpu", batch_size=1)).rows
+    assert ["; ".join(r.flags) for r in rows] == ["", "no positive density", "constant", "values not finite", "", "a single positive value"]
+    assert [bool(np.isfinite(r.level)) for r in rows] == [True, False, False, False, True, False]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_where_no_map_holds_anything_that_is_an_error(count):
+    with pytest.raises(SirenError, match=rf"vol_{count}\.mrc has no positive density"):
+        predict_levels(find_ensemble(sources([-1 - np.abs(molecule(2)[0])] * count), least=1), CPU)
 
 
 def test_cancel_answers_soon():
