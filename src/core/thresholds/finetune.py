@@ -53,7 +53,8 @@ class FinetuneParameters(Parameters):
     epochs: int | None = parameter(None, "times that each training map is shown (60; published architecture 5)", least=1)
     learning_rate: float | None = parameter(None, "step size of Adam (0.0003; published architecture 0.000001)", above=0)
     batch_size: int = parameter(4, "maps for one step", least=1)
-    validation: float | None = parameter(None, "share of the labels that chooses the epoch (0.3; published architecture 0.1)", above=0, most=0.5)
+    validation: float | None = parameter(None, "share of the labels that chooses the epoch (0.3; published architecture 0.1)", above=0,
+                                         most=0.5)
     held_out: float | None = parameter(None, "share of the labels that only measures the outcome (0.2; published architecture 0.1)",
                                        above=0, most=0.5)
     seed: int = parameter(0, "seed of the split and the order", least=0)
