@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import os
 from typing import Any
 
-from chimerax.core.commands import Annotation, AnnotationError, FileNameArg, ModelsArg, OpenFolderNameArg
+from chimerax.core.commands import (
+    Annotation,
+    AnnotationError,
+    BoolArg,
+    EnumOf,
+    FileNameArg,
+    FloatArg,
+    IntArg,
+    ListOf,
+    ModelsArg,
+    OpenFileNameArg,
+    OpenFolderNameArg,
+    StringArg,
+)
 from chimerax.map import MapsArg
 
 from .core.mapfile import is_map_name
+from .core.parameters import Parameters
+
+#: Which volumes take part: keywords of every command that reads volumes.
+SELECTION: list[tuple[str, Any]] = [("include", ListOf(StringArg)), ("exclude", ListOf(StringArg)), ("voxel_size", FloatArg)]
 
 
 class VolumesArg(Annotation):
@@ -63,3 +81,14 @@ class BlocksArg(Annotation):
                 raise AnnotationError(f"{used} names no open model")
             return list(models), used, rest
         return OpenFolderNameArg.parse(text, session)
+
+
+def keywords_of(kind: type[Parameters]) -> list[tuple[str, Any]]:
+    """A step's parameters as keywords of its command."""
+    def annotation(f: dataclasses.Field[Any]) -> Any:
+        if f.metadata["choices"]:
+            return EnumOf(f.metadata["choices"])
+        kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFileNameArg}
+        return kinds[str(f.type).split(" | ")[0]]
+
+    return [(f.name, annotation(f)) for f in dataclasses.fields(kind) if "help" in f.metadata]

@@ -2,92 +2,36 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from chimerax.core.commands import (
     BoolArg,
     CmdDesc,
-    EnumOf,
     FloatArg,
     IntArg,
-    ListOf,
     OpenFileNameArg,
     OpenFolderNameArg,
     SaveFolderNameArg,
-    StringArg,
-    concise_model_spec,
     register,
 )
 from chimerax.core.errors import UserError
 from chimerax.map import Volume
 
-from .arguments import BlocksArg, VolumesArg
+from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
 from .core.blocks import blocks_from_masks, check_on_grid, read_block_maps
-from .core.ensemble import Ensemble, Source, find_ensemble
+from .core.ensemble import Ensemble, find_ensemble
 from .core.errors import SirenError, listed
 from .core.expand import ExpandParameters
-from .core.grid import Grid
-from .core.mapfile import SUFFIXES
-from .core.parameters import Parameters
 from .core.progress import Progress
 from .core.record import Record, read_record
 from .core.runs import EXPAND_FOLDER, SKETCH_FOLDER, Run, inherited, open_run, run_expand, run_sketch
 from .core.sketch import SketchParameters
+from .inputs import PREDICTIONS_FILE, door, first_path, given, map_source, output_folder, parameters_of, sources_of
 from .jobs import current_job, run_job
 
-PREDICTIONS_FILE = "predictions.csv"
-DEFAULT_OUTPUT = "siren"  # beside the folder of the volumes
 FEW_VOLUMES = 100  # below, finding nothing is no wonder: the published tool asks for 200 and more
-
-
-def predict(session: Any, volumes: list[Any], output_dir: str | None = None, labels: str | None = None, set_levels: bool = True,
-            voxel_size: float | None = None, include: Sequence[str] = (), exclude: Sequence[str] = (), **keywords: Any) -> Any:
-    """Predict the contour level of each map, write predictions.csv, set the levels of open maps that were named."""
-    from .core.thresholds.predict import PredictParameters
-
-    parameters = _parameters(PredictParameters, keywords)
-    sources = _sources(volumes)
-    output = _output(volumes, output_dir)
-
-    def work(progress: Progress) -> tuple[Any, Any, Any]:
-        from .core.thresholds.evaluate import compare
-        from .core.thresholds.predict import predict_levels
-        from .core.thresholds.tables import write_predictions
-
-        ensemble = find_ensemble(sources, voxel_size, progress, least=1, include=include, exclude=exclude)
-        predictions = predict_levels(ensemble, parameters, progress)
-        agreement = compare(predictions, Path(labels), ensemble) if labels else None
-        write_predictions(output / PREDICTIONS_FILE, predictions)
-        return ensemble, predictions, agreement
-
-    def show(result: tuple[Any, Any, Any]) -> Any:
-        from .show import log_lines, path_text, set_level
-
-        ensemble, predictions, agreement = result
-        level_of = predictions.levels
-        if set_levels:
-            for source, volume in zip(sources, volumes, strict=True):
-                if isinstance(volume, Volume) and not volume.deleted and source.name in level_of:
-                    set_level(volume, level_of[source.name])
-        levels = sorted(level_of.values())
-        found = f"levels {levels[0]:.4g} to {levels[-1]:.4g}, median {median(levels):.4g}" if levels[1:] else f"level {levels[0]:.4g}"
-        log_lines(session, [
-            f"{len(levels):,} volume{'s' * (len(levels) > 1)}, {ensemble.grid.text()}; weights {predictions.weights}; device "
-            f"{predictions.device}", *ensemble.notes,
-            found,
-            *([agreement.text()] if agreement else []),
-            f"Written to {output / PREDICTIONS_FILE}."])
-        if len(levels) > 1:
-            to = f" outputDir {path_text(output)}" if output_dir else ""
-            _next(session, "sketch", f"siren sketch {_typed(volumes)} thresholds {path_text(output / PREDICTIONS_FILE)}{to}")
-        return predictions
-
-    return run_job(session, "siren predict", work, show)
 
 
 def sketch(session: Any, volumes: list[Any], level: float | None = None, thresholds: str | None = None,
@@ -95,10 +39,10 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
            include: Sequence[str] = (), exclude: Sequence[str] = (), open: bool = True, reference: bool = False,
            **keywords: Any) -> Any:
     """Find the blocks that come and go together, write them, open them as surfaces."""
-    parameters = _parameters(SketchParameters, keywords)
+    parameters = parameters_of(SketchParameters, keywords)
     _either(level, thresholds)
-    sources = _sources(volumes)
-    output = _output(volumes, output_dir)
+    sources = sources_of(volumes)
+    output = output_folder(volumes, output_dir)
     notes: list[str] = []
 
     def work(progress: Progress) -> Run:
@@ -114,8 +58,8 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
                  f"{counts['significant_pairs']:,} pairs go together (statistic {parameters.statistic})"]
         _show_run(session, run, lines, open, reference)
         if len(run.blocks):
-            from .show import path_text
-            _next(session, "expand", f"siren expand {path_text(run.folder)}")
+            from .show import next_step, path_text
+            next_step(session, "expand", f"siren expand {path_text(run.folder)}")
         return run
 
     return run_job(session, "siren sketch", work, show)
@@ -127,15 +71,15 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
            exclude: Sequence[str] = (), open: bool = True, reference: bool = False, **keywords: Any) -> Any:
     """Test every voxel against every block; write and open the expanded blocks."""
     source_folder = Path(sketch) if sketch else _sketch_folder(session, blocks)
-    record = _door(read_record, source_folder)
+    record = door(read_record, source_folder)
     _either(level, thresholds)
     same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))  # another one has other parameters
-    parameters = _parameters(ExpandParameters, {**(inherited(record) if same_test else {}), **_given(keywords)})
-    output = _output([], output_dir) if output_dir else source_folder.parent
+    parameters = parameters_of(ExpandParameters, {**(inherited(record) if same_test else {}), **given(keywords)})
+    output = output_folder([], output_dir) if output_dir else source_folder.parent
     if (output / EXPAND_FOLDER).resolve() in (source_folder.resolve(), *([] if isinstance(blocks, list) else [Path(blocks).resolve()])):
         raise UserError(f"{output / EXPAND_FOLDER} would be replaced by its own expansion: give another outputDir.")
-    sources = _sources(volumes) if volumes else None
-    block_set = _door(_open_blocks, blocks, record) if isinstance(blocks, list) else None
+    sources = sources_of(volumes) if volumes else None
+    block_set = door(_open_blocks, blocks, record) if isinstance(blocks, list) else None
     notes: list[str] = []
 
     def work(progress: Progress) -> Run:
@@ -162,46 +106,19 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
     return run_job(session, "siren expand", work, show)
 
 
-def preprocess(session: Any, volumes: list[Any], output_dir: str | None = None, voxel_size: float | None = None,
-               include: Sequence[str] = (), exclude: Sequence[str] = (), **keywords: Any) -> Any:
-    """Write resampled (and normalised) copies of the maps with their statistics, for other programs."""
-    from .core.thresholds.preprocess import PreprocessParameters
-
-    parameters = _parameters(PreprocessParameters, keywords)
-    sources = _sources(volumes)
-    output = _output(volumes, output_dir)
-
-    def work(progress: Progress) -> Any:
-        from .core.thresholds.preprocess import preprocess as run
-
-        ensemble = find_ensemble(sources, voxel_size, progress, least=1, include=include, exclude=exclude)
-        return ensemble, run(ensemble, output, parameters, progress)
-
-    def show(result: Any) -> Any:
-        from .show import log_lines
-
-        ensemble, outcome = result
-        log_lines(session, [f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid.text()}", *ensemble.notes,
-                            f"Written to {output}: {len(outcome.files):,} maps ({outcome.grid.text()}), "
-                            + ", ".join(t.name for t in outcome.tables)])
-        return outcome
-
-    return run_job(session, "siren preprocess", work, show)
-
-
 def example(session: Any, folder: str, **keywords: Any) -> Any:
     """Write a simulated ensemble with known blocks."""
     from .core.example import ExampleParameters, write_example
 
-    parameters = _parameters(ExampleParameters, keywords)
+    parameters = parameters_of(ExampleParameters, keywords)
     path = Path(folder).expanduser()
 
     def show(result: Any) -> Any:
-        from .show import path_text
+        from .show import next_step, path_text
 
         session.logger.info(f"{parameters.volumes} simulated volumes with {len(result.simulation.units)} planted blocks written "
                             f"to {path} (what is planted: truth.json)." + (" The earlier example was replaced." if result.replaced else ""))
-        _next(session, "predict", f"siren predict {path_text(path)}")
+        next_step(session, "predict", f"siren predict {path_text(path)}")
         return result
 
     return run_job(session, "siren example", lambda progress: write_example(path, parameters, progress), show)
@@ -209,7 +126,7 @@ def example(session: Any, folder: str, **keywords: Any) -> Any:
 
 def open_(session: Any, folder: str, reference: bool = False) -> Run:
     """Open the blocks of a finished sketch or expansion."""
-    run = _door(open_run, Path(folder))
+    run = door(open_run, Path(folder))
     _show_run(session, run, [_volumes_line(run)], True, reference, written=False)
     return run
 
@@ -227,82 +144,9 @@ def stop(session: Any) -> None:
 # --- from what was typed to what core takes
 
 
-def _door(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Call core; what is wrong with the input becomes ChimeraX's UserError."""
-    try:
-        return function(*arguments, **keywords)
-    except SirenError as error:
-        raise UserError(str(error)) from None
-
-
 def _either(level: float | None, thresholds: str | None) -> None:
     if level is not None and thresholds is not None:
         raise UserError('Give either "level" or "thresholds", not both.')
-
-
-def _given(keywords: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in keywords.items() if v is not None}
-
-
-def _parameters(kind: type[Parameters], keywords: dict[str, Any]) -> Any:
-    return _door(kind, **_given(keywords))
-
-
-def _sources(volumes: Sequence[Any]) -> list[Any]:
-    """Paths as they are; open maps as sources that can be read in a thread."""
-    names: dict[str, int] = {}
-    for v in volumes:
-        if isinstance(v, Volume):
-            names[_map_name(v)] = names.get(_map_name(v), 0) + 1
-    return [_door(_map_source, v, names[_map_name(v)] > 1) if isinstance(v, Volume) else v for v in volumes]
-
-
-def _map_name(volume: Volume) -> str:
-    path = volume.data.path
-    return os.path.basename(path) if isinstance(path, str) and path else str(volume.name)
-
-
-def _map_source(volume: Volume, ambiguous: bool) -> Source:
-    data = volume.data
-    angles_straight = all(abs(a - 90) < 0.01 for a in data.cell_angles)
-    if not angles_straight or tuple(map(tuple, data.rotation)) != ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
-        raise SirenError(f"{volume.name} is on a rotated or skewed grid: resample it with \"volume resample\".")
-    name = _map_name(volume)
-    if ambiguous:  # several open maps from files of one name, or one file: told apart by their numbers
-        name = f"{name} #{volume.id_string}"
-    (nx, ny, nz), (sx, sy, sz), (ox, oy, oz) = data.size, map(float, data.step), map(float, data.origin)
-    grid = Grid((nz, ny, nx), (sx, sy, sz), (ox, oy, oz))
-    path = data.path if isinstance(data.path, str) else ""
-    whole_file = type(data).__module__.startswith("chimerax.map_data.mrc")  # and not a part of it, or edited
-    if whole_file and path.lower().endswith(SUFFIXES) and os.path.isfile(path):
-        return Source(name, Path(path), grid=grid)
-
-    def read() -> Any:  # past ChimeraX's cache, which is the main thread's
-        return data.read_matrix((0, 0, 0), data.size, (1, 1, 1), None)
-
-    return Source(name, None, array=read, grid=grid)
-
-
-def _first_path(volumes: Sequence[Any]) -> Path | None:
-    """Folder of the volumes, or None for maps that are only in memory."""
-    for v in volumes:
-        path = v.data.path if isinstance(v, Volume) else v
-        if isinstance(path, str) and path:
-            full = Path(path).expanduser().resolve()
-            return full if full.is_dir() else full.parent
-    return None
-
-
-def _output(volumes: Sequence[Any], output_dir: str | None) -> Path:
-    """The output folder: as given, else ``siren`` beside the folder of the volumes."""
-    if output_dir:
-        output = Path(output_dir).expanduser().absolute()
-        there = next(p for p in (output, *output.parents) if p.exists())
-        if not there.is_dir():  # now, not after the work
-            raise UserError(f"{there} is a file, not a folder: give another outputDir.")
-        return output
-    folder = _first_path(volumes)
-    return (folder.parent if folder else Path.cwd()) / DEFAULT_OUTPUT
 
 
 def _levels(ensemble: Ensemble, level: float | None, thresholds: str | None, output: Path, volumes: Sequence[Any],
@@ -316,7 +160,7 @@ def _levels(ensemble: Ensemble, level: float | None, thresholds: str | None, out
         return np.full(len(ensemble), level), f"level {level:g}"
     if thresholds is not None:
         return read_thresholds(Path(thresholds), ensemble), str(Path(thresholds).absolute())
-    folder = _first_path(volumes)
+    folder = first_path(volumes)
     for table in [output / PREDICTIONS_FILE] + ([folder / PREDICTIONS_FILE] if folder else []):
         if table.is_file():
             notes.append(f"Thresholds from {table}")
@@ -360,7 +204,7 @@ def _open_blocks(models: Sequence[Any], record: Record) -> Any:
         raise SirenError("No map is among these models: name the block models, as in \"siren expand #2\".")
     masks = []
     for volume in maps:
-        source = _map_source(volume, False)
+        source = map_source(volume, False)
         assert source.grid is not None
         check_on_grid(volume.name, source.grid, record.grid)
         masks.append((volume.name, volume.full_matrix()))
@@ -368,15 +212,6 @@ def _open_blocks(models: Sequence[Any], record: Record) -> Any:
 
 
 # --- what was found
-
-
-def _typed(volumes: Sequence[Any]) -> str:
-    """Volumes as they are typed in a command."""
-    from .show import path_text
-
-    if isinstance(volumes[0], Volume):
-        return str(concise_model_spec(volumes[0].session, volumes))
-    return " ".join(path_text(Path(v)) for v in volumes)
 
 
 def _volumes_line(run: Run) -> str:
@@ -421,60 +256,32 @@ def _nothing_found(run: Run) -> str:
             "or allow more with a larger posp.")
 
 
-def _next(session: Any, word: str, command: str) -> None:
-    """Offer the next step: a link in a log with links."""
-    from .show import link
-
-    session.logger.info(f"Next, {word}: {link(command, command)}", is_html=True)
-
-
 # --- registration
 
-_SELECTION: list[tuple[str, Any]] = [("include", ListOf(StringArg)), ("exclude", ListOf(StringArg)), ("voxel_size", FloatArg)]
 _THRESHOLDS: list[tuple[str, Any]] = [("level", FloatArg), ("thresholds", OpenFileNameArg)]
 _SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
 
 
-def _keywords(kind: type[Parameters]) -> list[tuple[str, Any]]:
-    """A step's parameters as keywords of its command."""
-    def annotation(f: dataclasses.Field[Any]) -> Any:
-        if f.metadata["choices"]:
-            return EnumOf(f.metadata["choices"])
-        kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFileNameArg}
-        return kinds[str(f.type).split(" | ")[0]]
-
-    return [(f.name, annotation(f)) for f in dataclasses.fields(kind) if "help" in f.metadata]
-
-
 def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
+    from . import threshold_commands
+
     output = [("output_dir", SaveFolderNameArg)]
     volumes = [("volumes", VolumesArg)]
 
-    def predict_desc() -> CmdDesc:
-        from .core.thresholds.predict import PredictParameters
-        return CmdDesc(required=volumes, keyword=[*output, ("labels", OpenFileNameArg), ("set_levels", BoolArg), *_SELECTION,
-                                                  *_keywords(PredictParameters)],
-                       synopsis="Predict the contour level of each map")
-
-    def preprocess_desc() -> CmdDesc:
-        from .core.thresholds.preprocess import PreprocessParameters
-        return CmdDesc(required=volumes, keyword=[*output, *_SELECTION, *_keywords(PreprocessParameters)],
-                       synopsis="Resample and normalise maps for other programs")
-
     def example_desc() -> CmdDesc:
         from .core.example import ExampleParameters
-        return CmdDesc(required=[("folder", SaveFolderNameArg)], keyword=_keywords(ExampleParameters),
+        return CmdDesc(required=[("folder", SaveFolderNameArg)], keyword=keywords_of(ExampleParameters),
                        synopsis="Write a simulated ensemble to try SIREn on")
 
     def sketch_desc() -> CmdDesc:
-        return CmdDesc(required=volumes, keyword=[*_THRESHOLDS, *output, ("box", IntArg), *_SELECTION, *_SHOW,
-                                                  *_keywords(SketchParameters)],
+        return CmdDesc(required=volumes, keyword=[*_THRESHOLDS, *output, ("box", IntArg), *SELECTION, *_SHOW,
+                                                  *keywords_of(SketchParameters)],
                        synopsis="Find blocks that come and go together")
 
     def expand_desc() -> CmdDesc:
         return CmdDesc(required=[("blocks", BlocksArg)],
                        keyword=[("volumes", VolumesArg), *_THRESHOLDS, ("sketch", OpenFolderNameArg), *output, ("box", IntArg),
-                                *_SELECTION, *_SHOW, *_keywords(ExpandParameters)],
+                                *SELECTION, *_SHOW, *keywords_of(ExpandParameters)],
                        synopsis="Test every voxel against every block")
 
     def open_desc() -> CmdDesc:
@@ -484,9 +291,8 @@ def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]
     def stop_desc() -> CmdDesc:
         return CmdDesc(synopsis="Stop the SIREn command that is running")
 
-    return {"siren predict": (predict_desc, predict), "siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand),
-            "siren preprocess": (preprocess_desc, preprocess), "siren example": (example_desc, example),
-            "siren open": (open_desc, open_), "siren stop": (stop_desc, stop)}
+    return {"siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand), "siren example": (example_desc, example),
+            "siren open": (open_desc, open_), "siren stop": (stop_desc, stop), **threshold_commands.descriptions()}
 
 
 def register_command(name: str, logger: Any) -> None:

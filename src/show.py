@@ -176,3 +176,8 @@ def log_lines(session: Any, lines: Iterable[str]) -> None:
     """Lines of text for the log."""
     for line in lines:
         session.logger.info(line)
+
+
+def next_step(session: Any, word: str, command: str) -> None:
+    """Offer the next step: a link in a log with links."""
+    session.logger.info(f"Next, {word}: {link(command, command)}", is_html=True)

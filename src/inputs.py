@@ -1,0 +1,105 @@
+"""From what a command was given to what core takes: maps that are open, and where results go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from chimerax.core.commands import concise_model_spec
+from chimerax.core.errors import UserError
+from chimerax.map import Volume
+
+from .core.ensemble import Source
+from .core.errors import SirenError
+from .core.grid import Grid
+from .core.mapfile import SUFFIXES
+from .core.parameters import Parameters
+
+PREDICTIONS_FILE = "predictions.csv"
+DEFAULT_OUTPUT = "siren"  # beside the folder of the volumes
+
+
+def door(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """Call core; what is wrong with the input becomes ChimeraX's UserError."""
+    try:
+        return function(*arguments, **keywords)
+    except SirenError as error:
+        raise UserError(str(error)) from None
+
+
+def given(keywords: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in keywords.items() if v is not None}
+
+
+def parameters_of(kind: type[Parameters], keywords: dict[str, Any]) -> Any:
+    return door(kind, **given(keywords))
+
+
+def sources_of(volumes: Sequence[Any]) -> list[Any]:
+    """Paths as they are; open maps as sources that can be read in a thread."""
+    names: dict[str, int] = {}
+    for v in volumes:
+        if isinstance(v, Volume):
+            names[map_name(v)] = names.get(map_name(v), 0) + 1
+    return [door(map_source, v, names[map_name(v)] > 1) if isinstance(v, Volume) else v for v in volumes]
+
+
+def map_name(volume: Volume) -> str:
+    """The file name of an open map, or its name where it has none."""
+    path = volume.data.path
+    return os.path.basename(path) if isinstance(path, str) and path else str(volume.name)
+
+
+def map_source(volume: Volume, ambiguous: bool) -> Source:
+    """An open map as one of an ensemble; ``ambiguous`` where several have its file name."""
+    data = volume.data
+    angles_straight = all(abs(a - 90) < 0.01 for a in data.cell_angles)
+    if not angles_straight or tuple(map(tuple, data.rotation)) != ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        raise SirenError(f"{volume.name} is on a rotated or skewed grid: resample it with \"volume resample\".")
+    name = map_name(volume)
+    if ambiguous:  # several open maps from files of one name, or one file: told apart by their numbers
+        name = f"{name} #{volume.id_string}"
+    (nx, ny, nz), (sx, sy, sz), (ox, oy, oz) = data.size, map(float, data.step), map(float, data.origin)
+    grid = Grid((nz, ny, nx), (sx, sy, sz), (ox, oy, oz))
+    path = data.path if isinstance(data.path, str) else ""
+    whole_file = type(data).__module__.startswith("chimerax.map_data.mrc")  # and not a part of it, or edited
+    if whole_file and path.lower().endswith(SUFFIXES) and os.path.isfile(path):
+        return Source(name, Path(path), grid=grid)
+
+    def read() -> Any:  # past ChimeraX's cache, which is the main thread's
+        return data.read_matrix((0, 0, 0), data.size, (1, 1, 1), None)
+
+    return Source(name, None, array=read, grid=grid)
+
+
+def first_path(volumes: Sequence[Any]) -> Path | None:
+    """Folder of the volumes, or None for maps that are only in memory."""
+    for v in volumes:
+        path = v.data.path if isinstance(v, Volume) else v
+        if isinstance(path, str) and path:
+            full = Path(path).expanduser().resolve()
+            return full if full.is_dir() else full.parent
+    return None
+
+
+def output_folder(volumes: Sequence[Any], output_dir: str | None) -> Path:
+    """The output folder: as given, else ``siren`` beside the folder of the volumes."""
+    if output_dir:
+        output = Path(output_dir).expanduser().absolute()
+        there = next(p for p in (output, *output.parents) if p.exists())
+        if not there.is_dir():  # now, not after the work
+            raise UserError(f"{there} is a file, not a folder: give another outputDir.")
+        return output
+    folder = first_path(volumes)
+    return (folder.parent if folder else Path.cwd()) / DEFAULT_OUTPUT
+
+
+def typed(volumes: Sequence[Any]) -> str:
+    """Volumes as they are typed in a command."""
+    from .show import path_text
+
+    if isinstance(volumes[0], Volume):
+        return str(concise_model_spec(volumes[0].session, volumes))
+    return " ".join(path_text(Path(v)) for v in volumes)
