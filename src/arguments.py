@@ -19,6 +19,7 @@ from chimerax.core.commands import (
     ModelsArg,
     OpenFileNameArg,
     OpenFolderNameArg,
+    Or,
     StringArg,
 )
 from chimerax.map import MapsArg
@@ -89,6 +90,7 @@ def keywords_of(kind: type[Parameters]) -> list[tuple[str, Any]]:
         if f.metadata["choices"]:
             return EnumOf(f.metadata["choices"])
         kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFileNameArg}
-        return kinds[str(f.type).split(" | ")[0]]
+        plain = kinds[str(f.type).split(" | ")[0]]
+        return Or(plain, EnumOf(f.metadata["words"])) if f.metadata["words"] else plain
 
     return [(f.name, annotation(f)) for f in dataclasses.fields(kind) if "help" in f.metadata]

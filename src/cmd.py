@@ -41,14 +41,16 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
     """Find the blocks that come and go together, write them, open them as surfaces."""
     parameters = parameters_of(SketchParameters, keywords)
     _either(level, thresholds)
+    if parameters.filter == "flags" and level is not None:
+        raise UserError('"filter flags" needs the table of thresholds that has them: leave out "level", or "filter".')
     sources = sources_of(volumes)
     output = output_folder(volumes, output_dir)
     notes: list[str] = []
 
     def work(progress: Progress) -> Run:
         ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
-        levels, where = _levels(ensemble, level, thresholds, output, volumes, notes, progress)
-        return run_sketch(ensemble.resampled(box), levels, where, parameters, output, voxel_size, progress)
+        levels, where, flagged = _levels(ensemble, level, thresholds, output, volumes, notes, progress, parameters.filter == "flags")
+        return run_sketch(ensemble.resampled(box), levels, where, parameters, output, voxel_size, progress, flagged)
 
     def show(run: Run) -> Run:
         counts, used = run.record.counts, run.record.counts["volumes_used"]
@@ -92,7 +94,11 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
             ensemble = record.ensemble(progress).select(include, exclude)
         if level is not None or thresholds is not None:
             ensemble = ensemble or record.ensemble(progress)
-            levels, where = _levels(ensemble, level, thresholds, output, [], notes, progress)
+            levels, where, flagged = _levels(ensemble, level, thresholds, output, [], notes, progress, parameters.filter == "flags")
+            if flagged:
+                taking_part = [n not in flagged for n in ensemble.names]
+                ensemble, levels = ensemble.select(exclude=tuple(flagged)), levels[taking_part]
+                notes.append(f"{len(flagged)} left out: " + "; ".join(f"{n} ({why})" for n, why in flagged.items()))
         return run_expand(chosen, record, parameters, output, ensemble, levels, where, source_folder, progress)
 
     def show(run: Run) -> Run:
@@ -150,27 +156,31 @@ def _either(level: float | None, thresholds: str | None) -> None:
 
 
 def _levels(ensemble: Ensemble, level: float | None, thresholds: str | None, output: Path, volumes: Sequence[Any],
-            notes: list[str], progress: Progress) -> tuple[Any, str]:
-    """Levels (V,) of the volumes, and where they came from."""
+            notes: list[str], progress: Progress, by_flags: bool = False) -> tuple[Any, str, dict[str, str]]:
+    """Levels (V,) of the volumes, where they came from, and volumes to leave out with the reason, where the table's flags say so."""
     import numpy as np
 
-    from .core.thresholds.tables import read_thresholds
+    from .core.thresholds.tables import read_flags, read_thresholds
+
+    def read(table: Path, where: str) -> tuple[Any, str, dict[str, str]]:
+        flagged = {name: f"flagged: {why}" for name, why in read_flags(table, ensemble).items()} if by_flags else {}
+        return read_thresholds(table, ensemble, flagged), where, flagged
 
     if level is not None:
-        return np.full(len(ensemble), level), f"level {level:g}"
+        return np.full(len(ensemble), level), f"level {level:g}", {}
     if thresholds is not None:
-        return read_thresholds(Path(thresholds), ensemble), str(Path(thresholds).absolute())
+        return read(Path(thresholds), str(Path(thresholds).absolute()))
     folder = first_path(volumes)
     for table in [output / PREDICTIONS_FILE] + ([folder / PREDICTIONS_FILE] if folder else []):
         if table.is_file():
             notes.append(f"Thresholds from {table}")
-            return read_thresholds(table, ensemble), str(table)
+            return read(table, str(table))
     from .core.thresholds.predict import PredictParameters, predict_levels
     from .core.thresholds.tables import write_predictions
 
     write_predictions(output / PREDICTIONS_FILE, predict_levels(ensemble, PredictParameters(), progress))
     notes.append(f"No thresholds were given, so they were predicted: {output / PREDICTIONS_FILE}")
-    return read_thresholds(output / PREDICTIONS_FILE, ensemble), f"predicted by this command: {output / PREDICTIONS_FILE}"
+    return read(output / PREDICTIONS_FILE, f"predicted by this command: {output / PREDICTIONS_FILE}")
 
 
 def _sketch_folder(session: Any, blocks: Any) -> Path:

@@ -14,10 +14,12 @@ from chimerax.map import Volume
 from .core.ensemble import Source
 from .core.errors import SirenError
 from .core.grid import Grid
-from .core.mapfile import SUFFIXES
+from .core.mapfile import SUFFIXES, is_map_name, natural_key
 from .core.parameters import Parameters
+from .core.thresholds.labels import Label
 
 PREDICTIONS_FILE = "predictions.csv"
+LABELS_FILE = "labels.csv"
 DEFAULT_OUTPUT = "siren"  # beside the folder of the volumes
 
 
@@ -103,3 +105,22 @@ def typed(volumes: Sequence[Any]) -> str:
     if isinstance(volumes[0], Volume):
         return str(concise_model_spec(volumes[0].session, volumes))
     return " ".join(path_text(Path(v)) for v in volumes)
+
+
+def label_of(volume: Volume, lower: float | None, upper: float | None) -> Label:
+    """The level that an open map is contoured at, as a label.
+
+    Raises
+    ------
+    UserError
+        If the map is not from a map file, or does not have one level.
+    """
+    path = Path(volume.data.path) if isinstance(volume.data.path, str) and volume.data.path else None
+    if path is None or not is_map_name(path.name) or not path.is_file():
+        raise UserError(f"{volume.name} is not from a map file (.mrc, .map, .ccp4), by whose name a label is known: save it first.")
+    levels = [float(s.level) for s in volume.surfaces]
+    if len(levels) != 1:
+        raise UserError(f"{volume.name} has {len(levels)} contour levels: show it as a surface at one, as with "
+                        f'"volume #{volume.id_string} style surface level X".')
+    names = sorted((p.name for p in path.parent.iterdir() if is_map_name(p.name) and not p.is_dir()), key=natural_key)
+    return Label(str(names.index(path.name)), path.name, levels[0], lower, upper)

@@ -99,7 +99,7 @@ def _by_counting(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockS
                  progress: Progress) -> tuple[Occupancy, NDArray[np.int64], NDArray[np.bool_]]:
     """Occupancy, the voxels tested, and which joins which block, as published."""
     with progress.timed("reading"):
-        occupancy = binarize(ensemble, levels, parameters.filter, progress)
+        occupancy = binarize(ensemble, levels, parameters.filter is True, progress)
         union = occupancy.union(parameters.union_fraction)
     with progress.timed("testing"):
         return occupancy, union, voxels_that_join(occupancy, union, blocks, parameters, progress)
@@ -109,7 +109,7 @@ def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSe
                 progress: Progress) -> tuple[Occupancy, NDArray[np.int64], NDArray[np.bool_]]:
     """Occupancy, the voxels tested, and which joins which block, by the blocks' profiles."""
     with progress.timed("reading"):
-        occupancy, _ = prepare(ensemble, levels, parameters.filter, parameters.union_fraction, progress)
+        occupancy, _ = prepare(ensemble, levels, parameters.filter is True, parameters.union_fraction, progress)
         union = variable_voxels(occupancy, parameters.union_fraction)
     seeds = [np.intersect1d(voxels, union) for _, voxels in blocks]  # a voxel drawn by hand may never be occupied
     if not any(len(s) for s in seeds):

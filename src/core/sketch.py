@@ -47,7 +47,8 @@ class TestParameters(Parameters):
     posp_factor: float | None = parameter(None, "fixed factor on the both-occupied cutoff, in place of the one that "
                                           "grows with distance (published statistic)", above=0)
     negp_factor: float = parameter(1.0, "factor on the both-empty cutoff (published statistic)", above=0)
-    filter: bool = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD")
+    filter: bool | str = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD; flags: those that siren predict "
+                                   "flagged in the table of thresholds", words=("flags",))
     union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1)
 
     def __post_init__(self) -> None:
@@ -126,7 +127,7 @@ def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
 def _by_counting(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> SketchResult:
     """The steps of the published method."""
     with progress.timed("reading"):
-        occupancy = binarize(ensemble, levels, parameters.filter, progress)
+        occupancy = binarize(ensemble, levels, parameters.filter is True, progress)
         union = occupancy.union(parameters.union_fraction)
         sample = draw_sample(union, parameters.subsample, parameters.seed)
     with progress.timed("testing"):
@@ -140,7 +141,7 @@ def _by_counting(ensemble: Ensemble, levels: NDArray[np.float64], parameters: Sk
 def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> SketchResult:
     """The steps of the default method."""
     with progress.timed("reading"):
-        occupancy, anchors = prepare(ensemble, levels, parameters.filter, parameters.union_fraction, progress)
+        occupancy, anchors = prepare(ensemble, levels, parameters.filter is True, parameters.union_fraction, progress)
         union = variable_voxels(occupancy, parameters.union_fraction)
         if len(union) < 2:  # a very small ensemble, or one that does not vary: nothing to compare
             return SketchResult(BlockSet(occupancy.grid, {}, union), occupancy, union, union, np.empty((0, 2), np.int32))

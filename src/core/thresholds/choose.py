@@ -3,7 +3,7 @@
 Example::
 
     proposals = choose_maps(ensemble, predictions, 20)
-    write_template(Path("labels.csv"), [p.file for p in proposals], ensemble.all_names)
+    write_template(Path("siren/labels.csv"), [p.file for p in proposals], ensemble.all_names)
 """
 
 from __future__ import annotations

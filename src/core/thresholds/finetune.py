@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from ..ensemble import Ensemble
 from ..errors import SirenError, listed
@@ -41,6 +42,7 @@ WEIGHTS_FILE, TABLE_FILE, PLOT_STEM = "finetuned_weights.pt", "loss.csv", "loss"
 SHARPNESS = 10.0  # of the soft masks
 LOWEST, BINS = -1.5, 1250  # of the histograms that stand for maps: bins of 0.002 up to 1
 FEWEST_LABELS = 5
+SIGNIFICANCE = 0.01  # of what fine-tuning gains; the best of many epochs of noise would pass a milder test
 SYMMETRIES = [(order, flips) for order in permutations((-3, -2, -1)) for flips in range(8)]
 PARTS = ("train", "validation", "held out")
 
@@ -50,7 +52,7 @@ class FinetuneParameters(Parameters):
     """How to fine-tune. What is not given depends on the architecture: see DEFAULTS."""
 
     weights: str | None = parameter(None, "weights file to start from; the shipped one where not given")
-    epochs: int | None = parameter(None, "times that each training map is shown (60; published architecture 5)", least=1)
+    epochs: int | None = parameter(None, "times that each training map is shown (30; published architecture 5)", least=1)
     learning_rate: float | None = parameter(None, "step size of Adam (0.0003; published architecture 0.000001)", above=0)
     batch_size: int = parameter(4, "maps for one step", least=1)
     validation: float | None = parameter(None, "share of the labels that chooses the epoch (0.3; published architecture 0.1)", above=0,
@@ -66,7 +68,7 @@ class FinetuneParameters(Parameters):
 
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "siren": {"epochs": 60, "learning_rate": 3e-4, "validation": 0.3, "held_out": 0.2},
+    "siren": {"epochs": 30, "learning_rate": 3e-4, "validation": 0.3, "held_out": 0.2},
     "published": {"epochs": 5, "learning_rate": 1e-6, "validation": 0.1, "held_out": 0.1},
 }
 
@@ -144,8 +146,8 @@ def run_finetune(ensemble: Ensemble, labels: Path, parameters: FinetuneParameter
     """Fine-tune on an ensemble's labels and write ``output``/finetune: weights, losses, plot, record.
 
     The labels are split at random (seeded) into three parts. The first trains. After each epoch the second measures the loss;
-    the epoch with the lowest is kept, unless it betters the weights as they were by less than its standard error: then these
-    are kept. The third part takes no part, and says before and after how large the errors are.
+    the epoch with the lowest is kept if it betters the weights as they were significantly, else these are kept. The
+    third takes no part, and says before and after how large the errors are.
 
     Parameters
     ----------
@@ -189,7 +191,8 @@ def run_finetune(ensemble: Ensemble, labels: Path, parameters: FinetuneParameter
     record = {"format": "SIREn finetune 1", "parameters": parameters.as_dict(), "kept_epoch": fit.best,
               "start": {"name": path.name, "sha256": sha256(path)}, "labels": {"path": str(labels.absolute()), "sha256": sha256(labels)},
               "label_of": {r.file: label.level for r, label in data.maps}, "split": parts,
-              "held_out_before": before.figures, "held_out_after": after.figures, "versions": versions()}
+              "held_out_before": before.figures, "held_out_after": after.figures, 
+              "versions": versions() | {"torch": str(torch.__version__)}}
     folder = output / FINETUNE_FOLDER
     with whole_folder(folder) as temporary:
         _write(temporary, loaded, fit, record)
@@ -284,10 +287,11 @@ def tune(network: Module, data: Labelled, split: Sequence[NDArray[np.intp]], par
 
 
 def _better(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
-    """Whether losses of the same maps fell by more than the standard error of their mean change."""
+    """Whether losses of the same maps fell significantly: a t-test of the changes, one-sided, at SIGNIFICANCE."""
     gain = before - after
-    error = float(gain.std(ddof=1)) / len(gain) ** 0.5 if len(gain) > 1 else 0.0
-    return bool(gain.mean() > error)
+    if len(gain) < 2 or not gain.std() > 0:
+        return bool(gain.mean() > 0)
+    return bool(stats.ttest_1samp(gain, 0.0, alternative="greater").pvalue < SIGNIFICANCE)
 
 
 def _split(count: int, parameters: FinetuneParameters) -> list[NDArray[np.intp]]:

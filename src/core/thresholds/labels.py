@@ -154,7 +154,7 @@ def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
 
 def _is_of(row: dict[str, str], label: Label) -> bool:
     name = Path(row.get("map_file", "").replace("\\", "/")).name
-    return stem(name) == stem(label.file) if name else row.get(VOL_ID, "") == label.vol_id
+    return stem(name) == stem(label.file) if name else bool(label.vol_id) and row.get(VOL_ID, "") == label.vol_id
 
 
 def _text(value: float | None) -> str:

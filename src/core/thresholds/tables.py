@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -198,7 +198,7 @@ def number(text: str, path: Path, column: str, owner: str) -> float:
     return value
 
 
-def read_thresholds(path: Path, ensemble: Ensemble) -> NDArray[np.float64]:
+def read_thresholds(path: Path, ensemble: Ensemble, left_out: Container[str] = ()) -> NDArray[np.float64]:
     """Thresholds of an ensemble's chosen volumes from a predictions table, ours or the published tool's.
 
     Parameters
@@ -208,6 +208,7 @@ def read_thresholds(path: Path, ensemble: Ensemble) -> NDArray[np.float64]:
         volumes of the folder in natural order (``ensemble.all_names``), or its name. Other columns, and rows of
         volumes that are not chosen, are ignored.
     ensemble : Ensemble
+    left_out : volumes that need no threshold: theirs is NaN
 
     Returns
     -------
@@ -233,6 +234,9 @@ def read_thresholds(path: Path, ensemble: Ensemble) -> NDArray[np.float64]:
         found[name], flags[name] = row[LEVEL], row.get(FLAG, "")
     levels = []
     for name in ensemble.names:
+        if name in left_out:
+            levels.append(np.nan)
+            continue
         if name not in found:
             raise SirenError(f'No threshold for {name} in {path.name} (it has {len(rows):,} rows for '
                              f'{len(ensemble.all_names):,} volumes): run "siren predict" again, or "exclude {name}".')
