@@ -17,7 +17,8 @@ from chimerax.siren.core.thresholds.preprocess import PreprocessParameters
 
 PAGE = Path(__file__).parents[1] / "src/docs/user/commands/siren.html"
 TABLES: dict[str, type[Parameters]] = {
-    "predict": PredictParameters, "finetune": FinetuneParameters, "sketch": SketchParameters, "expand": ExpandParameters, "preprocess": PreprocessParameters, "example": ExampleParameters}
+    "predict": PredictParameters, "finetune": FinetuneParameters,
+    "sketch": SketchParameters, "expand": ExpandParameters, "preprocess": PreprocessParameters, "example": ExampleParameters}
 
 
 def with_tables(page: str) -> str:

@@ -191,7 +191,7 @@ def run_finetune(ensemble: Ensemble, labels: Path, parameters: FinetuneParameter
     record = {"format": "SIREn finetune 1", "parameters": parameters.as_dict(), "kept_epoch": fit.best,
               "start": {"name": path.name, "sha256": sha256(path)}, "labels": {"path": str(labels.absolute()), "sha256": sha256(labels)},
               "label_of": {r.file: label.level for r, label in data.maps}, "split": parts,
-              "held_out_before": before.figures, "held_out_after": after.figures, 
+              "held_out_before": before.figures, "held_out_after": after.figures,
               "versions": versions() | {"torch": str(torch.__version__)}}
     folder = output / FINETUNE_FOLDER
     with whole_folder(folder) as temporary:
