@@ -202,10 +202,11 @@ def finetune(session: Any, volumes: list[Any], labels: str, output_dir: str | No
         kept = (f"epoch {fit.best} of {p.epochs} was kept: loss of the validation maps {fit.validation[0]:.3g} before, "
                 f"{fit.validation[fit.best]:.3g} after" if fit.best else
                 f"no epoch of {p.epochs} was significantly better on the validation maps, so the weights are kept as they were")
+        chose = f", {sizes[1]} chose the epoch" if sizes[1] else f" and chose the epoch ({p.folds} folds)"
         log_picture(session, result.plot)
         log_lines(session, [
-            f"{sum(sizes)} labelled volumes: {sizes[0]} trained, {sizes[1]} chose the epoch, {sizes[2]} were held out (seed {p.seed}); "
-            f"learning rate {p.learning_rate:g}, batches of {p.batch_size}", kept,
+            f"{sum(sizes)} labelled volumes: {sizes[0]} trained{chose}, {sizes[2]} were held out (seed {p.seed}); learning rate "
+            f"{p.learning_rate:g}, batches of {p.batch_size}", kept,
             f"held out, before: {result.before.text()}", f"held out, after: {result.after.text()}", *_replaced(result),
             f"Written to {result.folder} (finetuned_weights.pt, loss.csv, loss.png, loss.pdf, run.json)."])
         if fit.best:

@@ -159,8 +159,8 @@ def evaluate(labels: Path, predictions: Path) -> Agreement:
     SirenError
         If a table cannot be read, or no labelled volume has a prediction.
     """
-    table = read_predictions(predictions)
     chosen = read_labels(labels)
+    table = read_predictions(predictions)
     named = {k: r for r in table.rows for k in (stem(r.file), r.file)}
     numbered = {str(r.vol_id): r for r in table.rows}
 

@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 FINETUNE_FOLDER = "finetune"
 WEIGHTS_FILE, TABLE_FILE, PLOT_STEM = "finetuned_weights.pt", "loss.csv", "loss"
 SHARPNESS = 10.0  # of the soft masks
-LOWEST, BINS = -1.5, 1250  # of the histograms that stand for maps: bins of 0.002 up to 1
+LOWEST, BINS = -1.5, 5000  # of the histograms that stand for maps: bins of 0.0005 up to 1
 FEWEST_LABELS = 5
+NO_LOSS = 1e-6  # of a level that is right but for what nobody sees
 SIGNIFICANCE = 0.01  # of what fine-tuning gains; the best of many epochs of noise would pass a milder test
 SYMMETRIES = [(order, flips) for order in permutations((-3, -2, -1)) for flips in range(8)]
 PARTS = ("train", "validation", "held out")
@@ -55,8 +56,9 @@ class FinetuneParameters(Parameters):
     epochs: int | None = parameter(None, "times that each training map is shown (30; published architecture 5)", least=1)
     learning_rate: float | None = parameter(None, "step size of Adam (0.0003; published architecture 0.000001)", above=0)
     batch_size: int = parameter(4, "maps for one step", least=1)
-    validation: float | None = parameter(None, "share of the labels that chooses the epoch (0.3; published architecture 0.1)", above=0,
-                                         most=0.5)
+    folds: int | None = parameter(None, "parts of the labels of which each validates in turn (4; published architecture 1: one share "
+                                  "validates)", least=1)
+    validation: float | None = parameter(None, "with one fold, share of the labels that chooses the epoch (0.1)", above=0, most=0.5)
     held_out: float | None = parameter(None, "share of the labels that only measures the outcome (0.2; published architecture 0.1)",
                                        above=0, most=0.5)
     seed: int = parameter(0, "seed of the split and the order", least=0)
@@ -68,8 +70,8 @@ class FinetuneParameters(Parameters):
 
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "siren": {"epochs": 30, "learning_rate": 3e-4, "validation": 0.3, "held_out": 0.2},
-    "published": {"epochs": 5, "learning_rate": 1e-6, "validation": 0.1, "held_out": 0.1},
+    "siren": {"epochs": 30, "learning_rate": 3e-4, "folds": 4, "validation": 0.1, "held_out": 0.2},
+    "published": {"epochs": 5, "learning_rate": 1e-6, "folds": 1, "validation": 0.1, "held_out": 0.1},
 }
 
 
@@ -113,7 +115,7 @@ class Finetuned:
     Attributes
     ----------
     folder : where it was written
-    parts : names of the labelled volumes that trained, chose the epoch, and were held out
+    parts : names of the labelled volumes that trained, that validated alone (none with several folds), and that were held out
     fit : Fit
     before, after : Agreement of the held-out volumes with the weights as they were, and with those written
     parameters : FinetuneParameters, all filled in
@@ -145,9 +147,9 @@ def run_finetune(ensemble: Ensemble, labels: Path, parameters: FinetuneParameter
                  progress: Progress | None = None) -> Finetuned:
     """Fine-tune on an ensemble's labels and write ``output``/finetune: weights, losses, plot, record.
 
-    The labels are split at random (seeded) into three parts. The first trains. After each epoch the second measures the loss;
-    the epoch with the lowest is kept if it betters the weights as they were significantly, else these are kept. The
-    third takes no part, and says before and after how large the errors are.
+    The labels are split at random (seeded). Some train; after each epoch, others measure the loss. The epoch with the lowest is
+    kept if it betters the weights as they were significantly, else these are kept. See :func:`tune` for which are which. Those held
+    out take no part in this, and say before and after how large the errors are.
 
     Parameters
     ----------
@@ -187,6 +189,8 @@ def run_finetune(ensemble: Ensemble, labels: Path, parameters: FinetuneParameter
     before = _agreement(loaded, data, split[2], device)
     fit = tune(loaded.network, data, split, parameters, device, progress)
     after = _agreement(loaded, data, split[2], device)
+    if int(parameters.folds or 1) > 1:
+        split = [np.sort(np.concatenate(split[:2])), split[1][:0], split[2]]
     parts = {part: [data.maps[i][0].file for i in at] for part, at in zip(PARTS, split, strict=True)}
     record = {"format": "SIREn finetune 1", "parameters": parameters.as_dict(), "kept_epoch": fit.best,
               "start": {"name": path.name, "sha256": sha256(path)}, "labels": {"path": str(labels.absolute()), "sha256": sha256(labels)},
@@ -251,22 +255,56 @@ def mask_loss(histogram: Tensor, prediction: Tensor, label: Tensor) -> Tensor:
 
 def tune(network: Module, data: Labelled, split: Sequence[NDArray[np.intp]], parameters: FinetuneParameters, device: str,
          progress: Progress) -> Fit:
-    """Train in place with the first part of the split; the epoch that is best on the second is what the network is left with.
+    """Train in place; the network is left with the epoch that is best on maps that did not train, or as it was.
 
+    With one fold, the second part of the split validates. With more, that part trains too: each fold of both validates a training on
+    the others, and the epoch that is best on all of them together is how long the network is then trained on both.
     Running statistics of batch normalisation and dropout are left as in prediction: a few maps would spoil the former.
     """
+    folds = min(int(parameters.folds or 1), len(split[0]) + len(split[1]))
+    every = np.sort(np.concatenate(split[:2]))
+    parts = [split[1]] if folds == 1 else np.array_split(np.random.default_rng([parameters.seed, 2]).permutation(every), folds)
+    start = copy.deepcopy(network.state_dict())
+    courses = []
+    for n, part in enumerate(parts):
+        network.load_state_dict(start)
+        span = (n / (folds + (folds > 1)), 1 / (folds + (folds > 1)))
+        courses.append(_course(network, data, np.setdiff1d(every, part), part, parameters, device, progress, span))
+    train = tuple(np.mean([c.train for c in courses], axis=0).tolist())
+    validation = np.concatenate([c.validation for c in courses], axis=1)
+    best = int(validation.mean(axis=1).argmin())
+    if not _better(validation[0], validation[best]):
+        best = 0
+    network.load_state_dict(courses[0].best_state if best and folds == 1 else start)
+    if best and folds > 1:
+        _course(network, data, every, every[:0], replace(parameters, epochs=best), device, progress, (folds / (folds + 1), 1 / (folds + 1)))
+    return Fit(train, tuple(validation.mean(axis=1).tolist()), best)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """One training: losses of the training maps (epochs + 1,), of each validation map (epochs + 1, n), the best epoch's weights."""
+
+    train: list[float]
+    validation: NDArray[np.float64]
+    best_state: dict[str, Any]
+
+
+def _course(network: Module, data: Labelled, trains: NDArray[np.intp], validates: NDArray[np.intp], parameters: FinetuneParameters,
+            device: str, progress: Progress, span: tuple[float, float]) -> _Course:
+    """Train in place for all epochs; ``span`` says where the progress of it begins, and how far it goes."""
     torch = import_torch()
     epochs, rate = int(parameters.epochs or 1), float(parameters.learning_rate or 0)
     rng = np.random.default_rng(parameters.seed)
     network.eval()
     optimiser = torch.optim.Adam(network.parameters(), lr=rate)
-    start = best_state = copy.deepcopy(network.state_dict())
-    train, validation, best = [float(_losses(network, data, split[0], device).mean())], [_losses(network, data, split[1], device)], 0
+    train, validation = [float(_losses(network, data, trains, device).mean())], [_losses(network, data, validates, device)]
+    best, best_state = 0, copy.deepcopy(network.state_dict())
     for epoch in range(1, epochs + 1):
-        order = rng.permutation(split[0])
+        order = rng.permutation(trains)
         total = 0.0
         for first in range(0, len(order), parameters.batch_size):
-            progress.step("fine-tuning", (epoch - 1 + first / len(order)) / epochs)
+            progress.step("fine-tuning", span[0] + span[1] * (epoch - 1 + first / len(order)) / epochs)
             at = order[first:first + parameters.batch_size]
             level = _levels(network, data, at, device, int(rng.integers(48)))
             loss = mask_loss(data.histogram[at].to(device), level, data.label[at].to(device)).mean()
@@ -275,23 +313,23 @@ def tune(network: Module, data: Labelled, split: Sequence[NDArray[np.intp]], par
             optimiser.step()
             total += float(loss.detach()) * len(at)
         train.append(total / len(order))
-        validation.append(_losses(network, data, split[1], device))
+        validation.append(_losses(network, data, validates, device))
         if not np.isfinite(train[-1]) or not np.isfinite(validation[-1]).all():
             raise SirenError(f"The loss became no number in epoch {epoch}: give a smaller learningRate than {rate:g}.")
-        if validation[-1].mean() < validation[best].mean():
+        if len(validates) and validation[-1].mean() < validation[best].mean():
             best, best_state = epoch, copy.deepcopy(network.state_dict())
-    if not _better(validation[0], validation[best]):
-        best, best_state = 0, start
-    network.load_state_dict(best_state)
-    return Fit(tuple(train), tuple(float(v.mean()) for v in validation), best)
+    return _Course(train, np.stack(validation), best_state)
 
 
 def _better(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
-    """Whether losses of the same maps fell significantly: a t-test of the changes, one-sided, at SIGNIFICANCE."""
-    gain = before - after
-    if len(gain) < 2 or not gain.std() > 0:
-        return bool(gain.mean() > 0)
-    return bool(stats.ttest_1samp(gain, 0.0, alternative="greater").pvalue < SIGNIFICANCE)
+    """Whether losses of the same maps fell significantly: a t-test of their ratios' logarithms, one-sided, at SIGNIFICANCE.
+
+    Ratios, since the loss of a large particle is large whatever its level.
+    """
+    if not after.mean() < before.mean():
+        return False
+    gain = np.log(before + NO_LOSS) - np.log(after + NO_LOSS)
+    return len(gain) < 2 or bool(stats.ttest_1samp(gain, 0.0, alternative="greater").pvalue < SIGNIFICANCE)
 
 
 def _split(count: int, parameters: FinetuneParameters) -> list[NDArray[np.intp]]:
@@ -318,6 +356,8 @@ def _levels(network: Module, data: Labelled, at: NDArray[np.intp], device: str, 
 def _losses(network: Module, data: Labelled, at: NDArray[np.intp], device: str) -> NDArray[np.float64]:
     """(n,) loss of each of some maps."""
     torch = import_torch()
+    if not len(at):
+        return np.empty(0)
     with torch.inference_mode():
         level = torch.cat([_levels(network, data, at[i:i + 8], device) for i in range(0, len(at), 8)]).cpu()
         losses: NDArray[np.float64] = mask_loss(data.histogram[at], level, data.label[at]).double().numpy()
