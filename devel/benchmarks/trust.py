@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "devel"), str(ROOT / "weights/training")]
+sys.path.insert(0, str(ROOT / "devel"))
+sys.path.insert(0, str(ROOT / "weights/training"))
 
 from chimerax.siren.core.ensemble import Ensemble, Source
 from chimerax.siren.core.example import ExampleParameters, Simulation, simulate
@@ -48,8 +49,8 @@ def expected_errors(data: Path, count: int, seed: int) -> list[str]:
         expected.append(row.spread)
         flags += row.flags
     e, b = np.array(error), np.array(expected)
-    lines = [f"{count} maps simulated from validation structures (seed {seed}). Mean absolute error of the normalised level {e.mean():.3f}, mean "
-             f"expected error {b.mean():.3f}; rank correlation of the two {_rank_correlation(b, e):.2f}.", "",
+    lines = [f"{count} maps simulated from validation structures (seed {seed}). Mean absolute error of the normalised level "
+             f"{e.mean():.3f}, mean expected error {b.mean():.3f}; rank correlation of the two {_rank_correlation(b, e):.2f}.", "",
              "| errors below | share of the maps | of a Laplace distribution |", "|---|---|---|"]
     lines += [f"| {k:g} x expected | {np.mean(e < k * b):.2f} | {1 - np.exp(-k):.2f} |" for k in (0.69, 1, 1.14, 2, 3)]
     lines += ["", "| maps by expected error | mean expected error | mean error |", "|---|---|---|"]
@@ -140,7 +141,7 @@ Made by `python devel/benchmarks/trust.py ../shared/data` with the weights of th
 
 ## Levels brought into line (`siren predict ... together true`)
 
-IoU: mean best intersection over union of the 8 planted blocks after expand; blocks found. Levels by themselves are those of `siren predict`.
+IoU: mean best intersection over union of the 8 planted blocks after expand, and how many blocks were found.
 
 {2}
 
