@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "devel"))
-sys.path.insert(0, str(ROOT / "weights/training"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "weights/training"))
 
 from chimerax.siren.core.ensemble import Ensemble, Source
 from chimerax.siren.core.example import ExampleParameters, Simulation, simulate
