@@ -34,7 +34,7 @@ def with_tables(page: str) -> str:
 
 def _row(f: dataclasses.Field) -> str:
     value = " | ".join(f.metadata["choices"]) or {"bool": "true | false", "int": "<i>n</i>", "float": "<i>x</i>"}.get(
-        str(f.type).split(" | ")[0], "<i>file</i>")
+        str(f.type).split(" | ")[0], f"<i>{f.metadata['word'] or 'file'}</i>")
     value = " | ".join((value, *f.metadata["words"]))
     default = f.default
     if isinstance(default, bool):

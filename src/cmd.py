@@ -17,18 +17,17 @@ from chimerax.core.commands import (
     register,
 )
 from chimerax.core.errors import UserError
-from chimerax.map import Volume
 
 from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
-from .core.blocks import blocks_from_masks, check_on_grid, read_block_maps
+from .core.blocks import read_block_maps
 from .core.ensemble import Ensemble, find_ensemble
-from .core.errors import SirenError, listed
+from .core.errors import listed
 from .core.expand import ExpandParameters
 from .core.progress import Progress
-from .core.record import Record, read_record
-from .core.runs import EXPAND_FOLDER, SKETCH_FOLDER, Run, inherited, open_run, run_expand, run_sketch
-from .core.sketch import SketchParameters
-from .inputs import PREDICTIONS_FILE, door, first_path, given, map_source, output_folder, parameters_of, sources_of
+from .core.record import read_record
+from .core.runs import EXPAND_FOLDER, Run, inherited, open_run, run_expand, run_sketch
+from .core.sketch import SketchParameters, TestParameters
+from .inputs import PREDICTIONS_FILE, door, first_path, given, opened_blocks, output_folder, parameters_of, run_folder, sources_of
 from .jobs import current_job, run_job
 
 FEW_VOLUMES = 100  # below, finding nothing is no wonder: the published tool asks for 200 and more
@@ -40,9 +39,7 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
            **keywords: Any) -> Any:
     """Find the blocks that come and go together, write them, open them as surfaces."""
     parameters = parameters_of(SketchParameters, keywords)
-    _either(level, thresholds)
-    if parameters.filter == "flags" and level is not None:
-        raise UserError('"filter flags" needs the table of thresholds that has them: leave out "level", or "filter".')
+    _either(level, thresholds, parameters)
     sources = sources_of(volumes)
     output = output_folder(volumes, output_dir)
     notes: list[str] = []
@@ -57,7 +54,8 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
         lines = [*notes, *run.notes, _volumes_line(run),
                  f"{counts['union_voxels']:,} voxels {_union_text(parameters)} of the {used:,} volumes; "
                  f"{counts['sampled_voxels']:,} sampled (seed {parameters.seed}), "
-                 f"{counts['significant_pairs']:,} pairs go together (statistic {parameters.statistic})"]
+                 f"{counts['significant_pairs']:,} pairs go together (statistic {parameters.statistic}; counted on "
+                 f"{run.record.counted_on})"]
         _show_run(session, run, lines, open, reference)
         if len(run.blocks):
             from .show import next_step, path_text
@@ -72,7 +70,7 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
            box: int | None = None, voxel_size: float | None = None, include: Sequence[str] = (),
            exclude: Sequence[str] = (), open: bool = True, reference: bool = False, **keywords: Any) -> Any:
     """Test every voxel against every block; write and open the expanded blocks."""
-    source_folder = Path(sketch) if sketch else _sketch_folder(session, blocks)
+    source_folder = Path(sketch) if sketch else run_folder(session, blocks)
     record = door(read_record, source_folder)
     _either(level, thresholds)
     same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))  # another one has other parameters
@@ -81,7 +79,7 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
     if (output / EXPAND_FOLDER).resolve() in (source_folder.resolve(), *([] if isinstance(blocks, list) else [Path(blocks).resolve()])):
         raise UserError(f"{output / EXPAND_FOLDER} would be replaced by its own expansion: give another outputDir.")
     sources = sources_of(volumes) if volumes else None
-    block_set = door(_open_blocks, blocks, record) if isinstance(blocks, list) else None
+    block_set = door(opened_blocks, blocks, record) if isinstance(blocks, list) else None
     notes: list[str] = []
 
     def work(progress: Progress) -> Run:
@@ -105,7 +103,8 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
         before = run.record.counts["block_voxels_before"]
         lines = [*notes, *run.notes, _volumes_line(run),
                  f"{run.record.counts['union_voxels']:,} voxels tested against {len(run.blocks)} blocks of {before:,} voxels "
-                 f"(statistic {parameters.statistic}); {run.record.counts['unassigned_voxels']:,} joined none"]
+                 f"(statistic {parameters.statistic}; counted on {run.record.counted_on}); "
+                 f"{run.record.counts['unassigned_voxels']:,} joined none"]
         _show_run(session, run, lines, open, reference)
         return run
 
@@ -150,9 +149,11 @@ def stop(session: Any) -> None:
 # --- from what was typed to what core takes
 
 
-def _either(level: float | None, thresholds: str | None) -> None:
+def _either(level: float | None, thresholds: str | None, parameters: TestParameters | None = None) -> None:
     if level is not None and thresholds is not None:
         raise UserError('Give either "level" or "thresholds", not both.')
+    if parameters is not None and parameters.filter == "flags" and level is not None:
+        raise UserError('"filter flags" needs the table of thresholds that has them: leave out "level", or "filter".')
 
 
 def _levels(ensemble: Ensemble, level: float | None, thresholds: str | None, output: Path, volumes: Sequence[Any],
@@ -183,44 +184,6 @@ def _levels(ensemble: Ensemble, level: float | None, thresholds: str | None, out
     return read(output / PREDICTIONS_FILE, f"predicted by this command: {output / PREDICTIONS_FILE}")
 
 
-def _sketch_folder(session: Any, blocks: Any) -> Path:
-    """Folder with the record of the sketch that blocks came from."""
-    if not isinstance(blocks, list):
-        folder = Path(blocks).expanduser().absolute()
-        for candidate in (folder, folder.parent / SKETCH_FOLDER):
-            if (candidate / "run.json").is_file():
-                return candidate
-        raise UserError(f'{folder} has no run.json, nor has a {SKETCH_FOLDER} beside it: say which sketch the blocks are from, as '
-                        'in "siren expand FOLDER sketch siren/00_sketch".')
-    from .show import BlockMap
-
-    named = {m.siren_folder for m in blocks if isinstance(m, BlockMap)}
-    # a merged or erased map is a new one, without memory of its run: the blocks still open tell
-    folders = named or {m.siren_folder for m in session.models.list(type=BlockMap)}
-    if len(folders) != 1:
-        which = "no SIREn blocks are open" if not folders else f"blocks of {len(folders)} runs are open"
-        raise UserError(f'Which sketch do these blocks belong to? ({which}.) Say it, as in "siren expand #2 sketch siren/00_sketch".')
-    return Path(folders.pop())
-
-
-def _open_blocks(models: Sequence[Any], record: Record) -> Any:
-    """Blocks from open models; the mean map that was opened with them is not one."""
-    from .show import BlockMap
-
-    maps = [m for m in models if isinstance(m, Volume)]
-    if any(isinstance(m, BlockMap) for m in maps):
-        maps = [m for m in maps if isinstance(m, BlockMap) or m.name != "mean of the volumes"]
-    if not maps:
-        raise SirenError("No map is among these models: name the block models, as in \"siren expand #2\".")
-    masks = []
-    for volume in maps:
-        source = map_source(volume, False)
-        assert source.grid is not None
-        check_on_grid(volume.name, source.grid, record.grid)
-        masks.append((volume.name, volume.full_matrix()))
-    return blocks_from_masks(masks, record.grid)
-
-
 # --- what was found
 
 
@@ -243,7 +206,7 @@ def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: b
     if not count:
         lines.append(_nothing_found(run))
     log_lines(session, lines)
-    group = open_blocks(session, run.blocks, run.folder, run.mean if reference else None, run.level) if open and count else None
+    group = open_blocks(session, run.blocks, run.folder, run.mean if reference else None, run.level, run.table) if open and count else None
     log_blocks(session, run.table, group)
     if written:
         log_lines(session, [f"Written to {run.folder} (run.json, blocks.json, blocks.csv, {count} block maps, mean.mrc, "
@@ -273,7 +236,7 @@ _SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
 
 
 def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
-    from . import threshold_commands
+    from . import block_commands, screen_command, state_commands, threshold_commands
 
     output = [("output_dir", SaveFolderNameArg)]
     volumes = [("volumes", VolumesArg)]
@@ -301,8 +264,11 @@ def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]
     def stop_desc() -> CmdDesc:
         return CmdDesc(synopsis="Stop the SIREn command that is running")
 
-    return {"siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand), "siren example": (example_desc, example),
-            "siren open": (open_desc, open_), "siren stop": (stop_desc, stop), **threshold_commands.descriptions()}
+    return {"siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand),
+            "siren example": (example_desc, example),
+            "siren open": (open_desc, open_), "siren stop": (stop_desc, stop),
+            **block_commands.descriptions(), **screen_command.descriptions(), **state_commands.descriptions(),
+            **threshold_commands.descriptions()}
 
 
 def register_command(name: str, logger: Any) -> None:

@@ -1,9 +1,10 @@
-"""From what a command was given to what core takes: maps that are open, and where results go."""
+"""From what a command was given to what core takes: blocks and maps that are open, and the run that blocks belong to."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from chimerax.core.commands import concise_model_spec
 from chimerax.core.errors import UserError
 from chimerax.map import Volume
 
+from .core.blocks import BlockSet, blocks_from_masks, check_on_grid
 from .core.ensemble import Source
 from .core.errors import SirenError
 from .core.grid import Grid
 from .core.mapfile import SUFFIXES, is_map_name, natural_key
 from .core.parameters import Parameters
+from .core.record import Record
+from .core.runs import SKETCH_FOLDER
 from .core.thresholds.labels import Label
 
 PREDICTIONS_FILE = "predictions.csv"
@@ -74,6 +78,49 @@ def map_source(volume: Volume, ambiguous: bool) -> Source:
         return data.read_matrix((0, 0, 0), data.size, (1, 1, 1), None)
 
     return Source(name, None, array=read, grid=grid)
+
+
+def run_folder(session: Any, blocks: Any) -> Path:
+    """Folder with the record of the sketch that blocks came from."""
+    if not isinstance(blocks, list):
+        folder = Path(blocks).expanduser().absolute()
+        for candidate in (folder, folder.parent / SKETCH_FOLDER):
+            if (candidate / "run.json").is_file():
+                return candidate
+        raise UserError(f'{folder} has no run.json, nor has a {SKETCH_FOLDER} beside it: say which sketch the blocks are from, as '
+                        'in "siren expand FOLDER sketch siren/00_sketch".')
+    from .show import BlockMap
+
+    named = {m.siren_folder for m in blocks if isinstance(m, BlockMap)}
+    # a merged or erased map is a new one, without memory of its run: the blocks still open tell
+    folders = named or {m.siren_folder for m in session.models.list(type=BlockMap)}
+    if len(folders) != 1:
+        which = "no SIREn blocks are open" if not folders else f"blocks of {len(folders)} runs are open"
+        raise UserError(f'Which sketch do these blocks belong to? ({which}.) Say it, as in "siren expand #2 sketch siren/00_sketch".')
+    return Path(folders.pop())
+
+
+def opened_blocks(models: Sequence[Any], record: Record) -> BlockSet:
+    """Blocks from open models; the mean map that was opened with them is not one."""
+    from .show import BlockMap
+
+    maps = [m for m in models if isinstance(m, Volume)]
+    if any(isinstance(m, BlockMap) for m in maps):
+        maps = [m for m in maps if isinstance(m, BlockMap) or m.name != "mean of the volumes"]
+    if not maps:
+        raise SirenError("No map is among these models: name the block models, as in \"siren expand #2\".")
+    masks: list[tuple[str, Any]] = []
+    names: dict[int, str] = {}
+    for volume in maps:
+        source = map_source(volume, False)
+        assert source.grid is not None
+        check_on_grid(volume.name, source.grid, record.grid)
+        block = isinstance(volume, BlockMap)
+        if block:
+            names.setdefault(volume.siren_block, volume.given_name)
+        masks.append((f"block {volume.siren_block}" if block else volume.name, volume.full_matrix()))
+    blocks = blocks_from_masks(masks, record.grid)
+    return replace(blocks, names={n: name for n, name in sorted(names.items()) if name})
 
 
 def first_path(volumes: Sequence[Any]) -> Path | None:

@@ -41,7 +41,7 @@ def run_job(session: Any, name: str, work: Callable[[Progress], T], show: Callab
     if running:
         raise UserError(f'"{running.name}" is still running: wait for it, or stop it with "siren stop".')
     if session.in_script or not session.ui.is_gui:
-        progress = Progress(_Lines(session, name) if not session.ui.is_gui else _Status(session, name))
+        progress = Progress(_Lines(session, name) if not session.ui.is_gui else _Status(session, name), say=session.logger.info)
         try:
             return show(work(progress))
         except SirenError as error:
@@ -87,7 +87,8 @@ class SirenJob(Task):
         self._work, self._show = work, show
         # reports come from the worker: only the main thread may touch the status line
         status = _Status(session, name)
-        self.progress = Progress(lambda phase, fraction: session.ui.thread_safe(status, phase, fraction))
+        self.progress = Progress(lambda phase, fraction: session.ui.thread_safe(status, phase, fraction),
+                                 say=lambda sentence: session.ui.thread_safe(session.logger.info, sentence))
 
     def start(self) -> None:
         """Start the thread."""

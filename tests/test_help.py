@@ -16,7 +16,9 @@ from ensembles import write_planted
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "src/docs/user/commands/siren.html"
-COMMANDS = ["evaluate", "example", "expand", "finetune", "label", "label template", "open", "predict", "preprocess", "sketch", "stop"]
+COMMANDS = ["block color", "block delete", "block merge", "block redo", "block rename", "block save", "block split", "block undo",
+            "evaluate", "example", "expand", "finetune", "label", "label template", "open", "plot", "predict", "preprocess",
+            "representatives", "screen", "sketch", "states", "stop"]
 
 
 def test_the_manuals_tables_are_those_of_the_code():

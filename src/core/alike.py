@@ -8,15 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from .harmonise import Noise, axis_distances
+from .harmonise import Noise, SharedNoise
 from .occupancy import Occupancy
 from .progress import Progress
 from .statistics import hypergeometric_tail
-from .tiles import Counter, Found, both_occupied, packed, run_tiles, unpacked
+from .tiles import Compute, Counter, Found, both_occupied, occupied, run_tiles, unpacked
 
 MOST_SAMPLED = 12_000  # voxels: all pairs of them take seconds; a block of a few hundred voxels still has dozens among them
 NEIGHBOURS = 25  # strongest partners of a voxel: enough to hold a block together, few enough to keep weak ties out
-FINEST = 0.25  # square voxels: steps of the table of noise by squared distance; lattices of cubes have whole numbers
 
 
 def variable_voxels(occupancy: Occupancy, fraction: float) -> NDArray[np.int64]:
@@ -49,7 +48,7 @@ class AlikePairs:
     voxels: int
     volumes: int
 
-    def at(self, probability: float) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def at(self, posp: float, negp: float = 1.0) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The pairs that are alike, and their strengths.
 
         Two conditions. Fisher's z of phi, of SD 1 / sqrt(V - 3), exceeds that of the noise at the pair's distance by the normal
@@ -57,10 +56,11 @@ class AlikePairs:
 
         Parameters
         ----------
-        probability : that a voxel has a false partner, were all independent but for the noise (Bonferroni over its partners;
-            over all pairs is for blocks, see :func:`.profiles.is_coherent`)
+        posp : probability that a voxel has a false partner, were all independent but for the noise (Bonferroni over its
+            partners; over all pairs is for blocks, see :func:`.profiles.is_coherent`)
+        negp : not used: phi weighs occupied and empty alike
         """
-        each = probability / max(1, self.voxels)
+        each = posp / max(1, self.voxels)
         alike = (self.strength > np.tanh(fisher_margin(self.volumes, each))) & (self.chance <= each)
         return self.pairs[alike], self.strength[alike]
 
@@ -77,18 +77,14 @@ class AlikeSearch:
     bits : (n, ceil(V / 8)) uint8, packed occupancy
     frequency : (n,) int64, volumes in which each is occupied
     volumes : V
-    zyx : (3, n) int32, positions of the voxels on the lattice
-    apart : of each axis, (size, size) float32 squared distance of two positions, see :func:`.harmonise.axis_distances`
-    noise : (d,) float32, phi of the noise by squared distance in steps of FINEST; 0 beyond
+    noise : SharedNoise of the voxels
     least : strength above which pairs are kept
     """
 
     bits: NDArray[np.uint8]
     frequency: NDArray[np.int64]
     volumes: int
-    zyx: NDArray[np.int32]
-    apart: tuple[NDArray[np.float32], ...]
-    noise: NDArray[np.float32]
+    noise: SharedNoise
     least: float
 
     def rows(self) -> int:
@@ -105,7 +101,7 @@ class AlikeSearch:
         columns = phi.shape[1]
         near = np.flatnonzero(phi.ravel() > self.least)  # strength is never above phi
         row, column = np.divmod(near.astype(np.int32), np.int32(columns))
-        noise = self._noise(row + start, column)
+        noise = self.noise.phi(row + start, column)
         value = phi.ravel()[near]
         value = (value - noise) / (1 - value * noise)  # tanh(atanh(a) - atanh(b))
         phi[:] = 0
@@ -134,36 +130,29 @@ class AlikeSearch:
         phi[np.arange(stop - start), np.arange(start, stop)] = 0
         return phi
 
-    def _noise(self, first: NDArray[np.int32], second: NDArray[np.int32]) -> NDArray[np.float32]:
-        """(k,) phi of the noise of pairs."""
-        square = np.zeros(len(first), np.float32)
-        for place, apart in zip(self.zyx, self.apart, strict=True):
-            square += apart.ravel().take(place[first] * np.int32(len(apart)) + place[second])
-        square *= 1 / FINEST
-        square += 0.5
-        return self.noise.take(square.astype(np.int32), mode="clip")  # the last entry is 0
-
 
 def alike_pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, probability: float,
-                progress: Progress) -> AlikePairs:
+                progress: Progress, compute: Compute | None = None) -> AlikePairs:
     """The graph of the sampled voxels: each joined to those most alike, where they may be alike.
 
     Parameters
     ----------
     sample : (n,) flat indices
     probability : the largest that :meth:`AlikePairs.at` will be asked for
+    compute : where to count, see :mod:`.compute`; in this process unless given
 
     Raises
     ------
     Cancelled
         If ``progress`` was asked to stop.
     """
-    bits, frequency = packed(occupancy.rows(sample)), occupancy.frequency[sample].astype(np.int64)
-    grid, volumes = occupancy.grid, len(occupancy)
+    bits, volumes = occupancy.packed(sample), len(occupancy)
+    frequency = occupied(bits)
     least = float(np.tanh(fisher_margin(volumes, probability / max(1, len(sample)))))
-    zyx = np.stack(np.unravel_index(sample, grid.shape)).astype(np.int32)
-    search = AlikeSearch(bits, frequency, volumes, zyx, axis_distances(grid), _noise_table(noise), least)
-    found = run_tiles(search, "comparing voxels", progress)
+    search = AlikeSearch(bits, frequency, volumes, SharedNoise.of(noise, sample, occupancy.grid), least)
+    found = run_tiles(search, "comparing voxels", progress, compute)
+    if not found:
+        return AlikePairs(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty(0), len(sample), volumes)
     first, second, strength = (np.concatenate(part) for part in zip(*found, strict=True))
     key = np.minimum(first, second).astype(np.int64) * len(sample) + np.maximum(first, second)
     key, where = np.unique(key, return_index=True)
@@ -171,13 +160,6 @@ def alike_pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, p
     both = both_occupied(bits, pairs[:, 0], pairs[:, 1])
     chance = hypergeometric_tail(both, frequency[pairs[:, 0]], frequency[pairs[:, 1]], volumes)
     return AlikePairs(pairs, strength[where], chance, len(sample), volumes)
-
-
-def _noise_table(noise: Noise) -> NDArray[np.float32]:
-    """Phi of the noise by squared distance, in steps of FINEST, and 0 at the end."""
-    reach = len(noise.correlation) - 0.5  # distances are rounded to whole voxels
-    square = np.arange(int(reach**2 / FINEST) + 1) * FINEST
-    return np.append(noise.phi(np.sqrt(square)), 0).astype(np.float32)
 
 
 def _strongest(value: NDArray[np.float32], least: np.float32) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -22,6 +22,7 @@ CORE = (0.97, 0.90)  # share of the volumes in which a core voxel is occupied; t
 FEWEST_CORE = 30  # voxels; a smaller core says too little of the scale
 MOST_ANCHORS = 1500  # voxels of either kind: noise is correlated, so more say little more
 SEED = 1  # of the choice of anchors: any will do, so it is no parameter
+FINEST = 0.25  # square voxels: steps of the table of noise by squared distance; cubes have whole numbers
 KEPT_BYTES = 600e6  # maps that fit are read from disk once, not three times
 ROUNDS = 4  # of scale and reference map; both settle after two or three
 
@@ -61,6 +62,37 @@ class Noise:
         """
         nearest = np.minimum(np.rint(distance).astype(np.int64), len(self.correlation))
         return (2 / np.pi * np.arcsin(np.append(self.correlation, 0.0)))[nearest]
+
+
+@dataclass(frozen=True)
+class SharedNoise:
+    """The same for pairs of a set of voxels, by tables: there are millions of pairs.
+
+    Attributes
+    ----------
+    zyx : (3, n) int32, positions of the voxels on the lattice
+    apart : of each axis, (size, size) float32 squared distance of two positions, see :func:`axis_distances`
+    by_square : (d,) float32, :meth:`Noise.phi` by squared distance in steps of FINEST; its last entry, 0, stands for all beyond
+    """
+
+    zyx: NDArray[np.int32]
+    apart: tuple[NDArray[np.float32], ...]
+    by_square: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, noise: Noise, voxels: NDArray[np.int64], grid: Grid) -> SharedNoise:
+        """Tables for voxels, (n,) flat indices."""
+        reach = len(noise.correlation) - 0.5  # distances are rounded to whole voxels
+        square = np.arange(int(reach**2 / FINEST) + 1) * FINEST
+        return cls(np.stack(np.unravel_index(voxels, grid.shape)).astype(np.int32), axis_distances(grid),
+                   np.append(noise.phi(np.sqrt(square)), 0).astype(np.float32))
+
+    def phi(self, first: NDArray[np.integer], second: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Phi of the noise of pairs, given as positions among the voxels that broadcast."""
+        square = np.zeros((), np.float32)
+        for place, apart in zip(self.zyx, self.apart, strict=True):
+            square = square + apart.ravel().take(place[first] * np.int32(len(apart)) + place[second])
+        return self.by_square.take(np.asarray(square / np.float32(FINEST) + np.float32(0.5), np.int32), mode="clip")
 
 
 def prepare(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool, fraction: float,
@@ -195,7 +227,7 @@ def measure_noise(anchors: Anchors, grid: Grid) -> Noise:
     values, voxels = values[:, varied].astype(np.float32), voxels[varied]
     values = values - np.median(values, axis=1, keepdims=True)  # a volume's offset is no noise
     values -= values.mean(axis=0)
-    values /= np.linalg.norm(values, axis=0)
+    values /= np.maximum(np.linalg.norm(values, axis=0), 1e-30)  # 0 where all that varied was the offset
     bins = np.rint(noise_distance(voxels[:, None], voxels, grid)).astype(np.int64).ravel()
     count = np.bincount(bins)
     mean = np.bincount(bins, (values.T @ values).ravel()) / np.maximum(count, 1)

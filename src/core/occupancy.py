@@ -13,6 +13,8 @@ from .errors import SirenError, listed
 from .grid import Grid
 from .progress import Progress
 
+TILE = 4096  # voxels unpacked together: 16 MB at 1,000 volumes
+
 
 @dataclass(frozen=True)
 class Occupancy:
@@ -60,6 +62,11 @@ class Occupancy:
         """
         byte, place = np.divmod(np.asarray(voxels, np.int64), 8)
         return ((self.bits[:, byte] >> (7 - place).astype(np.uint8)) & 1).T.astype(np.float32, order="C")
+
+    def packed(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """(n, ceil(V/8)) uint8, the same with eight volumes to a byte: a thirty-second of the memory."""
+        tiles = [np.packbits(self.rows(voxels[start:start + TILE]).astype(bool), axis=1) for start in range(0, len(voxels), TILE)]
+        return np.concatenate(tiles) if tiles else np.empty((0, -(-len(self) // 8)), np.uint8)
 
     def without(self, dropped: NDArray[np.bool_]) -> Occupancy:
         """The same without the volumes flagged in ``dropped``, (V,) bool; ``mean`` stays that of all."""

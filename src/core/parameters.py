@@ -21,6 +21,7 @@ def parameter(
     above: float | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
+    word: str = "",
     words: tuple[str, ...] = (),
 ) -> Any:
     """A dataclass field with what a command, a panel and a check need to know of it.
@@ -33,10 +34,11 @@ def parameter(
     above : exclusive lower bound.
     unit : for display.
     choices : the words allowed.
+    word : what a str stands for, as in "address"; it is a file's name where this is not given.
     words : words allowed beside the values of its type.
     """
     return dataclasses.field(default=default, metadata={
-        "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices, "words": words})
+        "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices, "word": word, "words": words})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from scipy.special import bdtrc, ndtri
 
-from .harmonise import Noise, noise_distance
+from .harmonise import Noise, SharedNoise
 from .occupancy import Occupancy
 from .progress import Progress
 
@@ -44,7 +44,9 @@ def presence(profiles: NDArray[np.float64]) -> NDArray[np.bool_]:
         there = profiles > cut[:, None]
         high = (profiles * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
         low = (profiles * ~there).sum(axis=1) / np.maximum((~there).sum(axis=1), 1)
-        cut = (high + low) / 2
+        before, cut = cut, (high + low) / 2
+        if np.array_equal(before, cut):
+            break
     return profiles > cut[:, None]
 
 
@@ -102,6 +104,7 @@ def distinct_blocks(occupancy: Occupancy, sample: NDArray[np.int64], noise: Nois
     (n,) block of each voxel from 0, -1 for none.
     """
     rows, points = occupancy.rows(sample), occupancy.grid.points(sample) / max(occupancy.grid.voxel_size)
+    shared = SharedNoise.of(noise, sample, occupancy.grid)
     count, volumes = rows.shape
     owner = np.full(count, -1, np.int64)
     for number, community in enumerate(c for c in communities if len(c) >= least):
@@ -110,12 +113,12 @@ def distinct_blocks(occupancy: Occupancy, sample: NDArray[np.int64], noise: Nois
     for turn in range(ROUNDS):
         progress.step("telling blocks apart", turn / ROUNDS)
         before = owner
-        owner = _coherent(occupancy, sample, noise, _renumbered(owner, least), by_chance)
+        owner = _coherent(rows, points, shared, _renumbered(owner, least), by_chance)
         owner = _merged(rows, points, owner, probability)
         blocks = int(owner.max(initial=-1)) + 1
         cut = significant_phi(volumes, probability / max(1, count * blocks))
         owner = _renumbered(members(rows, block_profiles(rows, owner, blocks), cut), least)
-        owner = _coherent(occupancy, sample, noise, owner, by_chance)
+        owner = _coherent(rows, points, shared, owner, by_chance)
         owner = _without_seams(rows, points, owner, probability)
         owner = _renumbered(owner, least)
         if np.array_equal(owner, before):
@@ -130,7 +133,8 @@ def halves(points: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray(np.argsort(np.argsort(along, kind="stable"), kind="stable") >= len(points) // 2, np.int64)
 
 
-def is_coherent(occupancy: Occupancy, voxels: NDArray[np.int64], noise: Noise, probability: float) -> bool:
+def is_coherent(rows: NDArray[np.float32], points: NDArray[np.float64], noise: SharedNoise, block: NDArray[np.int64],
+                probability: float) -> bool:
     """Whether the halves of a block go together more than chance and the noise they share can make them.
 
     Noise is correlated: by chance, two distant patches of it may be alike, and then all pairs of their voxels are. That is one
@@ -138,28 +142,30 @@ def is_coherent(occupancy: Occupancy, voxels: NDArray[np.int64], noise: Noise, p
 
     Parameters
     ----------
-    voxels : (n,) flat indices, 2 or more
+    rows, points, noise : (n, V) occupancy, (n, 3) positions and the noise of the sampled voxels
+    block : positions among them, 2 or more
     probability : of one pair, after correction for the number of pairs among which the block was found
     """
-    half = halves(occupancy.grid.points(voxels))
-    profile = block_profiles(occupancy.rows(voxels), half, 2)
+    volumes = rows.shape[1]
+    half = halves(points[block])
+    profile = block_profiles(rows[block], half, 2)
     with_block = int(presence(profile.mean(axis=0, keepdims=True)).sum())
-    if min(with_block, len(occupancy) - with_block) < FEWEST_VOLUMES:
+    if min(with_block, volumes - with_block) < FEWEST_VOLUMES:
         return False
     together = float(correlations(profile[:1].astype(np.float32), profile[1:])[0, 0])
-    some = np.linspace(0, len(voxels) - 1, min(len(voxels), FEW)).astype(np.int64)  # their distances stand for all
-    shared = noise.phi(noise_distance(voxels[some, None], voxels[some], occupancy.grid))
+    some = np.linspace(0, len(block) - 1, min(len(block), FEW)).astype(np.int64)  # their distances stand for all
+    shared = noise.phi(block[some, None], block[some]).astype(np.float64)
     first, second = half[some] == 0, half[some] == 1
     expected = shared[first][:, second].mean() / np.sqrt(shared[first][:, first].mean() * shared[second][:, second].mean())
-    margin = np.arctanh(significant_phi(len(occupancy), probability))
+    margin = np.arctanh(significant_phi(volumes, probability))
     return bool(np.arctanh(min(together, 0.9999)) - np.arctanh(min(expected, 0.9999)) > margin)
 
 
-def _coherent(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, owner: NDArray[np.int64],
+def _coherent(rows: NDArray[np.float32], points: NDArray[np.float64], noise: SharedNoise, owner: NDArray[np.int64],
               probability: float) -> NDArray[np.int64]:
     """The same without the blocks that are not coherent: one whose presence is a coin toss looks like any other."""
     blocks = int(owner.max(initial=-1)) + 1
-    holds = [is_coherent(occupancy, sample[owner == b], noise, probability) for b in range(blocks)]
+    holds = [is_coherent(rows, points, noise, np.flatnonzero(owner == b), probability) for b in range(blocks)]
     return _renumbered(np.where(np.array([*holds, False])[owner], owner, -1), 2)
 
 

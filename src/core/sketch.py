@@ -14,24 +14,33 @@ Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi 10.1
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .alike import MOST_SAMPLED, alike_pairs, variable_voxels
+from .alike import MOST_SAMPLED, NEIGHBOURS, AlikePairs, alike_pairs, variable_voxels
 from .blocks import BlockSet
 from .communities import label_propagation, modularity_communities
+from .compute import CPU, DEVICES, computing
+from .confidence import COMING_BACK, draw_halves, share_back, with_strength
 from .ensemble import Ensemble
 from .errors import SirenError
 from .grid import Grid
-from .harmonise import measure_noise, prepare
+from .harmonise import Noise, measure_noise, prepare
 from .occupancy import Occupancy, binarize
 from .parameters import Parameters, camel_case, parameter
 from .profiles import distinct_blocks
 from .progress import Progress
+from .resources import fits, need_of_pairs, need_of_reading, refusal
 from .statistics import STATISTICS, PairTest
-from .tiles import Counter, Found, packed, run_tiles, unpacked
+from .tiles import Compute, Counter, Found, occupied, run_tiles, unpacked
+
+USUAL_SUBSAMPLE = 2  # as published
+MOST_COUNTED = 40_000  # voxels whose pairs are counted, where the user does not say: a minute
+MOST_EDGES = 20e6  # pairs that go together, where the user does not say: 2 GB while they are clustered
+FEW_VOXELS = 2_000  # of the sample, by which edges are guessed
+LONG, MUCH = 30.0, 2e9  # seconds, bytes: beyond, the user is told before
 
 
 @dataclass(frozen=True)
@@ -50,9 +59,17 @@ class TestParameters(Parameters):
     filter: bool | str = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD; flags: those that siren predict "
                                    "flagged in the table of thresholds", words=("flags",))
     union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1)
+    resamples: int = parameter(10, "random halves of the volumes in which blocks are looked for again, for their stability; 0 for "
+                               "none", least=0, most=1000)
+    device: str = parameter(CPU, "where pairs are counted, with the same result: the processor, or a graphics card by torch; auto takes "
+                            "a card where there is one", choices=DEVICES)
+    scheduler: str | None = parameter(None, "address of a Dask scheduler, as in tcp://host:8786, whose workers count the pairs, with the "
+                                            "same result", word="address")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.scheduler is not None and self.device != CPU:
+            raise SirenError('The workers of a cluster count on their processors: leave out either "device" or "scheduler".')
         if self.statistic == "exact" and (self.posp_factor is not None or self.negp_factor != 1):
             raise SirenError('The exact statistic has no factors: leave out pospFactor and negpFactor, or use "statistic published".')
         if self.statistic == "profile":
@@ -75,7 +92,8 @@ class TestParameters(Parameters):
 class SketchParameters(TestParameters):
     """Parameters of :func:`sketch`."""
 
-    subsample: int = parameter(2, "use one in this many of the occupied voxels, drawn at random", least=1)
+    subsample: int | None = parameter(None, "use one in this many of the occupied voxels, drawn at random; not given: 2, or more where "
+                                      "there are too many to compare", least=1)
     min_size: int = parameter(6, "smallest community that is a block", least=2, unit="voxels")
     seed: int = parameter(0, "seed of the random sample", least=0)
 
@@ -91,6 +109,7 @@ class SketchResult:
     union : flat indices of the voxels occupied often enough (profile statistic: and empty often enough)
     sample : those of them that were tested
     edges : (e, 2) int32, the significant pairs (profile statistic: the most alike of them), as positions in ``sample``
+    counted_on : the device or cluster
     """
 
     blocks: BlockSet
@@ -98,6 +117,7 @@ class SketchResult:
     union: NDArray[np.int64]
     sample: NDArray[np.int64]
     edges: NDArray[np.int32]
+    counted_on: str = CPU
 
 
 def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters | None = None,
@@ -114,46 +134,151 @@ def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
     Raises
     ------
     SirenError
-        If fewer than 2 volumes are left, or no voxel varies.
+        If fewer than 2 volumes are left, no voxel varies, or the device or cluster is not there or gives up.
     Cancelled
         If ``progress`` was asked to stop.
     """
     parameters = parameters or SketchParameters()
     progress = progress or Progress()
-    run = _by_profile if parameters.statistic == "profile" else _by_counting
-    return run(ensemble, levels, parameters, progress)
-
-
-def _by_counting(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> SketchResult:
-    """The steps of the published method."""
-    with progress.timed("reading"):
-        occupancy = binarize(ensemble, levels, parameters.filter is True, progress)
-        union = occupancy.union(parameters.union_fraction)
-        sample = draw_sample(union, parameters.subsample, parameters.seed)
-    with progress.timed("testing"):
-        edges = significant_pairs(occupancy, sample, parameters, progress)
+    counted = count(ensemble, levels, parameters, progress)
     with progress.timed("clustering"):
-        communities = label_propagation(len(sample), edges, progress)
-    blocks = [sample[c] for c in communities if len(c) >= parameters.min_size]
-    return SketchResult(number_blocks(occupancy.grid, blocks, sample), occupancy, union, sample, edges)
+        blocks = counted.blocks(parameters, progress)
+    numbered = number_blocks(counted.occupancy.grid, blocks, counted.sample)
+    with progress.timed("stability"):
+        if parameters.resamples:
+            halves = counted.halves(blocks, parameters, progress)
+            found = [half.blocks(parameters, progress.quiet()) for half in progress.each(halves, COMING_BACK, len(halves))]
+            back = share_back(blocks, found, [half.sample for half in halves])
+            numbered = replace(numbered, stability=dict(enumerate(back, 1)))
+        numbered = with_strength(numbered, counted.occupancy, progress)
+    return SketchResult(numbered, counted.occupancy, counted.union, counted.sample, counted.pairs.at(parameters.posp, parameters.negp)[0],
+                        counted.counted_on)
 
 
-def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> SketchResult:
-    """The steps of the default method."""
+@dataclass(frozen=True)
+class Counted:
+    """An ensemble whose voxels are counted against each other: from here, blocks at any stringency come quickly.
+
+    Attributes
+    ----------
+    occupancy : Occupancy of the volumes that take part
+    union : flat indices of the voxels occupied often enough (profile statistic: and empty often enough)
+    sample : those of them that were compared
+    pairs : pairs of them that go together at the loosest stringency asked for
+    noise : Noise, for the profile statistic
+    counted_on : the device or cluster
+    """
+
+    occupancy: Occupancy
+    union: NDArray[np.int64]
+    sample: NDArray[np.int64]
+    pairs: AlikePairs | CountedPairs
+    noise: Noise | None = None
+    counted_on: str = CPU
+
+    def blocks(self, parameters: SketchParameters, progress: Progress) -> list[NDArray[np.int64]]:
+        """Flat indices of each block's voxels, largest first, at this ``posp`` and ``negp``, no looser than was counted."""
+        if self.noise is None or isinstance(self.pairs, CountedPairs):
+            communities = label_propagation(len(self.sample), self.pairs.at(parameters.posp, parameters.negp)[0], progress)
+            return [self.sample[c] for c in communities if len(c) >= parameters.min_size]
+        edges, strength = self.pairs.at(parameters.posp)
+        communities = modularity_communities(len(self.sample), edges, strength, parameters.seed, progress)
+        owner = distinct_blocks(self.occupancy, self.sample, self.noise, communities, parameters.min_size, parameters.posp, progress)
+        return sorted((self.sample[owner == b] for b in range(owner.max(initial=-1) + 1)), key=len, reverse=True)
+
+    def of(self, half: NDArray[np.bool_], voxels: NDArray[np.int64], parameters: SketchParameters, progress: Progress) -> Counted:
+        """The same of some volumes, (V,) bool, and some voxels, (n,) flat indices, counted anew."""
+        occupancy = self.occupancy.without(~half)
+        return replace(self, occupancy=occupancy, sample=voxels,
+                       pairs=_pairs(occupancy, voxels, self.noise, parameters, progress))
+
+    def halves(self, blocks: list[NDArray[np.int64]], parameters: SketchParameters, progress: Progress) -> list[Counted]:
+        """Random halves of the volumes with some voxels of each block, counted anew, see :mod:`.confidence`.
+
+        Always in this process: each is a strip or two.
+        """
+        others = np.setdiff1d(self.sample, np.concatenate(blocks)) if blocks else self.sample
+        drawn = draw_halves(blocks, others, len(self.occupancy), parameters.resamples, parameters.seed)
+        return [self.of(half, voxels, parameters, progress.quiet())
+                for half, voxels in progress.each(drawn, "counting halves of the volumes", len(drawn))]
+
+
+def count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> Counted:
+    """Read an ensemble and count its voxels against each other: the longer part of a sketch.
+
+    Parameters
+    ----------
+    ensemble, levels : as :func:`sketch`
+    parameters : with the loosest ``posp`` and ``negp`` of interest
+    """
+    with computing(parameters.device, parameters.scheduler, progress) as compute:  # first: what is not there is said before the reading
+        return _count(ensemble, levels, parameters, progress, compute)
+
+
+def _count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress, compute: Compute) -> Counted:
+    by_profile = parameters.statistic == "profile"
+    noise, union = None, np.empty(0, np.int64)
+    reading = need_of_reading(ensemble, 3 if by_profile else 1)
+    if not fits(reading):
+        raise refusal(reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes')
+    if reading.seconds > LONG or reading.memory > MUCH:
+        progress.say(f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}.")
     with progress.timed("reading"):
-        occupancy, anchors = prepare(ensemble, levels, parameters.filter is True, parameters.union_fraction, progress)
-        union = variable_voxels(occupancy, parameters.union_fraction)
-        if len(union) < 2:  # a very small ensemble, or one that does not vary: nothing to compare
-            return SketchResult(BlockSet(occupancy.grid, {}, union), occupancy, union, union, np.empty((0, 2), np.int32))
-        sample = draw_sample(union, max(parameters.subsample, -(-len(union) // MOST_SAMPLED)), parameters.seed)
+        if by_profile:
+            occupancy, anchors = prepare(ensemble, levels, parameters.filter is True, parameters.union_fraction, progress)
+            union = variable_voxels(occupancy, parameters.union_fraction)
+            noise = measure_noise(anchors, occupancy.grid)
+        else:
+            occupancy = binarize(ensemble, levels, parameters.filter is True, progress)
+            union = occupancy.union(parameters.union_fraction)
+        nothing = by_profile and len(union) < 2  # a very small ensemble, or one that does not vary
+        sample = union if nothing else _affordable_sample(occupancy, union, parameters, progress)
     with progress.timed("testing"):
-        noise = measure_noise(anchors, occupancy.grid)
-        edges, phi = alike_pairs(occupancy, sample, noise, parameters.posp, progress).at(parameters.posp)
-    with progress.timed("clustering"):
-        communities = modularity_communities(len(sample), edges, phi, parameters.seed, progress)
-        owner = distinct_blocks(occupancy, sample, noise, communities, parameters.min_size, parameters.posp, progress)
-    blocks = sorted((sample[owner == b] for b in range(owner.max(initial=-1) + 1)), key=len, reverse=True)
-    return SketchResult(number_blocks(occupancy.grid, blocks, sample), occupancy, union, sample, edges)
+        pairs = _pairs(occupancy, sample, noise, parameters, progress, compute)
+    return Counted(occupancy, union, sample, pairs, noise, compute.name)
+
+
+def _pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise | None, parameters: TestParameters,
+           progress: Progress, compute: Compute | None = None) -> AlikePairs | CountedPairs:
+    if noise is not None:
+        return alike_pairs(occupancy, sample, noise, parameters.posp, progress, compute)
+    return significant_pairs(occupancy, sample, parameters, progress, compute)
+
+
+def _affordable_sample(occupancy: Occupancy, union: NDArray[np.int64], parameters: SketchParameters,
+                       progress: Progress) -> NDArray[np.int64]:
+    """The voxels to compare: as many as asked for, or as can be compared in a time and a memory that people have."""
+    most = MOST_SAMPLED if parameters.statistic == "profile" else MOST_COUNTED
+    fewest = -(-len(union) // most)
+    chosen = parameters.subsample if parameters.subsample is not None else max(USUAL_SUBSAMPLE, fewest)
+    if parameters.statistic == "profile":
+        chosen = max(chosen, fewest)  # more than that adds time and nothing else
+    sample = draw_sample(union, chosen, parameters.seed)
+    edges = NEIGHBOURS * len(sample) if parameters.statistic == "profile" else _edges_expected(occupancy, sample, parameters, progress)
+    if parameters.subsample is None and edges > MOST_EDGES:
+        chosen = int(np.ceil(chosen * np.sqrt(edges / MOST_EDGES)))  # edges go with the square of the voxels
+        sample = draw_sample(union, chosen, parameters.seed)
+        edges = MOST_EDGES
+    need = need_of_pairs(len(sample), len(occupancy), edges)
+    if not fits(need):
+        coarser, less = chosen, need
+        while not fits(less) and len(union) // coarser > FEW_VOXELS:
+            coarser *= 2
+            less = need_of_pairs(len(union) // coarser, len(occupancy), edges * (chosen / coarser) ** 2)
+        raise refusal(need, f'use "subsample {coarser}" ({less.text()}), or fewer volumes')
+    if chosen > (parameters.subsample or USUAL_SUBSAMPLE) or need.seconds > LONG or need.memory > MUCH:
+        progress.say(f"Comparing {len(sample):,} of {len(union):,} voxels (subsample {chosen}): {need.text()}.")
+    return sample
+
+
+def _edges_expected(occupancy: Occupancy, sample: NDArray[np.int64], parameters: SketchParameters, progress: Progress) -> float:
+    """How many pairs of a sample go together, from a part of it."""
+    count = len(sample)
+    if count <= FEW_VOXELS:
+        return count * (count - 1) / 2
+    part = np.sort(np.random.default_rng(parameters.seed).choice(sample, FEW_VOXELS, replace=False))
+    found = significant_pairs(occupancy, part, parameters, progress.quiet(), of=count)
+    return len(found.pairs) * (count / FEW_VOXELS) ** 2
 
 
 def draw_sample(union: NDArray[np.int64], subsample: int, seed: int) -> NDArray[np.int64]:
@@ -199,27 +324,65 @@ class PairSearch:
         return unpacked(self.bits, self.volumes)
 
     def tile(self, start: int, stop: int, counter: Counter) -> Found:
-        """(e, 2) int32 positions of significant pairs, first < second."""
+        """(e, 2) int32 positions of significant pairs, first < second, and (e,) int32 volumes in which both are occupied."""
         both = counter(unpacked(self.bits[start:stop], self.volumes), start)
         factor = None if self.test.statistic == "exact" else self.test.factor(distances(self.points[start:stop], self.points[start:]))
-        goes = self.test.significant(both, self.index[start:stop], self.index[start:], factor)
+        goes = self.test.significant(both, self.index[start:stop, None], self.index[start:], factor)
         first, second = np.nonzero(np.triu(goes, 1))
-        return (np.stack([first + start, second + start], axis=1).astype(np.int32),)
+        return np.stack([first + start, second + start], axis=1).astype(np.int32), both[first, second].astype(np.int32)
 
 
-def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameters: TestParameters,
-                      progress: Progress) -> NDArray[np.int32]:
+@dataclass(frozen=True)
+class CountedPairs:
+    """Pairs of voxels that may go together, with their counts: :meth:`at` tests, at any stringency.
+
+    Attributes
+    ----------
+    pairs : (e, 2) int32 positions in the sample, first < second, in ascending order
+    both : (e,) int32 volumes in which both are occupied
+    frequency : (n,) volumes in which each voxel is occupied
+    points : (n, 3) positions x, y, z in A
+    volumes : V
+    parameters : of the test; its posp and negp are the loosest
+    """
+
+    pairs: NDArray[np.int32]
+    both: NDArray[np.int32]
+    frequency: NDArray[np.int64]
+    points: NDArray[np.float64]
+    volumes: int
+    parameters: TestParameters
+
+    def at(self, posp: float, negp: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The pairs that go together at this p, and their counts."""
+        if (posp, negp) == (self.parameters.posp, self.parameters.negp):
+            return self.pairs, self.both
+        count = len(self.frequency)
+        parameters = replace(self.parameters, posp=posp, negp=negp)
+        test = parameters.pair_test(self.frequency, self.volumes, count * (count - 1) // 2)
+        first, second = self.pairs.T
+        index = test.index(self.frequency)
+        factor = None
+        if parameters.statistic != "exact":
+            factor = test.factor(np.sqrt(((self.points[first] - self.points[second]) ** 2).sum(axis=1)))
+        goes = test.significant(self.both, index[first], index[second], factor)
+        return self.pairs[goes], self.both[goes]
+
+
+def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameters: TestParameters, progress: Progress,
+                      compute: Compute | None = None, of: int | None = None) -> CountedPairs:
     """Pairs of sampled voxels that are occupied together and empty together significantly often.
 
-    Returns
-    -------
-    (e, 2) int32 positions in ``sample``, first < second, in ascending order.
+    With ``of``, tested as strictly as in a sample of so many voxels.
     """
-    count = len(sample)
-    frequency = occupancy.frequency[sample]
+    count = of or len(sample)
+    bits, points = occupancy.packed(sample), occupancy.grid.points(sample)
+    frequency = occupied(bits)
     test = parameters.pair_test(frequency, len(occupancy), count * (count - 1) // 2)
-    search = PairSearch(packed(occupancy.rows(sample)), len(occupancy), occupancy.grid.points(sample), test, test.index(frequency))
-    return np.concatenate([edges for (edges,) in run_tiles(search, "testing pairs", progress)])
+    search = PairSearch(bits, len(occupancy), points, test, test.index(frequency))
+    found = run_tiles(search, "testing pairs", progress, compute)
+    pairs, both = (np.concatenate(part) for part in zip(*found, strict=True))
+    return CountedPairs(pairs, both, frequency, points, len(occupancy), parameters)
 
 
 def number_blocks(grid: Grid, blocks: list[NDArray[np.int64]], tested: NDArray[np.int64]) -> BlockSet:

@@ -14,7 +14,7 @@ from chimerax.siren.core.ensemble import Ensemble, Source
 from chimerax.siren.core.errors import Cancelled
 from chimerax.siren.core.example import BlockPlan, ExampleParameters, Simulation, simulate
 from chimerax.siren.core.grid import Grid
-from chimerax.siren.core.harmonise import Noise, measure_noise, noise_distance, prepare, read_anchors
+from chimerax.siren.core.harmonise import Noise, SharedNoise, measure_noise, noise_distance, prepare, read_anchors
 from chimerax.siren.core.occupancy import Occupancy, binarize
 from chimerax.siren.core.outliers import unlike_others
 from chimerax.siren.core.profiles import (
@@ -252,8 +252,10 @@ def test_two_patches_of_noise_that_are_alike_by_chance_are_no_block() -> None:
         return out
 
     voxels = np.concatenate([np.arange(8), np.arange(540, 548)])
-    assert not is_coherent(occupancy_of(rows(0.5), (10, 10, 10)), voxels, SILENT, 1e-7)
-    assert is_coherent(occupancy_of(rows(0.97), (10, 10, 10)), voxels, SILENT, 1e-7)
+    grid = Grid((10, 10, 10), (1.0, 1.0, 1.0))
+    where, silent = grid.points(np.arange(1000)), SharedNoise.of(SILENT, np.arange(1000), grid)
+    assert not is_coherent(rows(0.5).astype(np.float32), where, silent, voxels, 1e-7)
+    assert is_coherent(rows(0.97).astype(np.float32), where, silent, voxels, 1e-7)
 
 
 def planted_rows(states: list[np.ndarray], counts: list[int], flips: float, seed: int) -> np.ndarray:

@@ -247,6 +247,27 @@ def read_thresholds(path: Path, ensemble: Ensemble, left_out: Container[str] = (
     return np.array(levels, np.float64)
 
 
+def table_levels(path: Path) -> tuple[list[str], NDArray[np.float64]]:
+    """Names and thresholds of a predictions table as it stands, without the volumes: for a histogram.
+
+    Returns
+    -------
+    names, (rows,) float64
+
+    Raises
+    ------
+    SirenError
+        If the table cannot be read, or a row has no number and no flag: a flagged map may have no threshold.
+    """
+    rows, columns = read_rows(path, [LEVEL], "predictions table")
+    key = next((c for c in (FILE, VOL_ID) if c in columns), None)
+    names = [row[key] if key else str(k) for k, row in enumerate(rows)]
+    if not rows:
+        raise SirenError(f'{path.name} has no row: run "siren predict" again.')
+    pairs = [(row, name) for row, name in zip(rows, names, strict=True) if row[LEVEL] or not row.get(FLAG)]
+    return [name for _, name in pairs], np.array([number(row[LEVEL], path, LEVEL, name) for row, name in pairs], np.float64)
+
+
 def read_predictions(path: Path) -> Predictions:
     """A predictions table, ours or the published tool's, by itself.
 
