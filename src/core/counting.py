@@ -32,7 +32,8 @@ class TestParameters(Parameters):
     posp_factor: float | None = parameter(None, "fixed factor on the both-occupied cutoff, in place of the one that "
                                           "grows with distance (published statistic)", above=0)
     negp_factor: float = parameter(1.0, "factor on the both-empty cutoff (published statistic)", above=0)
-    filter: bool = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD")
+    filter: bool | str = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD; flags: those that siren predict "
+                                   "flagged in the table of thresholds", words=("flags",))
     union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1)
     resamples: int = parameter(10, "random halves of the volumes in which blocks are looked for again, for their stability; 0 for "
                                "none", least=0, most=1000)

@@ -22,6 +22,7 @@ def parameter(
     unit: str = "",
     choices: tuple[str, ...] = (),
     word: str = "",
+    words: tuple[str, ...] = (),
 ) -> Any:
     """A dataclass field with what a command, a panel and a check need to know of it.
 
@@ -34,9 +35,10 @@ def parameter(
     unit : for display.
     choices : the words allowed.
     word : what a str stands for, as in "address"; it is a file's name where this is not given.
+    words : words allowed beside the values of its type.
     """
     return dataclasses.field(default=default, metadata={
-        "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices, "word": word})
+        "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices, "word": word, "words": words})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +71,8 @@ def _check(f: dataclasses.Field[Any], value: Any) -> None:
     name, low, high, above = camel_case(f.name), f.metadata["least"], f.metadata["most"], f.metadata["above"]
     if f.metadata["choices"] and value not in f.metadata["choices"]:
         raise SirenError(f"{name} {value} is not known: give {' or '.join(f.metadata['choices'])}.")
+    if f.metadata["words"] and isinstance(value, str) and value not in f.metadata["words"]:
+        raise SirenError(f"{name} {value} is not known: give true, false or {' or '.join(f.metadata['words'])}.")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     if not ((low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)):
