@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo test lint clean-env
+.PHONY: help env bundle demo test lint bench-blocks clean-env
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -21,6 +21,9 @@ test: env ## all tests; those that need ../shared say so where it is absent
 lint: env ## ruff and mypy
 	@$(VENV)/ruff check .
 	@$(VENV)/mypy
+
+bench-blocks: env ## how well blocks are found: devel/benchmarks/blocks.md made again (an hour or two)
+	@$(VENV)/python devel/benchmarks/blocks.py
 
 clean-env: ## remove .venv
 	rm -rf .venv

@@ -20,7 +20,16 @@ from scipy.cluster.vq import kmeans2
 from scipy.spatial.distance import cdist
 
 from chimerax.siren.core.ensemble import Ensemble, Source
-from chimerax.siren.core.example import SIGMA_PER_RESOLUTION, BlockPlan, ExampleParameters, Simulation, compose, enclosing_level, spectral_filter
+from chimerax.siren.core.example import (
+    SIGMA_PER_RESOLUTION,
+    BlockPlan,
+    ExampleParameters,
+    Simulation,
+    compose,
+    enclosing_level,
+    planted_voxels,
+    spectral_filter,
+)
 from chimerax.siren.core.grid import Grid
 from chimerax.siren.core.mapfile import read_map
 from score import Planted, planted_of
@@ -50,12 +59,15 @@ class Case:
     grid : Grid
     planted : Planted, with the true levels
     levels : (V,) those that the methods are given
+    off : by what factor they are too high as a whole (their median against the true ones; within 5 % it is 1). The level says where
+        the surface of a block is, so the planted voxels are those at the true level times this
     """
 
     volumes: NDArray[np.float32]
     grid: Grid
     planted: Planted
     levels: NDArray[np.float64]
+    off: float
 
     @property
     def ensemble(self) -> Ensemble:
@@ -86,6 +98,11 @@ def case_of(s: Simulation, levels: str = "true", masked: bool = False, cut: tupl
     """
     volumes = np.stack([s.volume(i) for i in range(len(s))])
     planted, grid = planted_of(s), s.grid
+    given = _given_levels(s, levels, volumes) * far
+    off = float(np.median((given / s.levels)[~s.junk]))
+    off = off if abs(off - 1) > 0.05 else 1.0
+    if off != 1:
+        planted = replace(planted, voxels=tuple(planted_voxels(s.core, [u.density for u in s.units], off * s.level)))
     if masked:
         total = s.core + np.sum([u.density for u in s.units], axis=0)
         volumes *= ndimage.binary_dilation(total > 0.5 * s.level, iterations=2)
@@ -96,15 +113,18 @@ def case_of(s: Simulation, levels: str = "true", masked: bool = False, cut: tupl
         grid = Grid(volumes.shape[1:], size)
         voxels = tuple(np.flatnonzero(np.isin(numbers, v)) for v in planted.voxels)
         planted = replace(planted, voxels=voxels, shape=grid.shape)
+    return Case(volumes, grid, planted, given, off)
+
+
+def _given_levels(s: Simulation, levels: str, volumes: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(V,) levels of a kind, see :func:`case_of`."""
     if levels == "one":
-        given = np.full(len(s), s.level)
-    elif levels == "jitter":
-        given = s.levels * np.random.default_rng(s.parameters.seed).uniform(0.8, 1.2, len(s))
-    elif levels == "predicted":
-        given = predicted_levels(in_memory(volumes, grid, planted.files))
-    else:
-        given = s.levels
-    return Case(volumes, grid, planted, given * far)
+        return np.full(len(s), s.level)
+    if levels == "jitter":
+        return s.levels * np.random.default_rng(s.parameters.seed).uniform(0.8, 1.2, len(s))
+    if levels == "predicted":
+        return predicted_levels(in_memory(volumes, s.grid, s.names))
+    return s.levels
 
 
 def predicted_levels(ensemble: Ensemble) -> NDArray[np.float64]:

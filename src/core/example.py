@@ -17,7 +17,7 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -250,7 +250,7 @@ def compose(p: ExampleParameters, grid: Grid, core: NDArray[np.float32], densiti
     level : the level at scale 1
     """
     total = np.sum([core, *densities.values()], axis=0)
-    voxels = {n: np.flatnonzero((core + d > level) & (total - d <= level) & (d > total - d)) for n, d in densities.items()}
+    voxels = dict(zip(densities, planted_voxels(core, list(densities.values()), level), strict=True))
     owned = np.zeros(grid.size, bool)
     owned[np.concatenate([*voxels.values(), np.empty(0, np.int64)])] = True
     shared = np.flatnonzero((total.ravel() > level) & (core.ravel() <= level) & ~owned)
@@ -265,6 +265,12 @@ def compose(p: ExampleParameters, grid: Grid, core: NDArray[np.float32], densiti
     units = tuple(Unit(n, d, voxels[n], present[n]) for n, d in densities.items())
     return Simulation(p, grid, core, units, shared, level, scale, offset, junk, _noise_filter(p.box),
                       (p.noise * NOISE_SD * level * _envelope(p.box, p.noise_edge)).astype(np.float32))
+
+
+def planted_voxels(core: NDArray[np.float32], densities: Sequence[NDArray[np.float32]], level: float) -> list[NDArray[np.int64]]:
+    """Flat indices of the voxels of each unit at a level, by the three conditions of :func:`simulate`."""
+    total = np.sum([core, *densities], axis=0)
+    return [np.flatnonzero((core + d > level) & (total - d <= level) & (d > total - d)) for d in densities]
 
 
 # --- the plan -----------------------------------------------------------------------------------------------------

@@ -187,6 +187,7 @@ def _merged(rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArr
         return owner
     there = presence(block_profiles(rows, owner, blocks))
     errors = _errors(rows, points, owner, blocks)
+    errors = np.maximum(errors, max(1, errors.sum()) / blocks)  # a block without errors may err as often as all of them do
     differ = (there[:, None] != there[None]).sum(axis=2)
     one = _within_errors(differ, np.maximum(errors[:, None], errors[None]), rows.shape[1],
                          probability / (blocks * (blocks - 1) / 2))
@@ -214,7 +215,7 @@ def _without_seams(rows: NDArray[np.float32], points: NDArray[np.float64], owner
                 and np.median(trees[b].query(points[owner == seam])[0]) <= REACH]
         for a, b in combinations(near, 2):
             differ = np.array([(there[seam] != (there[a] & there[b])).sum(), (there[seam] != (there[a] | there[b])).sum()])
-            if _within_errors(differ, np.full(2, errors[seam]), rows.shape[1], probability / tests).any():
+            if _within_errors(differ, np.full(2, max(errors[seam], 1)), rows.shape[1], probability / tests).any():
                 owner[owner == seam] = -1
                 break
     return owner
@@ -230,9 +231,10 @@ def _errors(rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArr
     return result
 
 
-def _within_errors(differ: NDArray[np.integer], errors: NDArray[np.integer], volumes: int, probability: float) -> NDArray[np.bool_]:
-    """Whether so many differing volumes may be errors (binomial tail), of which there are ``errors`` otherwise, 1 at least."""
-    rate = np.minimum(np.maximum(errors, 1) / volumes, 0.5)
+def _within_errors(differ: NDArray[np.integer], errors: NDArray[np.floating] | NDArray[np.integer], volumes: int,
+                   probability: float) -> NDArray[np.bool_]:
+    """Whether so many differing volumes may be errors (binomial tail), of which ``errors`` are expected."""
+    rate = np.minimum(errors / volumes, 0.5)
     return np.asarray(bdtrc(differ - 1.0, volumes, rate) > probability)
 
 
