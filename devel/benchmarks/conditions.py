@@ -116,6 +116,7 @@ def _hard() -> list[Condition]:
         _simulated("box 48", 175, box=48, voxel_size=6.6, resolution=17.0),
         _simulated("box 96", 176, box=96, voxel_size=3.4, resolution=9.0, volumes=100),
         _simulated("white noise x2", 177, white=True, noise=2.0, noise_edge=1.0),
+        _simulated("white noise x4", 189, white=True, noise=4.0, noise_edge=1.0),
         _simulated("white noise x6, 100 volumes", 178, white=True, noise=6.0, noise_edge=1.0, volumes=100),
         _simulated("tight mask, outside 0", 179, masked=True),
         _simulated("tight mask, outside 0, noise x2, levels +-20 %", 180, "jitter", masked=True, noise=2.0),
