@@ -1,7 +1,7 @@
 """How well blocks are found, by method and condition: ``python devel/benchmarks/blocks.py`` writes ``blocks.md`` beside it.
 
-``--methods profile`` runs that method again and keeps the other columns as they are in ``blocks.md``; ``--only PART`` runs the
-conditions whose name holds PART and prints alone; ``--nulls N`` sets how many ensembles without blocks are looked at;
+``--methods profile`` runs that method again and keeps the other columns as they are in ``blocks.md``, where they are there;
+``--only PART`` runs the conditions whose name holds PART and prints alone; ``--nulls N`` sets how many ensembles without blocks are looked at;
 ``--sensitivity`` shows what the constants that no test gives do to the results, and writes ``sensitivity.md``.
 """
 
@@ -11,8 +11,10 @@ import argparse
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -156,18 +158,35 @@ def nulls(count: int, first: int = 0) -> Iterator[tuple[str, Ensemble, NDArray[n
         yield kind, ensemble, levels
 
 
-def null_lines(count: int, first: int = 0) -> list[str]:
-    """How many of ``count`` ensembles without blocks give one, by kind."""
+def null_tally(k: int) -> tuple[str, int]:
+    """Kind of the ensemble without a block of that number, and how many blocks are found in it."""
+    kind, ensemble, levels = next(nulls(1, k))
+    result = sketch(ensemble, levels)
+    blocks = result.blocks
+    if len(blocks):
+        print(f"null {k}, {kind}: blocks of {[len(v) for _, v in blocks]} voxels in {len(ensemble)} volumes", flush=True)
+        blocks = expand(*as_used(ensemble, result.occupancy), blocks).blocks
+    return kind, len(blocks)
+
+
+def null_lines(results: Iterable[tuple[str, int]]) -> list[str]:
+    """How many of the ensembles without blocks give one, by kind."""
     tally: dict[str, list[int]] = {}
-    for kind, ensemble, levels in nulls(count, first):
-        result = sketch(ensemble, levels)
-        blocks = result.blocks
-        if len(blocks):
-            print(f"null, {kind}: blocks of {[len(v) for _, v in blocks]} voxels in {len(ensemble)} volumes", flush=True)
-            blocks = expand(*as_used(ensemble, result.occupancy), blocks).blocks
-        tally.setdefault(kind, []).append(len(blocks))
+    for kind, found in results:
+        tally.setdefault(kind, []).append(found)
     return ["| no blocks planted | ensembles | with a block | blocks |", "|---|---|---|---|",
             *(f"| {kind} | {len(found)} | {np.count_nonzero(found)} | {sum(found)} |" for kind, found in tally.items())]
+
+
+def line_of(name: str, methods: tuple[str, ...], kept: dict[str, dict[str, list[str]]]) -> tuple[str, str]:
+    """A condition's row (or "") and why it was left out (or ""). A method that is not to be run keeps its earlier cells, if any."""
+    condition = next(c for c in conditions() if c.name == name)
+    old = next((cells for known, cells in kept.items() if known.split(" (x")[0] == name.split(" (x")[0]), {})
+    try:
+        facts, cells = rows_of(condition, tuple(m for m in METHODS if m in methods or m not in old))
+    except Absent as reason:
+        return "", f"{name}: {reason}"
+    return line([*facts, *(c for m in METHODS for c in cells.get(m) or old[m])]), ""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -176,36 +195,37 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", help="part of a condition's name: print these alone, write nothing")
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--nulls", type=int, default=200, help="ensembles without blocks")
+    parser.add_argument("--jobs", type=int, default=1, help="conditions looked at together; seconds are then those of a busy machine")
     parser.add_argument("--sensitivity", action="store_true", help="vary the constants instead, and write sensitivity.md")
     options = parser.parse_args(arguments)
     if options.sensitivity:
         SENSITIVITY.write_text("\n".join(sensitivity_lines(attempt, limit_of, nulls)) + "\n", encoding="utf-8")
         return 0
-    methods, kept = tuple(options.methods), earlier()
-    lines, missing = head(), []
-    print("\n".join(lines))
-    for condition in conditions():
-        if options.only is not None and options.only not in condition.name:
-            continue
-        try:
-            facts, cells = rows_of(condition, methods)
-        except Absent as reason:
-            missing.append(f"{condition.name}: {reason}")
-            print(f"left out: {missing[-1]}", flush=True)
-            continue
-        old = kept.get(facts[0], {})
-        lines.append(line([*facts, *(c for m in METHODS for c in cells.get(m, old.get(m, [""] * CELLS)))]))
-        print(lines[-1], flush=True)
-    if options.only is None:
-        text = ["\n".join(lines)]
-        for part in (lambda: null_lines(options.nulls), redrawn_lines):
-            text.append("\n".join(part()))
-            print(text[-1], flush=True)
-        if missing:
-            text.append("Left out here: " + "; ".join(missing) + ".")
-        TABLE.write_text(TEXT.format(text="\n\n".join(text), machine=platform.platform(), most=MOST_COUNTED, sampled=MOST_SAMPLED),
-                         encoding="utf-8")
+    names = [c.name for c in conditions() if options.only is None or options.only in c.name]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        lines, missing = head(), []
+        print("\n".join(lines))
+        results = pool.map(line_of, names, repeat(tuple(options.methods)), repeat(earlier()))
+        null = pool.map(null_tally, range(options.nulls if options.only is None else 0))
+        for text, reason in results:
+            lines += [text] if text else []
+            missing += [reason] if reason else []
+            print(text or f"left out: {reason}", flush=True)
+        if options.only is not None:
+            return 0
+        parts = [lines, [f"Left out here: {'; '.join(missing)}." if missing else ""]]
+        write(parts)  # what there is, if it is stopped later
+        for more in (null_lines(null), redrawn_lines()):
+            print("\n".join(more), flush=True)
+            parts.append(more)
+            write(parts)
     return 0
+
+
+def write(parts: list[list[str]]) -> None:
+    """Write the table's file."""
+    text = "\n\n".join("\n".join(part) for part in parts if part != [""])
+    TABLE.write_text(TEXT.format(text=text, machine=platform.platform(), most=MOST_COUNTED, sampled=MOST_SAMPLED), encoding="utf-8")
 
 
 TEXT = """# Blocks found against blocks planted

@@ -117,13 +117,15 @@ def _hard() -> list[Condition]:
         _simulated("box 96", 176, box=96, voxel_size=3.4, resolution=9.0, volumes=100),
         _simulated("white noise x2", 177, white=True, noise=2.0, noise_edge=1.0),
         _simulated("white noise x4", 189, white=True, noise=4.0, noise_edge=1.0),
-        _simulated("white noise x6, 100 volumes", 178, white=True, noise=6.0, noise_edge=1.0, volumes=100),
+        _simulated("limit: white noise x6, 100 volumes", 178, white=True, noise=6.0, noise_edge=1.0, volumes=100),
         _simulated("tight mask, outside 0", 179, masked=True),
         _simulated("tight mask, outside 0, noise x2, levels +-20 %", 180, "jitter", masked=True, noise=2.0),
         _simulated("voxels of 5 x 5 x 10 A", 181, cut=(slice(0, 64, 2), slice(0, 64), slice(0, 64))),
         _simulated("box 40 x 64 x 52", 182, cut=(slice(12, 52), slice(0, 64), slice(6, 58))),
         _simulated("60 volumes, levels +-20 %", 183, "jitter", volumes=60),
-        _simulated("sub-tomograms: box 32, 10 A, noise x4 even", 184, box=32, voxel_size=10.0, resolution=25.0, noise=4.0, noise_edge=1.0),
+        _simulated("sub-tomograms: box 32, 10 A, noise x2 even", 184, box=32, voxel_size=10.0, resolution=25.0, noise=2.0, noise_edge=1.0),
+        _simulated("limit: box 32, 10 A, noise x4 even", 184, box=32, voxel_size=10.0, resolution=25.0, noise=4.0, noise_edge=1.0),
+        _simulated("limit: 100 volumes, noise x4, even over the box", 190, noise=4.0, noise_edge=1.0, volumes=100),
         _simulated("levels 30 % too high, +-20 %, noise x2", 185, "jitter", far=1.3, noise=2.0),
         _simulated("levels 30 % too low, +-20 %, noise x2", 186, "jitter", far=0.7, noise=2.0),
         _simulated("scales +-30 %, offsets 30 %, one level", 187, "one", scale_jitter=0.3, offset_jitter=0.3),
@@ -138,7 +140,8 @@ def _ribosome() -> list[Condition]:
 
     return [
         *(real(f"grouping {g}", 200 + g, volumes=300) for g in (1, 2, 3, 4)),
-        real("500 volumes", 205, volumes=500), real("60 volumes", 206, volumes=60), real("noise x2", 207, noise=2.0),
+        real("500 volumes", 205, volumes=500), real("60 volumes", 244, volumes=60),
+        real("60 volumes, blocks in 3 and in 5 of them", 206, volumes=60), real("noise x2", 207, noise=2.0),
         real("noise x4", 208, noise=4.0), real("levels +-20 %", 209, "jitter"), real("predicted levels", 210, "predicted"),
         real("one level, scales +-20 %", 211, "one", scale_jitter=0.2), real("15 % junk, noise x2", 212, junk=0.15, noise=2.0),
     ]

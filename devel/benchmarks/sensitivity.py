@@ -21,9 +21,9 @@ VARIED: tuple[tuple[ModuleType, str, tuple[Any, ...]], ...] = (
     (outliers, "LIKENESS", (0.35, 0.65)),
     (outliers, "KIN", (0.01, 0.04)),
 )
-CONDITIONS = ("plain, structure 1", "noise x4", "50 volumes, noise x2", "levels +-20 %, noise x2", "15 % junk", "chain, 95 % and 6 %",
-              "no core, levels +-20 %", "overlapping neighbours (20 A)", "50S, grouping 1", "4yhh, levels +-20 %, noise x2")
-NULLS = 24
+CONDITIONS = ("50 volumes, noise x2", "levels +-20 %, noise x2", "15 % junk", "no core, levels +-20 %", "overlapping neighbours (20 A)",
+              "50S, grouping 1")
+NULLS = 12
 
 
 def sensitivity_lines(attempt: Callable[..., Any], limit_of: Callable[..., Any], nulls: Callable[..., Any]) -> list[str]:
