@@ -1,8 +1,8 @@
 """How well blocks are found, by method and condition: ``python devel/benchmarks/blocks.py`` writes ``blocks.md`` beside it.
 
 ``--methods profile`` runs that method again and keeps the other columns as they are in ``blocks.md``, where they are there;
-``--only PART`` runs the conditions whose name holds PART and prints alone; ``--nulls N`` sets how many ensembles without blocks are looked at;
-``--sensitivity`` shows what the constants that no test gives do to the results, and writes ``sensitivity.md``.
+``--only PART`` runs the conditions whose name holds PART and prints alone; ``--nulls N`` sets how many ensembles without blocks
+are looked at; ``--sensitivity`` shows what the constants that no test gives do to the results, and writes ``sensitivity.md``.
 """
 
 from __future__ import annotations
