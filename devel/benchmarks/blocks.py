@@ -63,11 +63,11 @@ def attempt(method: str, ensemble: Ensemble, levels: NDArray[np.float64], plante
         return None
     start = time.perf_counter()
     subsample = 2 if method == "profile" else max(2, -(-union // MOST_SAMPLED))
-    result = sketch(ensemble, levels, SketchParameters(statistic=method, subsample=subsample))
+    result = sketch(ensemble, levels, SketchParameters(statistic=method, subsample=subsample, resamples=0))
     blocks = result.blocks
     if len(blocks):
         chosen, used = as_used(ensemble, result.occupancy)
-        blocks = expand(chosen, used, blocks, ExpandParameters(statistic=method)).blocks
+        blocks = expand(chosen, used, blocks, ExpandParameters(statistic=method, resamples=0)).blocks
     seconds = time.perf_counter() - start
     first, last = (score(planted, {str(n): v for n, v in b}) for b in (result.blocks, blocks))
     return Outcome(first, last, seconds)
@@ -161,11 +161,11 @@ def nulls(count: int, first: int = 0) -> Iterator[tuple[str, Ensemble, NDArray[n
 def null_tally(k: int) -> tuple[str, int]:
     """Kind of the ensemble without a block of that number, and how many blocks are found in it."""
     kind, ensemble, levels = next(nulls(1, k))
-    result = sketch(ensemble, levels)
+    result = sketch(ensemble, levels, SketchParameters(resamples=0))
     blocks = result.blocks
     if len(blocks):
         print(f"null {k}, {kind}: blocks of {[len(v) for _, v in blocks]} voxels in {len(ensemble)} volumes", flush=True)
-        blocks = expand(*as_used(ensemble, result.occupancy), blocks).blocks
+        blocks = expand(*as_used(ensemble, result.occupancy), blocks, ExpandParameters(resamples=0)).blocks
     return kind, len(blocks)
 
 
@@ -230,7 +230,8 @@ def write(parts: list[list[str]]) -> None:
 
 TEXT = """# Blocks found against blocks planted
 
-Made by `make bench-blocks` ({machine}; volumes are read from memory; seconds on two cores shared with other work).
+Made by `make bench-blocks` ({machine}; volumes are read from memory, stability is not asked for; seconds on two cores shared
+with much other work).
 
 200 volumes of 64^3 and noise x1 where the condition does not say otherwise. Conditions "50S" are the parts of a real 50S ribosomal
 subunit, grouped at random, in noise with the spectrum of real volumes; those that begin with a PDB id, the chains of that assembly

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chimerax.siren.core.example import NOISE_SD, spectral_filter
-from chimerax.siren.core.expand import expand
+from chimerax.siren.core.expand import ExpandParameters, expand
 from chimerax.siren.core.occupancy import Occupancy
-from chimerax.siren.core.sketch import sketch
+from chimerax.siren.core.sketch import SketchParameters, sketch
 from ensembles import REAL_LEVEL, Absent, density, in_memory, real_spectrum, real_volumes, ribosome
 
 VOLUMES = 300
@@ -33,10 +33,10 @@ def redrawn_lines(seed: int = 1) -> list[str]:
         maps[i] = (volumes[k] + NOISE_SD * REAL_LEVEL * noise) * np.exp(JITTER * rng.standard_normal())
     levels = REAL_LEVEL * np.exp(JITTER * rng.standard_normal(VOLUMES))
     ensemble = in_memory(maps, grid, (f"vol_{i:03d}.mrc" for i in range(VOLUMES)))
-    result = sketch(ensemble, levels)
+    result = sketch(ensemble, levels, SketchParameters(resamples=0))
     used = dict(zip(result.occupancy.names, result.occupancy.levels, strict=True))
     chosen = ensemble.select(exclude=tuple(result.occupancy.left_out)) if result.occupancy.left_out else ensemble
-    blocks = expand(chosen, np.array([used[n] for n in chosen.names]), result.blocks).blocks
+    blocks = expand(chosen, np.array([used[n] for n in chosen.names]), result.blocks, ExpandParameters(resamples=0)).blocks
     names = [p.name for p in parts]
     bodies = [np.flatnonzero(density(p, grid, 13.0).ravel() > REAL_LEVEL) for p in parts]
     own = np.array([[(v.ravel()[b] > REAL_LEVEL).mean() if len(b) else 0.0 for v in volumes] for b in bodies])

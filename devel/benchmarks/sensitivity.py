@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from chimerax.siren.core import alike, harmonise, outliers, profiles
-from chimerax.siren.core.sketch import sketch
+from chimerax.siren.core.sketch import SketchParameters, sketch
 from conditions import conditions
 from ensembles import Absent
 
@@ -44,7 +44,7 @@ def sensitivity_lines(attempt: Callable[..., Any], limit_of: Callable[..., Any],
     for module, name, value in [(None, "as they are", ""), *((m, n, v) for m, n, values in VARIED for v in values)]:
         with changed(module, name, value):
             outcomes = [attempt("profile", c.ensemble, c.levels, c.planted) for _, c in cases]
-            false = sum(len(sketch(ensemble, levels).blocks) > 0 for _, ensemble, levels in empty)
+            false = sum(len(sketch(ensemble, levels, SketchParameters(resamples=0)).blocks) > 0 for _, ensemble, levels in empty)
         shares = [o.expanded.mean / limit for o, limit in zip(outcomes, limits, strict=True)]
         worst = min(range(len(shares)), key=shares.__getitem__)
         was = f"{value} (is {getattr(module, name)})" if module else ""
