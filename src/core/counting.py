@@ -27,7 +27,8 @@ class TestParameters(Parameters):
 
     statistic: str = parameter("profile", "rule by which voxels go together: by the likeness of their profiles, or by counting "
                                "pairs against chance (exact, published)", choices=STATISTICS)
-    posp: float = parameter(0.01, "p for a false member, and for both-occupied, before Bonferroni correction", above=0, most=1)
+    posp: float = parameter(0.01, "p for a false block, and share of false members (profile statistic); p for both-occupied, before "
+                            "Bonferroni correction (published and exact statistic)", above=0, most=1)
     negp: float = parameter(0.05, "p for both-empty, before Bonferroni correction (published and exact statistic)", above=0, most=1)
     posp_factor: float | None = parameter(None, "fixed factor on the both-occupied cutoff, in place of the one that "
                                           "grows with distance (published statistic)", above=0)
