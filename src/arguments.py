@@ -15,15 +15,20 @@ from chimerax.core.commands import (
     FileNameArg,
     FloatArg,
     IntArg,
+    ListOf,
     ModelsArg,
     OpenFileNameArg,
     OpenFolderNameArg,
+    Or,
     StringArg,
 )
 from chimerax.map import MapsArg
 
 from .core.mapfile import is_map_name
 from .core.parameters import Parameters
+
+#: Which volumes take part: keywords of every command that reads volumes.
+SELECTION: list[tuple[str, Any]] = [("include", ListOf(StringArg)), ("exclude", ListOf(StringArg)), ("voxel_size", FloatArg)]
 
 
 class VolumesArg(Annotation):
@@ -121,6 +126,7 @@ def keywords_of(kind: type[Parameters]) -> list[tuple[str, Any]]:
         if f.metadata["word"]:
             return StringArg
         kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFileNameArg}
-        return kinds[str(f.type).split(" | ")[0]]
+        plain = kinds[str(f.type).split(" | ")[0]]
+        return Or(plain, EnumOf(f.metadata["words"])) if f.metadata["words"] else plain
 
     return [(f.name, annotation(f)) for f in dataclasses.fields(kind) if "help" in f.metadata]

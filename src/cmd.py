@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from chimerax.core.commands import (
@@ -12,19 +11,16 @@ from chimerax.core.commands import (
     CmdDesc,
     FloatArg,
     IntArg,
-    ListOf,
     OpenFileNameArg,
     OpenFolderNameArg,
     SaveFolderNameArg,
-    StringArg,
-    concise_model_spec,
     register,
 )
 from chimerax.core.errors import UserError
-from chimerax.map import Volume
 
-from .arguments import BlocksArg, VolumesArg, keywords_of
+from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
 from .core.blocks import read_block_maps
+from .core.counting import TestParameters
 from .core.ensemble import Ensemble, find_ensemble
 from .core.errors import listed
 from .core.expand import ExpandParameters
@@ -32,57 +28,10 @@ from .core.progress import Progress
 from .core.record import read_record
 from .core.runs import EXPAND_FOLDER, Run, inherited, open_run, run_expand, run_sketch
 from .core.sketch import SketchParameters
-from .inputs import door, given, opened_blocks, parameters_of, run_folder, sources_of
+from .inputs import PREDICTIONS_FILE, door, first_path, given, opened_blocks, output_folder, parameters_of, run_folder, sources_of
 from .jobs import at_once, current_job, run_job
 
-PREDICTIONS_FILE = "predictions.csv"
-DEFAULT_OUTPUT = "siren"  # beside the folder of the volumes
 FEW_VOLUMES = 100  # below, finding nothing is no wonder: the published tool asks for 200 and more
-
-
-def predict(session: Any, volumes: list[Any], output_dir: str | None = None, labels: str | None = None, set_levels: bool = True,
-            voxel_size: float | None = None, include: Sequence[str] = (), exclude: Sequence[str] = (), **keywords: Any) -> Any:
-    """Predict the contour level of each map, write predictions.csv, set the levels of open maps that were named."""
-    from .core.thresholds.predict import PredictParameters
-
-    parameters = parameters_of(PredictParameters, keywords)
-    sources = sources_of(volumes)
-    output = _output(volumes, output_dir)
-
-    def work(progress: Progress) -> tuple[Any, Any, Any]:
-        from .core.thresholds.evaluate import compare
-        from .core.thresholds.predict import predict_levels
-        from .core.thresholds.tables import write_predictions
-
-        ensemble = find_ensemble(sources, voxel_size, progress, least=1, include=include, exclude=exclude)
-        predictions = predict_levels(ensemble, parameters, progress)
-        agreement = compare(predictions, Path(labels), ensemble) if labels else None
-        write_predictions(output / PREDICTIONS_FILE, predictions)
-        return ensemble, predictions, agreement
-
-    def show(result: tuple[Any, Any, Any]) -> Any:
-        from .show import log_lines, path_text, set_level
-
-        ensemble, predictions, agreement = result
-        level_of = predictions.levels
-        if set_levels:
-            for source, volume in zip(sources, volumes, strict=True):
-                if isinstance(volume, Volume) and not volume.deleted and source.name in level_of:
-                    set_level(volume, level_of[source.name])
-        levels = sorted(level_of.values())
-        found = f"levels {levels[0]:.4g} to {levels[-1]:.4g}, median {median(levels):.4g}" if levels[1:] else f"level {levels[0]:.4g}"
-        log_lines(session, [
-            f"{len(levels):,} volume{'s' * (len(levels) > 1)}, {ensemble.grid.text()}; weights {predictions.weights}; device "
-            f"{predictions.device}", *ensemble.notes,
-            found,
-            *([agreement.text()] if agreement else []),
-            f"Written to {output / PREDICTIONS_FILE}."])
-        if len(levels) > 1:
-            to = f" outputDir {path_text(output)}" if output_dir else ""
-            _next(session, "sketch", f"siren sketch {_typed(volumes)} thresholds {path_text(output / PREDICTIONS_FILE)}{to}")
-        return predictions
-
-    return run_job(session, "siren predict", work, show)
 
 
 def sketch(session: Any, volumes: list[Any], level: float | None = None, thresholds: str | None = None,
@@ -91,15 +40,15 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
            **keywords: Any) -> Any:
     """Find the blocks that come and go together, write them, open them as surfaces."""
     parameters = parameters_of(SketchParameters, keywords)
-    _either(level, thresholds)
+    _either(level, thresholds, parameters)
     sources = sources_of(volumes)
-    output = _output(volumes, output_dir)
+    output = output_folder(volumes, output_dir)
     notes: list[str] = []
 
     def work(progress: Progress) -> Run:
         ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
-        levels, where = _levels(ensemble, level, thresholds, output, volumes, notes, progress)
-        return run_sketch(ensemble.resampled(box), levels, where, parameters, output, voxel_size, progress)
+        levels, where, flagged = _levels(ensemble, level, thresholds, output, volumes, notes, progress, parameters.filter == "flags")
+        return run_sketch(ensemble.resampled(box), levels, where, parameters, output, voxel_size, progress, flagged)
 
     def show(run: Run) -> Generator[None, None, Run]:
         counts, used = run.record.counts, run.record.counts["volumes_used"]
@@ -110,8 +59,8 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
                  f"{run.record.counted_on})"]
         yield from _show_run(session, run, lines, open, reference)
         if len(run.blocks):
-            from .show import path_text
-            _next(session, "expand", f"siren expand {path_text(run.folder)}")
+            from .show import next_step, path_text
+            next_step(session, "expand", f"siren expand {path_text(run.folder)}")
         return run
 
     return run_job(session, "siren sketch", work, show)
@@ -127,7 +76,7 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
     _either(level, thresholds)
     same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))  # another one has other parameters
     parameters = parameters_of(ExpandParameters, {**(inherited(record) if same_test else {}), **given(keywords)})
-    output = _output([], output_dir) if output_dir else source_folder.parent
+    output = output_folder([], output_dir) if output_dir else source_folder.parent
     if (output / EXPAND_FOLDER).resolve() in (source_folder.resolve(), *([] if isinstance(blocks, list) else [Path(blocks).resolve()])):
         raise UserError(f"{output / EXPAND_FOLDER} would be replaced by its own expansion: give another outputDir.")
     sources = sources_of(volumes) if volumes else None
@@ -144,7 +93,11 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
             ensemble = record.ensemble(progress).select(include, exclude)
         if level is not None or thresholds is not None:
             ensemble = ensemble or record.ensemble(progress)
-            levels, where = _levels(ensemble, level, thresholds, output, [], notes, progress)
+            levels, where, flagged = _levels(ensemble, level, thresholds, output, [], notes, progress, parameters.filter == "flags")
+            if flagged:
+                taking_part = [n not in flagged for n in ensemble.names]
+                ensemble, levels = ensemble.select(exclude=tuple(flagged)), levels[taking_part]
+                notes.append(f"{len(flagged)} left out: " + "; ".join(f"{n} ({why})" for n, why in flagged.items()))
         return run_expand(chosen, record, parameters, output, ensemble, levels, where, source_folder, progress)
 
     def show(run: Run) -> Generator[None, None, Run]:
@@ -159,33 +112,6 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
     return run_job(session, "siren expand", work, show)
 
 
-def preprocess(session: Any, volumes: list[Any], output_dir: str | None = None, voxel_size: float | None = None,
-               include: Sequence[str] = (), exclude: Sequence[str] = (), **keywords: Any) -> Any:
-    """Write resampled (and normalised) copies of the maps with their statistics, for other programs."""
-    from .core.thresholds.preprocess import PreprocessParameters
-
-    parameters = parameters_of(PreprocessParameters, keywords)
-    sources = sources_of(volumes)
-    output = _output(volumes, output_dir)
-
-    def work(progress: Progress) -> Any:
-        from .core.thresholds.preprocess import preprocess as run
-
-        ensemble = find_ensemble(sources, voxel_size, progress, least=1, include=include, exclude=exclude)
-        return ensemble, run(ensemble, output, parameters, progress)
-
-    def show(result: Any) -> Any:
-        from .show import log_lines
-
-        ensemble, outcome = result
-        log_lines(session, [f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid.text()}", *ensemble.notes,
-                            f"Written to {output}: {len(outcome.files):,} maps ({outcome.grid.text()}), "
-                            + ", ".join(t.name for t in outcome.tables)])
-        return outcome
-
-    return run_job(session, "siren preprocess", work, show)
-
-
 def example(session: Any, folder: str, **keywords: Any) -> Any:
     """Write a simulated ensemble with known blocks."""
     from .core.example import ExampleParameters, write_example
@@ -194,11 +120,11 @@ def example(session: Any, folder: str, **keywords: Any) -> Any:
     path = Path(folder).expanduser()
 
     def show(result: Any) -> Any:
-        from .show import path_text
+        from .show import next_step, path_text
 
         session.logger.info(f"{parameters.volumes} simulated volumes with {len(result.simulation.units)} planted blocks written "
                             f"to {path} (what is planted: truth.json)." + (" The earlier example was replaced." if result.replaced else ""))
-        _next(session, "predict", f"siren predict {path_text(path)}")
+        next_step(session, "predict", f"siren predict {path_text(path)}")
         return result
 
     return run_job(session, "siren example", lambda progress: write_example(path, parameters, progress), show)
@@ -237,67 +163,42 @@ def stop(session: Any) -> None:
 # --- from what was typed to what core takes
 
 
-def _either(level: float | None, thresholds: str | None) -> None:
+def _either(level: float | None, thresholds: str | None, parameters: TestParameters | None = None) -> None:
     if level is not None and thresholds is not None:
         raise UserError('Give either "level" or "thresholds", not both.')
-
-
-def _first_path(volumes: Sequence[Any]) -> Path | None:
-    """Folder of the volumes, or None for maps that are only in memory."""
-    for v in volumes:
-        path = v.data.path if isinstance(v, Volume) else v
-        if isinstance(path, str) and path:
-            full = Path(path).expanduser().resolve()
-            return full if full.is_dir() else full.parent
-    return None
-
-
-def _output(volumes: Sequence[Any], output_dir: str | None) -> Path:
-    """The output folder: as given, else ``siren`` beside the folder of the volumes."""
-    if output_dir:
-        output = Path(output_dir).expanduser().absolute()
-        there = next(p for p in (output, *output.parents) if p.exists())
-        if not there.is_dir():  # now, not after the work
-            raise UserError(f"{there} is a file, not a folder: give another outputDir.")
-        return output
-    folder = _first_path(volumes)
-    return (folder.parent if folder else Path.cwd()) / DEFAULT_OUTPUT
+    if parameters is not None and parameters.filter == "flags" and level is not None:
+        raise UserError('"filter flags" needs the table of thresholds that has them: leave out "level", or "filter".')
 
 
 def _levels(ensemble: Ensemble, level: float | None, thresholds: str | None, output: Path, volumes: Sequence[Any],
-            notes: list[str], progress: Progress) -> tuple[Any, str]:
-    """Levels (V,) of the volumes, and where they came from."""
+            notes: list[str], progress: Progress, by_flags: bool = False) -> tuple[Any, str, dict[str, str]]:
+    """Levels (V,) of the volumes, where they came from, and volumes to leave out with the reason, where the table's flags say so."""
     import numpy as np
 
-    from .core.thresholds.tables import read_thresholds
+    from .core.thresholds.tables import read_flags, read_thresholds
+
+    def read(table: Path, where: str) -> tuple[Any, str, dict[str, str]]:
+        flagged = {name: f"flagged: {why}" for name, why in read_flags(table, ensemble).items()} if by_flags else {}
+        return read_thresholds(table, ensemble, flagged), where, flagged
 
     if level is not None:
-        return np.full(len(ensemble), level), f"level {level:g}"
+        return np.full(len(ensemble), level), f"level {level:g}", {}
     if thresholds is not None:
-        return read_thresholds(Path(thresholds), ensemble), str(Path(thresholds).absolute())
-    folder = _first_path(volumes)
+        return read(Path(thresholds), str(Path(thresholds).absolute()))
+    folder = first_path(volumes)
     for table in [output / PREDICTIONS_FILE] + ([folder / PREDICTIONS_FILE] if folder else []):
         if table.is_file():
             notes.append(f"Thresholds from {table}")
-            return read_thresholds(table, ensemble), str(table)
+            return read(table, str(table))
     from .core.thresholds.predict import PredictParameters, predict_levels
     from .core.thresholds.tables import write_predictions
 
     write_predictions(output / PREDICTIONS_FILE, predict_levels(ensemble, PredictParameters(), progress))
     notes.append(f"No thresholds were given, so they were predicted: {output / PREDICTIONS_FILE}")
-    return read_thresholds(output / PREDICTIONS_FILE, ensemble), f"predicted by this command: {output / PREDICTIONS_FILE}"
+    return read(output / PREDICTIONS_FILE, f"predicted by this command: {output / PREDICTIONS_FILE}")
 
 
 # --- what was found
-
-
-def _typed(volumes: Sequence[Any]) -> str:
-    """Volumes as they are typed in a command."""
-    from .show import path_text
-
-    if isinstance(volumes[0], Volume):
-        return str(concise_model_spec(volumes[0].session, volumes))
-    return " ".join(path_text(Path(v)) for v in volumes)
 
 
 def _volumes_line(run: Run) -> str:
@@ -346,36 +247,17 @@ def _nothing_found(run: Run) -> str:
             "or allow more with a larger posp.")
 
 
-def _next(session: Any, word: str, command: str) -> None:
-    """Offer the next step: a link in a log with links."""
-    from .show import link
-
-    session.logger.info(f"Next, {word}: {link(command, command)}", is_html=True)
-
-
 # --- registration
 
-_SELECTION: list[tuple[str, Any]] = [("include", ListOf(StringArg)), ("exclude", ListOf(StringArg)), ("voxel_size", FloatArg)]
 _THRESHOLDS: list[tuple[str, Any]] = [("level", FloatArg), ("thresholds", OpenFileNameArg)]
 _SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
 
 
 def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
-    from . import block_commands, screen_command, state_commands
+    from . import block_commands, screen_command, state_commands, threshold_commands
 
     output = [("output_dir", SaveFolderNameArg)]
     volumes = [("volumes", VolumesArg)]
-
-    def predict_desc() -> CmdDesc:
-        from .core.thresholds.predict import PredictParameters
-        return CmdDesc(required=volumes, keyword=[*output, ("labels", OpenFileNameArg), ("set_levels", BoolArg), *_SELECTION,
-                                                  *keywords_of(PredictParameters)],
-                       synopsis="Predict the contour level of each map")
-
-    def preprocess_desc() -> CmdDesc:
-        from .core.thresholds.preprocess import PreprocessParameters
-        return CmdDesc(required=volumes, keyword=[*output, *_SELECTION, *keywords_of(PreprocessParameters)],
-                       synopsis="Resample and normalise maps for other programs")
 
     def example_desc() -> CmdDesc:
         from .core.example import ExampleParameters
@@ -383,14 +265,14 @@ def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]
                        synopsis="Write a simulated ensemble to try SIREn on")
 
     def sketch_desc() -> CmdDesc:
-        return CmdDesc(required=volumes, keyword=[*_THRESHOLDS, *output, ("box", IntArg), *_SELECTION, *_SHOW,
+        return CmdDesc(required=volumes, keyword=[*_THRESHOLDS, *output, ("box", IntArg), *SELECTION, *_SHOW,
                                                   *keywords_of(SketchParameters)],
                        synopsis="Find blocks that come and go together")
 
     def expand_desc() -> CmdDesc:
         return CmdDesc(required=[("blocks", BlocksArg)],
                        keyword=[("volumes", VolumesArg), *_THRESHOLDS, ("sketch", OpenFolderNameArg), *output, ("box", IntArg),
-                                *_SELECTION, *_SHOW, *keywords_of(ExpandParameters)],
+                                *SELECTION, *_SHOW, *keywords_of(ExpandParameters)],
                        synopsis="Test every voxel against every block")
 
     def open_desc() -> CmdDesc:
@@ -404,10 +286,11 @@ def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]
     def stop_desc() -> CmdDesc:
         return CmdDesc(synopsis="Stop the SIREn command that is running")
 
-    return {"siren predict": (predict_desc, predict), "siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand),
-            "siren preprocess": (preprocess_desc, preprocess), "siren example": (example_desc, example),
+    return {"siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand),
+            "siren example": (example_desc, example),
             "siren open": (open_desc, open_), "siren show": (show_desc, show_), "siren stop": (stop_desc, stop),
-            **block_commands.descriptions(), **screen_command.descriptions(), **state_commands.descriptions()}
+            **block_commands.descriptions(), **screen_command.descriptions(), **state_commands.descriptions(),
+            **threshold_commands.descriptions()}
 
 
 def register_command(name: str, logger: Any) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from chimerax.core.commands import concise_model_spec
 from chimerax.core.errors import UserError
 from chimerax.map import Volume
 
@@ -15,10 +16,15 @@ from .core.blocks import BlockSet, blocks_from_masks, check_on_grid
 from .core.ensemble import Source
 from .core.errors import SirenError
 from .core.grid import Grid
-from .core.mapfile import SUFFIXES
+from .core.mapfile import SUFFIXES, is_map_name, natural_key
 from .core.parameters import Parameters
 from .core.record import Record
 from .core.runs import SKETCH_FOLDER
+from .core.thresholds.labels import Label
+
+PREDICTIONS_FILE = "predictions.csv"
+LABELS_FILE = "labels.csv"
+DEFAULT_OUTPUT = "siren"  # beside the folder of the volumes
 
 
 def door(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
@@ -115,3 +121,53 @@ def opened_blocks(models: Sequence[Any], record: Record) -> BlockSet:
         masks.append((f"block {volume.siren_block}" if block else volume.name, volume.full_matrix()))
     blocks = blocks_from_masks(masks, record.grid)
     return replace(blocks, names={n: name for n, name in sorted(names.items()) if name})
+
+
+def first_path(volumes: Sequence[Any]) -> Path | None:
+    """Folder of the volumes, or None for maps that are only in memory."""
+    for v in volumes:
+        path = v.data.path if isinstance(v, Volume) else v
+        if isinstance(path, str) and path:
+            full = Path(path).expanduser().resolve()
+            return full if full.is_dir() else full.parent
+    return None
+
+
+def output_folder(volumes: Sequence[Any], output_dir: str | None) -> Path:
+    """The output folder: as given, else ``siren`` beside the folder of the volumes."""
+    if output_dir:
+        output = Path(output_dir).expanduser().absolute()
+        there = next(p for p in (output, *output.parents) if p.exists())
+        if not there.is_dir():  # now, not after the work
+            raise UserError(f"{there} is a file, not a folder: give another outputDir.")
+        return output
+    folder = first_path(volumes)
+    return (folder.parent if folder else Path.cwd()) / DEFAULT_OUTPUT
+
+
+def typed(volumes: Sequence[Any]) -> str:
+    """Volumes as they are typed in a command."""
+    from .show import path_text
+
+    if isinstance(volumes[0], Volume):
+        return str(concise_model_spec(volumes[0].session, volumes))
+    return " ".join(path_text(Path(v)) for v in volumes)
+
+
+def label_of(volume: Volume, lower: float | None, upper: float | None) -> Label:
+    """The level that an open map is contoured at, as a label.
+
+    Raises
+    ------
+    UserError
+        If the map is not from a map file, or does not have one level.
+    """
+    path = Path(volume.data.path) if isinstance(volume.data.path, str) and volume.data.path else None
+    if path is None or not is_map_name(path.name) or not path.is_file():
+        raise UserError(f"{volume.name} is not from a map file (.mrc, .map, .ccp4), by whose name a label is known: save it first.")
+    levels = [float(s.level) for s in volume.surfaces]
+    if len(levels) != 1:
+        raise UserError(f"{volume.name} has {len(levels)} contour levels: show it as a surface at one, as with "
+                        f'"volume #{volume.id_string} style surface level X".')
+    names = sorted((p.name for p in path.parent.iterdir() if is_map_name(p.name) and not p.is_dir()), key=natural_key)
+    return Label(str(names.index(path.name)), path.name, levels[0], lower, upper)

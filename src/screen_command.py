@@ -10,14 +10,14 @@ from typing import Any
 
 from chimerax.core.commands import CmdDesc, FloatArg, IntArg, ListOf, SaveFolderNameArg
 
-from .arguments import VolumesArg, keywords_of
+from .arguments import SELECTION, VolumesArg, keywords_of
 from .core.ensemble import find_ensemble
 from .core.parameters import camel_case
 from .core.progress import Progress
 from .core.screening import Setting, prepare, write_screen
 from .core.screening import screen as run_screen
 from .core.sketch import SketchParameters
-from .inputs import door, given, parameters_of, sources_of
+from .inputs import door, given, output_folder, parameters_of, sources_of, typed
 from .jobs import run_job
 
 POSP = (0.0001, 0.001, 0.01, 0.05, 0.2)  # where the user names none: the default, and two steps to either side
@@ -28,7 +28,7 @@ def screen(session: Any, volumes: list[Any], level: float | None = None, thresho
            box: int | None = None, voxel_size: float | None = None, include: Sequence[str] = (), exclude: Sequence[str] = (),
            **keywords: Any) -> Any:
     """Find the blocks at several stringencies; write and log a table and a picture."""
-    from .cmd import _either, _levels, _output
+    from .cmd import _either, _levels
 
     posp = posp or POSP
     limits = {"posp": max(posp), **({"negp": max(negp)} if negp else {})}
@@ -36,15 +36,19 @@ def screen(session: Any, volumes: list[Any], level: float | None = None, thresho
     negp = negp or (parameters.negp,)
     for p, n in ((p, n) for p in posp for n in negp):  # each within its bounds: said now, not after the work
         door(replace, parameters, posp=p, negp=n)
-    _either(level, thresholds)
-    sources, output = sources_of(volumes), _output(volumes, output_dir)
+    _either(level, thresholds, parameters)
+    sources, output = sources_of(volumes), output_folder(volumes, output_dir)
     notes: list[str] = []
 
     def work(progress: Progress) -> tuple[list[Setting], list[str], Path, Path]:
         from .show import PALETTE
 
         ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
-        levels, where = _levels(ensemble, level, thresholds, output, volumes, notes, progress)
+        levels, where, flagged = _levels(ensemble, level, thresholds, output, volumes, notes, progress, parameters.filter == "flags")
+        if flagged:
+            taking_part = [n not in flagged for n in ensemble.names]
+            ensemble, levels = ensemble.select(exclude=tuple(flagged)), levels[taking_part]
+            notes.append(f"{len(flagged)} left out: " + "; ".join(f"{n} ({why})" for n, why in flagged.items()))
         screening = prepare(ensemble.resampled(box), levels, parameters, progress)
         settings = run_screen(screening, posp, negp, progress)
         counted = screening.counted
@@ -70,10 +74,9 @@ def screen(session: Any, volumes: list[Any], level: float | None = None, thresho
 def _again(volumes: Sequence[Any], level: float | None, thresholds: str | None, output_dir: str | None, box: int | None,
            voxel_size: float | None, include: Sequence[str], exclude: Sequence[str], keywords: dict[str, Any]) -> str:
     """The sketch of the same volumes as it is typed, but for posp and negp."""
-    from .cmd import _typed
     from .show import path_text
 
-    words = [f"siren sketch {_typed(volumes)}"]
+    words = [f"siren sketch {typed(volumes)}"]
     words += [f"{word} {path_text(Path(path))}" for word, path in (("thresholds", thresholds), ("outputDir", output_dir)) if path]
     words += [f"{word} {','.join(names)}" for word, names in (("include", include), ("exclude", exclude)) if names]
     plain = {"level": level, "box": box, "voxelSize": voxel_size, **{camel_case(k): v for k, v in keywords.items()}}
@@ -99,12 +102,12 @@ def _table(settings: Sequence[Setting], again: str, both: bool) -> str:
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
     """The commands of this module: name -> description, function."""
     def desc() -> CmdDesc:
-        from .cmd import _SELECTION, _THRESHOLDS
+        from .cmd import _THRESHOLDS
 
         own = [k for k in keywords_of(SketchParameters) if k[0] not in ("posp", "negp")]
         return CmdDesc(required=[("volumes", VolumesArg)],
                        keyword=[*_THRESHOLDS, ("posp", ListOf(FloatArg)), ("negp", ListOf(FloatArg)), ("output_dir", SaveFolderNameArg),
-                                ("box", IntArg), *_SELECTION, *own],
+                                ("box", IntArg), *SELECTION, *own],
                        synopsis="Find blocks at several stringencies from one count")
 
     return {"siren screen": (desc, screen)}

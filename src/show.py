@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from html import escape
@@ -382,3 +383,24 @@ def log_lines(session: Any, lines: Iterable[str]) -> None:
     """Lines of text for the log."""
     for line in lines:
         session.logger.info(line)
+
+
+def next_step(session: Any, word: str, command: str) -> None:
+    """Offer the next step: a link in a log with links."""
+    session.logger.info(f"Next, {word}: {link(command, command)}", is_html=True)
+
+
+def log_table(session: Any, columns: Sequence[str], rows: Iterable[Sequence[str]], links: bool = False) -> None:
+    """A plain table; ``links`` where the last cell of each row is HTML."""
+    body = ["<tr>" + "".join(f"<th>{escape(c)}</th>" for c in columns) + "</tr>"]
+    for row in rows:
+        cells = [escape(c) for c in row[:-1]] + [row[-1] if links else escape(row[-1])]
+        body.append("<tr>" + "".join(f"<td>{c}</td>" for c in cells) + "</tr>")
+    session.logger.info('<table cellpadding="3">' + "".join(body) + "</table>", is_html=True)
+
+
+def log_picture(session: Any, path: Path) -> None:
+    """A PNG in the log, where there are windows."""
+    if session.ui.is_gui:
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        session.logger.info(f'<img src="data:image/png;base64,{data}" width="640" alt="{escape(path.name, quote=True)}">', is_html=True)

@@ -27,8 +27,8 @@ class TestParameters(Parameters):
 
     statistic: str = parameter("profile", "rule by which voxels go together: by the likeness of their profiles, or by counting "
                                "pairs against chance (exact, published)", choices=STATISTICS)
-    posp: float = parameter(0.01, "p for a false member, and for both-occupied, before Bonferroni correction", above=0, most=1,
-                            label="p-value")
+    posp: float = parameter(0.01, "p for a false block, and share of false members (profile statistic); p for both-occupied, before "
+                            "Bonferroni correction (published and exact statistic)", above=0, most=1, label="p-value")
     negp: float = parameter(0.05, "p for both-empty, before Bonferroni correction (published and exact statistic)", above=0, most=1,
                             advanced=True, statistics=("published", "exact"), label="p-value, both empty")
     posp_factor: float | None = parameter(None, "fixed factor on the both-occupied cutoff, in place of the one that "
@@ -36,8 +36,8 @@ class TestParameters(Parameters):
                                           label="factor, both occupied")
     negp_factor: float = parameter(1.0, "factor on the both-empty cutoff (published statistic)", above=0, advanced=True,
                                    statistics=("published",), label="factor, both empty")
-    filter: bool = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD",
-                             label="leave out volumes beyond 2 SD")
+    filter: bool | str = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD; flags: those that siren predict "
+                                   "flagged in the table of thresholds", words=("flags",), label="leave out odd volumes")
     union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1,
                                       advanced=True, label="least share of volumes")
     resamples: int = parameter(10, "random halves of the volumes in which blocks are looked for again, for their stability; 0 for "

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import SirenError, listed
+from .errors import JunkMap, SirenError, listed
 from .grid import Grid, Triple, to_box
 from .mapfile import is_map_name, natural_key, read_grid, read_map, with_voxel_size
 from .progress import Progress
@@ -59,7 +59,7 @@ class Source:
         Raises
         ------
         SirenError
-            If the map cannot be read, has values that are not finite, or is constant.
+            If the map cannot be read; JunkMap if it has values that are not finite, or is constant.
         """
         if self.array is not None:
             data = np.asarray(self.array(), np.float32)
@@ -68,9 +68,9 @@ class Source:
             data = read_map(self.path)[0]
         low, high = float(data.min()), float(data.max())  # NaN and infinities show in one of them
         if not (np.isfinite(low) and np.isfinite(high)):
-            raise SirenError(f'{self.name} has values that are not finite numbers: use "exclude {self.name}".')
+            raise JunkMap(f'{self.name} has values that are not finite numbers: use "exclude {self.name}".', "values not finite")
         if low == high:
-            raise SirenError(f'{self.name} is constant (every voxel is {low:g}): use "exclude {self.name}".')
+            raise JunkMap(f'{self.name} is constant (every voxel is {low:g}): use "exclude {self.name}".', "constant")
         return data
 
 
@@ -114,17 +114,20 @@ class Ensemble:
         """Name and (z, y, x) float32 array of each map; one is held in memory at a time, unless :meth:`keeping`."""
         progress = progress or Progress()
         for source in progress.each(self.sources, phase, len(self.sources)):
-            if self.kept is not None and source.name in self.kept:
-                yield source.name, self.kept[source.name]
-                continue
-            array = source.read()
-            if self.box is not None:
-                array = to_box(array, source.read_grid(), self.box)[0]
-            if array.shape != self.grid.shape:  # the file changed since its header was read
-                raise SirenError(f"{source.name} changed while it was read: run the command again.")
-            if self.kept is not None:
-                self.kept[source.name] = array
-            yield source.name, array
+            yield source.name, self.array(source)
+
+    def array(self, source: Source) -> NDArray[np.float32]:
+        """(z, y, x) float32 of one of the maps, resampled where the ensemble is; raises as :meth:`Source.read`."""
+        if self.kept is not None and source.name in self.kept:
+            return self.kept[source.name]
+        array = source.read()
+        if self.box is not None:
+            array = to_box(array, source.read_grid(), self.box)[0]
+        if array.shape != self.grid.shape:  # the file changed since its header was read
+            raise SirenError(f"{source.name} changed while it was read: run the command again.")
+        if self.kept is not None:
+            self.kept[source.name] = array
+        return array
 
     def keeping(self, most_bytes: float) -> Ensemble:
         """The same; if all its maps fit into so much memory, they stay there once read, for those who read twice."""

@@ -106,9 +106,9 @@ def _expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, p
     by_profile = parameters.statistic == "profile"
     with progress.timed("reading"):
         if by_profile and not agreed:
-            occupancy, _ = prepare(ensemble, levels, parameters.filter, parameters.union_fraction, progress)
+            occupancy, _ = prepare(ensemble, levels, parameters.filter is True, parameters.union_fraction, progress)
         else:
-            occupancy = binarize(ensemble, levels, parameters.filter, progress)
+            occupancy = binarize(ensemble, levels, parameters.filter is True, progress)
         union = (variable_voxels if by_profile else Occupancy.union)(occupancy, parameters.union_fraction)
     seeds = [np.intersect1d(voxels, union) for _, voxels in blocks]  # a voxel drawn by hand may never be occupied
     if not any(map(len, seeds)):

@@ -104,7 +104,7 @@ class Record:
             If a volume was not in the sketch.
         """
         level = {v["name"]: v["level"] for v in self.volumes}
-        missing = [n for n in ensemble.names if n not in level]
+        missing = [n for n in ensemble.names if level.get(n) is None]
         if missing:
             raise SirenError(f'{missing[0]} has no threshold in the sketch\'s record: give "thresholds FILE.csv" or "level X".')
         return np.array([level[n] for n in ensemble.names], np.float64)
@@ -140,7 +140,7 @@ def describe_volumes(ensemble: Ensemble, levels: np.ndarray[Any, np.dtype[np.flo
     """The record's rows for an ensemble's volumes; SirenError if a file is gone since it was read."""
     try:
         return [{"name": s.name, "path": None if s.path is None else str(s.path),
-                 "bytes": None if s.path is None else s.path.stat().st_size, "level": float(level),
+                 "bytes": None if s.path is None else s.path.stat().st_size, "level": float(level) if np.isfinite(level) else None,
                  "left_out": left_out.get(s.name)} for s, level in zip(ensemble.sources, levels, strict=True)]
     except OSError as error:
         raise SirenError(f"{error.filename} went away during the run: put it back, and run the command again.") from error

@@ -9,6 +9,7 @@ Example::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,7 +65,7 @@ class Run:
 
 
 def run_sketch(ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str, parameters: SketchParameters, output: Path,
-               voxel_size: float | None = None, progress: Progress | None = None) -> Run:
+               voxel_size: float | None = None, progress: Progress | None = None, left_out: Mapping[str, str] | None = None) -> Run:
     """Sketch an ensemble and write ``output``/00_sketch.
 
     Parameters
@@ -75,17 +76,22 @@ def run_sketch(ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str,
     parameters : SketchParameters
     output : folder, made where missing
     voxel_size : the user's voxel size in place of the headers', for the record
+    left_out : volumes that take no part though they were chosen, with the reason, as those flagged in the table of thresholds;
+        their levels may be NaN
 
     Raises
     ------
     SirenError, Cancelled
         As :func:`.sketch.sketch`; nothing is written then.
     """
-    progress = progress or Progress()
-    result = sketch(ensemble, levels, parameters, progress)
+    progress, left_out = progress or Progress(), left_out or {}
+    taking_part = np.array([name not in left_out for name in ensemble.names])
+    chosen = ensemble.select(exclude=tuple(left_out)) if left_out else ensemble
+    result = sketch(chosen, levels[taking_part], parameters, progress)
     counts = {"union_voxels": len(result.union), "sampled_voxels": len(result.sample), "significant_pairs": len(result.edges)}
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
-    record = Record("sketch", parameters.as_dict(), describe_volumes(ensemble, levels, result.occupancy.left_out), thresholds,
+    left_out = {**left_out, **result.occupancy.left_out}
+    record = Record("sketch", parameters.as_dict(), describe_volumes(ensemble, levels, left_out), thresholds,
                     ensemble.grid, ensemble.box, voxel_size, counts, counted_on=result.counted_on)
     return _write(output / SKETCH_FOLDER, record, result.blocks, result.occupancy, ensemble, progress)
 
@@ -239,7 +245,7 @@ def _levels_used(ensemble: Ensemble, levels: NDArray[np.float64], thresholds: st
     """The levels at which volumes were binarized (those left out keep their own), and where they came from in words."""
     used = dict(zip(occupancy.names, occupancy.levels.tolist(), strict=True))
     result = np.array([used.get(name, level) for name, level in zip(ensemble.names, levels.tolist(), strict=True)])
-    changed = not np.array_equal(result, levels) and not thresholds.endswith(HARMONISED)
+    changed = not np.array_equal(result, levels, equal_nan=True) and not thresholds.endswith(HARMONISED)
     return result, thresholds + HARMONISED if changed else thresholds
 
 

@@ -174,11 +174,11 @@ def _count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
         progress.say(f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}.")
     with progress.timed("reading"):
         if by_profile:
-            occupancy, anchors = prepare(ensemble, levels, parameters.filter, parameters.union_fraction, progress)
+            occupancy, anchors = prepare(ensemble, levels, parameters.filter is True, parameters.union_fraction, progress)
             union = variable_voxels(occupancy, parameters.union_fraction)
             noise = measure_noise(anchors, occupancy.grid)
         else:
-            occupancy = binarize(ensemble, levels, parameters.filter, progress)
+            occupancy = binarize(ensemble, levels, parameters.filter is True, progress)
             union = occupancy.union(parameters.union_fraction)
         nothing = by_profile and len(union) < 2  # a very small ensemble, or one that does not vary
         sample = union if nothing else affordable_sample(occupancy, union, parameters.subsample, parameters.seed, parameters, progress)

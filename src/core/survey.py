@@ -30,7 +30,7 @@ PICTURE = 48  # pixels a side at most
 BINS = 16_384  # of the values: enclosed volumes to a tenth of a per cent
 CHUNK = 1 << 20  # voxels counted at a time: counting holds Python's lock, and a window must be drawn meanwhile
 COARSE = 96  # voxels a side at most when volumes are compared: 500 of them then take 55 MB
-OUTLIER, EMPTY, JUNK, UNREADABLE = "outlier", "empty", "junk", "unusable"  # kinds of flags
+OUTLIER, EMPTY, JUNK, UNREADABLE, PREDICTED = "outlier", "empty", "junk", "unusable", "predicted"  # kinds of flags
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,8 @@ def picture(array: NDArray[np.floating], size: int = PICTURE) -> NDArray[np.uint
     return np.ascontiguousarray((255 * grey[::-1]).astype(np.uint8))
 
 
-def find_flags(found: Survey, levels: Mapping[str, float], progress: Progress | None = None) -> dict[str, Flag]:
+def find_flags(found: Survey, levels: Mapping[str, float], progress: Progress | None = None,
+               predicted: Mapping[str, str] | None = None) -> dict[str, Flag]:
     """What is odd about the volumes at their levels: what ``siren sketch`` leaves out, or would with ``filter``.
 
     Large maps are compared on every second, third ... voxel.
@@ -163,6 +164,7 @@ def find_flags(found: Survey, levels: Mapping[str, float], progress: Progress | 
     Parameters
     ----------
     levels : contour level by name; volumes without one are not compared
+    predicted : what "siren predict" wrote about volumes, by name; it is said beside what is found here
 
     Returns
     -------
@@ -197,6 +199,8 @@ def find_flags(found: Survey, levels: Mapping[str, float], progress: Progress | 
                               np.zeros((1, 1, 1), np.float32))
         junk = unlike_others(occupancy, occupancy.union(0.01))
         flags.update({name: _also(flags, name, JUNK, UNLIKE) for name, bad in zip(names, junk, strict=True) if bad})
+    for name, text in (predicted or {}).items():
+        flags[name] = _also(flags, name, PREDICTED, f"siren predict says: {text}")
     return flags
 
 

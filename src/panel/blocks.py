@@ -14,15 +14,12 @@ from chimerax.core.models import ADD_MODELS, MODEL_DISPLAY_CHANGED, MODEL_NAME_C
 from Qt.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer, Signal
 from Qt.QtGui import QAction, QColor, QKeySequence
 from Qt.QtWidgets import (
-    QAbstractItemView,
     QColorDialog,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QMenu,
     QPushButton,
     QSlider,
-    QTableView,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -36,20 +33,15 @@ from .blocks_table import (
     COLOR,
     NAME,
     NUMBER,
-    OCCUPANCY,
-    SHOWN,
-    STABILITY,
-    VOLUME,
-    VOXELS,
     BlocksModel,
     SortedBlocks,
     rows_of_models,
     rows_of_run,
+    table_view,
 )
 
 WAIT = 60  # ms: changes that come together are shown together
 NOT_OURS = 300  # ms that the arrow keys may run on before the selection is sent to the session
-WIDEST = {SHOWN: "0", COLOR: "0", NUMBER: "00", VOXELS: "00,000", VOLUME: "0,000,000", OCCUPANCY: "Occup.", STABILITY: "Stab."}
 MENU = ("show", "hide", "only", "all", "", "color", "by", "rename", "zoom", "pair", "", "merge", "split", "delete", "", "undo", "redo")
 ERASER = "eraser sphere"  # the model of ChimeraX's own Map Eraser
 
@@ -110,7 +102,7 @@ class BlocksPage(QWidget):
         self.open_button = QPushButton("Open as surfaces", self, clicked=self._open)
         self.sorted = SortedBlocks(self)
         self.sorted.setSourceModel(self.model)
-        self.view = _table(self, self.sorted)
+        self.view = table_view(self, self.sorted)
         self.view.selectionModel().selectionChanged.connect(self._selected)
         self.view.clicked.connect(self._clicked)
         self.view.customContextMenuRequested.connect(self._menu)
@@ -388,29 +380,3 @@ def _timer(parent: QWidget, wait: int, do: Callable[[], Any]) -> QTimer:
     timer.setInterval(wait)
     timer.timeout.connect(do)
     return timer
-
-
-def _table(parent: QWidget, model: Any) -> QTableView:
-    view = QTableView(parent)
-    view.setModel(model)
-    view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-    view.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
-    view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-    view.setSortingEnabled(True)
-    view.sortByColumn(NUMBER, Qt.SortOrder.AscendingOrder)
-    view.setShowGrid(False)
-    view.setWordWrap(False)
-    view.setAlternatingRowColors(True)
-    view.verticalHeader().hide()
-    view.verticalHeader().setDefaultSectionSize(view.fontMetrics().height() + 7)
-    header = view.horizontalHeader()
-    header.setHighlightSections(False)
-    header.setMinimumSectionSize(24)
-    text = view.fontMetrics().horizontalAdvance
-    for column, widest in WIDEST.items():  # the name has what is left
-        header.resizeSection(column, text(widest) + 14)
-    header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
-    for column in (SHOWN, COLOR):
-        header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
-    return view

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from Qt.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
 from Qt.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
+from Qt.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from ..core.runs import Run
 from ..edits import surface_color
@@ -22,6 +23,7 @@ TIPS = ("shown or hidden", "colour: click to change it", "number of the block", 
         "occupancy: share of the volumes in which a voxel of the block is occupied, mean of its voxels",
         "stability: how surely the block is found again, 0 to 1")
 SWATCH = 14  # pixels
+WIDEST = {SHOWN: "0", COLOR: "0", NUMBER: "00", VOXELS: "00,000", VOLUME: "0,000,000", OCCUPANCY: "Occup.", STABILITY: "Stab."}
 NOTHING = QModelIndex()
 
 
@@ -186,3 +188,30 @@ def _hue(color: Sequence[float] | None) -> float:
 def _last(value: float) -> float:
     """Unknown values sort below all others."""
     return value if np.isfinite(value) else -1.0
+
+
+def table_view(parent: QWidget, model: Any) -> QTableView:
+    """A view of the blocks: whole rows are selected, the name takes what width is left."""
+    view = QTableView(parent)
+    view.setModel(model)
+    view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+    view.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
+    view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+    view.setSortingEnabled(True)
+    view.sortByColumn(NUMBER, Qt.SortOrder.AscendingOrder)
+    view.setShowGrid(False)
+    view.setWordWrap(False)
+    view.setAlternatingRowColors(True)
+    view.verticalHeader().hide()
+    view.verticalHeader().setDefaultSectionSize(view.fontMetrics().height() + 7)
+    header = view.horizontalHeader()
+    header.setHighlightSections(False)
+    header.setMinimumSectionSize(24)
+    text = view.fontMetrics().horizontalAdvance
+    for column, widest in WIDEST.items():  # the name has what is left
+        header.resizeSection(column, text(widest) + 14)
+    header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+    for column in (SHOWN, COLOR):
+        header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+    return view

@@ -14,6 +14,7 @@ from ..core.errors import SirenError
 from ..core.parameters import Parameters, camel_case
 from .widgets import plain_layout
 
+NO, YES = "no", "yes"
 MOST_INT = 2_000_000_000  # Qt's spin boxes end there
 
 
@@ -185,6 +186,11 @@ class ParameterFields(QWidget):
             combo.addItems(f.metadata["choices"])
             combo.currentIndexChanged.connect(lambda _: self.changed.emit())
             return combo
+        if f.metadata["words"]:
+            combo = QComboBox(self)
+            combo.addItems([NO, YES, *f.metadata["words"]])
+            combo.currentIndexChanged.connect(lambda _: self.changed.emit())
+            return combo
         if kind == "bool":
             box = QCheckBox(label_text(f), self)
             box.toggled.connect(lambda _: self.changed.emit())
@@ -213,7 +219,8 @@ class ParameterFields(QWidget):
     def _value(self, name: str) -> Any:
         widget, f = self.inputs[name], self.fields[name]
         if isinstance(widget, QComboBox):
-            return str(widget.currentText())
+            text = str(widget.currentText())
+            return {NO: False, YES: True}.get(text, text) if f.metadata["words"] else text
         if isinstance(widget, QCheckBox):
             return bool(widget.isChecked())
         value: Any = widget.value() if isinstance(widget, QSpinBox) else widget.value
@@ -221,7 +228,7 @@ class ParameterFields(QWidget):
 
     def _set(self, widget: QWidget, value: Any) -> None:
         if isinstance(widget, QComboBox):
-            widget.setCurrentText(str(value))
+            widget.setCurrentText({False: NO, True: YES}.get(value, str(value)) if isinstance(value, bool) else str(value))
         elif isinstance(widget, QCheckBox):
             widget.setChecked(bool(value))
         elif isinstance(widget, QSpinBox):

@@ -44,9 +44,9 @@ class SurveyReader(QObject):
         self.stop()
         self._begin("look", lambda token: self._read(token, sources, voxel_size))
 
-    def flag(self, found: Survey, levels: Mapping[str, float]) -> None:
-        """Look for odd volumes at these levels."""
-        self._begin("flag", lambda token: self._messages.put((token, "flagged", find_flags(found, dict(levels), token))))
+    def flag(self, found: Survey, levels: Mapping[str, float], predicted: Mapping[str, str]) -> None:
+        """Look for odd volumes at these levels, beside those that the prediction flagged."""
+        self._begin("flag", lambda token: self._messages.put((token, "flagged", find_flags(found, dict(levels), token, dict(predicted)))))
 
     @property
     def busy(self) -> bool:

@@ -11,13 +11,12 @@ from chimerax.core.errors import CancelOperation, NotABug
 from Qt.QtCore import QObject, Signal
 
 from ..arguments import VolumesArg
-from ..cmd import PREDICTIONS_FILE, _output
 from ..core.ensemble import Source
 from ..core.errors import Cancelled, SirenError
 from ..core.runs import EXPAND_FOLDER, SKETCH_FOLDER, Run
 from ..core.survey import Flag, Preview, Survey
 from ..core.thresholds.tables import levels_by_name
-from ..inputs import sources_of
+from ..inputs import PREDICTIONS_FILE, output_folder, sources_of
 from ..jobs import JobEnd, run_in_turn, stopped_text, when_job_ends
 from . import commands
 from .reader import SurveyReader
@@ -35,6 +34,7 @@ class PanelState(QObject):
     volumes : what stands in the field: a folder, files, or open maps like ``#1-20``
     found : Survey, or None while nothing is listed
     previews, levels, flags : by name of the volume
+    predicted_flags : what "siren predict" found odd, by name of the volume
     excluded : names that are not ticked
     output : the user's output folder, or "" for the default
     voxel_size, box : as the commands take them
@@ -63,6 +63,7 @@ class PanelState(QObject):
         self.previews: dict[str, Preview] = {}
         self.levels: dict[str, float] = {}
         self.flags: dict[str, Flag] = {}
+        self.predicted_flags: dict[str, str] = {}
         self.excluded: set[str] = set()
         self.run_folder: Path | None = None
         self._places: list[Any] = []
@@ -116,7 +117,7 @@ class PanelState(QObject):
         """List other volumes; "" empties the panel."""
         self.reader.stop()
         self.volumes, self.found, self._places, self._models = os.path.expanduser(volumes.strip()), None, [], {}
-        self.previews, self.levels, self.flags = {}, {}, {}
+        self.previews, self.levels, self.flags, self.predicted_flags = {}, {}, {}, {}
         self.excluded, self._excluded_before = set(), excluded or set()
         if self.volumes:
             try:
@@ -147,7 +148,7 @@ class PanelState(QObject):
         if self.output:
             return Path(self.output).expanduser().absolute()
         places = [p for p in self._places if not getattr(p, "deleted", False)]  # open maps may have been closed since
-        return _output(places, None) if places else None
+        return output_folder(places, None) if places else None
 
     @property
     def predictions(self) -> Path | None:
@@ -181,21 +182,22 @@ class PanelState(QObject):
             self.selection_changed.emit()
 
     def read_levels(self) -> None:
-        """Read the thresholds again, and look for what is odd at them."""
+        """Read the thresholds again, with what the prediction flagged, and look for what is odd at them."""
         levels: dict[str, float] = {}
+        flags: dict[str, str] = {}
         if self.found is not None:
             if self.source == ONE_LEVEL and self.level is not None:
                 levels = dict.fromkeys(self.names, self.level)
             elif self.threshold_table is not None:
                 try:
-                    levels = levels_by_name(self.threshold_table, self.names)
+                    levels, flags = levels_by_name(self.threshold_table, self.names)
                 except SirenError as error:
                     self.said.emit(str(error), True)
-        if levels != self.levels:
-            self.levels = levels
+        if (levels, flags) != (self.levels, self.predicted_flags):
+            self.levels, self.predicted_flags = levels, flags
             self.levels_changed.emit()
             if self.found is not None and levels:
-                self.reader.flag(self.found, levels)
+                self.reader.flag(self.found, levels, flags)
 
     def _surveyed(self, found: Survey) -> None:
         self.found = found

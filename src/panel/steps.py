@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..cmd import PREDICTIONS_FILE
 from ..core.errors import SirenError
 from ..core.estimates import Estimate, Work, estimate
 from ..core.files import RECORD
@@ -14,6 +13,7 @@ from ..core.grid import Grid
 from ..core.record import Record, read_record
 from ..core.runs import EXPAND_FOLDER, SKETCH_FOLDER, inherited
 from ..core.survey import UNREADABLE
+from ..inputs import PREDICTIONS_FILE
 from . import commands
 from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
 

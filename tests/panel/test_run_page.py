@@ -40,7 +40,8 @@ def test_every_parameter_has_its_field_with_default_unit_bounds_and_help(desk: D
             elif isinstance(widget, QCheckBox):
                 assert widget.isChecked() is f.default
             elif isinstance(widget, QComboBox):
-                assert tuple(widget.itemText(i) for i in range(widget.count())) == f.metadata["choices"]
+                words = ("no", "yes", *f.metadata["words"]) if f.metadata["words"] else f.metadata["choices"]
+                assert tuple(widget.itemText(i) for i in range(widget.count())) == words
     assert not desk.tool.run_page.sections["sketch"].fold.unfolded
 
 
