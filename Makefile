@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo test lint bench-scaling clean-env
+.PHONY: help env bundle demo test lint bench-blocks bench-speed bench-scaling clean-env
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -22,8 +22,14 @@ lint: env ## ruff and mypy
 	@$(VENV)/ruff check .
 	@$(VENV)/mypy
 
+bench-speed: env ## seconds and memory of sketch and expand; LARGE=--large adds 1,000 x 128^3 and 300 x 256^3
+	@$(VENV)/python devel/benchmarks/speed.py $(LARGE)
+
 bench-scaling: env ## how counting scales with the workers of a Dask cluster: devel/benchmarks/scaling.md
 	@$(VENV)/python devel/benchmarks/scaling.py
+
+bench-blocks: env ## how well blocks are found: devel/benchmarks/blocks.md made again (an hour or two)
+	@$(VENV)/python devel/benchmarks/blocks.py
 
 clean-env: ## remove .venv
 	rm -rf .venv

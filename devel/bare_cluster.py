@@ -22,7 +22,12 @@ from packaging.requirements import Requirement
 
 PACKAGES = ("distributed", "numpy", "scipy")
 START_SECONDS = 60.0
-MAIN = "import sys; sys.path.append({site!r}); from distributed.cli.dask_{name} import main; main()"
+# Whoever starts it may be killed: then its end of the pipe closes, and this process ends too
+MAIN = """import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
+sys.path.append({site!r})
+from distributed.cli.dask_{name} import main
+main()"""
 
 
 class BareCluster:
@@ -85,14 +90,16 @@ class BareCluster:
             if process.poll() is None:
                 process.kill()
             process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
 
     def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         program = MAIN.format(site=str(self.folder / "site"), name=name)
         log = (self.folder / f"{name}-{len(self._processes)}.log").open("wb")
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         with log:
-            process = subprocess.Popen([sys.executable, "-I", "-S", "-c", program, *arguments], stdout=log, stderr=log,
-                                       cwd=self.folder, env=environment)
+            process = subprocess.Popen([sys.executable, "-I", "-S", "-c", program, *arguments], stdin=subprocess.PIPE, stdout=log,
+                                       stderr=log, cwd=self.folder, env=environment)
         self._processes.append(process)
         return process
 

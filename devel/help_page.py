@@ -7,10 +7,12 @@ import html
 import re
 from pathlib import Path
 
+from chimerax.siren.core.editing import SplitParameters
 from chimerax.siren.core.example import ExampleParameters
 from chimerax.siren.core.expand import ExpandParameters
 from chimerax.siren.core.parameters import Parameters, camel_case
 from chimerax.siren.core.sketch import SketchParameters
+from chimerax.siren.core.states import StatesParameters
 from chimerax.siren.core.thresholds.finetune import FinetuneParameters
 from chimerax.siren.core.thresholds.predict import PredictParameters
 from chimerax.siren.core.thresholds.preprocess import PreprocessParameters
@@ -18,7 +20,8 @@ from chimerax.siren.core.thresholds.preprocess import PreprocessParameters
 PAGE = Path(__file__).parents[1] / "src/docs/user/commands/siren.html"
 TABLES: dict[str, type[Parameters]] = {
     "predict": PredictParameters, "finetune": FinetuneParameters,
-    "sketch": SketchParameters, "expand": ExpandParameters, "preprocess": PreprocessParameters, "example": ExampleParameters}
+    "sketch": SketchParameters, "expand": ExpandParameters, "preprocess": PreprocessParameters, "example": ExampleParameters,
+    "split": SplitParameters, "states": StatesParameters}
 
 
 def with_tables(page: str) -> str:

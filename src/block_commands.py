@@ -118,6 +118,7 @@ def save(session: Any, blocks: Sequence[BlockMap], folder: str | None = None, vo
             if not model.deleted:
                 model.siren_folder = str(run.folder)
                 model.siren_values = table_values(run.table, model.siren_block, len(model.voxels))
+                model.siren_strength = run.blocks.strength.get(model.siren_block)
         if run.aside is not None:
             log_lines(session, [f"{run.folder.name} had been edited by hand: it is kept as {run.aside}."])
         elif run.replaced:

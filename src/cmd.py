@@ -20,13 +20,14 @@ from chimerax.core.errors import UserError
 
 from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
 from .core.blocks import read_block_maps
+from .core.counting import TestParameters
 from .core.ensemble import Ensemble, find_ensemble
 from .core.errors import listed
 from .core.expand import ExpandParameters
 from .core.progress import Progress
 from .core.record import read_record
 from .core.runs import EXPAND_FOLDER, Run, inherited, open_run, run_expand, run_sketch
-from .core.sketch import SketchParameters, TestParameters
+from .core.sketch import SketchParameters
 from .inputs import PREDICTIONS_FILE, door, first_path, given, opened_blocks, output_folder, parameters_of, run_folder, sources_of
 from .jobs import current_job, run_job
 

@@ -32,6 +32,7 @@ class BlockState:
     display : whether it is shown
     folder : of the run
     values : its row of blocks.csv, where its voxels are still those
+    strength : (n,) of its voxels, likewise, or None
     """
 
     id: tuple[int, ...] | None
@@ -42,6 +43,7 @@ class BlockState:
     display: bool
     folder: str
     values: dict[str, float] = field(default_factory=dict)
+    strength: NDArray[np.float32] | None = None
 
 
 def group_of(blocks: Sequence[BlockMap]) -> Model:
@@ -61,6 +63,19 @@ def group_of(blocks: Sequence[BlockMap]) -> Model:
 def blocks_in(group: Model) -> list[BlockMap]:
     """The open blocks of a group, in order of their model numbers."""
     return sorted((m for m in group.child_models() if isinstance(m, BlockMap)), key=lambda m: m.id)
+
+
+def block_spec(models: Sequence[BlockMap]) -> str:
+    """Blocks of one group as they are typed: ``#2.1-3,7``."""
+    last = sorted(m.id[-1] for m in models)
+    runs: list[list[int]] = []
+    for n in last:
+        if runs and n == runs[-1][-1] + 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    parent = "".join(f"{n}." for n in models[0].id[:-1])
+    return f"#{parent}" + ",".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
 
 
 def block_set(group: Model) -> BlockSet:
@@ -114,7 +129,7 @@ def edit(session: Any, group: Model, what: str, change: Callable[[BlockSet], Blo
         else:
             same = np.array_equal(state.voxels, voxels)
             states.append(BlockState(state.id, number, name, voxels, state.rgba, state.display, state.folder,
-                                     state.values if same else (values or {}).get(number, {})))
+                                     state.values if same else (values or {}).get(number, {}), state.strength if same else None))
     action = EditAction(session, what, group.id, grid, before, states)
     action.redo()
     session.undo.register(action)
@@ -153,7 +168,7 @@ class EditAction(UndoAction):
                 model = block_map(self._session, wanted, state.number, state.rgba, folder or state.folder, dict(state.values))
                 model.id = state.id if state.id and not models.have_id(state.id) else None
                 models.add([model], parent=group)
-                model.display = state.display
+                model.display, model.siren_strength = state.display, state.strength
             else:
                 _change(model, state)
             shown.append(_state(model))
@@ -168,8 +183,10 @@ def _change(model: BlockMap, state: BlockState) -> None:
         model.data.array.ravel()[:] = 0
         model.data.array.ravel()[state.voxels] = 1
         model.data.values_changed()
+        for surface in model.surfaces:  # coloured by the strength of voxels that may be gone
+            surface.vertex_colors, surface.auto_recolor_vertices = None, None
         model.update_drawings()
-    model.siren_name, model.siren_values = state.name, dict(state.values)
+    model.siren_name, model.siren_values, model.siren_strength = state.name, dict(state.values), state.strength
     model.label(len(state.voxels))
 
 
@@ -230,7 +247,7 @@ def add_trigger(session: Any) -> None:
 
 def _state(model: BlockMap) -> BlockState:
     return BlockState(model.id, model.siren_block, model.given_name, model.voxels, surface_color(model), model.display, model.siren_folder,
-                      dict(model.siren_values))
+                      dict(model.siren_values), model.siren_strength)
 
 
 def surface_color(model: BlockMap) -> tuple[float, ...]:

@@ -54,6 +54,7 @@ class BlockMap(Volume):
     siren_block = 0
     siren_name = ""
     _siren_label = ""
+    _voxels: NDArray[np.int64] | None = None
 
     def __init__(self, *arguments: Any, **keywords: Any):
         super().__init__(*arguments, **keywords)
@@ -67,8 +68,17 @@ class BlockMap(Volume):
 
     @property
     def voxels(self) -> NDArray[np.int64]:
-        """Flat z, y, x indices of its voxels, ascending."""
-        return np.flatnonzero(self.full_matrix() > 0.5).astype(np.int64)
+        """Flat z, y, x indices of its voxels, ascending; found again when the values change."""
+        if self._forget not in self.change_callbacks:
+            self.add_volume_change_callback(self._forget)
+            self._voxels = None
+        if self._voxels is None:
+            self._voxels = np.flatnonzero(self.full_matrix() > 0.5).astype(np.int64)
+        return self._voxels
+
+    def _forget(self, _: Any, change: str) -> None:
+        if change == "data values changed":
+            self._voxels = None
 
     def label(self, count: int) -> None:
         """Set the model's name: number, given name and size."""

@@ -161,7 +161,7 @@ def _open_pair(session: Any, chosen: Chosen, number: int, names: Sequence[str], 
     for name, array, level, word in zip(names, arrays, levels, ("with", "without"), strict=True):
         volume = plain_map(session, array, grid, f"{word} block {number}: {name}", level, PAIR_COLOR)
         for surface in volume.surfaces:
-            color_zone(surface, points, colors, 1.0 * max(grid.voxel_size), far_color=(255 * np.array(PAIR_COLOR)).astype(np.uint8))
+            color_zone(surface, points, colors, 1.5 * max(grid.voxel_size), far_color=(255 * np.array(PAIR_COLOR)).astype(np.uint8))
         maps.append(volume)
     ends = np.array([_reach(m.bounds(), right) for m in maps])
     low, width = ends[:, 0].min(), ends[:, 1].max() - ends[:, 0].min()

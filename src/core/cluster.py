@@ -123,7 +123,8 @@ class Cluster:
         client = _connect(address, progress)
         clean = False
         try:
-            versions = _versions(client, address, progress)
+            with _sentence(address):
+                versions = _versions(client, address, progress)
             yield cls(client, address, len(versions["workers"]))
             clean = True
         finally:
@@ -135,14 +136,12 @@ class Cluster:
         found: list[Found] = []
         for _ in range(ROUNDS):
             try:
-                self._round(search, todo, found, phase, progress)
+                with _sentence(self.address):
+                    self._round(search, todo, found, phase, progress)
                 return found
             except CancelledError:  # not the user's: of strips whose search is gone with the workers that held it
                 if self.client.status != "running":
                     break
-            except OSError as error:  # as all of distributed's errors of the network
-                raise SirenError(f"The cluster {self.address} answers no more ({_first_line(error)}): see that the scheduler and its "
-                                 "workers run, and run the command again.") from error
         else:
             raise SirenError(f"The workers of {self.address} died again and again: see their logs, perhaps for too little memory, and run "
                              "the command again.")
@@ -152,9 +151,11 @@ class Cluster:
         """Send the search, and gather in order what the strips find that ``found`` does not hold yet."""
         held = waited(lambda: self.client.scatter(Parcel(search), broadcast=True, hash=False), "sending voxels", progress)
         run = uuid.uuid4().hex
-        futures = [self.client.submit(methodcaller("tile", start, stop), held, key=f"siren-strip-{run}-{start}", retries=RETRIES)
-                   for start, stop in todo[len(found):]]
+        futures: list[Any] = []
         try:
+            for start, stop in progress.each(todo[len(found):], "sending voxels", len(todo)):
+                futures.append(self.client.submit(methodcaller("tile", start, stop), held, key=f"siren-strip-{run}-{start}",
+                                                  retries=RETRIES))
             while futures:
                 ready = self._ready(futures, held, phase, 1 - len(futures) / len(todo), progress)
                 found += waited(partial(self.client.gather, ready), phase, progress, 1 - len(futures) / len(todo))
@@ -182,6 +183,16 @@ class Cluster:
         if held.status != "finished":
             raise CancelledError
         return ready  # or cancelled: then to gather them raises CancelledError
+
+
+@contextlib.contextmanager
+def _sentence(address: str) -> Iterator[None]:
+    """A sentence for what Dask raises when the network or a machine fails."""
+    try:
+        yield
+    except OSError as error:  # as all of distributed's errors of the network
+        raise SirenError(f"The cluster {address} answers no more ({_first_line(error)}): see that the scheduler and its workers run, and "
+                         "run the command again.") from error
 
 
 def _task_error(address: str, error: BaseException) -> SirenError:

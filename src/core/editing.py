@@ -158,8 +158,12 @@ def inside_sphere(voxels: NDArray[np.int64], grid: Grid, center: Sequence[float]
 
 
 def with_values_of(blocks: BlockSet, source: BlockSet) -> BlockSet:
-    """The same blocks with stability and strength from a set that they were edited from, where the voxels are still those."""
-    return replace(_edited(source, blocks.blocks), unassigned=blocks.unassigned, names=blocks.names)
+    """The same blocks with what is known from the set that they were edited from: stability and strength where the voxels are
+    still those, and as unassigned all that was tested and is in no block now.
+    """
+    tested = np.concatenate([source.unassigned, *source.blocks.values()])
+    inside = np.concatenate([np.empty(0, np.int64), *blocks.blocks.values()])
+    return replace(_edited(source, blocks.blocks), unassigned=np.setdiff1d(tested, inside), names=blocks.names)
 
 
 def _edited(blocks: BlockSet, after: dict[int, NDArray[np.int64]]) -> BlockSet:

@@ -22,6 +22,7 @@ from .alike import variable_voxels
 from .blocks import BlockSet
 from .compute import CPU, computing
 from .confidence import COMING_BACK, draw_halves, share_back, with_strength
+from .counting import TestParameters, distances
 from .ensemble import Ensemble
 from .errors import SirenError
 from .harmonise import prepare
@@ -29,7 +30,6 @@ from .occupancy import Occupancy, binarize
 from .parameters import parameter
 from .profiles import grown_blocks
 from .progress import Progress
-from .sketch import TestParameters, distances
 from .statistics import PairTest
 from .tiles import Compute, Counter, Found, Here, occupied, run_tiles, unpacked
 

@@ -11,6 +11,7 @@ MOST_VOXELS = 20_000  # compared; volumes differ in far more than that many
 SEED = 1  # of the choice of voxels: any will do, so it is no parameter
 FEWEST_VOLUMES = 8  # below, there is no majority to differ from
 KIN = 0.02  # a real minority of the particles is at least this share of the volumes
+LIKENESS = 0.5  # of the median's kinship, below which a volume is junk
 
 UNLIKE = "unlike all other volumes: less than half as like its nearest as volumes usually are"
 
@@ -46,4 +47,4 @@ def unlike_others(occupancy: Occupancy, union: NDArray[np.int64], least: float =
     usual = float(np.median(kinship))
     if usual <= least:  # no volume is like any other: there is no majority to differ from
         return np.zeros(volumes, bool)
-    return np.asarray(kinship < 0.5 * usual)
+    return np.asarray(kinship < LIKENESS * usual)

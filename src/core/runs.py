@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .blocks import BLOCKS_FILE, MEAN_FILE, TABLE_FILE, BlockSet, read_blocks_file
 from .confidence import with_strength
+from .counting import TestParameters
 from .editing import with_values_of
 from .ensemble import Ensemble
 from .errors import SirenError
@@ -28,7 +29,7 @@ from .mapfile import read_map
 from .occupancy import Occupancy, binarize
 from .progress import Progress
 from .record import Record, describe_volumes, read_record
-from .sketch import SketchParameters, TestParameters, sketch
+from .sketch import SketchParameters, sketch
 from .states import STATES_FILE, States, StatesParameters, measure_states, read_states, states_csv
 
 HARMONISED = ", adjusted so that the always occupied part agrees"  # see harmonise.py

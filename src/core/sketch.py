@@ -14,78 +14,27 @@ Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi 10.1
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .alike import MOST_SAMPLED, NEIGHBOURS, AlikePairs, alike_pairs, variable_voxels
+from .alike import AlikePairs, alike_pairs, variable_voxels
 from .blocks import BlockSet
 from .communities import label_propagation, modularity_communities
-from .compute import CPU, DEVICES, computing
+from .compute import CPU, computing
 from .confidence import COMING_BACK, draw_halves, share_back, with_strength
+from .counting import CountedPairs, TestParameters, significant_pairs
 from .ensemble import Ensemble
-from .errors import SirenError
 from .grid import Grid
 from .harmonise import Noise, measure_noise, prepare
 from .occupancy import Occupancy, binarize
-from .parameters import Parameters, camel_case, parameter
+from .parameters import parameter
 from .profiles import distinct_blocks
 from .progress import Progress
-from .resources import fits, need_of_pairs, need_of_reading, refusal
-from .statistics import STATISTICS, PairTest
-from .tiles import Compute, Counter, Found, occupied, run_tiles, unpacked
-
-USUAL_SUBSAMPLE = 2  # as published
-MOST_COUNTED = 40_000  # voxels whose pairs are counted, where the user does not say: a minute
-MOST_EDGES = 20e6  # pairs that go together, where the user does not say: 2 GB while they are clustered
-FEW_VOXELS = 2_000  # of the sample, by which edges are guessed
-LONG, MUCH = 30.0, 2e9  # seconds, bytes: beyond, the user is told before
-
-
-@dataclass(frozen=True)
-class TestParameters(Parameters):
-    """What sketch and expand both need to decide whether two voxels go together."""
-
-    __test__ = False  # pytest takes Test... for a test class
-
-    statistic: str = parameter("profile", "rule by which voxels go together: by the likeness of their profiles, or by counting "
-                               "pairs against chance (exact, published)", choices=STATISTICS)
-    posp: float = parameter(0.01, "p for a false member, and for both-occupied, before Bonferroni correction", above=0, most=1)
-    negp: float = parameter(0.05, "p for both-empty, before Bonferroni correction (published and exact statistic)", above=0, most=1)
-    posp_factor: float | None = parameter(None, "fixed factor on the both-occupied cutoff, in place of the one that "
-                                          "grows with distance (published statistic)", above=0)
-    negp_factor: float = parameter(1.0, "factor on the both-empty cutoff (published statistic)", above=0)
-    filter: bool | str = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD; flags: those that siren predict "
-                                   "flagged in the table of thresholds", words=("flags",))
-    union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1)
-    resamples: int = parameter(10, "random halves of the volumes in which blocks are looked for again, for their stability; 0 for "
-                               "none", least=0, most=1000)
-    device: str = parameter(CPU, "where pairs are counted, with the same result: the processor, or a graphics card by torch; auto takes "
-                            "a card where there is one", choices=DEVICES)
-    scheduler: str | None = parameter(None, "address of a Dask scheduler, as in tcp://host:8786, whose workers count the pairs, with the "
-                                            "same result", word="address")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.scheduler is not None and self.device != CPU:
-            raise SirenError('The workers of a cluster count on their processors: leave out either "device" or "scheduler".')
-        if self.statistic == "exact" and (self.posp_factor is not None or self.negp_factor != 1):
-            raise SirenError('The exact statistic has no factors: leave out pospFactor and negpFactor, or use "statistic published".')
-        if self.statistic == "profile":
-            self._refuse("negp", "posp_factor", "negp_factor")
-
-    def _refuse(self, *names: str) -> None:
-        """Raise SirenError if one of these parameters of the counting statistics is not at its default."""
-        default = {f.name: f.default for f in fields(self)}
-        for name in names:
-            if getattr(self, name) != default[name]:
-                raise SirenError(f'The profile statistic has no {camel_case(name)}: leave it out, or use "statistic published".')
-
-    def pair_test(self, frequency: NDArray[np.integer], volumes: int, tests: int) -> PairTest:
-        """The test for voxels of these frequencies, corrected for this many tests."""
-        return PairTest.make(self.statistic, frequency, volumes, max(1, tests), self.posp, self.negp, self.posp_factor,
-                             self.negp_factor)
+from .resources import LONG, MUCH, fits, need_of_reading, refusal
+from .sampling import affordable_sample
+from .tiles import Compute
 
 
 @dataclass(frozen=True)
@@ -232,7 +181,7 @@ def _count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
             occupancy = binarize(ensemble, levels, parameters.filter is True, progress)
             union = occupancy.union(parameters.union_fraction)
         nothing = by_profile and len(union) < 2  # a very small ensemble, or one that does not vary
-        sample = union if nothing else _affordable_sample(occupancy, union, parameters, progress)
+        sample = union if nothing else affordable_sample(occupancy, union, parameters.subsample, parameters.seed, parameters, progress)
     with progress.timed("testing"):
         pairs = _pairs(occupancy, sample, noise, parameters, progress, compute)
     return Counted(occupancy, union, sample, pairs, noise, compute.name)
@@ -245,155 +194,7 @@ def _pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise | None,
     return significant_pairs(occupancy, sample, parameters, progress, compute)
 
 
-def _affordable_sample(occupancy: Occupancy, union: NDArray[np.int64], parameters: SketchParameters,
-                       progress: Progress) -> NDArray[np.int64]:
-    """The voxels to compare: as many as asked for, or as can be compared in a time and a memory that people have."""
-    most = MOST_SAMPLED if parameters.statistic == "profile" else MOST_COUNTED
-    fewest = -(-len(union) // most)
-    chosen = parameters.subsample if parameters.subsample is not None else max(USUAL_SUBSAMPLE, fewest)
-    if parameters.statistic == "profile":
-        chosen = max(chosen, fewest)  # more than that adds time and nothing else
-    sample = draw_sample(union, chosen, parameters.seed)
-    edges = NEIGHBOURS * len(sample) if parameters.statistic == "profile" else _edges_expected(occupancy, sample, parameters, progress)
-    if parameters.subsample is None and edges > MOST_EDGES:
-        chosen = int(np.ceil(chosen * np.sqrt(edges / MOST_EDGES)))  # edges go with the square of the voxels
-        sample = draw_sample(union, chosen, parameters.seed)
-        edges = MOST_EDGES
-    need = need_of_pairs(len(sample), len(occupancy), edges)
-    if not fits(need):
-        coarser, less = chosen, need
-        while not fits(less) and len(union) // coarser > FEW_VOXELS:
-            coarser *= 2
-            less = need_of_pairs(len(union) // coarser, len(occupancy), edges * (chosen / coarser) ** 2)
-        raise refusal(need, f'use "subsample {coarser}" ({less.text()}), or fewer volumes')
-    if chosen > (parameters.subsample or USUAL_SUBSAMPLE) or need.seconds > LONG or need.memory > MUCH:
-        progress.say(f"Comparing {len(sample):,} of {len(union):,} voxels (subsample {chosen}): {need.text()}.")
-    return sample
-
-
-def _edges_expected(occupancy: Occupancy, sample: NDArray[np.int64], parameters: SketchParameters, progress: Progress) -> float:
-    """How many pairs of a sample go together, from a part of it."""
-    count = len(sample)
-    if count <= FEW_VOXELS:
-        return count * (count - 1) / 2
-    part = np.sort(np.random.default_rng(parameters.seed).choice(sample, FEW_VOXELS, replace=False))
-    found = significant_pairs(occupancy, part, parameters, progress.quiet(), of=count)
-    return len(found.pairs) * (count / FEW_VOXELS) ** 2
-
-
-def draw_sample(union: NDArray[np.int64], subsample: int, seed: int) -> NDArray[np.int64]:
-    """A random 1/subsample of the union voxels, at least 2, ascending.
-
-    Raises
-    ------
-    SirenError
-        If there are fewer than 2 voxels.
-    """
-    if len(union) < 2:
-        raise SirenError("No two voxels are occupied in enough volumes: the thresholds are too high for these maps, or unionFraction "
-                         "is too large.")
-    chosen = np.random.default_rng(seed).choice(len(union), max(2, len(union) // subsample), replace=False)
-    return union[np.sort(chosen)]
-
-
-@dataclass(frozen=True)
-class PairSearch:
-    """Pairs of sampled voxels that are occupied together and empty together significantly often.
-
-    Attributes
-    ----------
-    bits : (n, ceil(V / 8)) uint8, packed occupancy
-    volumes : V
-    points : (n, 3) positions x, y, z in A
-    test : PairTest
-    index : (n,) row of the test's tables for each voxel
-    """
-
-    bits: NDArray[np.uint8]
-    volumes: int
-    points: NDArray[np.float64]
-    test: PairTest
-    index: NDArray[np.intp]
-
-    def rows(self) -> int:
-        """Number of sampled voxels."""
-        return len(self.bits)
-
-    def columns(self) -> NDArray[np.float32]:
-        """(n, V) occupancy."""
-        return unpacked(self.bits, self.volumes)
-
-    def tile(self, start: int, stop: int, counter: Counter) -> Found:
-        """(e, 2) int32 positions of significant pairs, first < second, and (e,) int32 volumes in which both are occupied."""
-        both = counter(unpacked(self.bits[start:stop], self.volumes), start)
-        factor = None if self.test.statistic == "exact" else self.test.factor(distances(self.points[start:stop], self.points[start:]))
-        goes = self.test.significant(both, self.index[start:stop, None], self.index[start:], factor)
-        first, second = np.nonzero(np.triu(goes, 1))
-        return np.stack([first + start, second + start], axis=1).astype(np.int32), both[first, second].astype(np.int32)
-
-
-@dataclass(frozen=True)
-class CountedPairs:
-    """Pairs of voxels that may go together, with their counts: :meth:`at` tests, at any stringency.
-
-    Attributes
-    ----------
-    pairs : (e, 2) int32 positions in the sample, first < second, in ascending order
-    both : (e,) int32 volumes in which both are occupied
-    frequency : (n,) volumes in which each voxel is occupied
-    points : (n, 3) positions x, y, z in A
-    volumes : V
-    parameters : of the test; its posp and negp are the loosest
-    """
-
-    pairs: NDArray[np.int32]
-    both: NDArray[np.int32]
-    frequency: NDArray[np.int64]
-    points: NDArray[np.float64]
-    volumes: int
-    parameters: TestParameters
-
-    def at(self, posp: float, negp: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The pairs that go together at this p, and their counts."""
-        if (posp, negp) == (self.parameters.posp, self.parameters.negp):
-            return self.pairs, self.both
-        count = len(self.frequency)
-        parameters = replace(self.parameters, posp=posp, negp=negp)
-        test = parameters.pair_test(self.frequency, self.volumes, count * (count - 1) // 2)
-        first, second = self.pairs.T
-        index = test.index(self.frequency)
-        factor = None
-        if parameters.statistic != "exact":
-            factor = test.factor(np.sqrt(((self.points[first] - self.points[second]) ** 2).sum(axis=1)))
-        goes = test.significant(self.both, index[first], index[second], factor)
-        return self.pairs[goes], self.both[goes]
-
-
-def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameters: TestParameters, progress: Progress,
-                      compute: Compute | None = None, of: int | None = None) -> CountedPairs:
-    """Pairs of sampled voxels that are occupied together and empty together significantly often.
-
-    With ``of``, tested as strictly as in a sample of so many voxels.
-    """
-    count = of or len(sample)
-    bits, points = occupancy.packed(sample), occupancy.grid.points(sample)
-    frequency = occupied(bits)
-    test = parameters.pair_test(frequency, len(occupancy), count * (count - 1) // 2)
-    search = PairSearch(bits, len(occupancy), points, test, test.index(frequency))
-    found = run_tiles(search, "testing pairs", progress, compute)
-    pairs, both = (np.concatenate(part) for part in zip(*found, strict=True))
-    return CountedPairs(pairs, both, frequency, points, len(occupancy), parameters)
-
-
 def number_blocks(grid: Grid, blocks: list[NDArray[np.int64]], tested: NDArray[np.int64]) -> BlockSet:
     """Number blocks from 1, largest first; the tested voxels in none are unassigned."""
     inside = np.concatenate(blocks) if blocks else np.empty(0, np.int64)
     return BlockSet(grid, {n: np.sort(b) for n, b in enumerate(blocks, 1)}, np.setdiff1d(tested, inside))
-
-
-def distances(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(len(a), len(b)) distances in A between points x, y, z."""
-    square = np.zeros((len(a), len(b)))
-    for axis in range(3):
-        square += np.subtract.outer(a[:, axis], b[:, axis]) ** 2
-    return np.sqrt(square)

@@ -176,8 +176,10 @@ def relations(states: States) -> Relations:
         phi = (volumes * both - np.outer(count, count)) / np.sqrt(np.outer(variance, variance))
         given = both / count[None, :]
     a, b = np.repeat(count, len(count)).astype(np.float64), np.tile(count, len(count)).astype(np.float64)
-    more = hypergeometric_tail(both.ravel(), a, b, volumes).reshape(both.shape)
-    less = hypergeometric_tail(a - both.ravel(), a, volumes - b, volumes).reshape(both.shape)  # seldom together is often apart
+    with np.errstate(over="ignore", invalid="ignore"):  # where the tail is all but 1
+        more = hypergeometric_tail(both.ravel(), a, b, volumes)
+        less = hypergeometric_tail(a - both.ravel(), a, volumes - b, volumes)  # seldom together is often apart
+    more, less = (np.nan_to_num(p, nan=1.0).reshape(both.shape) for p in (more, less))
     return Relations(states.numbers, volumes, np.rint(both).astype(np.int64), phi, given, more, less)
 
 

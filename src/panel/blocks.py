@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from chimerax.core.commands import concise_model_spec, quote_if_necessary
+from chimerax.core.commands import quote_if_necessary
 from chimerax.core.models import ADD_MODELS, MODEL_DISPLAY_CHANGED, MODEL_NAME_CHANGED, MODEL_SELECTION_CHANGED, REMOVE_MODELS
 from Qt.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer, Signal
 from Qt.QtGui import QAction, QColor, QKeySequence
 from Qt.QtWidgets import (
-    QAbstractItemView,
     QColorDialog,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QMenu,
     QPushButton,
     QSlider,
-    QTableView,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -29,27 +27,22 @@ from Qt.QtWidgets import (
 
 from ..core.errors import SirenError
 from ..core.runs import Run, open_run
-from ..edits import BLOCKS_CHANGED, add_trigger, blocks_in, can_undo
+from ..edits import BLOCKS_CHANGED, add_trigger, block_spec, blocks_in, can_undo
 from ..show import BlockMap, path_text
 from .blocks_table import (
     COLOR,
     NAME,
     NUMBER,
-    OCCUPANCY,
-    SHOWN,
-    STABILITY,
-    VOLUME,
-    VOXELS,
     BlocksModel,
     SortedBlocks,
     rows_of_models,
     rows_of_run,
-    voxel_count,
+    table_view,
 )
 
 WAIT = 60  # ms: changes that come together are shown together
 NOT_OURS = 300  # ms that the arrow keys may run on before the selection is sent to the session
-WIDEST = {SHOWN: "0", COLOR: "0", NUMBER: "00", VOXELS: "00,000", VOLUME: "0,000,000", OCCUPANCY: "Occup.", STABILITY: "Stab."}
+MENU = ("show", "hide", "only", "all", "", "color", "by", "rename", "zoom", "pair", "", "merge", "split", "delete", "", "undo", "redo")
 ERASER = "eraser sphere"  # the model of ChimeraX's own Map Eraser
 
 
@@ -70,7 +63,6 @@ class BlocksPage(QWidget):
         self.session, self._execute = session, execute
         self._folder: Path | None = None
         self._run: Run | None = None
-        self._counts: WeakKeyDictionary[BlockMap, int] = WeakKeyDictionary()
         self._watched: WeakKeyDictionary[BlockMap, bool] = WeakKeyDictionary()
         self._from_session = False  # while rows are selected because surfaces were
         self.model = BlocksModel(self._show_one, self._rename)
@@ -110,7 +102,7 @@ class BlocksPage(QWidget):
         self.open_button = QPushButton("Open as surfaces", self, clicked=self._open)
         self.sorted = SortedBlocks(self)
         self.sorted.setSourceModel(self.model)
-        self.view = _table(self, self.sorted)
+        self.view = table_view(self, self.sorted)
         self.view.selectionModel().selectionChanged.connect(self._selected)
         self.view.clicked.connect(self._clicked)
         self.view.customContextMenuRequested.connect(self._menu)
@@ -185,6 +177,10 @@ class BlocksPage(QWidget):
         split.addAction(action("What is in the Map Eraser's sphere", "Place the sphere with ChimeraX's Map Eraser, then choose this",
                                self._split_sphere))
         self.actions_["split"].setMenu(split)
+        by = QMenu("Colour by", self)
+        for word, text in (("block", "Block"), ("strength", "Strength of each voxel"), ("stability", "Stability")):
+            by.addAction(action(text, f"siren block color ... {word}", partial(self._color_by, word)))
+        self.actions_["by"] = by.menuAction()
 
     # --- from the session to the table
 
@@ -216,24 +212,18 @@ class BlocksPage(QWidget):
             self.set_run(Path(shown.siren_folder))
             self.run_changed.emit(self._folder)
 
-    def _volume_changed(self, volume: Any, change: str) -> None:
-        if change == "data values changed":
-            self._counts.pop(volume, None)
+    def _volume_changed(self, _: Any, change: str) -> None:
         if change in ("data values changed", "colors changed", "displayed"):
             self._refresh_soon.start()
-
-    def _count(self, model: BlockMap) -> int:
-        if model not in self._watched:
-            model.add_volume_change_callback(self._volume_changed)
-            self._watched[model] = True
-        if model not in self._counts:
-            self._counts[model] = voxel_count(model)
-        return self._counts[model]
 
     def refresh(self) -> None:
         """Show the blocks as they are now."""
         models = self.blocks
-        rows = rows_of_models(models, self._count) if models else rows_of_run(self._run) if self._run else []
+        for model in models:
+            if model not in self._watched:
+                model.add_volume_change_callback(self._volume_changed)
+                self._watched[model] = True
+        rows = rows_of_models(models) if models else rows_of_run(self._run) if self._run else []
         self._from_session = True
         try:
             self.model.set_rows(rows)
@@ -262,10 +252,11 @@ class BlocksPage(QWidget):
     def _enable(self) -> None:
         count, some = len(self.chosen), bool(self.blocks)
         undo, redo = can_undo(self.session)
-        for name, enabled in {"show": count, "hide": count, "only": count, "all": some, "color": count, "zoom": count, "merge": count > 1,
-                              "split": count == 1, "delete": count, "rename": count == 1, "pair": count == 1, "undo": undo,
-                              "redo": redo}.items():
-            self.actions_[name].setEnabled(bool(enabled))
+        enabled = {"all": some, "by": some, "merge": count > 1, "undo": undo, "redo": redo,
+                   **dict.fromkeys(("show", "hide", "only", "color", "zoom", "delete"), count),
+                   **dict.fromkeys(("split", "rename", "pair"), count == 1)}
+        for name, able in enabled.items():
+            self.actions_[name].setEnabled(bool(able))
         self.actions_["undo"].setToolTip(f"Undo: {undo}" if undo else "No edit to take back")
         self.actions_["redo"].setToolTip(f"Redo: {redo}" if redo else "No edit to do again")
         for widget in (self.slider, self.save_button, self.expand_button):
@@ -298,7 +289,7 @@ class BlocksPage(QWidget):
         chosen = self.chosen
         now = [m for m in self.blocks if m.get_selected(include_children=True)]
         if chosen != now:
-            self._execute(f"select {self._spec(chosen)}" if chosen else "select clear")
+            self._execute(f"select {block_spec(chosen)}" if chosen else "select clear")
 
     def _clicked(self, index: Any) -> None:
         if index.column() == COLOR:
@@ -306,33 +297,29 @@ class BlocksPage(QWidget):
 
     def _menu(self, place: Any) -> None:
         menu, a = QMenu(self), self.actions_
-        for name in ("show", "hide", "only", "all", "", "color", "rename", "zoom", "pair", "", "merge", "split", "delete", "", "undo",
-                     "redo"):
+        for name in MENU:
             menu.addAction(a[name]) if name else menu.addSeparator()
         menu.exec(self.view.viewport().mapToGlobal(place))
 
-    def _spec(self, models: Sequence[BlockMap]) -> str:
-        return str(concise_model_spec(self.session, models))
-
     def _do(self, command: str, models: Sequence[BlockMap]) -> None:
         if models:
-            self._execute(f"{command} {self._spec(models)}")
+            self._execute(f"{command} {block_spec(models)}")
 
     def _display(self, word: str, models: Sequence[BlockMap]) -> None:
         if models:
-            self._execute(f"{word} {self._spec(models)} models")
+            self._execute(f"{word} {block_spec(models)} models")
 
     def _only(self) -> None:
         chosen = self.chosen
         others = [m for m in self.blocks if m not in chosen]
-        hide = f"hide {self._spec(others)} models; " if others else ""
-        self._execute(f"{hide}show {self._spec(chosen)} models")
+        hide = f"hide {block_spec(others)} models; " if others else ""
+        self._execute(f"{hide}show {block_spec(chosen)} models")
 
     def _show_one(self, model: BlockMap, show: bool) -> None:
         self._display("show" if show else "hide", [model])
 
     def _rename(self, model: BlockMap, name: str) -> None:
-        self._execute(f"siren block rename {self._spec([model])} {quote_if_necessary(name.strip())}")
+        self._execute(f"siren block rename {block_spec([model])} {quote_if_necessary(name.strip())}")
 
     def _edit_name(self) -> None:
         rows = self.view.selectionModel().selectedRows(NAME)
@@ -345,7 +332,12 @@ class BlocksPage(QWidget):
             now = next(r.color for r in self.model.rows if r.model is chosen[0]) or (0.7, 0.7, 0.7)
             color = self._ask_color(QColor.fromRgbF(*now[:3]))
             if color.isValid():
-                self._execute(f"color {self._spec(chosen)} {color.name()} target s")
+                self._execute(f"color {block_spec(chosen)} {color.name()} target s")
+
+    def _color_by(self, word: str) -> None:
+        models = self.chosen or self.blocks
+        if models:
+            self._execute(f"siren block color {block_spec(models)} {word}")
 
     def _ask_color(self, now: QColor) -> QColor:
         return QColorDialog.getColor(now, self, "Colour of the block")
@@ -361,7 +353,7 @@ class BlocksPage(QWidget):
     def _fade_done(self) -> None:
         models = self.chosen or self.blocks
         if models:
-            self._execute(f"transparency {self._spec(models)} {self.slider.value()} target s")
+            self._execute(f"transparency {block_spec(models)} {self.slider.value()} target s")
 
     def _split_sphere(self) -> None:
         sphere = next((m for m in self.session.models.list() if m.name == ERASER), None)
@@ -369,7 +361,7 @@ class BlocksPage(QWidget):
             self._execute('ui tool show "Map Eraser"')
             self.title.setText("Move the Map Eraser's sphere over the part to split off, then choose this again.")
         else:
-            self._execute(f"siren block split {self._spec(self.chosen)} center #{sphere.id_string} radius {sphere.radius:.4g}")
+            self._execute(f"siren block split {block_spec(self.chosen)} center #{sphere.id_string} radius {sphere.radius:.4g}")
 
     def _open(self) -> None:
         self._execute(f"siren open {path_text(self._folder)}" if self._folder else "")
@@ -388,28 +380,3 @@ def _timer(parent: QWidget, wait: int, do: Callable[[], Any]) -> QTimer:
     timer.setInterval(wait)
     timer.timeout.connect(do)
     return timer
-
-
-def _table(parent: QWidget, model: Any) -> QTableView:
-    view = QTableView(parent)
-    view.setModel(model)
-    view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-    view.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
-    view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-    view.setSortingEnabled(True)
-    view.sortByColumn(NUMBER, Qt.SortOrder.AscendingOrder)
-    view.setShowGrid(False)
-    view.setAlternatingRowColors(True)
-    view.verticalHeader().hide()
-    view.verticalHeader().setDefaultSectionSize(view.fontMetrics().height() + 7)
-    header = view.horizontalHeader()
-    header.setHighlightSections(False)
-    header.setMinimumSectionSize(24)
-    text = view.fontMetrics().horizontalAdvance
-    for column, widest in WIDEST.items():  # the name has what is left
-        header.resizeSection(column, text(widest) + 14)
-    header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
-    for column in (SHOWN, COLOR):
-        header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
-    return view

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from Qt.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
 from Qt.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
+from Qt.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from ..core.runs import Run
 from ..edits import surface_color
@@ -22,6 +23,7 @@ TIPS = ("shown or hidden", "colour: click to change it", "number of the block", 
         "occupancy: share of the volumes in which a voxel of the block is occupied, mean of its voxels",
         "stability: how surely the block is found again, 0 to 1")
 SWATCH = 14  # pixels
+WIDEST = {SHOWN: "0", COLOR: "0", NUMBER: "00", VOXELS: "00,000", VOLUME: "0,000,000", OCCUPANCY: "Occup.", STABILITY: "Stab."}
 NOTHING = QModelIndex()
 
 
@@ -47,11 +49,11 @@ class Row:
     model: BlockMap | None = None
 
 
-def rows_of_models(models: Sequence[BlockMap], counts: Callable[[BlockMap], int]) -> list[Row]:
+def rows_of_models(models: Sequence[BlockMap]) -> list[Row]:
     """Rows of open blocks; values of blocks.csv hold as long as the voxels are those."""
     rows = []
     for m in models:
-        count = counts(m)
+        count = len(m.voxels)
         values = m.siren_values if m.siren_values.get("voxels") == count else {}
         rows.append(Row(m.siren_block, m.given_name, count, count * float(np.prod(m.data.step)), values.get("mean_occupancy", nan),
                         values.get("stability", nan), surface_color(m), bool(m.display), m))
@@ -65,11 +67,6 @@ def rows_of_run(run: Run) -> list[Row]:
         rows.append(Row(number, run.blocks.names.get(number, ""), len(voxels), len(voxels) * run.blocks.grid.voxel_volume,
                         float(line.get("mean_occupancy", nan)), float(line.get("stability", nan))))
     return rows
-
-
-def voxel_count(model: BlockMap) -> int:
-    """Voxels of an open block."""
-    return int(np.count_nonzero(model.full_matrix() > 0.5))
 
 
 class BlocksModel(QAbstractTableModel):
@@ -191,3 +188,30 @@ def _hue(color: Sequence[float] | None) -> float:
 def _last(value: float) -> float:
     """Unknown values sort below all others."""
     return value if np.isfinite(value) else -1.0
+
+
+def table_view(parent: QWidget, model: Any) -> QTableView:
+    """A view of the blocks: whole rows are selected, the name takes what width is left."""
+    view = QTableView(parent)
+    view.setModel(model)
+    view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+    view.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
+    view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+    view.setSortingEnabled(True)
+    view.sortByColumn(NUMBER, Qt.SortOrder.AscendingOrder)
+    view.setShowGrid(False)
+    view.setWordWrap(False)
+    view.setAlternatingRowColors(True)
+    view.verticalHeader().hide()
+    view.verticalHeader().setDefaultSectionSize(view.fontMetrics().height() + 7)
+    header = view.horizontalHeader()
+    header.setHighlightSections(False)
+    header.setMinimumSectionSize(24)
+    text = view.fontMetrics().horizontalAdvance
+    for column, widest in WIDEST.items():  # the name has what is left
+        header.resizeSection(column, text(widest) + 14)
+    header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+    for column in (SHOWN, COLOR):
+        header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+    return view

@@ -271,3 +271,22 @@ def test_neighbours_are_blocks_within_two_voxels() -> None:
 
 def test_blocks_that_share_a_voxel_are_neighbours_and_faces_of_the_box_are_not() -> None:
     assert neighbours(BLOCKS) == {(1, 7)}  # 2 is in the opposite corner
+
+
+def test_names_are_written_and_read_back_from_either_the_file_or_the_maps_beside_it(tmp_path: Path) -> None:
+    named = replace(BLOCKS, names={2: "5' domain, \"head\"", 7: "stalk"})
+    table = named.table(FREQUENCY, 10)
+    assert table["name"].tolist() == ["", "5' domain, \"head\"", "stalk"]
+    named.write(tmp_path, table, MEAN)
+    assert read_blocks_file(tmp_path / "blocks.json").names == named.names
+    assert pd.read_csv(tmp_path / "blocks.csv")["name"].tolist()[1:] == ["5' domain, \"head\"", "stalk"]
+    (tmp_path / "block_2.mrc").unlink()
+    assert read_block_maps(tmp_path).names == {7: "stalk"}
+    (tmp_path / "blocks.json").unlink()
+    assert read_block_maps(tmp_path).names == {}
+
+
+def test_without_names_nothing_is_said_of_them(written: Path) -> None:
+    assert "names" not in json.loads((written / "blocks.json").read_text())
+    assert "name" not in pd.read_csv(written / "blocks.csv").columns
+    assert read_blocks_file(written / "blocks.json").names == {}

@@ -20,13 +20,14 @@ from bare_cluster import BareCluster
 from chimerax.siren.core import cluster as cluster_module
 from chimerax.siren.core.blocks import read_block_maps
 from chimerax.siren.core.cluster import Cluster, _check_versions
+from chimerax.siren.core.counting import PairSearch
 from chimerax.siren.core.ensemble import find_ensemble
 from chimerax.siren.core.errors import Cancelled, SirenError
 from chimerax.siren.core.expand import ExpandParameters
 from chimerax.siren.core.progress import Progress
 from chimerax.siren.core.record import read_record
 from chimerax.siren.core.runs import Run, run_expand, run_sketch
-from chimerax.siren.core.sketch import PairSearch, SketchParameters
+from chimerax.siren.core.sketch import SketchParameters
 from chimerax.siren.core.statistics import PairTest
 from chimerax.siren.core.tiles import run_tiles
 from ensembles import LEVEL, write_planted

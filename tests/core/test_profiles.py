@@ -20,6 +20,7 @@ from chimerax.siren.core.outliers import unlike_others
 from chimerax.siren.core.profiles import (
     block_profiles,
     correlations,
+    discoveries,
     distinct_blocks,
     grown_blocks,
     halves,
@@ -217,13 +218,35 @@ def test_a_member_is_occupied_in_most_volumes_with_the_block_and_empty_in_most_w
     follows, often_missing, often_too_much = there.copy(), there.copy(), there.copy()
     follows[:20], often_missing[:26], often_too_much[50:76] = 0, 0, 1
     rows = np.stack([follows, often_missing, often_too_much, 1 - there]).astype(np.float32)
-    assert members(rows, there[None], 0.1).tolist() == [0, -1, -1, -1]
+    assert members(rows, there[None], 0.1, len(rows)).tolist() == [0, -1, -1, -1]
 
 
 def test_a_member_goes_to_the_block_it_is_most_like() -> None:
     base = np.repeat([1.0, 0.0], [60, 40])
     dependent = np.repeat([1.0, 0.0], [35, 65])
-    assert members(np.stack([base, dependent]).astype(np.float32), np.stack([dependent, base]), 0.1).tolist() == [1, 0]
+    assert members(np.stack([base, dependent]).astype(np.float32), np.stack([dependent, base]), 0.1, 2).tolist() == [1, 0]
+
+
+def test_discoveries_are_those_of_benjamini_and_hochberg() -> None:
+    rng = np.random.default_rng(12)
+    phi = np.concatenate([np.tanh(rng.standard_normal(4900) / np.sqrt(97)), np.tanh(0.35 + rng.standard_normal(100) / np.sqrt(97))])
+    adjusted = stats.false_discovery_control(stats.norm.sf(np.arctanh(phi) * np.sqrt(97)))
+    found = discoveries(phi, 100, 0.05, len(phi))
+    np.testing.assert_array_equal(found, adjusted <= 0.05)
+    assert found[4900:].sum() > 30 and found[:4900].sum() < 10
+    large = np.sort(phi)[::-1][:600]  # the others need not be shown, only counted
+    np.testing.assert_array_equal(discoveries(large, 100, 0.05, len(phi)), np.arange(600) < found.sum())
+    assert not discoveries(np.array([0.9]), 4, 0.05, 1000).any()
+
+
+def test_a_rare_block_and_a_rarer_one_that_needs_it_are_two_where_presence_never_errs() -> None:
+    rare = np.arange(60) < 11
+    rarer = np.arange(60) < 5
+    others = np.random.default_rng(14).random((4, 60)) < 0.5
+    occupancy = occupancy_of(planted_rows([rare, rarer, *others], [100] * 6, 0.02, 4), (10, 10, 10))
+    communities = [np.arange(100 * k, 100 * k + 100) for k in range(6)]
+    owner = distinct_blocks(occupancy, np.arange(1000), SILENT, communities, 6, 0.01, Progress())
+    assert owner.max() == 5 and owner[50] != owner[150]
 
 
 def test_significance_is_that_of_correlated_coin_tosses() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from chimerax.siren.core.counting import significant_pairs
 from chimerax.siren.core.ensemble import Ensemble, Source, find_ensemble
 from chimerax.siren.core.errors import SirenError
 from chimerax.siren.core.example import BlockPlan, ExampleParameters, Simulation, simulate
@@ -18,7 +19,8 @@ from chimerax.siren.core.grid import Grid
 from chimerax.siren.core.mapfile import write_map
 from chimerax.siren.core.progress import Progress
 from chimerax.siren.core.runs import run_expand, run_sketch
-from chimerax.siren.core.sketch import SketchParameters, count, draw_sample, significant_pairs, sketch
+from chimerax.siren.core.sampling import draw_sample
+from chimerax.siren.core.sketch import SketchParameters, count, sketch
 
 PARTICLE = ExampleParameters(
     volumes=100, box=32, voxel_size=6.0, core_residues=600, seed=3,
