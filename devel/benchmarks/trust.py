@@ -143,8 +143,7 @@ IoU: mean best intersection over union of the 8 planted blocks after expand, and
 
 {2}
 
-`together` halves the scatter of the levels or better. `profile` brings levels into line itself, so its blocks are the same; the others gain
-little: so it is offered, and off unless asked for.
+`profile` brings levels into line itself, so its blocks are the same. `together` is off unless asked for.
 """
 
 if __name__ == "__main__":
