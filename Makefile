@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo test lint bench-blocks bench-speed bench-scaling clean-env
+.PHONY: help env bundle demo screenshots test lint bench-blocks bench-speed bench-scaling clean-env
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -14,6 +14,9 @@ bundle: env ## the same: only what has changed is done again, mostly the bundle 
 
 demo: env ## simulate an ensemble, find its blocks, leave pictures and a session in demo/
 	@devel/chimerax --offscreen --exit --script "devel/demo.py demo"
+
+screenshots: env ## pictures of the panel's pages for README, in docs/
+	@$(VENV)/python devel/screenshots.py docs
 
 test: env ## all tests; those that need ../shared say so where it is absent
 	@$(VENV)/python -m pytest

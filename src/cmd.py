@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from .core.progress import Progress
 from .core.record import read_record
 from .core.runs import EXPAND_FOLDER, Run, inherited, open_run, run_expand, run_sketch
 from .core.sketch import SketchParameters
-from .inputs import PREDICTIONS_FILE, door, first_path, given, opened_blocks, output_folder, parameters_of, run_folder, sources_of
-from .jobs import current_job, run_job
+from .inputs import PREDICTIONS_FILE, door, first_path, given, opened_blocks, output_folder, parameters_of, run_folder, sources_of, typed
+from .jobs import at_once, current_job, run_job
 
 FEW_VOLUMES = 100  # below, finding nothing is no wonder: the published tool asks for 200 and more
 
@@ -50,14 +50,14 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
         levels, where, flagged = _levels(ensemble, level, thresholds, output, volumes, notes, progress, parameters.filter == "flags")
         return run_sketch(ensemble.resampled(box), levels, where, parameters, output, voxel_size, progress, flagged)
 
-    def show(run: Run) -> Run:
+    def show(run: Run) -> Generator[None, None, Run]:
         counts, used = run.record.counts, run.record.counts["volumes_used"]
         lines = [*notes, *run.notes, _volumes_line(run),
                  f"{counts['union_voxels']:,} voxels {_union_text(parameters)} of the {used:,} volumes; "
                  f"{counts['sampled_voxels']:,} sampled (seed {parameters.seed}), "
                  f"{counts['significant_pairs']:,} pairs go together (statistic {parameters.statistic}; counted on "
                  f"{run.record.counted_on})"]
-        _show_run(session, run, lines, open, reference)
+        yield from _show_run(session, run, lines, open, reference)
         if len(run.blocks):
             from .show import next_step, path_text
             next_step(session, "expand", f"siren expand {path_text(run.folder)}")
@@ -100,13 +100,13 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
                 notes.append(f"{len(flagged)} left out: " + "; ".join(f"{n} ({why})" for n, why in flagged.items()))
         return run_expand(chosen, record, parameters, output, ensemble, levels, where, source_folder, progress)
 
-    def show(run: Run) -> Run:
+    def show(run: Run) -> Generator[None, None, Run]:
         before = run.record.counts["block_voxels_before"]
         lines = [*notes, *run.notes, _volumes_line(run),
                  f"{run.record.counts['union_voxels']:,} voxels tested against {len(run.blocks)} blocks of {before:,} voxels "
                  f"(statistic {parameters.statistic}; counted on {run.record.counted_on}); "
                  f"{run.record.counts['unassigned_voxels']:,} joined none"]
-        _show_run(session, run, lines, open, reference)
+        yield from _show_run(session, run, lines, open, reference)
         return run
 
     return run_job(session, "siren expand", work, show)
@@ -133,8 +133,21 @@ def example(session: Any, folder: str, **keywords: Any) -> Any:
 def open_(session: Any, folder: str, reference: bool = False) -> Run:
     """Open the blocks of a finished sketch or expansion."""
     run = door(open_run, Path(folder))
-    _show_run(session, run, [_volumes_line(run)], True, reference, written=False)
+    at_once(_show_run(session, run, [_volumes_line(run)], True, reference, written=False))
     return run
+
+
+def show_(session: Any, volume: list[Any], level: float | None = None, voxel_size: float | None = None) -> Any:
+    """Show one map of an ensemble at its level, in the place of the one shown before."""
+    sources = sources_of(volume)
+    ensemble = door(find_ensemble, sources, voxel_size, None, 1)
+    if len(ensemble) != 1:
+        raise UserError(f"siren show takes one map, and {typed(volume)} is {len(ensemble):,}: name one of them.")
+    source = ensemble.sources[0]
+    array = door(source.read)
+    from .show import show_map
+
+    return show_map(session, source.name, array, ensemble.grid, level)
 
 
 def stop(session: Any) -> None:
@@ -195,8 +208,9 @@ def _volumes_line(run: Run) -> str:
     return text + (f"; {len(left_out)} left out ({listed(left_out)}: {'; '.join(reasons)})" if left_out else "")
 
 
-def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: bool, written: bool = True) -> None:
-    from .show import log_blocks, log_lines, open_blocks
+def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: bool, written: bool = True) -> Generator[None, None, None]:
+    """Log and open what a run found, with pauses in which a window can be drawn (see :func:`.jobs.run_job`)."""
+    from .show import log_blocks, log_lines, opening_blocks
 
     if run.aside is not None:
         lines.append(f"{run.folder.name} had been edited by hand: it is kept as {run.aside}.")
@@ -207,7 +221,10 @@ def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: b
     if not count:
         lines.append(_nothing_found(run))
     log_lines(session, lines)
-    group = open_blocks(session, run.blocks, run.folder, run.mean if reference else None, run.level, run.table) if open and count else None
+    group = None
+    if open and count:
+        group = yield from opening_blocks(session, run.blocks, run.folder, run.mean if reference else None, run.level, run.table)
+    yield
     log_blocks(session, run.table, group)
     if written:
         log_lines(session, [f"Written to {run.folder} (run.json, blocks.json, blocks.csv, {count} block maps, mean.mrc, "
@@ -262,12 +279,16 @@ def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]
         return CmdDesc(required=[("folder", OpenFolderNameArg)], keyword=[("reference", BoolArg)],
                        synopsis="Open blocks found earlier as coloured surfaces")
 
+    def show_desc() -> CmdDesc:
+        return CmdDesc(required=[("volume", VolumesArg)], keyword=[("level", FloatArg), ("voxel_size", FloatArg)],
+                       synopsis="Show one map of an ensemble in the place of the one before")
+
     def stop_desc() -> CmdDesc:
         return CmdDesc(synopsis="Stop the SIREn command that is running")
 
     return {"siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand),
             "siren example": (example_desc, example),
-            "siren open": (open_desc, open_), "siren stop": (stop_desc, stop),
+            "siren open": (open_desc, open_), "siren show": (show_desc, show_), "siren stop": (stop_desc, stop),
             **block_commands.descriptions(), **screen_command.descriptions(), **state_commands.descriptions(),
             **threshold_commands.descriptions()}
 

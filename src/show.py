@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,8 +20,9 @@ from pandas import DataFrame
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from .core.blocks import BlockSet, neighbours
+from .core.blocks import BlockSet, box_around, neighbours
 from .core.grid import Grid
+from .jobs import at_once
 
 V = TypeVar("V", bound=Volume)
 
@@ -33,6 +34,7 @@ GROUP_NAME = "SIREn blocks"
 DISPLAY_SIGMA = 0.75  # voxels; with DISPLAY_LEVEL a 0/1 mask looks like a molecule and keeps its volume
 DISPLAY_LEVEL = 0.35
 DUST_VOXELS = 10  # pieces below this are not drawn where the block has larger ones
+MAP_COLOR = (0.7, 0.7, 0.7, 1.0)  # ChimeraX's own for a first map
 REFERENCE_COLOR = (0.62, 0.62, 0.62, 0.3)
 
 
@@ -119,21 +121,75 @@ class BlockMap(Volume):
         return volume
 
 
+class EnsembleMap(Volume):
+    """The one model in which ``siren show`` shows a map of an ensemble after the other."""
+
+    def added_to_session(self, session: Any) -> None:
+        """Not a line in the log for each map."""
+
+    @staticmethod
+    def restore_snapshot(session: Any, data: dict[str, Any]) -> EnsembleMap | None:
+        """Restored by ChimeraX's own code, then given this class."""
+        volume = Volume.restore_snapshot(session, data)
+        if volume is not None:
+            volume.__class__ = EnsembleMap
+        return volume
+
+
+def show_map(session: Any, name: str, array: NDArray[np.float32], grid: Grid, level: float | None) -> EnsembleMap:
+    """Show a map of an ensemble in the place of the one shown before, which keeps its colour, style and position.
+
+    Parameters
+    ----------
+    array : (z, y, x)
+    level : contour level; where not given, the one before stays, or ChimeraX chooses
+    """
+    shown = next(iter(session.models.list(type=EnsembleMap)), None)
+    if shown is None or shown.data.size != grid.shape[::-1]:
+        new = _volume(EnsembleMap, session, array, grid, name)
+        _surface(new, new.initial_surface_levels()[0][0] if level is None else level,
+                 MAP_COLOR if shown is None else shown.surfaces[0].rgba)
+        if shown is not None:
+            session.models.close([shown])
+        session.models.add([new])
+        return new
+    shown.replace_data(ArrayGridData(array, origin=grid.origin, step=grid.voxel_size, name=name))
+    shown.name = name
+    if level is not None:
+        set_level(shown, level)
+    shown.display = True
+    shown.update_drawings()
+    return shown
+
+
 def smooth_mask(mask: NDArray[np.floating]) -> NDArray[np.float32]:
     """A (z, y, x) 0/1 mask made fit for contouring at DISPLAY_LEVEL; specks are dropped."""
     inside = np.asarray(mask) > 0.5
+    smooth = np.zeros(inside.shape, np.float32)
+    where = box_around(inside, 1 + int(4 * DISPLAY_SIGMA))  # the filter ends at 4 SD; a block is small in its box
+    if where is None:
+        return smooth
+    inside = inside[where]
     pieces, count = ndimage.label(inside, structure=np.ones((3, 3, 3)))
     if count > 1:
         size = np.bincount(pieces.ravel())
         size[0] = 0
         if size.max() >= DUST_VOXELS:
             inside = (size >= DUST_VOXELS)[pieces]
-    return ndimage.gaussian_filter(inside.astype(np.float32), DISPLAY_SIGMA)
+    smooth[where] = ndimage.gaussian_filter(inside.astype(np.float32), DISPLAY_SIGMA)
+    return smooth
 
 
 def open_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[np.float32] | None = None,
                 level: float = 0.0, table: DataFrame | None = None) -> Model:
-    """Open blocks as one group of coloured surfaces.
+    """Open blocks as one group of coloured surfaces: :func:`opening_blocks` at once."""
+    group: Model = at_once(opening_blocks(session, blocks, folder, mean, level, table))
+    return group
+
+
+def opening_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[np.float32] | None = None, level: float = 0.0,
+                   table: DataFrame | None = None) -> Generator[None, None, Model]:
+    """Open blocks as one group of coloured surfaces, with a pause after each, in which a window can be drawn.
 
     Parameters
     ----------
@@ -149,7 +205,9 @@ def open_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[np.f
     colors = block_colors(blocks)
     maps: list[Volume] = []
     for number, voxels in blocks:
+        yield
         maps.append(block_map(session, blocks, number, (*colors[number], 1.0), str(folder), table_values(table, number, len(voxels))))
+    yield
     if mean is not None:
         maps.append(plain_map(session, mean, blocks.grid, "mean of the volumes", level, REFERENCE_COLOR))
     group = session.models.add_group(maps, name=GROUP_NAME)
@@ -211,6 +269,33 @@ def block_colors(blocks: BlockSet) -> dict[int, tuple[float, float, float]]:
         chosen[number] = color
         used[color] += 1
     return {n: tuple(int(PALETTE[c][i:i + 2], 16) / 255 for i in (1, 3, 5)) for n, c in chosen.items()}  # type: ignore[misc]
+
+
+def carried_colors(blocks: BlockSet, before: BlockSet | None,
+                   colors: Mapping[int, tuple[float, float, float]]) -> dict[int, tuple[float, float, float]]:
+    """Colours for blocks that follow others: a block keeps the colour of the one that it shares most voxels with.
+
+    Parameters
+    ----------
+    before : the blocks before, with their ``colors`` by number; None for the first
+    """
+    fresh = block_colors(blocks)
+    if before is None:
+        return fresh
+    shared = sorted(((len(np.intersect1d(voxels, other, True)), new, old) for new, voxels in blocks for old, other in before), reverse=True)
+    kept: dict[int, int] = {}
+    for count, new, old in shared:
+        if count and new not in kept and old not in kept.values():
+            kept[new] = old
+    used = {colors[old] for old in kept.values()}
+    free = [c for c in fresh.values() if c not in used]
+    result = {}
+    for number, _ in blocks:
+        if number in kept:
+            result[number] = colors[kept[number]]
+        else:
+            result[number] = fresh[number] if fresh[number] not in used or not free else free.pop(0)
+    return result
 
 
 def color_by(block: BlockMap, value: str) -> bool:

@@ -16,6 +16,7 @@ from .errors import SirenError
 from .files import read_json, write_json
 from .grid import Grid
 from .mapfile import is_map_name, natural_key, read_map, write_map
+from .progress import Progress
 
 BLOCKS_FILE, TABLE_FILE, UNASSIGNED_FILE, MEAN_FILE = "blocks.json", "blocks.csv", "unassigned.mrc", "mean.mrc"
 _OURS = (UNASSIGNED_FILE, MEAN_FILE)
@@ -77,9 +78,9 @@ class BlockSet:
         table = pd.DataFrame(rows, columns=columns)
         return table.assign(name=[self.names.get(n, "") for n, _ in self]) if self.names else table
 
-    def write(self, folder: Path, table: pd.DataFrame, mean: NDArray[np.float32]) -> None:
+    def write(self, folder: Path, table: pd.DataFrame, mean: NDArray[np.float32], progress: Progress | None = None) -> None:
         """Write block_N.mrc, blocks.json, blocks.csv, unassigned.mrc and mean.mrc into an existing folder."""
-        for number, voxels in self:
+        for number, voxels in (progress or Progress()).each(self, "writing", len(self)):
             label = f"SIREn block {number}, {len(voxels)} voxels"
             write_map(folder / f"block_{number}.mrc", self.mask(number), self.grid, label)
         write_map(folder / UNASSIGNED_FILE, _mask(self.unassigned, self.grid), self.grid, "SIREn: voxels in no block")
@@ -204,8 +205,22 @@ def neighbours(blocks: BlockSet, reach: int = 2) -> set[tuple[int, int]]:
     for number, voxels in blocks:
         mask = np.zeros(blocks.grid.shape, bool)
         mask.ravel()[voxels] = True
-        owner[number] = ndimage.binary_dilation(mask, iterations=reach).ravel()
+        where = box_around(mask, reach)
+        if where is not None:
+            mask[where] = ndimage.binary_dilation(mask[where], iterations=reach)
+        owner[number] = mask.ravel()
     return {(a, b) for a in owner for b, voxels in blocks if a < b and owner[a][voxels].any()}
+
+
+def box_around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice, slice] | None:
+    """The part of a (z, y, x) array with all that is true in ``mask``, and ``margin`` voxels more on each side; None if nothing is."""
+    slices = []
+    for axis in range(3):
+        along = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        if not len(along):
+            return None
+        slices.append(slice(max(0, int(along[0]) - margin), int(along[-1]) + margin + 1))
+    return slices[0], slices[1], slices[2]
 
 
 def _mask(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.float32]:

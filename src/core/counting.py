@@ -28,20 +28,24 @@ class TestParameters(Parameters):
     statistic: str = parameter("profile", "rule by which voxels go together: by the likeness of their profiles, or by counting "
                                "pairs against chance (exact, published)", choices=STATISTICS)
     posp: float = parameter(0.01, "p for a false block, and share of false members (profile statistic); p for both-occupied, before "
-                            "Bonferroni correction (published and exact statistic)", above=0, most=1)
-    negp: float = parameter(0.05, "p for both-empty, before Bonferroni correction (published and exact statistic)", above=0, most=1)
+                            "Bonferroni correction (published and exact statistic)", above=0, most=1, label="p-value")
+    negp: float = parameter(0.05, "p for both-empty, before Bonferroni correction (published and exact statistic)", above=0, most=1,
+                            advanced=True, statistics=("published", "exact"), label="p-value, both empty")
     posp_factor: float | None = parameter(None, "fixed factor on the both-occupied cutoff, in place of the one that "
-                                          "grows with distance (published statistic)", above=0)
-    negp_factor: float = parameter(1.0, "factor on the both-empty cutoff (published statistic)", above=0)
+                                          "grows with distance (published statistic)", above=0, advanced=True, statistics=("published",),
+                                          label="factor, both occupied")
+    negp_factor: float = parameter(1.0, "factor on the both-empty cutoff (published statistic)", above=0, advanced=True,
+                                   statistics=("published",), label="factor, both empty")
     filter: bool | str = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD; flags: those that siren predict "
-                                   "flagged in the table of thresholds", words=("flags",))
-    union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1)
+                                   "flagged in the table of thresholds", words=("flags",), label="leave out odd volumes")
+    union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1,
+                                      advanced=True, label="least share of volumes")
     resamples: int = parameter(10, "random halves of the volumes in which blocks are looked for again, for their stability; 0 for "
-                               "none", least=0, most=1000)
+                               "none", least=0, most=1000, label="halves for stability")
     device: str = parameter(CPU, "where pairs are counted, with the same result: the processor, or a graphics card by torch; auto takes "
-                            "a card where there is one", choices=DEVICES)
+                            "a card where there is one", choices=DEVICES, advanced=True)
     scheduler: str | None = parameter(None, "address of a Dask scheduler, as in tcp://host:8786, whose workers count the pairs, with the "
-                                            "same result", word="address")
+                                            "same result", word="address", advanced=True, label="Dask scheduler")
 
     def __post_init__(self) -> None:
         super().__post_init__()

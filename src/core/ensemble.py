@@ -195,7 +195,7 @@ def find_ensemble(
         differ in shape, voxel size or origin.
     """
     progress = progress or Progress()
-    sources = sorted(_sources(places), key=lambda s: natural_key(s.name))
+    sources = sorted(sources_at(places), key=lambda s: natural_key(s.name))
     names = tuple(s.name for s in sources)
     twice = sorted({n for n, following in pairwise(names) if n == following}, key=natural_key)
     if twice:
@@ -209,7 +209,7 @@ def find_ensemble(
     first = Counter(grids).most_common(1)[0][0]  # of the majority: the odd one out is the one to name
     example = ensemble.sources[grids.index(first)].name
     for source, grid in zip(ensemble.sources, grids, strict=True):
-        _check_same(source.name, grid, example, first)
+        check_same(source.name, grid, example, first)
     notes = [f"{a} and {b} look like one volume twice; both are used. Exclude one if they are the same."
              for a, b in pairwise(ensemble.names) if _stem(a) == _stem(b)]
     if voxel_size is not None:
@@ -227,7 +227,7 @@ def _override(source: Source, voxel_size: float) -> Source:
     return replace(source, grid=with_voxel_size(source.read_grid(), voxel_size))
 
 
-def _sources(places: Sequence[str | Path | Source]) -> Iterator[Source]:
+def sources_at(places: Sequence[str | Path | Source]) -> Iterator[Source]:
     for place in places:
         if isinstance(place, Source):
             yield place
@@ -268,7 +268,7 @@ def _check_count(sources: tuple[Source, ...], where: str, least: int = 2) -> Non
                          f"{', and hundreds for significance' if least > 1 else ''}.")
 
 
-def _check_same(name: str, grid: Grid, first_name: str, first: Grid) -> None:
+def check_same(name: str, grid: Grid, first_name: str, first: Grid) -> None:
     def sizes(g: Grid) -> str:
         return " x ".join(str(n) for n in g.shape[::-1])
 

@@ -41,8 +41,9 @@ class ExpandParameters(TestParameters):
     """Parameters of :func:`expand`."""
 
     exp_frac: float = parameter(0.25, "share of a block's voxels that a voxel must go with to join (published and exact "
-                                "statistic)", above=0, most=1)
-    seed: int = parameter(0, "seed of the random halves for stability", least=0)
+                                "statistic)", above=0, most=1, statistics=("published", "exact"),
+                             label="share of block to join")
+    seed: int = parameter(0, "seed of the random halves for stability", least=0, advanced=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -21,6 +21,9 @@ def parameter(
     above: float | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
+    advanced: bool = False,
+    statistics: tuple[str, ...] = (),
+    label: str = "",
     word: str = "",
     words: tuple[str, ...] = (),
 ) -> Any:
@@ -34,11 +37,15 @@ def parameter(
     above : exclusive lower bound.
     unit : for display.
     choices : the words allowed.
+    advanced : seldom changed: a panel folds it away.
+    statistics : the statistics to which it belongs; all when empty.
+    label : its name on a panel, where the keyword as words would not do.
     word : what a str stands for, as in "address"; it is a file's name where this is not given.
     words : words allowed beside the values of its type.
     """
     return dataclasses.field(default=default, metadata={
-        "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices, "word": word, "words": words})
+        "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices,
+        "advanced": advanced, "statistics": statistics, "label": label, "word": word, "words": words})
 
 
 @dataclasses.dataclass(frozen=True)

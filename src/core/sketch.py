@@ -42,9 +42,9 @@ class SketchParameters(TestParameters):
     """Parameters of :func:`sketch`."""
 
     subsample: int | None = parameter(None, "use one in this many of the occupied voxels, drawn at random; not given: 2, or more where "
-                                      "there are too many to compare", least=1)
-    min_size: int = parameter(6, "smallest community that is a block", least=2, unit="voxels")
-    seed: int = parameter(0, "seed of the random sample", least=0)
+                                      "there are too many to compare", least=1, label="use 1 voxel in")
+    min_size: int = parameter(6, "smallest community that is a block", least=2, unit="voxels", label="smallest block")
+    seed: int = parameter(0, "seed of the random sample", least=0, advanced=True)
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,12 @@ class PredictParameters(Parameters):
     """How to predict."""
 
     weights: str | None = parameter(
-        None, "weights file of SIREn for ChimeraX, or a published checkpoint; the shipped one where not given")
+        None, "weights file of SIREn for ChimeraX, or a published checkpoint; the shipped one where not given", advanced=True)
     device: str = parameter("auto", "where the network runs; auto takes a graphics card where there is one", choices=DEVICES)
-    batch_size: int = parameter(8, "maps that go through the network at once; memory depends on it, results do not", least=1)
-    together: bool = parameter(False, "bring the levels of an ensemble into line with each other by the scales of its volumes")
+    batch_size: int = parameter(8, "maps that go through the network at once; memory depends on it, results do not", least=1,
+                                advanced=True, label="maps at once")
+    together: bool = parameter(False, "bring the levels of an ensemble into line with each other by the scales of its volumes",
+                               label="bring levels into line")
 
 
 def choose_device(name: str) -> str:

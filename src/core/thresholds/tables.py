@@ -247,6 +247,30 @@ def read_thresholds(path: Path, ensemble: Ensemble, left_out: Container[str] = (
     return np.array(levels, np.float64)
 
 
+def levels_by_name(path: Path, all_names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+    """Thresholds of those volumes that have one, read as by :func:`read_thresholds`, and flags of those that have one: for a list to show.
+
+    Parameters
+    ----------
+    path : as for :func:`read_thresholds`
+    all_names : names of all volumes of the folder in natural order
+
+    Raises
+    ------
+    SirenError
+        If the table cannot be read, belongs to other volumes, or has something else than a number.
+    """
+    rows, columns = read_rows(path, [LEVEL], "predictions table")
+    if FILE not in columns and VOL_ID not in columns:
+        raise SirenError(f'{path.name} does not say which row is which volume: it needs a column "{FILE}" or "{VOL_ID}" '
+                         f'(it has {listed(columns, 8)}). Run "siren predict" again.')
+    names = row_names([row[FILE] if FILE in columns else row[VOL_ID] for row in rows], path, all_names, by_number=FILE not in columns)
+    by_name = {name: row for name, row in zip(names, rows, strict=True) if name in set(all_names)}
+    flags = {name: row[FLAG] for name, row in by_name.items() if row.get(FLAG)}
+    levels = {name: number(row[LEVEL], path, LEVEL, name) for name, row in by_name.items() if row[LEVEL] or name not in flags}
+    return levels, flags
+
+
 def table_levels(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     """Names and thresholds of a predictions table as it stands, without the volumes: for a histogram.
 
