@@ -142,7 +142,7 @@ def show_(session: Any, volume: list[Any], level: float | None = None, voxel_siz
     sources = sources_of(volume)
     ensemble = door(find_ensemble, sources, voxel_size, None, 1)
     if len(ensemble) != 1:
-        raise UserError(f"siren show takes one map, and {_typed(volume)} is {len(ensemble):,}: name one of them.")
+        raise UserError(f"siren show takes one map, and these are {len(ensemble):,}: name one of them.")
     source = ensemble.sources[0]
     array = door(source.read)
     from .show import show_map
