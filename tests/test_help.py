@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "src/docs/user/commands/siren.html"
 COMMANDS = ["block color", "block delete", "block merge", "block redo", "block rename", "block save", "block split", "block undo",
             "evaluate", "example", "expand", "finetune", "label", "label template", "open", "plot", "predict", "preprocess",
-            "representatives", "screen", "sketch", "states", "stop"]
+            "representatives", "screen", "show", "sketch", "states", "stop"]
 
 
 def test_the_manuals_tables_are_those_of_the_code():
