@@ -27,7 +27,7 @@ NETWORK = 0.021  # s for a map
 RESAMPLED = 1.2e-7  # s for a voxel of a map that is brought to another box
 PAIR_IN_VOLUME = 8e-11  # s for one pair of voxels in one volume
 EDGE = 8e-6  # s for a pair that goes together, while it is clustered
-HALF = 0.06  # share of a sketch's comparing and clustering that one random half of the volumes takes, for stability
+HALF = 0.04  # share of a sketch's comparing and clustering that one random half of the volumes takes, for stability
 BASE = 0.1e9  # bytes, of the libraries
 NETWORK_MEMORY = 0.28e9  # bytes, of torch and one batch of 8
 

@@ -179,7 +179,7 @@ class VolumesTable(QTableView):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         header.setResizeContentsPrecision(20)  # rows; to measure 500 each time takes too long
-        header.setMinimumSectionSize(48)
+        header.setMinimumSectionSize(64)
 
     def name_at(self, index: QModelIndex) -> str | None:
         """The volume of a row of the view."""
