@@ -28,7 +28,7 @@ from .core.progress import Progress
 from .core.record import read_record
 from .core.runs import EXPAND_FOLDER, Run, inherited, open_run, run_expand, run_sketch
 from .core.sketch import SketchParameters
-from .inputs import PREDICTIONS_FILE, door, first_path, given, opened_blocks, output_folder, parameters_of, run_folder, sources_of
+from .inputs import PREDICTIONS_FILE, door, first_path, given, opened_blocks, output_folder, parameters_of, run_folder, sources_of, typed
 from .jobs import at_once, current_job, run_job
 
 FEW_VOLUMES = 100  # below, finding nothing is no wonder: the published tool asks for 200 and more
@@ -142,7 +142,7 @@ def show_(session: Any, volume: list[Any], level: float | None = None, voxel_siz
     sources = sources_of(volume)
     ensemble = door(find_ensemble, sources, voxel_size, None, 1)
     if len(ensemble) != 1:
-        raise UserError(f"siren show takes one map, and these are {len(ensemble):,}: name one of them.")
+        raise UserError(f"siren show takes one map, and {typed(volume)} is {len(ensemble):,}: name one of them.")
     source = ensemble.sources[0]
     array = door(source.read)
     from .show import show_map

@@ -16,6 +16,7 @@ from .errors import SirenError
 from .files import read_json, write_json
 from .grid import Grid
 from .mapfile import is_map_name, natural_key, read_map, write_map
+from .progress import Progress
 
 BLOCKS_FILE, TABLE_FILE, UNASSIGNED_FILE, MEAN_FILE = "blocks.json", "blocks.csv", "unassigned.mrc", "mean.mrc"
 _OURS = (UNASSIGNED_FILE, MEAN_FILE)
@@ -77,9 +78,9 @@ class BlockSet:
         table = pd.DataFrame(rows, columns=columns)
         return table.assign(name=[self.names.get(n, "") for n, _ in self]) if self.names else table
 
-    def write(self, folder: Path, table: pd.DataFrame, mean: NDArray[np.float32]) -> None:
+    def write(self, folder: Path, table: pd.DataFrame, mean: NDArray[np.float32], progress: Progress | None = None) -> None:
         """Write block_N.mrc, blocks.json, blocks.csv, unassigned.mrc and mean.mrc into an existing folder."""
-        for number, voxels in self:
+        for number, voxels in (progress or Progress()).each(self, "writing", len(self)):
             label = f"SIREn block {number}, {len(voxels)} voxels"
             write_map(folder / f"block_{number}.mrc", self.mask(number), self.grid, label)
         write_map(folder / UNASSIGNED_FILE, _mask(self.unassigned, self.grid), self.grid, "SIREn: voxels in no block")

@@ -110,7 +110,7 @@ def prepare(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool, fract
     """
     ensemble = ensemble.keeping(KEPT_BYTES)
     occupancy = binarize(ensemble, levels, filter, progress)
-    junk = unlike_others(occupancy, occupancy.union(fraction))
+    junk = unlike_others(occupancy, occupancy.union(fraction), progress=progress)
     left_out = dict(occupancy.left_out)
     left_out.update({n: UNLIKE for n, j in zip(occupancy.names, junk, strict=True) if j})
     chosen = ensemble.select(exclude=tuple(left_out)) if left_out else ensemble

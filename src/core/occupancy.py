@@ -13,6 +13,7 @@ from .errors import SirenError, listed
 from .grid import Grid
 from .progress import Progress
 
+BYTE = 255  # the most that a byte counts to
 TILE = 4096  # voxels unpacked together: 16 MB at 1,000 volumes
 
 
@@ -43,13 +44,7 @@ class Occupancy:
     @cached_property
     def frequency(self) -> NDArray[np.int32]:
         """(N,) number of volumes in which each voxel is occupied."""
-        total = np.zeros(self.grid.size, np.int32)
-        for start in range(0, len(self.bits), 255):  # as many as a byte counts: bytes add up fastest
-            some = np.zeros(self.grid.size, np.uint8)
-            for row in self.bits[start:start + 255]:
-                some += np.unpackbits(row, count=self.grid.size)
-            total += some
-        return total
+        return _count(self.bits, self.grid.size)
 
     def union(self, fraction: float) -> NDArray[np.int64]:
         """Flat indices, ascending, of the voxels occupied in more than ``fraction`` of the volumes."""
@@ -71,7 +66,21 @@ class Occupancy:
     def without(self, dropped: NDArray[np.bool_]) -> Occupancy:
         """The same without the volumes flagged in ``dropped``, (V,) bool; ``mean`` stays that of all."""
         names = tuple(n for n, d in zip(self.names, dropped, strict=True) if not d)
-        return replace(self, names=names, levels=self.levels[~dropped], bits=self.bits[~dropped])
+        fewer = replace(self, names=names, levels=self.levels[~dropped], bits=self.bits[~dropped])
+        if "frequency" in vars(self) and 4 * dropped.sum() < len(self):  # else it is quicker to count again, if ever
+            vars(fewer)["frequency"] = self.frequency - _count(self.bits[dropped], self.grid.size)
+        return fewer
+
+
+def _count(bits: NDArray[np.uint8], voxels: int) -> NDArray[np.int32]:
+    """(N,) in how many rows of packed bits each voxel is set."""
+    total = np.zeros(voxels, np.int32)
+    for start in range(0, len(bits), BYTE):  # bytes add up fastest
+        some = np.zeros(voxels, np.uint8)
+        for row in bits[start:start + BYTE]:
+            some += np.unpackbits(row, count=voxels)
+        total += some
+    return total
 
 
 def within_two_sd(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -108,6 +117,7 @@ def binarize(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool = Fal
 
     bits = np.empty((len(chosen), (ensemble.grid.size + 7) // 8), np.uint8)
     total, some = np.zeros(ensemble.grid.shape, np.float64), np.zeros(ensemble.grid.shape, np.float32)
+    frequency, few = np.zeros(ensemble.grid.size, np.int32), np.zeros(ensemble.grid.size, np.uint8)
     kept: list[str] = []
     for name, array in chosen.read(progress, "reading volumes"):
         mask = array > level_of[name]
@@ -116,12 +126,18 @@ def binarize(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool = Fal
             continue
         bits[len(kept)] = np.packbits(mask)
         some += array
+        few += mask.ravel()
         kept.append(name)
         if len(kept) % 16 == 0:  # a few in float32 lose nothing that is seen, and add up faster
             total += some
             some[:] = 0
+        if len(kept) % BYTE == 0:
+            frequency += few
+            few[:] = 0
     if len(kept) < 2:
         raise SirenError(f"Only {len(kept)} of {len(ensemble)} volumes have voxels above their threshold: the level is too "
                          "high for these maps, or the table belongs to others.")
-    return Occupancy(tuple(kept), np.array([level_of[n] for n in kept]), bits[:len(kept)], ensemble.grid,
+    result = Occupancy(tuple(kept), np.array([level_of[n] for n in kept]), bits[:len(kept)], ensemble.grid,
                      ((total + some) / len(kept)).astype(np.float32), left_out)
+    vars(result)["frequency"] = frequency + few  # counted while reading: later it would take a pass over all bits
+    return result

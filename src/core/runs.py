@@ -262,7 +262,7 @@ def _write(folder: Path, record: Record, blocks: BlockSet, occupancy: Occupancy,
     table = blocks.table(occupancy.frequency, len(occupancy))
     with whole_folder(folder) as temporary:
         with progress.timed("writing"):
-            blocks.write(temporary, table, occupancy.mean)
+            blocks.write(temporary, table, occupancy.mean, progress)
             states = states_csv(measure_states(blocks, occupancy))
             (temporary / STATES_FILE).write_text(states, encoding="utf-8", newline="\n")
         record.timings = dict(progress.seconds)

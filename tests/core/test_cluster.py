@@ -58,9 +58,9 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sketch_and_expand(volumes: Path, output: Path, statistic: str, scheduler: str | None) -> tuple[Run, Run]:
     ensemble = find_ensemble([volumes])
-    first = run_sketch(ensemble, np.full(len(ensemble), LEVEL), "level", SketchParameters(statistic=statistic, scheduler=scheduler), output)
-    return first, run_expand(read_block_maps(first.folder), read_record(first.folder),
-                             ExpandParameters(statistic=statistic, scheduler=scheduler), output)
+    same = {"statistic": statistic, "scheduler": scheduler, "resamples": 0}
+    first = run_sketch(ensemble, np.full(len(ensemble), LEVEL), "level", SketchParameters(**same), output)
+    return first, run_expand(read_block_maps(first.folder), read_record(first.folder), ExpandParameters(**same), output)
 
 
 def pairs(voxels: int = 1500, volumes: int = 120, seed: int = 0) -> PairSearch:
@@ -222,6 +222,7 @@ def test_a_scheduler_without_workers_and_one_that_goes_away_are_named_with_what_
             patch.setattr(cluster_module, "CONNECT_SECONDS", 2)
             assert f'"dask worker {frail.address}"' in sentence(frail.address)
         frail.add_worker()
+        frail.wait_for_workers()
         progress, _ = at_share(0.2, frail.scheduler.kill)
         with pytest.raises(SirenError, match=f"{frail.address} (went away|answers no more).*run the command again"):
             edges(search, frail.address, progress)

@@ -47,9 +47,9 @@ def cards(monkeypatch: pytest.MonkeyPatch, *there: str) -> None:
 
 def sketch_and_expand(volumes: Path, output: Path, statistic: str, device: str) -> tuple[Run, Run]:
     ensemble = find_ensemble([volumes])
-    first = run_sketch(ensemble, np.full(len(ensemble), LEVEL), "level", SketchParameters(statistic=statistic, device=device), output)
-    return first, run_expand(read_block_maps(first.folder), read_record(first.folder), ExpandParameters(statistic=statistic, device=device),
-                             output)
+    same = {"statistic": statistic, "device": device, "resamples": 0}
+    first = run_sketch(ensemble, np.full(len(ensemble), LEVEL), "level", SketchParameters(**same), output)
+    return first, run_expand(read_block_maps(first.folder), read_record(first.folder), ExpandParameters(**same), output)
 
 
 # --- the same result
