@@ -1,8 +1,9 @@
 """How well blocks are found, by method and condition: ``python devel/benchmarks/blocks.py`` writes ``blocks.md`` beside it.
 
 ``--methods profile`` runs that method again and keeps the other columns as they are in ``blocks.md``, where they are there;
-``--only PART`` runs the conditions whose name holds PART and prints alone; ``--nulls N`` sets how many ensembles without blocks
-are looked at; ``--sensitivity`` shows what the constants that no test gives do to the results, and writes ``sensitivity.md``.
+``--resume`` runs only the conditions that are not in ``blocks.md``, with all methods; ``--only PART`` runs the conditions whose name
+holds PART and prints alone; ``--nulls N`` sets how many ensembles without blocks are looked at; ``--sensitivity`` shows what the
+constants that no test gives do to the results, and writes ``sensitivity.md``.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ TABLE = Path(__file__).with_name("blocks.md")
 SENSITIVITY = Path(__file__).with_name("sensitivity.md")
 CELLS = 4  # of a method in a row
 FACTS = ("condition", "union", "planted", "ceiling")
+OFF = " (x"  # between a condition's name and the factor of its levels
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def rows_of(condition: Condition, methods: tuple[str, ...]) -> tuple[list[str], 
         cells[method] = [f"{outcome.sketched.mean:.2f} {last.mean:.2f} ({share})",
                          f"{len(last.found_names)}: {len(last.spurious)} {last.splits} {last.merges}", f"{last.rand:.2f}",
                          f"{outcome.seconds:.1f}"]
-    name = condition.name if case.off == 1 else f"{condition.name} (x{case.off:.2f})"
+    name = condition.name if case.off == 1 else f"{condition.name}{OFF}{case.off:.2f})"
     return [name, f"{union:,}", f"{len(planted.names)}", f"{limit:.2f}"], cells
 
 
@@ -123,14 +125,12 @@ def head() -> list[str]:
     return [line(names), "|" + "---|" * len(names)]
 
 
-def earlier() -> dict[str, dict[str, list[str]]]:
-    """Cells of each method by condition, from the table as it is."""
+def earlier() -> dict[str, list[str]]:
+    """Cells by condition, from the table as it is."""
     if not TABLE.exists():
         return {}
     rows = [r.strip("| \n").split(" | ") for r in TABLE.read_text(encoding="utf-8").splitlines() if r.startswith("| ")]
-    width = len(FACTS) + CELLS * len(METHODS)
-    return {r[0]: {m: r[start:start + CELLS] for m, start in zip(METHODS, range(len(FACTS), width, CELLS), strict=True)}
-            for r in rows if len(r) == width}
+    return {r[0].split(OFF)[0]: r for r in rows if len(r) == len(FACTS) + CELLS * len(METHODS)}
 
 
 # --- nothing to find
@@ -178,15 +178,18 @@ def null_lines(results: Iterable[tuple[str, int]]) -> list[str]:
             *(f"| {kind} | {len(found)} | {np.count_nonzero(found)} | {sum(found)} |" for kind, found in tally.items())]
 
 
-def line_of(name: str, methods: tuple[str, ...], kept: dict[str, dict[str, list[str]]]) -> tuple[str, str]:
+def line_of(name: str, methods: tuple[str, ...], old: list[str] | None) -> tuple[str, str]:
     """A condition's row (or "") and why it was left out (or ""). A method that is not to be run keeps its earlier cells, if any."""
     condition = next(c for c in conditions() if c.name == name)
-    old = next((cells for known, cells in kept.items() if known.split(" (x")[0] == name.split(" (x")[0]), {})
+    if old and not methods:
+        return line(old), ""
     try:
-        facts, cells = rows_of(condition, tuple(m for m in METHODS if m in methods or m not in old))
+        facts, cells = rows_of(condition, tuple(m for m in METHODS if m in methods or not old))
     except Absent as reason:
         return "", f"{name}: {reason}"
-    return line([*facts, *(c for m in METHODS for c in cells.get(m) or old[m])]), ""
+    for method, start in zip(METHODS, range(len(FACTS), len(FACTS) + CELLS * len(METHODS), CELLS), strict=True):
+        facts += cells[method] if method in cells or not old else old[start:start + CELLS]
+    return line(facts), ""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -194,6 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", help="part of a condition's name: print these alone, write nothing")
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
+    parser.add_argument("--resume", action="store_true", help="keep the conditions that the table has, run the others")
     parser.add_argument("--nulls", type=int, default=200, help="ensembles without blocks")
     parser.add_argument("--jobs", type=int, default=1, help="conditions looked at together; seconds are then those of a busy machine")
     parser.add_argument("--sensitivity", action="store_true", help="vary the constants instead, and write sensitivity.md")
@@ -205,7 +209,8 @@ def main(arguments: list[str] | None = None) -> int:
     with ProcessPoolExecutor(options.jobs) as pool:
         lines, missing = head(), []
         print("\n".join(lines))
-        results = pool.map(line_of, names, repeat(tuple(options.methods)), repeat(earlier()))
+        methods, kept = () if options.resume else tuple(options.methods), earlier()
+        results = pool.map(line_of, names, repeat(methods), [kept.get(n) for n in names])
         null = pool.map(null_tally, range(options.nulls if options.only is None else 0))
         for text, reason in results:
             lines += [text] if text else []
