@@ -33,6 +33,8 @@ def main(folder: Path) -> None:
 
 def take(session: Any, tool: Any, folder: Path) -> None:
     """The pictures, one after the other."""
+    from Qt.QtCore import Qt
+
     from chimerax.siren.jobs import current_job
 
     area = tool.tool_window.ui_area
@@ -59,6 +61,7 @@ def take(session: Any, tool: Any, folder: Path) -> None:
     grab("run")
     wait(lambda: current_job(session) is None and tool.state.run_folder is not None and tool.state.run_folder.name == "02_expand")
     wait(lambda: not tool.state.reader.busy)
+    tool.ensemble.table.sortByColumn(3, Qt.SortOrder.AscendingOrder)  # what is flagged first
     tool.ensemble.table.selectRow(2)
     grab("ensemble", "ensemble")
     tool.blocks.view.selectRow(2)
@@ -66,8 +69,9 @@ def take(session: Any, tool: Any, folder: Path) -> None:
     tool.plots.choice.setCurrentIndex(1)
     grab("plots", "plots")
     tool.screening.start()
-    wait(lambda: tool.screening.alive and not tool.screening._busy)
+    wait(lambda: tool.screening.alive and tool.screening.settled)
     tool.screening.slider.setValue(30)
+    wait(lambda: tool.screening.settled)
     grab("screening", "blocks")
     session.ui.app.setPalette(dark_palette())
     grab("dark", "ensemble")
@@ -83,6 +87,8 @@ def dark_palette() -> Any:
     palette.setColor(QPalette.ColorRole.AlternateBase, QColor(38, 38, 38))
     palette.setColor(QPalette.ColorRole.Highlight, QColor(60, 125, 190))
     palette.setColor(QPalette.ColorRole.PlaceholderText, QColor(160, 160, 160))
+    for role in (QPalette.ColorRole.ButtonText, QPalette.ColorRole.WindowText, QPalette.ColorRole.Text):
+        palette.setColor(QPalette.ColorGroup.Disabled, role, QColor(120, 120, 120))
     palette.setColor(QPalette.ColorRole.Link, QColor(110, 170, 240))
     return palette
 

@@ -10,10 +10,10 @@ import pytest
 
 @pytest.fixture(scope="session")
 def _chimerax() -> Any:
-    """The one ChimeraX session of this process, with offscreen pictures."""
+    """The one ChimeraX session of this process, with offscreen pictures; in a running application, its own."""
     from cxheadless import boot
 
-    return boot.start(offscreen=True)
+    return boot.given or boot.start(offscreen=True)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chimerax.core.session import Session
 
+given: Session | None = None  # a session that is there already, for tests in a running application
 SETTINGS = Path(sys.prefix, "chimerax-settings")  # of the application, devel/chimerax
 
 

@@ -30,7 +30,7 @@ PICTURE = 48  # pixels a side at most
 BINS = 16_384  # of the values: enclosed volumes to a tenth of a per cent
 CHUNK = 1 << 20  # voxels counted at a time: counting holds Python's lock, and a window must be drawn meanwhile
 COARSE = 96  # voxels a side at most when volumes are compared: 500 of them then take 55 MB
-OUTLIER, EMPTY, JUNK, UNREADABLE, PREDICTED = "outlier", "empty", "junk", "unusable", "predicted"  # kinds of flags
+OUTLIER, EMPTY, JUNK, UNREADABLE = "outlier", "empty", "junk", "unusable"  # kinds of flags
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,8 @@ def find_flags(found: Survey, levels: Mapping[str, float], progress: Progress | 
         junk = unlike_others(occupancy, occupancy.union(0.01))
         flags.update({name: _also(flags, name, JUNK, UNLIKE) for name, bad in zip(names, junk, strict=True) if bad})
     for name, text in (predicted or {}).items():
-        flags[name] = _also(flags, name, PREDICTED, f"siren predict says: {text}")
+        short = [part.split(" (")[0] for part in text.split("; ") if part != "unlike all other volumes" or name not in flags]
+        flags[name] = _also(flags, name, ", ".join(short), f"siren predict says: {text}") if short else flags[name]
     return flags
 
 

@@ -10,6 +10,7 @@ from Qt.QtCore import Qt, Signal
 from Qt.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from ..core.mapfile import COMPRESSIONS, SUFFIXES
+from ..core.resources import size_text
 from ..show import BlockMap, EnsembleMap
 from .state import PanelState
 from .widgets import Note, plain_layout
@@ -60,6 +61,7 @@ class Header(QWidget):
         row.addWidget(self.field, 1)
         row.addWidget(browse)
         self.summary = Note(parent=self)
+        self.summary.linkActivated.connect(lambda _: state.look_at_all())
         self.hint = QLabel(HINT, self)
         self.hint.setWordWrap(True)
         self.hint.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
@@ -92,6 +94,8 @@ class Header(QWidget):
         read = len(state.previews) + sum(1 for n in state.flags if n not in state.previews)
         if state.reader.busy and read < len(found.names):
             text += f"; looking at them, {read:,} of {len(found.names):,}"
+        if state.unread:
+            text += f'. <a href="look">Read all {size_text(state.unread)} for pictures and flags</a>'
         self.summary.setText(text)
 
     def _entered(self) -> None:

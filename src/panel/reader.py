@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 from Qt.QtCore import QObject, QTimer, Signal
@@ -29,6 +30,7 @@ class SurveyReader(QObject):
     looked = Signal(list)  # of Preview, or (name, Flag) where a map cannot be read
     flagged = Signal(dict)  # Flag by name
     failed = Signal(str)  # one sentence
+    large = Signal(float)  # bytes of maps that were not looked at, since they are more than was allowed
     finished = Signal(str)  # "look" or "flag"
 
     def __init__(self, parent: QObject | None = None):
@@ -39,10 +41,10 @@ class SurveyReader(QObject):
         self._timer.setInterval(INTERVAL)
         self._timer.timeout.connect(self._deliver)
 
-    def read(self, sources: Sequence[Any], voxel_size: float | None) -> None:
-        """List the maps and then look at each; what was being read before is forgotten."""
+    def read(self, sources: Sequence[Any], voxel_size: float | None, most: float = inf) -> None:
+        """List the maps and then look at each, if they have no more than ``most`` bytes; what was being read before is forgotten."""
         self.stop()
-        self._begin("look", lambda token: self._read(token, sources, voxel_size))
+        self._begin("look", lambda token: self._read(token, sources, voxel_size, most))
 
     def flag(self, found: Survey, levels: Mapping[str, float], predicted: Mapping[str, str]) -> None:
         """Look for odd volumes at these levels, beside those that the prediction flagged."""
@@ -79,9 +81,14 @@ class SurveyReader(QObject):
         threading.Thread(target=run, name=f"siren {kind}", daemon=True).start()
         self._timer.start()
 
-    def _read(self, token: Progress, sources: Sequence[Source], voxel_size: float | None) -> None:
+    def _read(self, token: Progress, sources: Sequence[Source], voxel_size: float | None, most: float) -> None:
         found = survey(sources, voxel_size, token)
+        size = 4.0 * found.grid.size * len(found.sources)
+        if size > most:
+            self._messages.put((token, "large", size))
         self._messages.put((token, "surveyed", found))
+        if size > most:
+            return
         for source in found.sources:
             token.step("reading")
             if source.name in found.problems:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from Qt.QtCore import QTimer, Signal
-from Qt.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from Qt.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from ..jobs import current_job
 from . import steps
@@ -37,22 +37,22 @@ class RunBar(QWidget):
         self.bar.setMaximumHeight(8)
         self.text = QLabel(self)
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        progress = QWidget(self)
-        column = QVBoxLayout(progress)
+        self._progress = QWidget(self)
+        column = QVBoxLayout(self._progress)
         plain_layout(column, 0, 1)
         column.addWidget(self.text)
         column.addWidget(self.bar)
         self.result = QLabel(self)
         self.result.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self._pages = QStackedWidget(self)
-        self._pages.addWidget(self.result)
-        self._pages.addWidget(progress)
-        self._pages.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        layout = QHBoxLayout(self)
-        plain_layout(layout)
-        layout.addWidget(self.run_all)
-        layout.addWidget(self.stop)
-        layout.addWidget(self._pages, 1)
+        row = QHBoxLayout()
+        plain_layout(row)
+        row.addWidget(self.run_all)
+        row.addWidget(self.stop)
+        row.addWidget(self.result, 1)
+        layout = QVBoxLayout(self)
+        plain_layout(layout, 0, 4)
+        layout.addWidget(self._progress)
+        layout.addLayout(row)
         self._timer = QTimer(self)
         self._timer.setInterval(INTERVAL)
         self._timer.timeout.connect(self.refresh)
@@ -75,7 +75,7 @@ class RunBar(QWidget):
                 self.bar.setValue(round(STEPS_OF_BAR * job.status.fraction))
             else:
                 self.bar.setRange(0, 0)  # something is being done, and nobody knows how much is left
-        self._pages.setCurrentIndex(1 if job else 0)
+        self._progress.setVisible(job is not None)
         if (job is not None) != self._busy:
             self._busy = job is not None
             self.busy_changed.emit(self._busy)

@@ -114,6 +114,11 @@ class ScreeningBar(QWidget):
         """Whether the slider shows blocks."""
         return self._ask is not None
 
+    @property
+    def settled(self) -> bool:
+        """Whether the blocks of the slider's place are on the screen."""
+        return not self._busy and self._drawing is None and self._wanted is None
+
     def refresh(self) -> None:
         """Show whether the slider can be moved; counts of other volumes or settings are given up."""
         if self._ask is not None and self._counted_for != self._command(None):
@@ -240,7 +245,8 @@ class ScreeningBar(QWidget):
             if not model.deleted:
                 model.display = False
         count = len(blocks)
-        self.result.setText(f"p {posp:g}: {count} block{'s' * (count != 1)}, {blocks.voxel_count:,} voxels")
+        waiting = " …" * (self._wanted is not None)  # the slider went on meanwhile
+        self.result.setText(f"p {posp:g}: {count} block{'s' * (count != 1)}, {blocks.voxel_count:,} voxels{waiting}")
 
     def _open(self, new: list[BlockMap], gone: list[BlockMap]) -> None:
         """Open the new surfaces in place of those that are gone."""

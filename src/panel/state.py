@@ -23,7 +23,7 @@ from .reader import SurveyReader
 from .settings import panel_settings
 
 PREDICTED, TABLE, ONE_LEVEL = "predicted", "table", "level"  # where thresholds come from
-AUTOMATIC_BYTES = 8 << 30  # maps beyond this are read for the list only when asked
+AUTOMATIC_BYTES = 8e9  # more than that is read for pictures and flags only when asked: it may lie on a slow disk
 
 
 class PanelState(QObject):
@@ -35,6 +35,7 @@ class PanelState(QObject):
     found : Survey, or None while nothing is listed
     previews, levels, flags : by name of the volume
     predicted_flags : what "siren predict" found odd, by name of the volume
+    unread : bytes of the maps, where they are so many that they were listed only, else 0
     excluded : names that are not ticked
     output : the user's output folder, or "" for the default
     voxel_size, box : as the commands take them
@@ -65,6 +66,7 @@ class PanelState(QObject):
         self.flags: dict[str, Flag] = {}
         self.predicted_flags: dict[str, str] = {}
         self.excluded: set[str] = set()
+        self.unread = 0.0
         self.run_folder: Path | None = None
         self._places: list[Any] = []
         self._models: dict[str, Any] = {}  # open maps by the names of their volumes
@@ -74,6 +76,7 @@ class PanelState(QObject):
         self.reader.surveyed.connect(self._surveyed)
         self.reader.looked.connect(self._looked)
         self.reader.flagged.connect(self._flagged)
+        self.reader.large.connect(self._large)
         self.reader.failed.connect(lambda text: self.said.emit(text, True))
         self._handler: Any = when_job_ends(session, self._job_ended)
 
@@ -128,9 +131,16 @@ class PanelState(QObject):
             else:
                 self._models = {s.name: p for p, s in zip(self._places, sources, strict=True) if isinstance(s, Source)}
                 self.settings.remember(self.volumes)
-                self.reader.read(sources, self.voxel_size)
+                self.unread = 0.0
+                self.reader.read(sources, self.voxel_size, AUTOMATIC_BYTES)
         self.survey_changed.emit()
         self.find_run()
+
+    def look_at_all(self) -> None:
+        """Read maps for the list that were only listed, since they are large."""
+        self.unread, self.levels, self._excluded_before = 0.0, {}, set(self.excluded)
+        if self.found is not None:
+            self.reader.read(self.found.sources, self.voxel_size)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -196,8 +206,11 @@ class PanelState(QObject):
         if (levels, flags) != (self.levels, self.predicted_flags):
             self.levels, self.predicted_flags = levels, flags
             self.levels_changed.emit()
-            if self.found is not None and levels:
+            if self.found is not None and levels and not self.unread:
                 self.reader.flag(self.found, levels, flags)
+
+    def _large(self, size: float) -> None:
+        self.unread = size
 
     def _surveyed(self, found: Survey) -> None:
         self.found = found

@@ -105,8 +105,8 @@ def cost(state: PanelState, step: str, record: Record | None) -> Estimate | None
         grid, read = Grid((state.box,) * 3, grid.voxel_size), grid.size
     values = {**state.steps["sketch"], **(state.steps[step] if step == "expand" else {})}
     counts = record.counts if record is not None and record.grid.shape == grid.shape else {}
-    return estimate(Work(step, len(state.included), grid, values.get("statistic", "profile"), values.get("subsample", 2),
-                         counts.get("union_voxels"), counts.get("block_voxels"), read))
+    return estimate(Work(step, len(state.included), grid, values.get("statistic", "profile"), values.get("subsample"),
+                         values.get("resamples", 10), counts.get("union_voxels"), counts.get("block_voxels"), read))
 
 
 @lru_cache(maxsize=4)

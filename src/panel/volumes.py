@@ -12,7 +12,7 @@ from .state import PanelState
 from .widgets import faint
 
 NAME, THRESHOLD, VOLUME, FLAG = range(4)
-HEADINGS = ("volume", "threshold", "enclosed Å³", "flag")
+HEADINGS = ("volume", "threshold", "Å³", "flag")
 TIPS = ("File name of the map; ticked maps take part. The picture is the map's mean along z.",
         "Contour level: predicted, from a table, or one for all (see the Run page)",
         "Volume inside the surface at the threshold, cubic Å",
@@ -180,6 +180,8 @@ class VolumesTable(QTableView):
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         header.setResizeContentsPrecision(20)  # rows; to measure 500 each time takes too long
         header.setMinimumSectionSize(48)
+        header.setSectionResizeMode(FLAG, QHeaderView.ResizeMode.Interactive)  # long ones are in the tooltip; the name must stay readable
+        header.resizeSection(FLAG, 76)
 
     def name_at(self, index: QModelIndex) -> str | None:
         """The volume of a row of the view."""

@@ -110,3 +110,12 @@ def test_a_large_map_is_compared_on_part_of_its_voxels_with_the_same_answer(tmp_
     monkeypatch.setattr(module, "COARSE", 12)  # every second voxel
     found = survey([folder])
     assert set(find_flags(found, dict.fromkeys(found.names, LEVEL))) == {"vol_4.mrc"}
+
+
+def test_what_the_prediction_flagged_is_said_beside_what_is_found_here(tmp_path: Path) -> None:
+    folder = write_planted(tmp_path / "v", 20).folder
+    levels = {f"vol_{k}.mrc": LEVEL for k in range(1, 21)} | {"vol_9.mrc": 50.0}
+    flags = find_flags(survey([folder]), levels, predicted={
+        "vol_2.mrc": "uncertain (expected error 0.31 of a range of 2); unlike all other volumes", "vol_9.mrc": "mostly noise (100)"})
+    assert flags["vol_2.mrc"].kind == "uncertain, unlike all other volumes" and "0.31" in flags["vol_2.mrc"].reason
+    assert flags["vol_9.mrc"].kind == "outlier, empty, mostly noise"

@@ -59,7 +59,7 @@ class Desk:
         self.wait()
         return self.tool
 
-    def wait(self, until: Callable[[], bool] | None = None, timeout: float = 90.0) -> None:
+    def wait(self, until: Callable[[], bool] | None = None, timeout: float = 240.0) -> None:
         """Let the application work, until something holds."""
         if hasattr(self.session.ui, "pump"):
             assert ui_shim.events(self.session, until, timeout), "it never happened"

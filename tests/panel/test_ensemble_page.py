@@ -170,6 +170,20 @@ def test_the_histogram_shows_the_band_of_two_standard_deviations(desk: Desk, pla
     assert [n for n, f in state.flags.items() if "outlier" in f.kind] == ["vol_150.mrc"]
 
 
+def test_very_large_ensembles_are_read_only_when_asked(desk: Desk, planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    import chimerax.siren.panel.state as module
+
+    monkeypatch.setattr(module, "AUTOMATIC_BYTES", 1e6)
+    desk.open()
+    state = desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    assert len(state.names) == 150 and state.previews == {}
+    assert "Read all 10 MB" in desk.tool.header.summary.text()
+    desk.tool.header.summary.linkActivated.emit("look")
+    desk.wait(lambda: not state.reader.busy)
+    assert len(state.previews) == 150 and "Read all" not in desk.tool.header.summary.text()
+
+
 @pytest.mark.parametrize("place", ["nowhere", "empty", "file.txt"])
 def test_a_bad_folder_is_said_in_one_sentence(desk: Desk, tmp_path: Path, place: str) -> None:
     (tmp_path / "empty").mkdir()

@@ -18,7 +18,7 @@ GRID = Grid((12, 12, 12), (2.0, 2.0, 2.0))
 
 def settled(desk: Desk) -> None:
     bar = desk.tool.screening
-    desk.wait(lambda: not bar._busy and bar._drawing is None and bar._wanted is None)
+    desk.wait(lambda: bar.settled)
 
 
 def screen(desk: Desk) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from Qt.QtGui import QColor, QPalette
+from Qt.QtGui import QColor, QImage, QPalette
 
 from chimerax.siren.jobs import current_job
 from conftest import Desk
@@ -25,6 +25,31 @@ def test_the_panel_is_one_of_volume_data_and_opens_once(desk: Desk) -> None:
     assert desk.open() is first
     assert desk.session.tools.find_by_class(SirenTool) == [first]
     assert first.tool_window.title == "SIREn"
+
+
+def test_the_toolbar_has_buttons_with_icons_that_are_there_and_do_something(desk: Desk) -> None:
+    from xml.etree import ElementTree
+
+    import chimerax.siren
+    from chimerax.siren.core.errors import Cancelled
+    from chimerax.siren.jobs import run_job
+
+    root = Path(__file__).parents[2]
+    buttons = {e.get("name"): e for e in ElementTree.parse(root / "bundle_info.xml").getroot().iter("Provider")}
+    assert set(buttons) == {"panel", "open", "stop"}
+    for button in buttons.values():
+        icon = Path(chimerax.siren.__file__).parent / "icons" / str(button.get("icon"))
+        assert QImage(str(icon)).width() == 96
+
+    def work(progress: Any) -> None:
+        while True:
+            progress.step("working", 0.5)
+            time.sleep(0.01)
+
+    job = run_job(desk.session, "siren test", work, lambda r: r)
+    chimerax.siren.bundle_api.run_provider(desk.session, "stop", None)
+    desk.wait(lambda: current_job(desk.session) is None)
+    assert isinstance(job.error, Cancelled)
 
 
 def test_every_page_has_its_help(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
