@@ -205,8 +205,9 @@ def chosen_blocks(session: Any, blocks: Any) -> Chosen:
 
 
 def recorded_levels(record: Record) -> tuple[list[str], NDArray[np.float64]]:
-    """Names and levels of all volumes of a run, those that were left out among them."""
-    return [v["name"] for v in record.volumes], np.array([v["level"] for v in record.volumes], np.float64)
+    """Names and levels of all volumes of a run that have one, those that were left out among them."""
+    volumes = [v for v in record.volumes if v["level"] is not None]  # a flagged map may have none
+    return [v["name"] for v in volumes], np.array([v["level"] for v in volumes], np.float64)
 
 
 def _ensemble(record: Record, sources: list[Any] | None, progress: Progress) -> Ensemble | None:

@@ -21,7 +21,7 @@ DEVEL = Path(__file__).parents[1] / "devel"
 def ensembles() -> Iterator[ModuleType]:
     paths = [str(DEVEL), str(DEVEL / "benchmarks")]
     sys.path[:0] = paths
-    yield importlib.import_module("ensembles")
+    yield importlib.import_module("planted")
     for path in paths:
         sys.path.remove(path)
 

@@ -30,7 +30,7 @@ from chimerax.siren.core.grid import Grid
 from chimerax.siren.core.occupancy import Occupancy, binarize
 from chimerax.siren.core.sketch import SketchParameters, sketch
 from conditions import Condition, conditions
-from ensembles import Absent, Case, in_memory
+from planted import Absent, Case, in_memory
 from redrawn import redrawn_lines
 from score import Ceiling, Planted, Score, ceiling, score
 from sensitivity import sensitivity_lines

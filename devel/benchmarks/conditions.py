@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chimerax.siren.core.example import BlockPlan, ExampleParameters, Simulation, simulate, spectral_filter
-from ensembles import Case, assembly_ensemble, case_of, ribosome_ensemble
+from planted import Case, assembly_ensemble, case_of, ribosome_ensemble
 
 CHAIN = (
     BlockPlan("a", 700, 0.80), BlockPlan("b", 600, 0.70, only_with="a"), BlockPlan("c", 500, 0.60, only_with="b"),

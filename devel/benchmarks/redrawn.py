@@ -9,7 +9,7 @@ from chimerax.siren.core.example import NOISE_SD, spectral_filter
 from chimerax.siren.core.expand import ExpandParameters, expand
 from chimerax.siren.core.occupancy import Occupancy
 from chimerax.siren.core.sketch import SketchParameters, sketch
-from ensembles import REAL_LEVEL, Absent, density, in_memory, real_spectrum, real_volumes, ribosome
+from planted import REAL_LEVEL, Absent, density, in_memory, real_spectrum, real_volumes, ribosome
 
 VOLUMES = 300
 JITTER = 0.08  # SD of the logs of scale and of threshold

@@ -11,7 +11,7 @@ from typing import Any
 from chimerax.siren.core import alike, harmonise, outliers, profiles
 from chimerax.siren.core.sketch import SketchParameters, sketch
 from conditions import conditions
-from ensembles import Absent
+from planted import Absent
 
 FEW, SEAMS, REAL = "50 volumes, noise x2", "overlapping neighbours (20 A)", "50S, grouping 1"
 LEVELS, BARE, JUNK = "levels +-20 %, noise x2", "no core, levels +-20 %", "15 % junk"
