@@ -107,5 +107,7 @@ def test_a_map_of_another_size_takes_the_place_and_the_colour_of_the_one_before(
     assert session.models.list(type=EnsembleMap) == [second]
     assert tuple(second.surfaces[0].rgba) == (0, 0, 1, 1) and second.surfaces[0].level == 0.6
     assert second.data.size == (22, 21, 20) and tuple(second.data.step) == (2, 2, 2)
+    (tmp_path / "a.mrc").unlink()
+    write_map(tmp_path / "c.mrc", rng.random((20, 21, 22)).astype(np.float32), Grid((20, 21, 22), (3.0, 3.0, 3.0), (1.0, 2.0, 3.0)), "test")
     with pytest.raises(UserError, match="takes one map"):
         run(f"siren show '{tmp_path}'")
