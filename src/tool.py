@@ -134,9 +134,8 @@ class SirenTool(ToolInstance):
 
     def _run_changed(self) -> None:
         folder = self.state.run_folder
-        for page in (self.blocks, self.plots):
-            if page is not None:
-                page.set_run(folder)
+        self.blocks.set_run(folder, self.state.run)
+        self.plots.set_run(folder)
 
     def _levels_changed(self) -> None:
         if self.plots is not None:

@@ -90,3 +90,24 @@ def test_blocks_are_seen_in_the_picture_in_their_colours(session, run, tmp_path)
     hues = pixels / np.maximum(pixels.max(axis=1, keepdims=True), 0.01)
     for color in block_colors(cubes(3)).values():
         assert (np.abs(hues - np.array(color) / max(color)).max(axis=1) < 0.04).sum() > 500
+
+
+def test_a_map_of_another_size_takes_the_place_and_the_colour_of_the_one_before(session, run, tmp_path):
+    from chimerax.core.errors import UserError
+
+    from chimerax.siren.core.mapfile import write_map
+    from chimerax.siren.show import EnsembleMap
+
+    rng = np.random.default_rng(0)
+    for name, shape in (("a.mrc", (12, 13, 14)), ("b.mrc", (20, 21, 22))):
+        write_map(tmp_path / name, rng.random(shape).astype(np.float32), Grid(shape, (3.0, 3.0, 3.0), (1.0, 2.0, 3.0)), "test")
+    first = run(f"siren show '{tmp_path}/a.mrc' level 0.7")
+    first.surfaces[0].rgba = (0, 0, 1, 1)
+    second = run(f"siren show '{tmp_path}/b.mrc' level 0.6 voxelSize 2")
+    assert session.models.list(type=EnsembleMap) == [second]
+    assert tuple(second.surfaces[0].rgba) == (0, 0, 1, 1) and second.surfaces[0].level == 0.6
+    assert second.data.size == (22, 21, 20) and tuple(second.data.step) == (2, 2, 2)
+    (tmp_path / "a.mrc").unlink()
+    write_map(tmp_path / "c.mrc", rng.random((20, 21, 22)).astype(np.float32), Grid((20, 21, 22), (3.0, 3.0, 3.0), (1.0, 2.0, 3.0)), "test")
+    with pytest.raises(UserError, match="takes one map"):
+        run(f"siren show '{tmp_path}'")

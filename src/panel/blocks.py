@@ -72,10 +72,10 @@ class BlocksPage(QWidget):
         self._listen()
         self.set_run(None)
 
-    def set_run(self, folder: Path | None) -> None:
-        """Show a finished run; its blocks may be open, edited, or closed."""
-        self._folder, self._run = folder, None
-        if folder is not None:
+    def set_run(self, folder: Path | None, run: Run | None = None) -> None:
+        """Show a finished run; its blocks may be open, edited, or closed. ``run`` is what the folder holds, where it was read already."""
+        self._folder, self._run = folder, run
+        if folder is not None and run is None:
             with suppress(SirenError):  # a set of open blocks may have outlived its folder
                 self._run = open_run(folder)
         self.refresh()

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
+from pathlib import Path
 from typing import Any
 
 from Qt.QtCore import QObject, QTimer, Signal
@@ -14,6 +15,7 @@ from Qt.QtCore import QObject, QTimer, Signal
 from ..core.ensemble import Source
 from ..core.errors import Cancelled, SirenError
 from ..core.progress import Progress
+from ..core.runs import open_run
 from ..core.survey import UNREADABLE, Flag, Survey, find_flags, look, survey
 
 PORTION = 0.015  # seconds of the main thread at a time
@@ -29,9 +31,10 @@ class SurveyReader(QObject):
     surveyed = Signal(object)  # Survey
     looked = Signal(list)  # of Preview, or (name, Flag) where a map cannot be read
     flagged = Signal(dict)  # Flag by name
+    opened = Signal(object)  # Run
     failed = Signal(str)  # one sentence
     large = Signal(float)  # bytes of maps that were not looked at, since they are more than was allowed
-    finished = Signal(str)  # "look" or "flag"
+    finished = Signal(str)  # "look", "flag" or "run"
 
     def __init__(self, parent: QObject | None = None):
         super().__init__(parent)
@@ -49,6 +52,13 @@ class SurveyReader(QObject):
     def flag(self, found: Survey, levels: Mapping[str, float], predicted: Mapping[str, str]) -> None:
         """Look for odd volumes at these levels, beside those that the prediction flagged."""
         self._begin("flag", lambda token: self._messages.put((token, "flagged", find_flags(found, dict(levels), token, dict(predicted)))))
+
+    def open(self, folder: Path | None) -> None:
+        """Read the results in a folder; None forgets those that are being read."""
+        if "run" in self._tokens:
+            self._tokens.pop("run").cancel()
+        if folder is not None:
+            self._begin("run", lambda token: self._messages.put((token, "opened", open_run(folder))))
 
     @property
     def busy(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from Qt.QtCore import Qt
+from Qt.QtCore import Qt, QTimer
 from Qt.QtGui import QPalette
 from Qt.QtWidgets import (
     QComboBox,
@@ -210,8 +210,12 @@ class RunPage(QScrollArea):
         self.setWidget(content)
         content.setAutoFillBackground(False)
         self.viewport().setAutoFillBackground(False)
-        for signal in (state.survey_changed, state.selection_changed, state.choices_changed, state.run_changed, state.levels_changed):
-            signal.connect(self.refresh)
+        self._soon = QTimer(self)  # several of these come together, and the window is to stay alive
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self.refresh)
+        for signal in (state.survey_changed, state.selection_changed, state.run_changed, state.levels_changed):
+            signal.connect(self._soon.start)
+        state.choices_changed.connect(self.refresh)
         state.job_ended.connect(self._job_ended)
         self.refresh()
 

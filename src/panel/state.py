@@ -41,7 +41,7 @@ class PanelState(QObject):
     voxel_size, box : as the commands take them
     source, table, level : where thresholds come from (PREDICTED, TABLE, ONE_LEVEL), the table, the level
     steps : for predict, sketch and expand, those parameters that are not at their defaults
-    run_folder : Path of the results that are shown, or None
+    run_folder, run : Path of the results that are shown, or None, and what is there, where it was read
     """
 
     survey_changed = Signal()
@@ -68,6 +68,8 @@ class PanelState(QObject):
         self.excluded: set[str] = set()
         self.unread = 0.0
         self.run_folder: Path | None = None
+        self.run: Run | None = None
+        self._levels_read: Any = None
         self._places: list[Any] = []
         self._models: dict[str, Any] = {}  # open maps by the names of their volumes
         self._excluded_before: set[str] = set()  # of a restored session, until the volumes are listed
@@ -76,6 +78,7 @@ class PanelState(QObject):
         self.reader.surveyed.connect(self._surveyed)
         self.reader.looked.connect(self._looked)
         self.reader.flagged.connect(self._flagged)
+        self.reader.opened.connect(lambda found: self.set_run(found.folder, found))
         self.reader.large.connect(self._large)
         self.reader.failed.connect(lambda text: self.said.emit(text, True))
         self._handler: Any = when_job_ends(session, self._job_ended)
@@ -119,6 +122,7 @@ class PanelState(QObject):
     def set_volumes(self, volumes: str, excluded: set[str] | None = None) -> None:
         """List other volumes; "" empties the panel."""
         self.reader.stop()
+        self._levels_read = None
         self.volumes, self.found, self._places, self._models = os.path.expanduser(volumes.strip()), None, [], {}
         self.previews, self.levels, self.flags, self.predicted_flags = {}, {}, {}, {}
         self.excluded, self._excluded_before = set(), excluded or set()
@@ -138,7 +142,7 @@ class PanelState(QObject):
 
     def look_at_all(self) -> None:
         """Read maps for the list that were only listed, since they are large."""
-        self.unread, self.levels, self._excluded_before = 0.0, {}, set(self.excluded)
+        self.unread, self.levels, self._levels_read, self._excluded_before = 0.0, {}, None, set(self.excluded)
         if self.found is not None:
             self.reader.read(self.found.sources, self.voxel_size)
 
@@ -195,6 +199,10 @@ class PanelState(QObject):
         """Read the thresholds again, with what the prediction flagged, and look for what is odd at them."""
         levels: dict[str, float] = {}
         flags: dict[str, str] = {}
+        read = self._levels_to_read()
+        if read == self._levels_read:
+            return
+        self._levels_read = read
         if self.found is not None:
             if self.source == ONE_LEVEL and self.level is not None:
                 levels = dict.fromkeys(self.names, self.level)
@@ -208,6 +216,12 @@ class PanelState(QObject):
             self.levels_changed.emit()
             if self.found is not None and levels and not self.unread:
                 self.reader.flag(self.found, levels, flags)
+
+    def _levels_to_read(self) -> Any:
+        """What the thresholds depend on: the same again need not be read again."""
+        table = self.threshold_table
+        stamp = table.stat().st_mtime_ns if table is not None and table.is_file() else None
+        return (id(self.found), self.source, self.level, table, stamp)
 
     def _large(self, size: float) -> None:
         self.unread = size
@@ -270,11 +284,13 @@ class PanelState(QObject):
         """Show the results that lie in the output folder, the expansion rather than the sketch."""
         folder = self.output_path
         found = [folder / name for name in (EXPAND_FOLDER, SKETCH_FOLDER) if (folder / name / "run.json").is_file()] if folder else []
-        self.set_run(found[0] if found else None)
+        self.set_run(None)
+        self.reader.open(found[0] if found else None)
 
-    def set_run(self, folder: Path | None) -> None:
-        """Show the results in a folder."""
-        self.run_folder = folder
+    def set_run(self, folder: Path | None, run: Run | None = None) -> None:
+        """Show the results in a folder; ``run`` is what it holds, where that was read already."""
+        self.reader.open(None)
+        self.run_folder, self.run = folder, run
         self.run_changed.emit()
 
     def _job_ended(self, end: JobEnd) -> None:
@@ -283,7 +299,7 @@ class PanelState(QObject):
         elif end.error is not None:
             self.said.emit(str(end.error), True)
         elif isinstance(end.result, Run):
-            self.set_run(end.result.folder)
+            self.set_run(end.result.folder, end.result)
         self.read_levels()
         self.job_ended.emit(end)
 

@@ -68,11 +68,14 @@ class VolumesModel(QAbstractTableModel):
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Qt's."""
-        name, column = self._names[index.row()], index.column()
+        row, column = index.row(), index.column()
+        if role == SORT and column == NAME:  # asked thousands of times when 500 volumes are sorted
+            return row
+        name = self._names[row]
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(name, column)
         if role == SORT:
-            return self._sort_key(index.row(), name, column)
+            return self._sort_key(name, column)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(column)
         if role == Qt.ItemDataRole.ForegroundRole and name in self.state.excluded:
@@ -105,15 +108,13 @@ class VolumesModel(QAbstractTableModel):
             return flag.kind if flag else ""
         return name
 
-    def _sort_key(self, row: int, name: str, column: int) -> Any:
+    def _sort_key(self, name: str, column: int) -> Any:
         level, preview, flag = self.state.levels.get(name), self.state.previews.get(name), self.state.flags.get(name)
         if column == THRESHOLD:
             return level if level is not None else -1e300
         if column == VOLUME:
             return preview.enclosed(level) if preview and level is not None else -1.0
-        if column == FLAG:
-            return flag.kind if flag else "~"
-        return row  # natural order of the names
+        return flag.kind if flag else "~"
 
     def _picture(self, name: str) -> QPixmap:
         if name not in self._pictures:

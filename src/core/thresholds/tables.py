@@ -265,7 +265,8 @@ def levels_by_name(path: Path, all_names: Sequence[str]) -> tuple[dict[str, floa
         raise SirenError(f'{path.name} does not say which row is which volume: it needs a column "{FILE}" or "{VOL_ID}" '
                          f'(it has {listed(columns, 8)}). Run "siren predict" again.')
     names = row_names([row[FILE] if FILE in columns else row[VOL_ID] for row in rows], path, all_names, by_number=FILE not in columns)
-    by_name = {name: row for name, row in zip(names, rows, strict=True) if name in set(all_names)}
+    known = set(all_names)
+    by_name = {name: row for name, row in zip(names, rows, strict=True) if name in known}
     flags = {name: row[FLAG] for name, row in by_name.items() if row.get(FLAG)}
     levels = {name: number(row[LEVEL], path, LEVEL, name) for name, row in by_name.items() if row[LEVEL] or name not in flags}
     return levels, flags
