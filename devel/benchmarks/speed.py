@@ -62,14 +62,32 @@ def write_example(folder: Path, volumes: int, box: int) -> None:
 
 # --- what a process of its own measures
 
+class Watched(Progress):
+    """Measures the longest time between two looks at whether to stop: what a person waits at most."""
+
+    def __init__(self, say: Callable[[str], None]):
+        super().__init__(say=say)
+        self.longest, self.where, self._last_look, self._last_phase = 0.0, "", time.perf_counter(), "the start"
+
+    def step(self, phase: str, fraction: float = 0.0) -> None:
+        super().step(phase, fraction)
+        now = time.perf_counter()
+        if now - self._last_look > self.longest:
+            self.longest, self.where = now - self._last_look, f"{self._last_phase} to {phase}"
+        self._last_look, self._last_phase = now, phase
+
+    def quiet(self) -> Progress:
+        return self
+
+
 def run(folder: Path, statistic: str) -> dict[str, float]:
     """Sketch and expand, from files to blocks."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     levels = np.load(folder / "levels.npy")
     said: list[str] = []
-    progress = Progress(say=said.append)
+    progress = Watched(said.append)
     start = time.perf_counter()
-    ensemble = find_ensemble([folder])
+    ensemble = find_ensemble([folder], progress=progress)
     result = sketch(ensemble, levels, SketchParameters(statistic=statistic), progress)
     sketched = time.perf_counter()
     used = ensemble.select(exclude=tuple(result.occupancy.left_out)) if result.occupancy.left_out else ensemble
@@ -78,6 +96,7 @@ def run(folder: Path, statistic: str) -> dict[str, float]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"sketch": sketched - start, "expand": end - sketched, "union": len(result.union), "sample": len(result.sample),
             "blocks": len(grown.blocks), "memory": (peak - before) * 1024, "said": said,  # type: ignore[dict-item]
+            "stop": progress.longest, "where": progress.where,  # type: ignore[dict-item]
             **{k: round(v, 2) for k, v in progress.seconds.items()}}
 
 
@@ -164,7 +183,8 @@ def in_process(*arguments: str) -> dict[str, float]:
 def row(name: str, found: Mapping[str, float]) -> str:
     """A line of the first table."""
     return (f"| {name} | {found['union']:,} | {found['sample']:,} | {found['sketch']:.1f} | {found['expand']:.1f} | "
-            f"**{found['sketch'] + found['expand']:.1f}** | {found['memory'] / 2**30:.2f} | {found['blocks']} |")
+            f"**{found['sketch'] + found['expand']:.1f}** | {found['memory'] / 2**30:.2f} | {found['blocks']} | "
+            f"{found['stop']:.2f} ({found['where']}) |")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -211,8 +231,8 @@ TEXT = """# Speed
 Made by `{command}` (`make bench-speed`) on {machine}, {cores} cores, load {load:.1f} before the start. Seconds are from files to blocks in
 memory, with reading and stability (10 halves); GiB is the peak over the interpreter.
 
-| ensemble, statistic | union voxels | compared | sketch, s | expand, s | both, s | GiB | blocks |
-|---|---|---|---|---|---|---|---|
+| ensemble, statistic | union voxels | compared | sketch, s | expand, s | both, s | GiB | blocks | longest wait for a stop, s (between) |
+|---|---|---|---|---|---|---|---|---|
 {rows}
 
 {notes}

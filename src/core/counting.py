@@ -63,10 +63,10 @@ class TestParameters(Parameters):
             if getattr(self, name) != default[name]:
                 raise SirenError(f'The profile statistic has no {camel_case(name)}: leave it out, or use "statistic published".')
 
-    def pair_test(self, frequency: NDArray[np.integer], volumes: int, tests: int) -> PairTest:
+    def pair_test(self, frequency: NDArray[np.integer], volumes: int, tests: int, progress: Progress | None = None) -> PairTest:
         """The test for voxels of these frequencies, corrected for this many tests."""
         return PairTest.make(self.statistic, frequency, volumes, max(1, tests), self.posp, self.negp, self.posp_factor,
-                             self.negp_factor)
+                             self.negp_factor, progress)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameter
     count = of or len(sample)
     bits, points = occupancy.packed(sample), occupancy.grid.points(sample)
     frequency = occupied(bits)
-    test = parameters.pair_test(frequency, len(occupancy), count * (count - 1) // 2)
+    test = parameters.pair_test(frequency, len(occupancy), count * (count - 1) // 2, progress)
     search = PairSearch(bits, len(occupancy), points, test, test.index(frequency))
     found = run_tiles(search, "testing pairs", progress, compute)
     pairs, both = (np.concatenate(part) for part in zip(*found, strict=True))

@@ -201,7 +201,7 @@ def joined_by_count(occupancy: Occupancy, voxels: NDArray[np.int64], seeds: list
     members, volumes, grid = np.concatenate(seeds), len(occupancy), occupancy.grid
     bits, block_bits = occupancy.packed(voxels), occupancy.packed(members)
     frequency, block_frequency = occupied(bits), occupied(block_bits)
-    test = parameters.pair_test(np.union1d(frequency, block_frequency), volumes, len(voxels) * len(members))
+    test = parameters.pair_test(np.union1d(frequency, block_frequency), volumes, len(voxels) * len(members), progress)
     centres = np.array([np.median(grid.points(s), axis=0) if len(s) else np.zeros(3) for s in seeds])
     search = JoinSearch(bits, block_bits, volumes, np.repeat(np.arange(len(seeds)), [len(s) for s in seeds]),
                         grid.points(voxels), centres, test, test.index(frequency), test.index(block_frequency), parameters.exp_frac)

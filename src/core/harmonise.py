@@ -117,7 +117,7 @@ def prepare(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool, fract
     if junk.any():
         occupancy = occupancy.without(junk)
     anchors = read_anchors(chosen, occupancy, progress)
-    agreed = harmonised(occupancy.levels, anchors)
+    agreed = harmonised(occupancy.levels, anchors, progress)
     if np.array_equal(agreed, occupancy.levels):
         return replace(occupancy, left_out=left_out), anchors
     occupancy = binarize(chosen, agreed, False, progress)
@@ -142,7 +142,7 @@ def read_anchors(ensemble: Ensemble, occupancy: Occupancy, progress: Progress) -
     return Anchors(core, background, values[:, :len(core)], values[:, len(core):])
 
 
-def harmonised(levels: NDArray[np.float64], anchors: Anchors) -> NDArray[np.float64]:
+def harmonised(levels: NDArray[np.float64], anchors: Anchors, progress: Progress | None = None) -> NDArray[np.float64]:
     """Levels that follow each volume's scale and offset, as far as these are known better than the levels are.
 
     With a volume's scale s and offset o from the anchors, u = (level - o) / s is the level on the common scale. Its spread has
@@ -156,13 +156,13 @@ def harmonised(levels: NDArray[np.float64], anchors: Anchors) -> NDArray[np.floa
     """
     if len(anchors.core) < FEWEST_CORE or len(levels) < 3:
         return levels
-    scale, offset = scales(anchors.core_values, anchors.background_values)
+    scale, offset = scales(anchors.core_values, anchors.background_values, progress)
     if np.any(scale <= 0) or np.any(levels <= offset):
         return levels
     common = np.log((levels - offset) / scale)
     middle = np.median(common)
     order = np.argsort(anchors.core)  # z is slowest: halves of the order are halves of the core in space
-    halves = [scales(anchors.core_values[:, part], anchors.background_values)[0]
+    halves = [scales(anchors.core_values[:, part], anchors.background_values, progress)[0]
               for part in np.array_split(order, 2)]
     if any(np.any(h <= 0) for h in halves):
         return levels
@@ -175,13 +175,16 @@ def harmonised(levels: NDArray[np.float64], anchors: Anchors) -> NDArray[np.floa
     return np.asarray(offset + scale * np.exp(middle + kept * (common - middle)))
 
 
-def scales(core: NDArray[np.float32], background: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def scales(core: NDArray[np.float32], background: NDArray[np.float32],
+           progress: Progress | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scale and offset of each volume against the median of all, from (V, a) and (V, b) values: (V,), (V,) float64.
 
     Medians over voxels, so that a flexible part of the core and a few odd voxels do not count.
     """
     scale, offset = np.ones(len(core)), np.zeros(len(core))
+    progress = progress or Progress()
     for _ in range(ROUNDS):
+        progress.step("bringing levels into line")
         reference = np.median((core - offset[:, None]) / scale[:, None], axis=0)
         empty = np.median((background - offset[:, None]) / scale[:, None], axis=0)
         bright = np.abs(reference) > 1e-6 * np.abs(reference).max()

@@ -21,12 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtrc, gammaln
 
+from .progress import Progress
+
+CUTOFFS = 100_000  # worked out together: a tenth of a second between two looks at whether to stop
 DRAWS = 1000  # of the published tool, for each pair of frequencies
 COUNTING = ("published", "exact")  # rules for pairs, by counts
 STATISTICS = ("profile", *COUNTING)
 
 
-def binomial_cutoff(n: int, p: NDArray[np.float64], tail: float) -> NDArray[np.int32]:
+def binomial_cutoff(n: int, p: NDArray[np.float64], tail: float, progress: Progress | None = None) -> NDArray[np.int32]:
     """Smallest k with P(X > k) <= tail for X ~ Binomial(n, p): counts *above* k are significant.
 
     Parameters
@@ -41,7 +44,9 @@ def binomial_cutoff(n: int, p: NDArray[np.float64], tail: float) -> NDArray[np.i
     """
     low = np.full(np.shape(p), -1, np.int32)  # P(X > low) > tail, or low == -1
     high = np.full(np.shape(p), n, np.int32)  # P(X > high) <= tail: true for n
+    progress = progress or Progress()
     while np.any(high - low > 1):
+        progress.step("working out cutoffs")
         middle = (low + high) // 2
         ok = bdtrc(np.maximum(middle, 0), n, p) <= tail
         ok &= middle >= 0
@@ -80,7 +85,7 @@ class PairTest:
 
     @classmethod
     def make(cls, statistic: str, frequency: NDArray[np.integer], volumes: int, tests: int, posp: float, negp: float,
-             positive_factor: float | None = None, negative_factor: float = 1.0) -> PairTest:
+             positive_factor: float | None = None, negative_factor: float = 1.0, progress: Progress | None = None) -> PairTest:
         """Tables for voxels of the given frequencies.
 
         Parameters
@@ -94,8 +99,8 @@ class PairTest:
         floor = maximum_tail() if statistic == "published" else 0.0  # 1,000 draws see no further than their maximum
         together = np.outer(share, share)
         apart = np.outer(1 - share, 1 - share)
-        return cls(volumes, statistic, unique, _table(volumes, together, max(posp / tests, floor)),
-                   _table(volumes, apart, max(negp / tests, floor)), positive_factor, negative_factor)
+        return cls(volumes, statistic, unique, _table(volumes, together, max(posp / tests, floor), progress),
+                   _table(volumes, apart, max(negp / tests, floor), progress), positive_factor, negative_factor)
 
     def index(self, frequency: NDArray[np.integer]) -> NDArray[np.intp]:
         """Row of the tables for each frequency."""
@@ -143,10 +148,11 @@ def published_factor(distance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(distance < 40, np.maximum(1.25, 0.02 * distance + 0.95), 1.75)
 
 
-def _table(volumes: int, probability: NDArray[np.float64], tail: float) -> NDArray[np.int32]:
+def _table(volumes: int, probability: NDArray[np.float64], tail: float, progress: Progress | None) -> NDArray[np.int32]:
     """Cutoffs for a symmetric table of probabilities: each distinct one is worked out once."""
     distinct, inverse = np.unique(probability, return_inverse=True)
-    return binomial_cutoff(volumes, distinct, tail)[inverse].reshape(probability.shape)
+    parts = np.array_split(distinct, -(-len(distinct) // CUTOFFS))
+    return np.concatenate([binomial_cutoff(volumes, p, tail, progress) for p in parts])[inverse].reshape(probability.shape)
 
 
 def hypergeometric_tail(both: NDArray[np.number], first: NDArray[np.number], second: NDArray[np.number],
