@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,8 +133,13 @@ def modularity_communities(nodes: int, edges: NDArray[np.integer], weights: NDAr
 def _local_moves(graph: csr_array, rng: np.random.Generator, progress: Progress) -> NDArray[np.int64]:
     """Move nodes one by one to the neighbouring community with the largest gain of modularity: (n,) labels from 0."""
     nodes = graph.shape[0]
-    start, neighbours, weights = graph.indptr.tolist(), graph.indices.tolist(), graph.data.tolist()
     strength = np.asarray(graph.sum(axis=1)).ravel().tolist()
+    apart = graph.copy()
+    apart.setdiag(0)  # a node's loop moves with it
+    apart.eliminate_zeros()
+    start, ends, weights = apart.indptr.tolist(), apart.indices.tolist(), apart.data.tolist()
+    near = [ends[a:b] for a, b in pairwise(start)]
+    heavy = [weights[a:b] for a, b in pairwise(start)]
     total = sum(strength)
     label = list(range(nodes))
     inside = list(strength)  # of each community: the strength of its nodes
@@ -148,11 +154,12 @@ def _local_moves(graph: csr_array, rng: np.random.Generator, progress: Progress)
         waiting[node] = False
         own = label[node]
         links = {own: 0.0}
-        span = range(start[node], start[node + 1])
-        for k in span:
-            if neighbours[k] != node:
-                other = label[neighbours[k]]
-                links[other] = links.get(other, 0.0) + weights[k]
+        for neighbour, weight in zip(near[node], heavy[node], strict=True):
+            other = label[neighbour]
+            if other in links:
+                links[other] += weight
+            else:
+                links[other] = weight
         inside[own] -= strength[node]
         share = strength[node] / total
         best, gain = own, links[own] - share * inside[own]
@@ -164,11 +171,10 @@ def _local_moves(graph: csr_array, rng: np.random.Generator, progress: Progress)
         if best == own:
             continue
         label[node] = best
-        for k in span:
-            other = neighbours[k]
-            if label[other] != best and not waiting[other]:
-                waiting[other] = True
-                queue.append(other)
+        for neighbour in near[node]:
+            if not waiting[neighbour] and label[neighbour] != best:
+                waiting[neighbour] = True
+                queue.append(neighbour)
     return np.unique(label, return_inverse=True)[1].astype(np.int64)
 
 
