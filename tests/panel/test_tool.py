@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import time
 from pathlib import Path
@@ -194,8 +195,13 @@ def test_the_main_thread_is_never_blocked_for_50_ms(desk: Desk, planted: Planted
     desk.use_level(LEVEL)
     desk.run_to_end(tool.run_bar.run_all, jobs=2)
     longest: list[float] = []
-    while len(longest) < 3 and min(longest, default=1.0) >= 0.05:
-        longest.append(longest_pass(desk, planted))
+    gc.collect()
+    gc.freeze()  # Python's collector takes 60 to 120 ms over what all tests before have left in this process: not the panel's
+    try:
+        while len(longest) < 3 and min(longest, default=1.0) >= 0.05:
+            longest.append(longest_pass(desk, planted))
+    finally:
+        gc.unfreeze()
     print(f"longest pass: {1000 * min(longest):.0f} ms")
     assert min(longest) < 0.05
 
