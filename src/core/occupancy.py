@@ -29,6 +29,7 @@ class Occupancy:
     grid : Grid of N voxels
     mean : (z, y, x) float32, mean of the volumes
     left_out : names of the volumes that were dropped, with the reason
+    among : flat indices, ascending, of the only voxels that ``bits`` holds, see :meth:`part`; None: all of the grid
     """
 
     names: tuple[str, ...]
@@ -37,6 +38,7 @@ class Occupancy:
     grid: Grid
     mean: NDArray[np.float32]
     left_out: dict[str, str] = field(default_factory=dict)
+    among: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -44,7 +46,11 @@ class Occupancy:
     @cached_property
     def frequency(self) -> NDArray[np.int32]:
         """(N,) number of volumes in which each voxel is occupied."""
-        return _count(self.bits, self.grid.size)
+        if self.among is None:
+            return _count(self.bits, self.grid.size)
+        total = np.zeros(self.grid.size, np.int32)
+        total[self.among] = _count(self.bits, len(self.among))
+        return total
 
     def union(self, fraction: float) -> NDArray[np.int64]:
         """Flat indices, ascending, of the voxels occupied in more than ``fraction`` of the volumes."""
@@ -55,13 +61,20 @@ class Occupancy:
 
         Counts are whole numbers below 2**24, which float32 holds exactly.
         """
-        byte, place = np.divmod(np.asarray(voxels, np.int64), 8)
+        held = np.asarray(voxels, np.int64) if self.among is None else np.searchsorted(self.among, voxels)
+        byte, place = np.divmod(held, 8)
         return ((self.bits[:, byte] >> (7 - place).astype(np.uint8)) & 1).T.astype(np.float32, order="C")
 
     def packed(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8]:
         """(n, ceil(V/8)) uint8, the same with eight volumes to a byte: a thirty-second of the memory."""
         tiles = [np.packbits(self.rows(voxels[start:start + TILE]).astype(bool), axis=1) for start in range(0, len(voxels), TILE)]
         return np.concatenate(tiles) if tiles else np.empty((0, -(-len(self) // 8)), np.uint8)
+
+    def part(self, volumes: NDArray[np.bool_], voxels: NDArray[np.int64]) -> Occupancy:
+        """Some volumes, (V,) bool, at some voxels, (n,) flat indices, ascending: to ask :meth:`rows` and :meth:`packed` for these."""
+        bits = np.packbits(self.rows(voxels).T[volumes].astype(bool), axis=1)
+        names = tuple(n for n, v in zip(self.names, volumes, strict=True) if v)
+        return replace(self, names=names, levels=self.levels[volumes], bits=bits, among=voxels)
 
     def without(self, dropped: NDArray[np.bool_]) -> Occupancy:
         """The same without the volumes flagged in ``dropped``, (V,) bool; ``mean`` stays that of all."""

@@ -12,7 +12,7 @@ from .ensemble import Ensemble
 from .errors import SirenError
 from .harmonise import KEPT_BYTES
 
-BYTES_A_VOXEL = 24  # of a grid: one map, its mask and packed bits, sums for the mean, frequencies
+BYTES_A_VOXEL = 40  # of a grid: one map and its mask, sums for the mean in two precisions, means and frequencies, twice
 BYTES_A_PAIR = 104  # of an edge while it is clustered: its ends, twice, and the matrix of neighbours
 TILE_BYTES = 150e6  # of the pairs that are looked at together
 PAIRS_A_SECOND = 40e6  # compared with their tests by one core of a common machine: benchmarks/speed.md has it measured

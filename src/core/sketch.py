@@ -137,7 +137,7 @@ class Counted:
 
     def of(self, half: NDArray[np.bool_], voxels: NDArray[np.int64], parameters: SketchParameters, progress: Progress) -> Counted:
         """The same of some volumes, (V,) bool, and some voxels, (n,) flat indices, counted anew."""
-        occupancy = self.occupancy.without(~half)
+        occupancy = self.occupancy.part(half, voxels)
         return replace(self, occupancy=occupancy, sample=voxels,
                        pairs=_pairs(occupancy, voxels, self.noise, parameters, progress))
 

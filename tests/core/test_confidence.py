@@ -104,3 +104,15 @@ def test_it_stops_when_asked(tmp_path: Path) -> None:
     progress = Progress(lambda phase, fraction: progress.cancel() if phase == COMING_BACK else None)
     with pytest.raises(Cancelled):
         sketch(ensemble, np.full(len(ensemble), LEVEL), progress=progress)
+
+
+def test_a_part_of_an_occupancy_has_the_rows_of_the_whole() -> None:
+    rows = np.random.default_rng(2).random((216, 21)) < 0.4
+    volumes, voxels = np.arange(21) % 3 > 0, np.array([3, 17, 18, 100, 215])
+    part = occupancy_of(rows).part(volumes, voxels)
+    np.testing.assert_array_equal(part.rows(voxels[1:4]), rows[voxels[1:4]][:, volumes])
+    assert len(part) == 14 and part.names == tuple(f"{v}.mrc" for v in np.flatnonzero(volumes))
+    expected = np.zeros(216, int)
+    expected[voxels] = rows[voxels][:, volumes].sum(axis=1)
+    np.testing.assert_array_equal(part.frequency, expected)
+    assert part.bits.nbytes == 14  # and not that of the grid
