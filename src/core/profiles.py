@@ -201,7 +201,9 @@ def _merged(rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArr
     errors = _errors(rows, points, owner, blocks)
     errors = np.maximum(errors, max(1, errors.sum()) / blocks)  # a block without errors may err as often as all of them do
     differ = (there[:, None] != there[None]).sum(axis=2)
-    one = _within_errors(differ, np.maximum(errors[:, None], errors[None]), rows.shape[1],
+    # halves of a block that differ in e volumes err in e / 2 each, and the whole in fewer: two that are one differ in no more than
+    expected = (errors[:, None] + errors[None]) / 2
+    one = _within_errors(differ, expected, rows.shape[1],
                          probability / (blocks * (blocks - 1) / 2))
     np.fill_diagonal(one, True)
     joined = connected_components(csr_array(one), directed=False)[1]
