@@ -13,7 +13,6 @@ import pytest
 
 from chimerax.siren.core.errors import SirenError
 from chimerax.siren.core.thresholds.network import (
-    HISTOGRAM_LEVELS,
     compact_network,
     default_weights,
     load_network,
@@ -180,22 +179,26 @@ def test_our_file_goes_there_and_back(tmp_path):
 
 
 def test_look_and_profile_are_what_they_say():
-    x = (torch.rand(3, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1).float()
+    x = (torch.rand(2, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1).float()
     look, profile = (v.numpy() for v in look_and_profile(x))
-    full = x.numpy()[:, 0]
-    cells = full.reshape(3, 32, 2, 32, 2, 32, 2)
-    mean, peak = (f(cells, axis=(2, 4, 6)).astype(np.float16).astype(np.float32) for f in (np.mean, np.max))
-    coarse = mean.reshape(3, 16, 2, 16, 2, 16, 2)
-    assert np.allclose(look[:, 0], coarse.mean(axis=(2, 4, 6)), atol=1e-3)
-    assert np.allclose(look[:, 3], peak.reshape(3, 16, 2, 16, 2, 16, 2).max(axis=(2, 4, 6)), atol=1e-3)
-    for j in (0, 20, 31, 40):
-        level = -1 + 2 * j / HISTOGRAM_LEVELS
-        shares = [(v > level).reshape(3, -1).mean(axis=1) for v in (full, mean, peak)]
-        for channel, share in enumerate(shares):
-            assert np.allclose(profile[:, channel, j], (np.log10(share + 1e-6) + 3) / 2, atol=1e-2)
-        mask = mean > level
-        parted = sum((np.diff(mask, axis=a) != 0).reshape(3, -1).sum(axis=1) for a in (1, 2, 3)) / 32**3
-        assert np.allclose(profile[:, 4, j], np.log10((parted + 1e-6) / (shares[1] + 1e-6)), atol=2e-2)
+    full = np.maximum(x.numpy()[:, 0], -1)
+    cells = full.reshape(2, 32, 2, 32, 2, 32, 2)
+    mean, peak = cells.mean(axis=(2, 4, 6)), cells.max(axis=(2, 4, 6))
+    assert np.allclose(look[:, 0], mean.reshape(2, 16, 2, 16, 2, 16, 2).mean(axis=(2, 4, 6)), atol=1e-5)
+    assert np.allclose(look[:, 3], peak.reshape(2, 16, 2, 16, 2, 16, 2).max(axis=(2, 4, 6)), atol=1e-5)
+    steps = [ndimage.generate_binary_structure(3, 3)[None]]
+    for j in (5, 40, 60, 75):
+        level = -1 + 1.7 * (j / 96) ** 2
+        above, above_half = full > level, mean > level
+        eroded = ndimage.binary_erosion(above, steps[0], border_value=1)
+        opened_half = ndimage.binary_dilation(ndimage.binary_erosion(above_half, steps[0], border_value=1), steps[0])
+        for channel, mask in ((0, above), (2, above_half), (3, peak > level), (5, eroded), (8, opened_half)):
+            share = mask.reshape(2, -1).mean(axis=1)
+            assert np.allclose(profile[:, channel, j], (np.log10(share + 1e-6) + 3) / 2, atol=1e-3), (channel, j)
+        parted = sum((np.diff(above_half, axis=a) != 0).reshape(2, -1).sum(axis=1) for a in (1, 2, 3)) / 32**3
+        share = above_half.reshape(2, -1).mean(axis=1)
+        pairs = np.log10((parted * 32**3 / (31 * 32**2) + 1e-6) / (share + 1e-6))
+        assert np.allclose(profile[:, 16, j], pairs, atol=1e-3)
 
 
 def test_shipped_weights_are_small_and_load():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import json
 import os
 import tempfile
@@ -16,54 +17,81 @@ import time
 from dataclasses import asdict, dataclass
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import package
 import torch
-from dataset import build, read
-from numpy.typing import NDArray
+from dataset import build
 
+from core.thresholds import features
 from core.thresholds.network import compact_network, save_network
-
-Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class TrainParameters:
     """How a training runs; the defaults made the shipped weights."""
 
-    train_maps: int = 4800
-    validation_maps: int = 400
+    train_maps: int = 8000
+    validation_maps: int = 300
     data_seed: int = 1
     seed: int = 0
-    epochs: int = 30
+    epochs: int = 20
     batch_size: int = 32
     learning_rate: float = 2e-3
-    weight_decay: float = 0.02
+    weight_decay: float = 0.05
     number_weight: float = 1.0  # of the smooth L1 loss on the level, beside the loss on the masks
+    score_weight: float = 0.03  # of the cross entropy between the levels' scores and their Dice
+    inside_weight: float = 0.1  # of the cross entropy of each level's share of the molecule
     spread_weight: float = 0.05  # of the loss of the expected error
-    averaging: float = 0.995  # of the running mean of the weights, which is what is kept
-    minutes: float = 30.0  # the learning rate falls to 0 by then at the latest: only a machine too slow feels it
+    blur: float = 0.03  # SD of the noise on the profile while training
+    averaging: float = 0.998  # of the running mean of the weights, which is what is kept
+    minutes: float = 60.0  # the learning rate falls to 0 by then at the latest: only a machine too slow feels it
 
 
 @dataclass
 class Maps:
-    """A set in memory: look (n, 4, 16, 16, 16), profile (n, 9, 64), label (n,), dice (n, 513)."""
+    """A set in memory: look (n, 4, 16, 16, 16) and profile (n, 31, 96), label (n,), dice and volume (n, 513), facts."""
 
     look: torch.Tensor
     profile: torch.Tensor
     label: torch.Tensor
     dice: torch.Tensor
+    volume: torch.Tensor
+    facts: list[dict[str, Any]]
+
+
+def seen(path: Path) -> Path:
+    """What the network sees of a file of maps, computed once for each version of the features."""
+    version = hashlib.sha256(Path(features.__file__).read_bytes()).hexdigest()[:8]
+    out = path.with_name(f"seen_{version}_{path.name}")
+    if not out.exists():
+        with np.load(path) as z:
+            x = torch.from_numpy(z["above_background"].astype(np.float32))[:, None] - 1
+        with torch.inference_mode():
+            parts = [features.look_and_profile(x[i:i + 5]) for i in range(0, len(x), 5)]
+        look, profile = (torch.cat(p) for p in zip(*parts, strict=True))
+        temporary = out.with_name("." + out.name)
+        with open(temporary, "wb") as file:
+            np.savez(file, look=look.half().numpy(), profile=profile.half().numpy())
+        os.replace(temporary, out)
+    return out
 
 
 def load(paths: list[Path]) -> Maps:
     """All maps of the files."""
-    parts = list(read(paths))
-
-    def joined(key: str) -> torch.Tensor:
-        return torch.from_numpy(np.concatenate([np.asarray(p[key]) for p in parts]))
-
-    return Maps(joined("look").float(), joined("profile"), joined("label"), joined("dice"))
+    columns: dict[str, list[torch.Tensor]] = {k: [] for k in ("look", "profile", "label", "dice", "volume")}
+    facts: list[dict[str, Any]] = []
+    for path in paths:
+        with np.load(seen(path)) as z:
+            columns["look"].append(torch.from_numpy(z["look"]))
+            columns["profile"].append(torch.from_numpy(z["profile"]))
+        with np.load(path) as z:
+            for key in ("label", "dice", "volume"):
+                columns[key].append(torch.from_numpy(z[key]).float())
+            facts += json.loads(str(z["facts"]))
+    whole = {k: torch.cat(v) for k, v in columns.items()}
+    return Maps(**whole, facts=facts)
 
 
 def dice_at(dice: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
@@ -74,14 +102,36 @@ def dice_at(dice: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
     return left + (right - left) * (position - low)
 
 
-def loss_of(output: torch.Tensor, label: torch.Tensor, dice: torch.Tensor, p: TrainParameters) -> torch.Tensor:
-    """Masks: 1 - Dice / best Dice. Number: smooth L1 of the level. Spread: Laplace likelihood of the error."""
+def curve_at(curve: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+    """(n, 96) of a recorded curve (n, 513) at the profile's levels."""
+    position = (levels + 1) * ((curve.shape[1] - 1) / 2)
+    low = position.long().clamp(max=curve.shape[1] - 2)
+    share = position - low
+    return curve[:, low] * (1 - share) + curve[:, low + 1] * share
+
+
+def loss_of(output: torch.Tensor, score: torch.Tensor, maps: Maps, chosen: torch.Tensor, levels: torch.Tensor,
+            p: TrainParameters) -> torch.Tensor:
+    """What is learned.
+
+    Masks: 1 - Dice / best Dice. Number: smooth L1 of the level. Score: cross entropy with softmax(Dice / 0.01). Inside: of
+    the voxels between two levels, the share that is of the molecule. Spread: Laplace likelihood of the error.
+    """
+    label, dice, volume = maps.label[chosen], maps.dice[chosen], maps.volume[chosen]
     level, log_spread = output[:, 0], output[:, 1].clamp(-6, 1)
     masks = 1 - dice_at(dice, level) / dice.amax(dim=1)
     number = torch.nn.functional.smooth_l1_loss(level, label, beta=0.05)
-    error = (level - label).abs().detach()
-    spread = error / log_spread.exp() + log_spread
-    return masks.mean() + p.number_weight * number + p.spread_weight * spread.mean()
+    dice_here, volume_here = curve_at(dice, levels), curve_at(volume, levels)
+    score_loss = -((dice_here / 0.01).softmax(dim=1) * score[:, 0].log_softmax(dim=1)).sum(dim=1).mean()
+    common = dice_here * (1 + volume_here) / 2
+    bulk = (volume_here[:, :-1] - volume_here[:, 1:]).clamp(min=0)
+    share = ((common[:, :-1] - common[:, 1:]) / bulk.clamp(min=1e-6)).clamp(0, 1)
+    weight = bulk.clamp(max=0.1) + 1e-6
+    inside = torch.nn.functional.binary_cross_entropy_with_logits(score[:, 1, :-1], share, reduction="none")
+    inside_loss = ((inside * weight).sum(dim=1) / weight.sum(dim=1)).mean()
+    spread = (level - label).abs().detach() / log_spread.exp() + log_spread
+    return (masks.mean() + p.number_weight * number + p.score_weight * score_loss + p.inside_weight * inside_loss
+            + p.spread_weight * spread.mean())
 
 
 SYMMETRIES = [(order, flips) for order in permutations((2, 3, 4)) for flips in range(8)]
@@ -99,7 +149,7 @@ def predict(network: torch.nn.Module, maps: Maps, batch: int = 64) -> torch.Tens
     """Outputs (n, 2) of a network for a set."""
     network.eval()
     with torch.inference_mode():
-        return torch.cat([network.heads(maps.look[i:i + batch], maps.profile[i:i + batch])
+        return torch.cat([network.heads(maps.look[i:i + batch].float(), maps.profile[i:i + batch].float())
                           for i in range(0, len(maps.label), batch)])
 
 
@@ -129,8 +179,10 @@ def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path
         total = 0.0
         for first in range(0, len(order) - p.batch_size + 1, p.batch_size):
             chosen = order[first:first + p.batch_size]
-            output = network.heads(turned(maps.look[chosen], int(rng.integers(48))), maps.profile[chosen])
-            loss = loss_of(output, maps.label[chosen], maps.dice[chosen], p)
+            profile = maps.profile[chosen].float()
+            profile = profile + p.blur * torch.randn_like(profile)
+            output, score = network.scores(turned(maps.look[chosen].float(), int(rng.integers(48))), profile)
+            loss = loss_of(output, score, maps, chosen, network.levels, p)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -177,7 +229,7 @@ def main() -> None:
     parser.add_argument("structures", type=Path, help="folder with metadata.csv and npz/")
     parser.add_argument("--out", type=Path, default=package.REPOSITORY / "weights" / "siren_thresholds.pt")
     parser.add_argument("--log", type=Path, default=None, help="a file that gets a line of figures each epoch")
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "siren-training", help="simulated maps are kept here")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "siren-maps", help="simulated maps are kept here")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     for name, value in asdict(defaults).items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)

@@ -14,18 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SirenError
 from ..files import whole_file
+from .features import LEVELS, LOOK_CHANNELS, PROFILE_CHANNELS, level_values, look_and_profile
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
 BOX = 64
-FORMAT = "siren-thresholds-1"
+FORMAT = "siren-thresholds-2"
 DEFAULT_NAME = "siren_thresholds.pt"
-#: Levels, from -1 up, at which the compact network counts the share of voxels above.
-HISTOGRAM_LEVELS = 64
-LOOK_CHANNELS, PROFILE_CHANNELS = 4, 9
-_SMALLEST_SHARE = 1e-6
+WIDTH = 96
 _FIT = "give a weights file of this program, or the published checkpoint (weights_5e6.pth)"
 
 
@@ -81,13 +79,12 @@ def default_weights() -> Path:
 
 
 def compact_network() -> Module:
-    """The network of this program: 454,642 weights.
+    """The network of this program.
 
-    What is seen of a 64^3 map is twofold. Its profile: at each of 64 levels how much lies above it at full, half and
-    quarter resolution, how ragged and how compact the part above is (noise is ragged, a molecule is not). And its look at
-    16^3: mean and maximum, for a few 3x3x3 convolutions. Convolutions along the profile, told of the look, score each
-    level; the answer is the mean of the levels weighted by the softmax of their scores. A second number is the logarithm
-    of the expected absolute error. Both count on the normalised scale.
+    What is seen of a 64^3 map is twofold, see :func:`look_and_profile`. Its profile: how what lies above each of 96 levels
+    is made up, and the radial spectrum and density. And its look at 16^3, for a few 3x3x3 convolutions. Convolutions along the
+    profile, told of the look, score each level; the answer is the mean of the levels weighted by the softmax of their scores.
+    A second number is the logarithm of the expected absolute error. Both count on the normalised scale.
     """
     torch = import_torch()
     nn = torch.nn
@@ -101,14 +98,16 @@ def compact_network() -> Module:
                 layers += [nn.Conv3d(before, channels, 3, stride, 1, bias=False), nn.BatchNorm3d(channels), nn.ReLU()]
                 before = channels
             self.look = nn.Sequential(*layers)
-            self.summary = nn.Sequential(nn.Linear(2 * before, 48), nn.ReLU())
-            self.enter = nn.Conv1d(PROFILE_CHANNELS + 1 + 48, 96, 1)
+            self.shells = nn.Sequential(nn.Linear(LEVELS, 64), nn.ReLU())
+            self.summary = nn.Sequential(nn.Linear(2 * before + 64, 64), nn.ReLU())
+            self.even = nn.BatchNorm1d(PROFILE_CHANNELS)
+            self.enter = nn.Conv1d(PROFILE_CHANNELS + 64, WIDTH, 1)
             self.along = nn.ModuleList(
-                nn.Sequential(nn.BatchNorm1d(96), nn.ReLU(), nn.Conv1d(96, 96, 5, padding=2 * step, dilation=step))
-                for step in (1, 2, 4, 8))
-            self.score = nn.Conv1d(96, 1, 1)
-            self.spread = nn.Sequential(nn.Linear(2 * 96, 32), nn.ReLU(), nn.Linear(32, 1))
-            self.register_buffer("levels", torch.linspace(-1, 1, HISTOGRAM_LEVELS + 1)[:-1])
+                nn.Sequential(nn.BatchNorm1d(WIDTH), nn.ReLU(), nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * step, dilation=step))
+                for step in (1, 2, 4, 8, 4, 1))
+            self.score = nn.Conv1d(WIDTH, 2, 1)
+            self.spread = nn.Sequential(nn.Linear(2 * WIDTH, 32), nn.ReLU(), nn.Linear(32, 1))
+            self.register_buffer("levels", level_values())
 
         def forward(self, x: Tensor) -> Tensor:
             """(n, 1, 64, 64, 64) normalised maps to (n,) levels."""
@@ -116,80 +115,29 @@ def compact_network() -> Module:
 
         @staticmethod
         def features(x: Tensor) -> tuple[Tensor, Tensor]:
-            """The look (n, 4, 16, 16, 16) and the profile (n, 9, 64) of normalised maps (n, 1, 64, 64, 64)."""
+            """The look (n, 4, 16, 16, 16) and the profile (n, 31, 96) of normalised maps (n, 1, 64, 64, 64)."""
             return look_and_profile(x)
 
         def heads(self, look: Tensor, profile: Tensor) -> Tensor:
             """(n, 2): level, and logarithm of its expected absolute error."""
+            return self.scores(look, profile)[0]
+
+        def scores(self, look: Tensor, profile: Tensor) -> tuple[Tensor, Tensor]:
+            """The heads (n, 2), and for each level (n, 2, 96) its score and the logit that a voxel at it is of the molecule."""
             space = self.look(look)
-            summary = self.summary(torch.cat([space.mean(dim=(2, 3, 4)), space.amax(dim=(2, 3, 4))], dim=1))
+            shells = self.shells(profile[:, -1])
+            summary = self.summary(torch.cat([space.mean(dim=(2, 3, 4)), space.amax(dim=(2, 3, 4)), shells], dim=1))
             levels = self.levels.expand(len(profile), 1, -1)
-            h = self.enter(torch.cat([profile, levels, summary[:, :, None].expand(-1, -1, profile.shape[2])], dim=1))
+            profile = self.even(torch.cat([profile[:, :-1], levels], dim=1))
+            h = self.enter(torch.cat([profile, summary[:, :, None].expand(-1, -1, LEVELS)], dim=1))
             for layer in self.along:
                 h = h + layer(h)
-            level = (self.score(h)[:, 0].softmax(dim=1) * self.levels).sum(dim=1, keepdim=True)
-            return torch.cat([level, self.spread(torch.cat([h.mean(dim=2), h.amax(dim=2)], dim=1))], dim=1)
+            score = self.score(h)
+            level = (score[:, 0].softmax(dim=1) * self.levels).sum(dim=1, keepdim=True)
+            spread = self.spread(torch.cat([h.mean(dim=2), h.amax(dim=2)], dim=1).detach())
+            return torch.cat([level, spread], dim=1), score
 
     return CompactNetwork()
-
-
-def look_and_profile(x: Tensor) -> tuple[Tensor, Tensor]:
-    """What the compact network sees of normalised maps (n, 1, 64, 64, 64).
-
-    Returns
-    -------
-    look : (n, 4, 16, 16, 16)
-        Mean and maximum of the 32^3 means, mean and maximum of the 32^3 maxima.
-    profile : (n, 9, 64)
-        At levels -1 + 2 j / 64: log10 of the share of voxels above, of the map and of its means and maxima at 32^3 and
-        means at 16^3; log10 of neighbours (at distance 1 and 2 at 32^3, 1 at 16^3) that the level parts over those above;
-        radius of gyration of what is above, in boxes, at 32^3; and log10 of the share of it in the box's inner half.
-    """
-    torch = import_torch()
-    functional = torch.nn.functional
-    # rounded to half precision, as what the network learned from was kept
-    mean, peak = functional.avg_pool3d(x, 2).half().to(x.dtype), functional.max_pool3d(x, 2).half().to(x.dtype)
-    coarse = functional.avg_pool3d(mean, 2)
-    look = torch.cat([coarse, functional.max_pool3d(mean, 2), functional.avg_pool3d(peak, 2),
-                      functional.max_pool3d(peak, 2)], dim=1)
-    above = [_above(v) / v[0].numel() for v in (x, mean, peak, coarse)]
-    ragged = [_parted(v, step) / v[0].numel() for v, step in ((mean, 1), (mean, 2), (coarse, 1))]
-    tiny = _SMALLEST_SHARE
-    axis = torch.linspace(-1, 1, mean.shape[-1], device=x.device, dtype=x.dtype)
-    weight = (mean + 1).clamp(min=0) ** 2
-    weight = weight / weight.sum(dim=(1, 2, 3, 4), keepdim=True).clamp(min=1e-9)
-    r2 = torch.zeros_like(mean)
-    for dim in (2, 3, 4):
-        along = axis.reshape([-1 if d == dim else 1 for d in range(5)])
-        r2 = r2 + (along - (weight * along).sum(dim=(1, 2, 3, 4), keepdim=True)) ** 2
-    size = _above(mean, r2) / (_above(mean) + 1e-3)
-    inner = _above(mean, (r2 < 0.25).to(x.dtype)) / mean[0].numel()
-    profile = [(torch.log10(a + tiny) + 3) / 2 for a in above]
-    profile += [torch.log10((r + tiny) / (a + tiny)) for r, a in zip(ragged, (above[1], above[1], above[3]), strict=True)]
-    profile += [size.sqrt(), torch.log10((inner + tiny) / (above[1] + tiny))]
-    return look, torch.stack(profile, dim=1)
-
-
-def _above(v: Tensor, weight: Tensor | None = None) -> Tensor:
-    """(n, 64) number, or sum of weights, of the values of each map that lie above each level."""
-    torch = import_torch()
-    levels, n = HISTOGRAM_LEVELS, len(v)
-    # values sorted into bins by one pass, all maps at once; a value is above level j when its bin is above j
-    bins = torch.ceil((v.flatten(1) + 1) * (levels / 2)).clamp_(0, levels).to(torch.int64)
-    bins += torch.arange(n, device=v.device)[:, None] * (levels + 1)
-    flat = None if weight is None else weight.flatten()
-    counts = torch.bincount(bins.flatten(), flat, minlength=n * (levels + 1)).reshape(n, levels + 1)
-    return counts.flip(1).cumsum(1).flip(1)[:, 1:].to(v.dtype)
-
-
-def _parted(v: Tensor, step: int) -> Tensor:
-    """(n, 64) number of pairs of voxels ``step`` apart along an axis of which one is above each level and one is not."""
-    torch = import_torch()
-    total = _above(v) * 0
-    for dim in (2, 3, 4):
-        a, b = v.narrow(dim, 0, v.shape[dim] - step), v.narrow(dim, step, v.shape[dim] - step)
-        total = total + _above(torch.maximum(a, b)) - _above(torch.minimum(a, b))
-    return total
 
 
 def published_network() -> Module:
