@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from chimerax.siren.core.errors import SirenError
 from chimerax.siren.core.thresholds.network import (

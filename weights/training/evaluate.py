@@ -8,10 +8,8 @@ Example::
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from speed import speed
 from structures import read_library
 
 from core.thresholds.network import default_weights, load_network
-from core.thresholds.normalise import denormalise_level, normalise_level, value_range
+from core.thresholds.normalise import normalise_level, value_range
 
 BEGIN, END = "<!-- make bench-thresholds writes from here -->", "<!-- to here -->"
 

@@ -232,9 +232,9 @@ def _ring(atoms: Atoms, rng: np.random.Generator) -> Atoms:
     turns = [np.array([[np.cos(t), np.sin(t), 0], [-np.sin(t), np.cos(t), 0], [0, 0, 1]]) for t in angles]
 
     def place(distance: float) -> Atoms:
-        copies = [atoms.xyz + [width / (2 * np.sin(np.pi / count)) * distance, 0, 0]]
+        copies = [atoms.xyz + np.array([width / (2 * np.sin(np.pi / count)) * distance, 0, 0])]
         if height is not None:
-            lower = copies[0] + [0, 0, height * distance / 0.8]
+            lower = copies[0] + np.array([0, 0, height * distance / 0.8])
             copies = [lower, lower * [1, -1, -1]]
         return _copies(atoms, [xyz @ turn for turn in turns for xyz in copies])
 
@@ -258,7 +258,7 @@ def _helix(atoms: Atoms, rng: np.random.Generator) -> Atoms:
     places = []
     for n in range(count):
         c, s = np.cos(np.radians(n * turn)), np.sin(np.radians(n * turn))
-        places.append((atoms.xyz + [radius, 0, n * rise]) @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T)
+        places.append((atoms.xyz + np.array([radius, 0, n * rise])) @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T)
     return _copies(atoms, places)
 
 
