@@ -13,11 +13,11 @@ import pytest
 from scipy import ndimage
 
 from chimerax.siren.core.errors import SirenError
+from chimerax.siren.core.thresholds.features import level_values, profile_of
 from chimerax.siren.core.thresholds.network import (
     compact_network,
     default_weights,
     load_network,
-    look_and_profile,
     published_network,
     save_network,
 )
@@ -179,27 +179,33 @@ def test_our_file_goes_there_and_back(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["w.pt"]
 
 
-def test_look_and_profile_are_what_they_say():
+def test_profile_is_what_it_says():
     x = (torch.rand(2, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1).float()
-    look, profile = (v.numpy() for v in look_and_profile(x))
+    profile, levels = profile_of(x).numpy(), level_values().numpy()
     full = np.maximum(x.numpy()[:, 0], -1)
     cells = full.reshape(2, 32, 2, 32, 2, 32, 2)
     mean, peak = cells.mean(axis=(2, 4, 6)), cells.max(axis=(2, 4, 6))
-    assert np.allclose(look[:, 0], mean.reshape(2, 16, 2, 16, 2, 16, 2).mean(axis=(2, 4, 6)), atol=1e-5)
-    assert np.allclose(look[:, 3], peak.reshape(2, 16, 2, 16, 2, 16, 2).max(axis=(2, 4, 6)), atol=1e-5)
-    steps = [ndimage.generate_binary_structure(3, 3)[None]]
-    for j in (5, 40, 60, 75):
-        level = -1 + 1.7 * (j / 96) ** 2
-        above, above_half = full > level, mean > level
-        eroded = ndimage.binary_erosion(above, steps[0], border_value=1)
-        opened_half = ndimage.binary_dilation(ndimage.binary_erosion(above_half, steps[0], border_value=1), steps[0])
-        for channel, mask in ((0, above), (2, above_half), (3, peak > level), (5, eroded), (8, opened_half)):
+    cube = np.ones((1, 3, 3, 3), bool)
+    for j in (40, 78, 84, 90):
+        above, above_half = full > levels[j], mean > levels[j]
+        eroded = ndimage.binary_erosion(above, cube, border_value=1)
+        opened_half = ndimage.binary_dilation(ndimage.binary_erosion(above_half, cube, border_value=1), cube)
+        for channel, mask in ((0, above), (2, above_half), (3, peak > levels[j]), (5, eroded), (8, opened_half)):
             share = mask.reshape(2, -1).mean(axis=1)
-            assert np.allclose(profile[:, channel, j], (np.log10(share + 1e-6) + 3) / 2, atol=1e-3), (channel, j)
-        parted = sum((np.diff(above_half, axis=a) != 0).reshape(2, -1).sum(axis=1) for a in (1, 2, 3)) / 32**3
+            assert np.allclose(profile[:, channel, j], (np.log10(share + 1e-6) + 3) / 2, atol=2e-3), (channel, j)
+        parted = sum((np.diff(above_half, axis=a) != 0).reshape(2, -1).sum(axis=1) for a in (1, 2, 3)) / (31 * 32**2)
         share = above_half.reshape(2, -1).mean(axis=1)
-        pairs = np.log10((parted * 32**3 / (31 * 32**2) + 1e-6) / (share + 1e-6))
-        assert np.allclose(profile[:, 16, j], pairs, atol=1e-3)
+        assert np.allclose(profile[:, 16, j], np.log10((parted + 1e-6) / (share + 1e-6)), atol=5e-3)
+
+
+def test_profile_of_a_map_with_higher_peaks_is_moved_along_and_no_more():
+    axis = np.arange(64) - 31.5
+    r = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
+    ball = 0.2 / (1 + np.exp((r - 15) / 1.5))
+    step = np.log(1.7 / 0.004) / 95  # between two levels
+    low, high = (profile_of(torch.from_numpy(v * 2 - 1).float()[None, None])[0, :30].numpy()
+                 for v in (ball, ball * np.exp(10 * step)))
+    assert np.allclose(low[:, 20:60], high[:, 30:70], atol=0.05)
 
 
 def test_shipped_weights_are_small_and_load():

@@ -15,7 +15,6 @@ import os
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +50,8 @@ class TrainParameters:
 
 @dataclass
 class Maps:
-    """A set in memory: look (n, 4, 16, 16, 16) and profile (n, 31, 96), label (n,), dice and volume (n, 513), facts."""
+    """A set in memory: profile (n, 31, 96), label (n,), dice and volume (n, 513), facts."""
 
-    look: torch.Tensor
     profile: torch.Tensor
     label: torch.Tensor
     dice: torch.Tensor
@@ -69,23 +67,21 @@ def seen(path: Path) -> Path:
         with np.load(path) as z:
             x = torch.from_numpy(z["above_background"].astype(np.float32))[:, None] - 1
         with torch.inference_mode():
-            parts = [features.look_and_profile(x[i:i + 5]) for i in range(0, len(x), 5)]
-        look, profile = (torch.cat(p) for p in zip(*parts, strict=True))
+            profile = torch.cat([features.profile_of(x[i:i + 5]) for i in range(0, len(x), 5)])
         temporary = out.with_name("." + out.name)
         with open(temporary, "wb") as file:
-            np.savez(file, look=look.half().numpy(), profile=profile.half().numpy())
+            np.savez(file, profile=profile.half().numpy())
         os.replace(temporary, out)
     return out
 
 
 def load(paths: list[Path]) -> Maps:
     """All maps of the files."""
-    columns: dict[str, list[torch.Tensor]] = {k: [] for k in ("look", "profile", "label", "dice", "volume")}
+    columns: dict[str, list[torch.Tensor]] = {k: [] for k in ("profile", "label", "dice", "volume")}
     facts: list[dict[str, Any]] = []
     for path in paths:
         with np.load(seen(path)) as z:
-            columns["look"].append(torch.from_numpy(z["look"]))
-            columns["profile"].append(torch.from_numpy(z["profile"]))
+            columns["profile"].append(torch.from_numpy(z["profile"]).float())
         with np.load(path) as z:
             for key in ("label", "dice", "volume"):
                 columns[key].append(torch.from_numpy(z[key]).float())
@@ -134,23 +130,11 @@ def loss_of(output: torch.Tensor, score: torch.Tensor, maps: Maps, chosen: torch
             + p.spread_weight * spread.mean())
 
 
-SYMMETRIES = [(order, flips) for order in permutations((2, 3, 4)) for flips in range(8)]
-
-
-def turned(look: torch.Tensor, number: int) -> torch.Tensor:
-    """One of the 48 symmetries of the cube: a level does not depend on the pose or hand."""
-    order, flips = SYMMETRIES[number]
-    look = look.permute(0, 1, *order)
-    axes = [axis for bit, axis in enumerate((2, 3, 4)) if flips >> bit & 1]
-    return look.flip(axes).contiguous()
-
-
-def predict(network: torch.nn.Module, maps: Maps, batch: int = 64) -> torch.Tensor:
+def predict(network: torch.nn.Module, maps: Maps, batch: int = 256) -> torch.Tensor:
     """Outputs (n, 2) of a network for a set."""
     network.eval()
     with torch.inference_mode():
-        return torch.cat([network.heads(maps.look[i:i + batch].float(), maps.profile[i:i + batch].float())
-                          for i in range(0, len(maps.label), batch)])
+        return torch.cat([network.heads(maps.profile[i:i + batch]) for i in range(0, len(maps.label), batch)])
 
 
 def figures(level: torch.Tensor, maps: Maps) -> dict[str, float]:
@@ -179,9 +163,8 @@ def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path
         total = 0.0
         for first in range(0, len(order) - p.batch_size + 1, p.batch_size):
             chosen = order[first:first + p.batch_size]
-            profile = maps.profile[chosen].float()
-            profile = profile + p.blur * torch.randn_like(profile)
-            output, score = network.scores(turned(maps.look[chosen].float(), int(rng.integers(48))), profile)
+            profile = maps.profile[chosen]
+            output, score = network.scores(profile + p.blur * torch.randn_like(profile))
             loss = loss_of(output, score, maps, chosen, network.levels, p)
             optimiser.zero_grad()
             loss.backward()

@@ -1,54 +1,52 @@
-"""What the compact network sees of a map: how things lie above each level, and a small picture of it."""
+"""What the compact network sees of a map: how that which lies above each level is made up."""
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Levels at which a map is described, from -1 to TOP, dense near the background: -1 + (TOP + 1) (j / LEVELS)^2.
-LEVELS, TOP = 96, 0.7
+#: Levels at which a map is described: LEVELS of them in equal ratios from LOWEST to HIGHEST of half the map's range above -1.
+#: A map whose peaks are higher moves along the profile and keeps its shape.
+LEVELS, LOWEST, HIGHEST = 96, 0.004, 1.7
 SHELLS = 32
-LOOK_CHANNELS, PROFILE_CHANNELS = 4, 31
+CHANNELS = 31
 _SMALLEST_SHARE = 1e-6
+_STEP = math.log(HIGHEST / LOWEST) / (LEVELS - 1)
 
 
 def level_values() -> Tensor:
     """(LEVELS,) float32 levels of the profile, on the normalised scale."""
     torch: Any = _torch()
-    return -1 + (TOP + 1) * (torch.arange(LEVELS, dtype=torch.float32) / LEVELS) ** 2
+    return LOWEST * torch.exp(_STEP * torch.arange(LEVELS, dtype=torch.float32)) - 1  # type: ignore[no-any-return]
 
 
-def look_and_profile(x: Tensor) -> tuple[Tensor, Tensor]:
+def profile_of(x: Tensor) -> Tensor:
     """What the compact network sees of normalised maps (n, 1, 64, 64, 64).
 
     Returns
     -------
-    look : (n, 4, 16, 16, 16)
-        Mean and maximum of the 32^3 means, mean and maximum of the 32^3 maxima.
-    profile : (n, 31, 96)
+    (n, 31, 96)
         For each of 96 levels t, at full (64^3), half and quarter resolution: log10 of the share of voxels above t, of the
         map, its local means and maxima, of what is left of it after erosion and opening and what closing adds (noise is
         specks, a molecule is bulk), in four shells about the box's centre; how ragged and how compact the part above is;
-        and means over the voxels at t: gradient, difference from the surroundings at three scales (at the edge of a solid
-        body these change sign), distance from the centre. The last row is of another kind: 32 shells of the power
+        and means over the voxels at t, over t + 1: gradient, difference from the surroundings at three scales (at the edge
+        of a solid body these change sign); distance from the centre. The last row is of another kind: 32 shells of the power
         spectrum, 32 of the mean and 32 of the maximum by distance from the centre of mass.
     """
     torch = _torch()
-    functional = torch.nn.functional
     v = (x + 1).clamp(0, 2)
-    mean, peak = _halved(v), functional.max_pool3d(v, 2)
+    mean = _halved(v)
     coarse = _halved(mean)
-    look = torch.cat([coarse, functional.max_pool3d(mean, 2), _halved(peak),
-                      functional.max_pool3d(peak, 2)], dim=1) - 1
     local, r2 = _around(v, 1), _mass_radius(mean)
     bins, half = _bins(v), _bins(mean)
     rows = _volumes(bins, local, half, mean, coarse) + _shapes(bins, half, coarse, r2)
     rows += _means_at(bins, v, local, half, mean, r2)
     rows.append(_shells(v, mean, r2))
-    return look, torch.stack(rows, dim=1)
+    return torch.stack(rows, dim=1)
 
 
 def _volumes(bins: Tensor, local: Tensor, half: Tensor, mean: Tensor, coarse: Tensor) -> list[Tensor]:
@@ -83,11 +81,13 @@ def _means_at(bins: Tensor, v: Tensor, local: Tensor, half: Tensor, mean: Tensor
     rows = []
     slope_half = _gradient(mean)
     rough = local - v
-    finer = [(_gradient(v), 5), (rough, 5), (rough.abs(), 5)]
-    coarser = [(slope_half, 5), (_around(mean, 1) - mean, 5), (_around(mean, 3) - mean, 5), (_around(slope_half, 1), 5), (r2, 1)]
+    finer = [_gradient(v), rough, rough.abs()]
+    coarser = [slope_half, _around(mean, 1) - mean, _around(mean, 3) - mean, _around(slope_half, 1)]
+    level = (level_values().to(v) + 1)[None]
     for a, fields in ((bins, finer), (half, coarser)):
         count = _smooth(_histogram(a)) + 1e-9
-        rows += [_smooth(_histogram(a, f)) / count * scale for f, scale in fields]
+        rows += [(_smooth(_histogram(a, f)) / (count * level)).clamp(-4, 4) for f in fields]
+    rows.append(_smooth(_histogram(half, r2)) / (_smooth(_histogram(half)) + 1e-9))
     rows.append((_smooth(_histogram(bins)) * 1e6 + 1).log10() / 3)
     return rows
 
@@ -101,11 +101,13 @@ def _shells(v: Tensor, mean: Tensor, r2: Tensor) -> Tensor:
     sums = torch.zeros(n, SHELLS + 1, device=v.device, dtype=v.dtype).index_add_(1, shell.flatten(), power.flatten(1))
     counts = torch.bincount(shell.flatten(), minlength=SHELLS + 1).clamp(min=1)
     spectrum = torch.log10(sums[:, :SHELLS] / counts[:SHELLS] + 1e-6)
+    spectrum = spectrum - spectrum.mean(dim=1, keepdim=True)
     r = (r2.sqrt() * (SHELLS / 1.2)).long().clamp(max=SHELLS - 1).flatten(1)
     zero = torch.zeros(n, SHELLS, device=v.device, dtype=v.dtype)
     number = zero.scatter_add(1, r, torch.ones_like(mean).flatten(1)).clamp(min=1)
     average = zero.scatter_add(1, r, mean.flatten(1)) / number
     most = zero.scatter_reduce(1, r, mean.flatten(1), "amax")
+    average = average / average.amax(dim=1, keepdim=True).clamp(min=1e-6)
     return torch.cat([spectrum / 3, average, most], dim=1)
 
 
@@ -118,7 +120,7 @@ def _torch() -> Any:
 def _bins(v: Tensor) -> Tensor:
     """Values v = x + 1 as small whole numbers: above level j <=> bin > j."""
     torch = _torch()
-    return (v * (LEVELS**2 / (TOP + 1))).clamp_(0, LEVELS**2).sqrt_().ceil_().to(torch.uint8)
+    return ((v * (1 / LOWEST)).clamp_(min=1e-3).log_() * (1 / _STEP)).ceil_().clamp_(0, LEVELS).to(torch.uint8)
 
 
 def _histogram(bins: Tensor, weight: Tensor | None = None) -> Tensor:

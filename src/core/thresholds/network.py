@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SirenError
 from ..files import whole_file
-from .features import LEVELS, LOOK_CHANNELS, PROFILE_CHANNELS, level_values, look_and_profile
+from .features import CHANNELS, LEVELS, level_values, profile_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,10 +81,10 @@ def default_weights() -> Path:
 def compact_network() -> Module:
     """The network of this program.
 
-    What is seen of a 64^3 map is twofold, see :func:`look_and_profile`. Its profile: how what lies above each of 96 levels
-    is made up, and the radial spectrum and density. And its look at 16^3, for a few 3x3x3 convolutions. Convolutions along the
-    profile, told of the look, score each level; the answer is the mean of the levels weighted by the softmax of their scores.
-    A second number is the logarithm of the expected absolute error. Both count on the normalised scale.
+    It sees the profile of a 64^3 map, see :func:`profile_of`: how what lies above each of 96 levels is made up, and the
+    radial spectrum and density. Convolutions along the profile score each level; the answer is the mean of the levels weighted
+    by the softmax of their scores. A second number is the logarithm of the expected absolute error. Both count on the
+    normalised scale.
     """
     torch = import_torch()
     nn = torch.nn
@@ -92,18 +92,11 @@ def compact_network() -> Module:
     class CompactNetwork(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
-            layers: list[Module] = []
-            before = LOOK_CHANNELS
-            for channels, stride in ((16, 1), (32, 2), (48, 1), (64, 2), (64, 1)):
-                layers += [nn.Conv3d(before, channels, 3, stride, 1, bias=False), nn.BatchNorm3d(channels), nn.ReLU()]
-                before = channels
-            self.look = nn.Sequential(*layers)
-            self.shells = nn.Sequential(nn.Linear(LEVELS, 64), nn.ReLU())
-            self.summary = nn.Sequential(nn.Linear(2 * before + 64, 64), nn.ReLU())
-            self.even = nn.BatchNorm1d(PROFILE_CHANNELS)
-            self.enter = nn.Conv1d(PROFILE_CHANNELS + 64, WIDTH, 1)
+            self.shells = nn.Sequential(nn.Linear(LEVELS, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 32), nn.ReLU())
+            self.even = nn.BatchNorm1d(CHANNELS)
+            self.enter = nn.Conv1d(CHANNELS + 32, WIDTH, 1)
             self.along = nn.ModuleList(
-                nn.Sequential(nn.BatchNorm1d(WIDTH), nn.ReLU(), nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * step, dilation=step))
+                nn.Sequential(nn.BatchNorm1d(WIDTH), nn.ReLU(), nn.Dropout(0.1), nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * step, dilation=step))
                 for step in (1, 2, 4, 8, 4, 1))
             self.score = nn.Conv1d(WIDTH, 2, 1)
             self.spread = nn.Sequential(nn.Linear(2 * WIDTH, 32), nn.ReLU(), nn.Linear(32, 1))
@@ -114,22 +107,20 @@ def compact_network() -> Module:
             return self.heads(*self.features(x))[:, 0]
 
         @staticmethod
-        def features(x: Tensor) -> tuple[Tensor, Tensor]:
-            """The look (n, 4, 16, 16, 16) and the profile (n, 31, 96) of normalised maps (n, 1, 64, 64, 64)."""
-            return look_and_profile(x)
+        def features(x: Tensor) -> tuple[Tensor]:
+            """The profile (n, 31, 96) of normalised maps (n, 1, 64, 64, 64)."""
+            return (profile_of(x),)
 
-        def heads(self, look: Tensor, profile: Tensor) -> Tensor:
+        def heads(self, profile: Tensor) -> Tensor:
             """(n, 2): level, and logarithm of its expected absolute error."""
-            return self.scores(look, profile)[0]
+            return self.scores(profile)[0]
 
-        def scores(self, look: Tensor, profile: Tensor) -> tuple[Tensor, Tensor]:
+        def scores(self, profile: Tensor) -> tuple[Tensor, Tensor]:
             """The heads (n, 2), and for each level (n, 2, 96) its score and the logit that a voxel at it is of the molecule."""
-            space = self.look(look)
             shells = self.shells(profile[:, -1])
-            summary = self.summary(torch.cat([space.mean(dim=(2, 3, 4)), space.amax(dim=(2, 3, 4)), shells], dim=1))
             levels = self.levels.expand(len(profile), 1, -1)
-            profile = self.even(torch.cat([profile[:, :-1], levels], dim=1))
-            h = self.enter(torch.cat([profile, summary[:, :, None].expand(-1, -1, LEVELS)], dim=1))
+            rows = self.even(torch.cat([profile[:, :-1], levels], dim=1))
+            h = self.enter(torch.cat([rows, shells[:, :, None].expand(-1, -1, LEVELS)], dim=1))
             for layer in self.along:
                 h = h + layer(h)
             score = self.score(h)
