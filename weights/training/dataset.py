@@ -8,6 +8,7 @@ Example::
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import multiprocessing
 import os
@@ -20,6 +21,13 @@ from simulate import siblings
 from structures import SPLITS, Library, read_library
 
 CHUNK = 60
+SIMULATOR = ("simulate.py", "degrade.py", "lattice.py", "structures.py")
+
+
+def version() -> str:
+    """Changes with the simulator: maps kept of an earlier one are not taken for its own."""
+    here = Path(__file__).parent
+    return hashlib.sha256(b"".join((here / name).read_bytes() for name in SIMULATOR)).hexdigest()[:8]
 
 
 def _chunk(job: tuple[Library, int, int, int, int, Path]) -> int:
@@ -45,8 +53,9 @@ def build(structures: Path, split: str, count: int, seed: int, out: Path, proces
     """
     out.mkdir(parents=True, exist_ok=True)
     library = read_library(structures, split)
+    name = f"maps_{version()}_{structures.name}"
     sizes = [(first, min(CHUNK, count - first)) for first in range(0, count, CHUNK)]
-    jobs = [(library, seed, first, size, each, out / f"maps_{split}_{seed}_{each}_{first:06d}_{size}.npz") for first, size in sizes]
+    jobs = [(library, seed, first, size, each, out / f"{name}_{split}_{seed}_{each}_{first:06d}_{size}.npz") for first, size in sizes]
     done, start = 0, time.time()
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for made in pool.imap_unordered(_chunk, jobs):

@@ -8,14 +8,17 @@ Example::
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import package  # noqa: F401  (puts src on the path)
+from dataset import version
 from numpy.typing import NDArray
 from realmaps import Table, real_ensemble, real_maps
 from rules import rules
@@ -24,20 +27,51 @@ from speed import speed
 from structures import read_library
 
 from core.thresholds.network import default_weights, load_network
-from core.thresholds.normalise import normalise_level, value_range
+from core.thresholds.normalise import Range, denormalise_level, normalise_level, value_range
 
 BEGIN, END = "<!-- make bench-thresholds writes from here -->", "<!-- to here -->"
 
 
-def _one(job: tuple[Path, int, int]) -> dict[str, Any]:
-    structures, seed, number = job
-    sample = simulate(read_library(structures, "test"), np.random.default_rng([seed, number]))
-    span = sample.scale[1] - sample.scale[0]
-    full = value_range(sample.raw, "simulated map")
-    label = (sample.label + 1) / 2 * span + sample.scale[0]
-    return {"x": sample.x.astype(np.float32), "label": sample.label, "dice": sample.dice, "volume": sample.volume,
-            "facts": sample.facts, "full_label": normalise_level(label, full),
-            "levels": {k: 2 * (v - sample.scale[0]) / span - 1 for k, v in rules(sample.raw).items()}}
+CHUNK = 20
+
+
+def _chunk(job: tuple[Path, int, int, int, Path]) -> Path:
+    """Some maps and the rules' levels, kept in a file: the same maps serve any weights."""
+    structures, seed, first, count, path = job
+    if path.exists():
+        return path
+    library = read_library(structures, "test")
+    columns: dict[str, list[Any]] = {k: [] for k in ("above_background", "label", "full_label", "dice", "volume")}
+    facts = []
+    for number in range(first, first + count):
+        sample = simulate(library, np.random.default_rng([seed, number]))
+        small, full = Range(*sample.scale), value_range(sample.raw, "simulated map")
+        level = denormalise_level(sample.label, small)
+        for key, value in (("above_background", (sample.x + 1).astype(np.float16)), ("label", sample.label), ("dice", sample.dice),
+                           ("volume", sample.volume), ("full_label", normalise_level(level, full))):
+            columns[key].append(value)
+        facts.append({"facts": sample.facts, "levels": {k: normalise_level(v, small) for k, v in rules(sample.raw).items()}})
+    temporary = path.with_name("." + path.name)
+    with open(temporary, "wb") as file:
+        np.savez(file, facts=json.dumps(facts), **{k: np.stack(v) for k, v in columns.items()})
+    os.replace(temporary, path)
+    return path
+
+
+def test_maps(structures: Path, count: int, seed: int, processes: int, cache: Path) -> list[dict[str, Any]]:
+    """Maps of the test split: ``x``, ``label``, ``full_label``, ``dice``, ``volume``, ``facts`` and the rules' ``levels`` of each."""
+    cache.mkdir(parents=True, exist_ok=True)
+    sizes = [(first, min(CHUNK, count - first)) for first in range(0, count, CHUNK)]
+    jobs = [(structures, seed, first, size, cache / f"bench_{version()}_{structures.name}_{seed}_{first:05d}_{size}.npz")
+            for first, size in sizes]
+    samples: list[dict[str, Any]] = []
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for path in pool.imap(_chunk, jobs):
+            with np.load(path) as z:
+                content = {k: z[k] for k in z.files if k != "facts"}
+                facts = json.loads(str(z["facts"]))
+            samples += [{k: v[i] for k, v in content.items()} | f for i, f in enumerate(facts)]
+    return samples
 
 
 def score(level: NDArray[np.floating], samples: list[dict[str, Any]]) -> dict[str, Any]:
@@ -57,17 +91,19 @@ def score(level: NDArray[np.floating], samples: list[dict[str, Any]]) -> dict[st
 FIGURES = ("RMSE", "MAE", "Dice ratio mean", "5th percentile", "worst", "under 0.7", "volume off by over 2x")
 
 
-def simulated(structures: Path, weights: Path, count: int, seed: int, processes: int) -> str:
+def simulated(structures: Path, weights: Path, count: int, seed: int, processes: int, cache: Path) -> str:
     """The tables on maps simulated from the test split."""
     import torch
 
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        samples = pool.map(_one, [(structures, seed, i) for i in range(count)], chunksize=10)
+    samples = test_maps(structures, count, seed, processes, cache)
     loaded = load_network(weights)
+    heads = []
     with torch.inference_mode():
-        batches = [torch.from_numpy(np.stack([s["x"] for s in samples[i:i + 8]])[:, None]) for i in range(0, count, 8)]
-        heads = np.concatenate([loaded.network.heads(*loaded.network.features(b)).numpy() for b in batches])
-    predicted = heads[:, 0]
+        for i in range(0, count, 8):
+            x = torch.from_numpy(np.stack([s["above_background"] for s in samples[i:i + 8]]).astype(np.float32))[:, None] - 1
+            heads.append(loaded.network.heads(*loaded.network.features(x)).numpy())
+    outputs = np.concatenate(heads)
+    predicted = outputs[:, 0]
     rows = {"this network": predicted}
     if "median_label" in loaded.metadata:
         constant = float(loaded.metadata["median_label"])
@@ -83,7 +119,7 @@ def simulated(structures: Path, weights: Path, count: int, seed: int, processes:
     error = predicted - np.array([s["label"] for s in samples])
     text = [f"{count} maps of the {len(read_library(structures, 'test').paths)} structures of the test split, seed {seed}.", "",
             markdown(table), "", "Where it is weak and strong:", "", _breakdown(facts, ours["ratio"], error), "",
-            _labels(samples), "", _calibration(np.exp(heads[:, 1]), np.abs(error)), "", "The six worst:", ""]
+            _labels(samples), "", _calibration(np.exp(outputs[:, 1]), np.abs(error)), "", "The six worst:", ""]
     worst = [["map", "Dice ratio", "predicted", "label", "best Dice", "how made"]]
     keys = ("box", "pixel", "resolution", "fraction", "noise", "mask", "micelle", "decoder")
     for i in np.argsort(ours["ratio"])[:6]:
@@ -164,11 +200,12 @@ def main() -> None:
     parser.add_argument("--maps", type=int, default=400)
     parser.add_argument("--seed", type=int, default=3, help="not a seed of training (1) or of the maps it stopped by (2)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "siren-maps", help="simulated maps are kept here")
     parser.add_argument("--card", type=Path, default=None, help="a model card to write the figures into")
     parser.add_argument("--no-speed", action="store_true")
     a = parser.parse_args()
     weights = a.weights or default_weights()
-    parts = ["### Simulated maps", "", simulated(a.data / "structures", weights, a.maps, a.seed, a.processes)]
+    parts = ["### Simulated maps", "", simulated(a.data / "structures", weights, a.maps, a.seed, a.processes, a.cache)]
     if (a.data / "real_maps").is_dir():
         parts += ["", "### Real maps", "", markdown(real_maps(a.data / "real_maps", weights))]
     if (a.data / "real_ensemble").is_dir():

@@ -31,11 +31,11 @@ from core.thresholds.network import compact_network, save_network
 class TrainParameters:
     """How a training runs; the defaults made the shipped weights."""
 
-    train_maps: int = 8000
-    validation_maps: int = 300
+    train_maps: int = 7200
+    validation_maps: int = 360
     data_seed: int = 1
     seed: int = 0
-    epochs: int = 20
+    epochs: int = 10
     batch_size: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
@@ -43,6 +43,7 @@ class TrainParameters:
     score_weight: float = 0.03  # of the cross entropy between the levels' scores and their Dice
     inside_weight: float = 0.1  # of the cross entropy of each level's share of the molecule
     spread_weight: float = 0.05  # of the loss of the expected error
+    ensemble_weight: float = 2.0  # of maps as ensembles have them (box 64, 3.5 A/pixel or more), others 1
     blur: float = 0.03  # SD of the noise on the profile while training
     averaging: float = 0.998  # of the running mean of the weights, which is what is kept
     minutes: float = 60.0  # the learning rate falls to 0 by then at the latest: only a machine too slow feels it
@@ -50,13 +51,14 @@ class TrainParameters:
 
 @dataclass
 class Maps:
-    """A set in memory: profile (n, 31, 96), label (n,), dice and volume (n, 513), facts."""
+    """A set in memory: profile (n, 31, 96), label (n,), dice and volume (n, 513), facts, and if they are as in ensembles (n,)."""
 
     profile: torch.Tensor
     label: torch.Tensor
     dice: torch.Tensor
     volume: torch.Tensor
     facts: list[dict[str, Any]]
+    ensemble: torch.Tensor
 
 
 def seen(path: Path) -> Path:
@@ -87,7 +89,8 @@ def load(paths: list[Path]) -> Maps:
                 columns[key].append(torch.from_numpy(z[key]).float())
             facts += json.loads(str(z["facts"]))
     whole = {k: torch.cat(v) for k, v in columns.items()}
-    return Maps(**whole, facts=facts)
+    ensemble = torch.tensor([f["box"] == 64 and f["pixel"] >= 3.5 for f in facts])
+    return Maps(**whole, facts=facts, ensemble=ensemble)
 
 
 def dice_at(dice: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
@@ -115,19 +118,20 @@ def loss_of(output: torch.Tensor, score: torch.Tensor, maps: Maps, chosen: torch
     """
     label, dice, volume = maps.label[chosen], maps.dice[chosen], maps.volume[chosen]
     level, log_spread = output[:, 0], output[:, 1].clamp(-6, 1)
+    weight = 1 + (p.ensemble_weight - 1) * maps.ensemble[chosen].float()
     masks = 1 - dice_at(dice, level) / dice.amax(dim=1)
-    number = torch.nn.functional.smooth_l1_loss(level, label, beta=0.05)
+    number = torch.nn.functional.smooth_l1_loss(level, label, beta=0.05, reduction="none")
     dice_here, volume_here = curve_at(dice, levels), curve_at(volume, levels)
-    score_loss = -((dice_here / 0.01).softmax(dim=1) * score[:, 0].log_softmax(dim=1)).sum(dim=1).mean()
+    score_loss = -((dice_here / 0.01).softmax(dim=1) * score[:, 0].log_softmax(dim=1)).sum(dim=1)
     common = dice_here * (1 + volume_here) / 2
     bulk = (volume_here[:, :-1] - volume_here[:, 1:]).clamp(min=0)
     share = ((common[:, :-1] - common[:, 1:]) / bulk.clamp(min=1e-6)).clamp(0, 1)
-    weight = bulk.clamp(max=0.1) + 1e-6
+    amount = bulk.clamp(max=0.1) + 1e-6
     inside = torch.nn.functional.binary_cross_entropy_with_logits(score[:, 1, :-1], share, reduction="none")
-    inside_loss = ((inside * weight).sum(dim=1) / weight.sum(dim=1)).mean()
+    inside_loss = (inside * amount).sum(dim=1) / amount.sum(dim=1)
     spread = (level - label).abs().detach() / log_spread.exp() + log_spread
-    return (masks.mean() + p.number_weight * number + p.score_weight * score_loss + p.inside_weight * inside_loss
-            + p.spread_weight * spread.mean())
+    total = masks + p.number_weight * number + p.score_weight * score_loss + p.inside_weight * inside_loss
+    return (weight * total).sum() / weight.sum() + p.spread_weight * spread.mean()
 
 
 def predict(network: torch.nn.Module, maps: Maps, batch: int = 256) -> torch.Tensor:
@@ -188,7 +192,7 @@ def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path
         if not best or now["dice_mean"] > best["dice_mean"]:
             best = now
             save_network(out, average, {"parameters": json.dumps(asdict(p)), "validation": json.dumps(best),
-                                        "torch": str(torch.__version__)})
+                                        "median_label": float(maps.label.median()), "torch": str(torch.__version__)})
     return best
 
 
@@ -220,7 +224,8 @@ def main() -> None:
     p = TrainParameters(**{k: a[k] for k in asdict(defaults)})
     sets = {}
     for split, count, seed in (("validation", p.validation_maps, p.data_seed + 1), ("train", p.train_maps, p.data_seed)):
-        sets[split] = load(build(a["structures"], split, count, seed, a["cache"], a["processes"]))
+        # three training maps of each molecule, one of each to validate
+        sets[split] = load(build(a["structures"], split, count, seed, a["cache"], a["processes"], 3 if split == "train" else 1))
     best = train(sets["train"], sets["validation"], a["out"], p, a["log"])
     print(json.dumps({"best": best}))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BOX = 64
 FORMAT = "siren-thresholds-2"
 DEFAULT_NAME = "siren_thresholds.pt"
-WIDTH = 96
+WIDTH = 64
 _FIT = "give a weights file of this program, or the published checkpoint (weights_5e6.pth)"
 
 
@@ -96,7 +96,8 @@ def compact_network() -> Module:
             self.even = nn.BatchNorm1d(CHANNELS)
             self.enter = nn.Conv1d(CHANNELS + 32, WIDTH, 1)
             self.along = nn.ModuleList(
-                nn.Sequential(nn.BatchNorm1d(WIDTH), nn.ReLU(), nn.Dropout(0.1), nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * step, dilation=step))
+                nn.Sequential(nn.BatchNorm1d(WIDTH), nn.ReLU(), nn.Dropout(0.1),
+                              nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * step, dilation=step))
                 for step in (1, 2, 4, 8, 4, 1))
             self.score = nn.Conv1d(WIDTH, 2, 1)
             self.spread = nn.Sequential(nn.Linear(2 * WIDTH, 32), nn.ReLU(), nn.Linear(32, 1))
