@@ -2,7 +2,7 @@
 
 Example::
 
-    python weights/training/evaluate.py ../shared/data --maps 400 --card weights/README.md
+    python weights/training/evaluate.py ../shared/data --maps 320 --card weights/README.md
 """
 
 from __future__ import annotations
@@ -93,18 +93,12 @@ FIGURES = ("RMSE", "MAE", "Dice ratio mean", "5th percentile", "worst", "under 0
 
 def simulated(structures: Path, weights: Path, count: int, seed: int, processes: int, cache: Path) -> str:
     """The tables on maps simulated from the test split."""
-    import torch
-
     samples = test_maps(structures, count, seed, processes, cache)
+    facts = [s["facts"] for s in samples]
     loaded = load_network(weights)
-    heads = []
-    with torch.inference_mode():
-        for i in range(0, count, 8):
-            x = torch.from_numpy(np.stack([s["above_background"] for s in samples[i:i + 8]]).astype(np.float32))[:, None] - 1
-            heads.append(loaded.network.heads(*loaded.network.features(x)).numpy())
-    outputs = np.concatenate(heads)
+    outputs = _outputs(loaded.network, samples)
     predicted = outputs[:, 0]
-    rows = {"this network": predicted}
+    rows = {"this network": predicted, "the same, voxel size not told": _outputs(loaded.network, samples, told=False)[:, 0]}
     if "median_label" in loaded.metadata:
         constant = float(loaded.metadata["median_label"])
         rows[f"constant median of the training labels ({constant:.3f})"] = np.full(count, constant)
@@ -115,7 +109,6 @@ def simulated(structures: Path, weights: Path, count: int, seed: int, processes:
         figures = score(level, samples)
         table.append([name, *(f"{figures[k]:.3f}" for k in FIGURES)])
     ours = score(predicted, samples)
-    facts = [s["facts"] for s in samples]
     error = predicted - np.array([s["label"] for s in samples])
     text = [f"{count} maps of the {len(read_library(structures, 'test').paths)} structures of the test split, seed {seed}.", "",
             markdown(table), "", "Where it is weak and strong:", "", _breakdown(facts, ours["ratio"], error), "",
@@ -127,6 +120,21 @@ def simulated(structures: Path, weights: Path, count: int, seed: int, processes:
         worst.append([str(facts[i]["name"]), f"{ours['ratio'][i]:.3f}", f"{predicted[i]:.3f}", f"{samples[i]['label']:.3f}",
                       f"{facts[i]['best_dice']:.3f}", made])
     return "\n".join([*text, markdown(worst)])
+
+
+def _outputs(network: Any, samples: list[dict[str, Any]], told: bool = True) -> NDArray[np.float32]:
+    """(n, 2) of a network for maps; of those cut around the molecule the voxel size stays unknown, as in training."""
+    import torch
+
+    heads = []
+    with torch.inference_mode():
+        for i in range(0, len(samples), 8):
+            part = samples[i:i + 8]
+            x = torch.from_numpy(np.stack([s["above_background"] for s in part]).astype(np.float32))[:, None] - 1
+            made = [s["facts"] for s in part]
+            sizes = [None if f["cut"] or not told else f["pixel"] * f["box"] / 64 for f in made]
+            heads.append(network.heads(*network.features(x, sizes)).numpy())
+    return np.concatenate(heads)
 
 
 def _breakdown(facts: list[dict[str, Any]], ratio: NDArray[np.floating], error: NDArray[np.floating]) -> str:
@@ -197,7 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with structures/, and real_maps/, real_ensemble/, ribosome_50S/ if at hand")
     parser.add_argument("--weights", type=Path, default=None)
-    parser.add_argument("--maps", type=int, default=400)
+    parser.add_argument("--maps", type=int, default=320)
     parser.add_argument("--seed", type=int, default=3, help="not a seed of training (1) or of the maps it stopped by (2)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "siren-maps", help="simulated maps are kept here")

@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ import torch
 from dataset import build
 
 from core.thresholds import features
-from core.thresholds.network import compact_network, save_network
+from core.thresholds.network import compact_network, load_network, save_network
+from core.thresholds.scale import scale_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class TrainParameters:
     validation_maps: int = 360
     data_seed: int = 1
     seed: int = 0
-    epochs: int = 10
+    members: int = 3  # networks trained from seeds seed, seed + 1 ... and averaged
+    epochs: int = 9
     batch_size: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
@@ -44,6 +46,7 @@ class TrainParameters:
     inside_weight: float = 0.1  # of the cross entropy of each level's share of the molecule
     spread_weight: float = 0.05  # of the loss of the expected error
     ensemble_weight: float = 2.0  # of maps as ensembles have them (box 64, 3.5 A/pixel or more), others 1
+    unknown_scale: float = 0.15  # share of the maps whose voxel size is not told
     blur: float = 0.03  # SD of the noise on the profile while training
     averaging: float = 0.998  # of the running mean of the weights, which is what is kept
     minutes: float = 60.0  # the learning rate falls to 0 by then at the latest: only a machine too slow feels it
@@ -51,7 +54,10 @@ class TrainParameters:
 
 @dataclass
 class Maps:
-    """A set in memory: profile (n, 31, 96), label (n,), dice and volume (n, 513), facts, and if they are as in ensembles (n,)."""
+    """A set in memory: profile (n, 31, 96), label (n,), dice and volume (n, 513), facts, and if they are as in ensembles (n,).
+
+    ``scale`` (n, 2) tells of the voxels' size; that of maps cut around the molecule is left unknown.
+    """
 
     profile: torch.Tensor
     label: torch.Tensor
@@ -59,6 +65,7 @@ class Maps:
     volume: torch.Tensor
     facts: list[dict[str, Any]]
     ensemble: torch.Tensor
+    scale: torch.Tensor
 
 
 def seen(path: Path) -> Path:
@@ -90,7 +97,8 @@ def load(paths: list[Path]) -> Maps:
             facts += json.loads(str(z["facts"]))
     whole = {k: torch.cat(v) for k, v in columns.items()}
     ensemble = torch.tensor([f["box"] == 64 and f["pixel"] >= 3.5 for f in facts])
-    return Maps(**whole, facts=facts, ensemble=ensemble)
+    scale = scale_of([None if f["cut"] else f["pixel"] * f["box"] / 64 for f in facts])
+    return Maps(**whole, facts=facts, ensemble=ensemble, scale=scale)
 
 
 def dice_at(dice: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
@@ -138,7 +146,7 @@ def predict(network: torch.nn.Module, maps: Maps, batch: int = 256) -> torch.Ten
     """Outputs (n, 2) of a network for a set."""
     network.eval()
     with torch.inference_mode():
-        return torch.cat([network.heads(maps.profile[i:i + batch]) for i in range(0, len(maps.label), batch)])
+        return torch.cat([network.heads(maps.profile[i:i + batch], maps.scale[i:i + batch]) for i in range(0, len(maps.label), batch)])
 
 
 def figures(level: torch.Tensor, maps: Maps) -> dict[str, float]:
@@ -154,7 +162,7 @@ def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path
     torch.manual_seed(p.seed)
     rng = np.random.default_rng(p.seed)
     network = compact_network()
-    average = copy.deepcopy(network)
+    running = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay)
     steps = p.epochs * (len(maps.label) // p.batch_size)
     best: dict[str, float] = {}
@@ -168,7 +176,7 @@ def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path
         for first in range(0, len(order) - p.batch_size + 1, p.batch_size):
             chosen = order[first:first + p.batch_size]
             profile = maps.profile[chosen]
-            output, score = network.scores(profile + p.blur * torch.randn_like(profile))
+            output, score = network.scores(profile + p.blur * torch.randn_like(profile), _hidden(maps.scale[chosen], p))
             loss = loss_of(output, score, maps, chosen, network.levels, p)
             optimiser.zero_grad()
             loss.backward()
@@ -176,13 +184,13 @@ def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path
             optimiser.step()
             step += 1
             total += float(loss.detach())
-            _follow(average, network, min(p.averaging, 1 - 1 / (1 + 0.1 * step)))
+            _follow(running, network, min(p.averaging, 1 - 1 / (1 + 0.1 * step)))
             done = max(step / steps, (time.time() - start) / (60 * p.minutes))
             for group in optimiser.param_groups:
                 group["lr"] = p.learning_rate * _course(done)
             if done >= 1:
                 break
-        now = figures(predict(average, validation)[:, 0], validation)
+        now = figures(predict(running, validation)[:, 0], validation)
         taken = max(1, step - epoch * (len(order) // p.batch_size))
         now |= {"epoch": epoch, "loss": total / taken, "seconds": time.time() - start}
         print(json.dumps({k: round(v, 4) for k, v in now.items()}), flush=True)
@@ -191,9 +199,27 @@ def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path
                 file.write(json.dumps(now) + "\n")
         if not best or now["dice_mean"] > best["dice_mean"]:
             best = now
-            save_network(out, average, {"parameters": json.dumps(asdict(p)), "validation": json.dumps(best),
-                                        "median_label": float(maps.label.median()), "torch": str(torch.__version__)})
+            save_network(out, running, {"validation": json.dumps(best)})
     return best
+
+
+def average(paths: list[Path], maps: Maps, validation: Maps, out: Path, p: TrainParameters) -> dict[str, float]:
+    """Put networks together into one file; returns its figures on the validation set."""
+    network = compact_network(len(paths))
+    members = [load_network(path).network for path in paths]
+    for mine, trained in zip(network.members if len(paths) > 1 else [network], members, strict=True):
+        mine.load_state_dict(trained.state_dict())
+    found = figures(predict(network, validation)[:, 0], validation)
+    print(json.dumps({"average": {k: round(v, 4) for k, v in found.items()}}), flush=True)
+    save_network(out, network, {"parameters": json.dumps(asdict(p)), "validation": json.dumps(found),
+                                "median_label": float(maps.label.median()), "torch": str(torch.__version__)})
+    return found
+
+
+def _hidden(scale: torch.Tensor, p: TrainParameters) -> torch.Tensor:
+    """Voxel sizes a little off, as calibrations are, and some not told."""
+    told = (torch.rand(len(scale), 1) >= p.unknown_scale).float()
+    return torch.cat([scale[:, :1] + 0.02 * torch.randn(len(scale), 1) * scale[:, 1:], scale[:, 1:]], dim=1) * told
 
 
 def _course(done: float) -> float:
@@ -225,9 +251,13 @@ def main() -> None:
     sets = {}
     for split, count, seed in (("validation", p.validation_maps, p.data_seed + 1), ("train", p.train_maps, p.data_seed)):
         # three training maps of each molecule, one of each to validate
-        sets[split] = load(build(a["structures"], split, count, seed, a["cache"], a["processes"], 3 if split == "train" else 1))
-    best = train(sets["train"], sets["validation"], a["out"], p, a["log"])
-    print(json.dumps({"best": best}))
+        each = 3 if split == "train" else 1
+        sets[split] = load(build(a["structures"], split, count, seed, a["cache"], a["processes"], each))
+    with tempfile.TemporaryDirectory() as work:
+        paths = [Path(work) / f"{k}.pt" for k in range(p.members)]
+        for k, path in enumerate(paths):
+            train(sets["train"], sets["validation"], path, replace(p, seed=p.seed + k), a["log"])
+        average(paths, sets["train"], sets["validation"], a["out"], p)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ _STEP = math.log(HIGHEST / LOWEST) / (LEVELS - 1)
 def level_values() -> Tensor:
     """(LEVELS,) float32 levels of the profile, on the normalised scale."""
     torch: Any = _torch()
-    return LOWEST * torch.exp(_STEP * torch.arange(LEVELS, dtype=torch.float32)) - 1  # type: ignore[no-any-return]
+    return LOWEST * torch.exp(_STEP * torch.arange(LEVELS, dtype=torch.float32)) - 1
 
 
 def profile_of(x: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ def _histogram(bins: Tensor, weight: Tensor | None = None) -> Tensor:
     flat = bins.flatten(1)
     weights = [None] * len(flat) if weight is None else weight.flatten(1)
     counts = [torch.bincount(b, w, minlength=LEVELS + 1) for b, w in zip(flat, weights, strict=True)]
-    return torch.stack(counts).float() / flat.shape[1]  # type: ignore[no-any-return]
+    return torch.stack(counts).float() / flat.shape[1]
 
 
 def _above(bins: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -152,11 +152,11 @@ def _smooth(counts: Tensor) -> Tensor:
 def _parted(v: Tensor, step: int) -> Tensor:
     """(n, LEVELS) share of pairs of voxels ``step`` apart along an axis of which one is above each level and one is not."""
     torch = _torch()
-    total = 0
+    total = torch.zeros(len(v), LEVELS, device=v.device)
     for dim in (2, 3, 4):
         a, b = v.narrow(dim, 0, v.shape[dim] - step), v.narrow(dim, step, v.shape[dim] - step)
         total = total + _above(torch.maximum(a, b)) - _above(torch.minimum(a, b))
-    return total  # type: ignore[return-value]
+    return total
 
 
 def _extreme(v: Tensor, reach: int, least: bool) -> Tensor:
@@ -225,7 +225,7 @@ def _box_radius(size: int) -> Tensor:
     """(size, size, size) distance from the box's centre, in half boxes."""
     torch = _torch()
     axis = torch.linspace(-1, 1, size) ** 2
-    return (axis[:, None, None] + axis[:, None] + axis).sqrt()  # type: ignore[no-any-return]
+    return (axis[:, None, None] + axis[:, None] + axis).sqrt()
 
 
 @lru_cache(maxsize=4)
@@ -234,4 +234,4 @@ def _frequency_shell(size: int) -> Tensor:
     torch = _torch()
     full, half = torch.fft.fftfreq(size), torch.fft.rfftfreq(size)
     k = (full[:, None, None] ** 2 + full[:, None] ** 2 + half**2).sqrt()
-    return (k * (2 * SHELLS)).long().clamp(max=SHELLS)  # type: ignore[no-any-return]
+    return (k * (2 * SHELLS)).long().clamp(max=SHELLS)

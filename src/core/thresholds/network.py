@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SirenError
 from ..files import whole_file
 from .features import CHANNELS, LEVELS, level_values, profile_of
+from .scale import scale_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,13 +80,18 @@ def default_weights() -> Path:
     raise SirenError(f'{DEFAULT_NAME} is missing from {places[0]}: install ChimeraX-SIREn again, or give "weights FILE".')
 
 
-def compact_network() -> Module:
-    """The network of this program.
+def compact_network(members: int = 1) -> Module:
+    """The network of this program, or the mean of several.
 
     It sees the profile of a 64^3 map, see :func:`profile_of`: how what lies above each of 96 levels is made up, and the
-    radial spectrum and density. Convolutions along the profile score each level; the answer is the mean of the levels weighted
+    radial spectrum and density; and the size of its voxels, where it is known: how tightly a molecule fills what it seems to
+    fill depends on the resolution in A. Convolutions along the profile score each level; the answer is the mean of the levels weighted
     by the softmax of their scores. A second number is the logarithm of the expected absolute error. Both count on the
     normalised scale.
+
+    Parameters
+    ----------
+    members : networks of one kind, trained from different starts, whose answers are averaged
     """
     torch = import_torch()
     nn = torch.nn
@@ -94,7 +101,7 @@ def compact_network() -> Module:
             super().__init__()
             self.shells = nn.Sequential(nn.Linear(LEVELS, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 32), nn.ReLU())
             self.even = nn.BatchNorm1d(CHANNELS)
-            self.enter = nn.Conv1d(CHANNELS + 32, WIDTH, 1)
+            self.enter = nn.Conv1d(CHANNELS + 32 + 2, WIDTH, 1)
             self.along = nn.ModuleList(
                 nn.Sequential(nn.BatchNorm1d(WIDTH), nn.ReLU(), nn.Dropout(0.1),
                               nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * step, dilation=step))
@@ -108,17 +115,20 @@ def compact_network() -> Module:
             return self.heads(*self.features(x))[:, 0]
 
         @staticmethod
-        def features(x: Tensor) -> tuple[Tensor]:
-            """The profile (n, 31, 96) of normalised maps (n, 1, 64, 64, 64)."""
-            return (profile_of(x),)
+        def features(x: Tensor, voxel_size: Sequence[float | None] | None = None) -> tuple[Tensor, Tensor]:
+            """Profile (n, 31, 96) and scale (n, 2) of normalised maps (n, 1, 64, 64, 64).
 
-        def heads(self, profile: Tensor) -> Tensor:
+            ``voxel_size``: edge in A of each map's voxels in its 64^3 box, None where it is not known.
+            """
+            return profile_of(x), scale_of(voxel_size or [None] * len(x)).to(x)
+
+        def heads(self, profile: Tensor, scale: Tensor) -> Tensor:
             """(n, 2): level, and logarithm of its expected absolute error."""
-            return self.scores(profile)[0]
+            return self.scores(profile, scale)[0]
 
-        def scores(self, profile: Tensor) -> tuple[Tensor, Tensor]:
+        def scores(self, profile: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
             """The heads (n, 2), and for each level (n, 2, 96) its score and the logit that a voxel at it is of the molecule."""
-            shells = self.shells(profile[:, -1])
+            shells = torch.cat([self.shells(profile[:, -1]), scale], dim=1)
             levels = self.levels.expand(len(profile), 1, -1)
             rows = self.even(torch.cat([profile[:, :-1], levels], dim=1))
             h = self.enter(torch.cat([rows, shells[:, :, None].expand(-1, -1, LEVELS)], dim=1))
@@ -129,7 +139,22 @@ def compact_network() -> Module:
             spread = self.spread(torch.cat([h.mean(dim=2), h.amax(dim=2)], dim=1).detach())
             return torch.cat([level, spread], dim=1), score
 
-    return CompactNetwork()
+    class Averaged(nn.Module):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.members = nn.ModuleList(CompactNetwork() for _ in range(members))
+
+        features = staticmethod(CompactNetwork.features)
+
+        def forward(self, x: Tensor) -> Tensor:
+            """(n, 1, 64, 64, 64) normalised maps to (n,) levels."""
+            return self.heads(*self.features(x))[:, 0]
+
+        def heads(self, profile: Tensor, scale: Tensor) -> Tensor:
+            """(n, 2): level, and logarithm of its expected absolute error."""
+            return torch.stack([member.heads(profile, scale) for member in self.members]).mean(dim=0)
+
+    return CompactNetwork() if members == 1 else Averaged()
 
 
 def published_network() -> Module:
@@ -174,7 +199,8 @@ def load_network(path: Path) -> LoadedNetwork:
     torch = import_torch()
     content = _read(torch, path)
     if isinstance(content, dict) and content.get("format") == FORMAT:
-        network, kind, state = compact_network(), "siren", content.get("state_dict")
+        state = content.get("state_dict")
+        network, kind = compact_network(_members(state)), "siren"
         metadata = content.get("metadata") or {}
     else:
         network, kind, state = published_network(), "published", content
@@ -208,6 +234,12 @@ def _read(torch: Any, path: Path) -> Any:
         raise SirenError(f"{path.name} cannot be read as network weights: {_FIT}.") from error
     except Exception as error:  # whatever a damaged archive makes torch's readers raise
         raise SirenError(f"{path.name} cannot be read as network weights: {_FIT}.") from error
+
+
+def _members(state: Any) -> int:
+    """How many networks a file of this program holds."""
+    names = [str(key).split(".") for key in state] if isinstance(state, dict) else []
+    return max(1, len({n[1] for n in names if n[0] == "members" and len(n) > 2}))
 
 
 def _renumbered(state: dict[str, Any], network: Module) -> dict[str, Any]:

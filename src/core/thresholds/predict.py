@@ -22,6 +22,7 @@ from ..progress import Progress
 from .network import BOX, LoadedNetwork, default_weights, import_torch, load_network
 from .normalise import Range, normalise, value_range
 from .preprocess import shrunk
+from .scale import known_voxel_size
 from .tables import Prediction, Predictions
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -97,6 +98,7 @@ def predict_levels(ensemble: Ensemble, parameters: PredictParameters | None = No
     place = {name: n for n, name in enumerate(ensemble.all_names)}
     rows: list[Prediction] = []
     waiting: list[tuple[str, NDArray[np.float32], Range]] = []
+    voxel_size = known_voxel_size(ensemble.grid, BOX)
     for source, (name, array) in zip(ensemble.sources, ensemble.read(progress, PHASE), strict=True):
         small, _ = shrunk(source, array, ensemble.grid, BOX)
         x, used = normalise(small, name)
@@ -105,7 +107,7 @@ def predict_levels(ensemble: Ensemble, parameters: PredictParameters | None = No
         waiting.append((name, x, used))
         if len(waiting) == parameters.batch_size or len(rows) + len(waiting) == len(ensemble):
             progress.step(PHASE, (len(rows) + len(waiting)) / len(ensemble))
-            levels = _run(loaded, np.stack([x for _, x, _ in waiting]), device)
+            levels = _run(loaded, np.stack([x for _, x, _ in waiting]), voxel_size, device)
             rows += [Prediction(n, place[n], r, float(v)) for (n, _, r), v in zip(waiting, levels, strict=True)]
             waiting.clear()
     progress.step(PHASE, 1.0)
@@ -116,9 +118,12 @@ def predict_levels(ensemble: Ensemble, parameters: PredictParameters | None = No
     return Predictions(tuple(rows), path.name, device)
 
 
-def _run(loaded: LoadedNetwork, batch: NDArray[np.float32], device: str) -> list[float]:
-    """Levels (n,) of normalised maps (n, 64, 64, 64)."""
+def _run(loaded: LoadedNetwork, batch: NDArray[np.float32], voxel_size: float | None, device: str) -> list[float]:
+    """Levels (n,) of normalised maps (n, 64, 64, 64), all of one voxel size."""
     torch: Any = import_torch()
+    network: Any = loaded.network
     with torch.inference_mode():
-        levels = loaded.network(torch.from_numpy(batch[:, None]).to(device)).float().cpu()
-    return [float(v) for v in levels]
+        x = torch.from_numpy(batch[:, None]).to(device)
+        siren = loaded.kind == "siren"
+        levels = network.heads(*network.features(x, [voxel_size] * len(batch)))[:, 0] if siren else network(x)
+    return [float(v) for v in levels.float().cpu()]
