@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo train bench-thresholds test lint clean-env
+.PHONY: help env bundle demo screenshots train test lint bench-blocks bench-thresholds bench-speed bench-scaling clean-env
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -22,9 +22,8 @@ train: env ## train the threshold network; STRUCTURES=folder of mmCIF or PDB fil
 	@mkdir -p trained
 	@OMP_NUM_THREADS=2 $(VENV)/python weights/training/train.py "$(STRUCTURES)" $(TRAIN)
 
-DATA ?= ../shared/data
-bench-thresholds: env ## accuracy of the thresholds, simulated and real maps, speed: into weights/README.md
-	@$(VENV)/python weights/training/evaluate.py "$(DATA)" --card weights/README.md
+screenshots: env ## pictures of the panel's pages for README, in docs/
+	@$(VENV)/python devel/screenshots.py docs
 
 test: env ## all tests; those that need ../shared say so where it is absent
 	@$(VENV)/python -m pytest
@@ -32,6 +31,19 @@ test: env ## all tests; those that need ../shared say so where it is absent
 lint: env ## ruff and mypy
 	@$(VENV)/ruff check .
 	@$(VENV)/mypy
+
+bench-speed: env ## seconds and memory of sketch and expand; LARGE=--large adds 1,000 x 128^3 and 300 x 256^3
+	@$(VENV)/python devel/benchmarks/speed.py $(LARGE)
+
+bench-scaling: env ## how counting scales with the workers of a Dask cluster: devel/benchmarks/scaling.md
+	@$(VENV)/python devel/benchmarks/scaling.py
+
+DATA ?= ../shared/data
+bench-thresholds: env ## accuracy of the thresholds, simulated and real maps, speed: into weights/README.md
+	@$(VENV)/python weights/training/evaluate.py "$(DATA)" --card weights/README.md
+
+bench-blocks: env ## how well blocks are found: devel/benchmarks/blocks.md made again (an hour or two)
+	@$(VENV)/python devel/benchmarks/blocks.py
 
 clean-env: ## remove .venv
 	rm -rf .venv

@@ -7,15 +7,21 @@ import html
 import re
 from pathlib import Path
 
+from chimerax.siren.core.editing import SplitParameters
 from chimerax.siren.core.example import ExampleParameters
 from chimerax.siren.core.expand import ExpandParameters
 from chimerax.siren.core.parameters import Parameters, camel_case
 from chimerax.siren.core.sketch import SketchParameters
+from chimerax.siren.core.states import StatesParameters
+from chimerax.siren.core.thresholds.finetune import FinetuneParameters
+from chimerax.siren.core.thresholds.predict import PredictParameters
 from chimerax.siren.core.thresholds.preprocess import PreprocessParameters
 
 PAGE = Path(__file__).parents[1] / "src/docs/user/commands/siren.html"
 TABLES: dict[str, type[Parameters]] = {
-    "sketch": SketchParameters, "expand": ExpandParameters, "preprocess": PreprocessParameters, "example": ExampleParameters}
+    "predict": PredictParameters, "finetune": FinetuneParameters,
+    "sketch": SketchParameters, "expand": ExpandParameters, "preprocess": PreprocessParameters, "example": ExampleParameters,
+    "split": SplitParameters, "states": StatesParameters}
 
 
 def with_tables(page: str) -> str:
@@ -31,7 +37,8 @@ def with_tables(page: str) -> str:
 
 def _row(f: dataclasses.Field) -> str:
     value = " | ".join(f.metadata["choices"]) or {"bool": "true | false", "int": "<i>n</i>", "float": "<i>x</i>"}.get(
-        str(f.type).split(" | ")[0], "<i>file</i>")
+        str(f.type).split(" | ")[0], f"<i>{f.metadata['word'] or 'file'}</i>")
+    value = " | ".join((value, *f.metadata["words"]))
     default = f.default
     if isinstance(default, bool):
         default = str(default).lower()

@@ -17,8 +17,21 @@ else:
             cmd.register_command(command_info.name, logger)
 
         @staticmethod
+        def start_tool(session: Any, bundle_info: Any, tool_info: Any) -> Any:
+            from .tool import SirenTool
+            return SirenTool.get_singleton(session)
+
+        @staticmethod
+        def run_provider(session: Any, name: str, manager: Any, **keywords: Any) -> None:
+            from .tool import run_toolbar_button
+            run_toolbar_button(session, name)
+
+        @staticmethod
         def get_class(class_name: str) -> Any:
+            if class_name == "SirenTool":
+                from .tool import SirenTool
+                return SirenTool
             from . import show
-            return {"BlockMap": show.BlockMap}.get(class_name)
+            return {"BlockMap": show.BlockMap, "EnsembleMap": show.EnsembleMap}.get(class_name)
 
     bundle_api = _SirenAPI()

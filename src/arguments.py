@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import os
 from typing import Any
 
-from chimerax.core.commands import Annotation, AnnotationError, FileNameArg, ModelsArg, OpenFolderNameArg
+from chimerax.core.commands import (
+    Annotation,
+    AnnotationError,
+    BoolArg,
+    EnumOf,
+    FileNameArg,
+    FloatArg,
+    IntArg,
+    ListOf,
+    ModelsArg,
+    OpenFileNameArg,
+    OpenFolderNameArg,
+    Or,
+    StringArg,
+)
 from chimerax.map import MapsArg
 
 from .core.mapfile import is_map_name
+from .core.parameters import Parameters
+
+#: Which volumes take part: keywords of every command that reads volumes.
+SELECTION: list[tuple[str, Any]] = [("include", ListOf(StringArg)), ("exclude", ListOf(StringArg)), ("voxel_size", FloatArg)]
 
 
 class VolumesArg(Annotation):
@@ -63,3 +82,51 @@ class BlocksArg(Annotation):
                 raise AnnotationError(f"{used} names no open model")
             return list(models), used, rest
         return OpenFolderNameArg.parse(text, session)
+
+
+class RunArg(Annotation):
+    """A run's folder, its open blocks, or a table of thresholds."""
+
+    name = "a folder of a run, open blocks like #2, or a table of thresholds"
+
+    @staticmethod
+    def parse(text: str, session: Any) -> tuple[Any, str, str]:
+        """A list of models, or a path."""
+        if text.lstrip().startswith("#"):
+            return BlocksArg.parse(text, session)
+        path, used, rest = FileNameArg.parse(text, session)
+        if not os.path.exists(path):
+            raise AnnotationError(f"there is no file or folder {path}")
+        return path, used, rest
+
+
+class BlockModelsArg(Annotation):
+    """Open blocks: by number, as a whole group, or those that are selected (``sel``)."""
+
+    name = "open blocks like #2.1, or sel"
+
+    @staticmethod
+    def parse(text: str, session: Any) -> tuple[list[Any], str, str]:
+        """A list of BlockMap, in order of their numbers."""
+        from .show import BlockMap
+
+        models, used, rest = ModelsArg.parse(text, session)
+        found = {m if isinstance(m, BlockMap) else m.parent for m in models}  # a click selects the surface of a map
+        blocks = sorted((m for m in found if isinstance(m, BlockMap)), key=lambda m: m.id)
+        if not blocks:
+            raise AnnotationError(f"{used} names no open block: open them with \"siren open FOLDER\"")
+        return blocks, used, rest
+
+
+def keywords_of(kind: type[Parameters]) -> list[tuple[str, Any]]:
+    """A step's parameters as keywords of its command."""
+    def annotation(f: dataclasses.Field[Any]) -> Any:
+        if f.metadata["choices"]:
+            return EnumOf(f.metadata["choices"])
+        if f.metadata["word"]:
+            return StringArg
+        kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFileNameArg}
+        plain = kinds[str(f.type).split(" | ")[0]]
+        return Or(plain, EnumOf(f.metadata["words"])) if f.metadata["words"] else plain
+
+    return [(f.name, annotation(f)) for f in dataclasses.fields(kind) if "help" in f.metadata]

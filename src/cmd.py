@@ -2,92 +2,36 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from chimerax.core.commands import (
     BoolArg,
     CmdDesc,
-    EnumOf,
     FloatArg,
     IntArg,
-    ListOf,
     OpenFileNameArg,
     OpenFolderNameArg,
     SaveFolderNameArg,
-    StringArg,
-    concise_model_spec,
     register,
 )
 from chimerax.core.errors import UserError
-from chimerax.map import Volume
 
-from .arguments import BlocksArg, VolumesArg
-from .core.blocks import blocks_from_masks, check_on_grid, read_block_maps
-from .core.ensemble import Ensemble, Source, find_ensemble
-from .core.errors import SirenError, listed
+from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
+from .core.blocks import read_block_maps
+from .core.counting import TestParameters
+from .core.ensemble import Ensemble, find_ensemble
+from .core.errors import listed
 from .core.expand import ExpandParameters
-from .core.grid import Grid
-from .core.mapfile import SUFFIXES
-from .core.parameters import Parameters
 from .core.progress import Progress
-from .core.record import Record, read_record
-from .core.runs import EXPAND_FOLDER, SKETCH_FOLDER, Run, inherited, open_run, run_expand, run_sketch
+from .core.record import read_record
+from .core.runs import EXPAND_FOLDER, Run, inherited, open_run, run_expand, run_sketch
 from .core.sketch import SketchParameters
-from .jobs import current_job, run_job
+from .inputs import PREDICTIONS_FILE, door, first_path, given, opened_blocks, output_folder, parameters_of, run_folder, sources_of, typed
+from .jobs import at_once, current_job, run_job
 
-PREDICTIONS_FILE = "predictions.csv"
-DEFAULT_OUTPUT = "siren"  # beside the folder of the volumes
 FEW_VOLUMES = 100  # below, finding nothing is no wonder: the published tool asks for 200 and more
-
-
-def predict(session: Any, volumes: list[Any], output_dir: str | None = None, labels: str | None = None, set_levels: bool = True,
-            voxel_size: float | None = None, include: Sequence[str] = (), exclude: Sequence[str] = (), **keywords: Any) -> Any:
-    """Predict the contour level of each map, write predictions.csv, set the levels of open maps that were named."""
-    from .core.thresholds.predict import PredictParameters
-
-    parameters = _parameters(PredictParameters, keywords)
-    sources = _sources(volumes)
-    output = _output(volumes, output_dir)
-
-    def work(progress: Progress) -> tuple[Any, Any, Any]:
-        from .core.thresholds.evaluate import compare
-        from .core.thresholds.predict import predict_levels
-        from .core.thresholds.tables import write_predictions
-
-        ensemble = find_ensemble(sources, voxel_size, progress, least=1, include=include, exclude=exclude)
-        predictions = predict_levels(ensemble, parameters, progress)
-        agreement = compare(predictions, Path(labels), ensemble) if labels else None
-        write_predictions(output / PREDICTIONS_FILE, predictions)
-        return ensemble, predictions, agreement
-
-    def show(result: tuple[Any, Any, Any]) -> Any:
-        from .show import log_lines, path_text, set_level
-
-        ensemble, predictions, agreement = result
-        level_of = predictions.levels
-        if set_levels:
-            for source, volume in zip(sources, volumes, strict=True):
-                if isinstance(volume, Volume) and not volume.deleted and source.name in level_of:
-                    set_level(volume, level_of[source.name])
-        levels = sorted(level_of.values())
-        found = f"levels {levels[0]:.4g} to {levels[-1]:.4g}, median {median(levels):.4g}" if levels[1:] else f"level {levels[0]:.4g}"
-        log_lines(session, [
-            f"{len(levels):,} volume{'s' * (len(levels) > 1)}, {ensemble.grid.text()}; weights {predictions.weights}; device "
-            f"{predictions.device}", *ensemble.notes,
-            found,
-            *([agreement.text()] if agreement else []),
-            f"Written to {output / PREDICTIONS_FILE}."])
-        if len(levels) > 1:
-            to = f" outputDir {path_text(output)}" if output_dir else ""
-            _next(session, "sketch", f"siren sketch {_typed(volumes)} thresholds {path_text(output / PREDICTIONS_FILE)}{to}")
-        return predictions
-
-    return run_job(session, "siren predict", work, show)
 
 
 def sketch(session: Any, volumes: list[Any], level: float | None = None, thresholds: str | None = None,
@@ -95,27 +39,28 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
            include: Sequence[str] = (), exclude: Sequence[str] = (), open: bool = True, reference: bool = False,
            **keywords: Any) -> Any:
     """Find the blocks that come and go together, write them, open them as surfaces."""
-    parameters = _parameters(SketchParameters, keywords)
-    _either(level, thresholds)
-    sources = _sources(volumes)
-    output = _output(volumes, output_dir)
+    parameters = parameters_of(SketchParameters, keywords)
+    _either(level, thresholds, parameters)
+    sources = sources_of(volumes)
+    output = output_folder(volumes, output_dir)
     notes: list[str] = []
 
     def work(progress: Progress) -> Run:
         ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
-        levels, where = _levels(ensemble, level, thresholds, output, volumes, notes, progress)
-        return run_sketch(ensemble.resampled(box), levels, where, parameters, output, voxel_size, progress)
+        levels, where, flagged = _levels(ensemble, level, thresholds, output, volumes, notes, progress, parameters.filter == "flags")
+        return run_sketch(ensemble.resampled(box), levels, where, parameters, output, voxel_size, progress, flagged)
 
-    def show(run: Run) -> Run:
+    def show(run: Run) -> Generator[None, None, Run]:
         counts, used = run.record.counts, run.record.counts["volumes_used"]
         lines = [*notes, *run.notes, _volumes_line(run),
                  f"{counts['union_voxels']:,} voxels {_union_text(parameters)} of the {used:,} volumes; "
                  f"{counts['sampled_voxels']:,} sampled (seed {parameters.seed}), "
-                 f"{counts['significant_pairs']:,} pairs go together (statistic {parameters.statistic})"]
-        _show_run(session, run, lines, open, reference)
+                 f"{counts['significant_pairs']:,} pairs go together (statistic {parameters.statistic}; counted on "
+                 f"{run.record.counted_on})"]
+        yield from _show_run(session, run, lines, open, reference)
         if len(run.blocks):
-            from .show import path_text
-            _next(session, "expand", f"siren expand {path_text(run.folder)}")
+            from .show import next_step, path_text
+            next_step(session, "expand", f"siren expand {path_text(run.folder)}")
         return run
 
     return run_job(session, "siren sketch", work, show)
@@ -126,16 +71,16 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
            box: int | None = None, voxel_size: float | None = None, include: Sequence[str] = (),
            exclude: Sequence[str] = (), open: bool = True, reference: bool = False, **keywords: Any) -> Any:
     """Test every voxel against every block; write and open the expanded blocks."""
-    source_folder = Path(sketch) if sketch else _sketch_folder(session, blocks)
-    record = _door(read_record, source_folder)
+    source_folder = Path(sketch) if sketch else run_folder(session, blocks)
+    record = door(read_record, source_folder)
     _either(level, thresholds)
     same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))  # another one has other parameters
-    parameters = _parameters(ExpandParameters, {**(inherited(record) if same_test else {}), **_given(keywords)})
-    output = _output([], output_dir) if output_dir else source_folder.parent
+    parameters = parameters_of(ExpandParameters, {**(inherited(record) if same_test else {}), **given(keywords)})
+    output = output_folder([], output_dir) if output_dir else source_folder.parent
     if (output / EXPAND_FOLDER).resolve() in (source_folder.resolve(), *([] if isinstance(blocks, list) else [Path(blocks).resolve()])):
         raise UserError(f"{output / EXPAND_FOLDER} would be replaced by its own expansion: give another outputDir.")
-    sources = _sources(volumes) if volumes else None
-    block_set = _door(_open_blocks, blocks, record) if isinstance(blocks, list) else None
+    sources = sources_of(volumes) if volumes else None
+    block_set = door(opened_blocks, blocks, record) if isinstance(blocks, list) else None
     notes: list[str] = []
 
     def work(progress: Progress) -> Run:
@@ -148,60 +93,38 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
             ensemble = record.ensemble(progress).select(include, exclude)
         if level is not None or thresholds is not None:
             ensemble = ensemble or record.ensemble(progress)
-            levels, where = _levels(ensemble, level, thresholds, output, [], notes, progress)
+            levels, where, flagged = _levels(ensemble, level, thresholds, output, [], notes, progress, parameters.filter == "flags")
+            if flagged:
+                taking_part = [n not in flagged for n in ensemble.names]
+                ensemble, levels = ensemble.select(exclude=tuple(flagged)), levels[taking_part]
+                notes.append(f"{len(flagged)} left out: " + "; ".join(f"{n} ({why})" for n, why in flagged.items()))
         return run_expand(chosen, record, parameters, output, ensemble, levels, where, source_folder, progress)
 
-    def show(run: Run) -> Run:
+    def show(run: Run) -> Generator[None, None, Run]:
         before = run.record.counts["block_voxels_before"]
         lines = [*notes, *run.notes, _volumes_line(run),
                  f"{run.record.counts['union_voxels']:,} voxels tested against {len(run.blocks)} blocks of {before:,} voxels "
-                 f"(statistic {parameters.statistic}); {run.record.counts['unassigned_voxels']:,} joined none"]
-        _show_run(session, run, lines, open, reference)
+                 f"(statistic {parameters.statistic}; counted on {run.record.counted_on}); "
+                 f"{run.record.counts['unassigned_voxels']:,} joined none"]
+        yield from _show_run(session, run, lines, open, reference)
         return run
 
     return run_job(session, "siren expand", work, show)
-
-
-def preprocess(session: Any, volumes: list[Any], output_dir: str | None = None, voxel_size: float | None = None,
-               include: Sequence[str] = (), exclude: Sequence[str] = (), **keywords: Any) -> Any:
-    """Write resampled (and normalised) copies of the maps with their statistics, for other programs."""
-    from .core.thresholds.preprocess import PreprocessParameters
-
-    parameters = _parameters(PreprocessParameters, keywords)
-    sources = _sources(volumes)
-    output = _output(volumes, output_dir)
-
-    def work(progress: Progress) -> Any:
-        from .core.thresholds.preprocess import preprocess as run
-
-        ensemble = find_ensemble(sources, voxel_size, progress, least=1, include=include, exclude=exclude)
-        return ensemble, run(ensemble, output, parameters, progress)
-
-    def show(result: Any) -> Any:
-        from .show import log_lines
-
-        ensemble, outcome = result
-        log_lines(session, [f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid.text()}", *ensemble.notes,
-                            f"Written to {output}: {len(outcome.files):,} maps ({outcome.grid.text()}), "
-                            + ", ".join(t.name for t in outcome.tables)])
-        return outcome
-
-    return run_job(session, "siren preprocess", work, show)
 
 
 def example(session: Any, folder: str, **keywords: Any) -> Any:
     """Write a simulated ensemble with known blocks."""
     from .core.example import ExampleParameters, write_example
 
-    parameters = _parameters(ExampleParameters, keywords)
+    parameters = parameters_of(ExampleParameters, keywords)
     path = Path(folder).expanduser()
 
     def show(result: Any) -> Any:
-        from .show import path_text
+        from .show import next_step, path_text
 
         session.logger.info(f"{parameters.volumes} simulated volumes with {len(result.simulation.units)} planted blocks written "
                             f"to {path} (what is planted: truth.json)." + (" The earlier example was replaced." if result.replaced else ""))
-        _next(session, "predict", f"siren predict {path_text(path)}")
+        next_step(session, "predict", f"siren predict {path_text(path)}")
         return result
 
     return run_job(session, "siren example", lambda progress: write_example(path, parameters, progress), show)
@@ -209,9 +132,22 @@ def example(session: Any, folder: str, **keywords: Any) -> Any:
 
 def open_(session: Any, folder: str, reference: bool = False) -> Run:
     """Open the blocks of a finished sketch or expansion."""
-    run = _door(open_run, Path(folder))
-    _show_run(session, run, [_volumes_line(run)], True, reference, written=False)
+    run = door(open_run, Path(folder))
+    at_once(_show_run(session, run, [_volumes_line(run)], True, reference, written=False))
     return run
+
+
+def show_(session: Any, volume: list[Any], level: float | None = None, voxel_size: float | None = None) -> Any:
+    """Show one map of an ensemble at its level, in the place of the one shown before."""
+    sources = sources_of(volume)
+    ensemble = door(find_ensemble, sources, voxel_size, None, 1)
+    if len(ensemble) != 1:
+        raise UserError(f"siren show takes one map, and {typed(volume)} is {len(ensemble):,}: name one of them.")
+    source = ensemble.sources[0]
+    array = door(source.read)
+    from .show import show_map
+
+    return show_map(session, source.name, array, ensemble.grid, level)
 
 
 def stop(session: Any) -> None:
@@ -227,156 +163,42 @@ def stop(session: Any) -> None:
 # --- from what was typed to what core takes
 
 
-def _door(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Call core; what is wrong with the input becomes ChimeraX's UserError."""
-    try:
-        return function(*arguments, **keywords)
-    except SirenError as error:
-        raise UserError(str(error)) from None
-
-
-def _either(level: float | None, thresholds: str | None) -> None:
+def _either(level: float | None, thresholds: str | None, parameters: TestParameters | None = None) -> None:
     if level is not None and thresholds is not None:
         raise UserError('Give either "level" or "thresholds", not both.')
-
-
-def _given(keywords: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in keywords.items() if v is not None}
-
-
-def _parameters(kind: type[Parameters], keywords: dict[str, Any]) -> Any:
-    return _door(kind, **_given(keywords))
-
-
-def _sources(volumes: Sequence[Any]) -> list[Any]:
-    """Paths as they are; open maps as sources that can be read in a thread."""
-    names: dict[str, int] = {}
-    for v in volumes:
-        if isinstance(v, Volume):
-            names[_map_name(v)] = names.get(_map_name(v), 0) + 1
-    return [_door(_map_source, v, names[_map_name(v)] > 1) if isinstance(v, Volume) else v for v in volumes]
-
-
-def _map_name(volume: Volume) -> str:
-    path = volume.data.path
-    return os.path.basename(path) if isinstance(path, str) and path else str(volume.name)
-
-
-def _map_source(volume: Volume, ambiguous: bool) -> Source:
-    data = volume.data
-    angles_straight = all(abs(a - 90) < 0.01 for a in data.cell_angles)
-    if not angles_straight or tuple(map(tuple, data.rotation)) != ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
-        raise SirenError(f"{volume.name} is on a rotated or skewed grid: resample it with \"volume resample\".")
-    name = _map_name(volume)
-    if ambiguous:  # several open maps from files of one name, or one file: told apart by their numbers
-        name = f"{name} #{volume.id_string}"
-    (nx, ny, nz), (sx, sy, sz), (ox, oy, oz) = data.size, map(float, data.step), map(float, data.origin)
-    grid = Grid((nz, ny, nx), (sx, sy, sz), (ox, oy, oz))
-    path = data.path if isinstance(data.path, str) else ""
-    whole_file = type(data).__module__.startswith("chimerax.map_data.mrc")  # and not a part of it, or edited
-    if whole_file and path.lower().endswith(SUFFIXES) and os.path.isfile(path):
-        return Source(name, Path(path), grid=grid)
-
-    def read() -> Any:  # past ChimeraX's cache, which is the main thread's
-        return data.read_matrix((0, 0, 0), data.size, (1, 1, 1), None)
-
-    return Source(name, None, array=read, grid=grid)
-
-
-def _first_path(volumes: Sequence[Any]) -> Path | None:
-    """Folder of the volumes, or None for maps that are only in memory."""
-    for v in volumes:
-        path = v.data.path if isinstance(v, Volume) else v
-        if isinstance(path, str) and path:
-            full = Path(path).expanduser().resolve()
-            return full if full.is_dir() else full.parent
-    return None
-
-
-def _output(volumes: Sequence[Any], output_dir: str | None) -> Path:
-    """The output folder: as given, else ``siren`` beside the folder of the volumes."""
-    if output_dir:
-        output = Path(output_dir).expanduser().absolute()
-        there = next(p for p in (output, *output.parents) if p.exists())
-        if not there.is_dir():  # now, not after the work
-            raise UserError(f"{there} is a file, not a folder: give another outputDir.")
-        return output
-    folder = _first_path(volumes)
-    return (folder.parent if folder else Path.cwd()) / DEFAULT_OUTPUT
+    if parameters is not None and parameters.filter == "flags" and level is not None:
+        raise UserError('"filter flags" needs the table of thresholds that has them: leave out "level", or "filter".')
 
 
 def _levels(ensemble: Ensemble, level: float | None, thresholds: str | None, output: Path, volumes: Sequence[Any],
-            notes: list[str], progress: Progress) -> tuple[Any, str]:
-    """Levels (V,) of the volumes, and where they came from."""
+            notes: list[str], progress: Progress, by_flags: bool = False) -> tuple[Any, str, dict[str, str]]:
+    """Levels (V,) of the volumes, where they came from, and volumes to leave out with the reason, where the table's flags say so."""
     import numpy as np
 
-    from .core.thresholds.tables import read_thresholds
+    from .core.thresholds.tables import read_flags, read_thresholds
+
+    def read(table: Path, where: str) -> tuple[Any, str, dict[str, str]]:
+        flagged = {name: f"flagged: {why}" for name, why in read_flags(table, ensemble).items()} if by_flags else {}
+        return read_thresholds(table, ensemble, flagged), where, flagged
 
     if level is not None:
-        return np.full(len(ensemble), level), f"level {level:g}"
+        return np.full(len(ensemble), level), f"level {level:g}", {}
     if thresholds is not None:
-        return read_thresholds(Path(thresholds), ensemble), str(Path(thresholds).absolute())
-    folder = _first_path(volumes)
+        return read(Path(thresholds), str(Path(thresholds).absolute()))
+    folder = first_path(volumes)
     for table in [output / PREDICTIONS_FILE] + ([folder / PREDICTIONS_FILE] if folder else []):
         if table.is_file():
             notes.append(f"Thresholds from {table}")
-            return read_thresholds(table, ensemble), str(table)
+            return read(table, str(table))
     from .core.thresholds.predict import PredictParameters, predict_levels
     from .core.thresholds.tables import write_predictions
 
     write_predictions(output / PREDICTIONS_FILE, predict_levels(ensemble, PredictParameters(), progress))
     notes.append(f"No thresholds were given, so they were predicted: {output / PREDICTIONS_FILE}")
-    return read_thresholds(output / PREDICTIONS_FILE, ensemble), f"predicted by this command: {output / PREDICTIONS_FILE}"
-
-
-def _sketch_folder(session: Any, blocks: Any) -> Path:
-    """Folder with the record of the sketch that blocks came from."""
-    if not isinstance(blocks, list):
-        folder = Path(blocks).expanduser().absolute()
-        for candidate in (folder, folder.parent / SKETCH_FOLDER):
-            if (candidate / "run.json").is_file():
-                return candidate
-        raise UserError(f'{folder} has no run.json, nor has a {SKETCH_FOLDER} beside it: say which sketch the blocks are from, as '
-                        'in "siren expand FOLDER sketch siren/00_sketch".')
-    from .show import BlockMap
-
-    named = {m.siren_folder for m in blocks if isinstance(m, BlockMap)}
-    # a merged or erased map is a new one, without memory of its run: the blocks still open tell
-    folders = named or {m.siren_folder for m in session.models.list(type=BlockMap)}
-    if len(folders) != 1:
-        which = "no SIREn blocks are open" if not folders else f"blocks of {len(folders)} runs are open"
-        raise UserError(f'Which sketch do these blocks belong to? ({which}.) Say it, as in "siren expand #2 sketch siren/00_sketch".')
-    return Path(folders.pop())
-
-
-def _open_blocks(models: Sequence[Any], record: Record) -> Any:
-    """Blocks from open models; the mean map that was opened with them is not one."""
-    from .show import BlockMap
-
-    maps = [m for m in models if isinstance(m, Volume)]
-    if any(isinstance(m, BlockMap) for m in maps):
-        maps = [m for m in maps if isinstance(m, BlockMap) or m.name != "mean of the volumes"]
-    if not maps:
-        raise SirenError("No map is among these models: name the block models, as in \"siren expand #2\".")
-    masks = []
-    for volume in maps:
-        source = _map_source(volume, False)
-        assert source.grid is not None
-        check_on_grid(volume.name, source.grid, record.grid)
-        masks.append((volume.name, volume.full_matrix()))
-    return blocks_from_masks(masks, record.grid)
+    return read(output / PREDICTIONS_FILE, f"predicted by this command: {output / PREDICTIONS_FILE}")
 
 
 # --- what was found
-
-
-def _typed(volumes: Sequence[Any]) -> str:
-    """Volumes as they are typed in a command."""
-    from .show import path_text
-
-    if isinstance(volumes[0], Volume):
-        return str(concise_model_spec(volumes[0].session, volumes))
-    return " ".join(path_text(Path(v)) for v in volumes)
 
 
 def _volumes_line(run: Run) -> str:
@@ -386,8 +208,9 @@ def _volumes_line(run: Run) -> str:
     return text + (f"; {len(left_out)} left out ({listed(left_out)}: {'; '.join(reasons)})" if left_out else "")
 
 
-def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: bool, written: bool = True) -> None:
-    from .show import log_blocks, log_lines, open_blocks
+def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: bool, written: bool = True) -> Generator[None, None, None]:
+    """Log and open what a run found, with pauses in which a window can be drawn (see :func:`.jobs.run_job`)."""
+    from .show import log_blocks, log_lines, opening_blocks
 
     if run.aside is not None:
         lines.append(f"{run.folder.name} had been edited by hand: it is kept as {run.aside}.")
@@ -398,7 +221,10 @@ def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: b
     if not count:
         lines.append(_nothing_found(run))
     log_lines(session, lines)
-    group = open_blocks(session, run.blocks, run.folder, run.mean if reference else None, run.level) if open and count else None
+    group = None
+    if open and count:
+        group = yield from opening_blocks(session, run.blocks, run.folder, run.mean if reference else None, run.level, run.table)
+    yield
     log_blocks(session, run.table, group)
     if written:
         log_lines(session, [f"Written to {run.folder} (run.json, blocks.json, blocks.csv, {count} block maps, mean.mrc, "
@@ -421,72 +247,50 @@ def _nothing_found(run: Run) -> str:
             "or allow more with a larger posp.")
 
 
-def _next(session: Any, word: str, command: str) -> None:
-    """Offer the next step: a link in a log with links."""
-    from .show import link
-
-    session.logger.info(f"Next, {word}: {link(command, command)}", is_html=True)
-
-
 # --- registration
 
-_SELECTION: list[tuple[str, Any]] = [("include", ListOf(StringArg)), ("exclude", ListOf(StringArg)), ("voxel_size", FloatArg)]
 _THRESHOLDS: list[tuple[str, Any]] = [("level", FloatArg), ("thresholds", OpenFileNameArg)]
 _SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
 
 
-def _keywords(kind: type[Parameters]) -> list[tuple[str, Any]]:
-    """A step's parameters as keywords of its command."""
-    def annotation(f: dataclasses.Field[Any]) -> Any:
-        if f.metadata["choices"]:
-            return EnumOf(f.metadata["choices"])
-        kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFileNameArg}
-        return kinds[str(f.type).split(" | ")[0]]
-
-    return [(f.name, annotation(f)) for f in dataclasses.fields(kind) if "help" in f.metadata]
-
-
 def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
+    from . import block_commands, screen_command, state_commands, threshold_commands
+
     output = [("output_dir", SaveFolderNameArg)]
     volumes = [("volumes", VolumesArg)]
 
-    def predict_desc() -> CmdDesc:
-        from .core.thresholds.predict import PredictParameters
-        return CmdDesc(required=volumes, keyword=[*output, ("labels", OpenFileNameArg), ("set_levels", BoolArg), *_SELECTION,
-                                                  *_keywords(PredictParameters)],
-                       synopsis="Predict the contour level of each map")
-
-    def preprocess_desc() -> CmdDesc:
-        from .core.thresholds.preprocess import PreprocessParameters
-        return CmdDesc(required=volumes, keyword=[*output, *_SELECTION, *_keywords(PreprocessParameters)],
-                       synopsis="Resample and normalise maps for other programs")
-
     def example_desc() -> CmdDesc:
         from .core.example import ExampleParameters
-        return CmdDesc(required=[("folder", SaveFolderNameArg)], keyword=_keywords(ExampleParameters),
+        return CmdDesc(required=[("folder", SaveFolderNameArg)], keyword=keywords_of(ExampleParameters),
                        synopsis="Write a simulated ensemble to try SIREn on")
 
     def sketch_desc() -> CmdDesc:
-        return CmdDesc(required=volumes, keyword=[*_THRESHOLDS, *output, ("box", IntArg), *_SELECTION, *_SHOW,
-                                                  *_keywords(SketchParameters)],
+        return CmdDesc(required=volumes, keyword=[*_THRESHOLDS, *output, ("box", IntArg), *SELECTION, *_SHOW,
+                                                  *keywords_of(SketchParameters)],
                        synopsis="Find blocks that come and go together")
 
     def expand_desc() -> CmdDesc:
         return CmdDesc(required=[("blocks", BlocksArg)],
                        keyword=[("volumes", VolumesArg), *_THRESHOLDS, ("sketch", OpenFolderNameArg), *output, ("box", IntArg),
-                                *_SELECTION, *_SHOW, *_keywords(ExpandParameters)],
+                                *SELECTION, *_SHOW, *keywords_of(ExpandParameters)],
                        synopsis="Test every voxel against every block")
 
     def open_desc() -> CmdDesc:
         return CmdDesc(required=[("folder", OpenFolderNameArg)], keyword=[("reference", BoolArg)],
                        synopsis="Open blocks found earlier as coloured surfaces")
 
+    def show_desc() -> CmdDesc:
+        return CmdDesc(required=[("volume", VolumesArg)], keyword=[("level", FloatArg), ("voxel_size", FloatArg)],
+                       synopsis="Show one map of an ensemble in the place of the one before")
+
     def stop_desc() -> CmdDesc:
         return CmdDesc(synopsis="Stop the SIREn command that is running")
 
-    return {"siren predict": (predict_desc, predict), "siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand),
-            "siren preprocess": (preprocess_desc, preprocess), "siren example": (example_desc, example),
-            "siren open": (open_desc, open_), "siren stop": (stop_desc, stop)}
+    return {"siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand),
+            "siren example": (example_desc, example),
+            "siren open": (open_desc, open_), "siren show": (show_desc, show_), "siren stop": (stop_desc, stop),
+            **block_commands.descriptions(), **screen_command.descriptions(), **state_commands.descriptions(),
+            **threshold_commands.descriptions()}
 
 
 def register_command(name: str, logger: Any) -> None:

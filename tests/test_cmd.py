@@ -8,6 +8,7 @@ from typing import Any
 
 import mrcfile
 import numpy as np
+import pandas as pd
 import pytest
 from chimerax.core.errors import UserError
 from chimerax.core.logger import StringPlainTextLog
@@ -318,3 +319,66 @@ def test_large_volumes_are_resampled_on_the_fly(session, run, planted, out):
     assert result.record.grid.origin == pytest.approx(ORIGIN)
     assert result.record.grid.voxel_size == pytest.approx((8.0, 8.0, 8.0))
     assert len(run(f"siren expand '{result.folder}' open false").blocks) == len(result.blocks)
+
+
+def test_screening_logs_each_setting_with_the_sketch_that_gives_it(session, run, planted, out):
+    text = log_of(session, run, f"siren screen '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} posp 0.001,0.01 exclude vol_3.mrc")
+    assert (out / "screen.csv").is_file() and (out / "screen.png").is_file()
+    command = f"siren sketch {planted.folder} outputDir {out} exclude vol_3.mrc level 0.5 statistic exact subsample 1 posp 0.001"
+    assert "".join(command.split()) in "".join(text.split())  # the plain log breaks lines
+    table = pd.read_csv(out / "screen.csv")
+    assert table["posp"].tolist() == [0.001, 0.001, 0.01, 0.01]
+    assert [len(v) for _, v in run(command).blocks] == table["voxels"].tolist()[:2]
+    with pytest.raises(UserError, match="posp 2 is out of bounds"):
+        run(f"siren screen '{planted.folder}' level {LEVEL} posp 0.01,2")
+
+
+def test_blocks_are_coloured_by_strength_and_stability_and_back(session, run, planted, out):
+    run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST}")
+    block = next(iter(blocks_of(session).values()))
+    own = tuple(block.surfaces[0].color)
+    run("siren block color #1 strength")
+    assert (block.surfaces[0].vertex_colors[:, :3] == (0xFD, 0xE7, 0x25)).all()  # a box that is all there, or not at all
+    block.siren_strength = np.linspace(0, 1, len(block.voxels), dtype=np.float32)  # along z, as voxels are ordered
+    run("siren block color #1 strength")
+    surface = block.surfaces[0]
+    low, high = surface.vertices[:, 2].argmin(), surface.vertices[:, 2].argmax()
+    assert surface.vertex_colors[low, 2] > surface.vertex_colors[low, 1] and surface.vertex_colors[high, 0] > surface.vertex_colors[high, 2]
+    run(f"volume #{block.id_string} level 0.5")  # another surface, coloured anew
+    block.update_drawings()  # as with the next frame
+    assert len(block.surfaces[0].vertex_colors) == len(block.surfaces[0].vertices)
+    block.siren_values["stability"] = 1.0
+    run("siren block color #1 stability")
+    assert block.surfaces[0].vertex_colors is None and tuple(block.surfaces[0].color[:3]) == (0xFD, 0xE7, 0x25)
+    run("siren block color #1 block")
+    assert tuple(block.surfaces[0].color) == own
+    run("siren block merge #1.1#1.2")
+    assert "is not known" in log_of(session, run, "siren block color #1.1 strength")
+
+
+def test_a_session_with_colours_by_strength_can_be_saved_and_opened(session, run, planted, out, tmp_path):
+    run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST}")
+    run("siren block color #1 strength")
+    run(f"save '{tmp_path}/s.cxs'")
+    run("close")
+    run(f"open '{tmp_path}/s.cxs'")
+    assert "Coloured by strength" in log_of(session, run, "siren block color #1 strength")
+
+
+def test_a_device_is_chosen_and_said_and_an_expansion_chooses_its_own(session, run, planted, out):
+    log = log_of(session, run, f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} open false device auto")
+    used = json.loads((out / "00_sketch/run.json").read_text())["counted_on"]
+    assert f"(statistic exact; counted on {used})" in " ".join(log.split())
+    log = log_of(session, run, f"siren expand '{out}/00_sketch' open false")
+    assert "(statistic exact; counted on cpu)" in " ".join(log.split())
+    assert json.loads((out / "02_expand/run.json").read_text())["parameters"]["device"] == "cpu"
+
+
+def test_a_scheduler_is_an_address_and_no_file_and_one_that_is_not_there_is_named(run, planted, out, monkeypatch):
+    monkeypatch.setattr("chimerax.siren.core.cluster.CONNECT_SECONDS", 0.5)
+    command = f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} scheduler tcp://127.0.0.1:9"
+    with pytest.raises(UserError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9 "):
+        run(command)
+    with pytest.raises(UserError, match='leave out either "device" or "scheduler"'):
+        run(f"{command} device auto")
+    assert not (out / "00_sketch").exists()

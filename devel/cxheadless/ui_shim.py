@@ -150,6 +150,10 @@ def install(session: Session) -> Any:
     ui.set_tool_shown = set_tool_shown
     ui.update_undo = lambda undo: None
     _supply_modules(session)
+    import chimerax.map.volume
+
+    # With windows a map that is opened or restored brings up ChimeraX's own volume panel, which needs more of them than is here
+    chimerax.map.volume.show_volume_dialog = lambda session: None
     return ui
 
 
@@ -187,9 +191,12 @@ def gui(session: Session) -> Iterator[Any]:
 
 def events(session: Session, until: Callable[[], bool] | None = None, timeout: float = 5.0) -> bool:
     """Run Qt's events and the waiting calls of threads, until ``until()`` if it is given; false if it never holds."""
+    from Qt.QtCore import QCoreApplication, QEvent
+
     end = time.monotonic() + timeout
     while True:
         session.ui.app.processEvents()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # as a running event loop does
         session.ui.pump()
         if until is None or until():
             return True

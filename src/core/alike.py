@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from .harmonise import Noise, noise_distance
+from .harmonise import Noise, SharedNoise
 from .occupancy import Occupancy
 from .progress import Progress
 from .statistics import hypergeometric_tail
+from .tiles import Compute, Counter, Found, both_occupied, occupied, run_tiles, unpacked
 
-TILE_PAIRS = 2_000_000  # correlated at a time: some 60 MB of arrays
 MOST_SAMPLED = 12_000  # voxels: all pairs of them take seconds; a block of a few hundred voxels still has dozens among them
 NEIGHBOURS = 25  # strongest partners of a voxel: enough to hold a block together, few enough to keep weak ties out
 
@@ -24,93 +24,150 @@ def variable_voxels(occupancy: Occupancy, fraction: float) -> NDArray[np.int64]:
     return np.flatnonzero((occupancy.frequency > least) & (occupancy.frequency < len(occupancy) - least))
 
 
-@dataclass(frozen=True)
-class AlikeTest:
-    """Are two voxels' occupancies more alike than chance and the noise they share can make them?
+def fisher_margin(volumes: int, probability: float) -> float:
+    """By how much Fisher's z of two correlations over V volumes differs by chance: its SD is 1 / sqrt(V - 3)."""
+    return -float(ndtri(probability)) / np.sqrt(max(volumes - 3, 1))
 
-    Two conditions. Fisher's z of phi, of SD 1 / sqrt(V - 3), exceeds that of the noise at the pair's distance by the normal
-    quantile; and Fisher's exact test agrees, which tells where rare voxels are far from normal.
+
+@dataclass(frozen=True)
+class AlikePairs:
+    """Pairs of voxels that may be alike, with what a test needs: :meth:`at` tests, at any stringency.
 
     Attributes
     ----------
+    pairs : (e, 2) int32 positions in the sample, first < second, in ascending order
+    strength : (e,) float32, phi beyond what the noise that the two share explains, see :class:`AlikeSearch`
+    chance : (e,) float64, Fisher's exact test of independence
+    voxels : n of the sample
     volumes : V
-    probability : of one pair, after correction for the number of pairs
-    noise : Noise
     """
 
+    pairs: NDArray[np.int32]
+    strength: NDArray[np.float32]
+    chance: NDArray[np.float64]
+    voxels: int
     volumes: int
-    probability: float
-    noise: Noise
 
-    @property
-    def margin(self) -> float:
-        """By how much Fisher's z must exceed the noise's."""
-        return -float(ndtri(self.probability)) / np.sqrt(max(self.volumes - 3, 1))
+    def at(self, posp: float, negp: float = 1.0) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The pairs that are alike, and their strengths.
 
-    def cut(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n,) phi that two voxels need at (n,) distances in voxels."""
-        return np.asarray(np.tanh(np.arctanh(np.minimum(self.noise.phi(distance), 0.999)) + self.margin))
+        Two conditions. Fisher's z of phi, of SD 1 / sqrt(V - 3), exceeds that of the noise at the pair's distance by the normal
+        quantile; and Fisher's exact test agrees, which tells where rare voxels are far from normal.
 
-    def exact(self, phi: NDArray[np.floating], first: NDArray[np.integer], second: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Whether pairs of this phi and these frequencies, each (n,), pass Fisher's exact test."""
-        a, b, v = first.astype(np.float64), second.astype(np.float64), float(self.volumes)
-        both = np.rint(phi * np.sqrt(a * (v - a) * b * (v - b)) / v + a * b / v)
-        return hypergeometric_tail(both, a, b, self.volumes) <= self.probability
+        Parameters
+        ----------
+        posp : probability that a voxel has a false partner, were all independent but for the noise (Bonferroni over its
+            partners; over all pairs is for blocks, see :func:`.profiles.is_coherent`)
+        negp : not used: phi weighs occupied and empty alike
+        """
+        each = posp / max(1, self.voxels)
+        alike = (self.strength > np.tanh(fisher_margin(self.volumes, each))) & (self.chance <= each)
+        return self.pairs[alike], self.strength[alike]
 
 
-def standard(rows: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Rows with mean 0 and length 1, so that products are correlations; constant rows become 0."""
-    rows = rows - rows.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-6).astype(np.float32)
+@dataclass(frozen=True)
+class AlikeSearch:
+    """Each sampled voxel's NEIGHBOURS strongest partners.
+
+    A pair's strength is what is left of phi without the noise: tanh(atanh(phi) - atanh(noise)), the difference of the Fisher z,
+    where ``noise`` is the phi that the noise at their distance makes. So near voxels, which share noise, do not crowd out far ones.
+
+    Attributes
+    ----------
+    bits : (n, ceil(V / 8)) uint8, packed occupancy
+    frequency : (n,) int64, volumes in which each is occupied
+    volumes : V
+    noise : SharedNoise of the voxels
+    least : strength above which pairs are kept
+    """
+
+    bits: NDArray[np.uint8]
+    frequency: NDArray[np.int64]
+    volumes: int
+    noise: SharedNoise
+    least: float
+
+    def rows(self) -> int:
+        """Number of sampled voxels."""
+        return len(self.bits)
+
+    def columns(self) -> NDArray[np.float32]:
+        """(n, V) occupancy."""
+        return unpacked(self.bits, self.volumes)
+
+    def tile(self, start: int, stop: int, counter: Counter) -> Found:
+        """Positions of voxels and partners, and strengths: (k,), (k,), (k,)."""
+        phi = self._phi(start, stop, counter)
+        columns = phi.shape[1]
+        near = np.flatnonzero(phi.ravel() > self.least)  # strength is never above phi
+        row, column = np.divmod(near.astype(np.int32), np.int32(columns))
+        noise = self.noise.phi(row + start, column)
+        value = phi.ravel()[near]
+        value = (value - noise) / (1 - value * noise)  # tanh(atanh(a) - atanh(b))
+        phi[:] = 0
+        phi.ravel()[near] = value
+        row, column = _strongest(phi, np.float32(self.least))
+        return row.astype(np.int32) + start, column.astype(np.int32), phi[row, column]
+
+    def _phi(self, start: int, stop: int, counter: Counter) -> NDArray[np.float32]:
+        """(t, n) correlation; of a voxel with itself, and with one that does not vary, 0.
+
+        From whole numbers, so that all that count agree to the last bit.
+        """
+        rows = unpacked(self.bits[start:stop], self.volumes)
+        both = counter(rows, 0)
+        frequency = self.frequency
+        spread = frequency * (self.volumes - frequency)
+        scale = np.divide(1, np.sqrt(spread), out=np.zeros(len(spread)), where=spread > 0).astype(np.float32)
+        # V * both - f1 * f2 is below V**2, exact in float32 up to 4,096 volumes; beyond, float64
+        kind = np.float32 if self.volumes <= 4096 else np.float64
+        both = both.astype(kind, copy=False)
+        both *= self.volumes
+        both -= np.multiply.outer(frequency[start:stop].astype(kind), frequency.astype(kind))
+        phi = both.astype(np.float32, copy=False)
+        phi *= scale[start:stop, None]
+        phi *= scale
+        phi[np.arange(stop - start), np.arange(start, stop)] = 0
+        return phi
 
 
 def alike_pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, probability: float,
-                progress: Progress) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The graph of the sampled voxels: each joined to those most alike, where the test finds them alike.
+                progress: Progress, compute: Compute | None = None) -> AlikePairs:
+    """The graph of the sampled voxels: each joined to those most alike, where they may be alike.
 
     Parameters
     ----------
     sample : (n,) flat indices
-    probability : that a voxel has a false partner, were all independent but for the noise (Bonferroni over its partners;
-        over all pairs is for blocks, see :func:`.profiles.is_coherent`)
+    probability : the largest that :meth:`AlikePairs.at` will be asked for
+    compute : where to count, see :mod:`.compute`; in this process unless given
 
-    Returns
-    -------
-    (e, 2) int32 positions in ``sample``, first < second, in ascending order; (e,) float32 phi.
+    Raises
+    ------
+    Cancelled
+        If ``progress`` was asked to stop.
     """
-    count = len(sample)
-    rows = standard(occupancy.rows(sample))
-    frequency = occupancy.frequency[sample]
-    test = AlikeTest(len(occupancy), probability / count, noise)
-    cuts = test.cut(np.arange(len(noise.correlation) + 1.0))  # by distance; beyond the last, noise has no correlation
-    pairs, strengths = [], []
-    height = max(1, TILE_PAIRS // count)
-    for start in range(0, count, height):
-        progress.step("comparing voxels", start / count)
-        phi = rows[start:start + height] @ rows.T
-        first, second = np.nonzero(phi > cuts.min())
-        distance = np.rint(noise_distance(sample[start + first], sample[second], occupancy.grid)).astype(np.int64)
-        weak = phi[first, second] <= cuts[np.minimum(distance, len(cuts) - 1)]
-        phi[first[weak], second[weak]] = 0
-        phi[np.arange(len(phi)), start + np.arange(len(phi))] = 0
-        first, second = _strongest(phi, float(cuts.min()))
-        strength = phi[first, second]
-        first += start
-        alike = test.exact(strength, frequency[first], frequency[second])
-        pairs.append(np.sort(np.stack([first, second], axis=1)[alike], axis=1))
-        strengths.append(strength[alike])
-    both = np.concatenate(pairs)
-    key, where = np.unique(both[:, 0] * count + both[:, 1], return_index=True)
-    return np.stack(np.divmod(key, count), axis=1).astype(np.int32), np.concatenate(strengths)[where]
+    bits, volumes = occupancy.packed(sample), len(occupancy)
+    frequency = occupied(bits)
+    least = float(np.tanh(fisher_margin(volumes, probability / max(1, len(sample)))))
+    search = AlikeSearch(bits, frequency, volumes, SharedNoise.of(noise, sample, occupancy.grid), least)
+    found = run_tiles(search, "comparing voxels", progress, compute)
+    if not found:
+        return AlikePairs(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty(0), len(sample), volumes)
+    first, second, strength = (np.concatenate(part) for part in zip(*found, strict=True))
+    key = np.minimum(first, second).astype(np.int64) * len(sample) + np.maximum(first, second)
+    key, where = np.unique(key, return_index=True)
+    pairs = np.stack(np.divmod(key, len(sample)), axis=1).astype(np.int32)
+    both = both_occupied(bits, pairs[:, 0], pairs[:, 1])
+    chance = hypergeometric_tail(both, frequency[pairs[:, 0]], frequency[pairs[:, 1]], volumes)
+    return AlikePairs(pairs, strength[where], chance, len(sample), volumes)
 
 
-def _strongest(phi: NDArray[np.float32], least: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _strongest(value: NDArray[np.float32], least: np.float32) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Row and column of each row's NEIGHBOURS largest values above ``least``; equals of the last count too."""
-    above = phi > least
+    above = value > least
     full = np.flatnonzero(above.sum(axis=1) > NEIGHBOURS)
     if len(full):
-        last = phi.shape[1] - NEIGHBOURS
-        above[full] = phi[full] >= np.partition(phi[full], last, axis=1)[:, last, None]
+        last = value.shape[1] - NEIGHBOURS
+        above[full] = value[full] >= np.partition(value[full], last, axis=1)[:, last, None]
     first, second = np.nonzero(above)
     return first, second

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from .errors import SirenError
 from .files import read_json, write_json
 from .grid import Grid
 from .mapfile import is_map_name, natural_key, read_map, write_map
+from .progress import Progress
 
 BLOCKS_FILE, TABLE_FILE, UNASSIGNED_FILE, MEAN_FILE = "blocks.json", "blocks.csv", "unassigned.mrc", "mean.mrc"
 _OURS = (UNASSIGNED_FILE, MEAN_FILE)
@@ -30,11 +31,17 @@ class BlockSet:
     grid : Grid
     blocks : block number -> (n,) int64, flat z, y, x indices of its voxels, ascending, each once
     unassigned : voxels that were tested and belong to no block
+    stability : block number -> share of random halves of the volumes in which it comes back, where that was asked
+    strength : block number -> (n,) float32, how strongly each voxel belongs to it, see :func:`.confidence.with_strength`
+    names : block number -> the name that a person gave it; most blocks have none
     """
 
     grid: Grid
     blocks: dict[int, NDArray[np.int64]]
     unassigned: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    stability: dict[int, float] = field(default_factory=dict)
+    strength: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -52,7 +59,8 @@ class BlockSet:
         return _mask(self.blocks[number], self.grid)
 
     def table(self, frequency: NDArray[np.integer], volumes: int) -> pd.DataFrame:
-        """One row a block: block, voxels, volume_A3, mean_occupancy, centroid_x, centroid_y, centroid_z (A).
+        """One row a block: block, voxels, volume_A3, mean_occupancy, stability, strength (mean of its voxels'), centroid_x, centroid_y,
+        centroid_z (A). What was not asked is left empty. A last column, name, where a block has one.
 
         Parameters
         ----------
@@ -63,13 +71,16 @@ class BlockSet:
         for number, voxels in self:
             x, y, z = self.grid.points(voxels).mean(axis=0)
             rows.append((number, len(voxels), round(len(voxels) * self.grid.voxel_volume, 1),
-                         round(float(frequency[voxels].mean()) / volumes, 4), round(x, 2), round(y, 2), round(z, 2)))
-        columns = ["block", "voxels", "volume_A3", "mean_occupancy", "centroid_x", "centroid_y", "centroid_z"]
-        return pd.DataFrame(rows, columns=columns)
+                         round(float(frequency[voxels].mean()) / volumes, 4), round(self.stability.get(number, np.nan), 3),
+                         round(float(self.strength[number].mean()), 3) if number in self.strength else np.nan,
+                         round(x, 2), round(y, 2), round(z, 2)))
+        columns = ["block", "voxels", "volume_A3", "mean_occupancy", "stability", "strength", "centroid_x", "centroid_y", "centroid_z"]
+        table = pd.DataFrame(rows, columns=columns)
+        return table.assign(name=[self.names.get(n, "") for n, _ in self]) if self.names else table
 
-    def write(self, folder: Path, table: pd.DataFrame, mean: NDArray[np.float32]) -> None:
+    def write(self, folder: Path, table: pd.DataFrame, mean: NDArray[np.float32], progress: Progress | None = None) -> None:
         """Write block_N.mrc, blocks.json, blocks.csv, unassigned.mrc and mean.mrc into an existing folder."""
-        for number, voxels in self:
+        for number, voxels in (progress or Progress()).each(self, "writing", len(self)):
             label = f"SIREn block {number}, {len(voxels)} voxels"
             write_map(folder / f"block_{number}.mrc", self.mask(number), self.grid, label)
         write_map(folder / UNASSIGNED_FILE, _mask(self.unassigned, self.grid), self.grid, "SIREn: voxels in no block")
@@ -78,8 +89,11 @@ class BlockSet:
             "format": "SIREn blocks 1",
             "axes": "voxels are [z, y, x], counted from 0",
             "grid": self.grid.as_json(),
+            **({"names": {str(n): name for n, name in self.names.items()}} if self.names else {}),
             "blocks": {str(n): self._zyx(v) for n, v in self},
-            "unassigned": self._zyx(self.unassigned)})
+            "unassigned": self._zyx(self.unassigned),
+            "stability": {str(n): round(v, 3) for n, v in self.stability.items()},
+            "strength": {str(n): [round(float(s), 3) for s in v] for n, v in self.strength.items()}})
         table.to_csv(folder / TABLE_FILE, index=False, lineterminator="\n")
 
     def _zyx(self, voxels: NDArray[np.int64]) -> list[list[int]]:
@@ -101,7 +115,13 @@ def read_blocks_file(path: Path) -> BlockSet:
         def flat(zyx: list[list[int]]) -> NDArray[np.int64]:
             return np.unique(np.ravel_multi_index(tuple(np.array(zyx, np.int64).reshape(-1, 3).T), grid.shape)).astype(np.int64)
 
-        return BlockSet(grid, {int(n): flat(v) for n, v in content["blocks"].items()}, flat(content["unassigned"]))
+        blocks = {int(n): flat(v) for n, v in content["blocks"].items()}
+        strength = {int(n): np.array(v, np.float32) for n, v in content.get("strength", {}).items()}  # not before 0.2
+        if any(strength[n].shape != blocks[n].shape for n in strength):
+            raise ValueError("as many strengths as voxels are needed")
+        return BlockSet(grid, blocks, flat(content["unassigned"]),
+                        {int(n): float(v) for n, v in content.get("stability", {}).items()}, strength,
+                        {int(n): str(name) for n, name in content.get("names", {}).items() if int(n) in blocks})
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SirenError(f"{path} is not a blocks file of SIREn ({error}): run \"siren sketch\" again.") from error
 
@@ -109,7 +129,8 @@ def read_blocks_file(path: Path) -> BlockSet:
 def read_block_maps(folder: Path, grid: Grid | None = None) -> BlockSet:
     """Read the block maps of a folder, as a person may have edited them: deleted, merged, erased, added.
 
-    A map named ``block_N`` keeps its number; others are numbered after the largest. A voxel above 0.5 is in the block.
+    A map named ``block_N`` keeps its number, and its name where blocks.json beside it has one; others are numbered after the
+    largest. A voxel above 0.5 is in the block.
 
     Parameters
     ----------
@@ -137,7 +158,16 @@ def read_block_maps(folder: Path, grid: Grid | None = None) -> BlockSet:
         grid = grid or found
         check_on_grid(path.name, found, grid)
     assert grid is not None
-    return blocks_from_masks(masks, grid)
+    blocks = blocks_from_masks(masks, grid)
+    return replace(blocks, names={n: name for n, name in _names_beside(folder).items() if n in blocks.blocks})
+
+
+def _names_beside(folder: Path) -> dict[int, str]:
+    """Names of the blocks in a folder's blocks.json; none where there is no such file, as in a folder filled by hand."""
+    try:
+        return read_blocks_file(folder / BLOCKS_FILE).names
+    except SirenError:
+        return {}
 
 
 def blocks_from_masks(masks: Sequence[tuple[str, NDArray[np.floating] | NDArray[np.bool_]]], grid: Grid) -> BlockSet:
@@ -175,8 +205,22 @@ def neighbours(blocks: BlockSet, reach: int = 2) -> set[tuple[int, int]]:
     for number, voxels in blocks:
         mask = np.zeros(blocks.grid.shape, bool)
         mask.ravel()[voxels] = True
-        owner[number] = ndimage.binary_dilation(mask, iterations=reach).ravel()
+        where = box_around(mask, reach)
+        if where is not None:
+            mask[where] = ndimage.binary_dilation(mask[where], iterations=reach)
+        owner[number] = mask.ravel()
     return {(a, b) for a in owner for b, voxels in blocks if a < b and owner[a][voxels].any()}
+
+
+def box_around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice, slice] | None:
+    """The part of a (z, y, x) array with all that is true in ``mask``, and ``margin`` voxels more on each side; None if nothing is."""
+    slices = []
+    for axis in range(3):
+        along = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        if not len(along):
+            return None
+        slices.append(slice(max(0, int(along[0]) - margin), int(along[-1]) + margin + 1))
+    return slices[0], slices[1], slices[2]
 
 
 def _mask(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.float32]:

@@ -35,7 +35,7 @@ def label_propagation(nodes: int, edges: NDArray[np.integer], progress: Progress
     edges = np.asarray(edges, np.int64).reshape(-1, 2)
     ends = np.concatenate([edges, edges[:, ::-1]])
     graph = csr_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), shape=(nodes, nodes))
-    colour = _greedy_colours(graph)
+    colour = _greedy_colours(graph, progress)
     classes = [_Class(np.flatnonzero(colour == c), graph) for c in range(colour.max(initial=-1) + 1)]
     labels = np.arange(nodes, dtype=np.int64)
     while not all(c.settled(labels) for c in classes):
@@ -79,11 +79,13 @@ class _Class:
         labels[self.members] = np.where(has_own, labels[self.members], largest)
 
 
-def _greedy_colours(graph: csr_array) -> NDArray[np.int64]:
+def _greedy_colours(graph: csr_array, progress: Progress) -> NDArray[np.int64]:
     """Greedy colouring, nodes of most neighbours first: (n,) colour of each node."""
     degree = np.diff(graph.indptr)
     colour = np.full(len(degree), -1, np.int64)
-    for node in np.argsort(-degree, kind="stable"):
+    for done, node in enumerate(np.argsort(-degree, kind="stable")):
+        if done % 1000 == 0:
+            progress.step("clustering")
         taken = colour[graph.indices[graph.indptr[node]:graph.indptr[node + 1]]]
         used = np.zeros(len(taken) + 2, bool)  # a free colour is at most the number of neighbours
         used[taken[(taken >= 0) & (taken <= len(taken))]] = True

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import SirenError, listed
+from .errors import JunkMap, SirenError, listed
 from .grid import Grid, Triple, to_box
 from .mapfile import is_map_name, natural_key, read_grid, read_map, with_voxel_size
 from .progress import Progress
@@ -59,7 +59,7 @@ class Source:
         Raises
         ------
         SirenError
-            If the map cannot be read, has values that are not finite, or is constant.
+            If the map cannot be read; JunkMap if it has values that are not finite, or is constant.
         """
         if self.array is not None:
             data = np.asarray(self.array(), np.float32)
@@ -68,9 +68,9 @@ class Source:
             data = read_map(self.path)[0]
         low, high = float(data.min()), float(data.max())  # NaN and infinities show in one of them
         if not (np.isfinite(low) and np.isfinite(high)):
-            raise SirenError(f'{self.name} has values that are not finite numbers: use "exclude {self.name}".')
+            raise JunkMap(f'{self.name} has values that are not finite numbers: use "exclude {self.name}".', "values not finite")
         if low == high:
-            raise SirenError(f'{self.name} is constant (every voxel is {low:g}): use "exclude {self.name}".')
+            raise JunkMap(f'{self.name} is constant (every voxel is {low:g}): use "exclude {self.name}".', "constant")
         return data
 
 
@@ -91,6 +91,8 @@ class Ensemble:
         Cube to which each map is resampled on reading.
     notes : tuple of str
         What was assumed, one sentence each, for the log.
+    kept : dict or None
+        Maps as they were read, by name, see :meth:`keeping`.
     """
 
     sources: tuple[Source, ...]
@@ -98,6 +100,7 @@ class Ensemble:
     all_names: tuple[str, ...]
     box: int | None = None
     notes: tuple[str, ...] = field(default=())
+    kept: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,15 +111,28 @@ class Ensemble:
         return len(self.sources)
 
     def read(self, progress: Progress | None = None, phase: str = "reading") -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Name and (z, y, x) float32 array of each map; one is held in memory at a time."""
+        """Name and (z, y, x) float32 array of each map; one is held in memory at a time, unless :meth:`keeping`."""
         progress = progress or Progress()
         for source in progress.each(self.sources, phase, len(self.sources)):
-            array = source.read()
-            if self.box is not None:
-                array = to_box(array, source.read_grid(), self.box)[0]
-            if array.shape != self.grid.shape:  # the file changed since its header was read
-                raise SirenError(f"{source.name} changed while it was read: run the command again.")
-            yield source.name, array
+            yield source.name, self.array(source)
+
+    def array(self, source: Source) -> NDArray[np.float32]:
+        """(z, y, x) float32 of one of the maps, resampled where the ensemble is; raises as :meth:`Source.read`."""
+        if self.kept is not None and source.name in self.kept:
+            return self.kept[source.name]
+        array = source.read()
+        if self.box is not None:
+            array = to_box(array, source.read_grid(), self.box)[0]
+        if array.shape != self.grid.shape:  # the file changed since its header was read
+            raise SirenError(f"{source.name} changed while it was read: run the command again.")
+        if self.kept is not None:
+            self.kept[source.name] = array
+        return array
+
+    def keeping(self, most_bytes: float) -> Ensemble:
+        """The same; if all its maps fit into so much memory, they stay there once read, for those who read twice."""
+        fits = 4 * self.grid.size * len(self) <= most_bytes
+        return replace(self, kept={}) if fits and self.kept is None else self
 
     def select(self, include: Sequence[str] = (), exclude: Sequence[str] = (), least: int = 2) -> Ensemble:
         """Keep the maps named in ``include`` (all when empty) less those in ``exclude``.
@@ -179,7 +195,7 @@ def find_ensemble(
         differ in shape, voxel size or origin.
     """
     progress = progress or Progress()
-    sources = sorted(_sources(places), key=lambda s: natural_key(s.name))
+    sources = sorted(sources_at(places), key=lambda s: natural_key(s.name))
     names = tuple(s.name for s in sources)
     twice = sorted({n for n, following in pairwise(names) if n == following}, key=natural_key)
     if twice:
@@ -193,7 +209,7 @@ def find_ensemble(
     first = Counter(grids).most_common(1)[0][0]  # of the majority: the odd one out is the one to name
     example = ensemble.sources[grids.index(first)].name
     for source, grid in zip(ensemble.sources, grids, strict=True):
-        _check_same(source.name, grid, example, first)
+        check_same(source.name, grid, example, first)
     notes = [f"{a} and {b} look like one volume twice; both are used. Exclude one if they are the same."
              for a, b in pairwise(ensemble.names) if _stem(a) == _stem(b)]
     if voxel_size is not None:
@@ -211,7 +227,7 @@ def _override(source: Source, voxel_size: float) -> Source:
     return replace(source, grid=with_voxel_size(source.read_grid(), voxel_size))
 
 
-def _sources(places: Sequence[str | Path | Source]) -> Iterator[Source]:
+def sources_at(places: Sequence[str | Path | Source]) -> Iterator[Source]:
     for place in places:
         if isinstance(place, Source):
             yield place
@@ -252,7 +268,7 @@ def _check_count(sources: tuple[Source, ...], where: str, least: int = 2) -> Non
                          f"{', and hundreds for significance' if least > 1 else ''}.")
 
 
-def _check_same(name: str, grid: Grid, first_name: str, first: Grid) -> None:
+def check_same(name: str, grid: Grid, first_name: str, first: Grid) -> None:
     def sizes(g: Grid) -> str:
         return " x ".join(str(n) for n in g.shape[::-1])
 

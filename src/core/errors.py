@@ -1,8 +1,21 @@
-"""The two ways in which work in core ends early."""
+"""The ways in which work in core ends early."""
 
 
 class SirenError(Exception):
     """The input or a parameter is wrong: one sentence that names the file and the remedy."""
+
+
+class JunkMap(SirenError):
+    """A map that holds nothing to contour.
+
+    Attributes
+    ----------
+    reason : a few words for a table, where the map is one of many
+    """
+
+    def __init__(self, sentence: str, reason: str):
+        super().__init__(sentence)
+        self.reason = reason
 
 
 class Cancelled(Exception):

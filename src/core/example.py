@@ -17,6 +17,7 @@ import csv
 import json
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -135,6 +136,8 @@ class Simulation:
     scale, offset : (V,) float64; volume = scale * (density + noise) + offset
     levels : (V,) float64, true level of each volume
     junk : (V,) bool
+    noise_filter : (z, y, x // 2 + 1) float32, see :func:`spectral_filter`
+    noise_envelope : (z, y, x) float32, SD of the noise at scale 1
     """
 
     parameters: ExampleParameters
@@ -146,8 +149,8 @@ class Simulation:
     scale: NDArray[np.float64]
     offset: NDArray[np.float64]
     junk: NDArray[np.bool_]
-    _noise_filter: NDArray[np.float32] = field(repr=False)
-    _noise_envelope: NDArray[np.float32] = field(repr=False)
+    noise_filter: NDArray[np.float32] = field(repr=False)
+    noise_envelope: NDArray[np.float32] = field(repr=False)
 
     def __len__(self) -> int:
         return self.parameters.volumes
@@ -183,8 +186,8 @@ class Simulation:
         box = self.parameters.box
         white = np.random.default_rng([self.parameters.seed, 3, i]).standard_normal((box,) * 3, dtype=np.float32)
         transform = scipy.fft.rfftn(white, overwrite_x=True)
-        transform *= self._noise_filter
-        noise = scipy.fft.irfftn(transform, (box,) * 3, overwrite_x=True) * self._noise_envelope
+        transform *= self.noise_filter
+        noise = scipy.fft.irfftn(transform, (box,) * 3, overwrite_x=True) * self.noise_envelope
         return np.asarray(noise * (3 if self.junk[i] else 1), np.float32)  # what fails is noisy
 
     def volume(self, i: int) -> NDArray[np.float32]:
@@ -231,11 +234,25 @@ def simulate(parameters: ExampleParameters | None = None, progress: Progress | N
 
     first = [d for name, d in zip(unit_names, densities, strict=True) if "/" not in name or name.endswith("/1")]
     count = sum(len(c) for name, c in chains.items() if "/" not in name or name.endswith("/1"))
-    level = _enclosing_level(np.sum([core, *first], axis=0), count * RESIDUE_VOLUME / grid.voxel_volume)
-    total = np.sum([core, *densities], axis=0)
-    voxels = [np.flatnonzero((core + d > level) & (total - d <= level) & (d > total - d)) for d in densities]
+    level = enclosing_level(np.sum([core, *first], axis=0), count * RESIDUE_VOLUME / grid.voxel_volume)
+    return compose(p, grid, core, dict(zip(unit_names, densities, strict=True)), level)
+
+
+def compose(p: ExampleParameters, grid: Grid, core: NDArray[np.float32], densities: dict[str, NDArray[np.float32]],
+            level: float) -> Simulation:
+    """The ensemble of a core and units whose densities are given, by the plan of :func:`simulate`.
+
+    Parameters
+    ----------
+    p : of its structure, only the blocks' plan counts
+    grid : Grid of the densities, a cube of ``p.box`` voxels
+    core, densities : (z, y, x) density of the core, and of each unit by the name that the plan gives it, in the plan's order
+    level : the level at scale 1
+    """
+    total = np.sum([core, *densities.values()], axis=0)
+    voxels = dict(zip(densities, planted_voxels(core, list(densities.values()), level), strict=True))
     owned = np.zeros(grid.size, bool)
-    owned[np.concatenate([*voxels, np.empty(0, np.int64)])] = True
+    owned[np.concatenate([*voxels.values(), np.empty(0, np.int64)])] = True
     shared = np.flatnonzero((total.ravel() > level) & (core.ravel() <= level) & ~owned)
 
     rng = np.random.default_rng([p.seed, 1])
@@ -245,9 +262,15 @@ def simulate(parameters: ExampleParameters | None = None, progress: Progress | N
     rng = np.random.default_rng([p.seed, 2])
     scale = np.exp(p.scale_jitter * rng.standard_normal(p.volumes))
     offset = p.offset_jitter * level * rng.standard_normal(p.volumes)
-    units = tuple(Unit(n, d, v, present[n]) for n, d, v in zip(unit_names, densities, voxels, strict=True))
+    units = tuple(Unit(n, d, voxels[n], present[n]) for n, d in densities.items())
     return Simulation(p, grid, core, units, shared, level, scale, offset, junk, _noise_filter(p.box),
                       (p.noise * NOISE_SD * level * _envelope(p.box, p.noise_edge)).astype(np.float32))
+
+
+def planted_voxels(core: NDArray[np.float32], densities: Sequence[NDArray[np.float32]], level: float) -> list[NDArray[np.int64]]:
+    """Flat indices of the voxels of each unit at a level, by the three conditions of :func:`simulate`."""
+    total = np.sum([core, *densities], axis=0)
+    return [np.flatnonzero((core + d > level) & (total - d <= level) & (d > total - d)) for d in densities]
 
 
 # --- the plan -----------------------------------------------------------------------------------------------------
@@ -354,7 +377,7 @@ def _render(points: NDArray[np.float64], p: ExampleParameters, progress: Progres
     return result.astype(np.float32)
 
 
-def _enclosing_level(density: Floats, voxels: float) -> float:
+def enclosing_level(density: Floats, voxels: float) -> float:
     """The level above which ``density`` has so many voxels."""
     n = min(max(1, round(voxels)), density.size - 1)
     top = np.partition(density.ravel(), (density.size - n - 1, density.size - n))
@@ -385,7 +408,17 @@ def _frequency(box: int) -> NDArray[np.float64]:
 
 def _noise_filter(box: int) -> NDArray[np.float32]:
     """What turns the transform of white noise of SD 1 into that of the noise, SD 1 and mean 0."""
-    power = noise_power(_frequency(box))
+    return spectral_filter(box, noise_power)
+
+
+def spectral_filter(box: int, spectrum: Callable[[Floats], Floats]) -> NDArray[np.float32]:
+    """(box, box, box // 2 + 1): what turns the ``rfftn`` of white noise of SD 1 into that of noise of a power spectrum, SD 1, mean 0.
+
+    Parameters
+    ----------
+    spectrum : power at spatial frequencies in cycles/voxel, any unit
+    """
+    power = np.array(spectrum(_frequency(box)), np.float64)
     power[0, 0, 0] = 0  # the mean is the offset's business
     weight = np.full(box // 2 + 1, 2.0)  # rfftn keeps one of each pair of opposite frequencies
     weight[0] = 1

@@ -13,13 +13,16 @@ Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi 10.1
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .alike import variable_voxels
 from .blocks import BlockSet
+from .compute import CPU, computing
+from .confidence import COMING_BACK, draw_halves, share_back, with_strength
+from .counting import TestParameters, distances
 from .ensemble import Ensemble
 from .errors import SirenError
 from .harmonise import prepare
@@ -27,7 +30,8 @@ from .occupancy import Occupancy, binarize
 from .parameters import parameter
 from .profiles import grown_blocks
 from .progress import Progress
-from .sketch import TILE_PAIRS, TestParameters, distances
+from .statistics import PairTest
+from .tiles import Compute, Counter, Found, Here, occupied, run_tiles, unpacked
 
 NOT_THESE = "No voxel of the blocks is occupied in enough volumes: do the blocks belong to these volumes?"
 
@@ -37,7 +41,9 @@ class ExpandParameters(TestParameters):
     """Parameters of :func:`expand`."""
 
     exp_frac: float = parameter(0.25, "share of a block's voxels that a voxel must go with to join (published and exact "
-                                "statistic)", above=0, most=1)
+                                "statistic)", above=0, most=1, statistics=("published", "exact"),
+                             label="share of block to join")
+    seed: int = parameter(0, "seed of the random halves for stability", least=0, advanced=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,19 +57,21 @@ class ExpandResult:
 
     Attributes
     ----------
-    blocks : BlockSet with the numbers of the blocks given, each with its own voxels and those that joined;
+    blocks : BlockSet with the numbers and names of the blocks given, each with its own voxels and those that joined;
         ``unassigned`` holds the union voxels in no block
     occupancy : Occupancy of the volumes that took part
     union : flat indices of the voxels that were tested
+    counted_on : the device or cluster
     """
 
     blocks: BlockSet
     occupancy: Occupancy
     union: NDArray[np.int64]
+    counted_on: str = CPU
 
 
 def expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, parameters: ExpandParameters | None = None,
-           progress: Progress | None = None) -> ExpandResult:
+           progress: Progress | None = None, agreed: bool = False) -> ExpandResult:
     """Add to each block every voxel of the ensemble that goes with it. The blocks' own voxels stay in them.
 
     Parameters
@@ -73,11 +81,12 @@ def expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, pa
     blocks : BlockSet on the ensemble's grid
     parameters : ExpandParameters
     progress : Progress, optional
+    agreed : the levels are those that a sketch by the profile statistic used: they agree already, and junk is out
 
     Raises
     ------
     SirenError
-        If there is no block, or none has a voxel that is occupied in enough volumes.
+        If there is no block, none has a voxel that is occupied in enough volumes, or the device or cluster is not there or gives up.
     Cancelled
         If ``progress`` was asked to stop.
     """
@@ -86,71 +95,118 @@ def expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, pa
     if not len(blocks):
         raise SirenError("There is no block to expand: the sketch found none. Try more volumes, other thresholds or "
                          'a higher posp, or give a folder with block maps.')
-    run = _by_profile if parameters.statistic == "profile" else _by_counting
-    occupancy, union, joins = run(ensemble, levels, blocks, parameters, progress)
-    grown = {number: np.union1d(voxels, union[joins[:, column]]) for column, (number, voxels) in enumerate(blocks)}
-    inside = np.concatenate(list(grown.values()))
-    return ExpandResult(BlockSet(blocks.grid, grown, np.setdiff1d(union, inside)), occupancy, union)
+    if parameters.statistic == "profile":  # each voxel against a few profiles: less than it takes to send them
+        return _expand(ensemble, levels, blocks, parameters, progress, agreed, Here())
+    with computing(parameters.device, parameters.scheduler, progress) as compute:  # first: what is not there is said before the reading
+        return _expand(ensemble, levels, blocks, parameters, progress, agreed, compute)
 
 
-def _by_counting(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, parameters: ExpandParameters,
-                 progress: Progress) -> tuple[Occupancy, NDArray[np.int64], NDArray[np.bool_]]:
-    """Occupancy, the voxels tested, and which joins which block, as published."""
+def _expand(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, parameters: ExpandParameters, progress: Progress,
+            agreed: bool, compute: Compute) -> ExpandResult:
+    by_profile = parameters.statistic == "profile"
     with progress.timed("reading"):
-        occupancy = binarize(ensemble, levels, parameters.filter, progress)
-        union = occupancy.union(parameters.union_fraction)
-    with progress.timed("testing"):
-        return occupancy, union, voxels_that_join(occupancy, union, blocks, parameters, progress)
-
-
-def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], blocks: BlockSet, parameters: ExpandParameters,
-                progress: Progress) -> tuple[Occupancy, NDArray[np.int64], NDArray[np.bool_]]:
-    """Occupancy, the voxels tested, and which joins which block, by the blocks' profiles."""
-    with progress.timed("reading"):
-        occupancy, _ = prepare(ensemble, levels, parameters.filter, parameters.union_fraction, progress)
-        union = variable_voxels(occupancy, parameters.union_fraction)
+        if by_profile and not agreed:
+            occupancy, _ = prepare(ensemble, levels, parameters.filter is True, parameters.union_fraction, progress)
+        else:
+            occupancy = binarize(ensemble, levels, parameters.filter is True, progress)
+        union = (variable_voxels if by_profile else Occupancy.union)(occupancy, parameters.union_fraction)
     seeds = [np.intersect1d(voxels, union) for _, voxels in blocks]  # a voxel drawn by hand may never be occupied
-    if not any(len(s) for s in seeds):
+    if not any(map(len, seeds)):
         raise SirenError(NOT_THESE)
+    join = joined_by_profile if by_profile else joined_by_count
     with progress.timed("testing"):
-        owner = grown_blocks(occupancy, union, seeds, parameters.posp, progress)
+        joined = join(occupancy, union, seeds, parameters, progress, compute)
+    grown = [np.union1d(voxels, more) for (_, voxels), more in zip(blocks, joined, strict=True)]
+    outside = np.setdiff1d(union, np.concatenate(grown))
+    result = BlockSet(blocks.grid, dict(zip(blocks.blocks, grown, strict=True)), outside, names=blocks.names)
+    with progress.timed("stability"):
+        if parameters.resamples:
+            back = _stability(grown, seeds, outside, occupancy, parameters, progress)
+            result = replace(result, stability=dict(zip(blocks.blocks, back, strict=True)))
+        return ExpandResult(with_strength(result, occupancy, progress), occupancy, union, compute.name)
+
+
+def _stability(grown: list[NDArray[np.int64]], seeds: list[NDArray[np.int64]], outside: NDArray[np.int64], occupancy: Occupancy,
+               parameters: ExpandParameters, progress: Progress) -> list[float]:
+    """How often each block grows again from a random half of its seeds in a random half of the volumes."""
+    join = joined_by_profile if parameters.statistic == "profile" else joined_by_count
+    rng = np.random.default_rng(parameters.seed)
+    halves = draw_halves(grown, outside, len(occupancy), parameters.resamples, parameters.seed)
+    found = []
+    for half, voxels in progress.each(halves, COMING_BACK, len(halves)):
+        some = [np.sort(rng.permutation(s)[:-(-len(s) // 2)]) for s in seeds]
+        found.append(join(occupancy.without(~half), voxels, some, parameters, progress.quiet()))
+    return share_back(grown, found, [voxels for _, voxels in halves])
+
+
+def joined_by_profile(occupancy: Occupancy, voxels: NDArray[np.int64], seeds: list[NDArray[np.int64]], parameters: ExpandParameters,
+                      progress: Progress, compute: Compute | None = None) -> list[NDArray[np.int64]]:
+    """Which voxels join each block, by its profile: flat indices. A voxel joins one block at most. In this process, always."""
+    owner = grown_blocks(occupancy, voxels, seeds, parameters.posp, progress)
     for block, seed in enumerate(seeds):  # a person may have merged what the profiles would tell apart: it stays as it is
-        owner[np.searchsorted(union, seed)] = block
-    return occupancy, union, owner[:, None] == np.arange(len(seeds))
+        owner[np.isin(voxels, seed, assume_unique=True)] = block
+    return [voxels[owner == b] for b in range(len(seeds))]
 
 
-def voxels_that_join(occupancy: Occupancy, union: NDArray[np.int64], blocks: BlockSet, parameters: ExpandParameters,
-                     progress: Progress) -> NDArray[np.bool_]:
-    """Which voxel of the union goes with at least ``exp_frac`` of which block's voxels.
+@dataclass(frozen=True)
+class JoinSearch:
+    """Voxels that go with at least ``share`` of a block's voxels.
 
-    Returns
-    -------
-    (len(union), number of blocks) bool, blocks in their order.
+    Attributes
+    ----------
+    bits : (n, ceil(V / 8)) uint8, packed occupancy of the voxels to test
+    block_bits : (m, ceil(V / 8)) uint8, of the blocks' voxels, block after block
+    volumes : V
+    block_of : (m,) position of each block voxel's block
+    points, centres : (n, 3), (b, 3) x, y, z in A, of the voxels and of the blocks' middles
+    test : PairTest
+    index, block_index : (n,), (m,) rows of the test's tables
+    share : of a block's voxels
     """
-    members = [np.intersect1d(voxels, union) for _, voxels in blocks]  # a voxel drawn by hand may never be occupied
-    sizes = np.array([len(m) for m in members])
-    if not sizes.sum():
-        raise SirenError(NOT_THESE)
-    voxels = np.concatenate(members)
-    frequency = occupancy.frequency
-    test = parameters.pair_test(frequency[union], len(occupancy), len(union) * len(voxels))
-    index, column_index = test.index(frequency[union]), test.index(frequency[voxels])
-    columns = occupancy.rows(voxels)
-    block_of = np.repeat(np.arange(len(members)), sizes)
-    centres = np.array([np.median(blocks.grid.points(v), axis=0) for _, v in blocks])
-    joins = np.zeros((len(union), len(members)), bool)
-    height = max(1, TILE_PAIRS // len(voxels))
-    for start in range(0, len(union), height):
-        progress.step("expanding blocks", start / len(union))
-        tile = union[start:start + height]
-        both = occupancy.rows(tile) @ columns.T
-        factor = None if parameters.statistic == "exact" else _block_factor(
-            test.factor, distances(blocks.grid.points(tile), centres))[:, block_of]
-        goes = test.significant(both, index[start:start + height], column_index, factor)
-        together = np.stack([goes[:, block_of == b].sum(axis=1) for b in range(len(members))], axis=1)
-        joins[start:start + height] = together >= parameters.exp_frac * np.maximum(sizes, 1)
-    joins[:, sizes == 0] = False
-    return joins
+
+    bits: NDArray[np.uint8]
+    block_bits: NDArray[np.uint8]
+    volumes: int
+    block_of: NDArray[np.intp]
+    points: NDArray[np.float64]
+    centres: NDArray[np.float64]
+    test: PairTest
+    index: NDArray[np.intp]
+    block_index: NDArray[np.intp]
+    share: float
+
+    def rows(self) -> int:
+        """Number of voxels to test."""
+        return len(self.bits)
+
+    def columns(self) -> NDArray[np.float32]:
+        """(m, V) occupancy of the blocks' voxels."""
+        return unpacked(self.block_bits, self.volumes)
+
+    def tile(self, start: int, stop: int, counter: Counter) -> Found:
+        """(t, b) bool: which voxel joins which block."""
+        both = counter(unpacked(self.bits[start:stop], self.volumes), 0)
+        factor = None
+        if self.test.statistic != "exact":
+            factor = _block_factor(self.test.factor, distances(self.points[start:stop], self.centres))[:, self.block_of]
+        goes = self.test.significant(both, self.index[start:stop, None], self.block_index, factor)
+        sizes = np.bincount(self.block_of, minlength=len(self.centres))
+        together = np.stack([goes[:, self.block_of == b].sum(axis=1) for b in range(len(sizes))], axis=1)
+        return ((together >= self.share * np.maximum(sizes, 1)) & (sizes > 0),)
+
+
+def joined_by_count(occupancy: Occupancy, voxels: NDArray[np.int64], seeds: list[NDArray[np.int64]], parameters: ExpandParameters,
+                    progress: Progress, compute: Compute | None = None) -> list[NDArray[np.int64]]:
+    """Which voxels join each block, as published: those that go with at least ``exp_frac`` of its voxels. Flat indices."""
+    members, volumes, grid = np.concatenate(seeds), len(occupancy), occupancy.grid
+    bits, block_bits = occupancy.packed(voxels), occupancy.packed(members)
+    frequency, block_frequency = occupied(bits), occupied(block_bits)
+    test = parameters.pair_test(np.union1d(frequency, block_frequency), volumes, len(voxels) * len(members))
+    centres = np.array([np.median(grid.points(s), axis=0) if len(s) else np.zeros(3) for s in seeds])
+    search = JoinSearch(bits, block_bits, volumes, np.repeat(np.arange(len(seeds)), [len(s) for s in seeds]),
+                        grid.points(voxels), centres, test, test.index(frequency), test.index(block_frequency), parameters.exp_frac)
+    joins = np.concatenate([found for (found,) in run_tiles(search, "expanding blocks", progress, compute)])
+    return [voxels[joins[:, b]] for b in range(len(seeds))]
 
 
 def _block_factor(factor: Callable[[NDArray[np.float64]], NDArray[np.float64]], distance: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from .errors import SirenError
 
 Shape = tuple[int, int, int]
 Triple = tuple[float, float, float]
+SLAB = 32  # planes that are transformed at a time
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,14 @@ def fourier_resample(array: NDArray[np.floating], shape: Shape) -> NDArray[np.fl
     """
     if tuple(array.shape) == tuple(shape):
         return np.asarray(array, np.float32)
-    transform: NDArray[np.inexact] = np.asarray(array, np.float32)
-    for axis, new in enumerate(shape):  # one axis at a time: what is cropped first need not be transformed again
-        transform = _centred(scipy.fft.fft(transform, axis=axis), new, axis)
+    # one axis at a time: what is cropped first need not be transformed again; in slabs, so that a large map's transform is never whole
+    slabs = []
+    for start in range(0, array.shape[0], SLAB):
+        slab: NDArray[np.inexact] = np.asarray(array[start:start + SLAB], np.float32)
+        for axis in (2, 1):
+            slab = _centred(scipy.fft.fft(slab, axis=axis), shape[axis], axis)
+        slabs.append(slab)
+    transform = _centred(scipy.fft.fft(np.concatenate(slabs), axis=0), shape[0], 0)
     scale = np.float32(np.prod(shape, dtype=float) / array.size)
     return np.ascontiguousarray(scipy.fft.ifftn(transform, overwrite_x=True).real * scale, dtype=np.float32)
 

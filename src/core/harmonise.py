@@ -22,6 +22,8 @@ CORE = (0.97, 0.90)  # share of the volumes in which a core voxel is occupied; t
 FEWEST_CORE = 30  # voxels; a smaller core says too little of the scale
 MOST_ANCHORS = 1500  # voxels of either kind: noise is correlated, so more say little more
 SEED = 1  # of the choice of anchors: any will do, so it is no parameter
+FINEST = 0.25  # square voxels: steps of the table of noise by squared distance; cubes have whole numbers
+KEPT_BYTES = 600e6  # maps that fit are read from disk once, not three times
 ROUNDS = 4  # of scale and reference map; both settle after two or three
 
 
@@ -62,6 +64,37 @@ class Noise:
         return (2 / np.pi * np.arcsin(np.append(self.correlation, 0.0)))[nearest]
 
 
+@dataclass(frozen=True)
+class SharedNoise:
+    """The same for pairs of a set of voxels, by tables: there are millions of pairs.
+
+    Attributes
+    ----------
+    zyx : (3, n) int32, positions of the voxels on the lattice
+    apart : of each axis, (size, size) float32 squared distance of two positions, see :func:`axis_distances`
+    by_square : (d,) float32, :meth:`Noise.phi` by squared distance in steps of FINEST; its last entry, 0, stands for all beyond
+    """
+
+    zyx: NDArray[np.int32]
+    apart: tuple[NDArray[np.float32], ...]
+    by_square: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, noise: Noise, voxels: NDArray[np.int64], grid: Grid) -> SharedNoise:
+        """Tables for voxels, (n,) flat indices."""
+        reach = len(noise.correlation) - 0.5  # distances are rounded to whole voxels
+        square = np.arange(int(reach**2 / FINEST) + 1) * FINEST
+        return cls(np.stack(np.unravel_index(voxels, grid.shape)).astype(np.int32), axis_distances(grid),
+                   np.append(noise.phi(np.sqrt(square)), 0).astype(np.float32))
+
+    def phi(self, first: NDArray[np.integer], second: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Phi of the noise of pairs, given as positions among the voxels that broadcast."""
+        square = np.zeros((), np.float32)
+        for place, apart in zip(self.zyx, self.apart, strict=True):
+            square = square + apart.ravel().take(place[first] * np.int32(len(apart)) + place[second])
+        return self.by_square.take(np.asarray(square / np.float32(FINEST) + np.float32(0.5), np.int32), mode="clip")
+
+
 def prepare(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool, fraction: float,
             progress: Progress) -> tuple[Occupancy, Anchors]:
     """Binarize at harmonised levels, without junk volumes; keep the values that say how noisy the volumes are.
@@ -75,8 +108,9 @@ def prepare(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool, fract
     filter : as :func:`.occupancy.binarize`
     fraction : voxels occupied in more than this share of the volumes are compared in search of junk
     """
+    ensemble = ensemble.keeping(KEPT_BYTES)
     occupancy = binarize(ensemble, levels, filter, progress)
-    junk = unlike_others(occupancy, occupancy.union(fraction))
+    junk = unlike_others(occupancy, occupancy.union(fraction), progress=progress)
     left_out = dict(occupancy.left_out)
     left_out.update({n: UNLIKE for n, j in zip(occupancy.names, junk, strict=True) if j})
     chosen = ensemble.select(exclude=tuple(left_out)) if left_out else ensemble
@@ -157,17 +191,24 @@ def scales(core: NDArray[np.float32], background: NDArray[np.float32]) -> tuple[
     return scale, offset
 
 
+def axis_distances(grid: Grid) -> tuple[NDArray[np.float32], ...]:
+    """Of each axis z, y, x: (size, size) squared distance of two positions, in units of the finest edge, see :func:`noise_distance`."""
+    finest = min(grid.voxel_size)
+    result = []
+    for size, edge in zip(grid.shape, grid.voxel_size[::-1], strict=True):
+        apart = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+        result.append(((np.minimum(apart, size - apart) * (edge / finest)) ** 2).astype(np.float32))
+    return tuple(result)
+
+
 def noise_distance(a: NDArray[np.integer], b: NDArray[np.integer], grid: Grid) -> NDArray[np.float64]:
     """Distance of voxels, flat indices that broadcast, in units of the finest edge; once around the box where that is shorter.
 
     Maps are filtered and cropped in Fourier space, which makes them periodic: opposite faces share their noise.
     """
     square = np.zeros(np.broadcast_shapes(a.shape, b.shape))
-    finest = min(grid.voxel_size)
-    for one, other, size, edge in zip(np.unravel_index(a, grid.shape), np.unravel_index(b, grid.shape), grid.shape,
-                                      grid.voxel_size[::-1], strict=True):
-        apart = np.abs(one - other)
-        square += (np.minimum(apart, size - apart) * (edge / finest)) ** 2
+    for one, other, apart in zip(np.unravel_index(a, grid.shape), np.unravel_index(b, grid.shape), axis_distances(grid), strict=True):
+        square += apart[one, other]
     return np.sqrt(square)
 
 
@@ -186,7 +227,7 @@ def measure_noise(anchors: Anchors, grid: Grid) -> Noise:
     values, voxels = values[:, varied].astype(np.float32), voxels[varied]
     values = values - np.median(values, axis=1, keepdims=True)  # a volume's offset is no noise
     values -= values.mean(axis=0)
-    values /= np.linalg.norm(values, axis=0)
+    values /= np.maximum(np.linalg.norm(values, axis=0), 1e-30)  # 0 where all that varied was the offset
     bins = np.rint(noise_distance(voxels[:, None], voxels, grid)).astype(np.int64).ravel()
     count = np.bincount(bins)
     mean = np.bincount(bins, (values.T @ values).ravel()) / np.maximum(count, 1)

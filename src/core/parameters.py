@@ -21,6 +21,11 @@ def parameter(
     above: float | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
+    advanced: bool = False,
+    statistics: tuple[str, ...] = (),
+    label: str = "",
+    word: str = "",
+    words: tuple[str, ...] = (),
 ) -> Any:
     """A dataclass field with what a command, a panel and a check need to know of it.
 
@@ -32,9 +37,15 @@ def parameter(
     above : exclusive lower bound.
     unit : for display.
     choices : the words allowed.
+    advanced : seldom changed: a panel folds it away.
+    statistics : the statistics to which it belongs; all when empty.
+    label : its name on a panel, where the keyword as words would not do.
+    word : what a str stands for, as in "address"; it is a file's name where this is not given.
+    words : words allowed beside the values of its type.
     """
     return dataclasses.field(default=default, metadata={
-        "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices})
+        "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices,
+        "advanced": advanced, "statistics": statistics, "label": label, "word": word, "words": words})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +78,8 @@ def _check(f: dataclasses.Field[Any], value: Any) -> None:
     name, low, high, above = camel_case(f.name), f.metadata["least"], f.metadata["most"], f.metadata["above"]
     if f.metadata["choices"] and value not in f.metadata["choices"]:
         raise SirenError(f"{name} {value} is not known: give {' or '.join(f.metadata['choices'])}.")
+    if f.metadata["words"] and isinstance(value, str) and value not in f.metadata["words"]:
+        raise SirenError(f"{name} {value} is not known: give true, false or {' or '.join(f.metadata['words'])}.")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     if not ((low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)):

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
-from scipy.special import bdtrc, ndtri
+from scipy.special import bdtrc, ndtr, ndtri
 
-from .harmonise import Noise, noise_distance
+from .harmonise import Noise, SharedNoise
 from .occupancy import Occupancy
 from .progress import Progress
 
@@ -44,7 +44,9 @@ def presence(profiles: NDArray[np.float64]) -> NDArray[np.bool_]:
         there = profiles > cut[:, None]
         high = (profiles * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
         low = (profiles * ~there).sum(axis=1) / np.maximum((~there).sum(axis=1), 1)
-        cut = (high + low) / 2
+        before, cut = cut, (high + low) / 2
+        if np.array_equal(before, cut):
+            break
     return profiles > cut[:, None]
 
 
@@ -61,10 +63,10 @@ def significant_phi(volumes: int, probability: float) -> float:
     return float(np.tanh(-ndtri(probability) / np.sqrt(max(volumes - 3, 1))))
 
 
-def members(rows: NDArray[np.float32], profiles: NDArray[np.float64], least: float) -> NDArray[np.int64]:
+def members(rows: NDArray[np.float32], profiles: NDArray[np.float64], rate: float, tested: int) -> NDArray[np.int64]:
     """Which block each voxel belongs to: (n,), -1 for none.
 
-    It is the one whose profile the voxel's occupancy correlates with best, where that correlation is above ``least``, and the
+    It is the one whose profile the voxel's occupancy correlates with best, where that correlation is significant, and the
     voxel is occupied in most of the volumes with the block and empty in most without. Noise that is as often up as down
     leaves the majority alone, however strong it is.
 
@@ -72,17 +74,30 @@ def members(rows: NDArray[np.float32], profiles: NDArray[np.float64], least: flo
     ----------
     rows : (n, V) occupancy
     profiles : (blocks, V)
-    least : see :func:`significant_phi`
+    rate : share of the members that may be there by chance (false discovery rate)
+    tested : of how many voxels these are the ones worth a look; the others correlate less
     """
-    if not len(profiles):
+    if not len(profiles) or not len(rows):
         return np.full(len(rows), -1, np.int64)
     phi = correlations(rows, profiles)
     best = phi.argmax(axis=1)
     there = presence(profiles)
     with_block, without = (rows @ t.T.astype(np.float32) / np.maximum(t.sum(axis=1), 1) for t in (there, ~there))
     each = np.arange(len(rows))
-    belongs = (phi[each, best] > least) & (with_block[each, best] > 0.5) & (without[each, best] < 0.5)
+    belongs = discoveries(phi[each, best], rows.shape[1], rate / len(profiles), tested)
+    belongs &= (with_block[each, best] > 0.5) & (without[each, best] < 0.5)
     return np.where(belongs, best, -1)
+
+
+def discoveries(phi: NDArray[np.float64], volumes: int, rate: float, tested: int) -> NDArray[np.bool_]:
+    """Which of the largest (n,) of ``tested`` correlations over V volumes are significant, by their false discovery rate.
+
+    Benjamini & Hochberg 1995, doi 10.1111/j.2517-6161.1995.tb02031.x; the p of a correlation as in :func:`significant_phi`.
+    """
+    p = ndtr(-np.arctanh(np.clip(phi, -0.999999, 0.999999)) * np.sqrt(max(volumes - 3, 1)))
+    order = np.argsort(p, kind="stable")
+    passing = np.flatnonzero(p[order] <= rate * np.arange(1, len(p) + 1) / max(1, tested))
+    return np.asarray(p <= p[order[passing[-1]]]) if len(passing) else np.zeros(len(p), bool)
 
 
 def distinct_blocks(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, communities: list[NDArray[np.int64]],
@@ -95,14 +110,15 @@ def distinct_blocks(occupancy: Occupancy, sample: NDArray[np.int64], noise: Nois
     sample : (n,) flat indices
     communities : positions in ``sample``
     least : smallest block
-    probability : of any false merger, member or block, before correction
+    probability : of any false merger or block, before correction; the false discovery rate of members
 
     Returns
     -------
     (n,) block of each voxel from 0, -1 for none.
     """
     rows, points = occupancy.rows(sample), occupancy.grid.points(sample) / max(occupancy.grid.voxel_size)
-    count, volumes = rows.shape
+    shared = SharedNoise.of(noise, sample, occupancy.grid)
+    count = len(sample)
     owner = np.full(count, -1, np.int64)
     for number, community in enumerate(c for c in communities if len(c) >= least):
         owner[community] = number
@@ -110,12 +126,11 @@ def distinct_blocks(occupancy: Occupancy, sample: NDArray[np.int64], noise: Nois
     for turn in range(ROUNDS):
         progress.step("telling blocks apart", turn / ROUNDS)
         before = owner
-        owner = _coherent(occupancy, sample, noise, _renumbered(owner, least), by_chance)
+        owner = _coherent(rows, points, shared, _renumbered(owner, least), by_chance)
         owner = _merged(rows, points, owner, probability)
-        blocks = int(owner.max(initial=-1)) + 1
-        cut = significant_phi(volumes, probability / max(1, count * blocks))
-        owner = _renumbered(members(rows, block_profiles(rows, owner, blocks), cut), least)
-        owner = _coherent(occupancy, sample, noise, owner, by_chance)
+        profiles = block_profiles(rows, owner, int(owner.max(initial=-1)) + 1)
+        owner = _renumbered(members(rows, profiles, probability, count), least)
+        owner = _coherent(rows, points, shared, owner, by_chance)
         owner = _without_seams(rows, points, owner, probability)
         owner = _renumbered(owner, least)
         if np.array_equal(owner, before):
@@ -130,7 +145,8 @@ def halves(points: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray(np.argsort(np.argsort(along, kind="stable"), kind="stable") >= len(points) // 2, np.int64)
 
 
-def is_coherent(occupancy: Occupancy, voxels: NDArray[np.int64], noise: Noise, probability: float) -> bool:
+def is_coherent(rows: NDArray[np.float32], points: NDArray[np.float64], noise: SharedNoise, block: NDArray[np.int64],
+                probability: float) -> bool:
     """Whether the halves of a block go together more than chance and the noise they share can make them.
 
     Noise is correlated: by chance, two distant patches of it may be alike, and then all pairs of their voxels are. That is one
@@ -138,28 +154,30 @@ def is_coherent(occupancy: Occupancy, voxels: NDArray[np.int64], noise: Noise, p
 
     Parameters
     ----------
-    voxels : (n,) flat indices, 2 or more
+    rows, points, noise : (n, V) occupancy, (n, 3) positions and the noise of the sampled voxels
+    block : positions among them, 2 or more
     probability : of one pair, after correction for the number of pairs among which the block was found
     """
-    half = halves(occupancy.grid.points(voxels))
-    profile = block_profiles(occupancy.rows(voxels), half, 2)
+    volumes = rows.shape[1]
+    half = halves(points[block])
+    profile = block_profiles(rows[block], half, 2)
     with_block = int(presence(profile.mean(axis=0, keepdims=True)).sum())
-    if min(with_block, len(occupancy) - with_block) < FEWEST_VOLUMES:
+    if min(with_block, volumes - with_block) < FEWEST_VOLUMES:
         return False
     together = float(correlations(profile[:1].astype(np.float32), profile[1:])[0, 0])
-    some = np.linspace(0, len(voxels) - 1, min(len(voxels), FEW)).astype(np.int64)  # their distances stand for all
-    shared = noise.phi(noise_distance(voxels[some, None], voxels[some], occupancy.grid))
+    some = np.linspace(0, len(block) - 1, min(len(block), FEW)).astype(np.int64)  # their distances stand for all
+    shared = noise.phi(block[some, None], block[some]).astype(np.float64)
     first, second = half[some] == 0, half[some] == 1
     expected = shared[first][:, second].mean() / np.sqrt(shared[first][:, first].mean() * shared[second][:, second].mean())
-    margin = np.arctanh(significant_phi(len(occupancy), probability))
+    margin = np.arctanh(significant_phi(volumes, probability))
     return bool(np.arctanh(min(together, 0.9999)) - np.arctanh(min(expected, 0.9999)) > margin)
 
 
-def _coherent(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, owner: NDArray[np.int64],
+def _coherent(rows: NDArray[np.float32], points: NDArray[np.float64], noise: SharedNoise, owner: NDArray[np.int64],
               probability: float) -> NDArray[np.int64]:
     """The same without the blocks that are not coherent: one whose presence is a coin toss looks like any other."""
     blocks = int(owner.max(initial=-1)) + 1
-    holds = [is_coherent(occupancy, sample[owner == b], noise, probability) for b in range(blocks)]
+    holds = [is_coherent(rows, points, noise, np.flatnonzero(owner == b), probability) for b in range(blocks)]
     return _renumbered(np.where(np.array([*holds, False])[owner], owner, -1), 2)
 
 
@@ -181,6 +199,7 @@ def _merged(rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArr
         return owner
     there = presence(block_profiles(rows, owner, blocks))
     errors = _errors(rows, points, owner, blocks)
+    errors = np.maximum(errors, max(1, errors.sum()) / blocks)  # a block without errors may err as often as all of them do
     differ = (there[:, None] != there[None]).sum(axis=2)
     one = _within_errors(differ, np.maximum(errors[:, None], errors[None]), rows.shape[1],
                          probability / (blocks * (blocks - 1) / 2))
@@ -208,7 +227,7 @@ def _without_seams(rows: NDArray[np.float32], points: NDArray[np.float64], owner
                 and np.median(trees[b].query(points[owner == seam])[0]) <= REACH]
         for a, b in combinations(near, 2):
             differ = np.array([(there[seam] != (there[a] & there[b])).sum(), (there[seam] != (there[a] | there[b])).sum()])
-            if _within_errors(differ, np.full(2, errors[seam]), rows.shape[1], probability / tests).any():
+            if _within_errors(differ, np.full(2, max(errors[seam], 1)), rows.shape[1], probability / tests).any():
                 owner[owner == seam] = -1
                 break
     return owner
@@ -224,9 +243,10 @@ def _errors(rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArr
     return result
 
 
-def _within_errors(differ: NDArray[np.integer], errors: NDArray[np.integer], volumes: int, probability: float) -> NDArray[np.bool_]:
-    """Whether so many differing volumes may be errors (binomial tail), of which there are ``errors`` otherwise, 1 at least."""
-    rate = np.minimum(np.maximum(errors, 1) / volumes, 0.5)
+def _within_errors(differ: NDArray[np.integer], errors: NDArray[np.floating] | NDArray[np.integer], volumes: int,
+                   probability: float) -> NDArray[np.bool_]:
+    """Whether so many differing volumes may be errors (binomial tail), of which ``errors`` are expected."""
+    rate = np.minimum(errors / volumes, 0.5)
     return np.asarray(bdtrc(differ - 1.0, volumes, rate) > probability)
 
 
@@ -238,7 +258,7 @@ def grown_blocks(occupancy: Occupancy, voxels: NDArray[np.int64], seeds: list[ND
     ----------
     voxels : (n,) flat indices, ascending, of the voxels to assign
     seeds : of each block, voxels that count for its profile in every round; they may overlap
-    probability : of any false member, before correction (Bonferroni over voxels and blocks)
+    probability : share of the members that may be there by chance, see :func:`members`
 
     Returns
     -------
@@ -255,12 +275,11 @@ def grown_blocks(occupancy: Occupancy, voxels: NDArray[np.int64], seeds: list[ND
         near.append(start + np.flatnonzero(phi.max(axis=1) > glance))
     candidates = np.concatenate(near)
     rows = occupancy.rows(voxels[candidates])
-    least = significant_phi(volumes, probability / (len(voxels) * len(seeds)))
     in_seed = [np.isin(voxels[candidates], s) for s in seeds]
     owner = np.full(len(candidates), -1, np.int64)
     for turn in range(ROUNDS):
         progress.step("expanding blocks", 0.7 + 0.3 * turn / ROUNDS)
-        before, owner = owner, members(rows, profiles, least)
+        before, owner = owner, members(rows, profiles, probability, len(voxels))
         if np.array_equal(before, owner):
             break
         profiles = np.array([np.concatenate([f, rows[(owner == b) & ~s]]).mean(axis=0, dtype=np.float64)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
 from .errors import Cancelled
 
 T = TypeVar("T")
+LOOK = 0.1  # seconds between two looks whether a wait is over, or to be given up
 
 
 class Progress:
@@ -23,12 +25,16 @@ class Progress:
         from whichever thread does the work. ``fraction`` runs from 0 to 1.
     interval : float
         Seconds between two reports of one phase.
+    say : callable, optional
+        Called with a sentence that the user should read before the work goes on, from whichever thread does the work.
 
     A job calls :meth:`step` inside each of its loops; :meth:`cancel` may be called from any thread.
     """
 
-    def __init__(self, report: Callable[[str, float], None] | None = None, interval: float = 0.2):
+    def __init__(self, report: Callable[[str, float], None] | None = None, interval: float = 0.2,
+                 say: Callable[[str], None] | None = None):
         self._report = report
+        self._say = say
         self._interval = interval
         self._cancelled = threading.Event()
         self._phase = ""
@@ -59,11 +65,20 @@ class Progress:
             self._phase, self._last = phase, now
             self._report(phase, min(1.0, fraction))
 
+    def say(self, sentence: str) -> None:
+        """Tell the user now, not with the result."""
+        if self._say:
+            self._say(sentence)
+
     def each(self, items: Iterable[T], phase: str, total: int) -> Iterator[T]:
         """Go through ``items``, a step before each of the ``total``."""
         for done, item in enumerate(items):
             self.step(phase, done / max(1, total))
             yield item
+
+    def quiet(self) -> Progress:
+        """One for work inside a phase of this: it reports nothing and stops with this."""
+        return _Quiet(self)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -73,3 +88,43 @@ class Progress:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+class _Quiet(Progress):
+    def __init__(self, outer: Progress):
+        super().__init__()
+        self._cancelled = outer._cancelled
+
+
+def waited(function: Callable[[], T], phase: str, progress: Progress, fraction: float = 0.0,
+           dispose: Callable[[T], object] | None = None) -> T:
+    """What ``function`` gives: it runs in another thread, so that cancel need not wait for what answers late or never.
+
+    Parameters
+    ----------
+    phase, fraction : as in :meth:`Progress.step`
+    dispose : called with the result that comes after a cancel, when nobody waits for it any more
+
+    Raises
+    ------
+    Cancelled
+        If ``progress`` was asked to stop.
+    """
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:  # whatever it is, it belongs to the one who waits
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name=phase, daemon=True).start()
+    try:
+        progress.step(phase, fraction)
+        while not wait([outcome], LOOK).done:
+            progress.step(phase, fraction)
+    except Cancelled:
+        if dispose is not None:
+            outcome.add_done_callback(lambda late: None if late.exception() else dispose(late.result()))
+        raise
+    return outcome.result()

@@ -26,7 +26,7 @@ class Record:
 
     Attributes
     ----------
-    step : 'sketch' or 'expand'
+    step : 'sketch', 'edit' (by hand) or 'expand'
     parameters : every parameter of the step, the seed among them
     volumes : for each volume chosen: name, path (None for a model in memory), bytes, level, and why it was left out (or None)
     thresholds : where the levels came from, in words
@@ -35,8 +35,9 @@ class Record:
     voxel_size : the user's voxel size in place of the headers', or None
     counts : numbers of the run, by name
     timings : seconds by phase; the only part that differs between two equal runs
-    source : folder of the sketch that an expansion started from, or None
+    source : folder that an edited set or an expansion started from, or None
     not_chosen : names of the volumes that include and exclude left out
+    counted_on : the device or cluster; the result does not depend on it
     """
 
     step: str
@@ -50,6 +51,7 @@ class Record:
     timings: dict[str, float] = field(default_factory=dict)
     source: str | None = None
     not_chosen: list[str] = field(default_factory=list)
+    counted_on: str = "cpu"
 
     def write(self, folder: Path) -> None:
         """Write run.json, last of a folder's files: it lists the others with their hashes."""
@@ -59,7 +61,7 @@ class Record:
             "grid": self.grid.as_json(),
             "box": self.box, "voxel_size_given": self.voxel_size, "source": self.source, "counts": self.counts,
             "volumes": {v["name"]: {k: v[k] for k in v if k != "name"} for v in self.volumes},
-            "not_chosen": self.not_chosen, "versions": versions(),
+            "not_chosen": self.not_chosen, "counted_on": self.counted_on, "versions": versions(),
             "timings_s": {k: round(v, 3) for k, v in self.timings.items()},
             "outputs": outputs})
 
@@ -80,11 +82,11 @@ class Record:
         for v in self.used:
             if v["path"] is None:
                 raise SirenError(f"{v['name']} was an open model without a file: name the volumes, as in "
-                                 '"siren expand BLOCKS volumes #1-20".')
+                                 '"volumes #1-20".')
             path = Path(v["path"])
             if not path.is_file():
                 raise SirenError(f"{path} is gone since the sketch: put it back, or say where the volumes are now, as in "
-                                 '"siren expand BLOCKS volumes FOLDER".')
+                                 '"volumes FOLDER".')
             if path.stat().st_size != v["bytes"]:
                 raise SirenError(f"{path} changed since the sketch: run \"siren sketch\" again.")
             sources.append(path)
@@ -102,7 +104,7 @@ class Record:
             If a volume was not in the sketch.
         """
         level = {v["name"]: v["level"] for v in self.volumes}
-        missing = [n for n in ensemble.names if n not in level]
+        missing = [n for n in ensemble.names if level.get(n) is None]
         if missing:
             raise SirenError(f'{missing[0]} has no threshold in the sketch\'s record: give "thresholds FILE.csv" or "level X".')
         return np.array([level[n] for n in ensemble.names], np.float64)
@@ -128,7 +130,7 @@ def read_record(folder: Path) -> Record:
                    for name, v in content["volumes"].items()]
         return Record(content["step"], content["parameters"], volumes, content["thresholds"], grid, content["box"],
                       content["voxel_size_given"], content["counts"], content["timings_s"], content["source"],
-                      content["not_chosen"])
+                      content["not_chosen"], content.get("counted_on", "cpu"))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SirenError(f"{path} is not a record that this version reads ({error}): run \"siren sketch\" again.") from error
 
@@ -138,7 +140,7 @@ def describe_volumes(ensemble: Ensemble, levels: np.ndarray[Any, np.dtype[np.flo
     """The record's rows for an ensemble's volumes; SirenError if a file is gone since it was read."""
     try:
         return [{"name": s.name, "path": None if s.path is None else str(s.path),
-                 "bytes": None if s.path is None else s.path.stat().st_size, "level": float(level),
+                 "bytes": None if s.path is None else s.path.stat().st_size, "level": float(level) if np.isfinite(level) else None,
                  "left_out": left_out.get(s.name)} for s, level in zip(ensemble.sources, levels, strict=True)]
     except OSError as error:
         raise SirenError(f"{error.filename} went away during the run: put it back, and run the command again.") from error

@@ -14,70 +14,37 @@ Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi 10.1
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .alike import MOST_SAMPLED, alike_pairs, variable_voxels
+from .alike import AlikePairs, alike_pairs, variable_voxels
 from .blocks import BlockSet
 from .communities import label_propagation, modularity_communities
+from .compute import CPU, computing
+from .confidence import COMING_BACK, draw_halves, share_back, with_strength
+from .counting import CountedPairs, TestParameters, significant_pairs
 from .ensemble import Ensemble
-from .errors import SirenError
 from .grid import Grid
-from .harmonise import measure_noise, prepare
+from .harmonise import Noise, measure_noise, prepare
 from .occupancy import Occupancy, binarize
-from .parameters import Parameters, camel_case, parameter
+from .parameters import parameter
 from .profiles import distinct_blocks
 from .progress import Progress
-from .statistics import STATISTICS, PairTest
-
-TILE_PAIRS = 2_000_000  # pairs tested at a time: some 60 MB of arrays
-
-
-@dataclass(frozen=True)
-class TestParameters(Parameters):
-    """What sketch and expand both need to decide whether two voxels go together."""
-
-    __test__ = False  # pytest takes Test... for a test class
-
-    statistic: str = parameter("profile", "rule by which voxels go together: by the likeness of their profiles, or by counting "
-                               "pairs against chance (exact, published)", choices=STATISTICS)
-    posp: float = parameter(0.01, "p for a false member, and for both-occupied, before Bonferroni correction", above=0, most=1)
-    negp: float = parameter(0.05, "p for both-empty, before Bonferroni correction (published and exact statistic)", above=0, most=1)
-    posp_factor: float | None = parameter(None, "fixed factor on the both-occupied cutoff, in place of the one that "
-                                          "grows with distance (published statistic)", above=0)
-    negp_factor: float = parameter(1.0, "factor on the both-empty cutoff (published statistic)", above=0)
-    filter: bool = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD")
-    union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.statistic == "exact" and (self.posp_factor is not None or self.negp_factor != 1):
-            raise SirenError('The exact statistic has no factors: leave out pospFactor and negpFactor, or use "statistic published".')
-        if self.statistic == "profile":
-            self._refuse("negp", "posp_factor", "negp_factor")
-
-    def _refuse(self, *names: str) -> None:
-        """Raise SirenError if one of these parameters of the counting statistics is not at its default."""
-        default = {f.name: f.default for f in fields(self)}
-        for name in names:
-            if getattr(self, name) != default[name]:
-                raise SirenError(f'The profile statistic has no {camel_case(name)}: leave it out, or use "statistic published".')
-
-    def pair_test(self, frequency: NDArray[np.integer], volumes: int, tests: int) -> PairTest:
-        """The test for voxels of these frequencies, corrected for this many tests."""
-        return PairTest.make(self.statistic, frequency, volumes, max(1, tests), self.posp, self.negp, self.posp_factor,
-                             self.negp_factor)
+from .resources import LONG, MUCH, fits, need_of_reading, refusal
+from .sampling import affordable_sample
+from .tiles import Compute
 
 
 @dataclass(frozen=True)
 class SketchParameters(TestParameters):
     """Parameters of :func:`sketch`."""
 
-    subsample: int = parameter(2, "use one in this many of the occupied voxels, drawn at random", least=1)
-    min_size: int = parameter(6, "smallest community that is a block", least=2, unit="voxels")
-    seed: int = parameter(0, "seed of the random sample", least=0)
+    subsample: int | None = parameter(None, "use one in this many of the occupied voxels, drawn at random; not given: 2, or more where "
+                                      "there are too many to compare", least=1, label="use 1 voxel in")
+    min_size: int = parameter(6, "smallest community that is a block", least=2, unit="voxels", label="smallest block")
+    seed: int = parameter(0, "seed of the random sample", least=0, advanced=True)
 
 
 @dataclass(frozen=True)
@@ -91,6 +58,7 @@ class SketchResult:
     union : flat indices of the voxels occupied often enough (profile statistic: and empty often enough)
     sample : those of them that were tested
     edges : (e, 2) int32, the significant pairs (profile statistic: the most alike of them), as positions in ``sample``
+    counted_on : the device or cluster
     """
 
     blocks: BlockSet
@@ -98,6 +66,7 @@ class SketchResult:
     union: NDArray[np.int64]
     sample: NDArray[np.int64]
     edges: NDArray[np.int32]
+    counted_on: str = CPU
 
 
 def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters | None = None,
@@ -114,98 +83,118 @@ def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
     Raises
     ------
     SirenError
-        If fewer than 2 volumes are left, or no voxel varies.
+        If fewer than 2 volumes are left, no voxel varies, or the device or cluster is not there or gives up.
     Cancelled
         If ``progress`` was asked to stop.
     """
     parameters = parameters or SketchParameters()
     progress = progress or Progress()
-    run = _by_profile if parameters.statistic == "profile" else _by_counting
-    return run(ensemble, levels, parameters, progress)
-
-
-def _by_counting(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> SketchResult:
-    """The steps of the published method."""
-    with progress.timed("reading"):
-        occupancy = binarize(ensemble, levels, parameters.filter, progress)
-        union = occupancy.union(parameters.union_fraction)
-        sample = draw_sample(union, parameters.subsample, parameters.seed)
-    with progress.timed("testing"):
-        edges = significant_pairs(occupancy, sample, parameters, progress)
+    counted = count(ensemble, levels, parameters, progress)
     with progress.timed("clustering"):
-        communities = label_propagation(len(sample), edges, progress)
-    blocks = [sample[c] for c in communities if len(c) >= parameters.min_size]
-    return SketchResult(number_blocks(occupancy.grid, blocks, sample), occupancy, union, sample, edges)
+        blocks = counted.blocks(parameters, progress)
+    numbered = number_blocks(counted.occupancy.grid, blocks, counted.sample)
+    with progress.timed("stability"):
+        if parameters.resamples:
+            halves = counted.halves(blocks, parameters, progress)
+            found = [half.blocks(parameters, progress.quiet()) for half in progress.each(halves, COMING_BACK, len(halves))]
+            back = share_back(blocks, found, [half.sample for half in halves])
+            numbered = replace(numbered, stability=dict(enumerate(back, 1)))
+        numbered = with_strength(numbered, counted.occupancy, progress)
+    return SketchResult(numbered, counted.occupancy, counted.union, counted.sample, counted.pairs.at(parameters.posp, parameters.negp)[0],
+                        counted.counted_on)
 
 
-def _by_profile(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> SketchResult:
-    """The steps of the default method."""
+@dataclass(frozen=True)
+class Counted:
+    """An ensemble whose voxels are counted against each other: from here, blocks at any stringency come quickly.
+
+    Attributes
+    ----------
+    occupancy : Occupancy of the volumes that take part
+    union : flat indices of the voxels occupied often enough (profile statistic: and empty often enough)
+    sample : those of them that were compared
+    pairs : pairs of them that go together at the loosest stringency asked for
+    noise : Noise, for the profile statistic
+    counted_on : the device or cluster
+    """
+
+    occupancy: Occupancy
+    union: NDArray[np.int64]
+    sample: NDArray[np.int64]
+    pairs: AlikePairs | CountedPairs
+    noise: Noise | None = None
+    counted_on: str = CPU
+
+    def blocks(self, parameters: SketchParameters, progress: Progress) -> list[NDArray[np.int64]]:
+        """Flat indices of each block's voxels, largest first, at this ``posp`` and ``negp``, no looser than was counted."""
+        if self.noise is None or isinstance(self.pairs, CountedPairs):
+            communities = label_propagation(len(self.sample), self.pairs.at(parameters.posp, parameters.negp)[0], progress)
+            return [self.sample[c] for c in communities if len(c) >= parameters.min_size]
+        edges, strength = self.pairs.at(parameters.posp)
+        communities = modularity_communities(len(self.sample), edges, strength, parameters.seed, progress)
+        owner = distinct_blocks(self.occupancy, self.sample, self.noise, communities, parameters.min_size, parameters.posp, progress)
+        return sorted((self.sample[owner == b] for b in range(owner.max(initial=-1) + 1)), key=len, reverse=True)
+
+    def of(self, half: NDArray[np.bool_], voxels: NDArray[np.int64], parameters: SketchParameters, progress: Progress) -> Counted:
+        """The same of some volumes, (V,) bool, and some voxels, (n,) flat indices, counted anew."""
+        occupancy = self.occupancy.without(~half)
+        return replace(self, occupancy=occupancy, sample=voxels,
+                       pairs=_pairs(occupancy, voxels, self.noise, parameters, progress))
+
+    def halves(self, blocks: list[NDArray[np.int64]], parameters: SketchParameters, progress: Progress) -> list[Counted]:
+        """Random halves of the volumes with some voxels of each block, counted anew, see :mod:`.confidence`.
+
+        Always in this process: each is a strip or two.
+        """
+        others = np.setdiff1d(self.sample, np.concatenate(blocks)) if blocks else self.sample
+        drawn = draw_halves(blocks, others, len(self.occupancy), parameters.resamples, parameters.seed)
+        return [self.of(half, voxels, parameters, progress.quiet())
+                for half, voxels in progress.each(drawn, "counting halves of the volumes", len(drawn))]
+
+
+def count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> Counted:
+    """Read an ensemble and count its voxels against each other: the longer part of a sketch.
+
+    Parameters
+    ----------
+    ensemble, levels : as :func:`sketch`
+    parameters : with the loosest ``posp`` and ``negp`` of interest
+    """
+    with computing(parameters.device, parameters.scheduler, progress) as compute:  # first: what is not there is said before the reading
+        return _count(ensemble, levels, parameters, progress, compute)
+
+
+def _count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress, compute: Compute) -> Counted:
+    by_profile = parameters.statistic == "profile"
+    noise, union = None, np.empty(0, np.int64)
+    reading = need_of_reading(ensemble, 3 if by_profile else 1)
+    if not fits(reading):
+        raise refusal(reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes')
+    if reading.seconds > LONG or reading.memory > MUCH:
+        progress.say(f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}.")
     with progress.timed("reading"):
-        occupancy, anchors = prepare(ensemble, levels, parameters.filter, parameters.union_fraction, progress)
-        union = variable_voxels(occupancy, parameters.union_fraction)
-        if len(union) < 2:  # a very small ensemble, or one that does not vary: nothing to compare
-            return SketchResult(BlockSet(occupancy.grid, {}, union), occupancy, union, union, np.empty((0, 2), np.int32))
-        sample = draw_sample(union, max(parameters.subsample, -(-len(union) // MOST_SAMPLED)), parameters.seed)
+        if by_profile:
+            occupancy, anchors = prepare(ensemble, levels, parameters.filter is True, parameters.union_fraction, progress)
+            union = variable_voxels(occupancy, parameters.union_fraction)
+            noise = measure_noise(anchors, occupancy.grid)
+        else:
+            occupancy = binarize(ensemble, levels, parameters.filter is True, progress)
+            union = occupancy.union(parameters.union_fraction)
+        nothing = by_profile and len(union) < 2  # a very small ensemble, or one that does not vary
+        sample = union if nothing else affordable_sample(occupancy, union, parameters.subsample, parameters.seed, parameters, progress)
     with progress.timed("testing"):
-        noise = measure_noise(anchors, occupancy.grid)
-        edges, phi = alike_pairs(occupancy, sample, noise, parameters.posp, progress)
-    with progress.timed("clustering"):
-        communities = modularity_communities(len(sample), edges, phi, parameters.seed, progress)
-        owner = distinct_blocks(occupancy, sample, noise, communities, parameters.min_size, parameters.posp, progress)
-    blocks = sorted((sample[owner == b] for b in range(owner.max(initial=-1) + 1)), key=len, reverse=True)
-    return SketchResult(number_blocks(occupancy.grid, blocks, sample), occupancy, union, sample, edges)
+        pairs = _pairs(occupancy, sample, noise, parameters, progress, compute)
+    return Counted(occupancy, union, sample, pairs, noise, compute.name)
 
 
-def draw_sample(union: NDArray[np.int64], subsample: int, seed: int) -> NDArray[np.int64]:
-    """A random 1/subsample of the union voxels, at least 2, ascending.
-
-    Raises
-    ------
-    SirenError
-        If there are fewer than 2 voxels.
-    """
-    if len(union) < 2:
-        raise SirenError("No two voxels are occupied in enough volumes: the thresholds are too high for these maps, or unionFraction "
-                         "is too large.")
-    chosen = np.random.default_rng(seed).choice(len(union), max(2, len(union) // subsample), replace=False)
-    return union[np.sort(chosen)]
-
-
-def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameters: TestParameters,
-                      progress: Progress) -> NDArray[np.int32]:
-    """Pairs of sampled voxels that are occupied together and empty together significantly often.
-
-    Returns
-    -------
-    (e, 2) int32 positions in ``sample``, first < second, in ascending order.
-    """
-    count = len(sample)
-    frequency = occupancy.frequency[sample]
-    test = parameters.pair_test(frequency, len(occupancy), count * (count - 1) // 2)
-    index = test.index(frequency)
-    rows = occupancy.rows(sample)
-    points = occupancy.grid.points(sample)
-    found = []
-    height = max(1, TILE_PAIRS // count)
-    for start in range(0, count, height):
-        progress.step("testing pairs", 1 - (1 - start / count) ** 2)
-        tile = slice(start, min(start + height, count))
-        both = rows[tile] @ rows[start:].T
-        factor = None if parameters.statistic == "exact" else test.factor(distances(points[tile], points[start:]))
-        first, second = np.nonzero(np.triu(test.significant(both, index[tile], index[start:], factor), 1))
-        found.append(np.stack([first + start, second + start], axis=1).astype(np.int32))
-    return np.concatenate(found)
+def _pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise | None, parameters: TestParameters,
+           progress: Progress, compute: Compute | None = None) -> AlikePairs | CountedPairs:
+    if noise is not None:
+        return alike_pairs(occupancy, sample, noise, parameters.posp, progress, compute)
+    return significant_pairs(occupancy, sample, parameters, progress, compute)
 
 
 def number_blocks(grid: Grid, blocks: list[NDArray[np.int64]], tested: NDArray[np.int64]) -> BlockSet:
     """Number blocks from 1, largest first; the tested voxels in none are unassigned."""
     inside = np.concatenate(blocks) if blocks else np.empty(0, np.int64)
     return BlockSet(grid, {n: np.sort(b) for n, b in enumerate(blocks, 1)}, np.setdiff1d(tested, inside))
-
-
-def distances(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(len(a), len(b)) distances in A between points x, y, z."""
-    square = np.zeros((len(a), len(b)))
-    for axis in range(3):
-        square += np.subtract.outer(a[:, axis], b[:, axis]) ** 2
-    return np.sqrt(square)

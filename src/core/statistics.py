@@ -109,31 +109,32 @@ class PairTest:
             return np.full_like(distance, self.positive_factor)
         return published_factor(distance)
 
-    def significant(self, both: NDArray[np.float32], row: NDArray[np.intp], column: NDArray[np.intp],
+    def significant(self, both: NDArray[np.number], row: NDArray[np.intp], column: NDArray[np.intp],
                     factor: NDArray[np.float64] | None) -> NDArray[np.bool_]:
         """Which pairs are significantly occupied together *and* empty together.
 
         Parameters
         ----------
-        both : (r, c) volumes in which both voxels are occupied
-        row, column : (r,), (c,) table rows of the voxels, from :meth:`index`
-        factor : (r, c) from :meth:`factor`, or None for 1
+        both : volumes in which both voxels of a pair are occupied, any shape
+        row, column : table rows of the pairs' voxels, from :meth:`index`; they broadcast to that shape
+        factor : of that shape, from :meth:`factor`, or None for 1
 
         Notes
         -----
         Published rule: both-occupied > min(factor * cutoff, min(f1, f2)) and both-empty > min(factor * cutoff, V - max(f1, f2)).
         The second term never admits a pair, since no count exceeds it; it is kept because it is the rule.
         """
-        f1, f2 = self.frequencies[row][:, None], self.frequencies[column][None, :]
+        f1, f2 = self.frequencies[row], self.frequencies[column]
         empty = self.volumes - f1 - f2 + both
         # the larger part of all pairs fails the second test, and the first costs floats: look closer only at the rest
-        needed = self.negative[np.ix_(row, column)]
+        needed = self.negative[row, column]
         if self.statistic == "exact":
-            return (empty > needed) & (both > self.positive[np.ix_(row, column)])
-        result = empty > np.minimum(self.negative_factor * needed, self.volumes - np.maximum(f1, f2))
-        r, c = np.nonzero(result)
-        cut = self.positive[row[r], column[c]] * (1.0 if factor is None else factor[r, c])
-        result[r, c] = both[r, c] > np.minimum(cut, np.minimum(f1[r, 0], f2[0, c]))
+            return np.asarray((empty > needed) & (both > self.positive[row, column]))
+        result = np.asarray(empty > np.minimum(self.negative_factor * needed, self.volumes - np.maximum(f1, f2)))
+        some = np.nonzero(result)
+        r, c = (np.broadcast_to(index, result.shape)[some] for index in (row, column))
+        cut = self.positive[r, c] * (1.0 if factor is None else factor[some])
+        result[some] = both[some] > np.minimum(cut, np.minimum(self.frequencies[r], self.frequencies[c]))
         return result
 
 
@@ -148,7 +149,7 @@ def _table(volumes: int, probability: NDArray[np.float64], tail: float) -> NDArr
     return binomial_cutoff(volumes, distinct, tail)[inverse].reshape(probability.shape)
 
 
-def hypergeometric_tail(both: NDArray[np.floating], first: NDArray[np.floating], second: NDArray[np.floating],
+def hypergeometric_tail(both: NDArray[np.number], first: NDArray[np.number], second: NDArray[np.number],
                         volumes: int) -> NDArray[np.float64]:
     """P(X >= both) where ``first`` and ``second`` of V volumes are drawn independently and X are in both draws.
 

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +89,14 @@ def test_a_mask_is_one_inside_and_zero_outside() -> None:
 def test_the_table_is_what_is_worked_out_by_hand() -> None:
     frequency = np.zeros(GRID.size, int)
     frequency[flat((5, 6, 7))], frequency[flat((5, 6, 6))] = 4, 7
-    table = BLOCKS.table(frequency, 10).set_index("block")
-    assert table.columns.tolist() == ["voxels", "volume_A3", "mean_occupancy", "centroid_x", "centroid_y", "centroid_z"]
+    sure = replace(BLOCKS, stability={2: 0.9}, strength={2: np.array([0.5, 0.25], np.float32)})
+    table = sure.table(frequency, 10).set_index("block")
+    assert table.columns.tolist() == ["voxels", "volume_A3", "mean_occupancy", "stability", "strength", "centroid_x", "centroid_y",
+                                      "centroid_z"]
     # voxels (z 5, y 6, x 7 and 6) of 2 x 2.5 x 3 A from (-10, 0, 5.5)
-    assert table.loc[2].tolist() == [2, 30.0, 0.55, -10 + 6.5 * 2, 6 * 2.5, 5.5 + 5 * 3]
-    assert table.loc[1].tolist() == [4, 60.0, 0.0, -9.5, 0.62, 6.25]  # 0.625 rounds to the even digit
+    assert table.loc[2].tolist() == [2, 30.0, 0.55, 0.9, 0.375, -10 + 6.5 * 2, 6 * 2.5, 5.5 + 5 * 3]
+    assert table.loc[1].dropna().tolist() == [4, 60.0, 0.0, -9.5, 0.62, 6.25]  # 0.625 rounds to the even digit
+    assert table.loc[1, ["stability", "strength"]].isna().all()  # nobody asked
     assert table.index.tolist() == [1, 2, 7]
 
 
@@ -267,3 +271,22 @@ def test_neighbours_are_blocks_within_two_voxels() -> None:
 
 def test_blocks_that_share_a_voxel_are_neighbours_and_faces_of_the_box_are_not() -> None:
     assert neighbours(BLOCKS) == {(1, 7)}  # 2 is in the opposite corner
+
+
+def test_names_are_written_and_read_back_from_either_the_file_or_the_maps_beside_it(tmp_path: Path) -> None:
+    named = replace(BLOCKS, names={2: "5' domain, \"head\"", 7: "stalk"})
+    table = named.table(FREQUENCY, 10)
+    assert table["name"].tolist() == ["", "5' domain, \"head\"", "stalk"]
+    named.write(tmp_path, table, MEAN)
+    assert read_blocks_file(tmp_path / "blocks.json").names == named.names
+    assert pd.read_csv(tmp_path / "blocks.csv")["name"].tolist()[1:] == ["5' domain, \"head\"", "stalk"]
+    (tmp_path / "block_2.mrc").unlink()
+    assert read_block_maps(tmp_path).names == {7: "stalk"}
+    (tmp_path / "blocks.json").unlink()
+    assert read_block_maps(tmp_path).names == {}
+
+
+def test_without_names_nothing_is_said_of_them(written: Path) -> None:
+    assert "names" not in json.loads((written / "blocks.json").read_text())
+    assert "name" not in pd.read_csv(written / "blocks.csv").columns
+    assert read_blocks_file(written / "blocks.json").names == {}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
+import scipy.ndimage
 from numpy.typing import NDArray
 from scipy import signal
 
@@ -100,6 +103,49 @@ def test_the_input_is_not_changed() -> None:
     fourier_resample(array, (8, 8, 8))
     to_box(array, Grid((12, 12, 12), (1, 1, 1)), 8)
     np.testing.assert_array_equal(array, before)
+
+
+def zero_padded_or_cropped(array: NDArray[np.floating], shape: Shape) -> NDArray[np.float64]:
+    """Independent of the code's route: each axis as a matrix, the sum over its lowest frequencies -n//2 ... written out."""
+    result: NDArray[np.complexfloating] = array.astype(np.complex128)
+    for axis, (old, new) in enumerate(zip(array.shape, shape, strict=True)):
+        kept = min(old, new)
+        k = np.arange(kept) - kept // 2
+        waves = np.exp(2j * np.pi * np.outer(np.arange(new) / new, k)) @ np.exp(-2j * np.pi * np.outer(k, np.arange(old) / old)) / old
+        result = np.moveaxis(np.tensordot(waves, result, (1, axis)), 0, axis)
+    return result.real
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 32), (33, 33, 33), (63, 63, 63), (65, 65, 65), (100, 81, 97), (64, 99, 66), (127, 64, 32),
+                                   (150, 150, 150)])
+def test_any_box_with_all_its_frequencies_is_brought_to_64(shape: Shape) -> None:
+    array = np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
+    result = fourier_resample(array, (64, 64, 64))
+    np.testing.assert_allclose(result, zero_padded_or_cropped(array, (64, 64, 64)), atol=2e-5 * float(np.abs(result).max()) + 1e-6)
+
+
+@pytest.mark.parametrize("n", [32, 33, 96, 161])
+def test_boxes_from_small_to_large_agree_with_scipys_resampler(n: int) -> None:
+    """scipy shares out the outermost frequency of an even box otherwise, so the map is smooth: it has none there."""
+    array = scipy.ndimage.gaussian_filter(np.random.default_rng(n).normal(size=(n,) * 3).astype(np.float32), 0.04 * max(n, 64), mode="wrap")
+    expected = array
+    for axis in range(3):
+        expected = signal.resample(expected, 64, axis=axis)
+    np.testing.assert_allclose(fourier_resample(array, (64,) * 3), expected, atol=1e-4 * float(np.abs(array).max()))
+
+
+@pytest.mark.slow
+def test_a_box_of_512_keeps_its_blob_and_takes_little_more_memory_than_the_map() -> None:
+    n = 512
+    z, y, x = (np.exp(-((np.arange(n, dtype=np.float32) - c) ** 2) / (2 * 20.0**2)) for c in (256, 200, 300))
+    array = z[:, None, None] * y[None, :, None] * x[None, None, :]
+    tracemalloc.start()
+    small, grid = to_box(array, Grid((n,) * 3, (0.8,) * 3), 64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * array.nbytes
+    np.testing.assert_allclose(centre_of_mass(small, grid, 0.02), (300 * 0.8, 200 * 0.8, 256 * 0.8), atol=0.02)
+    assert small.max() == pytest.approx(np.exp(-(4**2) / (2 * 20**2)), abs=1e-3)  # 300/8 lies between two voxels
 
 
 # --- to_box: the copy overlays the original

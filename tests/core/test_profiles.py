@@ -14,12 +14,13 @@ from chimerax.siren.core.ensemble import Ensemble, Source
 from chimerax.siren.core.errors import Cancelled
 from chimerax.siren.core.example import BlockPlan, ExampleParameters, Simulation, simulate
 from chimerax.siren.core.grid import Grid
-from chimerax.siren.core.harmonise import Noise, measure_noise, noise_distance, prepare, read_anchors
+from chimerax.siren.core.harmonise import Noise, SharedNoise, measure_noise, noise_distance, prepare, read_anchors
 from chimerax.siren.core.occupancy import Occupancy, binarize
 from chimerax.siren.core.outliers import unlike_others
 from chimerax.siren.core.profiles import (
     block_profiles,
     correlations,
+    discoveries,
     distinct_blocks,
     grown_blocks,
     halves,
@@ -157,7 +158,8 @@ def test_noise_goes_around_the_box() -> None:
 
 # --- the graph
 
-def test_alike_pairs_are_those_of_plain_loops() -> None:
+@pytest.mark.parametrize("asked", [0.01, 0.5])  # the test alone decides, not what was kept for looser ones
+def test_alike_pairs_are_those_of_plain_loops(asked: float) -> None:
     rng = np.random.default_rng(4)
     volumes, shape = 60, (4, 4, 4)
     state = rng.random((2, volumes)) < 0.4
@@ -165,9 +167,11 @@ def test_alike_pairs_are_those_of_plain_loops() -> None:
                     state[np.arange(64) % 3 % 2] ^ (rng.random((64, volumes)) < 0.08)).astype(float)
     noise = Noise(np.array([1.0, 0.3, 0.1]))
     sample = np.arange(64)
-    pairs, strength = alike_pairs(occupancy_of(rows, shape), sample, noise, 0.01, Progress())
+    found = alike_pairs(occupancy_of(rows, shape), sample, noise, asked, Progress())
+    pairs, strength = found.at(0.01)
     margin = stats.norm.isf(0.01 / 64) / np.sqrt(volumes - 3)
-    phi = np.corrcoef(rows)
+    z = np.arctanh(np.corrcoef(rows) * (1 - np.eye(64)))
+    strongest = np.zeros((64, 64))
     expected = set()
     for i in range(64):
         passing = []
@@ -175,14 +179,15 @@ def test_alike_pairs_are_those_of_plain_loops() -> None:
             apart = [abs(a - b) for a, b in zip(np.unravel_index(i, shape), np.unravel_index(j, shape), strict=True)]
             distance = round(np.sqrt(sum(min(a, 4 - a) ** 2 for a in apart)))
             shared = 2 / np.pi * np.arcsin({0: 0.999, 1: 0.3, 2: 0.1}.get(distance, 0.0))
-            if i != j and phi[i, j] > np.tanh(np.arctanh(shared) + margin):
+            strongest[i, j] = np.tanh(z[i, j] - np.arctanh(shared))
+            if i != j and z[i, j] - np.arctanh(shared) > margin:
                 passing.append(j)
-        for j in sorted(passing, key=lambda j: -phi[i, j])[:NEIGHBOURS]:
+        for j in sorted(passing, key=lambda j: -strongest[i, j])[:NEIGHBOURS]:
             both = int((rows[i] * rows[j]).sum())
             if stats.hypergeom.sf(both - 1, volumes, int(rows[i].sum()), int(rows[j].sum())) <= 0.01 / 64:
                 expected.add((min(i, j), max(i, j)))
     assert {tuple(p) for p in pairs.tolist()} == expected and len(expected) > 100
-    np.testing.assert_allclose(strength, phi[tuple(pairs.T)], atol=1e-5)
+    np.testing.assert_allclose(strength, strongest[tuple(pairs.T)], atol=1e-5)
 
 
 def test_voxels_that_hardly_vary_take_no_part() -> None:
@@ -213,13 +218,35 @@ def test_a_member_is_occupied_in_most_volumes_with_the_block_and_empty_in_most_w
     follows, often_missing, often_too_much = there.copy(), there.copy(), there.copy()
     follows[:20], often_missing[:26], often_too_much[50:76] = 0, 0, 1
     rows = np.stack([follows, often_missing, often_too_much, 1 - there]).astype(np.float32)
-    assert members(rows, there[None], 0.1).tolist() == [0, -1, -1, -1]
+    assert members(rows, there[None], 0.1, len(rows)).tolist() == [0, -1, -1, -1]
 
 
 def test_a_member_goes_to_the_block_it_is_most_like() -> None:
     base = np.repeat([1.0, 0.0], [60, 40])
     dependent = np.repeat([1.0, 0.0], [35, 65])
-    assert members(np.stack([base, dependent]).astype(np.float32), np.stack([dependent, base]), 0.1).tolist() == [1, 0]
+    assert members(np.stack([base, dependent]).astype(np.float32), np.stack([dependent, base]), 0.1, 2).tolist() == [1, 0]
+
+
+def test_discoveries_are_those_of_benjamini_and_hochberg() -> None:
+    rng = np.random.default_rng(12)
+    phi = np.concatenate([np.tanh(rng.standard_normal(4900) / np.sqrt(97)), np.tanh(0.35 + rng.standard_normal(100) / np.sqrt(97))])
+    adjusted = stats.false_discovery_control(stats.norm.sf(np.arctanh(phi) * np.sqrt(97)))
+    found = discoveries(phi, 100, 0.05, len(phi))
+    np.testing.assert_array_equal(found, adjusted <= 0.05)
+    assert found[4900:].sum() > 30 and found[:4900].sum() < 10
+    large = np.sort(phi)[::-1][:600]  # the others need not be shown, only counted
+    np.testing.assert_array_equal(discoveries(large, 100, 0.05, len(phi)), np.arange(600) < found.sum())
+    assert not discoveries(np.array([0.9]), 4, 0.05, 1000).any()
+
+
+def test_a_rare_block_and_a_rarer_one_that_needs_it_are_two_where_presence_never_errs() -> None:
+    rare = np.arange(60) < 11
+    rarer = np.arange(60) < 5
+    others = np.random.default_rng(14).random((4, 60)) < 0.5
+    occupancy = occupancy_of(planted_rows([rare, rarer, *others], [100] * 6, 0.02, 4), (10, 10, 10))
+    communities = [np.arange(100 * k, 100 * k + 100) for k in range(6)]
+    owner = distinct_blocks(occupancy, np.arange(1000), SILENT, communities, 6, 0.01, Progress())
+    assert owner.max() == 5 and owner[50] != owner[150]
 
 
 def test_significance_is_that_of_correlated_coin_tosses() -> None:
@@ -248,8 +275,10 @@ def test_two_patches_of_noise_that_are_alike_by_chance_are_no_block() -> None:
         return out
 
     voxels = np.concatenate([np.arange(8), np.arange(540, 548)])
-    assert not is_coherent(occupancy_of(rows(0.5), (10, 10, 10)), voxels, SILENT, 1e-7)
-    assert is_coherent(occupancy_of(rows(0.97), (10, 10, 10)), voxels, SILENT, 1e-7)
+    grid = Grid((10, 10, 10), (1.0, 1.0, 1.0))
+    where, silent = grid.points(np.arange(1000)), SharedNoise.of(SILENT, np.arange(1000), grid)
+    assert not is_coherent(rows(0.5).astype(np.float32), where, silent, voxels, 1e-7)
+    assert is_coherent(rows(0.97).astype(np.float32), where, silent, voxels, 1e-7)
 
 
 def planted_rows(states: list[np.ndarray], counts: list[int], flips: float, seed: int) -> np.ndarray:

@@ -121,7 +121,7 @@ def test_folders_have_the_promised_files_and_nothing_else_is_written(runs: tuple
     sketch, expansion = runs
     assert sketch.folder.name == "00_sketch"
     assert expansion.folder.name == "02_expand"
-    names = {"block_1.mrc", "block_2.mrc", "blocks.json", "blocks.csv", "run.json", "unassigned.mrc", "mean.mrc"}
+    names = {"block_1.mrc", "block_2.mrc", "blocks.json", "blocks.csv", "run.json", "unassigned.mrc", "mean.mrc", "states.csv"}
     for run in runs:
         assert {p.name for p in run.folder.iterdir()} == names
     assert {p.name for p in sketch.folder.parent.iterdir()} == {"00_sketch", "02_expand"}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from chimerax.siren.core.counting import significant_pairs
 from chimerax.siren.core.ensemble import Ensemble, Source, find_ensemble
 from chimerax.siren.core.errors import SirenError
 from chimerax.siren.core.example import BlockPlan, ExampleParameters, Simulation, simulate
@@ -18,7 +19,8 @@ from chimerax.siren.core.grid import Grid
 from chimerax.siren.core.mapfile import write_map
 from chimerax.siren.core.progress import Progress
 from chimerax.siren.core.runs import run_expand, run_sketch
-from chimerax.siren.core.sketch import SketchParameters, draw_sample, significant_pairs, sketch
+from chimerax.siren.core.sampling import draw_sample
+from chimerax.siren.core.sketch import SketchParameters, count, sketch
 
 PARTICLE = ExampleParameters(
     volumes=100, box=32, voxel_size=6.0, core_residues=600, seed=3,
@@ -94,9 +96,26 @@ def test_pairs_and_blocks_by_counting_are_those_of_plain_loops(statistic: str) -
 def test_tiles_do_not_change_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     parameters = SketchParameters(statistic="exact")
     result = sketch(coin_blocks(), np.full(150, 0.5), parameters)
-    monkeypatch.setattr("chimerax.siren.core.sketch.TILE_PAIRS", 500)
+    monkeypatch.setattr("chimerax.siren.core.tiles.TILE_PAIRS", 500)
     again = significant_pairs(result.occupancy, result.sample, parameters, Progress())
-    np.testing.assert_array_equal(again, result.edges)
+    np.testing.assert_array_equal(again.pairs, result.edges)
+
+
+@pytest.mark.parametrize("statistic", ["exact", "published", "profile"])
+def test_a_stricter_test_of_what_was_counted_is_that_of_counting_anew(
+        statistic: str, particle: tuple[Simulation, Ensemble]) -> None:
+    ensemble, levels = (particle[1], particle[0].levels) if statistic == "profile" else (coin_blocks(), np.full(150, 0.5))
+    loose = SketchParameters(statistic=statistic, posp=0.5, **({} if statistic == "profile" else {"negp": 0.5}))
+    counted = count(ensemble, levels, loose, Progress())
+    sizes = set()
+    for posp in (1e-30, 1e-6, 0.01):
+        strict = SketchParameters(statistic=statistic, posp=posp)
+        anew = sketch(ensemble, levels, strict)
+        np.testing.assert_array_equal(counted.pairs.at(strict.posp, strict.negp)[0], anew.edges)
+        blocks = counted.blocks(strict, Progress())
+        assert [b.tolist() for b in blocks] == [v.tolist() for _, v in anew.blocks]
+        sizes.add(len(anew.edges))
+    assert len(sizes) > (1 if statistic != "published" else 0)  # the published cutoffs hardly follow p
 
 
 def test_the_default_finds_the_planted_blocks_and_no_other(particle: tuple[Simulation, Ensemble]) -> None:

@@ -54,7 +54,7 @@ def test_the_published_rule_is_what_plain_loops_give(factor: float | None) -> No
     posp, negp, tests, negfactor = 0.01, 0.05, 435, 1.05
     test = PairTest.make("published", frequency, volumes, tests, posp, negp, factor, negfactor)
     index = test.index(frequency)
-    found = test.significant(rows @ rows.T, index, index, test.factor(distance))
+    found = test.significant(rows @ rows.T, index[:, None], index, test.factor(distance))
     floor = 1 - 0.5 ** (1 / 1000)
     expected = np.zeros_like(found)
     for i in range(count):
@@ -81,7 +81,7 @@ def test_the_exact_rule_is_the_binomial_tail_of_both_counts() -> None:
     frequency = rows.sum(axis=1).astype(int)
     test = PairTest.make("exact", frequency, volumes, tests, 0.01, 0.05)
     index = test.index(frequency)
-    found = test.significant(rows @ rows.T, index, index, None)
+    found = test.significant(rows @ rows.T, index[:, None], index, None)
     for i in range(20):
         for j in range(20):
             f1, f2 = frequency[i] / volumes, frequency[j] / volumes

@@ -1,4 +1,4 @@
-"""Tables of thresholds and labels: hand-made files, their answers and their faults."""
+"""Tables of thresholds: hand-made files, their answers and their faults."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from chimerax.siren.core.thresholds.normalise import Range
 from chimerax.siren.core.thresholds.tables import (
     Prediction,
     Predictions,
-    match_labels,
-    read_labels,
     read_thresholds,
     stem,
     write_predictions,
@@ -44,9 +42,9 @@ def test_predictions_are_written_with_the_published_columns(tmp_path):
     with open(tmp_path / "out" / "predictions.csv", newline="") as file:
         read = list(csv.DictReader(file))
     assert list(read[0]) == ["file", "vol_id", "vol_min", "vol_max", "prediction", "int_predictions",
-                             "denormalized_predictions"]
-    assert [float(v) for v in list(read[0].values())[1:]] == [0, 0.5, 2.5, 0.0, 0.5, 1.5]
-    assert [float(v) for v in list(read[1].values())[1:]] == [2, 0.0, 1.0, -0.5, 0.25, 0.25]
+                             "denormalized_predictions", "uncertainty", "normalized_uncertainty", "flag"]
+    assert [float(v) for v in list(read[0].values())[1:7]] == [0, 0.5, 2.5, 0.0, 0.5, 1.5]
+    assert [float(v) for v in list(read[1].values())[1:7]] == [2, 0.0, 1.0, -0.5, 0.25, 0.25]
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["predictions.csv"]  # nothing temporary is left
 
 
@@ -122,35 +120,6 @@ def test_a_table_that_is_not_there_says_so(tmp_path, ensemble):
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(SirenError, match="no such file"):
             read_thresholds(path, ensemble)
-
-
-def test_labels_are_read_with_and_without_bounds(table, ensemble):
-    path = table("vol_id,lower_bound,contour_level,upper_bound,map_file\n"
-                 "2,0.5,0.75,1,/data/vol_10.mrc\n0,,0.25,,vol_1.mrc\n", "template.csv")
-    labels = read_labels(path)
-    assert [(v.file, v.level, v.lower, v.upper) for v in labels] == [
-        ("vol_10.mrc", 0.75, 0.5, 1.0), ("vol_1.mrc", 0.25, None, None)]
-    assert [name for name, _ in match_labels(labels, path, ensemble)] == ["vol_10.mrc", "vol_1.mrc"]
-
-
-def test_labels_without_a_file_count_volumes(table, ensemble):
-    path = table("vol_id,contour_level\n3,0.75\n", "template.csv")
-    assert match_labels(read_labels(path), path, ensemble)[0][0] == "vol_11.mrc"
-
-
-@pytest.mark.parametrize(("text", "says"), [
-    ("vol_id,map_file\n1,a.mrc\n", "no column 'contour_level'"),
-    ("contour_level\n1\n", "which row is which volume"),
-    ("contour_level,map_file\nhigh,vol_1.mrc\n", "not a number"),
-    ("contour_level,map_file\n1,\n", "row without a volume"),
-    ("contour_level,map_file\n1,vol_1.mrc\n2,vol_1.mrc\n", "two rows"),
-    ("lower_bound,contour_level,map_file\n3,2,vol_1.mrc\n", "do not enclose"),
-    ("contour_level,map_file\n1,vol_1.mrc\n2,vol_7.mrc\n", "label for vol_7.mrc"),
-])
-def test_wrong_labels_say_so(table, ensemble, text, says):
-    path = table(text, "template.csv")
-    with pytest.raises(SirenError, match=says):
-        match_labels(read_labels(path), path, ensemble)
 
 
 def test_a_name_loses_its_map_suffix_only():

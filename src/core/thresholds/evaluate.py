@@ -1,15 +1,59 @@
-"""Predicted thresholds against levels that a person chose."""
+"""Predicted thresholds against levels that a person chose.
+
+Example::
+
+    result = run_evaluation(Path("labels.csv"), Path("siren/predictions.csv"), Path("siren"))
+    result.agreement.text(), result.plot
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..ensemble import Ensemble
+from ..errors import SirenError, listed
+from ..files import RECORD, set_edits_aside, sha256, whole_folder, write_json
+from ..record import versions
+from .labels import Label, match_labels, read_labels
 from .normalise import normalise_level
-from .tables import Predictions, match_labels, read_labels
+from .plots import sorted_plot, write_figure
+from .tables import Prediction, Predictions, read_predictions, stem, write_table
+
+EVALUATION_FOLDER = "evaluation"
+TABLE_FILE, PLOT_STEM = "evaluation.csv", "evaluation"
+COLUMNS = ("file", "lower_bound", "contour_level", "upper_bound", "predicted_level", "error", "normalized_label",
+           "normalized_prediction", "normalized_error", "normalized_uncertainty", "within_bounds", "flag")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A volume with both: the label, and the prediction."""
+
+    label: Label
+    prediction: Prediction
+
+    @property
+    def error(self) -> float:
+        """Predicted level less label, in the volume's units."""
+        return self.prediction.level - self.label.level
+
+    @property
+    def normalised_label(self) -> float:
+        """The label on the normalised scale."""
+        return normalise_level(self.label.level, self.prediction.range)
+
+    @property
+    def within(self) -> bool | None:
+        """Whether the prediction lies within the label's bounds; None without both."""
+        if self.label.lower is None or self.label.upper is None:
+            return None
+        return self.label.lower <= self.prediction.level <= self.label.upper
 
 
 @dataclass(frozen=True)
@@ -18,22 +62,80 @@ class Agreement:
 
     Attributes
     ----------
-    count : labelled volumes that have a prediction
-    rmse, mae : of the normalised level (the map's range is 2)
-    within : how many predictions lie within the label's bounds
-    bounded : how many labels have both bounds
+    rows : tuple of Compared, at least one
+    without : labelled volumes that have no prediction
     """
 
-    count: int
-    rmse: float
-    mae: float
-    within: int
-    bounded: int
+    rows: tuple[Compared, ...]
+    without: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Labelled volumes that have a prediction."""
+        return len(self.rows)
+
+    @cached_property
+    def errors(self) -> NDArray[np.float64]:
+        """(n,) normalised prediction less normalised label; the map's range is 2."""
+        return np.array([r.prediction.prediction - r.normalised_label for r in self.rows])
+
+    @property
+    def figures(self) -> dict[str, float | int | None]:
+        """RMSE, MAE, bias of the normalised level and of the level in the maps' units, and how well the order is met."""
+        units = np.array([r.error for r in self.rows])
+        label, predicted = (np.array(v) for v in zip(*((r.label.level, r.prediction.level) for r in self.rows), strict=True))
+        return {"count": self.count,
+                **{f"normalized_{k}": v for k, v in _figures(self.errors).items()}, **_figures(units),
+                "correlation": _correlation(label, predicted),
+                "normalized_correlation": _correlation(np.array([r.normalised_label for r in self.rows]),
+                                                       np.array([r.prediction.prediction for r in self.rows])),
+                "within_bounds": self.within, "with_bounds": self.bounded}
+
+    @property
+    def rmse(self) -> float:
+        """Root of the mean square of the normalised errors."""
+        return _figures(self.errors)["rmse"]
+
+    @property
+    def mae(self) -> float:
+        """Mean of the absolute normalised errors."""
+        return _figures(self.errors)["mae"]
+
+    @property
+    def bias(self) -> float:
+        """Mean of the normalised errors: below 0 where predictions are too low."""
+        return _figures(self.errors)["bias"]
+
+    @property
+    def within(self) -> int:
+        """How many predictions lie within the label's bounds."""
+        return sum(bool(r.within) for r in self.rows)
+
+    @property
+    def bounded(self) -> int:
+        """How many labels have both bounds."""
+        return sum(r.within is not None for r in self.rows)
 
     def text(self) -> str:
         """One sentence for the log."""
-        text = f"{self.count} labelled volumes: RMSE {self.rmse:.3f}, MAE {self.mae:.3f} of the normalised level (range 2)"
+        f = self.figures
+        text = (f"{self.count} labelled volume{'s' * (self.count != 1)}: RMSE {self.rmse:.3f}, MAE {self.mae:.3f}, bias "
+                f"{self.bias:+.3f} of the normalised level (range 2); in the maps' "
+                f"units RMSE {f['rmse']:.3g}, MAE {f['mae']:.3g}, bias {f['bias']:+.3g}")
+        if f["correlation"] is not None:
+            text += f"; correlation {f['correlation']:.2f}"
         return text + (f"; {self.within} of {self.bounded} predictions within the label's bounds" if self.bounded else "")
+
+
+def _figures(errors: NDArray[np.float64]) -> dict[str, float]:
+    return {"rmse": float(np.sqrt(np.mean(errors**2))), "mae": float(np.mean(np.abs(errors))), "bias": float(np.mean(errors))}
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
+    """Pearson's; None for fewer than 3 pairs, or where one side does not vary."""
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return None
+    return float(np.corrcoef(a, b)[0, 1])
 
 
 def compare(predictions: Predictions, labels: Path, ensemble: Ensemble) -> Agreement:
@@ -42,15 +144,104 @@ def compare(predictions: Predictions, labels: Path, ensemble: Ensemble) -> Agree
     Raises
     ------
     SirenError
-        If the table cannot be read or names volumes that are not in the ensemble.
+        If the table cannot be read, names volumes that are not in the ensemble, or none that has a prediction.
     """
-    matched = dict(match_labels(read_labels(labels), labels, ensemble))
-    rows = [r for r in predictions.rows if r.file in matched]
-    errors = np.array([r.prediction - normalise_level(matched[r.file].level, r.range) for r in rows])
-    within = bounded = 0
-    for r in rows:
-        lower, upper = matched[r.file].lower, matched[r.file].upper
-        if lower is not None and upper is not None:
-            bounded += 1
-            within += lower <= r.level <= upper
-    return Agreement(len(rows), float(np.sqrt(np.mean(errors**2))), float(np.mean(np.abs(errors))), within, bounded)
+    return _agreement(match_labels(read_labels(labels), labels, ensemble.all_names), predictions, labels)
+
+
+def evaluate(labels: Path, predictions: Path) -> Agreement:
+    """Compare two tables: a labels csv with a predictions csv, ours or the published tool's.
+
+    Rows are matched by file name; a published table, which has none, and labels without ``map_file``, by ``vol_id``.
+
+    Raises
+    ------
+    SirenError
+        If a table cannot be read, or no labelled volume has a prediction.
+    """
+    chosen = read_labels(labels)
+    table = read_predictions(predictions)
+    named = {k: r for r in table.rows for k in (stem(r.file), r.file)}
+    numbered = {str(r.vol_id): r for r in table.rows}
+
+    def row_of(label: Label) -> Prediction | None:
+        number = label.vol_id.removesuffix(".0")
+        by_name = named.get(label.file) or named.get(stem(label.file)) if label.file else None
+        unnamed = not label.file or all(r.file == str(r.vol_id) for r in table.rows)
+        return by_name or (numbered.get(number) if unnamed else None)
+
+    pairs = []
+    for label in chosen:
+        row = row_of(label)
+        pairs.append((row.file if row else label.file or f"vol_id {label.vol_id}", label))
+    return _agreement(pairs, table, predictions)
+
+
+def _agreement(pairs: Sequence[tuple[str, Label]], predictions: Predictions, path: Path) -> Agreement:
+    found = {r.file: r for r in predictions.rows if np.isfinite(r.prediction)}
+    rows = tuple(Compared(label, found[name]) for name, label in pairs if name in found)
+    without = tuple(name for name, _ in pairs if name not in found)
+    if not rows:
+        raise SirenError(f"{path.name} has no prediction for any labelled volume ({listed(list(without))}): give tables of the same "
+                         "volumes.")
+    return Agreement(rows, without)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A finished evaluation.
+
+    Attributes
+    ----------
+    folder : where it was written
+    agreement : Agreement
+    aside : where an earlier, hand-edited folder of this name was moved, or None
+    replaced : whether an earlier evaluation was replaced
+    """
+
+    folder: Path
+    agreement: Agreement
+    aside: Path | None
+    replaced: bool
+
+    @property
+    def plot(self) -> Path:
+        """The picture."""
+        return self.folder / f"{PLOT_STEM}.png"
+
+
+def run_evaluation(labels: Path, predictions: Path, output: Path) -> Evaluation:
+    """Evaluate and write ``output``/evaluation: ``evaluation.csv``, the sorted plot as PNG and PDF, ``run.json`` with the figures.
+
+    Raises
+    ------
+    SirenError
+        As :func:`evaluate`; nothing is written then.
+    """
+    agreement = evaluate(labels, predictions)
+    folder = output / EVALUATION_FOLDER
+    with whole_folder(folder) as temporary:
+        _write(temporary, agreement, {"labels": _file(labels), "predictions": _file(predictions)})
+        aside = set_edits_aside(folder)
+        replaced = folder.exists()
+    return Evaluation(folder, agreement, aside, replaced)
+
+
+def _write(folder: Path, agreement: Agreement, inputs: dict[str, object]) -> None:
+    rows = sorted(agreement.rows, key=lambda r: (r.normalised_label, r.prediction.file))
+    write_table(folder / TABLE_FILE, COLUMNS, (
+        (r.prediction.file, _blank(r.label.lower), r.label.level, _blank(r.label.upper), r.prediction.level, r.error,
+         r.normalised_label, r.prediction.prediction, r.prediction.prediction - r.normalised_label, _blank(r.prediction.spread),
+         "" if r.within is None else str(r.within).lower(), "; ".join(r.prediction.flags)) for r in rows))
+    write_figure(folder / PLOT_STEM, sorted_plot(agreement))
+    write_json(folder / RECORD, {"format": "SIREn evaluation 1", **inputs, "figures": agreement.figures,
+                                 "without_prediction": list(agreement.without), "versions": versions(),
+                                 "outputs": {p.name: sha256(p) for p in sorted(folder.iterdir())}})
+
+
+def _file(path: Path) -> dict[str, str]:
+    return {"path": str(path.absolute()), "sha256": sha256(path)}
+
+
+def _blank(value: float | None) -> float | str:
+    return "" if value is None else value

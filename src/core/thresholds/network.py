@@ -5,6 +5,7 @@ torch is imported when a network is made, never before: everything else works wi
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import warnings
@@ -26,6 +27,7 @@ BOX = 64
 FORMAT = "siren-thresholds-2"
 DEFAULT_NAME = "siren_thresholds.pt"
 WIDTH = 64
+LOG_SPREAD = (-6.0, 1.0)  # bounds of the logarithm of the expected error
 _FIT = "give a weights file of this program, or the published checkpoint (weights_5e6.pth)"
 
 
@@ -187,6 +189,22 @@ def published_network() -> Module:
     return PublishedNetwork()
 
 
+def answers(network: Module, x: Tensor, voxel_size: Sequence[float | None]) -> Tensor:
+    """What a network says of normalised maps (n, 1, 64, 64, 64): (n, 2), each level and its expected absolute error.
+
+    ``voxel_size``: edge in A of each map's voxels in its 64^3 box, None where it is not known. Both answers are on the
+    normalised scale; the error is NaN for a network that gives none, as the published one.
+    """
+    torch = import_torch()
+    if not hasattr(network, "heads"):
+        level = network(x)
+        return torch.stack([level, torch.full_like(level, float("nan"))], dim=1)
+    seen: Any = network
+    both = seen.heads(*seen.features(x, voxel_size))
+    # as far as it was trained
+    return torch.stack([both[:, 0], both[:, 1].clamp(*LOG_SPREAD).exp()], dim=1)
+
+
 def load_network(path: Path) -> LoadedNetwork:
     """Read a weights file: this program's, or a published checkpoint. Nothing in the file is ever run.
 
@@ -203,10 +221,13 @@ def load_network(path: Path) -> LoadedNetwork:
         network, kind = compact_network(_members(state)), "siren"
         metadata = content.get("metadata") or {}
     else:
-        network, kind, state = published_network(), "published", content
+        network, kind, state, metadata = published_network(), "published", content, {}
         if isinstance(content, dict) and "model_state_dict" in content:
             state = content["model_state_dict"]
-        metadata = {"epoch": content["epoch"]} if isinstance(content, dict) and isinstance(content.get("epoch"), int) else {}
+        if isinstance(content, dict) and isinstance(content.get("epoch"), int):
+            metadata = {"epoch": content["epoch"]}
+        if isinstance(content, dict) and isinstance(content.get("metadata"), dict):
+            metadata = metadata | content["metadata"]
         state = _renumbered(state, network) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise SirenError(f"{path.name} holds no network weights: {_FIT}.")
@@ -254,18 +275,25 @@ def _renumbered(state: dict[str, Any], network: Module) -> dict[str, Any]:
     return {names.get(k.rsplit(".", 1)[0], k.rsplit(".", 1)[0]) + "." + k.rsplit(".", 1)[-1]: v for k, v in state.items()}
 
 
-def save_network(path: Path, network: Module, metadata: dict[str, Any]) -> None:
-    """Write a weights file of this program: half-precision weights and plain metadata; whole or not at all.
+def save_network(path: Path, network: Module, metadata: dict[str, Any], kind: str = "siren", half: bool = True) -> None:
+    """Write a weights file: weights and plain metadata; whole or not at all, the same bytes for the same content.
 
     Parameters
     ----------
     path : Path
     network : torch.nn.Module
-        As from :func:`compact_network`.
+        As from :func:`compact_network`, or :func:`published_network`.
     metadata : dict of plain numbers and texts
+    kind : ``siren``, or ``published``: a checkpoint with ``model_state_dict``, which the published tool reads
+    half : half-precision weights
     """
     torch = import_torch()
-    state = {k: v.detach().cpu().half() if v.is_floating_point() else v.cpu() for k, v in network.state_dict().items()}
+    state = {k: v.detach().cpu() for k, v in network.state_dict().items()}
+    if half:
+        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     plain = json.loads(json.dumps(metadata))  # a subclass of str, as torch's version is, would be refused on reading
+    content = {"model_state_dict": state} if kind == "published" else {"format": FORMAT, "state_dict": state}
+    buffer = io.BytesIO()  # saved to a path, the file would hold the path's name
+    torch.save({**content, "metadata": plain}, buffer)
     with whole_file(path) as temporary:
-        torch.save({"format": FORMAT, "state_dict": state, "metadata": plain}, temporary)
+        temporary.write_bytes(buffer.getvalue())

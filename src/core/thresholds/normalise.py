@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SirenError
+from ..errors import JunkMap
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.001, 99.999
 
@@ -48,7 +48,7 @@ def value_range(array: NDArray[np.floating], name: str) -> Range:
 
     Raises
     ------
-    SirenError
+    JunkMap
         If values are not finite, none is positive, or all positive ones are equal.
     """
     return _statistics(array, name)[0]
@@ -72,7 +72,7 @@ def normalise(array: NDArray[np.floating], name: str) -> tuple[NDArray[np.float3
 
     Raises
     ------
-    SirenError
+    JunkMap
         As :func:`value_range`.
     """
     used, low = _statistics(array, name)
@@ -88,15 +88,15 @@ def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
     """The range of a map, and its low percentile."""
     low, high = (float(p) for p in np.percentile(array, [LOW_PERCENTILE, HIGH_PERCENTILE]))
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise SirenError(f'{name} has values that are not finite numbers: use "exclude {name}".')
+        raise JunkMap(f'{name} has values that are not finite numbers: use "exclude {name}".', "values not finite")
     positive = array[array > 0]
     if high <= 0 or positive.size == 0:
-        raise SirenError(f"{name} has no positive density worth the name (its 99.999 percentile is {high:.3g}), so it has "
-                         f'no threshold: turn its sign if it is inverted, or use "exclude {name}".')
+        raise JunkMap(f"{name} has no positive density worth the name (its 99.999 percentile is {high:.3g}), so it has "
+                      f'no threshold: turn its sign if it is inverted, or use "exclude {name}".', "no positive density")
     vol_min = min(max(float(positive.min()), low), high)
     if vol_min >= high:
-        raise SirenError(f"{name} has a single positive value ({high:.3g}), as a mask has, so it cannot be normalised: "
-                         f'use "exclude {name}".')
+        raise JunkMap(f"{name} has a single positive value ({high:.3g}), as a mask has, so it cannot be normalised: "
+                      f'use "exclude {name}".', "a single positive value")
     return Range(vol_min, high), low
 
 

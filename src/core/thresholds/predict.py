@@ -8,6 +8,7 @@ Example::
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..ensemble import Ensemble
-from ..errors import SirenError
+from ..errors import JunkMap, SirenError
+from ..grid import Grid
 from ..parameters import Parameters, parameter
 from ..progress import Progress
-from .network import BOX, LoadedNetwork, default_weights, import_torch, load_network
-from .normalise import Range, normalise, value_range
+from .flags import Enclosed, enclosed, with_flags
+from .network import BOX, LoadedNetwork, answers, default_weights, import_torch, load_network
+from .normalise import Range, denormalise_level, normalise, value_range
 from .preprocess import shrunk
 from .scale import known_voxel_size
 from .tables import Prediction, Predictions
+from .together import in_line
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PHASE = "predicting thresholds"
@@ -34,9 +38,12 @@ class PredictParameters(Parameters):
     """How to predict."""
 
     weights: str | None = parameter(
-        None, "weights file of SIREn for ChimeraX, or a published checkpoint; the shipped one where not given")
+        None, "weights file of SIREn for ChimeraX, or a published checkpoint; the shipped one where not given", advanced=True)
     device: str = parameter("auto", "where the network runs; auto takes a graphics card where there is one", choices=DEVICES)
-    batch_size: int = parameter(8, "maps that go through the network at once; memory depends on it, results do not", least=1)
+    batch_size: int = parameter(8, "maps that go through the network at once; memory depends on it, results do not", least=1,
+                                advanced=True, label="maps at once")
+    together: bool = parameter(False, "bring the levels of an ensemble into line with each other by the scales of its volumes",
+                               label="bring levels into line")
 
 
 def choose_device(name: str) -> str:
@@ -75,12 +82,12 @@ def predict_levels(ensemble: Ensemble, parameters: PredictParameters | None = No
     Returns
     -------
     Predictions
-        The same on every run on the CPU of one machine.
+        The same on every run on the CPU of one machine. A map that holds nothing to contour has a flag in place of a level.
 
     Raises
     ------
     SirenError
-        If torch, the weights or the device is not there, or a map cannot be read or normalised.
+        If torch, the weights or the device is not there, a map cannot be read, or none can be normalised.
     Cancelled
         If the progress says so.
 
@@ -95,35 +102,83 @@ def predict_levels(ensemble: Ensemble, parameters: PredictParameters | None = No
     progress.step("loading the network")
     loaded = load_network(path)
     loaded.network.to(device)
-    place = {name: n for n, name in enumerate(ensemble.all_names)}
     rows: list[Prediction] = []
-    waiting: list[tuple[str, NDArray[np.float32], Range]] = []
-    voxel_size = known_voxel_size(ensemble.grid, BOX)
-    for source, (name, array) in zip(ensemble.sources, ensemble.read(progress, PHASE), strict=True):
-        small, _ = shrunk(source, array, ensemble.grid, BOX)
-        x, used = normalise(small, name)
-        if loaded.kind == "published" and small is not array and max(array.shape) > BOX:
-            used = value_range(array, name)
-        waiting.append((name, x, used))
-        if len(waiting) == parameters.batch_size or len(rows) + len(waiting) == len(ensemble):
-            progress.step(PHASE, (len(rows) + len(waiting)) / len(ensemble))
-            levels = _run(loaded, np.stack([x for _, x, _ in waiting]), voxel_size, device)
-            rows += [Prediction(n, place[n], r, float(v)) for (n, _, r), v in zip(waiting, levels, strict=True)]
+    junk: list[Prediction] = []
+    seen: dict[str, Enclosed] = {}
+    waiting: list[Shrunk] = []
+    for one in shrunk_maps(ensemble, loaded.kind, junk, progress):
+        waiting.append(one)
+        if len(waiting) == parameters.batch_size:
+            rows += _levels(waiting, loaded, device, path.name, seen)
             waiting.clear()
+    if waiting:
+        rows += _levels(waiting, loaded, device, path.name, seen)
+    rows = with_flags(sorted(rows + junk, key=lambda r: r.vol_id), seen, Grid((BOX,) * 3, (1.0,) * 3))
+    notes = []
+    if parameters.together:
+        rows, note = in_line(ensemble, rows, progress)
+        notes.append(note)
     progress.step(PHASE, 1.0)
-    lost = next((r.file for r in rows if not np.isfinite(r.prediction)), None)
-    if lost:
-        raise SirenError(f"{path.name} gives no number for {lost}: its weights are damaged. Use others, or leave "
-                         '"weights" out.')
-    return Predictions(tuple(rows), path.name, device)
+    return Predictions(tuple(rows), path.name, device, tuple(notes))
 
 
-def _run(loaded: LoadedNetwork, batch: NDArray[np.float32], voxel_size: float | None, device: str) -> list[float]:
-    """Levels (n,) of normalised maps (n, 64, 64, 64), all of one voxel size."""
+@dataclass(frozen=True)
+class Shrunk:
+    """A map on its way to a network.
+
+    Attributes
+    ----------
+    name, vol_id : its file name and place, see :class:`.tables.Prediction`
+    small : (64, 64, 64) float32, z, y, x, in the map's units
+    x : the same, normalised
+    range : the statistics that turn a prediction into a level
+    voxel_size : edge of the 64^3 box's voxels in A, None where it is not known
+    """
+
+    name: str
+    vol_id: int
+    small: NDArray[np.float32]
+    x: NDArray[np.float32]
+    range: Range
+    voxel_size: float | None
+
+
+def shrunk_maps(ensemble: Ensemble, kind: str, junk: list[Prediction], progress: Progress, phase: str = PHASE) -> Iterator[Shrunk]:
+    """Each map brought to 64^3 and normalised for a network of a kind; what holds nothing to contour is added to ``junk``.
+
+    Raises
+    ------
+    SirenError
+        If a map cannot be read; JunkMap if none of them holds anything.
+    """
+    place = {name: n for n, name in enumerate(ensemble.all_names)}
+    voxel_size = known_voxel_size(ensemble.grid, BOX)
+    for source in progress.each(ensemble.sources, phase, len(ensemble)):
+        try:
+            array = ensemble.array(source)
+            small, _ = shrunk(source, array, ensemble.grid, BOX)
+            x, used = normalise(small, source.name)
+            if kind == "published" and small is not array and max(array.shape) > BOX:
+                used = value_range(array, source.name)
+        except JunkMap as error:
+            junk.append(Prediction(source.name, place[source.name], Range(np.nan, np.nan), np.nan, flags=(error.reason,)))
+            if len(junk) == len(ensemble):
+                raise
+            continue
+        yield Shrunk(source.name, place[source.name], small, x, used, voxel_size)
+
+
+def _levels(maps: list[Shrunk], loaded: LoadedNetwork, device: str, weights: str, seen: dict[str, Enclosed]) -> list[Prediction]:
+    """Predictions of a batch; what they enclose goes to ``seen``."""
     torch: Any = import_torch()
-    network: Any = loaded.network
     with torch.inference_mode():
-        x = torch.from_numpy(batch[:, None]).to(device)
-        siren = loaded.kind == "siren"
-        levels = network.heads(*network.features(x, [voxel_size] * len(batch)))[:, 0] if siren else network(x)
-    return [float(v) for v in levels.float().cpu()]
+        batch = torch.from_numpy(np.stack([m.x for m in maps])[:, None]).to(device)
+        numbers = answers(loaded.network, batch, [m.voxel_size for m in maps]).float().cpu().tolist()
+    rows = []
+    for m, (prediction, spread) in zip(maps, numbers, strict=True):
+        if not np.isfinite(prediction):
+            raise SirenError(f"{weights} gives no number for {m.name}: its weights are damaged. Use others, or leave \"weights\" out.")
+        row = Prediction(m.name, m.vol_id, m.range, prediction, spread if np.isfinite(spread) else None)
+        seen[m.name] = enclosed(m.small, denormalise_level(prediction, m.range), prediction, row.spread)
+        rows.append(row)
+    return rows

@@ -20,8 +20,9 @@ from ..grid import Grid, to_box
 from ..mapfile import write_map
 from ..parameters import Parameters, parameter
 from ..progress import Progress
+from .labels import LABEL_COLUMNS, Label, match_labels, read_labels
 from .normalise import Range, normalise, normalise_level, value_range
-from .tables import LABEL_COLUMNS, STATISTICS_COLUMNS, Label, match_labels, read_labels, stem, write_table
+from .tables import STATISTICS_COLUMNS, stem, write_table
 
 DOWNSAMPLED_FOLDER, NORMALISED_FOLDER = "downsampled", "normalised"
 DOWNSAMPLED_TABLE, RAW_TABLE, LABELS_TABLE = "map_stats_downsampled.csv", "map_stats_raw.csv", "normalized_labels.csv"
@@ -109,7 +110,7 @@ def preprocess(ensemble: Ensemble, out_dir: Path, parameters: PreprocessParamete
     labels: list[tuple[str, Label]] = []
     if parameters.labels is not None:  # before the long work: a wrong table shows at once
         labels_path = Path(parameters.labels).expanduser()
-        labels = match_labels(read_labels(labels_path), labels_path, ensemble)
+        labels = match_labels(read_labels(labels_path), labels_path, ensemble.all_names)
     names = [stem(name) + ".mrc" for name in ensemble.names]
     clash = next((n for n in names if names.count(n) > 1), None) if len(set(names)) < len(names) else None
     if clash:

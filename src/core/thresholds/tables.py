@@ -1,4 +1,4 @@
-"""Tables of thresholds: what was predicted, what a person labelled, and the statistics of maps.
+"""Tables of thresholds: what was predicted, and the statistics of maps; for labels see :mod:`.labels`.
 
 Example::
 
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,11 @@ from ..mapfile import COMPRESSIONS, SUFFIXES
 from .normalise import Range, denormalise_level
 
 FILE, VOL_ID, LEVEL = "file", "vol_id", "denormalized_predictions"
-PREDICTION_COLUMNS = (FILE, VOL_ID, "vol_min", "vol_max", "prediction", "int_predictions", LEVEL)
+UNCERTAINTY, FLAG = "uncertainty", "flag"
+PREDICTION_COLUMNS = (FILE, VOL_ID, "vol_min", "vol_max", "prediction", "int_predictions", LEVEL, UNCERTAINTY,
+                      "normalized_uncertainty", FLAG)
+OWN_LEVEL = "own_level"  # one column more where levels were brought into line with each other
 STATISTICS_COLUMNS = (FILE, VOL_ID, "vol_min", "vol_max")
-LABEL_COLUMNS = (VOL_ID, "lower_bound", "contour_level", "upper_bound", "map_file")
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,33 @@ class Prediction:
         The statistics that turn ``prediction`` into ``level``.
     prediction : float
         The level on the normalised scale, -1 to 1.
+    spread : float or None
+        The absolute error that the network expects of ``prediction``; None where it gives none.
+    flags : tuple of str
+        What speaks against the map or its level, a few words each.
+    own : float or None
+        The level that the map alone gave, normalised, where the ensemble's others changed it.
+
+    A map that holds nothing to contour has NaN for all its numbers, and a flag.
     """
 
     file: str
     vol_id: int
     range: Range
     prediction: float
+    spread: float | None = None
+    flags: tuple[str, ...] = ()
+    own: float | None = None
 
     @property
     def level(self) -> float:
         """The threshold in the volume's own units."""
         return denormalise_level(self.prediction, self.range)
+
+    @property
+    def uncertainty(self) -> float | None:
+        """Expected absolute error of the level, in the volume's own units."""
+        return None if self.spread is None else self.spread / 2 * (self.range.vol_max - self.range.vol_min)
 
 
 @dataclass(frozen=True)
@@ -68,30 +87,24 @@ class Predictions:
         Name of the weights file.
     device : str
         Where the network ran.
+    notes : tuple of str
+        What was assumed or done beyond the prediction of each map, one sentence each, for the log.
     """
 
     rows: tuple[Prediction, ...]
     weights: str = ""
     device: str = "cpu"
+    notes: tuple[str, ...] = ()
 
     @property
     def levels(self) -> dict[str, float]:
-        """Threshold of each volume, in its own units, by file name."""
-        return {row.file: row.level for row in self.rows}
+        """Threshold of each volume that has one, in its own units, by file name."""
+        return {row.file: row.level for row in self.rows if np.isfinite(row.level)}
 
-
-@dataclass(frozen=True)
-class Label:
-    """A level that a person chose for a map, in the map's units, with the bounds within which it is as good.
-
-    ``lower`` and ``upper`` are None where the table leaves them empty.
-    """
-
-    vol_id: str
-    file: str
-    level: float
-    lower: float | None = None
-    upper: float | None = None
+    @property
+    def flagged(self) -> dict[str, str]:
+        """What speaks against the volumes that were flagged, by file name."""
+        return {row.file: "; ".join(row.flags) for row in self.rows if row.flags}
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -105,13 +118,25 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write predictions.csv: the published columns after the file name.
+    """Write predictions.csv: after the file name the published columns, then how far to trust each.
 
-    ``int_predictions`` is (prediction + 1)/2; ``denormalized_predictions`` the level in the volume's units.
+    ``int_predictions`` is (prediction + 1)/2; ``denormalized_predictions`` the level in the volume's units; ``uncertainty`` its
+    expected absolute error in these units, ``normalized_uncertainty`` that of ``prediction``; ``flag`` what speaks against the
+    map, empty where nothing does. ``own_level`` is there where levels were brought into line: what the map alone gave. Cells
+    without a number are empty.
     """
-    write_table(path, PREDICTION_COLUMNS, (
-        (r.file, r.vol_id, r.range.vol_min, r.range.vol_max, r.prediction, (r.prediction + 1) / 2, r.level)
-        for r in predictions.rows))
+    shared = any(r.own is not None for r in predictions.rows)
+
+    def cells(r: Prediction) -> list[object]:
+        numbers = [r.range.vol_min, r.range.vol_max, r.prediction, (r.prediction + 1) / 2, r.level, r.uncertainty, r.spread]
+        own = [denormalise_level(r.prediction if r.own is None else r.own, r.range)] if shared else []
+        return [r.file, r.vol_id, *map(_cell, numbers), "; ".join(r.flags), *map(_cell, own)]
+
+    write_table(path, (*PREDICTION_COLUMNS, OWN_LEVEL) if shared else PREDICTION_COLUMNS, map(cells, predictions.rows))
+
+
+def _cell(value: float | None) -> float | str:
+    return "" if value is None or not np.isfinite(value) else value
 
 
 def read_rows(path: Path, needed: Sequence[str], what: str) -> tuple[list[dict[str, str]], list[str]]:
@@ -173,7 +198,7 @@ def number(text: str, path: Path, column: str, owner: str) -> float:
     return value
 
 
-def read_thresholds(path: Path, ensemble: Ensemble) -> NDArray[np.float64]:
+def read_thresholds(path: Path, ensemble: Ensemble, left_out: Container[str] = ()) -> NDArray[np.float64]:
     """Thresholds of an ensemble's chosen volumes from a predictions table, ours or the published tool's.
 
     Parameters
@@ -183,6 +208,7 @@ def read_thresholds(path: Path, ensemble: Ensemble) -> NDArray[np.float64]:
         volumes of the folder in natural order (``ensemble.all_names``), or its name. Other columns, and rows of
         volumes that are not chosen, are ignored.
     ensemble : Ensemble
+    left_out : volumes that need no threshold: theirs is NaN
 
     Returns
     -------
@@ -199,38 +225,139 @@ def read_thresholds(path: Path, ensemble: Ensemble) -> NDArray[np.float64]:
         raise SirenError(f'{path.name} does not say which row is which volume: it needs a column "{FILE}" or "{VOL_ID}" '
                          f'(it has {listed(columns, 8)}). Run "siren predict" again.')
     keys = [row[FILE] if FILE in columns else row[VOL_ID] for row in rows]
-    names = _names(keys, path, ensemble, by_number=FILE not in columns)
+    names = row_names(keys, path, ensemble.all_names, by_number=FILE not in columns)
     found: dict[str, str] = {}
+    flags: dict[str, str] = {}
     for name, row in zip(names, rows, strict=True):
         if name in found:
             raise SirenError(f"{path.name} has two rows for {name}: remove one.")
-        found[name] = row[LEVEL]
+        found[name], flags[name] = row[LEVEL], row.get(FLAG, "")
     levels = []
     for name in ensemble.names:
+        if name in left_out:
+            levels.append(np.nan)
+            continue
         if name not in found:
             raise SirenError(f'No threshold for {name} in {path.name} (it has {len(rows):,} rows for '
                              f'{len(ensemble.all_names):,} volumes): run "siren predict" again, or "exclude {name}".')
+        if not found[name] and flags[name]:
+            raise SirenError(f'{path.name} has no threshold for {name} (flagged: {flags[name]}): use "filter flags", or '
+                             f'"exclude {name}".')
         levels.append(number(found[name], path, LEVEL, name))
     return np.array(levels, np.float64)
 
 
-def _names(keys: list[str], path: Path, ensemble: Ensemble, by_number: bool) -> list[str]:
+def levels_by_name(path: Path, all_names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+    """Thresholds of those volumes that have one, read as by :func:`read_thresholds`, and flags of those that have one: for a list to show.
+
+    Parameters
+    ----------
+    path : as for :func:`read_thresholds`
+    all_names : names of all volumes of the folder in natural order
+
+    Raises
+    ------
+    SirenError
+        If the table cannot be read, belongs to other volumes, or has something else than a number.
+    """
+    rows, columns = read_rows(path, [LEVEL], "predictions table")
+    if FILE not in columns and VOL_ID not in columns:
+        raise SirenError(f'{path.name} does not say which row is which volume: it needs a column "{FILE}" or "{VOL_ID}" '
+                         f'(it has {listed(columns, 8)}). Run "siren predict" again.')
+    names = row_names([row[FILE] if FILE in columns else row[VOL_ID] for row in rows], path, all_names, by_number=FILE not in columns)
+    by_name = {name: row for name, row in zip(names, rows, strict=True) if name in set(all_names)}
+    flags = {name: row[FLAG] for name, row in by_name.items() if row.get(FLAG)}
+    levels = {name: number(row[LEVEL], path, LEVEL, name) for name, row in by_name.items() if row[LEVEL] or name not in flags}
+    return levels, flags
+
+
+def table_levels(path: Path) -> tuple[list[str], NDArray[np.float64]]:
+    """Names and thresholds of a predictions table as it stands, without the volumes: for a histogram.
+
+    Returns
+    -------
+    names, (rows,) float64
+
+    Raises
+    ------
+    SirenError
+        If the table cannot be read, or a row has no number and no flag: a flagged map may have no threshold.
+    """
+    rows, columns = read_rows(path, [LEVEL], "predictions table")
+    key = next((c for c in (FILE, VOL_ID) if c in columns), None)
+    names = [row[key] if key else str(k) for k, row in enumerate(rows)]
+    if not rows:
+        raise SirenError(f'{path.name} has no row: run "siren predict" again.')
+    pairs = [(row, name) for row, name in zip(rows, names, strict=True) if row[LEVEL] or not row.get(FLAG)]
+    return [name for _, name in pairs], np.array([number(row[LEVEL], path, LEVEL, name) for row, name in pairs], np.float64)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """A predictions table, ours or the published tool's, by itself.
+
+    Without a column ``file``, volumes are known by their ``vol_id``. ``weights`` is empty: the table does not say.
+
+    Raises
+    ------
+    SirenError
+        If the table cannot be read, a number is none, or a volume stands twice.
+    """
+    needed = ("vol_min", "vol_max", "prediction", LEVEL)
+    rows, columns = read_rows(path, needed, "predictions table")
+    key = FILE if FILE in columns else VOL_ID
+    if key not in columns:
+        raise SirenError(f'{path.name} does not say which row is which volume: it needs a column "{FILE}" or "{VOL_ID}".')
+    result = []
+    for place, row in enumerate(rows):
+        name = row[key]
+        flags = tuple(f for f in row.get(FLAG, "").split("; ") if f)
+        empty = flags and not row["prediction"]
+        low, high, prediction = (np.nan if empty else number(row[c], path, c, name) for c in needed[:3])
+        spread = row.get("normalized_uncertainty", "")
+        vol_id = _whole(row.get(VOL_ID, ""))
+        result.append(Prediction(name, place if vol_id is None else vol_id, Range(low, high), prediction,
+                                 number(spread, path, "normalized_uncertainty", name) if spread else None, flags))
+    names = [r.file for r in result]
+    twice = next((n for n, following in pairwise(sorted(names)) if n == following), None)
+    if twice is not None:
+        raise SirenError(f"{path.name} has two rows for {twice}: remove one.")
+    return Predictions(tuple(result))
+
+
+def read_flags(path: Path, ensemble: Ensemble) -> dict[str, str]:
+    """Which of an ensemble's chosen volumes a predictions table flags, with the reasons.
+
+    Raises
+    ------
+    SirenError
+        If the table cannot be read, or has no column ``flag`` (the published tool's has none).
+    """
+    rows, columns = read_rows(path, [LEVEL], "predictions table")
+    if FLAG not in columns or FILE not in columns:
+        raise SirenError(f'{path.name} has no flags to filter by: use a table of "siren predict", or "filter true" for the volumes '
+                         "whose threshold is beyond mean +- 2 SD.")
+    flags = dict(zip(row_names([row[FILE] for row in rows], path, ensemble.all_names, by_number=False),
+                     (row[FLAG] for row in rows), strict=True))
+    return {name: flags[name] for name in ensemble.names if flags.get(name)}
+
+
+def row_names(keys: list[str], path: Path, all_names: Sequence[str], by_number: bool) -> list[str]:
     """File names of the rows: as written, with or without suffix and folder, or counted."""
-    known = {stem(n): n for n in ensemble.all_names} | {n: n for n in ensemble.all_names}
+    known = {stem(n): n for n in all_names} | {n: n for n in all_names}
     if by_number:
         numbers = [_whole(key) for key in keys]
         whole = [n for n in numbers if n is not None]
         if len(whole) == len(keys):
-            beyond = next((n for n in whole if not 0 <= n < len(ensemble.all_names)), None)
+            beyond = next((n for n in whole if not 0 <= n < len(all_names)), None)
             if beyond is not None:
-                raise SirenError(f"{path.name} has {VOL_ID} {beyond}, but the {len(ensemble.all_names):,} volumes count from 0 "
-                                 f"to {len(ensemble.all_names) - 1:,}: it belongs to another folder, or volumes were removed "
+                raise SirenError(f"{path.name} has {VOL_ID} {beyond}, but the {len(all_names):,} volumes count from 0 "
+                                 f"to {len(all_names) - 1:,}: it belongs to another folder, or volumes were removed "
                                  'since. Run "siren predict" again.')
-            return [ensemble.all_names[n] for n in whole]
+            return [all_names[n] for n in whole]
     names = [known.get(key, known.get(Path(key).name, known.get(stem(Path(key).name), key))) for key in keys]
     if not any(name in known for name in names):
         raise SirenError(f"{path.name} belongs to other volumes: its first row is {keys[0] or 'empty'}, the first volume here "
-                         f'is {ensemble.all_names[0]}. Give the table of this folder, or run "siren predict".')
+                         f'is {all_names[0]}. Give the table of this folder, or run "siren predict".')
     return names
 
 
@@ -247,54 +374,3 @@ def stem(name: str) -> str:
     """A map's file name without its suffixes; other names stay whole (``vol.1`` is no suffix)."""
     ending = next((s + c for s in SUFFIXES for c in COMPRESSIONS if name.lower().endswith(s + c)), "")
     return name[: len(name) - len(ending)]
-
-
-def read_labels(path: Path) -> list[Label]:
-    """Levels chosen by a person, from a csv laid out as the published ``template.csv``.
-
-    Columns: ``vol_id``, ``lower_bound``, ``contour_level``, ``upper_bound``, ``map_file``; the bounds may be empty or absent.
-
-    Raises
-    ------
-    SirenError
-        If the table cannot be read, a level is no number, bounds are the wrong way round, or a volume stands twice.
-    """
-    rows, columns = read_rows(path, ["contour_level"], "labels table")
-    if VOL_ID not in columns and "map_file" not in columns:
-        raise SirenError(f'{path.name} does not say which row is which volume: it needs a column "map_file" or "{VOL_ID}".')
-    labels: list[Label] = []
-    seen: set[tuple[str, str]] = set()
-    for row in rows:
-        vol_id, file = row.get(VOL_ID, ""), Path(row.get("map_file", "").replace("\\", "/")).name
-        owner = file or f"{VOL_ID} {vol_id}"
-        if not file and not vol_id:
-            raise SirenError(f"{path.name} has a row without a volume: fill in its map_file.")
-        if (file, "" if file else vol_id) in seen:
-            raise SirenError(f"{path.name} has two rows for {owner}: remove one.")
-        seen.add((file, "" if file else vol_id))
-        bounds = [number(row[c], path, c, owner) if row.get(c) else None for c in ("lower_bound", "upper_bound")]
-        level = number(row["contour_level"], path, "contour_level", owner)
-        if (bounds[0] is not None and bounds[0] > level) or (bounds[1] is not None and bounds[1] < level):
-            raise SirenError(f"{path.name}: the bounds of {owner} do not enclose its contour_level {level:g}. Correct them.")
-        labels.append(Label(vol_id, file, level, bounds[0], bounds[1]))
-    return labels
-
-
-def match_labels(labels: Sequence[Label], path: Path, ensemble: Ensemble) -> list[tuple[str, Label]]:
-    """The volume of each label: by ``map_file``, else by ``vol_id`` as in :func:`read_thresholds`.
-
-    Raises
-    ------
-    SirenError
-        If a label fits no volume.
-    """
-    by_number = not all(label.file for label in labels)
-    names = _names([label.vol_id if by_number else label.file for label in labels], path, ensemble, by_number)
-    lost = [n for n in names if n not in ensemble.all_names]
-    if lost:
-        raise SirenError(f"{path.name} has a label for {listed(lost)}, which is not among the {len(ensemble.all_names):,} "
-                         "volumes: correct its map_file, or remove the row.")
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise SirenError(f"{path.name} has two rows for {twice[0]}: remove one.")
-    return list(zip(names, labels, strict=True))

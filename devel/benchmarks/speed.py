@@ -1,0 +1,237 @@
+"""How long blocks take, and how much memory: ``python devel/benchmarks/speed.py`` (``make bench-speed``) writes ``speed.md`` beside it.
+
+Volumes are those of ``siren example``, as files in a temporary folder; each run is a process of its own, so that its peak memory is its
+own. ``--large`` adds 1,000 volumes of 128^3 and 300 of 256^3: 29 GB of files, made and removed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chimerax.siren.core.alike import alike_pairs, variable_voxels
+from chimerax.siren.core.ensemble import find_ensemble
+from chimerax.siren.core.example import ExampleParameters, simulate
+from chimerax.siren.core.expand import ExpandParameters, expand
+from chimerax.siren.core.grid import Grid
+from chimerax.siren.core.harmonise import measure_noise, prepare
+from chimerax.siren.core.mapfile import write_map
+from chimerax.siren.core.progress import Progress
+from chimerax.siren.core.sampling import draw_sample
+from chimerax.siren.core.screening import prepare as prepare_screening
+from chimerax.siren.core.sketch import SketchParameters, sketch
+
+TABLE = Path(__file__).with_name("speed.md")
+STATISTICS = ("profile", "exact", "published")
+SETTINGS = (0.0001, 0.001, 0.005, 0.02)
+DRAWS = 1000  # of the published tool for a pair of frequencies
+
+
+# --- ensembles as files
+
+def write_example(folder: Path, volumes: int, box: int) -> None:
+    """Simulated volumes and their true levels (levels.npy). Noise comes from a pool, shifted anew for each volume: large boxes take
+    minutes and not hours."""
+    scale = box / 64
+    s = simulate(ExampleParameters(volumes=max(volumes, 20), box=box, voxel_size=5.0 / scale, seed=500))
+    grid = Grid((box,) * 3, (5.0 / scale,) * 3)
+    folder.mkdir(parents=True, exist_ok=True)
+    if box == 64:
+        for i in range(volumes):
+            write_map(folder / s.names[i], s.volume(i), grid, "speed")
+    else:
+        rng = np.random.default_rng(1)
+        pool = [s.noise(i) for i in range(8)]
+        for i in range(volumes):
+            noise = np.roll(pool[rng.integers(len(pool))], tuple(rng.integers(box, size=3)), (0, 1, 2))
+            write_map(folder / s.names[i], (s.density(i) + noise) * np.float32(s.scale[i]), grid, "speed")
+    np.save(folder / "levels.npy", s.levels[:volumes])
+
+
+# --- what a process of its own measures
+
+def run(folder: Path, statistic: str) -> dict[str, float]:
+    """Sketch and expand, from files to blocks."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    levels = np.load(folder / "levels.npy")
+    said: list[str] = []
+    progress = Progress(say=said.append)
+    start = time.perf_counter()
+    ensemble = find_ensemble([folder])
+    result = sketch(ensemble, levels, SketchParameters(statistic=statistic), progress)
+    sketched = time.perf_counter()
+    used = ensemble.select(exclude=tuple(result.occupancy.left_out)) if result.occupancy.left_out else ensemble
+    grown = expand(used, result.occupancy.levels, result.blocks, ExpandParameters(statistic=statistic), progress, statistic == "profile")
+    end = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"sketch": sketched - start, "expand": end - sketched, "union": len(result.union), "sample": len(result.sample),
+            "blocks": len(grown.blocks), "memory": (peak - before) * 1024, "said": said,  # type: ignore[dict-item]
+            **{k: round(v, 2) for k, v in progress.seconds.items()}}
+
+
+def parts(folder: Path) -> dict[str, float]:
+    """Counting against one matrix product of its size; a further setting of a screening; the published loops."""
+    levels, ensemble = np.load(folder / "levels.npy"), find_ensemble([folder])
+    occupancy, anchors = prepare(ensemble, levels, False, 0.01, Progress())
+    sample = draw_sample(variable_voxels(occupancy, 0.01), 2, 0)
+    rows = occupancy.rows(sample)
+    noise = measure_noise(anchors, occupancy.grid)
+    product = best(lambda: rows @ rows.T)
+    from chimerax.siren.core.tiles import product_counter, strips
+
+    def counting() -> None:
+        counter = product_counter(rows)
+        for a, b in strips(len(rows), len(rows)):
+            counter(rows[a:b], 0)
+
+    counted, compared = best(counting), best(lambda: alike_pairs(occupancy, sample, noise, 0.01, Progress()), 2)
+    half = np.sort(np.random.default_rng(0).choice(sample, len(sample) // 2, replace=False))
+    smaller = best(lambda: alike_pairs(occupancy, half, noise, 0.01, Progress()), 2)
+    screening = prepare_screening(ensemble, levels, SketchParameters(posp=0.05), Progress())
+    settings = []
+    for posp in SETTINGS:
+        start = time.perf_counter()
+        screening.at(posp)
+        settings.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    screening.at(0.01, stable=True)
+    stable = time.perf_counter() - start
+    return {"product": product, "counting": counted, "comparing": compared, "half": smaller, "setting": max(settings), "stable": stable,
+            "published": published_loops(rows, occupancy.grid.points(sample))}
+
+
+def best(work: Callable[[], object], times: int = 3) -> float:
+    """Shortest seconds of several."""
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def published_loops(rows: NDArray[np.float32], points: NDArray[np.float64]) -> float:
+    """Seconds of the published sketch's two loops, by a re-implementation that is timed on a part and extrapolated.
+
+    One loop draws 1,000 times for each pair of frequencies, one visits each pair of voxels: counts, distance, cutoffs.
+    """
+    rng = np.random.default_rng(0)
+    bits = rows.astype(bool)
+    count, volumes = bits.shape
+    frequency = bits.sum(axis=1)
+    distinct = np.unique(frequency)
+    some = [(int(a), int(b)) for a, b in rng.choice(distinct, (10, 2))]
+    start = time.perf_counter()
+    for f1, f2 in some:
+        one, other = (np.arange(volumes) < f for f in (f1, f2))
+        draws = [(rng.choice(one, volumes), rng.choice(other, volumes)) for _ in range(DRAWS)]
+        np.percentile([int((a & b).sum()) for a, b in draws], 100)
+        np.percentile([int((~a & ~b).sum()) for a, b in draws], 100)
+    table = (time.perf_counter() - start) / len(some) * len(distinct) * (len(distinct) + 1) / 2
+    pairs = rng.integers(count, size=(20_000, 2))
+    cutoffs = {(int(a), int(b)): (0, 0) for a in distinct for b in distinct}
+    start = time.perf_counter()
+    for i, j in pairs:
+        both, empty = int((bits[i] & bits[j]).sum()), int((~bits[i] & ~bits[j]).sum())
+        distance = float(np.sqrt(((points[i] - points[j]) ** 2).sum()))
+        factor = max(1.25, 0.02 * distance + 0.95) if distance < 40 else 1.75
+        f1, f2 = int(frequency[i]), int(frequency[j])
+        positive, negative = cutoffs[f1, f2]
+        _ = both > min(factor * positive, f1, f2) and empty > min(negative, volumes - max(f1, f2))
+    return table + (time.perf_counter() - start) / len(pairs) * count * (count - 1) / 2
+
+
+# --- the table
+
+def in_process(*arguments: str) -> dict[str, float]:
+    """Run this file with arguments; what it printed last."""
+    done = subprocess.run([sys.executable, __file__, *arguments], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def row(name: str, found: Mapping[str, float]) -> str:
+    """A line of the first table."""
+    return (f"| {name} | {found['union']:,} | {found['sample']:,} | {found['sketch']:.1f} | {found['expand']:.1f} | "
+            f"**{found['sketch'] + found['expand']:.1f}** | {found['memory'] / 2**30:.2f} | {found['blocks']} |")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run, print as it goes, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--large", action="store_true", help="also 1,000 volumes of 128^3 and 300 of 256^3")
+    parser.add_argument("--folder", type=Path, help="where the volumes are written")
+    parser.add_argument("--one", nargs=2, metavar=("FOLDER", "STATISTIC"), help="measure one run and print it")
+    parser.add_argument("--parts", metavar="FOLDER", type=Path, help="measure the parts and print them")
+    options = parser.parse_args(arguments)
+    if options.one or options.parts:
+        print(json.dumps(run(Path(options.one[0]), options.one[1]) if options.one else parts(options.parts)))
+        return 0
+    with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
+        folder = Path(temporary) / "500"
+        write_example(folder, 500, 64)
+        load = os.getloadavg()[0]
+        lines = [row(f"500 x 64^3, {s}", in_process("--one", str(folder), s)) for s in STATISTICS]
+        print("\n".join(lines), flush=True)
+        part = in_process("--parts", str(folder))
+        print(part, flush=True)
+        sketched = in_process("--one", str(folder), "profile")["sketch"]
+        notes: list[str] = []
+        for volumes, box in ((1000, 128), (300, 256)) if options.large else ():
+            folder = Path(temporary) / str(box)
+            write_example(folder, volumes, box)
+            found = in_process("--one", str(folder), "profile")
+            lines.append(row(f"{volumes:,} x {box}^3, profile", found))
+            notes += [f"{volumes:,} x {box}^3, said beforehand: {sentence}" for sentence in found["said"]]  # type: ignore[attr-defined]
+            print(lines[-1], notes, flush=True)
+            for path in folder.iterdir():
+                path.unlink()
+    TABLE.write_text(TEXT.format(
+        machine=platform.platform(), cores=os.cpu_count(), load=load, rows="\n".join(lines), notes="\n".join(f"- {n}" for n in notes),
+        ratio=part["counting"] / part["product"], compared=part["comparing"] / part["product"], growth=part["comparing"] / part["half"],
+        published=part["published"], times=part["published"] / sketched, command="python devel/benchmarks/speed.py"
+        + " --large" * options.large, **{k: part[k] for k in ("product", "counting", "comparing", "setting", "stable")}),
+        encoding="utf-8")
+    return 0
+
+
+TEXT = """# Speed
+
+Made by `{command}` (`make bench-speed`) on {machine}, {cores} cores, load {load:.1f} before the start. Seconds are from files to blocks in
+memory, with reading and stability (10 halves); GiB is the peak over the interpreter.
+
+| ensemble, statistic | union voxels | compared | sketch, s | expand, s | both, s | GiB | blocks |
+|---|---|---|---|---|---|---|---|
+{rows}
+
+{notes}
+
+Parts, 500 x 64^3, in one process:
+
+| part | s |
+|---|---|
+| one float32 matrix product of the size | {product:.2f} |
+| counting, in strips | {counting:.2f} ({ratio:.2f} of the product) |
+| comparing voxels: counting, phi, noise, strongest partners, exact test | {comparing:.2f} ({compared:.1f} of the product) |
+| the same with half the voxels | {growth:.1f} times quicker (4: with the square of the voxels) |
+| screening: a further setting | {setting:.2f} |
+| screening: the same with the stability of its blocks | {stable:.2f} |
+| the published sketch's loops | {published:,.0f}: {times:,.0f} times our sketch |
+
+The published loops are re-implemented in plain Python, timed on 20,000 pairs of voxels and 10 pairs of frequencies, and extrapolated
+to all.
+"""
+
+if __name__ == "__main__":
+    sys.exit(main())

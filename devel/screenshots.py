@@ -1,0 +1,93 @@
+"""Pictures of the panel's pages, taken while it does the example: ``make screenshots``.
+
+The panel is the real one with real Qt widgets; only the window around it is missing (see cxheadless/ui_shim.py).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ["QT_SCALE_FACTOR"] = "2"  # sharp on any screen; read when Qt starts
+os.environ["QT_LOGGING_RULES"] = "qt.qpa.*=false"
+
+from cxheadless import boot, ui_shim
+
+SIZE = (430, 720)  # of a panel at the side of ChimeraX's window
+PAUSE = 1.5  # seconds for what is drawn with a delay
+
+
+def main(folder: Path) -> None:
+    """Do the example in the panel, and take a picture of each page."""
+    session = boot.start(offscreen=True)
+    ui_shim.install(session)
+    session.ui.defer_threads = True
+    with ui_shim.gui(session):
+        session.toolshed.find_bundle("ChimeraX-SIREn", session.logger).start_tool(session, "SIREn")
+        take(session, session.tools.list()[0], folder)
+
+
+def take(session: Any, tool: Any, folder: Path) -> None:
+    """The pictures, one after the other."""
+    from chimerax.siren.jobs import current_job
+
+    area = tool.tool_window.ui_area
+    area.resize(*SIZE)
+
+    def wait(until: Callable[[], bool], seconds: float = 900.0) -> None:
+        if not ui_shim.events(session, until, seconds):
+            raise TimeoutError("the panel did not come to an end")
+
+    def grab(name: str, page: str = "") -> None:
+        if page:
+            tool.tabs.setCurrentWidget(tool.pages[page])
+        end = time.monotonic() + PAUSE
+        wait(lambda: time.monotonic() > end)
+        area.grab().save(str(folder / f"panel_{name}.png"))
+        print(folder / f"panel_{name}.png", flush=True)
+
+    grab("first")
+    tool.header.hint.linkActivated.emit("example")
+    wait(lambda: bool(tool.state.names) and not tool.state.reader.busy)
+    tool.run_bar.run_all.click()
+    tool.tabs.setCurrentWidget(tool.run_page)
+    wait(lambda: (job := current_job(session)) is not None and job.name == "siren predict" and job.status.fraction > 0.5)
+    grab("run")
+    wait(lambda: current_job(session) is None and tool.state.run_folder is not None and tool.state.run_folder.name == "02_expand")
+    wait(lambda: not tool.state.reader.busy)
+    tool.ensemble.table.selectRow(2)
+    grab("ensemble", "ensemble")
+    tool.blocks.view.selectRow(2)
+    grab("blocks", "blocks")
+    tool.plots.choice.setCurrentIndex(1)
+    grab("plots", "plots")
+    tool.screening.start()
+    wait(lambda: tool.screening.alive and not tool.screening._busy)
+    tool.screening.slider.setValue(30)
+    grab("screening", "blocks")
+    session.ui.app.setPalette(dark_palette())
+    grab("dark", "ensemble")
+    grab("dark_plots", "plots")
+
+
+def dark_palette() -> Any:
+    """The colours of a desktop with a dark theme."""
+    from Qt.QtGui import QColor, QPalette
+
+    palette = QPalette(QColor(50, 50, 50))
+    palette.setColor(QPalette.ColorRole.Base, QColor(30, 30, 30))
+    palette.setColor(QPalette.ColorRole.AlternateBase, QColor(38, 38, 38))
+    palette.setColor(QPalette.ColorRole.Highlight, QColor(60, 125, 190))
+    palette.setColor(QPalette.ColorRole.PlaceholderText, QColor(160, 160, 160))
+    palette.setColor(QPalette.ColorRole.Link, QColor(110, 170, 240))
+    return palette
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1]).absolute()
+    target.mkdir(parents=True, exist_ok=True)
+    main(target)

@@ -1,0 +1,100 @@
+"""Pictures of labels against predictions, and of a fine-tuning: the same numbers give the same bytes.
+
+Figures are made without pyplot: nothing is global, no window opens, a thread may draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..files import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .evaluate import Agreement
+
+LABEL, PREDICTION, OTHER = "#000000", "#D55E00", "#0072B2"  # Okabe & Ito 2008
+MOST_NAMES = 40  # volumes whose names fit under the axis
+LIKE_SCALES = 5.0  # maps whose ranges differ by less than this factor share an axis in their own units
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=150, layout="constrained")
+
+
+def write_figure(path: Path, figure: Figure) -> list[Path]:
+    """Write ``path``.png and ``path``.pdf, without dates or versions in them."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+    png, pdf = path.with_name(path.name + ".png"), path.with_name(path.name + ".pdf")
+    with whole_file(png) as temporary:
+        FigureCanvasAgg(figure).print_png(str(temporary), metadata={"Software": None})
+    with whole_file(pdf) as temporary:
+        FigureCanvasPdf(figure).print_pdf(str(temporary), metadata={"CreationDate": None, "Producer": None, "Creator": None})
+    return [png, pdf]
+
+
+def sorted_plot(agreement: Agreement) -> Figure:
+    """Labels in ascending order with their bounds as error bars, and the predictions with their expected error."""
+    in_units = _like_scales([r.prediction.range.vol_max for r in agreement.rows])
+    unit = "contour level" if in_units else "normalised contour level"
+
+    def value(row: Any, level: float) -> float:
+        used = row.prediction.range
+        return level if in_units else 2 * (level - used.vol_min) / (used.vol_max - used.vol_min) - 1
+
+    rows = sorted(agreement.rows, key=lambda r: (value(r, r.label.level), r.prediction.file))
+    place = np.arange(len(rows))
+    label = np.array([value(r, r.label.level) for r in rows])
+    predicted = np.array([value(r, r.prediction.level) for r in rows])
+    bounds = np.array([[label[i] - value(r, r.label.lower) if r.label.lower is not None else 0.0,
+                        value(r, r.label.upper) - label[i] if r.label.upper is not None else 0.0] for i, r in enumerate(rows)]).T
+    spread = np.array([((r.prediction.uncertainty if in_units else r.prediction.spread) or 0.0) for r in rows])
+    figure = new_figure(min(14.0, 6.5 + 0.12 * len(rows)), 4.6)
+    left, right = figure.subplots(1, 2, width_ratios=(2, 1))
+    left.errorbar(place, label, bounds, fmt="o", color=LABEL, ms=4, capsize=3, lw=1, label="label, with bounds")
+    left.errorbar(place + 0.15, predicted, spread, fmt="s", color=PREDICTION, ms=4, lw=1, alpha=0.8,
+                  label="prediction, with expected error" if spread.any() else "prediction")
+    left.set(xlabel="labelled volumes, by label", ylabel=unit)
+    if len(rows) <= MOST_NAMES:
+        left.set_xticks(place, [r.prediction.file for r in rows], rotation=90, fontsize=6)
+    left.legend(fontsize=8)
+    right.errorbar(label, predicted, spread, bounds, fmt="o", color=OTHER, ms=4, lw=1, alpha=0.8)
+    ends = [min(label.min(), predicted.min()), max(label.max(), predicted.max())]
+    right.plot(ends, ends, color="0.5", lw=1)
+    right.set(xlabel=f"label ({unit})", ylabel="prediction")
+    figure.suptitle(_title(agreement), fontsize=9)
+    return figure
+
+
+def _title(agreement: Agreement) -> str:
+    text = (f"{agreement.count} labelled volumes; normalised level: RMSE {agreement.rmse:.3f}, MAE {agreement.mae:.3f}, bias "
+            f"{agreement.bias:+.3f}")
+    return text + (f"; {agreement.within} of {agreement.bounded} within bounds" if agreement.bounded else "")
+
+
+def _like_scales(ranges: Sequence[float]) -> bool:
+    return min(ranges) > 0 and max(ranges) < LIKE_SCALES * min(ranges)
+
+
+def loss_plot(train: Sequence[float], validation: Sequence[float], best: int) -> Figure:
+    """Losses by epoch, from 0 (as the weights were), and the epoch that was kept."""
+    figure = new_figure(6.0, 4.0)
+    axes = figure.subplots()
+    axes.plot(range(len(train)), train, color=LABEL, marker=".", label="training maps")
+    axes.plot(range(len(validation)), validation, color=PREDICTION, marker=".", label="validation maps")
+    axes.axvline(best, color=OTHER, lw=1, ls="--", label=f"kept: epoch {best}" + (" (unchanged)" if best == 0 else ""))
+    axes.set(xlabel="epoch", ylabel="loss (mean square difference of the soft masks)")
+    if min(min(train), min(validation)) > 0:
+        axes.set_yscale("log")
+    axes.legend(fontsize=8)
+    return figure

@@ -1,0 +1,1 @@
+"""Pages of the SIREn panel: small Qt widgets that run ``siren ...`` commands and show what they left."""

@@ -1,0 +1,382 @@
+"""The page of the blocks: a table that follows the open surfaces, and the edits of ``siren block ...``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from chimerax.core.commands import quote_if_necessary
+from chimerax.core.models import ADD_MODELS, MODEL_DISPLAY_CHANGED, MODEL_NAME_CHANGED, MODEL_SELECTION_CHANGED, REMOVE_MODELS
+from Qt.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer, Signal
+from Qt.QtGui import QAction, QColor, QKeySequence
+from Qt.QtWidgets import (
+    QColorDialog,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..core.errors import SirenError
+from ..core.runs import Run, open_run
+from ..edits import BLOCKS_CHANGED, add_trigger, block_spec, blocks_in, can_undo
+from ..show import BlockMap, path_text
+from .blocks_table import (
+    COLOR,
+    NAME,
+    NUMBER,
+    BlocksModel,
+    SortedBlocks,
+    rows_of_models,
+    rows_of_run,
+    table_view,
+)
+
+WAIT = 60  # ms: changes that come together are shown together
+NOT_OURS = 300  # ms that the arrow keys may run on before the selection is sent to the session
+MENU = ("show", "hide", "only", "all", "", "color", "by", "rename", "zoom", "pair", "", "merge", "split", "delete", "", "undo", "redo")
+ERASER = "eraser sphere"  # the model of ChimeraX's own Map Eraser
+
+
+class BlocksPage(QWidget):
+    """Blocks of a run: see, name, colour, select, edit, save, expand.
+
+    Parameters
+    ----------
+    session : ChimeraX session
+    execute : runs a command, logged; what is wrong with it is its to show
+    """
+
+    volume_requested = Signal(str)  # no page asks for a volume here; the tool treats all pages alike
+    run_changed = Signal(object)  # Path: the edited blocks were saved as a set of their own
+
+    def __init__(self, session: Any, execute: Callable[[str], Any], parent: QWidget | None = None):
+        super().__init__(parent)
+        self.session, self._execute = session, execute
+        self._folder: Path | None = None
+        self._run: Run | None = None
+        self._watched: WeakKeyDictionary[BlockMap, bool] = WeakKeyDictionary()
+        self._from_session = False  # while rows are selected because surfaces were
+        self.model = BlocksModel(self._show_one, self._rename)
+        self.model.setParent(self)
+        self._build()
+        self._refresh_soon, self._select_soon = _timer(self, WAIT, self.refresh), _timer(self, NOT_OURS, self._select_models)
+        self._listen()
+        self.set_run(None)
+
+    def set_run(self, folder: Path | None) -> None:
+        """Show a finished run; its blocks may be open, edited, or closed."""
+        self._folder, self._run = folder, None
+        if folder is not None:
+            with suppress(SirenError):  # a set of open blocks may have outlived its folder
+                self._run = open_run(folder)
+        self.refresh()
+
+    @property
+    def blocks(self) -> list[BlockMap]:
+        """The open blocks that the table shows: the last group of this run."""
+        if self._folder is None:
+            return []
+        groups = {m.parent for m in self.session.models.list(type=BlockMap) if Path(m.siren_folder) == self._folder}
+        return blocks_in(max(groups, key=lambda g: g.id)) if groups else []
+
+    @property
+    def chosen(self) -> list[BlockMap]:
+        """The open blocks of the selected rows."""
+        rows = sorted({self.sorted.mapToSource(i).row() for i in self.view.selectionModel().selectedRows()})
+        return [m for r in rows if (m := self.model.rows[r].model) is not None and not m.deleted]
+
+    # --- widgets
+
+    def _build(self) -> None:
+        self.title = QLabel(self)
+        self.title.setWordWrap(True)
+        self.open_button = QPushButton("Open as surfaces", self, clicked=self._open)
+        self.sorted = SortedBlocks(self)
+        self.sorted.setSourceModel(self.model)
+        self.view = table_view(self, self.sorted)
+        self.view.selectionModel().selectionChanged.connect(self._selected)
+        self.view.clicked.connect(self._clicked)
+        self.view.customContextMenuRequested.connect(self._menu)
+        self._make_actions()
+        self.slider = QSlider(Qt.Orientation.Horizontal, self)
+        self.slider.setRange(0, 100)
+        self.slider.setToolTip("Transparency of the selected blocks, or of all where none is selected, in per cent")
+        self.slider.valueChanged.connect(self._fade)
+        self.slider.sliderReleased.connect(self._fade_done)
+        self.save_button = QPushButton("Save set", self, clicked=self._save)
+        self.save_button.setToolTip("Write the open blocks as a folder of their own (siren block save)")
+        self.expand_button = QPushButton("Expand set", self, clicked=self._expand)
+        self.expand_button.setToolTip("Test every voxel against the blocks as they are now (siren expand)")
+        a = self.actions_
+        see = [a["show"], a["hide"], a["only"], a["all"], None, QLabel("Transparency", self), self.slider]
+        change = [a["merge"], a["split"], a["delete"], a["rename"], None, a["undo"], a["redo"]]
+        rows = [[self.title, self.open_button], see, [self.view], change, [None, self.save_button, self.expand_button]]
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
+        for row in rows:
+            layout.addLayout(self._row(row), 1 if self.view in row else 0)
+
+    def _row(self, things: Sequence[Any]) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(3)
+        for thing in things:
+            if thing is None:
+                row.addStretch(1)
+            elif isinstance(thing, QAction):
+                button = QToolButton(self)
+                button.setDefaultAction(thing)
+                if thing.menu() is not None:
+                    button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+                row.addWidget(button)
+            else:
+                row.addWidget(thing, 1 if thing in (self.title, self.view, self.slider) else 0)
+        return row
+
+    def _make_actions(self) -> None:
+        def action(text: str, tip: str, do: Callable[[], Any] | None, keys: Any = None) -> QAction:
+            made = QAction(text, self)
+            made.setToolTip(tip)
+            if do is not None:
+                made.triggered.connect(lambda *_: do())
+            if keys is not None:
+                made.setShortcut(keys)
+                made.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+                self.view.addAction(made)
+            return made
+
+        self.actions_ = {
+            "show": action("Show", "Show the selected blocks", lambda: self._display("show", self.chosen)),
+            "hide": action("Hide", "Hide the selected blocks", lambda: self._display("hide", self.chosen)),
+            "only": action("Only", "Show the selected blocks and hide the others", self._only),
+            "all": action("All", "Show all blocks", lambda: self._display("show", self.blocks)),
+            "color": action("Colour...", "Another colour for the selected blocks", self._recolor),
+            "zoom": action("Zoom to", "Fill the window with the selected blocks", lambda: self._do("view", self.chosen)),
+            "merge": action("Merge", "Make one block of the selected ones (siren block merge)",
+                            lambda: self._do("siren block merge", self.chosen)),
+            "split": action("Split off", "Make parts of a block blocks of their own (siren block split)", None),
+            "delete": action("Delete", "Take the selected blocks out of the set; files are not touched (siren block delete)",
+                             lambda: self._do("siren block delete", self.chosen), QKeySequence(QKeySequence.StandardKey.Delete)),
+            "rename": action("Rename", "Name the selected block (siren block rename)", self._edit_name, QKeySequence("F2")),
+            "undo": action("Undo", "Take back the last edit (siren block undo)", lambda: self._execute("siren block undo")),
+            "redo": action("Redo", "Do the edit again (siren block redo)", lambda: self._execute("siren block redo")),
+            "pair": action("Volumes with and without it", "Open two volumes side by side (siren representatives)",
+                           lambda: self._do("siren representatives", self.chosen))}
+        split = QMenu(self)
+        split.addAction(action("Separate pieces", "Each piece that is apart from the others",
+                               lambda: self._do("siren block split", self.chosen)))
+        split.addAction(action("What is in the Map Eraser's sphere", "Place the sphere with ChimeraX's Map Eraser, then choose this",
+                               self._split_sphere))
+        self.actions_["split"].setMenu(split)
+        by = QMenu("Colour by", self)
+        for word, text in (("block", "Block"), ("strength", "Strength of each voxel"), ("stability", "Stability")):
+            by.addAction(action(text, f"siren block color ... {word}", partial(self._color_by, word)))
+        self.actions_["by"] = by.menuAction()
+
+    # --- from the session to the table
+
+    def _listen(self) -> None:
+        add_trigger(self.session)
+        triggers = self.session.triggers
+        names = (ADD_MODELS, REMOVE_MODELS, MODEL_DISPLAY_CHANGED, MODEL_NAME_CHANGED, MODEL_SELECTION_CHANGED, BLOCKS_CHANGED)
+        handlers = [triggers.add_handler(name, self._session_changed) for name in names]
+        watched, changed = self._watched, self._volume_changed
+
+        def leave(*_: Any) -> None:
+            for handler in handlers:
+                handler.remove()
+            for model in list(watched):
+                if not model.deleted:
+                    model.remove_volume_change_callback(changed)
+
+        self.destroyed.connect(leave)
+
+    def _session_changed(self, trigger: str, _: Any) -> None:
+        if trigger == BLOCKS_CHANGED and self._folder is not None:
+            self._follow_save()
+        self._refresh_soon.start()
+
+    def _follow_save(self) -> None:
+        """The blocks shown may have become those of another folder: they were saved."""
+        shown = next((r.model for r in self.model.rows if r.model is not None and not r.model.deleted), None)
+        if shown is not None and Path(shown.siren_folder) != self._folder:
+            self.set_run(Path(shown.siren_folder))
+            self.run_changed.emit(self._folder)
+
+    def _volume_changed(self, _: Any, change: str) -> None:
+        if change in ("data values changed", "colors changed", "displayed"):
+            self._refresh_soon.start()
+
+    def refresh(self) -> None:
+        """Show the blocks as they are now."""
+        models = self.blocks
+        for model in models:
+            if model not in self._watched:
+                model.add_volume_change_callback(self._volume_changed)
+                self._watched[model] = True
+        rows = rows_of_models(models) if models else rows_of_run(self._run) if self._run else []
+        self._from_session = True
+        try:
+            self.model.set_rows(rows)
+            self._select_rows()
+        finally:
+            self._from_session = False
+        self.open_button.setVisible(bool(rows) and not models)
+        self.title.setText(self._summary(bool(models)))
+        self._enable()
+        if models and not self.slider.isSliderDown():
+            self.slider.blockSignals(True)
+            self.slider.setValue(round(100 * (1 - (next((r.color[3] for r in rows if r.color), 1.0)))))
+            self.slider.blockSignals(False)
+
+    def _summary(self, is_open: bool) -> str:
+        if self._folder is None:
+            return "No blocks yet: run a sketch, or open a folder with blocks."
+        rows = self.model.rows
+        if not rows:
+            return f"{self._folder.name}: no blocks."
+        text = f"{self._folder.name}: {len(rows)} block{'s' * (len(rows) > 1)}, {sum(r.voxels for r in rows):,} voxels"
+        saved = {(n, len(v), self._run.blocks.names.get(n, "")) for n, v in self._run.blocks} if self._run else set()
+        edited = is_open and saved != {(r.number, r.voxels, r.name) for r in rows}
+        return text + (", edited and not saved" if edited else "" if is_open else ", not open")
+
+    def _enable(self) -> None:
+        count, some = len(self.chosen), bool(self.blocks)
+        undo, redo = can_undo(self.session)
+        enabled = {"all": some, "by": some, "merge": count > 1, "undo": undo, "redo": redo,
+                   **dict.fromkeys(("show", "hide", "only", "color", "zoom", "delete"), count),
+                   **dict.fromkeys(("split", "rename", "pair"), count == 1)}
+        for name, able in enabled.items():
+            self.actions_[name].setEnabled(bool(able))
+        self.actions_["undo"].setToolTip(f"Undo: {undo}" if undo else "No edit to take back")
+        self.actions_["redo"].setToolTip(f"Redo: {redo}" if redo else "No edit to do again")
+        for widget in (self.slider, self.save_button, self.expand_button):
+            widget.setEnabled(some)
+
+    def _select_rows(self) -> None:
+        """Select the rows of what is selected in the session."""
+        if self._select_soon.isActive():
+            return  # the user is selecting here
+        wanted = {k for k, r in enumerate(self.model.rows) if r.model is not None and r.model.get_selected(include_children=True)}
+        if wanted == {self.sorted.mapToSource(i).row() for i in self.view.selectionModel().selectedRows()}:
+            return
+        selection = QItemSelection()
+        for k in wanted:
+            index = self.sorted.mapFromSource(self.model.index(k, NUMBER))
+            selection.select(index, index)
+        mode = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        self.view.selectionModel().select(selection, mode)
+        if wanted:
+            self.view.scrollTo(self.sorted.mapFromSource(self.model.index(min(wanted), NUMBER)))
+
+    # --- from the table to the session
+
+    def _selected(self, *_: Any) -> None:
+        self._enable()
+        if not self._from_session:
+            self._select_soon.start()
+
+    def _select_models(self) -> None:
+        chosen = self.chosen
+        now = [m for m in self.blocks if m.get_selected(include_children=True)]
+        if chosen != now:
+            self._execute(f"select {block_spec(chosen)}" if chosen else "select clear")
+
+    def _clicked(self, index: Any) -> None:
+        if index.column() == COLOR:
+            self._recolor()
+
+    def _menu(self, place: Any) -> None:
+        menu, a = QMenu(self), self.actions_
+        for name in MENU:
+            menu.addAction(a[name]) if name else menu.addSeparator()
+        menu.exec(self.view.viewport().mapToGlobal(place))
+
+    def _do(self, command: str, models: Sequence[BlockMap]) -> None:
+        if models:
+            self._execute(f"{command} {block_spec(models)}")
+
+    def _display(self, word: str, models: Sequence[BlockMap]) -> None:
+        if models:
+            self._execute(f"{word} {block_spec(models)} models")
+
+    def _only(self) -> None:
+        chosen = self.chosen
+        others = [m for m in self.blocks if m not in chosen]
+        hide = f"hide {block_spec(others)} models; " if others else ""
+        self._execute(f"{hide}show {block_spec(chosen)} models")
+
+    def _show_one(self, model: BlockMap, show: bool) -> None:
+        self._display("show" if show else "hide", [model])
+
+    def _rename(self, model: BlockMap, name: str) -> None:
+        self._execute(f"siren block rename {block_spec([model])} {quote_if_necessary(name.strip())}")
+
+    def _edit_name(self) -> None:
+        rows = self.view.selectionModel().selectedRows(NAME)
+        if rows:
+            self.view.edit(rows[0])
+
+    def _recolor(self) -> None:
+        chosen = self.chosen
+        if chosen:
+            now = next(r.color for r in self.model.rows if r.model is chosen[0]) or (0.7, 0.7, 0.7)
+            color = self._ask_color(QColor.fromRgbF(*now[:3]))
+            if color.isValid():
+                self._execute(f"color {block_spec(chosen)} {color.name()} target s")
+
+    def _color_by(self, word: str) -> None:
+        models = self.chosen or self.blocks
+        if models:
+            self._execute(f"siren block color {block_spec(models)} {word}")
+
+    def _ask_color(self, now: QColor) -> QColor:
+        return QColorDialog.getColor(now, self, "Colour of the block")
+
+    def _fade(self, percent: int) -> None:
+        """While the slider is dragged the surfaces follow; the command comes at the end, once."""
+        if not self.slider.isSliderDown():
+            self._fade_done()
+            return
+        for model in self.chosen or self.blocks:
+            model.set_transparency(255 - round(2.55 * percent))
+
+    def _fade_done(self) -> None:
+        models = self.chosen or self.blocks
+        if models:
+            self._execute(f"transparency {block_spec(models)} {self.slider.value()} target s")
+
+    def _split_sphere(self) -> None:
+        sphere = next((m for m in self.session.models.list() if m.name == ERASER), None)
+        if sphere is None:
+            self._execute('ui tool show "Map Eraser"')
+            self.title.setText("Move the Map Eraser's sphere over the part to split off, then choose this again.")
+        else:
+            self._execute(f"siren block split {block_spec(self.chosen)} center #{sphere.id_string} radius {sphere.radius:.4g}")
+
+    def _open(self) -> None:
+        self._execute(f"siren open {path_text(self._folder)}" if self._folder else "")
+
+    def _save(self) -> None:
+        self._do("siren block save", self.blocks)
+
+    def _expand(self) -> None:
+        self._do("siren expand", self.blocks)
+
+
+def _timer(parent: QWidget, wait: int, do: Callable[[], Any]) -> QTimer:
+    """A timer that runs once after the last start."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(wait)
+    timer.timeout.connect(do)
+    return timer

@@ -1,0 +1,217 @@
+"""The blocks as rows of a table: number, name, size, occupancy, stability, colour, and whether it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+import numpy as np
+from Qt.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
+from Qt.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
+from Qt.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+
+from ..core.runs import Run
+from ..edits import surface_color
+from ..show import BlockMap
+
+SHOWN, COLOR, NUMBER, NAME, VOXELS, VOLUME, OCCUPANCY, STABILITY = range(8)
+HEADERS = ("", "", "#", "Name", "Voxels", "Å³", "Occup.", "Stab.")
+TIPS = ("shown or hidden", "colour: click to change it", "number of the block", "double-click to name the block",
+        "voxels in the block", "volume in cubic Ångström",
+        "occupancy: share of the volumes in which a voxel of the block is occupied, mean of its voxels",
+        "stability: how surely the block is found again, 0 to 1")
+SWATCH = 14  # pixels
+WIDEST = {SHOWN: "0", COLOR: "0", NUMBER: "00", VOXELS: "00,000", VOLUME: "0,000,000", OCCUPANCY: "Occup.", STABILITY: "Stab."}
+NOTHING = QModelIndex()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A block of the table; without a model where the blocks are not open.
+
+    Attributes
+    ----------
+    volume : A^3
+    occupancy, stability : NaN where unknown, as after an edit
+    color : r, g, b, a, 0 to 1
+    """
+
+    number: int
+    name: str
+    voxels: int
+    volume: float
+    occupancy: float
+    stability: float
+    color: tuple[float, ...] | None = None
+    shown: bool = False
+    model: BlockMap | None = None
+
+
+def rows_of_models(models: Sequence[BlockMap]) -> list[Row]:
+    """Rows of open blocks; values of blocks.csv hold as long as the voxels are those."""
+    rows = []
+    for m in models:
+        count = len(m.voxels)
+        values = m.siren_values if m.siren_values.get("voxels") == count else {}
+        rows.append(Row(m.siren_block, m.given_name, count, count * float(np.prod(m.data.step)), values.get("mean_occupancy", nan),
+                        values.get("stability", nan), surface_color(m), bool(m.display), m))
+    return rows
+
+
+def rows_of_run(run: Run) -> list[Row]:
+    """Rows of a run whose blocks are not open."""
+    rows = []
+    for (number, voxels), (_, line) in zip(run.blocks, run.table.iterrows(), strict=True):
+        rows.append(Row(number, run.blocks.names.get(number, ""), len(voxels), len(voxels) * run.blocks.grid.voxel_volume,
+                        float(line.get("mean_occupancy", nan)), float(line.get("stability", nan))))
+    return rows
+
+
+class BlocksModel(QAbstractTableModel):
+    """The rows for Qt.
+
+    Parameters
+    ----------
+    show, rename : called with a row's model, and whether to show it or its new name, when the user edits a cell
+    """
+
+    def __init__(self, show: Callable[[BlockMap, bool], None], rename: Callable[[BlockMap, str], None], parent: Any = None):
+        super().__init__(parent)
+        self.rows: list[Row] = []
+        self._show, self._rename = show, rename
+
+    def set_rows(self, rows: list[Row]) -> None:
+        """Show other rows. Where only values differ the view keeps its selection and place."""
+        if [(r.number, r.model) for r in rows] == [(r.number, r.model) for r in self.rows]:
+            changed = [k for k, (old, new) in enumerate(zip(self.rows, rows, strict=True)) if old != new]
+            self.rows = rows
+            for k in changed:
+                self.dataChanged.emit(self.index(k, 0), self.index(k, len(HEADERS) - 1))
+            return
+        self.beginResetModel()
+        self.rows = rows
+        self.endResetModel()
+
+    def rowCount(self, parent: Any = NOTHING) -> int:
+        return 0 if parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: Any = NOTHING) -> int:
+        return 0 if parent.isValid() else len(HEADERS)
+
+    def headerData(self, section: int, orientation: Any, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return HEADERS[section]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return TIPS[section]
+        return None
+
+    def flags(self, index: Any) -> Any:
+        flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        if self.rows[index.row()].model is None:
+            return flags
+        more = {SHOWN: Qt.ItemFlag.ItemIsUserCheckable, NAME: Qt.ItemFlag.ItemIsEditable}
+        return flags | more.get(index.column(), Qt.ItemFlag.NoItemFlags)
+
+    def data(self, index: Any, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        row, column = self.rows[index.row()], index.column()
+        if role == Qt.ItemDataRole.UserRole:  # what to sort by
+            return (row.shown, _hue(row.color), row.number, row.name.lower() or "\uffff", row.voxels, row.volume,
+                    _last(row.occupancy), _last(row.stability))[column]
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
+            return row.name if role == Qt.ItemDataRole.EditRole and column == NAME else _text(row, column)
+        if role == Qt.ItemDataRole.CheckStateRole and column == SHOWN and row.model is not None:
+            return Qt.CheckState.Checked if row.shown else Qt.CheckState.Unchecked
+        if role == Qt.ItemDataRole.DecorationRole and column == COLOR and row.color:
+            return swatch(row.color)
+        if role == Qt.ItemDataRole.TextAlignmentRole and column not in (NAME, SHOWN, COLOR):
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        if role == Qt.ItemDataRole.ToolTipRole:
+            if column == NAME and row.name:
+                return row.name
+            unknown = column in (OCCUPANCY, STABILITY) and _text(row, column) == "-"
+            return "not known: save or expand the edited set to have it measured" if unknown and row.model is not None else TIPS[column]
+        return None
+
+    def setData(self, index: Any, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        row = self.rows[index.row()]
+        if row.model is None:
+            return False
+        if role == Qt.ItemDataRole.CheckStateRole and index.column() == SHOWN:
+            self._show(row.model, Qt.CheckState(value) == Qt.CheckState.Checked)
+            return True
+        if role == Qt.ItemDataRole.EditRole and index.column() == NAME:
+            if " ".join(str(value).split()) != row.name:
+                self._rename(row.model, str(value))
+            return True
+        return False
+
+
+class SortedBlocks(QSortFilterProxyModel):
+    """Sorts by the numbers, not their text."""
+
+    def __init__(self, parent: Any = None):
+        super().__init__(parent)
+        self.setSortRole(Qt.ItemDataRole.UserRole)
+
+
+def swatch(color: Sequence[float]) -> QIcon:
+    """A filled square in a colour, with a thin edge so that it is seen on any background."""
+    pixmap = QPixmap(SWATCH, SWATCH)
+    pixmap.fill(QColor.fromRgbF(*(min(1.0, max(0.0, c)) for c in color[:3])))
+    painter = QPainter(pixmap)
+    painter.setPen(QPen(QColor(128, 128, 128)))
+    painter.drawRect(0, 0, SWATCH - 1, SWATCH - 1)
+    painter.end()
+    return QIcon(pixmap)
+
+
+def _text(row: Row, column: int) -> str:
+    if column in (SHOWN, COLOR):
+        return ""
+    value: Any = (None, None, row.number, row.name, row.voxels, row.volume, row.occupancy, row.stability)[column]
+    if column in (NUMBER, NAME):
+        return str(value)
+    if column in (VOXELS, VOLUME):
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if np.isfinite(value) else "-"
+
+
+def _hue(color: Sequence[float] | None) -> float:
+    """Like colours together."""
+    return float(QColor.fromRgbF(*color[:3]).hueF()) if color else -1.0
+
+
+def _last(value: float) -> float:
+    """Unknown values sort below all others."""
+    return value if np.isfinite(value) else -1.0
+
+
+def table_view(parent: QWidget, model: Any) -> QTableView:
+    """A view of the blocks: whole rows are selected, the name takes what width is left."""
+    view = QTableView(parent)
+    view.setModel(model)
+    view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+    view.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
+    view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+    view.setSortingEnabled(True)
+    view.sortByColumn(NUMBER, Qt.SortOrder.AscendingOrder)
+    view.setShowGrid(False)
+    view.setWordWrap(False)
+    view.setAlternatingRowColors(True)
+    view.verticalHeader().hide()
+    view.verticalHeader().setDefaultSectionSize(view.fontMetrics().height() + 7)
+    header = view.horizontalHeader()
+    header.setHighlightSections(False)
+    header.setMinimumSectionSize(24)
+    text = view.fontMetrics().horizontalAdvance
+    for column, widest in WIDEST.items():  # the name has what is left
+        header.resizeSection(column, text(widest) + 14)
+    header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+    for column in (SHOWN, COLOR):
+        header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+    return view

@@ -1,0 +1,75 @@
+"""From what the panel's fields hold to what a person would type."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chimerax.core.commands import StringArg
+
+from ..core.expand import ExpandParameters
+from ..core.parameters import Parameters, camel_case
+from ..core.runs import SKETCH_FOLDER
+from ..core.sketch import SketchParameters
+from ..core.thresholds.predict import PredictParameters
+from ..show import path_text
+
+STEPS: dict[str, type[Parameters]] = {"predict": PredictParameters, "sketch": SketchParameters, "expand": ExpandParameters}
+
+
+def volumes_text(volumes: str) -> str:
+    """Volumes as they are typed: open maps (``#1-20``) as they are, a folder or files quoted where need be."""
+    volumes = volumes.strip()
+    return volumes if volumes.startswith("#") else path_text(Path(volumes).expanduser())
+
+
+def selection_text(names: Sequence[str], excluded: Collection[str]) -> str:
+    """``include`` or ``exclude``, whichever is shorter; nothing where all are chosen."""
+    out = [n for n in names if n in excluded]
+    kept = [n for n in names if n not in excluded]
+    if not out:
+        return ""
+    word, chosen = ("exclude", out) if len(out) <= len(kept) else ("include", kept)
+    return f"{word} {','.join(_quoted(n) for n in chosen)}"
+
+
+def parameters_text(kind: type[Parameters], values: Mapping[str, Any]) -> str:
+    """Those values that are not the defaults, as keywords."""
+    words = []
+    for f in dataclasses.fields(kind):
+        value = values.get(f.name, f.default)
+        if value != f.default and value is not None:
+            words.append(f"{camel_case(f.name)} {_value_text(value)}")
+    return " ".join(words)
+
+
+def keywords_text(**values: Any) -> str:
+    """Keywords that are given, in their order; paths quoted where need be."""
+    return " ".join(f"{camel_case(name)} {_value_text(value)}" for name, value in values.items() if value not in (None, ""))
+
+
+def join(*words: str) -> str:
+    """One command line."""
+    return " ".join(w for w in words if w)
+
+
+def sketch_folder(output: Path) -> Path:
+    """Where ``siren sketch`` leaves its blocks."""
+    return output / SKETCH_FOLDER
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Path):
+        return path_text(value)
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    return path_text(Path(value)) if isinstance(value, str) and ("/" in value or " " in value) else str(value)
+
+
+def _quoted(name: str) -> str:
+    text = str(StringArg.unparse(name))
+    return f'"{text}"' if "," in text and not text.startswith(('"', "'")) else text

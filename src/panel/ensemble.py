@@ -1,0 +1,132 @@
+"""The Ensemble page: look at the volumes, choose which take part."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+from Qt.QtCore import QModelIndex, QTimer, Signal
+from Qt.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from ..core.ensemble import Source
+from . import commands
+from .histogram import ThresholdHistogram
+from .state import PanelState
+from .volumes import VolumesTable
+from .widgets import MARGIN, Note, plain_layout
+
+REST = 400  # milliseconds without another row before the command of the shown one is logged
+FRAME = 15  # milliseconds between asking for a row and showing it: a held key skips rows rather than lag
+
+
+class EnsemblePage(QWidget):
+    """List, histogram, and the buttons that choose."""
+
+    shown = Signal(str)  # name of the volume that was shown
+
+    def __init__(self, state: PanelState, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.state = state
+        self.table = VolumesTable(state, self)
+        self.histogram = ThresholdHistogram(self)
+        self.count = Note(parent=self)
+        self._wanted: str | None = None
+        self._command = ""
+        self._show_timer = self._timer(FRAME, self._show_wanted)
+        self._log_timer = self._timer(REST, self._log_shown)
+        layout = QVBoxLayout(self)
+        plain_layout(layout, MARGIN)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.histogram)
+        layout.addWidget(self.count)
+        layout.addLayout(self._buttons())
+        self.table.selectionModel().currentRowChanged.connect(self._current_changed)
+        self.table.clicked.connect(self._current_changed)
+        for signal in (state.survey_changed, state.levels_changed, state.selection_changed, state.flags_changed):
+            signal.connect(self._refresh)
+        self._refresh()
+
+    def show_volume(self, name: str) -> None:
+        """Show one volume at its level, in the one model for it."""
+        self._wanted = name
+        self._show_timer.start()
+
+    def _timer(self, milliseconds: int, call: object) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(milliseconds)
+        timer.timeout.connect(call)
+        return timer
+
+    def _buttons(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        plain_layout(row)
+        self.buttons: dict[str, QPushButton] = {}
+        for text, tip, call in (
+                ("Include", "Tick the selected volumes", lambda: self._choose(True)),
+                ("Exclude", "Untick the selected volumes", lambda: self._choose(False)),
+                ("Invert", "Tick what is not ticked, and the other way round", self._invert),
+                ("Exclude flagged", "Untick all volumes that have a flag", self._exclude_flagged)):
+            button = self.buttons[text] = QPushButton(text, self)
+            button.setToolTip(tip)
+            button.clicked.connect(call)
+            row.addWidget(button)
+        row.addStretch(1)
+        return row
+
+    # --- choosing
+
+    def _choose(self, ticked: bool) -> None:
+        names = set(self.table.selected())
+        self.state.set_excluded(self.state.excluded - names if ticked else self.state.excluded | names)
+
+    def _invert(self) -> None:
+        self.state.set_excluded(set(self.state.names) - self.state.excluded)
+
+    def _exclude_flagged(self) -> None:
+        self.state.set_excluded(self.state.excluded | set(self.state.flags))
+
+    def _refresh(self) -> None:
+        names, state = self.state.names, self.state
+        self.histogram.set_levels(state.levels, state.excluded)
+        flagged = [n for n in state.flags if n in set(names)]
+        waiting = [n for n in flagged if n not in state.excluded]
+        if names:
+            parts = [f"{len(state.included):,} of {len(names):,} ticked"]
+            parts += [f"{len(flagged):,} flagged"] if flagged else []
+            parts += [] if state.levels else ["no thresholds yet: run Predict"]
+            self.count.setText(", ".join(parts))
+        else:
+            self.count.setText("")
+        self.buttons["Exclude flagged"].setText(f"Exclude flagged ({len(waiting)})" if waiting else "Exclude flagged")
+        self.buttons["Exclude flagged"].setEnabled(bool(waiting))
+        for text in ("Include", "Exclude", "Invert"):
+            self.buttons[text].setEnabled(bool(names))
+
+    # --- showing
+
+    def _current_changed(self, index: QModelIndex, _: QModelIndex | None = None) -> None:
+        name = self.table.name_at(index)
+        if name is not None and name != self._wanted:
+            self.show_volume(name)
+
+    def _show_wanted(self) -> None:
+        source = self.state.source_of(self._wanted) if self._wanted else None
+        if source is None or self._wanted is None:
+            return
+        level = self.state.levels.get(self._wanted)
+        self.histogram.mark(level)
+        self._command = commands.join("siren show", self._place_text(source), commands.keywords_text(
+            level=None if level is None else float(f"{level:.6g}"), voxel_size=self.state.voxel_size))
+        if self.state.execute(self._command, log=False) is not None:
+            self._log_timer.start()
+            self.shown.emit(self._wanted)
+        elif source.path is not None and not source.path.is_file():
+            self.state.said.emit(f"{escape(str(source.path))} is gone: put it back, or list the folder again.", True)
+
+    def _log_shown(self) -> None:
+        self.state.log_only(self._command)
+
+    def _place_text(self, source: Source) -> str:
+        place = self.state.place_of(source.name)
+        return commands.volumes_text(place if place.startswith("#") else str(Path(place)))

@@ -1,0 +1,117 @@
+"""The head of the panel: which volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chimerax.core.commands import concise_model_spec
+from chimerax.map import Volume
+from Qt.QtCore import Qt, Signal
+from Qt.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from ..core.mapfile import COMPRESSIONS, SUFFIXES
+from ..show import BlockMap, EnsembleMap
+from .state import PanelState
+from .widgets import Note, plain_layout
+
+HINT = ('SIREn finds the parts that come and go in hundreds of aligned maps. Choose the folder of your maps above. '
+        'No data at hand? <a href="example">Try the example</a>')
+
+
+def short(path: str) -> str:
+    """A path with ~ for the home folder: a side panel is narrow."""
+    home = str(Path.home())
+    return f"~{path[len(home):]}" if path == home or path.startswith(home + "/") else path
+
+
+class Header(QWidget):
+    """The field of the volumes with its menu, what is in it in a line, and the hint of the first use."""
+
+    example_wanted = Signal()
+
+    def __init__(self, state: PanelState, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.state = state
+        self.field = QComboBox(self)
+        self.field.setEditable(True)
+        self.field.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.field.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.field.setToolTip("A folder of maps, map files (commas and wildcards work), or open maps like #1-20")
+        self.field.lineEdit().setPlaceholderText("folder of maps, or open maps like #1-20")
+        self.field.lineEdit().returnPressed.connect(self._entered)
+        self.field.activated.connect(lambda _: self._entered())
+        label = QLabel("Volumes", self)
+        label.setBuddy(self.field)
+        browse = QToolButton(self)
+        browse.setText("Browse")
+        browse.setToolTip("Choose the folder of the maps; the arrow offers map files and open maps")
+        browse.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
+        browse.clicked.connect(self._browse_folder)
+        menu = QMenu(browse)
+        menu.addAction("Folder of maps…", self._browse_folder)
+        menu.addAction("Map files…", self._browse_files)
+        menu.addAction("Open maps", self._use_open_maps)
+        menu.addSeparator()
+        menu.addAction("List again", lambda: state.set_volumes(state.volumes, state.excluded))
+        browse.setMenu(menu)
+        row = QHBoxLayout()
+        plain_layout(row)
+        row.addWidget(label)
+        row.addWidget(self.field, 1)
+        row.addWidget(browse)
+        self.summary = Note(parent=self)
+        self.hint = QLabel(HINT, self)
+        self.hint.setWordWrap(True)
+        self.hint.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
+        self.hint.linkActivated.connect(lambda _: self.example_wanted.emit())
+        layout = QVBoxLayout(self)
+        plain_layout(layout, 0, 2)
+        layout.addLayout(row)
+        layout.addWidget(self.summary)
+        layout.addWidget(self.hint)
+        state.survey_changed.connect(self.refresh)
+        state.reader.finished.connect(lambda _: self.refresh())
+        state.previews_changed.connect(lambda _: self.refresh())
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the state."""
+        state, found = self.state, self.state.found
+        recent = [short(v) for v in state.settings.recent]
+        if [self.field.itemText(i) for i in range(self.field.count())] != recent:
+            self.field.clear()
+            self.field.addItems(recent)
+        if not self.field.lineEdit().hasFocus() or state.volumes:
+            self.field.setEditText(short(state.volumes))
+        self.hint.setVisible(not state.volumes)
+        self.summary.setVisible(bool(state.volumes))
+        if found is None:
+            self.summary.setText("Listing the maps …" if state.reader.busy else "No maps are listed.")
+            return
+        text = f"{len(found.names):,} volumes, {found.grid.text().replace('A/voxel', 'Å/voxel')}"
+        read = len(state.previews) + sum(1 for n in state.flags if n not in state.previews)
+        if state.reader.busy and read < len(found.names):
+            text += f"; looking at them, {read:,} of {len(found.names):,}"
+        self.summary.setText(text)
+
+    def _entered(self) -> None:
+        self.state.set_volumes(str(self.field.currentText()))
+
+    def _browse_folder(self) -> None:
+        start = self.state.volumes if Path(self.state.volumes or "?").is_dir() else str(Path.home())
+        folder = QFileDialog.getExistingDirectory(self, "Folder of the maps", start)
+        if folder:
+            self.state.set_volumes(folder)
+
+    def _browse_files(self) -> None:
+        patterns = " ".join(f"*{s}{c}" for s in SUFFIXES for c in COMPRESSIONS)
+        files, _ = QFileDialog.getOpenFileNames(self, "Map files", self.state.volumes or str(Path.home()), f"Maps ({patterns})")
+        if files:
+            self.state.set_volumes(",".join(files))
+
+    def _use_open_maps(self) -> None:
+        maps = [m for m in self.state.session.models.list(type=Volume) if not isinstance(m, (BlockMap, EnsembleMap))]
+        if len(maps) < 2:
+            self.state.said.emit("Fewer than 2 maps are open: choose a folder of maps, or open some.", True)
+            return
+        self.state.set_volumes(str(concise_model_spec(self.state.session, maps)).replace("!", ""))

@@ -1,0 +1,282 @@
+"""The page of the plots: thresholds, blocks in volumes, blocks with blocks. A click shows the volume."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from chimerax.core.models import ADD_MODELS, REMOVE_MODELS
+from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
+from matplotlib.figure import Figure
+from Qt.QtCore import QEvent, QSize, Qt, QTimer, Signal
+from Qt.QtGui import QPalette
+from Qt.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from ..core.errors import Cancelled, SirenError
+from ..core.progress import Progress
+from ..core.record import read_record
+from ..core.runs import open_run, run_states
+from ..core.thresholds.tables import table_levels
+from ..figures import Content, Drawn, Labels, Pick, Theme, draw
+from ..show import BlockMap, block_colors, path_text
+from ..state_commands import recorded_levels
+
+CHOICES = (("thresholds", "Thresholds"), ("states", "Blocks in volumes"), ("correlation", "Blocks with blocks: correlation"),
+           ("conditional", "Blocks given blocks"))
+FORMATS = "PNG picture (*.png);;PDF document (*.pdf);;SVG drawing (*.svg)"
+SMALLEST = QSize(220, 200)  # pixels
+
+
+class PlotsPage(QWidget):
+    """Figures of a run.
+
+    Parameters
+    ----------
+    session : ChimeraX session
+    execute : runs a command, logged
+    """
+
+    volume_requested = Signal(str)
+    run_changed = Signal(object)  # nothing here makes a run; the tool treats all pages alike
+    _read = Signal(object, object)  # from the thread: which reading, and Content with Labels, a fraction, or an error
+
+    def __init__(self, session: Any, execute: Callable[[str], Any], parent: QWidget | None = None):
+        super().__init__(parent)
+        self.session, self._execute = session, execute
+        self._folder: Path | None = None
+        self._table: Path | None = None
+        self._content: Content | None = None
+        self._labels = Labels()
+        self._drawn = Drawn("")
+        self._stale = True
+        self._reading: Progress | None = None
+        self._build()
+        self._read.connect(self._has_read)
+        self._draw_soon = QTimer(self)
+        self._draw_soon.setSingleShot(True)
+        self._draw_soon.timeout.connect(self._draw)
+        handlers = [session.triggers.add_handler(name, lambda *_: self._recolor()) for name in (ADD_MODELS, REMOVE_MODELS)]
+        self.destroyed.connect(lambda *_: [h.remove() for h in handlers])
+        self._start()
+
+    def set_run(self, folder: Path | None) -> None:
+        """Show a finished run; None empties the page."""
+        self._folder = folder
+        self._start()
+
+    def set_thresholds(self, table_csv: Path | None) -> None:
+        """Show the thresholds of a predictions table as long as no run is shown."""
+        self._table = table_csv
+        if self._folder is None:
+            self._start()
+
+    @property
+    def kind(self) -> str:
+        """Which figure is shown."""
+        return str(self.choice.currentData())
+
+    # --- widgets
+
+    def _build(self) -> None:
+        self.choice = QComboBox(self)
+        for kind, text in CHOICES:
+            self.choice.addItem(text, kind)
+        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.choice.setMinimumContentsLength(12)
+        self.choice.currentIndexChanged.connect(lambda *_: self._redraw())
+        self.save_button = QPushButton("Save...", self, clicked=self._save)
+        self.save_button.setToolTip("Save the figure as PNG, PDF or SVG (siren plot)")
+        self.table_button = QPushButton("Table...", self, clicked=self._save_table)
+        self.table_button.setToolTip("Save the share of each block in each volume as a table for other programs (siren states)")
+        self.figure = Figure(layout="constrained")
+        self.canvas = FigureCanvasQTAgg(self.figure)
+        self.canvas.setParent(self)
+        self.canvas.setMinimumSize(SMALLEST)
+        self.canvas.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.canvas.mpl_connect("motion_notify_event", self._hover)
+        self.canvas.mpl_connect("axes_leave_event", lambda _: self._say(self._drawn.caption))
+        self.canvas.mpl_connect("button_press_event", self._click)
+        self.caption = QLabel(self)
+        self.caption.setWordWrap(True)
+        self.caption.setMinimumHeight(3 * self.caption.fontMetrics().lineSpacing())  # the figure must not jump as the text changes
+        self.caption.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.caption.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.block = QComboBox(self)
+        self.block.setToolTip("A block; a click into the figure chooses it too")
+        self.pair_button = QPushButton("Volumes with and without", self, clicked=self._pair)
+        self.pair_button.setToolTip("Open two volumes side by side that differ in this block and hardly in another (siren representatives)")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
+        for row, stretch in (([self.choice, self.table_button, self.save_button], 0), ([self.canvas], 1), ([self.caption], 0),
+                             ([QLabel("Block", self), self.block, self.pair_button], 0)):
+            line = QHBoxLayout()
+            for widget in row:
+                line.addWidget(widget, 1 if widget in (self.choice, self.canvas, self.caption, self.block) else 0)
+            layout.addLayout(line, stretch)
+
+    # --- reading, in a thread
+
+    def _start(self) -> None:
+        """Read the run or the table; what was being read before is given up."""
+        if self._reading is not None:
+            self._reading.cancel()
+        self._content, self._labels, self._drawn = None, Labels(), Drawn("")
+        folder, table = self._folder, self._table
+        self._fill_blocks()
+        if folder is None and table is None:
+            self._reading = None
+            self._redraw("No run yet: predict thresholds, or sketch.")
+            return
+        self._redraw("Reading ...")
+        mine = Progress(lambda phase, fraction: self._tell(mine, f"{phase[:1].upper()}{phase[1:]}: {100 * fraction:.0f} %"))
+        self._reading = mine
+        threading.Thread(target=self._work, args=(mine, folder, table), name="siren plots", daemon=True).start()
+
+    def _work(self, mine: Progress, folder: Path | None, table: Path | None) -> None:
+        try:
+            result: Any = read_content(folder, table, mine)
+        except Cancelled:
+            return
+        except SirenError as error:
+            result = str(error)
+        self._tell(mine, result)
+
+    def _tell(self, mine: Progress, result: Any) -> None:
+        with suppress(RuntimeError):  # the page was closed meanwhile
+            self._read.emit(mine, result)
+
+    def _has_read(self, mine: Progress, result: Any) -> None:
+        if mine is not self._reading:
+            return
+        if isinstance(result, str):
+            self._redraw(result)
+            return
+        self._content, self._labels = result
+        self._reading = None
+        self._fill_blocks()
+        self._recolor()
+        if self._content.states is None and self.kind != "thresholds":
+            self.choice.setCurrentIndex(0)
+        self._redraw()
+
+    def _fill_blocks(self) -> None:
+        states = self._content.states if self._content else None
+        self.block.clear()
+        for number in states.numbers if states else ():
+            self.block.addItem(f"{self._labels.text(number)}", number)
+        for widget in (self.block, self.pair_button, self.table_button):
+            widget.setEnabled(states is not None)
+
+    def _recolor(self) -> None:
+        """Blocks have the colours of their open surfaces."""
+        models = [m for m in self.session.models.list(type=BlockMap) if self._folder is not None and Path(m.siren_folder) == self._folder]
+        colors = {m.siren_block: tuple(m.surfaces[0].rgba) for m in models if m.surfaces}
+        if any(self._labels.colors.get(n) != c for n, c in colors.items()):
+            self._labels = Labels(self._labels.names, {**self._labels.colors, **colors})
+            self._redraw()
+
+    # --- drawing
+
+    def _redraw(self, message: str = "") -> None:
+        if message:
+            self._drawn = Drawn(message)
+            self.figure.clear()
+        self._stale = True
+        self._draw_soon.start(0)
+
+    def _draw(self) -> None:
+        """Draw, if the page is seen; else when it is shown."""
+        if not self._stale or not self.isVisible():
+            return
+        self._stale = False
+        theme = theme_of(self.palette())
+        self.figure.set_facecolor(theme.background)
+        if self._content is not None:
+            try:
+                self._drawn = draw(self.figure, self.kind, self._content, self._labels, theme)
+            except SirenError as error:
+                self.figure.clear()
+                self._drawn = Drawn(str(error))
+        self.save_button.setEnabled(self._content is not None and bool(self.figure.axes))
+        self._say(self._drawn.caption)
+        self.canvas.draw_idle()
+
+    def showEvent(self, event: Any) -> None:
+        super().showEvent(event)
+        self._draw_soon.start(0)
+
+    def changeEvent(self, event: Any) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "_draw_soon"):
+            self._stale = True
+            self._draw_soon.start(0)
+
+    def _say(self, text: str) -> None:
+        self.caption.setText(text)
+
+    def _under(self, event: Any) -> Pick | None:
+        return self._drawn.pick(event.inaxes, event.xdata, event.ydata) if event.inaxes is not None else None
+
+    def _hover(self, event: Any) -> None:
+        pick = self._under(event)
+        self._say(pick.text if pick else self._drawn.caption)
+        self.canvas.setCursor(Qt.CursorShape.PointingHandCursor if pick and pick.volume else Qt.CursorShape.ArrowCursor)
+
+    def _click(self, event: Any) -> None:
+        pick = self._under(event)
+        if pick is None:
+            return
+        if pick.block is not None:
+            self.block.setCurrentIndex(self.block.findData(pick.block))
+        if pick.volume:
+            self.volume_requested.emit(pick.volume)
+
+    # --- buttons
+
+    def _source(self) -> str:
+        """What is shown, as it is typed."""
+        return path_text(self._folder or self._table or Path())
+
+    def _save(self) -> None:
+        path = self._ask_path("Save the figure", f"{self.kind}.png", FORMATS)
+        if path:
+            self._execute(f"siren plot {self._source()} {self.kind} saveFile {path_text(Path(path))}")
+
+    def _save_table(self) -> None:
+        path = self._ask_path("Save the table", "states.csv", "Table (*.csv)")
+        if path:
+            self._execute(f"siren states {self._source()} saveFile {path_text(Path(path))}")
+
+    def _ask_path(self, title: str, name: str, formats: str) -> str:
+        path, chosen = QFileDialog.getSaveFileName(self, title, name, formats)
+        suffix = chosen.rpartition("*")[2].rstrip(")")
+        return path + suffix if path and suffix and not Path(path).suffix else path
+
+    def _pair(self) -> None:
+        self._execute(f"siren representatives {self._source()} block {self.block.currentData()}")
+
+
+def read_content(folder: Path | None, table: Path | None, progress: Progress) -> tuple[Content, Labels]:
+    """What the figures of a run, or of a table of thresholds, show.
+
+    Raises
+    ------
+    SirenError, Cancelled
+        If they cannot be read.
+    """
+    if folder is None:
+        assert table is not None
+        return Content.of(*table_levels(table)), Labels()
+    levels = recorded_levels(read_record(folder))
+    run = open_run(folder)
+    labels = Labels(run.blocks.names, {n: c for n, c in block_colors(run.blocks).items()})
+    return Content.of(*levels, run_states(folder, progress=progress) if len(run.blocks) else None), labels
+
+
+def theme_of(palette: QPalette) -> Theme:
+    """The theme of a window."""
+    return Theme.on(palette.color(QPalette.ColorRole.Window).name(), palette.color(QPalette.ColorRole.WindowText).name())

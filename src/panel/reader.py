@@ -1,0 +1,116 @@
+"""Reads an ensemble for the list in a thread, and hands over in small portions on the main thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from Qt.QtCore import QObject, QTimer, Signal
+
+from ..core.ensemble import Source
+from ..core.errors import Cancelled, SirenError
+from ..core.progress import Progress
+from ..core.survey import UNREADABLE, Flag, Survey, find_flags, look, survey
+
+PORTION = 0.015  # seconds of the main thread at a time
+INTERVAL = 60  # milliseconds between two portions
+
+
+class SurveyReader(QObject):
+    """What is known of the volumes arrives by signals, all on the main thread.
+
+    The threads touch no Qt: they put messages into a queue that a timer empties, so that nothing reaches a closed panel.
+    """
+
+    surveyed = Signal(object)  # Survey
+    looked = Signal(list)  # of Preview, or (name, Flag) where a map cannot be read
+    flagged = Signal(dict)  # Flag by name
+    failed = Signal(str)  # one sentence
+    finished = Signal(str)  # "look" or "flag"
+
+    def __init__(self, parent: QObject | None = None):
+        super().__init__(parent)
+        self._messages: queue.SimpleQueue[tuple[Progress, str, Any]] = queue.SimpleQueue()
+        self._tokens: dict[str, Progress] = {}
+        self._timer = QTimer(self)
+        self._timer.setInterval(INTERVAL)
+        self._timer.timeout.connect(self._deliver)
+
+    def read(self, sources: Sequence[Any], voxel_size: float | None) -> None:
+        """List the maps and then look at each; what was being read before is forgotten."""
+        self.stop()
+        self._begin("look", lambda token: self._read(token, sources, voxel_size))
+
+    def flag(self, found: Survey, levels: Mapping[str, float], predicted: Mapping[str, str]) -> None:
+        """Look for odd volumes at these levels, beside those that the prediction flagged."""
+        self._begin("flag", lambda token: self._messages.put((token, "flagged", find_flags(found, dict(levels), token, dict(predicted)))))
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is still being read."""
+        return bool(self._tokens)
+
+    def stop(self) -> None:
+        """Forget what is being read; the threads end at their next step."""
+        for token in self._tokens.values():
+            token.cancel()
+        self._tokens.clear()
+        self._timer.stop()
+
+    def _begin(self, kind: str, work: Callable[[Progress], None]) -> None:
+        if kind in self._tokens:
+            self._tokens[kind].cancel()
+        token = self._tokens[kind] = Progress()
+
+        def run() -> None:
+            try:
+                work(token)
+            except Cancelled:
+                return
+            except SirenError as error:
+                self._messages.put((token, "failed", str(error)))
+            except Exception as error:  # a bug: the list stays incomplete, and says why
+                self._messages.put((token, "failed", f"The volumes could not be read to the end ({error!r})."))
+            self._messages.put((token, "finished", kind))
+
+        threading.Thread(target=run, name=f"siren {kind}", daemon=True).start()
+        self._timer.start()
+
+    def _read(self, token: Progress, sources: Sequence[Source], voxel_size: float | None) -> None:
+        found = survey(sources, voxel_size, token)
+        self._messages.put((token, "surveyed", found))
+        for source in found.sources:
+            token.step("reading")
+            if source.name in found.problems:
+                continue
+            try:
+                self._messages.put((token, "looked", look(source, found.grid)))
+            except SirenError as error:
+                self._messages.put((token, "looked", (source.name, Flag(UNREADABLE, str(error)))))
+
+    def _deliver(self) -> None:
+        end = time.monotonic() + PORTION
+        looked: list[Any] = []
+        while time.monotonic() < end:
+            try:
+                token, kind, what = self._messages.get_nowait()
+            except queue.Empty:
+                break
+            if token.cancelled:
+                continue
+            if kind == "looked":
+                looked.append(what)
+                continue
+            if looked:
+                self.looked.emit(looked)
+                looked = []
+            if kind == "finished":
+                self._tokens.pop(what, None)
+            getattr(self, kind).emit(what)
+        if looked:
+            self.looked.emit(looked)
+        if not self._tokens and self._messages.empty():
+            self._timer.stop()

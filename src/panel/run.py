@@ -1,0 +1,267 @@
+"""The Run page: Predict, Sketch and Expand with their parameters, each with its button and what it will cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from Qt.QtCore import Qt
+from Qt.QtGui import QPalette
+from Qt.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..core.errors import SirenError
+from ..core.record import Record
+from ..jobs import JobEnd, current_job
+from . import commands, steps
+from .fields import NumberField, ParameterFields, PathField
+from .header import short
+from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
+from .widgets import MARGIN, Note, Section, plain_layout
+
+TITLES = {"predict": "1  Predict: a threshold for every volume", "sketch": "2  Sketch: find blocks in a sample of the voxels",
+          "expand": "3  Expand: test every voxel against the blocks"}
+SOURCES = ((PREDICTED, "predicted"), (TABLE, "from a table"), (ONE_LEVEL, "one for all"))
+
+
+class InputSection(QWidget):
+    """What all steps share: thresholds, output folder, voxel size, box."""
+
+    def __init__(self, state: PanelState, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.state = state
+        self.source = QComboBox(self)
+        for _, text in SOURCES:
+            self.source.addItem(text)
+        self.source.setToolTip("Where the volumes' contour levels come from: predictions.csv of the output folder, another table with "
+                               "the columns file and denormalized_predictions, or one number for all volumes")
+        self.table = PathField("predictions.csv", "Table of thresholds", parent=self)
+        self.level = NumberField("level", parent=self)
+        self._which = QStackedWidget(self)
+        for widget in (QWidget(self), self.table, self.level):
+            self._which.addWidget(widget)
+        self.output = PathField("beside the volumes", "Folder for the results", folder=True, parent=self)
+        self.voxel_size = NumberField("from headers", parent=self)
+        self.voxel_size.setToolTip("Å per voxel, in place of what the maps' headers say (keyword voxelSize)")
+        self.box = NumberField("as they are", whole=True, parent=self)
+        self.box.setToolTip("Resample the volumes on reading to cubes of this many voxels a side, for large maps (keyword box)")
+        row = QHBoxLayout()
+        plain_layout(row)
+        row.addWidget(self.source)
+        row.addWidget(self._which, 1)
+        form = QFormLayout(self)
+        form.setContentsMargins(MARGIN, 2, 0, 4)
+        form.setVerticalSpacing(4)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+        for label, field in (("Thresholds", row), ("Output folder", self.output), ("Voxel size (Å)", self.voxel_size),
+                             ("Box (voxels)", self.box)):
+            form.addRow(label, field)
+        self.source.currentIndexChanged.connect(lambda _: self._changed())
+        for widget in (self.table, self.level, self.output, self.voxel_size, self.box):
+            widget.changed.connect(self._changed)
+        state.choices_changed.connect(self.refresh)
+        state.survey_changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the state."""
+        state = self.state
+        self.source.blockSignals(True)
+        self.source.setCurrentIndex([s for s, _ in SOURCES].index(state.source))
+        self.source.blockSignals(False)
+        self._which.setCurrentIndex(self.source.currentIndex())
+        self.table.value, self.level.value, self.output.value = state.table, state.level, state.output
+        self.voxel_size.value, self.box.value = state.voxel_size, state.box
+        default = state.output_path if not state.output else None
+        self.output.line.setPlaceholderText(short(str(default)) if default else "beside the volumes")
+
+    def _changed(self) -> None:
+        state = self.state
+        try:
+            level, voxel_size, box = self.level.value, self.voxel_size.value, self.box.value
+        except SirenError as error:
+            state.said.emit(str(error), True)
+            self.refresh()
+            return
+        if (voxel_size is not None and voxel_size <= 0) or (box is not None and box < 8):
+            state.said.emit("A voxel size is above 0 Å, and a box at least 8 voxels.", True)
+            self.refresh()
+            return
+        output = self.output.value
+        moved = (voxel_size, output) != (state.voxel_size, state.output)
+        state.source = SOURCES[self.source.currentIndex()][0]
+        state.table, state.level, state.output = self.table.value, level, output
+        state.voxel_size, state.box = voxel_size, None if box is None else int(box)
+        state.changed()
+        if moved and state.volumes:
+            state.set_volumes(state.volumes, state.excluded)
+
+
+class StepSection(Section):
+    """One step: its common parameters, the others folded, and its button with the estimate."""
+
+    def __init__(self, step: str, page: RunPage):
+        super().__init__(TITLES[step], parent=page)
+        self.make_bold()
+        self.step, self.page, self.state = step, page, page.state
+        kind = commands.STEPS[step]
+        self.common, self.advanced = ParameterFields(kind, False, self), ParameterFields(kind, True, self)
+        self.fold = Section("Advanced", False, self)
+        fold_layout = QVBoxLayout(self.fold.body)
+        fold_layout.setContentsMargins(MARGIN, 0, 0, 0)
+        fold_layout.addWidget(self.advanced)
+        self.button = QPushButton(step.capitalize(), self)
+        self.button.clicked.connect(lambda: page.run_step(step))
+        self.estimate = Note(parent=self)
+        self.problem = Note(parent=self)
+        self.problem.setForegroundRole(QPalette.ColorRole.WindowText)
+        row = QHBoxLayout()
+        plain_layout(row, spacing=8)
+        row.addWidget(self.button)
+        row.addWidget(self.estimate, 1)
+        layout = QVBoxLayout(self.body)
+        layout.setContentsMargins(MARGIN, 0, 0, 6)
+        layout.setSpacing(4)
+        for widget in (self.common, self.fold, self.problem):
+            layout.addWidget(widget)
+        layout.addLayout(row)
+        for fields in (self.common, self.advanced):
+            fields.changed.connect(self._changed)
+
+    def refresh(self, record: Record | None, busy: bool) -> None:
+        """Show the state, and whether the step can be run."""
+        defaults = steps.expand_defaults(self.state, record) if self.step == "expand" else {}
+        values = {**defaults, **self.state.steps[self.step]}
+        for fields in (self.common, self.advanced):
+            fields.set_values(values)
+            fields.apply_statistic(values.get("statistic", "profile"))
+        problem = self._problem(values)
+        self.problem.setVisible(bool(problem))
+        self.problem.setText(problem)
+        reason = problem or self._missing()
+        self.button.setEnabled(not reason and not busy)
+        self.button.setToolTip(reason or f"Runs the command siren {self.step}")
+        cost = steps.cost(self.state, self.step, record)
+        self.estimate.setText(reason if reason and not problem else cost.text(self.page.speed(self.step)) if cost else "")
+        self.estimate.setToolTip("Time and memory, from the number of voxels and volumes and from how fast this computer was before")
+
+    def _missing(self) -> str:
+        if self.step == "expand":
+            return "" if steps.blocks_to_expand(self.state) else "Sketch first: there are no blocks yet."
+        return "" if self.state.found is not None else "Choose volumes first."
+
+    def _problem(self, values: dict[str, Any]) -> str:
+        try:
+            commands.STEPS[self.step](**values)
+        except SirenError as error:
+            return str(error)
+        return ""
+
+    def _changed(self) -> None:
+        record = steps.record_to_expand(self.state) if self.step == "expand" else None
+        defaults = steps.expand_defaults(self.state, record) if self.step == "expand" else {}
+        kind = commands.STEPS[self.step]
+        usual = {name: defaults.get(name, f.default) for name, f in kind.__dataclass_fields__.items()}
+        try:
+            values = {**self.common.values(), **self.advanced.values()}
+        except SirenError as error:
+            self.state.said.emit(str(error), True)
+            self.page.refresh()
+            return
+        chosen = {name: value for name, value in values.items() if value != usual[name]}
+        statistic = values.get("statistic")
+        for name in list(chosen):  # what another statistic had to say is forgotten with it
+            belongs = kind.__dataclass_fields__[name].metadata["statistics"]
+            if belongs and statistic not in belongs:
+                del chosen[name]
+        self.state.steps[self.step] = chosen
+        self.state.changed()
+
+
+class RunPage(QScrollArea):
+    """The sections below each other; they scroll where the panel is low."""
+
+    def __init__(self, state: PanelState, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.state = state
+        self._expected: dict[str, float] = {}  # seconds, of the steps that this panel started
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        content = QWidget(self)
+        layout = QVBoxLayout(content)
+        plain_layout(layout, MARGIN, 4)
+        self.input = InputSection(state, content)
+        self.sections = {step: StepSection(step, self) for step in commands.STEPS}
+        layout.addWidget(self.input)
+        for section in self.sections.values():
+            layout.addWidget(_line(content))
+            layout.addWidget(section)
+        layout.addStretch(1)
+        self.setWidget(content)
+        content.setAutoFillBackground(False)
+        self.viewport().setAutoFillBackground(False)
+        for signal in (state.survey_changed, state.selection_changed, state.choices_changed, state.run_changed, state.levels_changed):
+            signal.connect(self.refresh)
+        state.job_ended.connect(self._job_ended)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the state in all sections."""
+        record = steps.record_to_expand(self.state)
+        busy = current_job(self.state.session) is not None
+        for section in self.sections.values():
+            section.refresh(record, busy)
+
+    def run_step(self, step: str) -> None:
+        """Run one step with the panel's choices."""
+        make = {"predict": steps.predict_command, "sketch": steps.sketch_command, "expand": steps.expand_command}[step]
+        try:
+            line = make(self.state)
+        except SirenError as error:
+            self.state.said.emit(str(error), True)
+            return
+        self._expect([step])
+        self.state.execute(line)
+
+    def run_all(self) -> None:
+        """Run all steps that are needed, one after the other."""
+        try:
+            lines = steps.all_commands(self.state)
+        except SirenError as error:
+            self.state.said.emit(str(error), True)
+            return
+        self._expect(list(commands.STEPS))
+        self.state.execute_in_turn(lines)
+
+    def speed(self, step: str) -> float:
+        """How many times the estimate a step took when it was last run on this computer."""
+        return float(self.state.settings.speed.get(step, 1.0))
+
+    def _expect(self, names: list[str]) -> None:
+        record = steps.record_to_expand(self.state)
+        costs = {step: steps.cost(self.state, step, record) for step in names}
+        self._expected = {step: cost.seconds for step, cost in costs.items() if cost is not None}
+
+    def _job_ended(self, end: JobEnd) -> None:
+        step = end.name.removeprefix("siren ")
+        expected = self._expected.pop(step, 0.0)
+        if end.error is None and expected > 0:
+            self.state.settings.speed = {**self.state.settings.speed, step: min(100.0, max(0.01, end.seconds / expected))}
+        self.refresh()
+
+
+def _line(parent: QWidget) -> QFrame:
+    line = QFrame(parent)
+    line.setFrameShape(QFrame.Shape.HLine)
+    line.setFrameShadow(QFrame.Shadow.Sunken)
+    return line

@@ -1,0 +1,97 @@
+"""The bar below the pages: Run all, Stop, and how far the running command is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from Qt.QtCore import QTimer, Signal
+from Qt.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+
+from ..jobs import current_job
+from . import steps
+from .state import PanelState
+from .widgets import plain_layout
+
+INTERVAL = 200  # milliseconds; progress is reported no oftener
+STEPS_OF_BAR = 1000
+
+
+class RunBar(QWidget):
+    """Asks the session for its running job, so that a panel opened during a run finds it, whoever started it."""
+
+    busy_changed = Signal(bool)
+
+    def __init__(self, state: PanelState, run_all: Any, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.state = state
+        self._busy = False
+        self.run_all = QPushButton("Run all", self)
+        self.run_all.setToolTip("Predict thresholds where they are missing, sketch, and expand, with the choices of the Run page")
+        self.run_all.clicked.connect(run_all)
+        self.stop = QPushButton("Stop", self)
+        self.stop.setToolTip("Stop the running command (siren stop); earlier results stay as they are")
+        self.stop.clicked.connect(lambda: state.execute("siren stop"))
+        self.bar = QProgressBar(self)
+        self.bar.setRange(0, STEPS_OF_BAR)
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(8)
+        self.text = QLabel(self)
+        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        progress = QWidget(self)
+        column = QVBoxLayout(progress)
+        plain_layout(column, 0, 1)
+        column.addWidget(self.text)
+        column.addWidget(self.bar)
+        self.result = QLabel(self)
+        self.result.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._pages = QStackedWidget(self)
+        self._pages.addWidget(self.result)
+        self._pages.addWidget(progress)
+        self._pages.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        layout = QHBoxLayout(self)
+        plain_layout(layout)
+        layout.addWidget(self.run_all)
+        layout.addWidget(self.stop)
+        layout.addWidget(self._pages, 1)
+        self._timer = QTimer(self)
+        self._timer.setInterval(INTERVAL)
+        self._timer.timeout.connect(self.refresh)
+        self._timer.start()
+        state.executed.connect(self.refresh)
+        state.job_ended.connect(lambda _: self.refresh())
+        state.survey_changed.connect(self._enable)
+        state.selection_changed.connect(self._enable)
+        state.run_changed.connect(self._show_result)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the running job, if there is one."""
+        job = current_job(self.state.session)
+        if job is not None:
+            self.text.setText(f"{job.name}: {job.status.line}" if not job.progress.cancelled else f"{job.name}: stopping")
+            self.text.setToolTip(self.text.text())
+            if job.status.fraction > 0:
+                self.bar.setRange(0, STEPS_OF_BAR)
+                self.bar.setValue(round(STEPS_OF_BAR * job.status.fraction))
+            else:
+                self.bar.setRange(0, 0)  # something is being done, and nobody knows how much is left
+        self._pages.setCurrentIndex(1 if job else 0)
+        if (job is not None) != self._busy:
+            self._busy = job is not None
+            self.busy_changed.emit(self._busy)
+        self._enable()
+
+    def _show_result(self) -> None:
+        folder = self.state.run_folder
+        record = steps.read_cached(folder) if folder else None
+        if record is None or folder is None:
+            self.result.setText("")
+            self.result.setToolTip("")
+            return
+        count = record.counts.get("blocks", 0)
+        self.result.setText(f"{folder.name}: {count} block{'s' * (count != 1)}, {record.counts.get('block_voxels', 0):,} voxels")
+        self.result.setToolTip(f"The results that are shown: {folder}")
+
+    def _enable(self) -> None:
+        self.run_all.setEnabled(not self._busy and len(self.state.included) > 1)
+        self.stop.setEnabled(self._busy)

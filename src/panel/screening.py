@@ -1,0 +1,306 @@
+"""The slider of the stringency: pairs are counted once, and each place of the slider shows the blocks that are found there."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from typing import Any, Protocol
+
+import numpy as np
+from Qt.QtCore import Qt, QTimer
+from Qt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
+
+from ..core.blocks import BlockSet
+from ..core.ensemble import find_ensemble
+from ..core.errors import Cancelled, SirenError
+from ..core.progress import Progress
+from ..core.screening import prepare
+from ..core.sketch import SketchParameters
+from ..jobs import run_job
+from ..show import BlockMap, block_map, carried_colors, link
+from . import steps
+from .state import PanelState
+from .widgets import Note, plain_layout
+
+LOOSEST, STRICTEST = 0.2, 1e-8  # posp at the ends of the slider
+PER_DECADE = 10  # places of the slider
+REST = 700  # milliseconds at one place before its command is logged
+TICK = 15  # milliseconds between looks for what a thread has found
+NAME = "SIREn blocks while screening"
+
+
+class Stringency(Protocol):
+    """What the slider asks: the blocks at a stringency, in well under half a second."""
+
+    def __call__(self, posp: float, progress: Progress) -> BlockSet:
+        """Blocks at ``posp``, LOOSEST at most."""
+        ...
+
+
+class ScreeningBar(QWidget):
+    """The slider with its button: ``Screen`` counts, then the slider is alive until other volumes or settings are chosen.
+
+    Attributes
+    ----------
+    latency : seconds from the last change of the slider to its surfaces
+    """
+
+    def __init__(self, state: PanelState, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.state = state
+        self.session = state.session
+        self.latency = 0.0
+        self._ask: Stringency | None = None
+        self._counted_for = ""
+        self._hidden: list[Any] = []
+        self._group: Any = None
+        self._colors: dict[int, tuple[float, float, float]] = {}
+        self._blocks: BlockSet | None = None
+        self._known: dict[float, BlockSet] = {}  # found at the places where the slider was
+        self._wanted: float | None = None
+        self._asked_at = 0.0
+        self._token = Progress()
+        self._busy = False
+        self._drawing: Generator[None, None, Any] | None = None
+        self._found: queue.SimpleQueue[tuple[float, Any]] = queue.SimpleQueue()
+        self._build()
+        self._tick = QTimer(self)
+        self._tick.setInterval(TICK)
+        self._tick.timeout.connect(self._look)
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST)
+        self._rest.timeout.connect(self._offer)
+        for signal in (state.survey_changed, state.selection_changed, state.levels_changed, state.choices_changed):
+            signal.connect(self.refresh)
+        state.job_ended.connect(self._job_ended)
+        self.refresh()
+
+    def _build(self) -> None:
+        self.count = QPushButton("Screen", self)
+        self.count.setToolTip("Count all pairs of voxels once, so that the slider shows at once what is found at any stringency")
+        self.count.clicked.connect(self.start)
+        self.slider = QSlider(Qt.Orientation.Horizontal, self)
+        self.slider.setRange(0, round(PER_DECADE * math.log10(LOOSEST / STRICTEST)))
+        self.slider.setToolTip("p-value (posp) at which voxels go together: 0.2 at the left, 1e-8 at the right")
+        self.slider.valueChanged.connect(self._moved)
+        self.keep = QPushButton("Sketch", self)
+        self.keep.setToolTip("Write the blocks of this stringency: runs siren sketch with it")
+        self.keep.clicked.connect(self._sketch)
+        self.result = Note(parent=self)
+        row = QHBoxLayout()
+        plain_layout(row)
+        for widget in (self.count, QLabel("loose", self)):
+            row.addWidget(widget)
+        row.addWidget(self.slider, 1)
+        for widget in (QLabel("strict", self), self.keep):
+            row.addWidget(widget)
+        layout = QVBoxLayout(self)
+        plain_layout(layout, 0, 0)
+        layout.addLayout(row)
+        layout.addWidget(self.result)
+
+    @property
+    def posp(self) -> float:
+        """The p-value at the slider's place, to two digits."""
+        return float(f"{LOOSEST * 10 ** (-self.slider.value() / PER_DECADE):.1e}")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the slider shows blocks."""
+        return self._ask is not None
+
+    def refresh(self) -> None:
+        """Show whether the slider can be moved; counts of other volumes or settings are given up."""
+        if self._ask is not None and self._counted_for != self._command(None):
+            self.give_up()
+        self.setVisible(bool(self.state.levels))
+        self.count.setEnabled(len(self.state.included) > 1 and all(n in self.state.levels for n in self.state.included))
+        for widget in (self.slider, self.keep):
+            widget.setEnabled(self.alive)
+        if not self.alive:
+            self.result.setText("Screen: see at once what is found at any stringency.")
+
+    def start(self) -> None:
+        """Count in the background; the bar below shows how far it is."""
+        try:
+            count = counting(self.state)
+        except SirenError as error:
+            self.state.said.emit(str(error), True)
+            return
+        command = self._command(None)
+
+        def show(ask: Stringency) -> None:
+            with suppress(RuntimeError):  # the panel was closed meanwhile
+                self.use(ask, command)
+
+        run_job(self.session, "siren screening", count, show)
+        self.state.executed.emit()
+
+    def use(self, ask: Stringency, command: str) -> None:
+        """Take over what was counted for the choices that make this command."""
+        self._ask, self._counted_for, self._known = ask, command, {}
+        self.refresh()
+        if self.alive:
+            now = self.state.steps["sketch"].get("posp", SketchParameters().posp)
+            self.slider.blockSignals(True)
+            self.slider.setValue(round(PER_DECADE * math.log10(LOOSEST / min(now, LOOSEST))))
+            self.slider.blockSignals(False)
+            self._moved()
+
+    def give_up(self) -> None:
+        """Forget the counts, close the surfaces of the slider, and show again what it had hidden."""
+        self._token.cancel()
+        self._ask, self._wanted, self._drawing, self._blocks = None, None, None, None
+        self._rest.stop()
+        self._tick.stop()
+        if self._group is not None and not self._group.deleted:
+            self.session.models.close([self._group])
+        self._group = None
+        for model in self._hidden:
+            if not model.deleted:
+                model.display = True
+        self._hidden = []
+        self.refresh()
+
+    # --- from the slider to surfaces
+
+    def _moved(self) -> None:
+        self._wanted, self._asked_at = self.posp, time.monotonic()
+        self.result.setText(f"p {self.posp:g} …")
+        self._rest.start()
+        self._next()
+
+    def _next(self) -> None:
+        """Ask for the place of the slider, unless an earlier one is being computed or drawn: then that is finished first."""
+        if self._ask is None or self._wanted is None or self._busy or self._drawing is not None:
+            return
+        ask, posp, token, known = self._ask, self._wanted, Progress(), self._known
+        self._token, self._wanted, self._busy = token, None, True
+
+        def work() -> None:
+            try:
+                result: Any = known.get(posp) or ask(posp, token)
+                known[posp] = result
+            except Cancelled:
+                result = None
+            except Exception as error:  # of core's, or a bug: said in the panel either way
+                result = error
+            self._found.put((posp, result))
+
+        threading.Thread(target=work, name="siren screening", daemon=True).start()
+        self._tick.start()
+
+    def _look(self) -> None:
+        """Draw a piece of what was found; called until all is drawn."""
+        if self._drawing is not None:
+            try:
+                next(self._drawing)
+                self._tick.setInterval(0)  # as fast as events are handled
+                return
+            except StopIteration:
+                self._drawing = None
+                self._tick.setInterval(TICK)
+                self.latency = time.monotonic() - self._asked_at
+        with suppress(queue.Empty):
+            posp, result = self._found.get_nowait()
+            self._busy = False
+            if isinstance(result, Exception):
+                self.state.said.emit(str(result), True)
+            elif result is not None and self._ask is not None:
+                self._drawing = self._draw(posp, result)
+                return
+        self._next()
+        if not self._busy and self._drawing is None:
+            self._tick.stop()
+
+    def _draw(self, posp: float, blocks: BlockSet) -> Generator[None, None, None]:
+        self._colors = carried_colors(blocks, self._blocks, self._colors)
+        self._blocks = blocks
+        if self._group is None:
+            groups = {m.parent for m in self.session.models.list(type=BlockMap) if m.parent.display}
+            self._hidden = [g for g in groups if g is not self.session.models.scene_root_model]
+        before = {m.voxels.tobytes(): m for m in self._group.child_models()} if self._group and not self._group.deleted else {}
+        new: list[BlockMap] = []
+        for number, voxels in blocks:
+            same = before.pop(voxels.tobytes(), None)
+            if same is None:
+                yield
+                new.append(block_map(self.session, blocks, number, (*self._colors[number], 1.0), ""))
+            else:
+                same.siren_block = number
+                same.label(len(voxels))
+        yield
+        self._open(new, list(before.values()))
+        for model in self._hidden:
+            if not model.deleted:
+                model.display = False
+        count = len(blocks)
+        self.result.setText(f"p {posp:g}: {count} block{'s' * (count != 1)}, {blocks.voxel_count:,} voxels")
+
+    def _open(self, new: list[BlockMap], gone: list[BlockMap]) -> None:
+        """Open the new surfaces in place of those that are gone."""
+        models = self.session.models
+        if self._group is None or self._group.deleted:
+            self._group = models.add_group(new, name=NAME) if new else None
+        else:
+            models.add(new, parent=self._group)
+        models.close(gone)
+
+    # --- from the slider to commands
+
+    def _command(self, posp: float | None) -> str:
+        """The sketch of the choices with this p-value in place of theirs; with None, what all places of the slider share."""
+        before = self.state.steps["sketch"]
+        values = {k: v for k, v in before.items() if k not in ("posp", "resamples")}
+        self.state.steps["sketch"] = values if posp is None else {**before, "posp": posp}
+        try:
+            return steps.sketch_command(self.state)
+        finally:
+            self.state.steps["sketch"] = before
+
+    def _offer(self) -> None:
+        if self.alive:
+            command = self._command(self.posp)
+            self.session.logger.info(f"These blocks are those of {link(command, command)}", is_html=True)
+
+    def _sketch(self) -> None:
+        posp, command = self.posp, self._command(self.posp)
+        self.state.steps["sketch"] = {**self.state.steps["sketch"], "posp": posp}
+        self.state.changed()
+        self.state.execute(command)
+
+    def _job_ended(self, end: Any) -> None:
+        if self.alive and end.name in ("siren sketch", "siren expand") and end.error is None:
+            self._hidden = []  # a new run's blocks are there to be seen instead
+            self.give_up()
+        self.refresh()
+
+
+def counting(state: PanelState) -> Callable[[Progress], Stringency]:
+    """The work of counting for the panel's choices, to be done in a thread; gives what the slider asks.
+
+    Raises
+    ------
+    SirenError
+        If the choices do not allow a sketch.
+    """
+    parameters = SketchParameters(**{**state.steps["sketch"], "posp": LOOSEST, "resamples": 0})
+    excluded, voxel_size, box, levels = tuple(state.excluded), state.voxel_size, state.box, dict(state.levels)
+    sources = list(state.found.sources) if state.found else []
+    chosen = [s for s in sources if s.name not in excluded]
+
+    def work(progress: Progress) -> Stringency:
+        ensemble = find_ensemble(chosen, voxel_size, progress).resampled(box)
+        screening = prepare(ensemble, np.array([levels[n] for n in ensemble.names]), parameters, progress)
+
+        def ask(posp: float, progress: Progress) -> BlockSet:
+            return screening.at(posp, progress=progress).blocks
+
+        return ask
+
+    return work

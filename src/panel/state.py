@@ -1,0 +1,280 @@
+"""What the pages of the panel share: which volumes, what is chosen, where results are; and the one way to run a command."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from chimerax.core.commands import log_equivalent_command, run
+from chimerax.core.errors import CancelOperation, NotABug
+from Qt.QtCore import QObject, Signal
+
+from ..arguments import VolumesArg
+from ..core.ensemble import Source
+from ..core.errors import Cancelled, SirenError
+from ..core.runs import EXPAND_FOLDER, SKETCH_FOLDER, Run
+from ..core.survey import Flag, Preview, Survey
+from ..core.thresholds.tables import levels_by_name
+from ..inputs import PREDICTIONS_FILE, output_folder, sources_of
+from ..jobs import JobEnd, run_in_turn, stopped_text, when_job_ends
+from . import commands
+from .reader import SurveyReader
+from .settings import panel_settings
+
+PREDICTED, TABLE, ONE_LEVEL = "predicted", "table", "level"  # where thresholds come from
+AUTOMATIC_BYTES = 8 << 30  # maps beyond this are read for the list only when asked
+
+
+class PanelState(QObject):
+    """The model behind the pages.
+
+    Attributes
+    ----------
+    volumes : what stands in the field: a folder, files, or open maps like ``#1-20``
+    found : Survey, or None while nothing is listed
+    previews, levels, flags : by name of the volume
+    predicted_flags : what "siren predict" found odd, by name of the volume
+    excluded : names that are not ticked
+    output : the user's output folder, or "" for the default
+    voxel_size, box : as the commands take them
+    source, table, level : where thresholds come from (PREDICTED, TABLE, ONE_LEVEL), the table, the level
+    steps : for predict, sketch and expand, those parameters that are not at their defaults
+    run_folder : Path of the results that are shown, or None
+    """
+
+    survey_changed = Signal()
+    previews_changed = Signal(list)  # names
+    levels_changed = Signal()
+    flags_changed = Signal()
+    selection_changed = Signal()
+    choices_changed = Signal()
+    run_changed = Signal()
+    executed = Signal()  # a command was started, or run to its end
+    job_ended = Signal(object)  # JobEnd
+    said = Signal(str, bool)  # a sentence, and whether it is an error
+
+    def __init__(self, session: Any, parent: QObject | None = None):
+        super().__init__(parent)
+        self.session = session
+        self.settings = panel_settings(session)
+        self.volumes = ""
+        self.found: Survey | None = None
+        self.previews: dict[str, Preview] = {}
+        self.levels: dict[str, float] = {}
+        self.flags: dict[str, Flag] = {}
+        self.predicted_flags: dict[str, str] = {}
+        self.excluded: set[str] = set()
+        self.run_folder: Path | None = None
+        self._places: list[Any] = []
+        self._models: dict[str, Any] = {}  # open maps by the names of their volumes
+        self._excluded_before: set[str] = set()  # of a restored session, until the volumes are listed
+        self.set_choices({})
+        self.reader = SurveyReader(self)
+        self.reader.surveyed.connect(self._surveyed)
+        self.reader.looked.connect(self._looked)
+        self.reader.flagged.connect(self._flagged)
+        self.reader.failed.connect(lambda text: self.said.emit(text, True))
+        self._handler: Any = when_job_ends(session, self._job_ended)
+
+    def close(self) -> None:
+        """Let go of the session; a job that runs goes on."""
+        self.reader.stop()
+        if self._handler is not None:
+            self._handler.remove()
+            self._handler = None
+
+    # --- commands
+
+    def execute(self, command: str, log: bool = True) -> Any:
+        """Run a command as if typed; what is wrong with it is said in the panel. None if it failed."""
+        try:
+            return run(self.session, command, log=log)
+        except NotABug as error:
+            self.said.emit(str(error), True)
+            self.session.logger.warning(str(error))
+            return None
+        finally:
+            self.executed.emit()
+
+    def execute_in_turn(self, lines: list[str]) -> None:
+        """Run commands one after the other, in the background."""
+        try:
+            run_in_turn(self.session, lines)
+        except NotABug as error:
+            self.said.emit(str(error), True)
+            self.session.logger.warning(str(error))
+        finally:
+            self.executed.emit()
+
+    def log_only(self, command: str) -> None:
+        """Log a command that has been run many times already, as while a key was held."""
+        log_equivalent_command(self.session, command)
+
+    # --- volumes
+
+    def set_volumes(self, volumes: str, excluded: set[str] | None = None) -> None:
+        """List other volumes; "" empties the panel."""
+        self.reader.stop()
+        self.volumes, self.found, self._places, self._models = os.path.expanduser(volumes.strip()), None, [], {}
+        self.previews, self.levels, self.flags, self.predicted_flags = {}, {}, {}, {}
+        self.excluded, self._excluded_before = set(), excluded or set()
+        if self.volumes:
+            try:
+                self._places = VolumesArg.parse(commands.volumes_text(self.volumes), self.session)[0]
+                sources = sources_of(self._places)
+            except (NotABug, SirenError, ValueError) as error:
+                self.said.emit(_volumes_missing(self.volumes, error), True)
+            else:
+                self._models = {s.name: p for p, s in zip(self._places, sources, strict=True) if isinstance(s, Source)}
+                self.settings.remember(self.volumes)
+                self.reader.read(sources, self.voxel_size)
+        self.survey_changed.emit()
+        self.find_run()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all volumes that are listed."""
+        return self.found.names if self.found else ()
+
+    @property
+    def included(self) -> list[str]:
+        """Names of the ticked ones."""
+        return [n for n in self.names if n not in self.excluded]
+
+    @property
+    def output_path(self) -> Path | None:
+        """The output folder, given or default; None while there are no volumes."""
+        if self.output:
+            return Path(self.output).expanduser().absolute()
+        places = [p for p in self._places if not getattr(p, "deleted", False)]  # open maps may have been closed since
+        return output_folder(places, None) if places else None
+
+    @property
+    def predictions(self) -> Path | None:
+        """The table of predicted thresholds, if it is there."""
+        folder = self.output_path
+        return folder / PREDICTIONS_FILE if folder and (folder / PREDICTIONS_FILE).is_file() else None
+
+    @property
+    def threshold_table(self) -> Path | None:
+        """The table that thresholds are read from, if they are."""
+        if self.source == TABLE:
+            return Path(self.table).expanduser() if self.table else None
+        return self.predictions if self.source == PREDICTED else None
+
+    def source_of(self, name: str) -> Source | None:
+        """Where a volume is."""
+        return next((s for s in self.found.sources if s.name == name), None) if self.found else None
+
+    def place_of(self, name: str) -> str:
+        """What names a volume in a command: its file, or the open map."""
+        model = self._models.get(name)
+        if model is not None and not model.deleted:
+            return f"#{model.id_string}"
+        source = self.source_of(name)
+        return str(source.path) if source is not None and source.path is not None else name
+
+    def set_excluded(self, excluded: set[str]) -> None:
+        """Tick all volumes but these."""
+        if excluded != self.excluded:
+            self.excluded = excluded
+            self.selection_changed.emit()
+
+    def read_levels(self) -> None:
+        """Read the thresholds again, with what the prediction flagged, and look for what is odd at them."""
+        levels: dict[str, float] = {}
+        flags: dict[str, str] = {}
+        if self.found is not None:
+            if self.source == ONE_LEVEL and self.level is not None:
+                levels = dict.fromkeys(self.names, self.level)
+            elif self.threshold_table is not None:
+                try:
+                    levels, flags = levels_by_name(self.threshold_table, self.names)
+                except SirenError as error:
+                    self.said.emit(str(error), True)
+        if (levels, flags) != (self.levels, self.predicted_flags):
+            self.levels, self.predicted_flags = levels, flags
+            self.levels_changed.emit()
+            if self.found is not None and levels:
+                self.reader.flag(self.found, levels, flags)
+
+    def _surveyed(self, found: Survey) -> None:
+        self.found = found
+        self.flags = dict(found.problems)
+        self.excluded = (self._excluded_before & set(found.names)) | set(found.problems)
+        self.survey_changed.emit()
+        self.read_levels()
+        if found.problems:
+            count = len(found.problems)
+            self.said.emit(f"{count} of the {len(found.names):,} maps cannot take part and {'are' if count > 1 else 'is'} not ticked: "
+                           f"{next(iter(found.problems.values())).reason}", True)
+
+    def _looked(self, items: list[Any]) -> None:
+        names = []
+        for item in items:
+            if isinstance(item, Preview):
+                self.previews[item.name] = item
+                names.append(item.name)
+            else:
+                self.flags[item[0]] = item[1]
+                self.set_excluded(self.excluded | {item[0]})
+                names.append(item[0])
+        self.previews_changed.emit(names)
+
+    def _flagged(self, flags: dict[str, Flag]) -> None:
+        self.flags = flags
+        self.flags_changed.emit()
+
+    # --- choices of the run page
+
+    def choices(self) -> dict[str, Any]:
+        """The fields of the run page, as plain values."""
+        return {"output": self.output, "voxel_size": self.voxel_size, "box": self.box, "source": self.source, "table": self.table,
+                "level": self.level, "steps": {step: dict(values) for step, values in self.steps.items()}}
+
+    def set_choices(self, choices: dict[str, Any]) -> None:
+        """Take over the fields of the run page; those that are not given are at their defaults."""
+        self.output = str(choices.get("output") or "")
+        self.voxel_size: float | None = choices.get("voxel_size")
+        self.box: int | None = choices.get("box")
+        self.source = choices.get("source", PREDICTED)
+        self.table = str(choices.get("table") or "")
+        self.level: float | None = choices.get("level")
+        given = choices.get("steps", {})
+        self.steps: dict[str, dict[str, Any]] = {step: dict(given.get(step, {})) for step in commands.STEPS}
+        self.choices_changed.emit()
+
+    def changed(self) -> None:
+        """A field was changed: remember it, and read thresholds again."""
+        self.settings.choices = self.choices()
+        self.choices_changed.emit()
+        self.read_levels()
+
+    # --- results
+
+    def find_run(self) -> None:
+        """Show the results that lie in the output folder, the expansion rather than the sketch."""
+        folder = self.output_path
+        found = [folder / name for name in (EXPAND_FOLDER, SKETCH_FOLDER) if (folder / name / "run.json").is_file()] if folder else []
+        self.set_run(found[0] if found else None)
+
+    def set_run(self, folder: Path | None) -> None:
+        """Show the results in a folder."""
+        self.run_folder = folder
+        self.run_changed.emit()
+
+    def _job_ended(self, end: JobEnd) -> None:
+        if isinstance(end.error, (Cancelled, CancelOperation)):
+            self.said.emit(stopped_text(), False)
+        elif end.error is not None:
+            self.said.emit(str(end.error), True)
+        elif isinstance(end.result, Run):
+            self.set_run(end.result.folder)
+        self.read_levels()
+        self.job_ended.emit(end)
+
+
+def _volumes_missing(volumes: str, error: Exception) -> str:
+    text = str(error)
+    return f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" if text else f"{volumes} cannot be read."

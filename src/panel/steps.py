@@ -1,0 +1,118 @@
+"""The commands that the panel's choices make, and what they will cost."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import SirenError
+from ..core.estimates import Estimate, Work, estimate
+from ..core.files import RECORD
+from ..core.grid import Grid
+from ..core.record import Record, read_record
+from ..core.runs import EXPAND_FOLDER, SKETCH_FOLDER, inherited
+from ..core.survey import UNREADABLE
+from ..inputs import PREDICTIONS_FILE
+from . import commands
+from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
+
+
+def predict_command(state: PanelState) -> str:
+    """``siren predict`` for all volumes that can be read: a threshold is of use for those not ticked, too."""
+    unusable = {name for name, flag in state.flags.items() if flag.kind == UNREADABLE}
+    return commands.join("siren predict", commands.volumes_text(state.volumes), commands.selection_text(state.names, unusable),
+                         _places(state), commands.keywords_text(voxel_size=state.voxel_size),
+                         commands.parameters_text(commands.STEPS["predict"], state.steps["predict"]))
+
+
+def sketch_command(state: PanelState, after_predict: bool = False) -> str:
+    """``siren sketch`` for the ticked volumes."""
+    level = state.level if state.source == ONE_LEVEL else None
+    table: Path | None = state.threshold_table
+    if state.source == PREDICTED and after_predict and state.output_path is not None:
+        table = state.output_path / PREDICTIONS_FILE
+    return commands.join("siren sketch", commands.volumes_text(state.volumes), commands.selection_text(state.names, state.excluded),
+                         commands.keywords_text(level=level, thresholds=table), _places(state),
+                         commands.keywords_text(voxel_size=state.voxel_size, box=state.box),
+                         commands.parameters_text(commands.STEPS["sketch"], state.steps["sketch"]))
+
+
+def expand_command(state: PanelState, folder: Path | None = None) -> str:
+    """``siren expand`` for the blocks that are shown, or those in a folder."""
+    folder = folder or blocks_to_expand(state)
+    if folder is None:
+        raise SirenError("There are no blocks to expand: sketch first.")
+    output = Path(state.output).expanduser() if state.output else None
+    return commands.join("siren expand", commands.keywords_text(folder=folder).removeprefix("folder "),
+                         commands.keywords_text(output_dir=output),
+                         commands.parameters_text(commands.STEPS["expand"], state.steps["expand"]))
+
+
+def all_commands(state: PanelState) -> list[str]:
+    """From the volumes to expanded blocks; thresholds are predicted where a ticked volume has none."""
+    predict = state.source == PREDICTED and not all(name in state.levels for name in state.included)
+    if state.source == TABLE and not state.table:
+        raise SirenError("Thresholds are to come from a table: say which (Run page, Thresholds).")
+    if state.source == ONE_LEVEL and state.level is None:
+        raise SirenError("One threshold for all volumes: say which (Run page, Thresholds).")
+    assert state.output_path is not None
+    lines = [predict_command(state)] if predict else []
+    return [*lines, sketch_command(state, predict), expand_command(state, state.output_path / SKETCH_FOLDER)]
+
+
+def blocks_to_expand(state: PanelState) -> Path | None:
+    """The folder of the blocks that Expand takes: those shown, unless they are expanded already."""
+    shown = state.run_folder
+    if shown is not None and shown.name != EXPAND_FOLDER and shown.is_dir():
+        return shown
+    sketch = state.output_path / SKETCH_FOLDER if state.output_path else None
+    if sketch is None and shown is not None:
+        sketch = shown.parent / SKETCH_FOLDER
+    return sketch if sketch is not None and (sketch / RECORD).is_file() else None
+
+
+def record_to_expand(state: PanelState) -> Record | None:
+    """The record of the blocks that Expand takes."""
+    folder = blocks_to_expand(state)
+    return read_cached(folder) if folder else None
+
+
+def read_cached(folder: Path) -> Record | None:
+    """The record of a folder, read again only when it has changed; None where there is none."""
+    try:
+        return _record(folder, (folder / RECORD).stat().st_mtime_ns)
+    except (SirenError, OSError):
+        return None
+
+
+def expand_defaults(state: PanelState, record: Record | None) -> dict[str, Any]:
+    """What ``siren expand`` uses where nothing is said: the test of the sketch."""
+    overridden = state.steps["expand"].get("statistic")
+    if record is not None:
+        return {} if overridden not in (None, record.parameters.get("statistic")) else dict(inherited(record))
+    values = {k: v for k, v in state.steps["sketch"].items() if k in commands.STEPS["expand"].__dataclass_fields__ and k != "filter"}
+    return {} if overridden not in (None, values.get("statistic", "profile")) else values
+
+
+def cost(state: PanelState, step: str, record: Record | None) -> Estimate | None:
+    """What a step will need; None while nothing is listed."""
+    if state.found is None or len(state.included) < 1:
+        return None
+    grid = state.found.grid
+    read = None
+    if state.box and grid.shape != (state.box,) * 3:
+        grid, read = Grid((state.box,) * 3, grid.voxel_size), grid.size
+    values = {**state.steps["sketch"], **(state.steps[step] if step == "expand" else {})}
+    counts = record.counts if record is not None and record.grid.shape == grid.shape else {}
+    return estimate(Work(step, len(state.included), grid, values.get("statistic", "profile"), values.get("subsample", 2),
+                         counts.get("union_voxels"), counts.get("block_voxels"), read))
+
+
+@lru_cache(maxsize=4)
+def _record(folder: Path, _: int) -> Record:
+    return read_record(folder)
+
+
+def _places(state: PanelState) -> str:
+    return commands.keywords_text(output_dir=Path(state.output).expanduser() if state.output else None)

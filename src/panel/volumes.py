@@ -1,0 +1,196 @@
+"""The list of the volumes: tick box, picture, threshold, enclosed volume, flag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from Qt.QtCore import QAbstractTableModel, QModelIndex, QSize, QSortFilterProxyModel, Qt
+from Qt.QtGui import QImage, QPalette, QPixmap
+from Qt.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+
+from .state import PanelState
+from .widgets import faint
+
+NAME, THRESHOLD, VOLUME, FLAG = range(4)
+HEADINGS = ("volume", "threshold", "enclosed Å³", "flag")
+TIPS = ("File name of the map; ticked maps take part. The picture is the map's mean along z.",
+        "Contour level: predicted, from a table, or one for all (see the Run page)",
+        "Volume inside the surface at the threshold, cubic Å",
+        "outlier: threshold beyond mean ± 2 SD; junk: unlike all other volumes; empty: nothing above the threshold;\n"
+        "unusable: cannot be read, or is on another grid")
+ICON = 32  # pixels
+SORT = Qt.ItemDataRole.UserRole
+
+
+class VolumesModel(QAbstractTableModel):
+    """The volumes of the panel's state as rows."""
+
+    def __init__(self, state: PanelState, parent: QWidget):
+        super().__init__(parent)
+        self.state = state
+        self._parent = parent
+        self._names: tuple[str, ...] = ()
+        self._row: dict[str, int] = {}
+        self._pictures: dict[str, QPixmap] = {}
+        state.survey_changed.connect(self._reset)
+        state.previews_changed.connect(self._looked)
+        for signal in (state.levels_changed, state.flags_changed, state.selection_changed):
+            signal.connect(self._refresh)
+
+    def name(self, row: int) -> str:
+        """The volume of a row."""
+        return self._names[row]
+
+    def row_of(self, name: str) -> int | None:
+        """The row of a volume."""
+        return self._row.get(name)
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Qt's."""
+        return 0 if parent is not None and parent.isValid() else len(self._names)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """Qt's."""
+        return len(HEADINGS)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Qt's."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _alignment(section)
+        return {Qt.ItemDataRole.DisplayRole: HEADINGS, Qt.ItemDataRole.ToolTipRole: TIPS}.get(role, (None,) * 4)[section]
+
+    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+        """Qt's."""
+        flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        return flags | Qt.ItemFlag.ItemIsUserCheckable if index.column() == NAME else flags
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Qt's."""
+        name, column = self._names[index.row()], index.column()
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._text(name, column)
+        if role == SORT:
+            return self._sort_key(index.row(), name, column)
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _alignment(column)
+        if role == Qt.ItemDataRole.ForegroundRole and name in self.state.excluded:
+            return faint(self._parent.palette())
+        if role == Qt.ItemDataRole.ToolTipRole:
+            flag = self.state.flags.get(name)
+            return f"{name}: {flag.reason}" if flag else name
+        if column == NAME and role == Qt.ItemDataRole.CheckStateRole:
+            return Qt.CheckState.Unchecked if name in self.state.excluded else Qt.CheckState.Checked
+        if column == NAME and role == Qt.ItemDataRole.DecorationRole:
+            return self._picture(name)
+        return None
+
+    def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        """Qt's: a tick box was clicked."""
+        if role != Qt.ItemDataRole.CheckStateRole:
+            return False
+        ticked = Qt.CheckState(value) == Qt.CheckState.Checked
+        name = {self._names[index.row()]}
+        self.state.set_excluded(self.state.excluded - name if ticked else self.state.excluded | name)
+        return True
+
+    def _text(self, name: str, column: int) -> str:
+        level, preview, flag = self.state.levels.get(name), self.state.previews.get(name), self.state.flags.get(name)
+        if column == THRESHOLD:
+            return f"{level:#.3g}" if level is not None else "–"
+        if column == VOLUME:
+            return f"{float(f'{preview.enclosed(level):.3g}'):,.0f}" if preview and level is not None else "–"
+        if column == FLAG:
+            return flag.kind if flag else ""
+        return name
+
+    def _sort_key(self, row: int, name: str, column: int) -> Any:
+        level, preview, flag = self.state.levels.get(name), self.state.previews.get(name), self.state.flags.get(name)
+        if column == THRESHOLD:
+            return level if level is not None else -1e300
+        if column == VOLUME:
+            return preview.enclosed(level) if preview and level is not None else -1.0
+        if column == FLAG:
+            return flag.kind if flag else "~"
+        return row  # natural order of the names
+
+    def _picture(self, name: str) -> QPixmap:
+        if name not in self._pictures:
+            preview = self.state.previews.get(name)
+            if preview is None:
+                blank = QPixmap(ICON, ICON)
+                blank.fill(self._parent.palette().color(QPalette.ColorRole.AlternateBase))
+                return blank
+            rows, columns = preview.picture.shape
+            image = QImage(preview.picture.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8)
+            self._pictures[name] = QPixmap.fromImage(image.scaled(
+                ICON, ICON, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation))
+        return self._pictures[name]
+
+    def _reset(self) -> None:
+        self.beginResetModel()
+        self._names = self.state.names
+        self._row = {name: row for row, name in enumerate(self._names)}
+        self._pictures = {}
+        self.endResetModel()
+
+    def _looked(self, names: list[str]) -> None:
+        rows = [self._row[n] for n in names if n in self._row]
+        if rows:
+            self.dataChanged.emit(self.index(min(rows), 0), self.index(max(rows), FLAG))
+
+    def _refresh(self) -> None:
+        if self._names:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self._names) - 1, FLAG))
+
+
+def _alignment(column: int) -> Qt.AlignmentFlag:
+    side = Qt.AlignmentFlag.AlignRight if column in (THRESHOLD, VOLUME) else Qt.AlignmentFlag.AlignLeft
+    return side | Qt.AlignmentFlag.AlignVCenter
+
+
+class VolumesTable(QTableView):
+    """The list itself: sorted by a click on a heading, several rows selected as anywhere."""
+
+    def __init__(self, state: PanelState, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.volumes = VolumesModel(state, self)
+        self._sorted = QSortFilterProxyModel(self)
+        self._sorted.setSourceModel(self.volumes)
+        self._sorted.setSortRole(SORT)
+        self._sorted.setDynamicSortFilter(False)  # rows must not jump while a person looks at them
+        self.setModel(self._sorted)
+        self.setSortingEnabled(True)
+        self.sortByColumn(NAME, Qt.SortOrder.AscendingOrder)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setIconSize(QSize(ICON, ICON))
+        self.setShowGrid(False)
+        self.setAlternatingRowColors(True)
+        self.setWordWrap(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setTabKeyNavigation(False)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(ICON + 4)
+        header = self.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        header.setResizeContentsPrecision(20)  # rows; to measure 500 each time takes too long
+        header.setMinimumSectionSize(48)
+
+    def name_at(self, index: QModelIndex) -> str | None:
+        """The volume of a row of the view."""
+        return self.volumes.name(self._sorted.mapToSource(index).row()) if index.isValid() else None
+
+    def selected(self) -> list[str]:
+        """Names of the selected volumes."""
+        return [name for index in self.selectionModel().selectedRows() if (name := self.name_at(index)) is not None]
+
+    def go_to(self, name: str) -> None:
+        """Make a volume the current row."""
+        row = self.volumes.row_of(name)
+        if row is not None:
+            self.setCurrentIndex(self._sorted.mapFromSource(self.volumes.index(row, 0)))

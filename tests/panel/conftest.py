@@ -1,0 +1,153 @@
+"""A panel in a session with windows: the real ones where there are any, else ``cxheadless.ui_shim``'s."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chimerax.core.logger import PlainTextLog
+
+from cxheadless import ui_shim
+from ensembles import Planted, write_planted
+
+
+class Commands(PlainTextLog):
+    """What the log was told: messages by level, and the commands among them."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[int, str]] = []
+
+    def log(self, level: int, msg: str) -> bool:
+        self.messages.append((level, msg))
+        return False
+
+    def status(self, msg: str, color: Any, secondary: bool) -> bool:
+        return False
+
+    @property
+    def errors(self) -> list[str]:
+        """Errors and bugs."""
+        return [m.strip() for level, m in self.messages if level >= self.LEVEL_ERROR]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(m for _, m in self.messages)
+
+
+class Desk:
+    """A person at the panel: opens it, waits, and reads the log."""
+
+    def __init__(self, session: Any, log: Commands, typed: list[str]):
+        self.session, self.log, self.typed = session, log, typed
+        self.tool: Any = None
+
+    def open(self, width: int = 430, height: int = 760) -> Any:
+        """Open the panel as the menu does; the tool."""
+        from chimerax.core.commands import run
+
+        from chimerax.siren.tool import SirenTool
+
+        if self.session.ui.is_gui and hasattr(self.session.ui, "pump"):  # the stand-in has no command "ui"
+            self.session.toolshed.find_bundle("ChimeraX-SIREn", self.session.logger).start_tool(self.session, "SIREn")
+        else:
+            run(self.session, "ui tool show SIREn")
+        self.tool = SirenTool.get_singleton(self.session)
+        self.tool.tool_window.ui_area.window().resize(width, height)
+        self.wait()
+        return self.tool
+
+    def wait(self, until: Callable[[], bool] | None = None, timeout: float = 90.0) -> None:
+        """Let the application work, until something holds."""
+        if hasattr(self.session.ui, "pump"):
+            assert ui_shim.events(self.session, until, timeout), "it never happened"
+            return
+        end = time.monotonic() + timeout
+        while True:
+            self.session.ui.processEvents()
+            if until is None or until():
+                return
+            assert time.monotonic() < end, "it never happened"
+            time.sleep(0.005)
+
+    def list(self, volumes: Path | str) -> Any:
+        """Enter volumes in the field, and wait until all is read."""
+        self.tool.header.field.setEditText(str(volumes))
+        self.tool.header.field.lineEdit().returnPressed.emit()
+        self.wait(lambda: not self.tool.state.reader.busy)
+        return self.tool.state
+
+    def use_level(self, level: float) -> None:
+        """Choose one threshold for all volumes on the Run page."""
+        page = self.tool.run_page.input
+        page.source.setCurrentIndex(2)
+        page.level.setText(f"{level:g}")
+        page.level.editingFinished.emit()
+        self.wait(lambda: not self.tool.state.reader.busy)
+
+    def run_to_end(self, button: Any, jobs: int = 1) -> list[Any]:
+        """Click a button that starts commands, and wait for their ends."""
+        from chimerax.siren.jobs import when_job_ends
+
+        ends: list[Any] = []
+        handler = when_job_ends(self.session, ends.append)
+        button.click()
+        self.wait(lambda: len(ends) >= jobs or any(e.error for e in ends))
+        handler.remove()
+        self.wait()
+        return ends
+
+    def close(self) -> None:
+        """Close the panel."""
+        if self.tool is not None and self.tool in self.session.tools.list():
+            self.tool.delete()
+        self.tool = None
+
+
+@pytest.fixture
+def desk(session: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Desk]:
+    """A person at a session with windows, with fresh settings."""
+    import chimerax.core.commands.cli as cli
+
+    from chimerax.siren.jobs import current_job
+    from chimerax.siren.panel.settings import panel_settings
+
+    real = session.ui.is_gui
+    if not real:
+        if not hasattr(session.ui, "windows"):
+            ui_shim.install(session)
+        monkeypatch.setattr(session.ui, "is_gui", True)
+        monkeypatch.setattr(session.ui, "defer_threads", True)
+    settings = panel_settings(session)
+    before = {name: getattr(settings, name) for name in ("recent", "choices", "speed")}
+    settings.recent, settings.choices, settings.speed = [], {}, {}
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    log = Commands()
+    session.logger.add_log(log)
+    typed: list[str] = []
+    plain_run = cli.Command.run
+
+    def listening(self: Any, text: str, **keywords: Any) -> Any:
+        if keywords.get("log", True) or keywords.get("log_only"):
+            typed.append(text)
+        return plain_run(self, text, **keywords)
+
+    monkeypatch.setattr(cli.Command, "run", listening)
+    person = Desk(session, log, typed)
+    yield person
+    job = current_job(session)
+    if job is not None:
+        job.terminate()
+        person.wait(lambda: current_job(session) is None)
+    person.close()
+    session.logger.remove_log(log)
+    for name, value in before.items():
+        setattr(settings, name, value)
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    """Volumes with two blocks, which a sketch finds in a second."""
+    return write_planted(tmp_path_factory.mktemp("planted") / "volumes", 150)

@@ -1,0 +1,182 @@
+"""The Ensemble page: the list says what is in the maps, rows show them, and the choice goes into the record."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import mrcfile
+import numpy as np
+import pytest
+from Qt.QtCore import QEvent, Qt
+from Qt.QtGui import QKeyEvent
+from Qt.QtWidgets import QApplication
+
+from chimerax.siren.core.record import read_record
+from conftest import Desk
+from ensembles import LEVEL, VOXEL_SIZE, Planted
+
+
+def key(widget: Any, code: Qt.Key) -> None:
+    for kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
+        QApplication.sendEvent(widget, QKeyEvent(kind, code, Qt.KeyboardModifier.NoModifier))
+
+
+def cell(table: Any, name: str, column: int, role: Qt.ItemDataRole = Qt.ItemDataRole.DisplayRole) -> Any:
+    row = table.volumes.row_of(name)
+    return table.volumes.data(table.volumes.index(row, column), role)
+
+
+@pytest.fixture
+def odd(planted: Planted, tmp_path: Path) -> Path:
+    """A copy of the volumes with one of noise, one that is empty, one on another grid and one that is no map."""
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for n in range(1, 61):
+        shutil.copy(planted.folder / f"vol_{n}.mrc", folder)
+    rng = np.random.default_rng(1)
+    with mrcfile.open(folder / "vol_7.mrc", "r+") as map_:
+        map_.set_data((rng.random(map_.data.shape) > 0.9).astype(np.float32))
+    with mrcfile.open(folder / "vol_8.mrc", "r+") as map_:
+        map_.set_data(0.1 * map_.data)
+    with mrcfile.new(folder / "vol_9.mrc", np.ones((4, 4, 4), np.float32) * np.arange(4, dtype=np.float32), overwrite=True):
+        pass
+    (folder / "vol_10.mrc").write_text("this is no map")
+    return folder
+
+
+def test_the_list_has_every_volume_with_a_picture_and_the_volume_that_its_threshold_encloses(desk: Desk, planted: Planted) -> None:
+    desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    table = desk.tool.ensemble.table
+    assert table.model().rowCount() == 150
+    assert table.volumes.name(1) == "vol_2.mrc"  # natural order
+    with mrcfile.open(planted.folder / "vol_3.mrc") as map_:
+        enclosed = (map_.data > LEVEL).sum() * VOXEL_SIZE**3
+    shown = float(cell(table, "vol_3.mrc", 2).replace(",", ""))
+    assert shown == pytest.approx(enclosed, rel=0.01)
+    assert cell(table, "vol_3.mrc", 1) == "0.500"
+    assert not cell(table, "vol_3.mrc", 0, Qt.ItemDataRole.DecorationRole).isNull()
+
+
+def test_odd_volumes_are_flagged_each_with_its_reason(desk: Desk, odd: Path) -> None:
+    desk.open()
+    state = desk.list(odd)
+    desk.use_level(LEVEL)
+    assert {n: f.kind for n, f in state.flags.items()} == {
+        "vol_7.mrc": "junk", "vol_8.mrc": "empty", "vol_9.mrc": "unusable", "vol_10.mrc": "unusable"}
+    assert "4 x 4 x 4" in cell(desk.tool.ensemble.table, "vol_9.mrc", 3, Qt.ItemDataRole.ToolTipRole)
+    assert {"vol_9.mrc", "vol_10.mrc"} == state.excluded  # they cannot take part
+    desk.tool.ensemble.buttons["Exclude flagged"].click()
+    assert state.excluded == {"vol_7.mrc", "vol_8.mrc", "vol_9.mrc", "vol_10.mrc"}
+
+
+def test_what_is_not_ticked_does_not_take_part_and_the_record_says_so(desk: Desk, odd: Path) -> None:
+    desk.open()
+    desk.list(odd)
+    desk.use_level(LEVEL)
+    table, buttons = desk.tool.ensemble.table, desk.tool.ensemble.buttons
+    buttons["Exclude flagged"].click()
+    tick = table.volumes.index(table.volumes.row_of("vol_20.mrc"), 0)
+    table.volumes.setData(tick, Qt.CheckState.Unchecked.value, Qt.ItemDataRole.CheckStateRole)
+    (end,) = desk.run_to_end(desk.tool.run_page.sections["sketch"].button)
+    assert end.error is None
+    assert "exclude vol_7.mrc,vol_8.mrc,vol_9.mrc,vol_10.mrc,vol_20.mrc" in desk.typed[-1]
+    record = read_record(end.result.folder)
+    assert record.not_chosen == ["vol_7.mrc", "vol_8.mrc", "vol_9.mrc", "vol_10.mrc", "vol_20.mrc"]
+    assert len(record.volumes) == 55
+
+
+def test_include_exclude_and_invert_change_the_ticks(desk: Desk, planted: Planted) -> None:
+    desk.open()
+    state = desk.list(planted.folder)
+    table, buttons = desk.tool.ensemble.table, desk.tool.ensemble.buttons
+    table.selectRow(3)
+    buttons["Exclude"].click()
+    assert state.excluded == {"vol_4.mrc"}
+    buttons["Invert"].click()
+    assert state.included == ["vol_4.mrc"]
+    table.selectRow(0)
+    buttons["Include"].click()
+    assert state.included == ["vol_1.mrc", "vol_4.mrc"]
+
+
+def test_few_ticked_volumes_are_included_by_name_and_many_excluded(desk: Desk, planted: Planted) -> None:
+    from chimerax.siren.panel.steps import sketch_command
+
+    desk.open()
+    state = desk.list(planted.folder)
+    state.set_excluded(set(state.names) - {"vol_2.mrc", "vol_5.mrc"})
+    assert "include vol_2.mrc,vol_5.mrc" in sketch_command(state)
+
+
+def test_a_row_shows_its_map_at_its_level_in_one_model_and_arrow_keys_go_on(desk: Desk, planted: Planted) -> None:
+    from chimerax.siren.show import EnsembleMap
+
+    desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    table = desk.tool.ensemble.table
+    table.selectRow(4)
+    desk.wait(lambda: desk.session.models.list(type=EnsembleMap) != [])
+    (shown,) = desk.session.models.list(type=EnsembleMap)
+    shown.surfaces[0].rgba = (1, 0, 0, 1)
+    for _ in range(3):
+        key(table, Qt.Key.Key_Down)
+        desk.wait(lambda: not desk.tool.ensemble._show_timer.isActive())
+    (again,) = desk.session.models.list(type=EnsembleMap)
+    assert again is shown and shown.name == "vol_8.mrc"
+    with mrcfile.open(planted.folder / "vol_8.mrc") as map_:
+        np.testing.assert_array_equal(shown.full_matrix(), map_.data)
+    assert [s.level for s in shown.surfaces] == [LEVEL]
+    assert tuple(shown.surfaces[0].rgba) == (1, 0, 0, 1)  # what a person changed stays
+    desk.wait(lambda: not desk.tool.ensemble._log_timer.isActive())
+    showing = [c for c in desk.typed if c.startswith("siren show")]
+    assert len(showing) < 4 and "vol_8.mrc" in showing[-1]  # the log has where the keys came to rest
+
+
+def test_open_maps_are_listed_and_shown_and_stay_as_they_are(desk: Desk, planted: Planted) -> None:
+    from chimerax.core.commands import run
+
+    from chimerax.siren.show import EnsembleMap
+
+    run(desk.session, f"open '{planted.folder}/vol_1?.mrc'", log=False)
+    desk.open()
+    desk.tool.header._use_open_maps()
+    desk.wait(lambda: not desk.tool.state.reader.busy)
+    assert desk.tool.state.volumes == "#1.1-10" and len(desk.tool.state.names) == 10
+    levels = [m.surfaces[0].level for m in desk.session.models.list() if m.name.startswith("vol_1")][:1]
+    desk.use_level(LEVEL)
+    desk.tool.ensemble.table.selectRow(2)
+    desk.wait(lambda: desk.session.models.list(type=EnsembleMap) != [])
+    assert desk.session.models.list(type=EnsembleMap)[0].name == "vol_12.mrc"
+    assert [m.surfaces[0].level for m in desk.session.models.list() if m.name.startswith("vol_1")][:1] == levels
+
+
+def test_the_histogram_shows_the_band_of_two_standard_deviations(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+    table = tmp_path / "levels.csv"
+    levels = np.append(np.linspace(0.45, 0.55, 149), 0.9)
+    table.write_text("file,denormalized_predictions\n" + "".join(f"vol_{k}.mrc,{v}\n" for k, v in enumerate(levels, 1)))
+    desk.open()
+    state = desk.list(planted.folder)
+    page = desk.tool.run_page.input
+    page.source.setCurrentIndex(1)
+    page.table.value = str(table)
+    page.table.changed.emit()
+    desk.wait(lambda: not state.reader.busy)
+    assert desk.tool.ensemble.histogram.band == pytest.approx((levels.mean() - 2 * levels.std(), levels.mean() + 2 * levels.std()))
+    assert [n for n, f in state.flags.items() if "outlier" in f.kind] == ["vol_150.mrc"]
+
+
+@pytest.mark.parametrize("place", ["nowhere", "empty", "file.txt"])
+def test_a_bad_folder_is_said_in_one_sentence(desk: Desk, tmp_path: Path, place: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.txt").write_text("text")
+    desk.open()
+    desk.list(tmp_path / place)
+    said = desk.tool.message.text
+    assert place in said and said.endswith(".")
+    assert "Traceback" not in desk.log.text and desk.tool.state.names == ()
+    assert not desk.tool.run_bar.run_all.isEnabled()

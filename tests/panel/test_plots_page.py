@@ -1,0 +1,255 @@
+"""The Plots page with real widgets: the figures of a run, clicks that name volumes, buttons that are commands."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chimerax.core.commands import run as run_command
+
+from cxheadless import ui_shim
+from ensembles import LEVEL, Planted, write_planted
+
+KINDS = ["thresholds", "states", "correlation", "conditional"]
+
+
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    return write_planted(tmp_path_factory.mktemp("ensemble") / "volumes")
+
+
+@pytest.fixture(scope="module")
+def sketch(_chimerax: Any, volumes: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("out")
+    run_command(_chimerax, f"siren sketch '{volumes.folder}' level {LEVEL} outputDir '{folder}' statistic exact subsample 1 resamples 0 "
+                           "open false")
+    return folder / "00_sketch"
+
+
+class Person:
+    """Somebody at the page."""
+
+    def __init__(self, session: Any):
+        from chimerax.siren.panel.plots import PlotsPage
+
+        self.session = session
+        self.typed: list[str] = []
+        self.asked: list[str] = []
+        self.page = PlotsPage(session, self.execute)
+        self.page.volume_requested.connect(self.asked.append)
+        self.page.resize(430, 520)
+        self.page.show()
+
+    def execute(self, command: str) -> None:
+        self.typed.append(command)
+        run_command(self.session, command)
+
+    def wait(self, until: Callable[[], bool] | None = None) -> None:
+        """Let the application work until something holds, or for a moment."""
+        from Qt.QtCore import QCoreApplication, QEvent
+        end = time.monotonic() + (20 if until else 0.2)
+        while time.monotonic() < end and not (until and until()):
+            ui_shim.events(self.session) if hasattr(self.session.ui, "pump") else self.session.ui.processEvents()
+            QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+            time.sleep(0.005)
+        assert until is None or until()
+
+    def see(self, folder: Path | None, kind: str) -> None:
+        """Open a run and choose a figure."""
+        self.page.set_run(folder)
+        self.wait(lambda: self.page._reading is None)
+        self.page.choice.setCurrentIndex(KINDS.index(kind))
+        self.wait(lambda: not self.page._stale)
+        self.wait()
+
+    def mouse(self, axes: Any, x: float, y: float, click: bool) -> None:
+        """Move the mouse to a point of the figure, given in its data's coordinates, and click."""
+        from Qt.QtCore import QEvent, QPointF, Qt
+        from Qt.QtGui import QMouseEvent
+        from Qt.QtWidgets import QApplication
+        canvas = self.page.canvas
+        across, up = axes.transData.transform((x, y)) / canvas.device_pixel_ratio
+        place = QPointF(across, canvas.height() - up)
+        left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+        kinds = [(QEvent.Type.MouseMove, none)]
+        kinds += [(QEvent.Type.MouseButtonPress, left), (QEvent.Type.MouseButtonRelease, left)] if click else []
+        for kind, button in kinds:
+            QApplication.sendEvent(canvas, QMouseEvent(kind, place, canvas.mapToGlobal(place), button, button,
+                                                       Qt.KeyboardModifier.NoModifier))
+        self.wait()
+
+    def picture(self) -> np.ndarray:
+        """(height, width, 3) what the figure looks like on the screen."""
+        from Qt.QtGui import QImage
+        image = self.page.canvas.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+        bits = image.constBits()
+        bits.setsize(image.sizeInBytes())
+        rows = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())
+        return rows[:, :3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+
+
+@pytest.fixture
+def person(session: Any) -> Iterator[Person]:
+    if not session.ui.is_gui and not hasattr(session.ui, "windows"):
+        ui_shim.install(session)
+    person = Person(session)
+    yield person
+    person.page.close()
+    person.page.deleteLater()
+    person.wait()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_figure_fills_its_place_and_says_what_it_shows(person: Person, sketch: Path, kind: str) -> None:
+    person.see(sketch, kind)
+    pixels = person.picture().astype(int)
+    background = pixels[0, 0]
+    drawn = np.argwhere(np.abs(pixels - background).max(axis=2) > 40)
+    height, width = pixels.shape[:2]
+    assert (np.ptp(drawn, axis=0) > 0.6 * np.array([height, width])).all()
+    assert {"thresholds": "200 thresholds", "states": "1: 120, 2: 80", "correlation": "No block depends",
+            "conditional": "No block depends"}[kind] in person.page.caption.text()
+
+
+def test_a_cell_of_the_heat_map_tells_its_volume_and_a_click_asks_for_it(person: Person, sketch: Path, volumes: Planted) -> None:
+    person.see(sketch, "states")
+    axes = next(a for a in person.page.figure.axes if a.images)
+    data = axes.images[0].get_array()
+    for row, column in ((0, 3), (1, 170)):
+        person.mouse(axes, column, row, click=False)
+        said = person.page.caption.text()
+        assert person.asked == []
+        person.mouse(axes, column, row, click=True)
+        name = person.asked.pop()
+        assert said.startswith(f"{name}, block ")
+        block = int(said.split("block ")[1].split(":")[0])
+        assert person.page.block.currentData() == block
+        there = volumes.present[{1: "right", 2: "left"}[block]][int(name[4:-4]) - 1]
+        assert there == (data[row, column] > 0.5)
+
+
+def test_a_bar_and_a_pair_of_blocks_ask_for_a_volume_too(person: Person, sketch: Path, volumes: Planted) -> None:
+    person.see(sketch, "thresholds")
+    person.mouse(person.page.figure.axes[0], LEVEL, 1, click=True)
+    assert person.asked.pop().startswith("vol_")
+    person.see(sketch, "correlation")
+    person.mouse(person.page.figure.axes[0], 0, 1, click=True)
+    number = int(person.asked.pop()[4:-4]) - 1
+    assert volumes.present["left"][number] and volumes.present["right"][number]
+    assert "volumes with block" in person.page.caption.text()
+
+
+def test_the_buttons_are_commands_that_write_what_is_seen(person: Person, sketch: Path, tmp_path: Path,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    from Qt.QtWidgets import QFileDialog
+    person.see(sketch, "states")
+    for button, name, formats, suffix in ((person.page.save_button, "my figure", "PDF document (*.pdf)", ".pdf"),
+                                          (person.page.table_button, "t", "Table (*.csv)", ".csv")):
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, n=name, f=formats: (str(tmp_path / n), f))
+        button.click()
+        person.wait(lambda path=tmp_path / (name + suffix): path.is_file())
+    assert person.typed == [f"siren plot {sketch} states saveFile \"{tmp_path}/my figure.pdf\"",
+                            f"siren states {sketch} saveFile {tmp_path}/t.csv"]
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
+    person.page.save_button.click()
+    assert len(person.typed) == 2
+    person.page.block.setCurrentIndex(1)
+    person.page.pair_button.click()
+    person.wait(lambda: any("with and without" in m.name for m in person.session.models.list()))
+    assert person.typed[-1] == f"siren representatives {sketch} block 2"
+
+
+def test_thresholds_of_a_table_are_shown_until_there_is_a_run(person: Person, sketch: Path, tmp_path: Path) -> None:
+    assert "No run yet" in person.page.caption.text() or person.page.caption.text() == ""
+    (tmp_path / "predictions.csv").write_text("file,denormalized_predictions\n" + "".join(f"v{k}.mrc,{k % 9}\n" for k in range(90)))
+    person.page.set_thresholds(tmp_path / "predictions.csv")
+    person.wait(lambda: "90 thresholds" in person.page.caption.text())
+    assert not person.page.pair_button.isEnabled()
+    person.page.set_run(sketch)
+    person.wait(lambda: "200 thresholds" in person.page.caption.text())
+    person.page.set_run(None)
+    person.wait(lambda: "90 thresholds" in person.page.caption.text())
+    person.page.set_thresholds(None)
+    person.wait(lambda: "No run yet" in person.page.caption.text())
+    assert not person.page.save_button.isEnabled()
+
+
+def test_figures_follow_the_palette(person: Person, sketch: Path) -> None:
+    from Qt.QtGui import QColor, QPalette
+    person.see(sketch, "correlation")
+    bright = person.picture().mean()
+    dark = QPalette()
+    dark.setColor(QPalette.ColorRole.Window, QColor("#202020"))
+    dark.setColor(QPalette.ColorRole.WindowText, QColor("#f0f0f0"))
+    person.page.setPalette(dark)
+    person.wait()
+    assert person.picture()[0, 0].tolist() == [0x20] * 3
+    assert person.picture().mean() < bright - 60
+    assert (person.picture().max(axis=2) > 200).sum() > 100  # and the writing can be read on it
+
+
+def test_a_folder_that_is_gone_or_no_run_is_told_kindly(person: Person, tmp_path: Path) -> None:
+    person.page.set_run(tmp_path / "gone")
+    person.wait(lambda: "run.json" in person.page.caption.text())
+    assert "Traceback" not in person.page.caption.text()
+    assert not person.page.save_button.isEnabled()
+
+
+def test_blocks_have_the_colours_of_their_open_surfaces(person: Person, sketch: Path) -> None:
+    run_command(person.session, f"siren open '{sketch}'")
+    run_command(person.session, "color #1.2 #ff00ff target s")
+    person.see(sketch, "states")
+    assert (np.abs(person.picture().astype(int) - (255, 0, 255)).max(axis=2) < 40).sum() > 20
+
+
+def test_without_a_table_of_states_the_volumes_are_read_off_the_main_thread_and_a_new_run_ends_that(
+        person: Person, sketch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from chimerax.siren.core import runs
+    shutil.copytree(sketch, tmp_path / "old")
+    (tmp_path / "old/states.csv").unlink()
+    threads = []
+    real = runs.occupancy_of
+
+    def watched(*arguments: Any) -> Any:
+        threads.append(threading.current_thread())
+        return real(*arguments)
+
+    monkeypatch.setattr(runs, "occupancy_of", watched)
+    person.see(tmp_path / "old", "states")
+    assert threads and threads[0] is not threading.main_thread()
+    assert "1: 120, 2: 80" in person.page.caption.text()
+    person.page.set_run(tmp_path / "old")
+    first = person.page._reading
+    person.page.set_run(sketch)
+    assert first.cancelled
+    person.wait(lambda: person.page._reading is None)
+    assert person.page._folder == sketch
+
+
+def test_a_page_closed_while_it_reads_is_no_error(person: Person, sketch: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from chimerax.siren.panel.plots import PlotsPage
+    page = PlotsPage(person.session, person.execute)
+    page.set_run(sketch)
+    page.deleteLater()
+    person.wait()
+    run_command(person.session, f"siren open '{sketch}'")  # its handlers are gone
+    person.wait()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_nothing_is_drawn_before_the_page_is_seen(session: Any, person: Person, sketch: Path) -> None:
+    from chimerax.siren.panel.plots import PlotsPage
+    page = PlotsPage(session, person.execute)
+    page.set_run(sketch)
+    person.wait(lambda: page._reading is None)
+    person.wait()
+    assert not page.figure.axes
+    page.show()
+    person.wait(lambda: bool(page.figure.axes))
+    page.deleteLater()

@@ -1,0 +1,271 @@
+"""The Run page and the bar below: fields made from the parameters, estimates, progress, stop, and commands that the log can replay."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from Qt.QtWidgets import QCheckBox, QComboBox, QLabel, QSpinBox
+
+from chimerax.siren.core.record import read_record
+from chimerax.siren.core.thresholds.tables import read_thresholds
+from chimerax.siren.jobs import current_job
+from chimerax.siren.panel.commands import STEPS
+from conftest import Desk
+from ensembles import LEVEL, Planted
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a run but for the times in its record."""
+    files = {p.name: p.read_bytes() for p in folder.iterdir()}
+    files["run.json"] = re.sub(rb'"timings_s": \{.*?\}', b"", files["run.json"], flags=re.S)
+    return files
+
+
+def test_every_parameter_has_its_field_with_default_unit_bounds_and_help(desk: Desk) -> None:
+    desk.open()
+    for step, kind in STEPS.items():
+        section = desk.tool.run_page.sections[step]
+        inputs = {**section.common.inputs, **section.advanced.inputs}
+        for f in dataclasses.fields(kind):
+            widget = inputs[f.name]
+            assert f.metadata["help"][1:] in widget.toolTip()
+            if isinstance(widget, QSpinBox):
+                assert widget.value() == f.default and widget.minimum() == f.metadata["least"]
+                assert f.metadata["unit"] in widget.suffix()
+            elif isinstance(widget, QCheckBox):
+                assert widget.isChecked() is f.default
+            elif isinstance(widget, QComboBox):
+                words = ("no", "yes", *f.metadata["words"]) if f.metadata["words"] else f.metadata["choices"]
+                assert tuple(widget.itemText(i) for i in range(widget.count())) == words
+    assert not desk.tool.run_page.sections["sketch"].fold.unfolded
+
+
+def test_what_another_statistic_owns_cannot_be_changed(desk: Desk) -> None:
+    desk.open()
+    section = desk.tool.run_page.sections["sketch"]
+    negp = section.advanced.inputs["negp"]
+    assert not negp.isEnabled()
+    section.common.inputs["statistic"].setCurrentText("published")
+    assert negp.isEnabled()
+    negp.setText("0.2")
+    negp.editingFinished.emit()
+    assert desk.tool.state.steps["sketch"] == {"statistic": "published", "negp": 0.2}
+    section.common.inputs["statistic"].setCurrentText("profile")
+    assert desk.tool.state.steps["sketch"] == {} and negp.text() == "0.05"
+
+
+def test_a_value_out_of_bounds_is_explained_and_cannot_be_run(desk: Desk, planted: Planted) -> None:
+    desk.open()
+    desk.list(planted.folder)
+    section = desk.tool.run_page.sections["sketch"]
+    posp = section.common.inputs["posp"]
+    posp.setText("7")
+    posp.editingFinished.emit()
+    assert "posp 7 is out of bounds" in section.problem.text()
+    assert not section.button.isEnabled()
+    posp.setText("much")
+    posp.editingFinished.emit()
+    assert desk.tool.message.text == "much is not a number."
+
+
+def test_the_whole_job_by_clicking_and_the_log_replayed_gives_the_same(desk: Desk, tmp_path: Path) -> None:
+    from chimerax.core.commands import run
+
+    from chimerax.siren.show import BlockMap
+
+    pytest.importorskip("torch")
+    desk.open()
+    desk.tool.state.execute(f"siren example '{tmp_path}/volumes' volumes 100 box 32 voxelSize 8 resolution 20")
+    desk.wait(lambda: current_job(desk.session) is None)
+    state = desk.list(tmp_path / "volumes")
+    before = len(desk.typed)
+    ends = desk.run_to_end(desk.tool.run_bar.run_all, jobs=3)
+    assert [e.name for e in ends] == ["siren predict", "siren sketch", "siren expand"] and not any(e.error for e in ends)
+    lines = [c for c in desk.typed[before:] if c.startswith("siren")]
+    assert len(lines) == 3
+    assert state.run_folder == tmp_path / "siren/02_expand"
+    assert len(state.levels) == 100
+    blocks = ends[-1].result.blocks
+    assert len(blocks) > 0 and len(desk.session.models.list(type=BlockMap)) >= len(blocks)
+    assert f"{len(blocks)} block" in desk.tool.run_bar.result.text()
+    for page in range(desk.tool.tabs.count()):
+        desk.tool.tabs.setCurrentIndex(page)
+        desk.wait()
+    made = {name: contents(tmp_path / "siren" / name) for name in ("00_sketch", "02_expand")}
+    table = (tmp_path / "siren/predictions.csv").read_bytes()
+    desk.close()
+    for name in ("00_sketch", "02_expand"):
+        for path in (tmp_path / "siren" / name).iterdir():
+            path.unlink()
+        (tmp_path / "siren" / name).rmdir()
+    with desk.session.in_script:
+        for line in lines:
+            run(desk.session, line, log=False)
+    assert (tmp_path / "siren/predictions.csv").read_bytes() == table
+    assert {name: contents(tmp_path / "siren" / name) for name in made} == made
+
+
+def test_a_step_gets_the_choices_of_the_panel_and_the_record_has_them(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+    desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    page = desk.tool.run_page
+    page.input.output.value = str(tmp_path / "my results")
+    page.input.voxel_size.setText("3.5")
+    page.input.voxel_size.editingFinished.emit()
+    desk.wait(lambda: not desk.tool.state.reader.busy)
+    sketch = page.sections["sketch"]
+    sketch.common.inputs["min_size"].setValue(9)
+    sketch.advanced.inputs["seed"].setValue(4)
+    sketch.common.inputs["posp"].setText("0.02")
+    sketch.common.inputs["posp"].editingFinished.emit()
+    (end,) = desk.run_to_end(sketch.button)
+    record = read_record(tmp_path / "my results/00_sketch")
+    assert record.parameters["min_size"] == 9 and record.parameters["seed"] == 4
+    assert record.voxel_size == 3.5 and record.thresholds.startswith(f"level {LEVEL:g}")
+    (end,) = desk.run_to_end(page.sections["expand"].button)
+    assert end.error is None
+    assert read_record(tmp_path / "my results/02_expand").parameters["posp"] == 0.02  # of the sketch
+
+
+def test_expand_shows_what_it_inherits_from_the_sketch(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+    desk.open()
+    desk.list(planted.folder)
+    page = desk.tool.run_page
+    posp = page.sections["sketch"].common.inputs["posp"]
+    posp.setText("0.001")
+    posp.editingFinished.emit()
+    assert page.sections["expand"].common.inputs["posp"].text() == "0.001"
+    assert desk.tool.state.steps["expand"] == {}
+
+
+def test_the_estimate_grows_with_the_work_and_learns_from_runs(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+    desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    page = desk.tool.run_page
+    page.input.output.value = str(tmp_path / "out")
+    page.input.output.changed.emit()
+    desk.wait(lambda: not desk.tool.state.reader.busy)
+    assert re.fullmatch(r"about \d+ s, \d+\.\d GB", page.sections["sketch"].estimate.text())
+    (end,) = desk.run_to_end(page.sections["sketch"].button)
+    from chimerax.siren.panel.steps import cost
+
+    expected = cost(desk.tool.state, "sketch", None)
+    assert expected is not None
+    assert page.speed("sketch") == pytest.approx(end.seconds / expected.seconds, rel=0.3)
+
+
+def test_progress_shows_phase_and_stop_ends_the_run_within_half_a_second(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+    desk.open()
+    bar = desk.tool.run_bar
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    slow(desk.session)
+    desk.wait(lambda: "working 50 %" in bar.text.text(), 10)
+    assert bar.bar.value() == 500 and bar.stop.isEnabled() and not bar.run_all.isEnabled()
+    assert not desk.tool.run_page.sections["sketch"].button.isEnabled()
+    began = time.monotonic()
+    bar.stop.click()
+    desk.wait(lambda: current_job(desk.session) is None)
+    assert time.monotonic() - began < 0.5
+    desk.wait()
+    assert desk.tool.message.text == "Stopped. Nothing was written; earlier results are as they were."
+    assert not bar.stop.isEnabled() and bar.run_all.isEnabled()
+
+
+def test_a_run_survives_closing_the_panel_and_a_new_panel_finds_it(desk: Desk) -> None:
+    desk.open()
+    slow(desk.session)
+    desk.close()
+    job = current_job(desk.session)
+    assert job is not None and not job.progress.cancelled
+    tool = desk.open()
+    desk.wait(lambda: "siren test: working 50 %" in tool.run_bar.text.text(), 10)
+    tool.run_bar.stop.click()
+    desk.wait(lambda: current_job(desk.session) is None)
+
+
+def test_the_steps_that_are_left_go_on_when_the_panel_is_closed(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+    from chimerax.siren.jobs import when_job_ends
+
+    desk.open()
+    desk.list(planted.folder)
+    desk.tool.run_page.input.output.value = str(tmp_path / "out")
+    desk.use_level(LEVEL)
+    ends: list[Any] = []
+    handler = when_job_ends(desk.session, ends.append)
+    desk.tool.run_bar.run_all.click()
+    desk.close()
+    desk.wait(lambda: len(ends) == 2)
+    handler.remove()
+    assert [e.name for e in ends] == ["siren sketch", "siren expand"]
+    assert (tmp_path / "out/02_expand/run.json").is_file()
+
+
+def test_maps_deleted_during_a_run_end_it_with_one_sentence(desk: Desk, tmp_path: Path) -> None:
+    from ensembles import write_planted
+
+    volumes = write_planted(tmp_path / "volumes", 120).folder
+    desk.open()
+    desk.list(volumes)
+    desk.use_level(LEVEL)
+    desk.tool.run_bar.run_all.click()
+    for path in volumes.iterdir():
+        path.unlink()
+    desk.wait(lambda: current_job(desk.session) is None)
+    desk.wait()
+    said = desk.tool.message.text
+    assert "vol_" in said and said.endswith(".") and "Traceback" not in desk.log.text
+    assert not (tmp_path / "siren").exists()
+    desk.tool.ensemble.table.selectRow(5)
+    desk.wait(lambda: "vol_6.mrc" in desk.tool.message.text)
+
+
+def test_predicted_thresholds_come_from_the_table_in_the_output_folder(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+    import shutil
+
+    from chimerax.siren.core.ensemble import find_ensemble
+
+    volumes = tmp_path / "volumes"
+    shutil.copytree(planted.folder, volumes)
+    table = tmp_path / "siren/predictions.csv"
+    table.parent.mkdir()
+    table.write_text("file,denormalized_predictions\n" + "".join(f"vol_{k}.mrc,{0.3 + k / 1000}\n" for k in range(1, 151)))
+    desk.open()
+    state = desk.list(volumes)
+    assert list(state.levels.values()) == read_thresholds(table, find_ensemble([volumes])).tolist()
+    (end,) = desk.run_to_end(desk.tool.run_page.sections["sketch"].button)
+    assert f"thresholds {table}" in desk.typed[-1] or f'thresholds "{table}"' in desk.typed[-1]
+    assert end.error is None
+
+
+def slow(session: Any) -> None:
+    """Start a command that is half done for ever."""
+    from chimerax.siren.jobs import run_job
+
+    def work(progress: Any) -> None:
+        while True:
+            progress.step("working", 0.5)
+            time.sleep(0.01)
+
+    run_job(session, "siren test", work, lambda r: r)
+
+
+def test_labels_of_fields_are_words_and_no_text_is_cut_off_in_a_narrow_panel(desk: Desk, planted: Planted) -> None:
+    desk.open(360, 600)
+    desk.list(planted.folder)
+    desk.tool.tabs.setCurrentWidget(desk.tool.run_page)
+    desk.wait()
+    for section in desk.tool.run_page.sections.values():
+        section.fold.unfolded = True
+    desk.wait()
+    labels = [w for w in desk.tool.run_page.findChildren(QLabel) if w.isVisible() and not w.wordWrap()]
+    assert len(labels) > 15
+    for label in labels:
+        assert label.width() >= label.sizeHint().width(), label.text()

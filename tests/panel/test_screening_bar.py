@@ -1,0 +1,102 @@
+"""The slider of the stringency: it shows what a sketch would find, keeps colours, and leaves the session as it was."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from chimerax.siren.core.blocks import BlockSet
+from chimerax.siren.core.grid import Grid
+from chimerax.siren.show import BlockMap, carried_colors
+from conftest import Desk
+from ensembles import LEVEL, Planted
+
+GRID = Grid((12, 12, 12), (2.0, 2.0, 2.0))
+
+
+def settled(desk: Desk) -> None:
+    bar = desk.tool.screening
+    desk.wait(lambda: not bar._busy and bar._drawing is None and bar._wanted is None)
+
+
+def screen(desk: Desk) -> Any:
+    bar = desk.tool.screening
+    desk.run_to_end(bar.count)
+    desk.wait(lambda: bar.alive)
+    settled(desk)
+    return bar
+
+
+def shown(desk: Desk) -> dict[int, np.ndarray]:
+    maps = [m for m in desk.session.models.list(type=BlockMap) if m.parent.display]
+    return {m.siren_block: m.voxels for m in maps}
+
+
+def test_the_slider_shows_what_a_sketch_of_that_stringency_finds(desk: Desk, planted: Planted) -> None:
+    desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    desk.tool.run_page.sections["sketch"].common.inputs["statistic"].setCurrentText("exact")
+    bar = screen(desk)
+    found = {}
+    for place in (10, 30, 60):
+        bar.slider.setValue(place)
+        settled(desk)
+        found[place] = (bar.posp, shown(desk))
+    sizes = [sum(map(len, blocks.values())) for _, blocks in found.values()]
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) > 1  # a stricter one finds less
+    for place, (posp, blocks) in found.items():
+        bar.slider.setValue(place)
+        settled(desk)
+        (end,) = desk.run_to_end(bar.keep)
+        assert end.error is None and end.result.record.parameters["posp"] == posp
+        assert f"posp {posp:g}" in desk.typed[-1]
+        assert {n: v.tolist() for n, v in end.result.blocks} == {n: v.tolist() for n, v in blocks.items()}
+        screen(desk)
+
+
+def test_a_place_at_rest_offers_its_command_in_the_log(desk: Desk, planted: Planted) -> None:
+    desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    bar = screen(desk)
+    bar.slider.setValue(33)
+    settled(desk)
+    desk.wait(lambda: not bar._rest.isActive())
+    said = re.sub(r"\s+", " ", desk.log.text)
+    assert f"siren sketch {planted.folder} level {LEVEL:g} posp {bar.posp:g}" in said
+
+
+def test_blocks_of_a_run_are_hidden_meanwhile_and_shown_again(desk: Desk, planted: Planted) -> None:
+    desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    desk.run_to_end(desk.tool.run_page.sections["sketch"].button)
+    before = set(desk.session.models.list())
+    bar = screen(desk)
+    groups = {m.parent for m in before if isinstance(m, BlockMap)}
+    assert groups and not any(g.display for g in groups)
+    desk.tool.state.set_excluded({"vol_1.mrc"})  # the counts are of other volumes now
+    assert not bar.alive and not bar.slider.isEnabled()
+    assert set(desk.session.models.list()) == before and all(g.display for g in groups)
+
+
+def test_closing_the_panel_ends_the_screening(desk: Desk, planted: Planted) -> None:
+    desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    screen(desk)
+    desk.close()
+    desk.wait()
+    assert desk.session.models.list(type=BlockMap) == []
+
+
+def test_a_block_keeps_its_colour_when_its_number_changes() -> None:
+    before = BlockSet(GRID, {1: np.arange(0, 60), 2: np.arange(100, 140), 3: np.arange(500, 520)})
+    colors = {1: (1.0, 0.0, 0.0), 2: (0.0, 1.0, 0.0), 3: (0.0, 0.0, 1.0)}
+    after = BlockSet(GRID, {1: np.arange(98, 141), 2: np.arange(0, 40), 3: np.arange(900, 930)})
+    carried = carried_colors(after, before, colors)
+    assert carried[1] == colors[2] and carried[2] == colors[1]
+    assert carried[3] not in (colors[1], colors[2])
