@@ -96,9 +96,9 @@ def simulated(structures: Path, weights: Path, count: int, seed: int, processes:
     samples = test_maps(structures, count, seed, processes, cache)
     facts = [s["facts"] for s in samples]
     loaded = load_network(weights)
-    outputs = _outputs(loaded.network, samples)
+    outputs, untold = _outputs(loaded.network, samples)
     predicted = outputs[:, 0]
-    rows = {"this network": predicted, "the same, voxel size not told": _outputs(loaded.network, samples, told=False)[:, 0]}
+    rows = {"this network": predicted, "the same, voxel size not told": untold[:, 0]}
     if "median_label" in loaded.metadata:
         constant = float(loaded.metadata["median_label"])
         rows[f"constant median of the training labels ({constant:.3f})"] = np.full(count, constant)
@@ -122,19 +122,20 @@ def simulated(structures: Path, weights: Path, count: int, seed: int, processes:
     return "\n".join([*text, markdown(worst)])
 
 
-def _outputs(network: Any, samples: list[dict[str, Any]], told: bool = True) -> NDArray[np.float32]:
-    """(n, 2) of a network for maps; of those cut around the molecule the voxel size stays unknown, as in training."""
+def _outputs(network: Any, samples: list[dict[str, Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(n, 2) of a network for maps, told their voxel size and not; of those cut around the molecule it stays unknown."""
     import torch
 
-    heads = []
+    told, untold = [], []
     with torch.inference_mode():
         for i in range(0, len(samples), 8):
             part = samples[i:i + 8]
             x = torch.from_numpy(np.stack([s["above_background"] for s in part]).astype(np.float32))[:, None] - 1
             made = [s["facts"] for s in part]
-            sizes = [None if f["cut"] or not told else f["pixel"] * f["box"] / 64 for f in made]
-            heads.append(network.heads(*network.features(x, sizes)).numpy())
-    return np.concatenate(heads)
+            profile, scale = network.features(x, [None if f["cut"] else f["pixel"] * f["box"] / 64 for f in made])
+            told.append(network.heads(profile, scale).numpy())
+            untold.append(network.heads(profile, 0 * scale).numpy())
+    return np.concatenate(told), np.concatenate(untold)
 
 
 def _breakdown(facts: list[dict[str, Any]], ratio: NDArray[np.floating], error: NDArray[np.floating]) -> str:
