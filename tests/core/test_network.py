@@ -13,6 +13,7 @@ import pytest
 from scipy import ndimage
 
 from chimerax.siren.core.errors import SirenError
+from chimerax.siren.core.grid import Grid
 from chimerax.siren.core.thresholds.features import level_values, profile_of
 from chimerax.siren.core.thresholds.network import (
     compact_network,
@@ -21,6 +22,7 @@ from chimerax.siren.core.thresholds.network import (
     published_network,
     save_network,
 )
+from chimerax.siren.core.thresholds.scale import known_voxel_size, scale_of
 
 torch = pytest.importorskip("torch", reason="torch is not installed: networks cannot be tested")
 
@@ -182,7 +184,7 @@ def test_our_file_goes_there_and_back(tmp_path):
 def test_profile_is_what_it_says():
     x = (torch.rand(2, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1).float()
     profile, levels = profile_of(x).numpy(), level_values().numpy()
-    full = np.maximum(x.numpy()[:, 0], -1)
+    full = x.numpy()[:, 0].clip(-1, 1)
     cells = full.reshape(2, 32, 2, 32, 2, 32, 2)
     mean, peak = cells.mean(axis=(2, 4, 6)), cells.max(axis=(2, 4, 6))
     cube = np.ones((1, 3, 3, 3), bool)
@@ -214,3 +216,20 @@ def test_shipped_weights_are_small_and_load():
     loaded = load_network(path)
     assert loaded.kind == "siren"
     assert "validation" in loaded.metadata
+
+
+def test_several_members_are_averaged_and_saved_together(tmp_path):
+    torch.manual_seed(2)
+    network = compact_network(3).eval()
+    save_network(tmp_path / "w.pt", network, {}, half=False)
+    loaded = load_network(tmp_path / "w.pt").network
+    seen = loaded.features(torch.rand(2, 1, 64, 64, 64) * 2 - 1, [3.0, None])
+    with torch.no_grad():
+        singly = torch.stack([m.heads(*seen) for m in network.members]).mean(dim=0)
+        assert torch.allclose(loaded.heads(*seen), singly, atol=1e-6)
+
+
+def test_voxel_size_of_one_counts_as_not_known():
+    assert known_voxel_size(Grid((64, 64, 64), (1.0, 1.0, 1.0)), 64) is None
+    assert known_voxel_size(Grid((128, 100, 256), (1.5, 1.5, 1.5)), 64) == pytest.approx(6.0)
+    assert scale_of([3.0, None, 6.0]).tolist() == [[0, 1], [0, 0], [pytest.approx(np.log(2)), 1]]

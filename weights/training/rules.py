@@ -23,7 +23,8 @@ def rules(array: Map) -> dict[str, float]:
     except ImportError:
         pass
     else:
-        levels["Li (scikit-image)"] = float(threshold_li(array))
+        # its own tolerance, half the smallest difference of two voxels, is below what single precision can reach
+        levels["Li (scikit-image)"] = float(threshold_li(array.astype(float), tolerance=1e-4 * float(np.ptp(array))))
     return levels | {"1 % of voxels (ChimeraX's default)": float(np.percentile(array, 99))}
 
 
