@@ -28,8 +28,10 @@ def _write(folder: Path, count: int, box: int) -> None:
     axis = (np.arange(box) - box / 2) / (0.25 * box)
     ball = 1 / (1 + (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2) ** 4)
     noise = rng.normal(0, 0.1, (box,) * 3)
+    grid = Grid((box,) * 3, (3.0,) * 3)
     for i in range(count):
-        write_map(folder / f"vol_{i:03d}.mrc", (ball + np.roll(noise, i, i % 3)).astype(np.float32), Grid((box,) * 3, (3.0,) * 3), "speed test")
+        array = (ball + np.roll(noise, i, i % 3)).astype(np.float32)
+        write_map(folder / f"vol_{i:03d}.mrc", array, grid, "speed test")
 
 
 def _ours(folder: Path, weights: Path) -> dict[str, float]:

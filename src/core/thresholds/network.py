@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SirenError
 from ..files import whole_file
-from .features import CHANNELS, LEVELS, level_values, profile_of
+from .features import CHANNELS, LEVELS, level_values, profiles
 from .scale import scale_of
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def default_weights() -> Path:
 def compact_network(members: int = 1) -> Module:
     """The network of this program, or the mean of several.
 
-    It sees the profile of a 64^3 map, see :func:`profile_of`: how what lies above each of 96 levels is made up, and the
+    It sees the profile of a 64^3 map, see :func:`.features.profile_of`: how what lies above each of 96 levels is made up, and the
     radial spectrum and density; and the size of its voxels, where it is known: how tightly a molecule fills what it seems to
     fill depends on the resolution in A. Convolutions along the profile score each level; the answer is the mean of the levels weighted
     by the softmax of their scores. A second number is the logarithm of the expected absolute error. Both count on the
@@ -122,7 +122,7 @@ def compact_network(members: int = 1) -> Module:
 
             ``voxel_size``: edge in A of each map's voxels in its 64^3 box, None where it is not known.
             """
-            return profile_of(x), scale_of(voxel_size or [None] * len(x)).to(x)
+            return profiles(x), scale_of(voxel_size or [None] * len(x)).to(x)
 
         def heads(self, profile: Tensor, scale: Tensor) -> Tensor:
             """(n, 2): level, and logarithm of its expected absolute error."""
