@@ -10,17 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from chimerax.siren.core.errors import SirenError
+from chimerax.siren.core.grid import Grid
+from chimerax.siren.core.thresholds.features import level_values, profile_of
 from chimerax.siren.core.thresholds.network import (
-    HISTOGRAM_LEVELS,
     compact_network,
     default_weights,
     load_network,
-    look_and_profile,
     published_network,
     save_network,
 )
+from chimerax.siren.core.thresholds.scale import known_voxel_size, scale_of
 
 torch = pytest.importorskip("torch", reason="torch is not installed: networks cannot be tested")
 
@@ -179,23 +181,33 @@ def test_our_file_goes_there_and_back(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["w.pt"]
 
 
-def test_look_and_profile_are_what_they_say():
-    x = (torch.rand(3, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1).float()
-    look, profile = (v.numpy() for v in look_and_profile(x))
-    full = x.numpy()[:, 0]
-    cells = full.reshape(3, 32, 2, 32, 2, 32, 2)
-    mean, peak = (f(cells, axis=(2, 4, 6)).astype(np.float16).astype(np.float32) for f in (np.mean, np.max))
-    coarse = mean.reshape(3, 16, 2, 16, 2, 16, 2)
-    assert np.allclose(look[:, 0], coarse.mean(axis=(2, 4, 6)), atol=1e-3)
-    assert np.allclose(look[:, 3], peak.reshape(3, 16, 2, 16, 2, 16, 2).max(axis=(2, 4, 6)), atol=1e-3)
-    for j in (0, 20, 31, 40):
-        level = -1 + 2 * j / HISTOGRAM_LEVELS
-        shares = [(v > level).reshape(3, -1).mean(axis=1) for v in (full, mean, peak)]
-        for channel, share in enumerate(shares):
-            assert np.allclose(profile[:, channel, j], (np.log10(share + 1e-6) + 3) / 2, atol=1e-2)
-        mask = mean > level
-        parted = sum((np.diff(mask, axis=a) != 0).reshape(3, -1).sum(axis=1) for a in (1, 2, 3)) / 32**3
-        assert np.allclose(profile[:, 4, j], np.log10((parted + 1e-6) / (shares[1] + 1e-6)), atol=2e-2)
+def test_profile_is_what_it_says():
+    x = (torch.rand(2, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1).float()
+    profile, levels = profile_of(x).numpy(), level_values().numpy()
+    full = x.numpy()[:, 0].clip(-1, 1)
+    cells = full.reshape(2, 32, 2, 32, 2, 32, 2)
+    mean, peak = cells.mean(axis=(2, 4, 6)), cells.max(axis=(2, 4, 6))
+    cube = np.ones((1, 3, 3, 3), bool)
+    for j in (40, 78, 84, 90):
+        above, above_half = full > levels[j], mean > levels[j]
+        eroded = ndimage.binary_erosion(above, cube, border_value=1)
+        opened_half = ndimage.binary_dilation(ndimage.binary_erosion(above_half, cube, border_value=1), cube)
+        for channel, mask in ((0, above), (2, above_half), (3, peak > levels[j]), (5, eroded), (8, opened_half)):
+            share = mask.reshape(2, -1).mean(axis=1)
+            assert np.allclose(profile[:, channel, j], (np.log10(share + 1e-6) + 3) / 2, atol=2e-3), (channel, j)
+        parted = sum((np.diff(above_half, axis=a) != 0).reshape(2, -1).sum(axis=1) for a in (1, 2, 3)) / (31 * 32**2)
+        share = above_half.reshape(2, -1).mean(axis=1)
+        assert np.allclose(profile[:, 16, j], np.log10((parted + 1e-6) / (share + 1e-6)), atol=5e-3)
+
+
+def test_profile_of_a_map_with_higher_peaks_is_moved_along_and_no_more():
+    axis = np.arange(64) - 31.5
+    r = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
+    ball = 0.2 / (1 + np.exp((r - 15) / 1.5))
+    step = np.log(1.7 / 0.004) / 95  # between two levels
+    low, high = (profile_of(torch.from_numpy(v * 2 - 1).float()[None, None])[0, :30].numpy()
+                 for v in (ball, ball * np.exp(10 * step)))
+    assert np.allclose(low[:, 20:60], high[:, 30:70], atol=0.05)
 
 
 def test_shipped_weights_are_small_and_load():
@@ -204,3 +216,20 @@ def test_shipped_weights_are_small_and_load():
     loaded = load_network(path)
     assert loaded.kind == "siren"
     assert "validation" in loaded.metadata
+
+
+def test_several_members_are_averaged_and_saved_together(tmp_path):
+    torch.manual_seed(2)
+    network = compact_network(3).eval()
+    save_network(tmp_path / "w.pt", network, {}, half=False)
+    loaded = load_network(tmp_path / "w.pt").network
+    seen = loaded.features(torch.rand(2, 1, 64, 64, 64) * 2 - 1, [3.0, None])
+    with torch.no_grad():
+        singly = torch.stack([m.heads(*seen) for m in network.members]).mean(dim=0)
+        assert torch.allclose(loaded.heads(*seen), singly, atol=1e-6)
+
+
+def test_voxel_size_of_one_counts_as_not_known():
+    assert known_voxel_size(Grid((64, 64, 64), (1.0, 1.0, 1.0)), 64) is None
+    assert known_voxel_size(Grid((128, 100, 256), (1.5, 1.5, 1.5)), 64) == pytest.approx(6.0)
+    assert scale_of([3.0, None, 6.0]).tolist() == [[0, 1], [0, 0], [pytest.approx(np.log(2)), 1]]

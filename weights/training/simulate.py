@@ -4,6 +4,9 @@ The label. Envelope: the noise-free density of the parts that are present (occup
 resolution d (atoms as points, Gaussian of sigma 0.225 d), above the level that encloses 1.21 A^3 for each Da of
 these parts. Label: the level of the *finished* map (filtered, masked, noisy, on its own grid) whose set of voxels
 above it has the highest Dice coefficient with the envelope; the middle of the levels within 0.0005 of the highest.
+
+A map in a box of more than WIDEST voxels has nothing beyond its resolution, so it is made on the smallest grid that holds
+all it has (at least 2.3 voxels a resolution): Fourier cropping to 64^3 gives the same, and Dice is a matter of volumes.
 """
 
 from __future__ import annotations
@@ -13,18 +16,26 @@ from dataclasses import dataclass
 import numpy as np
 import package  # noqa: F401  (puts src on the path)
 import scipy.fft
+from degrade import finish
+from lattice import Lattice, Map
 from numpy.typing import NDArray
-from structures import Atoms, Library, draw_molecule, rotation
+from structures import Atoms, Library, draw_molecule
 
-from core.grid import fourier_resample
+from core.grid import Grid, to_box
 from core.thresholds.normalise import normalise
 
-Map = NDArray[np.float32]
 BOX = 64
 CUBIC_A_PER_DALTON = 1.21
 LEAST_DICE = 0.6
 #: Levels on the normalised scale at which the Dice of every map is recorded.
 LEVELS = np.linspace(-1, 1, 513)
+#: Boxes drawn, and how often; half of the maps of BOX are made as a decoder's.
+BOXES = {32: 0.03, 40: 0.01, 48: 0.03, 56: 0.02, 63: 0.01, 64: 0.58, 75: 0.01, 80: 0.03, 96: 0.06, 100: 0.02, 128: 0.08,
+         160: 0.02, 200: 0.02, 256: 0.04, 320: 0.025, 400: 0.015}
+WIDEST, SAMPLING = 96, 2.3
+#: Scattering of the solvent that an atom displaces, in carbon atoms: 0.038 / A^3 (water) by 16.9 or 13.9 A^3 for each heavy
+#: atom of a protein or nucleic acid (partial specific volumes 0.73 and 0.55 ml/g).
+SOLVENT_PROTEIN, SOLVENT_NUCLEIC = 0.64, 0.53
 
 
 @dataclass(frozen=True)
@@ -43,10 +54,11 @@ class Sample:
         Volume above each of LEVELS over the envelope's.
     facts : dict
         How the map was made.
-    raw : (n, n, n) float32
+    raw : (z, y, x) float32
         The map on its own grid.
     scale : (float, float)
         vol_min and vol_max of the 64^3 map.
+    envelope : (z, y, x) bool
     """
 
     x: Map
@@ -56,101 +68,127 @@ class Sample:
     facts: dict[str, float | str]
     raw: Map
     scale: tuple[float, float]
-
-
-class Lattice:
-    """A cubic box of n voxels of ``pixel`` A and its frequencies (1/A) in rfft order."""
-
-    def __init__(self, n: int, pixel: float):
-        self.n, self.pixel = n, pixel
-        f = np.fft.fftfreq(n, pixel).astype(np.float32)
-        self.k2 = f[:, None, None] ** 2 + f[None, :, None] ** 2 + np.abs(f[None, None, : n // 2 + 1]) ** 2
-        self.k = np.sqrt(self.k2)
-
-    def inverse(self, transform: NDArray[np.complexfloating]) -> Map:
-        return scipy.fft.irfftn(transform, s=(self.n,) * 3).astype(np.float32)
-
-    def forward(self, array: Map) -> NDArray[np.complex64]:
-        return scipy.fft.rfftn(array)
-
-    def blur(self, array: Map, sigma: float) -> Map:
-        """Gaussian of sigma A."""
-        return self.inverse(self.forward(array) * self.gauss(sigma))
-
-    def gauss(self, sigma: float) -> Map:
-        return np.exp(-2 * np.pi**2 * sigma**2 * self.k2)
-
-    def radius(self, centre: NDArray[np.floating]) -> Map:
-        """Distance of every voxel from a point z, y, x in voxels."""
-        axes = [(np.arange(self.n, dtype=np.float32) - c) ** 2 for c in centre]
-        return np.sqrt(axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :]).astype(np.float32)
-
-    def splat(self, xyz: NDArray[np.floating], weight: Map) -> NDArray[np.complex64]:
-        """Transform of point atoms, on a grid finer than the map's and cropped to it. Positions from the box's corner, A."""
-        fine = 2 * self.n if self.n <= 64 else 3 * self.n // 2
-        index = np.rint(xyz[:, ::-1] * (fine / (self.n * self.pixel))).astype(np.int64) % fine
-        flat = (index[:, 0] * fine + index[:, 1]) * fine + index[:, 2]
-        counts = np.bincount(flat, weight, fine**3).astype(np.float32).reshape((fine,) * 3)
-        # one axis at a time, cropped at once: what is dropped need not be transformed further
-        low, high, n = (self.n + 1) // 2, self.n // 2, self.n
-        t = scipy.fft.rfft(counts, axis=2)[:, :, : n // 2 + 1]
-        t = scipy.fft.fft(t, axis=1)
-        t = np.concatenate([t[:, :low], t[:, fine - high:]], axis=1)
-        t = scipy.fft.fft(t, axis=0)
-        return np.concatenate([t[:low], t[fine - high:]], axis=0)
+    envelope: NDArray[np.bool_]
 
 
 def simulate(library: Library, rng: np.random.Generator) -> Sample:
     """One map. Drawn again until the best Dice reaches LEAST_DICE: a map that shows nothing has no right level."""
-    while True:
-        sample = _attempt(library, rng)
-        if sample is not None:
-            return sample
+    return siblings(library, rng, 1)[0]
 
 
-def _attempt(library: Library, rng: np.random.Generator) -> Sample | None:
+def siblings(library: Library, rng: np.random.Generator, count: int) -> list[Sample]:
+    """Maps of one molecule in one pose and box that differ in all that follows: filters, lipid, noise, mask, offset."""
+    samples: list[Sample] = []
+    while not samples:
+        scene = _scene(library, rng)
+        for _ in range(4 * count if scene else 0):
+            sample = _photograph(scene, rng)  # type: ignore[arg-type]
+            if sample is not None:
+                samples.append(sample)
+            if len(samples) == count:
+                return samples
+            if not samples:
+                break  # another molecule, as where one map of each is made
+    return [samples[i % len(samples)] for i in range(count)]
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What siblings share: the molecule's transform, its envelope, where it is, and the facts."""
+
+    lattice: Lattice
+    transform: NDArray[np.complex64]
+    envelope: NDArray[np.bool_]
+    centre: NDArray[np.floating]
+    extent: float
+    facts: dict[str, float | str]
+
+
+def _scene(library: Library, rng: np.random.Generator) -> _Scene | None:
     atoms, name = draw_molecule(library, rng)
-    extent = 2 * float(np.percentile(np.linalg.norm(atoms.xyz, axis=1), 99))
-    n = int(rng.choice([64, 96, 128, 48], p=[0.68, 0.09, 0.18, 0.05]))
-    lowest, highest = (1.8, 8.0) if n <= 64 else (0.8, 4.0)
-    pixel = float(np.clip(extent / (rng.uniform(0.15, 0.9) * n), lowest, highest))
-    if not 0.1 < extent / (n * pixel) < 0.95:
+    extent = 2 * float(np.percentile(np.linalg.norm(atoms.xyz[::7], axis=1), 99))
+    box = int(rng.choice(list(BOXES), p=np.array(list(BOXES.values())) / sum(BOXES.values())))
+    fraction = rng.uniform(0.15, 0.9)
+    pixel = float(np.clip(extent / (fraction * box), 0.5, 7.0))
+    if not 0.12 < extent / (box * pixel) < 0.95:
         return None
-    lattice = Lattice(n, pixel)
-    resolution = max(2.5, pixel * 2.02 * float(np.exp(rng.uniform(0, np.log(3.5)))))
-    if resolution > 25:
-        resolution = max(2.02 * pixel, float(rng.uniform(12, 25)))
-    occupancy = _occupancy(atoms, rng)
-    centre = n * pixel / 2 + rng.normal(0, 0.02, 3) * n * pixel
-    xyz = atoms.xyz + centre
-    transform = lattice.splat(xyz, atoms.weight * occupancy)
-    present = occupancy >= 0.5
-    ideal = transform if occupancy.min() >= 1 else lattice.splat(xyz[present], atoms.weight[present])
-    envelope = _envelope(lattice, ideal, resolution, atoms.mass * float(present.mean()))
-    if not 20 <= envelope.sum() < 0.5 * envelope.size:
+    decoder = bool(box == BOX and pixel > 2.5 and rng.random() < 0.6)
+    resolution = _resolution(pixel, box, decoder, rng)
+    if resolution > 20.5:
         return None
-    signal = _signal(lattice, transform, resolution, rng)
-    level = float(np.partition(signal.ravel(), -int(envelope.sum()))[-int(envelope.sum())])
+    n = box if box <= WIDEST else min(box, max(WIDEST, scipy.fft.next_fast_len(int(np.ceil(SAMPLING * box * pixel / resolution)))))
+    lattice = Lattice(n, box * pixel / n)
+    facts: dict[str, float | str] = {"name": name, "box": box, "pixel": pixel, "resolution": resolution, "decoder": int(decoder),
+                                     "fraction": extent / (box * pixel), "mass_kda": atoms.mass / 1000, "grid": n}
+    centre = n * lattice.pixel * (0.5 + rng.normal(0, 0.02, 3))
+    made = _molecule(lattice, atoms, resolution, centre, facts, rng)
+    return _Scene(lattice, *made, centre, extent, facts) if made else None
+
+
+def _photograph(scene: _Scene, rng: np.random.Generator) -> Sample | None:
+    """One finished map of a scene."""
+    lattice, facts = scene.lattice, dict(scene.facts)
+    count = int(scene.envelope.sum())
+    signal = _signal(lattice, scene.transform, float(facts["resolution"]), rng)
+    level = float(np.partition(signal.ravel(), -count)[-count])
     if level <= 0:
         return None
-    facts: dict[str, float | str] = {"name": name, "box": n, "pixel": pixel, "resolution": resolution,
-                                     "fraction": extent / (n * pixel), "mass_kda": atoms.mass / 1000}
-    array = _finish(lattice, signal, envelope, level, centre / pixel, extent / pixel, facts, rng)
-    return _labelled(array, envelope, facts)
+    array = finish(lattice, signal, scene.envelope, level, scene.centre / lattice.pixel, scene.extent / lattice.pixel, facts, rng)
+    array, envelope = _cut_out(array, scene.envelope, facts, rng)
+    return _labelled(array, envelope, lattice.pixel, facts)
 
 
-def _occupancy(atoms: Atoms, rng: np.random.Generator) -> Map:
-    """1 for most molecules; in two of five some chains, or all on one side of a plane, are partly or wholly absent."""
-    occupancy = np.ones(len(atoms.xyz), np.float32)
-    if rng.random() < 0.6:
-        return occupancy
-    if rng.random() < 0.5 and atoms.part.max() >= 3:
-        values = np.where(rng.random(int(atoms.part.max()) + 1) < rng.uniform(0.1, 0.5), rng.uniform(0, 1), 1.0)
-        occupancy = values[atoms.part].astype(np.float32)
+def _resolution(pixel: float, box: int, decoder: bool, rng: np.random.Generator) -> float:
+    """From just above two voxels: a decoder's volumes are mostly near that, large boxes are mostly finely sampled."""
+    widest = 2.0 if decoder else 4.0 if box > WIDEST else 3.2
+    lowest = 2.02 if box <= 128 else 2.6
+    return max(2.5, pixel * lowest * float(np.exp(rng.uniform(0, np.log(widest)))))
+
+
+def _molecule(lattice: Lattice, atoms: Atoms, resolution: float, centre: NDArray[np.floating], facts: dict[str, float | str],
+              rng: np.random.Generator) -> tuple[NDArray[np.complex64], NDArray[np.bool_]] | None:
+    """The transform of what is there, and the envelope."""
+    occupancy, loose = _occupancy(atoms, facts, rng)
+    # solvent takes away from what is seen, more where contrast at low frequencies is whole
+    contrast = atoms.weight - np.where(atoms.nucleic, SOLVENT_NUCLEIC, SOLVENT_PROTEIN).astype(np.float32) * np.float32(
+        rng.uniform(0.3, 1.1))
+    weight = contrast * occupancy
+    moving = loose if loose.any() and rng.random() < 0.6 else np.zeros_like(loose)
+    xyz = atoms.xyz + centre.astype(np.float32)
+    transform = lattice.splat(xyz[~moving], weight[~moving])
+    if moving.any():  # a domain that moves: seen blurred
+        facts["blurred"] = 1
+        swing = resolution * rng.uniform(0.15, 1.0)
+        transform = transform + lattice.splat(xyz[moving], weight[moving]) * lattice.gauss(swing)
+    present = occupancy >= 0.5
+    whole = present.all() and not moving.any() and atoms.nucleic.mean() in (0, 1)
+    ideal = transform if whole else lattice.splat(xyz[present], atoms.weight[present])
+    envelope = _envelope(lattice, ideal, resolution, atoms.mass * float(present.mean()))
+    return (transform, envelope) if 20 <= envelope.sum() < 0.5 * envelope.size else None
+
+
+def _occupancy(atoms: Atoms, facts: dict[str, float | str], rng: np.random.Generator) -> tuple[Map, NDArray[np.bool_]]:
+    """Occupancy of each atom, and which belong to a loose domain.
+
+    In half of the molecules some chains, or all on one side of a plane, are partly or wholly absent, or loose.
+    """
+    occupancy, loose = np.ones(len(atoms.xyz), np.float32), np.zeros(len(atoms.xyz), bool)
+    if rng.random() < 0.5:
+        return occupancy, loose
+    parts = int(atoms.part.max()) + 1
+    if rng.random() < 0.6 and parts >= 4:
+        chosen = rng.random(parts) < rng.uniform(0.1, 0.5)
+        # of parts apart from each other, each has an occupancy of its own; a decoder shows states, so mostly 0 or 1
+        values = np.where(chosen, np.clip(rng.uniform(-0.3, 1.3, parts), 0, 1), 1.0)
+        occupancy, loose = values[atoms.part].astype(np.float32), chosen[atoms.part]
     else:
         along = atoms.xyz @ rng.normal(size=3)
-        occupancy[along > np.percentile(along, rng.uniform(50, 90))] = rng.uniform(0, 1)
-    return occupancy if (occupancy >= 0.5).mean() > 0.3 else np.ones_like(occupancy)
+        loose = along > np.percentile(along[::7], rng.uniform(50, 90))
+        occupancy[loose] = np.clip(rng.uniform(-0.2, 1.3), 0, 1)
+    if (occupancy >= 0.5).mean() < 0.3:
+        return np.ones_like(occupancy), np.zeros_like(loose)
+    facts["absent"] = float((occupancy < 0.5).mean())
+    return occupancy, loose
 
 
 def _envelope(lattice: Lattice, ideal: NDArray[np.complexfloating], resolution: float, mass: float) -> NDArray[np.bool_]:
@@ -161,88 +199,39 @@ def _envelope(lattice: Lattice, ideal: NDArray[np.complexfloating], resolution: 
 
 def _signal(lattice: Lattice, transform: NDArray[np.complexfloating], resolution: float, rng: np.random.Generator) -> Map:
     """Filtered to the resolution, sharpened or not, some regions blurred, surrounded by a negative ring or not."""
-    cut = 1 / (1 + (lattice.k * resolution) ** (2 * rng.integers(3, 12)))
-    decay = rng.uniform(-0.3, 3.0)  # B / (4 d^2): 0 is point atoms fully sharpened, 1 the envelope's own Gaussian
-    transform = transform * cut * np.exp(-decay * (lattice.k * resolution) ** 2)
-    signal = lattice.inverse(transform)
+    kd2 = lattice.k2 * np.float32(resolution**2)
+    # decay: B / (4 d^2); 1 is the envelope's own Gaussian, 0 point atoms fully sharpened, below 0 sharpened too far
+    # above 1: not sharpened, B of up to 250 A^2
+    decay = np.float32(rng.uniform(-0.7, min(2.5, max(1.2, 250 / (4 * resolution**2)))))
+    transform = transform * (np.exp(-decay * kd2) / (1 + kd2 ** int(rng.integers(3, 12))))
     side = lattice.n * lattice.pixel
+    if rng.random() < 0.55:  # low frequencies held back, as by high-pass filters and normalisation
+        sigma = side * float(np.exp(rng.uniform(np.log(0.05), np.log(0.2))))
+        transform = transform * (1 - np.float32(rng.uniform(0.1, 0.7)) * lattice.gauss(sigma))
+    signal = lattice.inverse(transform)
     if rng.random() < 0.4:
-        weight = _field(lattice, side * rng.uniform(0.05, 0.2), rng)
-        blurred = lattice.inverse(transform * lattice.gauss(resolution * rng.uniform(0.2, 0.8)))
-        signal = signal * (1 - weight) + blurred * weight
-    if rng.random() < 0.65:
-        ring = lattice.blur(np.maximum(signal, 0), side * float(np.exp(rng.uniform(np.log(0.05), np.log(0.2)))))
-        signal = signal - np.float32(rng.uniform(0.1, 0.8)) * ring
+        weight = lattice.field(side * rng.uniform(0.1, 0.5), rng)
+        signal += (lattice.inverse(transform * lattice.gauss(resolution * rng.uniform(0.2, 0.8))) - signal) * weight
     return signal
 
 
-def _field(lattice: Lattice, sigma: float, rng: np.random.Generator) -> Map:
-    """A smooth random field between 0 and 1."""
-    field = lattice.blur(rng.standard_normal((lattice.n,) * 3, dtype=np.float32), sigma)
-    return (1 / (1 + np.exp(-3 * (field / field.std() - rng.uniform(-0.5, 1.5))))).astype(np.float32)
+def _cut_out(array: Map, envelope: NDArray[np.bool_], facts: dict[str, float | str],
+             rng: np.random.Generator) -> tuple[Map, NDArray[np.bool_]]:
+    """A few maps are cut around the molecule: not cubic, odd sizes."""
+    facts["cut"] = int(rng.random() < 0.04)
+    if not facts["cut"]:
+        return array, envelope
+    slices = []
+    for axis in range(3):
+        inside = np.flatnonzero(envelope.any(axis=tuple(a for a in range(3) if a != axis)))
+        low, high = int(inside[0]) - int(rng.integers(1, 6)), int(inside[-1]) + int(rng.integers(2, 7))
+        slices.append(slice(max(0, low), min(len(array), max(high, low + 16))))
+    return np.ascontiguousarray(array[tuple(slices)]), np.ascontiguousarray(envelope[tuple(slices)])
 
 
-def _finish(lattice: Lattice, signal: Map, envelope: NDArray[np.bool_], level: float, centre: NDArray[np.floating],
-            extent: float, facts: dict[str, float | str], rng: np.random.Generator) -> Map:
-    """Micelle, noise, mask, offset and scale."""
-    micelle = rng.random() < 0.12
-    if micelle:
-        signal = signal + _micelle(lattice, envelope, centre, level, rng)
-    noise = float(np.exp(rng.uniform(np.log(0.01), np.log(0.55))))
-    signal = signal + _noise(lattice, centre, extent, facts, rng) * np.float32(noise * level)
-    mask = str(rng.choice(["none", "soft", "tight", "sphere"], p=[0.5, 0.18, 0.1, 0.22]))
-    if mask == "sphere":
-        radius = rng.uniform(max(0.5 * extent, 0.3 * lattice.n), 0.5 * lattice.n + 1)
-        signal = signal * np.clip((radius - lattice.radius(centre)) / rng.uniform(1, 6), 0, 1)
-    elif mask != "none":
-        soft = mask == "soft"
-        sigma, cut = (rng.uniform(2.5, 5), rng.uniform(0.01, 0.06)) if soft else (rng.uniform(1.2, 2.5), rng.uniform(0.03, 0.1))
-        near = lattice.blur(envelope.astype(np.float32), sigma * lattice.pixel * lattice.n / 64)
-        signal = signal * np.clip((near - cut) / rng.uniform(0.05, 0.3), 0, 1)
-    elif rng.random() < 0.15:
-        signal = signal + np.float32(rng.normal(0, 0.2) * level)
-    facts |= {"micelle": int(micelle), "noise": noise, "mask": mask}
-    return np.ascontiguousarray(signal * np.float32(np.exp(rng.uniform(-7, 7)) / level), dtype=np.float32)
-
-
-def _noise(lattice: Lattice, centre: NDArray[np.floating], extent: float, facts: dict[str, float | str],
-           rng: np.random.Generator) -> Map:
-    """Coloured noise of unit SD where it is strongest: even (reconstructions) or fading from the centre (decoders)."""
-    spectrum = (lattice.k + 1 / (lattice.n * lattice.pixel)) ** -rng.uniform(0, 1.8)
-    spectrum *= np.exp(-rng.uniform(0, 1.5) * (lattice.k * float(facts["resolution"])) ** 2)
-    if rng.random() < 0.7:
-        spectrum /= 1 + (lattice.k * float(facts["resolution"]) * rng.uniform(0.5, 1)) ** 12
-    white = rng.standard_normal((lattice.n,) * 3, dtype=np.float32)
-    noise = lattice.inverse(lattice.forward(white) * spectrum)
-    noise /= noise.std()
-    decoder = rng.random() < 0.5
-    facts["decoder"] = int(decoder)
-    if decoder:
-        fade = np.exp(-0.5 * (lattice.radius(centre) / (extent * rng.uniform(0.2, 0.6))) ** 2)
-        floor = rng.uniform(0.02, 0.5)
-        noise = noise * (floor + (1 - floor) * fade)
-    return noise.astype(np.float32)
-
-
-def _micelle(lattice: Lattice, envelope: NDArray[np.bool_], centre: NDArray[np.floating], level: float,
-             rng: np.random.Generator) -> Map:
-    """A belt of detergent or lipid: weak, brighter at its rim, where the protein is not."""
-    axes = [np.arange(lattice.n, dtype=np.float32) - c for c in centre]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) @ rotation(rng).astype(np.float32)
-    spread = np.abs(grid[envelope])
-    wide = float(np.percentile(np.hypot(spread[:, 1], spread[:, 2]), 80)) + rng.uniform(8, 25) / lattice.pixel
-    thick = rng.uniform(14, 26) / lattice.pixel
-    shift = rng.normal(0, 0.3) * float(np.percentile(spread[:, 0], 90))
-    e = np.sqrt(((grid[..., 0] - shift) / thick) ** 2 + (grid[..., 1] / wide) ** 2 + (grid[..., 2] / wide) ** 2)
-    core = rng.uniform(0.0, 0.6)
-    shell = core * 0.5 * (1 - np.tanh((e - 0.95) / 0.12)) + (1 - core) * np.exp(-(((e - 0.92) / rng.uniform(0.08, 0.2)) ** 2))
-    outside = 1 - lattice.blur(envelope.astype(np.float32), 1.2 * lattice.pixel)
-    texture = 0.6 + 0.8 * _field(lattice, 8.0 + lattice.pixel, rng)
-    return (shell * outside * texture * rng.uniform(0.15, 1.0) * level).astype(np.float32)
-
-
-def _labelled(array: Map, envelope: NDArray[np.bool_], facts: dict[str, float | str]) -> Sample | None:
-    small = fourier_resample(array, (BOX,) * 3)
+def _labelled(array: Map, envelope: NDArray[np.bool_], pixel: float, facts: dict[str, float | str]) -> Sample | None:
+    shape = (array.shape[0], array.shape[1], array.shape[2])
+    small = array if shape == (BOX,) * 3 else to_box(array, Grid(shape, (pixel,) * 3), BOX)[0]
     if small.max() <= 0:
         return None
     x, used = normalise(small, "simulated map")
@@ -251,7 +240,8 @@ def _labelled(array: Map, envelope: NDArray[np.bool_], facts: dict[str, float | 
     if best < LEAST_DICE:
         return None
     label = float(LEVELS[dice >= best - 0.0005].mean())
-    return Sample(x, label, dice, volume, facts | {"best_dice": best, "label": label}, array, (used.vol_min, used.vol_max))
+    return Sample(x, label, dice, volume, facts | {"best_dice": best, "label": label}, array, (used.vol_min, used.vol_max),
+                  envelope)
 
 
 def dice_curve(array: Map, envelope: NDArray[np.bool_], vol_min: float, vol_max: float) -> tuple[Map, Map]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 Points = NDArray[np.float32]
 
@@ -17,36 +20,59 @@ SCATTERING = {6: 1.25, 7: 1.05, 8: 0.85, 15: 2.2, 16: 2.1}
 #: Da for each heavy atom, hydrogens included: mean over residues and nucleotides.
 DALTON_PER_ATOM = 14.2
 MOST_ATOMS = 60_000
+#: Molecules with a larger share of their atoms in overcrowded places are drawn again.
+MOST_CROWDED = 0.04
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Atoms:
-    """A molecule: positions (n, 3) in A, scattering weights (n,), part number (n,) and its mass in Da."""
+    """A molecule: positions (n, 3) x, y, z in A, scattering weights, part numbers, nucleic acid or not (n,); mass in Da."""
 
     xyz: Points
     weight: NDArray[np.float32]
     part: NDArray[np.int32]
     mass: float
+    nucleic: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Library:
     """Structures of one split, and how often each is drawn."""
 
-    folder: Path
-    names: tuple[str, ...]
+    paths: tuple[Path, ...]
     odds: NDArray[np.float64]
 
 
 def read_library(folder: Path, split: str) -> Library:
-    """The structures of a split (``train`` or ``validation``).
+    """The structures of a split: ``train``, ``validation`` (training stops by it) or ``test`` (figures come from it).
 
-    Drawn by kind so that 400 amyloid filaments do not dominate; larger ones, of which there are few, more often.
+    A folder with ``metadata.csv`` and ``npz`` is the compact set: its own validation structures are halved by their group of
+    near-identical structures, so no group is in two splits. Drawn by kind so that 400 amyloid filaments do not dominate;
+    larger ones, of which there are few, more often. In any other folder the mmCIF and PDB files, compressed or not, are
+    split by a hash of their names (nothing is known of likeness), and all are drawn alike.
     """
+    if not (folder / "metadata.csv").is_file():
+        return _read_files(folder, split)
     with open(folder / "metadata.csv", newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+        rows = [row for row in csv.DictReader(file) if _split(row) == split]
     odds = np.array([_odds(row["category"], float(row["mass_kda"])) for row in rows])
-    return Library(folder, tuple(row["id"] for row in rows), odds / odds.sum())
+    return Library(tuple(folder / "npz" / f"{row['id']}.npz" for row in rows), odds / odds.sum())
+
+
+def _split(row: dict[str, str]) -> str:
+    return row["split"] if row["split"] == "train" else SPLITS[1 + zlib.crc32(row["dup_group"].encode()) % 2]
+
+
+def _read_files(folder: Path, split: str) -> Library:
+    found = [p for p in folder.iterdir() if p.name.lower().removesuffix(".gz").endswith((".cif", ".mmcif", ".pdb", ".ent"))]
+    if len(found) < 3:
+        raise SystemExit(f"{folder} has {len(found)} mmCIF or PDB files: give a folder with at least three, or the compact set "
+                         "(metadata.csv and npz).")
+    order = sorted(found, key=lambda p: (zlib.crc32(p.name.encode()), p.name))
+    held = max(1, round(0.07 * len(order)))  # each of validation and test
+    parts = {"validation": order[:held], "test": order[held:2 * held], "train": order[2 * held:]}
+    return Library(tuple(parts[split]), np.full(len(parts[split]), 1 / len(parts[split])))
 
 
 def _odds(category: str, mass: float) -> float:
@@ -55,12 +81,15 @@ def _odds(category: str, mass: float) -> float:
 
 @lru_cache(maxsize=400)
 def read_structure(path: Path) -> Atoms:
-    """One structure, its first assembly where one was recorded (the format of the set's load_structure.py)."""
+    """One structure, its first assembly where one is recorded: of the compact set (see its load_structure.py), or any file."""
+    if path.suffix != ".npz":
+        return _read_any(path)
     z = np.load(path)
     steps = np.cumsum(z["dxyz"].T.astype(np.int16), axis=0, dtype=np.int16)
     xyz = steps.astype(np.float32) * z["step"] + z["origin"]
     chain = z["chain"].astype(np.int32) if "chain" in z else np.repeat(np.arange(len(z["chain_len"])), z["chain_len"])
     element = z["elem"]
+    nucleic = np.unpackbits(z["kind"], count=len(xyz)).astype(bool)
     if "ops" in z:
         chosen = np.unpackbits(z["sels"], axis=1, count=len(xyz)).astype(bool)
         indices = [np.flatnonzero(chosen[s]) for s in z["opsel"]]
@@ -68,38 +97,86 @@ def read_structure(path: Path) -> Atoms:
         chains = int(chain.max()) + 1
         chain = np.concatenate([chain[i] + n * chains for n, i in enumerate(indices)])
         element = np.concatenate([element[i] for i in indices])
+        nucleic = np.concatenate([nucleic[i] for i in indices])
         xyz = np.concatenate(copies)
+    return _atoms(xyz, element, chain, nucleic)
+
+
+def _read_any(path: Path) -> Atoms:
+    """A mmCIF or PDB file, by gemmi: heavy atoms of polymers and ligands, no water."""
+    import gemmi
+
+    structure = gemmi.read_structure(str(path))
+    structure.setup_entities()
+    structure.remove_waters()
+    structure.remove_hydrogens()
+    structure.remove_alternative_conformations()
+    if len(structure.assemblies):
+        structure.transform_to_assembly(structure.assemblies[0].name, gemmi.HowToNameCopiedChain.AddNumber)
+    xyz, element, chain, nucleic = [], [], [], []
+    for number, one in enumerate(structure[0]):
+        for residue in one:
+            base = gemmi.find_tabulated_residue(residue.name).is_nucleic_acid()
+            for atom in residue:
+                xyz.append(atom.pos.tolist())
+                element.append(atom.element.atomic_number)
+                chain.append(number)
+                nucleic.append(base)
+    if len(xyz) < 20:
+        raise SystemExit(f"{path} has {len(xyz)} atoms: remove it from the folder.")
+    return _atoms(np.array(xyz, np.float32), np.array(element), np.array(chain), np.array(nucleic, bool))
+
+
+def _atoms(xyz: NDArray[np.floating], element: NDArray[np.integer], chain: NDArray[np.integer],
+           nucleic: NDArray[np.bool_]) -> Atoms:
     table = np.ones(256, np.float32) * 1.2
     for number, weight in SCATTERING.items():
         table[number] = weight
-    return _limited(Atoms(xyz.astype(np.float32), table[element], chain.astype(np.int32), len(xyz) * DALTON_PER_ATOM))
+    return _limited(Atoms(xyz.astype(np.float32), table[element], chain.astype(np.int32), len(xyz) * DALTON_PER_ATOM, nucleic))
 
 
-def _limited(atoms: Atoms) -> Atoms:
-    """At most MOST_ATOMS of them, evenly, each standing for several: time is bounded."""
-    step = -(-len(atoms.xyz) // MOST_ATOMS)
+def _limited(atoms: Atoms, most: int = MOST_ATOMS) -> Atoms:
+    """At most so many of them, evenly, each standing for several: time is bounded."""
+    step = -(-len(atoms.xyz) // most)
     if step == 1:
         return atoms
-    return Atoms(atoms.xyz[::step], atoms.weight[::step] * step, atoms.part[::step], atoms.mass)
+    return Atoms(atoms.xyz[::step], atoms.weight[::step] * step, atoms.part[::step], atoms.mass, atoms.nucleic[::step])
 
 
 def draw_molecule(library: Library, rng: np.random.Generator) -> tuple[Atoms, str]:
     """A molecule in a random pose about the origin, and what it is.
 
-    Of ten, about six are structures as they are, one is a ring or a double ring, two are complexes of unlike
-    structures and one is made up of random globules.
+    Of ten, about six are structures as they are, one is a ring or a double ring or a helix or a shell of polyhedral
+    symmetry, two are complexes of unlike structures and one is made up of random globules.
     """
-    kind = rng.choice(["structure", "ring", "complex", "globules"], p=[0.62, 0.12, 0.16, 0.10])
+    while True:
+        atoms, name = _drawn(library, rng)
+        if _crowding(atoms) < MOST_CROWDED:
+            return _centred(_limited(atoms), rng), name
+
+
+def _crowding(atoms: Atoms) -> float:
+    """Share of the atoms in cubes of 12 A that hold more than matter does: parts that were put through each other."""
+    cells = np.floor((atoms.xyz - atoms.xyz.min(axis=0)) / 12).astype(np.int64)
+    size = cells.max(axis=0) + 1
+    flat = np.ravel_multi_index(tuple(cells.T), tuple(size))
+    count = np.bincount(flat) * (atoms.mass / len(atoms.xyz))
+    return float((count > 1.3 * 12**3 / 1.21)[flat].mean())
+
+
+def _drawn(library: Library, rng: np.random.Generator) -> tuple[Atoms, str]:
+    kind = rng.choice(["structure", "ring", "helix", "shell", "complex", "globules"], p=[0.62, 0.09, 0.03, 0.02, 0.16, 0.08])
     if kind == "globules":
         atoms, name = _globules(rng), "globules"
     else:
         count = int(rng.integers(2, 5)) if kind == "complex" else 1
-        names = [library.names[i] for i in rng.choice(len(library.names), count, p=library.odds)]
-        parts = [_centred(read_structure(library.folder / "npz" / f"{n}.npz"), rng) for n in names]
-        atoms, name = _joined(parts, rng), "+".join(names)
-        if kind == "ring":
-            atoms, name = _ring(atoms, rng), name + " ring"
-    return _centred(_limited(atoms), rng), name
+        paths = [library.paths[i] for i in rng.choice(len(library.paths), count, p=library.odds)]
+        parts = [_centred(read_structure(path), rng) for path in paths]
+        atoms, name = _joined(parts, rng), "+".join(path.name.split(".")[0] for path in paths)
+        many = {"ring": _ring, "helix": _helix, "shell": _shell}
+        if kind in many:
+            atoms, name = many[kind](_limited(atoms, 30_000), rng), f"{name} {kind}"
+    return atoms, name
 
 
 def rotation(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -111,7 +188,7 @@ def rotation(rng: np.random.Generator) -> NDArray[np.float64]:
 
 def _centred(atoms: Atoms, rng: np.random.Generator) -> Atoms:
     xyz = (atoms.xyz - atoms.xyz.mean(axis=0)) @ rotation(rng).T
-    return Atoms(xyz.astype(np.float32), atoms.weight, atoms.part, atoms.mass)
+    return Atoms(xyz.astype(np.float32), atoms.weight, atoms.part, atoms.mass, atoms.nucleic)
 
 
 def _merged(parts: list[Atoms]) -> Atoms:
@@ -120,7 +197,7 @@ def _merged(parts: list[Atoms]) -> Atoms:
         numbers.append(p.part + offset)
         offset += int(p.part.max()) + 1
     return Atoms(np.concatenate([p.xyz for p in parts]), np.concatenate([p.weight for p in parts]),
-                 np.concatenate(numbers), sum(p.mass for p in parts))
+                 np.concatenate(numbers), sum(p.mass for p in parts), np.concatenate([p.nucleic for p in parts]))
 
 
 def _joined(parts: list[Atoms], rng: np.random.Generator) -> Atoms:
@@ -130,47 +207,87 @@ def _joined(parts: list[Atoms], rng: np.random.Generator) -> Atoms:
         way = rng.normal(size=3)
         way /= np.linalg.norm(way)
         reach = np.percentile(result.xyz @ way, 95) - np.percentile(part.xyz @ way, 5)
-        moved = part.xyz + (way * reach * rng.uniform(0.75, 1.0)).astype(np.float32)
-        result = _merged([result, Atoms(moved.astype(np.float32), part.weight, part.part, part.mass)])
+        moved = part.xyz + (way * reach * rng.uniform(0.85, 1.05)).astype(np.float32)
+        result = _merged([result, Atoms(moved.astype(np.float32), part.weight, part.part, part.mass, part.nucleic)])
     return result
+
+
+def _loosened(place: Callable[[float], Atoms], rng: np.random.Generator) -> Atoms:
+    """Copies at a distance that lets them touch, moved apart until they are not in each other."""
+    distance = rng.uniform(0.75, 1.0)
+    for _ in range(12):
+        atoms = place(distance)
+        if _crowding(atoms) < MOST_CROWDED:
+            break
+        distance *= 1.1
+    return atoms
 
 
 def _ring(atoms: Atoms, rng: np.random.Generator) -> Atoms:
     """Copies around an axis; in half of the cases a second layer turned over (dihedral)."""
     count = int(rng.integers(2, 9))
     width = float(np.ptp(np.percentile(atoms.xyz[:, 1], [5, 95])))
-    shift = np.array([width / (2 * np.sin(np.pi / count)) * rng.uniform(0.75, 1.0), 0, 0])
-    copies = [atoms.xyz + shift]
-    if rng.random() < 0.5:
-        height = float(np.percentile(atoms.xyz[:, 2], 95)) * rng.uniform(0.8, 1.1)
-        lower = copies[0] + [0, 0, height]
-        copies = [lower, lower * [1, -1, -1]]
-    turned = []
+    height = float(np.percentile(atoms.xyz[:, 2], 95)) * rng.uniform(0.9, 1.1) if rng.random() < 0.5 else None
+    angles = 2 * np.pi * np.arange(count) / count
+    turns = [np.array([[np.cos(t), np.sin(t), 0], [-np.sin(t), np.cos(t), 0], [0, 0, 1]]) for t in angles]
+
+    def place(distance: float) -> Atoms:
+        copies = [atoms.xyz + np.array([width / (2 * np.sin(np.pi / count)) * distance, 0, 0])]
+        if height is not None:
+            lower = copies[0] + np.array([0, 0, height * distance / 0.8])
+            copies = [lower, lower * [1, -1, -1]]
+        return _copies(atoms, [xyz @ turn for turn in turns for xyz in copies])
+
+    return _loosened(place, rng)
+
+
+def _copies(atoms: Atoms, places: list[NDArray[np.floating]]) -> Atoms:
+    """The same molecule at other positions."""
+    thin = _limited(atoms, max(200, MOST_ATOMS // len(places)))
+    step = -(-len(atoms.xyz) // len(thin.xyz))
+    return _merged([Atoms(xyz[::step].astype(np.float32), thin.weight, thin.part, thin.mass, thin.nucleic) for xyz in places])
+
+
+def _helix(atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    """A piece of a filament: copies turned and raised, touching."""
+    count, turn = int(rng.integers(6, 40)), rng.uniform(15, 180)
+    width, height = (float(np.ptp(np.percentile(atoms.xyz[:, a], [5, 95]))) for a in (0, 2))
+    per_turn = 360 / turn
+    radius = width * rng.uniform(0.4, 1.2)
+    rise = height * rng.uniform(0.8, 1.0) * max(0.15, min(1.0, width / (2 * np.pi * radius / per_turn + 1)))
+    places = []
     for n in range(count):
-        c, s = np.cos(2 * np.pi * n / count), np.sin(2 * np.pi * n / count)
-        turned += [(xyz @ np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])).astype(np.float32) for xyz in copies]
-    return _merged([Atoms(xyz, atoms.weight, atoms.part, atoms.mass) for xyz in turned])
+        c, s = np.cos(np.radians(n * turn)), np.sin(np.radians(n * turn))
+        places.append((atoms.xyz + np.array([radius, 0, n * rise])) @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T)
+    return _copies(atoms, places)
+
+
+def _shell(atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    """Copies by tetrahedral, octahedral or icosahedral symmetry, as in capsids and ferritin."""
+    group = Rotation.create_group(str(rng.choice(["T", "O", "I"]))).as_matrix()
+    size = 2 * float(np.percentile(np.linalg.norm(atoms.xyz, axis=1), 85))
+    way = rng.normal(size=3)
+    way *= size * np.sqrt(len(group)) * 0.25 / np.linalg.norm(way)  # the shell's area is about the copies'
+    return _loosened(lambda distance: _copies(atoms, [(atoms.xyz + way * distance) @ turn.T for turn in group]), rng)
 
 
 def _globules(rng: np.random.Generator) -> Atoms:
-    """Ellipsoids full of random atoms, or of a dense random walk, each touching an earlier one."""
+    """Ellipsoids full of atoms, evenly or in clumps, each touching an earlier one."""
     parts: list[Atoms] = []
     for _number in range(int(rng.integers(2, 14))):
         axes = rng.uniform(9, 24, 3)
         count = int(4 / 3 * np.pi * axes.prod() / 1.21 / DALTON_PER_ATOM)
-        if rng.random() < 0.5:
-            walk = np.cumsum(rng.normal(0, 1.5, (count, 3)), axis=0)
-            xyz = np.abs((walk / 20 + rng.uniform(0, 4, 3)) % 4 - 2) - 1  # folded into -1..1
-        else:
-            xyz = rng.uniform(-1, 1, (count, 3))
-        xyz /= np.maximum(1, np.linalg.norm(xyz, axis=1) / rng.uniform(0.8, 1.0, count))[:, None]
+        xyz = rng.normal(size=(count, 3))
+        xyz *= (rng.random(count) ** (1 / 3) / np.linalg.norm(xyz, axis=1))[:, None]
         xyz = xyz * axes
+        if rng.random() < 0.5:
+            xyz = xyz[rng.integers(0, count, count // 8)].repeat(8, axis=0) + rng.normal(0, 2.0, (count // 8 * 8, 3))
         if parts:
             other = parts[int(rng.integers(len(parts)))]
             way = rng.normal(size=3)
             way /= np.linalg.norm(way)
             reach = np.percentile(other.xyz @ way, 98) - other.xyz.mean(axis=0) @ way - np.percentile(xyz @ way, 2)
-            xyz = xyz + other.xyz.mean(axis=0) + way * reach * rng.uniform(0.8, 1.1)
-        parts.append(Atoms(xyz.astype(np.float32), np.full(count, 1.15, np.float32), np.zeros(count, np.int32),
-                           count * DALTON_PER_ATOM))
+            xyz = xyz + other.xyz.mean(axis=0) + way * reach * rng.uniform(0.9, 1.1)
+        parts.append(Atoms(xyz.astype(np.float32), np.full(len(xyz), 1.15, np.float32), np.zeros(len(xyz), np.int32),
+                           len(xyz) * DALTON_PER_ATOM, np.zeros(len(xyz), bool)))
     return _merged(parts)

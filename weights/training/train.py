@@ -9,61 +9,96 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import json
 import os
 import tempfile
 import time
-from dataclasses import asdict, dataclass
-from itertools import permutations
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import package
 import torch
-from dataset import build, read
-from numpy.typing import NDArray
+from dataset import build
 
-from core.thresholds.network import compact_network, save_network
-
-Floats = NDArray[np.floating]
+from core.thresholds import features
+from core.thresholds.network import compact_network, load_network, save_network
+from core.thresholds.scale import scale_of
 
 
 @dataclass(frozen=True)
 class TrainParameters:
     """How a training runs; the defaults made the shipped weights."""
 
-    train_maps: int = 4800
-    validation_maps: int = 400
+    train_maps: int = 7200
+    validation_maps: int = 360
     data_seed: int = 1
     seed: int = 0
-    epochs: int = 30
+    members: int = 3  # networks trained from seeds seed, seed + 1 ... and averaged
+    epochs: int = 9
     batch_size: int = 32
     learning_rate: float = 2e-3
-    weight_decay: float = 0.02
+    weight_decay: float = 0.05
     number_weight: float = 1.0  # of the smooth L1 loss on the level, beside the loss on the masks
+    score_weight: float = 0.03  # of the cross entropy between the levels' scores and their Dice
+    inside_weight: float = 0.1  # of the cross entropy of each level's share of the molecule
     spread_weight: float = 0.05  # of the loss of the expected error
-    averaging: float = 0.995  # of the running mean of the weights, which is what is kept
-    minutes: float = 30.0  # the learning rate falls to 0 by then at the latest: only a machine too slow feels it
+    ensemble_weight: float = 2.0  # of maps as ensembles have them (box 64, 3.5 A/pixel or more), others 1
+    unknown_scale: float = 0.15  # share of the maps whose voxel size is not told
+    blur: float = 0.03  # SD of the noise on the profile while training
+    averaging: float = 0.998  # of the running mean of the weights, which is what is kept
+    minutes: float = 60.0  # the learning rate falls to 0 by then at the latest: only a machine too slow feels it
 
 
 @dataclass
 class Maps:
-    """A set in memory: look (n, 4, 16, 16, 16), profile (n, 9, 64), label (n,), dice (n, 513)."""
+    """A set in memory: profile (n, 31, 96), label (n,), dice and volume (n, 513), facts, and if they are as in ensembles (n,).
 
-    look: torch.Tensor
+    ``scale`` (n, 2) tells of the voxels' size; that of maps cut around the molecule is left unknown.
+    """
+
     profile: torch.Tensor
     label: torch.Tensor
     dice: torch.Tensor
+    volume: torch.Tensor
+    facts: list[dict[str, Any]]
+    ensemble: torch.Tensor
+    scale: torch.Tensor
+
+
+def seen(path: Path) -> Path:
+    """What the network sees of a file of maps, computed once for each version of the features."""
+    version = hashlib.sha256(Path(features.__file__).read_bytes()).hexdigest()[:8]
+    out = path.with_name(f"seen_{version}_{path.name}")
+    if not out.exists():
+        with np.load(path) as z:
+            x = torch.from_numpy(z["above_background"].astype(np.float32))[:, None] - 1
+        with torch.inference_mode():
+            profile = torch.cat([features.profile_of(x[i:i + 5]) for i in range(0, len(x), 5)])
+        temporary = out.with_name("." + out.name)
+        with open(temporary, "wb") as file:
+            np.savez(file, profile=profile.half().numpy())
+        os.replace(temporary, out)
+    return out
 
 
 def load(paths: list[Path]) -> Maps:
     """All maps of the files."""
-    parts = list(read(paths))
-
-    def joined(key: str) -> torch.Tensor:
-        return torch.from_numpy(np.concatenate([np.asarray(p[key]) for p in parts]))
-
-    return Maps(joined("look").float(), joined("profile"), joined("label"), joined("dice"))
+    columns: dict[str, list[torch.Tensor]] = {k: [] for k in ("profile", "label", "dice", "volume")}
+    facts: list[dict[str, Any]] = []
+    for path in paths:
+        with np.load(seen(path)) as z:
+            columns["profile"].append(torch.from_numpy(z["profile"]).float())
+        with np.load(path) as z:
+            for key in ("label", "dice", "volume"):
+                columns[key].append(torch.from_numpy(z[key]).float())
+            facts += json.loads(str(z["facts"]))
+    whole = {k: torch.cat(v) for k, v in columns.items()}
+    ensemble = torch.tensor([f["box"] == 64 and f["pixel"] >= 3.5 for f in facts])
+    scale = scale_of([None if f["cut"] else f["pixel"] * f["box"] / 64 for f in facts])
+    return Maps(**whole, facts=facts, ensemble=ensemble, scale=scale)
 
 
 def dice_at(dice: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
@@ -74,33 +109,44 @@ def dice_at(dice: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
     return left + (right - left) * (position - low)
 
 
-def loss_of(output: torch.Tensor, label: torch.Tensor, dice: torch.Tensor, p: TrainParameters) -> torch.Tensor:
-    """Masks: 1 - Dice / best Dice. Number: smooth L1 of the level. Spread: Laplace likelihood of the error."""
+def curve_at(curve: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+    """(n, 96) of a recorded curve (n, 513) at the profile's levels."""
+    position = (levels + 1) * ((curve.shape[1] - 1) / 2)
+    low = position.long().clamp(max=curve.shape[1] - 2)
+    share = position - low
+    return curve[:, low] * (1 - share) + curve[:, low + 1] * share
+
+
+def loss_of(output: torch.Tensor, score: torch.Tensor, maps: Maps, chosen: torch.Tensor, levels: torch.Tensor,
+            p: TrainParameters) -> torch.Tensor:
+    """What is learned.
+
+    Masks: 1 - Dice / best Dice. Number: smooth L1 of the level. Score: cross entropy with softmax(Dice / 0.01). Inside: of
+    the voxels between two levels, the share that is of the molecule. Spread: Laplace likelihood of the error.
+    """
+    label, dice, volume = maps.label[chosen], maps.dice[chosen], maps.volume[chosen]
     level, log_spread = output[:, 0], output[:, 1].clamp(-6, 1)
+    weight = 1 + (p.ensemble_weight - 1) * maps.ensemble[chosen].float()
     masks = 1 - dice_at(dice, level) / dice.amax(dim=1)
-    number = torch.nn.functional.smooth_l1_loss(level, label, beta=0.05)
-    error = (level - label).abs().detach()
-    spread = error / log_spread.exp() + log_spread
-    return masks.mean() + p.number_weight * number + p.spread_weight * spread.mean()
+    number = torch.nn.functional.smooth_l1_loss(level, label, beta=0.05, reduction="none")
+    dice_here, volume_here = curve_at(dice, levels), curve_at(volume, levels)
+    score_loss = -((dice_here / 0.01).softmax(dim=1) * score[:, 0].log_softmax(dim=1)).sum(dim=1)
+    common = dice_here * (1 + volume_here) / 2
+    bulk = (volume_here[:, :-1] - volume_here[:, 1:]).clamp(min=0)
+    share = ((common[:, :-1] - common[:, 1:]) / bulk.clamp(min=1e-6)).clamp(0, 1)
+    amount = bulk.clamp(max=0.1) + 1e-6
+    inside = torch.nn.functional.binary_cross_entropy_with_logits(score[:, 1, :-1], share, reduction="none")
+    inside_loss = (inside * amount).sum(dim=1) / amount.sum(dim=1)
+    spread = (level - label).abs().detach() / log_spread.exp() + log_spread
+    total = masks + p.number_weight * number + p.score_weight * score_loss + p.inside_weight * inside_loss
+    return (weight * total).sum() / weight.sum() + p.spread_weight * spread.mean()
 
 
-SYMMETRIES = [(order, flips) for order in permutations((2, 3, 4)) for flips in range(8)]
-
-
-def turned(look: torch.Tensor, number: int) -> torch.Tensor:
-    """One of the 48 symmetries of the cube: a level does not depend on the pose or hand."""
-    order, flips = SYMMETRIES[number]
-    look = look.permute(0, 1, *order)
-    axes = [axis for bit, axis in enumerate((2, 3, 4)) if flips >> bit & 1]
-    return look.flip(axes).contiguous()
-
-
-def predict(network: torch.nn.Module, maps: Maps, batch: int = 64) -> torch.Tensor:
+def predict(network: torch.nn.Module, maps: Maps, batch: int = 256) -> torch.Tensor:
     """Outputs (n, 2) of a network for a set."""
     network.eval()
     with torch.inference_mode():
-        return torch.cat([network.heads(maps.look[i:i + batch], maps.profile[i:i + batch])
-                          for i in range(0, len(maps.label), batch)])
+        return torch.cat([network.heads(maps.profile[i:i + batch], maps.scale[i:i + batch]) for i in range(0, len(maps.label), batch)])
 
 
 def figures(level: torch.Tensor, maps: Maps) -> dict[str, float]:
@@ -116,7 +162,7 @@ def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path
     torch.manual_seed(p.seed)
     rng = np.random.default_rng(p.seed)
     network = compact_network()
-    average = copy.deepcopy(network)
+    running = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay)
     steps = p.epochs * (len(maps.label) // p.batch_size)
     best: dict[str, float] = {}
@@ -129,21 +175,22 @@ def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path
         total = 0.0
         for first in range(0, len(order) - p.batch_size + 1, p.batch_size):
             chosen = order[first:first + p.batch_size]
-            output = network.heads(turned(maps.look[chosen], int(rng.integers(48))), maps.profile[chosen])
-            loss = loss_of(output, maps.label[chosen], maps.dice[chosen], p)
+            profile = maps.profile[chosen]
+            output, score = network.scores(profile + p.blur * torch.randn_like(profile), _hidden(maps.scale[chosen], p))
+            loss = loss_of(output, score, maps, chosen, network.levels, p)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
             step += 1
             total += float(loss.detach())
-            _follow(average, network, min(p.averaging, 1 - 1 / (1 + 0.1 * step)))
+            _follow(running, network, min(p.averaging, 1 - 1 / (1 + 0.1 * step)))
             done = max(step / steps, (time.time() - start) / (60 * p.minutes))
             for group in optimiser.param_groups:
                 group["lr"] = p.learning_rate * _course(done)
             if done >= 1:
                 break
-        now = figures(predict(average, validation)[:, 0], validation)
+        now = figures(predict(running, validation)[:, 0], validation)
         taken = max(1, step - epoch * (len(order) // p.batch_size))
         now |= {"epoch": epoch, "loss": total / taken, "seconds": time.time() - start}
         print(json.dumps({k: round(v, 4) for k, v in now.items()}), flush=True)
@@ -152,9 +199,27 @@ def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path
                 file.write(json.dumps(now) + "\n")
         if not best or now["dice_mean"] > best["dice_mean"]:
             best = now
-            save_network(out, average, {"parameters": json.dumps(asdict(p)), "validation": json.dumps(best),
-                                        "torch": str(torch.__version__)})
+            save_network(out, running, {"validation": json.dumps(best)})
     return best
+
+
+def average(paths: list[Path], maps: Maps, validation: Maps, out: Path, p: TrainParameters) -> dict[str, float]:
+    """Put networks together into one file; returns its figures on the validation set."""
+    network = compact_network(len(paths))
+    members = [load_network(path).network for path in paths]
+    for mine, trained in zip(network.members if len(paths) > 1 else [network], members, strict=True):
+        mine.load_state_dict(trained.state_dict())
+    found = figures(predict(network, validation)[:, 0], validation)
+    print(json.dumps({"average": {k: round(v, 4) for k, v in found.items()}}), flush=True)
+    save_network(out, network, {"parameters": json.dumps(asdict(p)), "validation": json.dumps(found),
+                                "median_label": float(maps.label.median()), "torch": str(torch.__version__)})
+    return found
+
+
+def _hidden(scale: torch.Tensor, p: TrainParameters) -> torch.Tensor:
+    """Voxel sizes a little off, as calibrations are, and some not told."""
+    told = (torch.rand(len(scale), 1) >= p.unknown_scale).float()
+    return torch.cat([scale[:, :1] + 0.02 * torch.randn(len(scale), 1) * scale[:, 1:], scale[:, 1:]], dim=1) * told
 
 
 def _course(done: float) -> float:
@@ -177,7 +242,7 @@ def main() -> None:
     parser.add_argument("structures", type=Path, help="folder with metadata.csv and npz/")
     parser.add_argument("--out", type=Path, default=package.REPOSITORY / "weights" / "siren_thresholds.pt")
     parser.add_argument("--log", type=Path, default=None, help="a file that gets a line of figures each epoch")
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "siren-training", help="simulated maps are kept here")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "siren-maps", help="simulated maps are kept here")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     for name, value in asdict(defaults).items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
@@ -185,9 +250,14 @@ def main() -> None:
     p = TrainParameters(**{k: a[k] for k in asdict(defaults)})
     sets = {}
     for split, count, seed in (("validation", p.validation_maps, p.data_seed + 1), ("train", p.train_maps, p.data_seed)):
-        sets[split] = load(build(a["structures"], split, count, seed, a["cache"], a["processes"]))
-    best = train(sets["train"], sets["validation"], a["out"], p, a["log"])
-    print(json.dumps({"best": best}))
+        # three training maps of each molecule, one of each to validate
+        each = 3 if split == "train" else 1
+        sets[split] = load(build(a["structures"], split, count, seed, a["cache"], a["processes"], each))
+    with tempfile.TemporaryDirectory() as work:
+        paths = [Path(work) / f"{k}.pt" for k in range(p.members)]
+        for k, path in enumerate(paths):
+            train(sets["train"], sets["validation"], path, replace(p, seed=p.seed + k), a["log"])
+        average(paths, sets["train"], sets["validation"], a["out"], p)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ class Labelled:
     Attributes
     ----------
     maps : n of them, with their label
-    inputs : what the network takes, (n, ...) each: look and profile, or the normalised maps (n, 1, 64, 64, 64)
+    inputs : what the network takes, (n, ...) each: profile and scale, or the normalised maps (n, 1, 64, 64, 64)
     histogram : (n, BINS) share of each map's voxels in bins of the normalised value
     label : (n,) normalised level
     """
@@ -234,7 +234,7 @@ def _inputs(loaded: LoadedNetwork, m: Shrunk) -> tuple[Tensor, ...]:
     if not hasattr(network, "heads"):
         return (x,)
     with torch.no_grad():
-        seen: tuple[Tensor, ...] = network.features(x)
+        seen: tuple[Tensor, ...] = network.features(x, [m.voxel_size])
     return seen
 
 

@@ -9,24 +9,24 @@ import io
 import json
 import pickle
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SirenError
 from ..files import whole_file
+from .features import CHANNELS, LEVELS, level_values, profiles
+from .scale import scale_of
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
 BOX = 64
-FORMAT = "siren-thresholds-1"
+FORMAT = "siren-thresholds-2"
 DEFAULT_NAME = "siren_thresholds.pt"
-#: Levels, from -1 up, at which the compact network counts the share of voxels above.
-HISTOGRAM_LEVELS = 64
-LOOK_CHANNELS, PROFILE_CHANNELS = 4, 9
-_SMALLEST_SHARE = 1e-6
+WIDTH = 64
 LOG_SPREAD = (-6.0, 1.0)  # bounds of the logarithm of the expected error
 _FIT = "give a weights file of this program, or the published checkpoint (weights_5e6.pth)"
 
@@ -82,14 +82,18 @@ def default_weights() -> Path:
     raise SirenError(f'{DEFAULT_NAME} is missing from {places[0]}: install ChimeraX-SIREn again, or give "weights FILE".')
 
 
-def compact_network() -> Module:
-    """The network of this program: 454,642 weights.
+def compact_network(members: int = 1) -> Module:
+    """The network of this program, or the mean of several.
 
-    What is seen of a 64^3 map is twofold. Its profile: at each of 64 levels how much lies above it at full, half and
-    quarter resolution, how ragged and how compact the part above is (noise is ragged, a molecule is not). And its look at
-    16^3: mean and maximum, for a few 3x3x3 convolutions. Convolutions along the profile, told of the look, score each
-    level; the answer is the mean of the levels weighted by the softmax of their scores. A second number is the logarithm
-    of the expected absolute error. Both count on the normalised scale.
+    It sees the profile of a 64^3 map, see :func:`.features.profile_of`: how what lies above each of 96 levels is made up, and the
+    radial spectrum and density; and the size of its voxels, where it is known: how tightly a molecule fills what it seems to
+    fill depends on the resolution in A. Convolutions along the profile score each level; the answer is the mean of the levels weighted
+    by the softmax of their scores. A second number is the logarithm of the expected absolute error. Both count on the
+    normalised scale.
+
+    Parameters
+    ----------
+    members : networks of one kind, trained from different starts, whose answers are averaged
     """
     torch = import_torch()
     nn = torch.nn
@@ -97,101 +101,62 @@ def compact_network() -> Module:
     class CompactNetwork(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
-            layers: list[Module] = []
-            before = LOOK_CHANNELS
-            for channels, stride in ((16, 1), (32, 2), (48, 1), (64, 2), (64, 1)):
-                layers += [nn.Conv3d(before, channels, 3, stride, 1, bias=False), nn.BatchNorm3d(channels), nn.ReLU()]
-                before = channels
-            self.look = nn.Sequential(*layers)
-            self.summary = nn.Sequential(nn.Linear(2 * before, 48), nn.ReLU())
-            self.enter = nn.Conv1d(PROFILE_CHANNELS + 1 + 48, 96, 1)
+            self.shells = nn.Sequential(nn.Linear(LEVELS, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 32), nn.ReLU())
+            self.even = nn.BatchNorm1d(CHANNELS)
+            self.enter = nn.Conv1d(CHANNELS + 32 + 2, WIDTH, 1)
             self.along = nn.ModuleList(
-                nn.Sequential(nn.BatchNorm1d(96), nn.ReLU(), nn.Conv1d(96, 96, 5, padding=2 * step, dilation=step))
-                for step in (1, 2, 4, 8))
-            self.score = nn.Conv1d(96, 1, 1)
-            self.spread = nn.Sequential(nn.Linear(2 * 96, 32), nn.ReLU(), nn.Linear(32, 1))
-            self.register_buffer("levels", torch.linspace(-1, 1, HISTOGRAM_LEVELS + 1)[:-1])
+                nn.Sequential(nn.BatchNorm1d(WIDTH), nn.ReLU(), nn.Dropout(0.1),
+                              nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * step, dilation=step))
+                for step in (1, 2, 4, 8, 4, 1))
+            self.score = nn.Conv1d(WIDTH, 2, 1)
+            self.spread = nn.Sequential(nn.Linear(2 * WIDTH, 32), nn.ReLU(), nn.Linear(32, 1))
+            self.register_buffer("levels", level_values())
 
         def forward(self, x: Tensor) -> Tensor:
             """(n, 1, 64, 64, 64) normalised maps to (n,) levels."""
             return self.heads(*self.features(x))[:, 0]
 
         @staticmethod
-        def features(x: Tensor) -> tuple[Tensor, Tensor]:
-            """The look (n, 4, 16, 16, 16) and the profile (n, 9, 64) of normalised maps (n, 1, 64, 64, 64)."""
-            return look_and_profile(x)
+        def features(x: Tensor, voxel_size: Sequence[float | None] | None = None) -> tuple[Tensor, Tensor]:
+            """Profile (n, 31, 96) and scale (n, 2) of normalised maps (n, 1, 64, 64, 64).
 
-        def heads(self, look: Tensor, profile: Tensor) -> Tensor:
+            ``voxel_size``: edge in A of each map's voxels in its 64^3 box, None where it is not known.
+            """
+            return profiles(x), scale_of(voxel_size or [None] * len(x)).to(x)
+
+        def heads(self, profile: Tensor, scale: Tensor) -> Tensor:
             """(n, 2): level, and logarithm of its expected absolute error."""
-            space = self.look(look)
-            summary = self.summary(torch.cat([space.mean(dim=(2, 3, 4)), space.amax(dim=(2, 3, 4))], dim=1))
+            return self.scores(profile, scale)[0]
+
+        def scores(self, profile: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+            """The heads (n, 2), and for each level (n, 2, 96) its score and the logit that a voxel at it is of the molecule."""
+            shells = torch.cat([self.shells(profile[:, -1]), scale], dim=1)
             levels = self.levels.expand(len(profile), 1, -1)
-            h = self.enter(torch.cat([profile, levels, summary[:, :, None].expand(-1, -1, profile.shape[2])], dim=1))
+            rows = self.even(torch.cat([profile[:, :-1], levels], dim=1))
+            h = self.enter(torch.cat([rows, shells[:, :, None].expand(-1, -1, LEVELS)], dim=1))
             for layer in self.along:
                 h = h + layer(h)
-            level = (self.score(h)[:, 0].softmax(dim=1) * self.levels).sum(dim=1, keepdim=True)
-            return torch.cat([level, self.spread(torch.cat([h.mean(dim=2), h.amax(dim=2)], dim=1))], dim=1)
+            score = self.score(h)
+            level = (score[:, 0].softmax(dim=1) * self.levels).sum(dim=1, keepdim=True)
+            spread = self.spread(torch.cat([h.mean(dim=2), h.amax(dim=2)], dim=1).detach())
+            return torch.cat([level, spread], dim=1), score
 
-    return CompactNetwork()
+    class Averaged(nn.Module):  # type: ignore[name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.members = nn.ModuleList(CompactNetwork() for _ in range(members))
 
+        features = staticmethod(CompactNetwork.features)
 
-def look_and_profile(x: Tensor) -> tuple[Tensor, Tensor]:
-    """What the compact network sees of normalised maps (n, 1, 64, 64, 64).
+        def forward(self, x: Tensor) -> Tensor:
+            """(n, 1, 64, 64, 64) normalised maps to (n,) levels."""
+            return self.heads(*self.features(x))[:, 0]
 
-    Returns
-    -------
-    look : (n, 4, 16, 16, 16)
-        Mean and maximum of the 32^3 means, mean and maximum of the 32^3 maxima.
-    profile : (n, 9, 64)
-        At levels -1 + 2 j / 64: log10 of the share of voxels above, of the map and of its means and maxima at 32^3 and
-        means at 16^3; log10 of neighbours (at distance 1 and 2 at 32^3, 1 at 16^3) that the level parts over those above;
-        radius of gyration of what is above, in boxes, at 32^3; and log10 of the share of it in the box's inner half.
-    """
-    torch = import_torch()
-    functional = torch.nn.functional
-    # rounded to half precision, as what the network learned from was kept
-    mean, peak = functional.avg_pool3d(x, 2).half().to(x.dtype), functional.max_pool3d(x, 2).half().to(x.dtype)
-    coarse = functional.avg_pool3d(mean, 2)
-    look = torch.cat([coarse, functional.max_pool3d(mean, 2), functional.avg_pool3d(peak, 2),
-                      functional.max_pool3d(peak, 2)], dim=1)
-    above = [_above(v) / v[0].numel() for v in (x, mean, peak, coarse)]
-    ragged = [_parted(v, step) / v[0].numel() for v, step in ((mean, 1), (mean, 2), (coarse, 1))]
-    tiny = _SMALLEST_SHARE
-    axis = torch.linspace(-1, 1, mean.shape[-1], device=x.device, dtype=x.dtype)
-    weight = (mean + 1).clamp(min=0) ** 2
-    weight = weight / weight.sum(dim=(1, 2, 3, 4), keepdim=True).clamp(min=1e-9)
-    r2 = torch.zeros_like(mean)
-    for dim in (2, 3, 4):
-        along = axis.reshape([-1 if d == dim else 1 for d in range(5)])
-        r2 = r2 + (along - (weight * along).sum(dim=(1, 2, 3, 4), keepdim=True)) ** 2
-    size = _above(mean, r2) / (_above(mean) + 1e-3)
-    inner = _above(mean, (r2 < 0.25).to(x.dtype)) / mean[0].numel()
-    profile = [(torch.log10(a + tiny) + 3) / 2 for a in above]
-    profile += [torch.log10((r + tiny) / (a + tiny)) for r, a in zip(ragged, (above[1], above[1], above[3]), strict=True)]
-    profile += [size.sqrt(), torch.log10((inner + tiny) / (above[1] + tiny))]
-    return look, torch.stack(profile, dim=1)
+        def heads(self, profile: Tensor, scale: Tensor) -> Tensor:
+            """(n, 2): level, and logarithm of its expected absolute error."""
+            return torch.stack([member.heads(profile, scale) for member in self.members]).mean(dim=0)
 
-
-def _above(v: Tensor, weight: Tensor | None = None) -> Tensor:
-    """(n, 64) number, or sum of weights, of the values of each map that lie above each level."""
-    torch = import_torch()
-    levels, n = HISTOGRAM_LEVELS, len(v)
-    # values sorted into bins by one pass, all maps at once; a value is above level j when its bin is above j
-    bins = torch.ceil((v.flatten(1) + 1) * (levels / 2)).clamp_(0, levels).to(torch.int64)
-    bins += torch.arange(n, device=v.device)[:, None] * (levels + 1)
-    flat = None if weight is None else weight.flatten()
-    counts = torch.bincount(bins.flatten(), flat, minlength=n * (levels + 1)).reshape(n, levels + 1)
-    return counts.flip(1).cumsum(1).flip(1)[:, 1:].to(v.dtype)
-
-
-def _parted(v: Tensor, step: int) -> Tensor:
-    """(n, 64) number of pairs of voxels ``step`` apart along an axis of which one is above each level and one is not."""
-    torch = import_torch()
-    total = _above(v) * 0
-    for dim in (2, 3, 4):
-        a, b = v.narrow(dim, 0, v.shape[dim] - step), v.narrow(dim, step, v.shape[dim] - step)
-        total = total + _above(torch.maximum(a, b)) - _above(torch.minimum(a, b))
-    return total
+    return CompactNetwork() if members == 1 else Averaged()
 
 
 def published_network() -> Module:
@@ -224,17 +189,18 @@ def published_network() -> Module:
     return PublishedNetwork()
 
 
-def answers(network: Module, x: Tensor) -> Tensor:
+def answers(network: Module, x: Tensor, voxel_size: Sequence[float | None]) -> Tensor:
     """What a network says of normalised maps (n, 1, 64, 64, 64): (n, 2), each level and its expected absolute error.
 
-    Both on the normalised scale; the error is NaN for a network that gives none, as the published one.
+    ``voxel_size``: edge in A of each map's voxels in its 64^3 box, None where it is not known. Both answers are on the
+    normalised scale; the error is NaN for a network that gives none, as the published one.
     """
     torch = import_torch()
     if not hasattr(network, "heads"):
         level = network(x)
         return torch.stack([level, torch.full_like(level, float("nan"))], dim=1)
     seen: Any = network
-    both = seen.heads(*seen.features(x))
+    both = seen.heads(*seen.features(x, voxel_size))
     # as far as it was trained
     return torch.stack([both[:, 0], both[:, 1].clamp(*LOG_SPREAD).exp()], dim=1)
 
@@ -251,7 +217,8 @@ def load_network(path: Path) -> LoadedNetwork:
     torch = import_torch()
     content = _read(torch, path)
     if isinstance(content, dict) and content.get("format") == FORMAT:
-        network, kind, state = compact_network(), "siren", content.get("state_dict")
+        state = content.get("state_dict")
+        network, kind = compact_network(_members(state)), "siren"
         metadata = content.get("metadata") or {}
     else:
         network, kind, state, metadata = published_network(), "published", content, {}
@@ -288,6 +255,12 @@ def _read(torch: Any, path: Path) -> Any:
         raise SirenError(f"{path.name} cannot be read as network weights: {_FIT}.") from error
     except Exception as error:  # whatever a damaged archive makes torch's readers raise
         raise SirenError(f"{path.name} cannot be read as network weights: {_FIT}.") from error
+
+
+def _members(state: Any) -> int:
+    """How many networks a file of this program holds."""
+    names = [str(key).split(".") for key in state] if isinstance(state, dict) else []
+    return max(1, len({n[1] for n in names if n[0] == "members" and len(n) > 2}))
 
 
 def _renumbered(state: dict[str, Any], network: Module) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from .flags import Enclosed, enclosed, with_flags
 from .network import BOX, LoadedNetwork, answers, default_weights, import_torch, load_network
 from .normalise import Range, denormalise_level, normalise, value_range
 from .preprocess import shrunk
+from .scale import known_voxel_size
 from .tables import Prediction, Predictions
 from .together import in_line
 
@@ -131,6 +132,7 @@ class Shrunk:
     small : (64, 64, 64) float32, z, y, x, in the map's units
     x : the same, normalised
     range : the statistics that turn a prediction into a level
+    voxel_size : edge of the 64^3 box's voxels in A, None where it is not known
     """
 
     name: str
@@ -138,6 +140,7 @@ class Shrunk:
     small: NDArray[np.float32]
     x: NDArray[np.float32]
     range: Range
+    voxel_size: float | None
 
 
 def shrunk_maps(ensemble: Ensemble, kind: str, junk: list[Prediction], progress: Progress, phase: str = PHASE) -> Iterator[Shrunk]:
@@ -149,6 +152,7 @@ def shrunk_maps(ensemble: Ensemble, kind: str, junk: list[Prediction], progress:
         If a map cannot be read; JunkMap if none of them holds anything.
     """
     place = {name: n for n, name in enumerate(ensemble.all_names)}
+    voxel_size = known_voxel_size(ensemble.grid, BOX)
     for source in progress.each(ensemble.sources, phase, len(ensemble)):
         try:
             array = ensemble.array(source)
@@ -161,7 +165,7 @@ def shrunk_maps(ensemble: Ensemble, kind: str, junk: list[Prediction], progress:
             if len(junk) == len(ensemble):
                 raise
             continue
-        yield Shrunk(source.name, place[source.name], small, x, used)
+        yield Shrunk(source.name, place[source.name], small, x, used, voxel_size)
 
 
 def _levels(maps: list[Shrunk], loaded: LoadedNetwork, device: str, weights: str, seen: dict[str, Enclosed]) -> list[Prediction]:
@@ -169,7 +173,7 @@ def _levels(maps: list[Shrunk], loaded: LoadedNetwork, device: str, weights: str
     torch: Any = import_torch()
     with torch.inference_mode():
         batch = torch.from_numpy(np.stack([m.x for m in maps])[:, None]).to(device)
-        numbers = answers(loaded.network, batch).float().cpu().tolist()
+        numbers = answers(loaded.network, batch, [m.voxel_size for m in maps]).float().cpu().tolist()
     rows = []
     for m, (prediction, spread) in zip(maps, numbers, strict=True):
         if not np.isfinite(prediction):

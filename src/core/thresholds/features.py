@@ -1,0 +1,254 @@
+"""What the compact network sees of a map: how that which lies above each level is made up."""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Levels at which a map is described: LEVELS of them in equal ratios from LOWEST to HIGHEST of half the map's range above -1.
+#: A map whose peaks are higher moves along the profile and keeps its shape.
+LEVELS, LOWEST, HIGHEST = 96, 0.004, 1.7
+SHELLS = 32
+THREADS = min(4, os.cpu_count() or 1)
+CHANNELS = 31
+_SMALLEST_SHARE = 1e-6
+_STEP = math.log(HIGHEST / LOWEST) / (LEVELS - 1)
+
+
+def level_values() -> Tensor:
+    """(LEVELS,) float32 levels of the profile, on the normalised scale."""
+    torch: Any = _torch()
+    return LOWEST * torch.exp(_STEP * torch.arange(LEVELS, dtype=torch.float32)) - 1
+
+
+def profile_of(x: Tensor) -> Tensor:
+    """What the compact network sees of normalised maps (n, 1, 64, 64, 64).
+
+    Returns
+    -------
+    (n, 31, 96)
+        For each of 96 levels t, at full (64^3), half and quarter resolution: log10 of the share of voxels above t, of the
+        map, its local means and maxima, of what is left of it after erosion and opening and what closing adds (noise is
+        specks, a molecule is bulk), in four shells about the box's centre; how ragged and how compact the part above is;
+        and means over the voxels at t, over t + 1: gradient, difference from the surroundings at three scales (at the edge
+        of a solid body these change sign); distance from the centre. The last row is of another kind: 32 shells of the power
+        spectrum, 32 of the mean and 32 of the maximum by distance from the centre of mass.
+    """
+    torch = _torch()
+    v = (x + 1).clamp(0, 2)
+    mean = _halved(v)
+    coarse = _halved(mean)
+    local, r2 = _around(v, 1), _mass_radius(mean)
+    bins, half = _bins(v), _bins(mean)
+    rows = _volumes(bins, local, half, mean, coarse) + _shapes(bins, half, coarse, r2)
+    rows += _means_at(bins, v, local, half, mean, r2)
+    rows.append(_shells(v, mean, r2))
+    return torch.stack(rows, dim=1)
+
+
+def profiles(x: Tensor) -> Tensor:
+    """The same as :func:`profile_of`, in threads: most of it is counting, which uses one core only."""
+    torch = _torch()
+    if x.device.type != "cpu" or len(x) < 2 or THREADS < 2:
+        return profile_of(x)
+
+    def part(some: Tensor) -> Tensor:
+        with torch.no_grad():  # a thread begins with gradients
+            return profile_of(some)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return torch.cat(list(pool.map(part, x.chunk(THREADS))))
+
+
+def _volumes(bins: Tensor, local: Tensor, half: Tensor, mean: Tensor, coarse: Tensor) -> list[Tensor]:
+    """Log shares above each level; of shells about the box's centre too. Order survives binning, so extremes are of bins."""
+    torch = _torch()
+    peak = torch.nn.functional.max_pool3d(bins.to(mean.dtype), 2).to(torch.uint8)
+    eroded, eroded_half = _extreme(bins, 1, least=True), _extreme(half, 1, least=True)
+    opened, opened_half = _extreme(eroded, 1, least=False), _extreme(eroded_half, 1, least=False)
+    opened_wide = _extreme(_extreme(eroded_half, 1, least=True), 2, least=False)
+    closed_half = _extreme(_extreme(half, 1, least=False), 1, least=True)
+    rows = [_log_share(_above(a)) for a in (bins, _bins(local), half, peak, _bins(coarse), eroded, opened, eroded_half,
+                                            opened_half, opened_wide, closed_half)]
+    radius = _box_radius(mean.shape[-1]).to(mean)
+    for low, high in ((0, 0.5), (0.5, 0.8), (0.8, 1.0), (1.0, 2.0)):
+        rows.append(_log_share(_above(half[:, :, (radius >= low) & (radius < high)])))
+    return rows
+
+
+def _shapes(bins: Tensor, half: Tensor, coarse: Tensor, r2: Tensor) -> list[Tensor]:
+    """How ragged, compact and central what lies above each level is."""
+    torch = _torch()
+    rows = [torch.log10((_parted(a, step) + _SMALLEST_SHARE) / (_above(a) + _SMALLEST_SHARE))
+            for a, step in ((bins, 1), (half, 1), (half, 2), (_bins(coarse), 1))]
+    above = _above(half)
+    rows.append((_above(half, r2) / (above + 1e-7)).sqrt())
+    rows.append(torch.log10((_above(half, (r2 < 0.25).to(r2)) + _SMALLEST_SHARE) / (above + _SMALLEST_SHARE)))
+    return rows
+
+
+def _means_at(bins: Tensor, v: Tensor, local: Tensor, half: Tensor, mean: Tensor, r2: Tensor) -> list[Tensor]:
+    """Means over the voxels at each level, neighbouring levels joined where there are few."""
+    rows = []
+    slope_half = _gradient(mean)
+    rough = local - v
+    finer = [_gradient(v), rough, rough.abs()]
+    coarser = [slope_half, _around(mean, 1) - mean, _around(mean, 3) - mean, _around(slope_half, 1)]
+    level = (level_values().to(v) + 1)[None]
+    for a, fields in ((bins, finer), (half, coarser)):
+        count = _smooth(_histogram(a)) + 1e-9
+        rows += [(_smooth(_histogram(a, f)) / (count * level)).clamp(-4, 4) for f in fields]
+    rows.append(_smooth(_histogram(half, r2)) / (_smooth(_histogram(half)) + 1e-9))
+    rows.append((_smooth(_histogram(bins)) * 1e6 + 1).log10() / 3)
+    return rows
+
+
+def _shells(v: Tensor, mean: Tensor, r2: Tensor) -> Tensor:
+    """(n, 96) power spectrum, mean and maximum by distance."""
+    torch = _torch()
+    n, size = len(v), v.shape[-1]
+    power = torch.fft.rfftn(v[:, 0], dim=(1, 2, 3)).abs() ** 2
+    shell = _frequency_shell(size).to(v.device)
+    sums = torch.zeros(n, SHELLS + 1, device=v.device, dtype=v.dtype).index_add_(1, shell.flatten(), power.flatten(1))
+    counts = torch.bincount(shell.flatten(), minlength=SHELLS + 1).clamp(min=1)
+    spectrum = torch.log10(sums[:, :SHELLS] / counts[:SHELLS] + 1e-6)
+    spectrum = spectrum - spectrum.mean(dim=1, keepdim=True)
+    r = (r2.sqrt() * (SHELLS / 1.2)).long().clamp(max=SHELLS - 1).flatten(1)
+    zero = torch.zeros(n, SHELLS, device=v.device, dtype=v.dtype)
+    number = zero.scatter_add(1, r, torch.ones_like(mean).flatten(1)).clamp(min=1)
+    average = zero.scatter_add(1, r, mean.flatten(1)) / number
+    most = zero.scatter_reduce(1, r, mean.flatten(1), "amax")
+    average = average / average.amax(dim=1, keepdim=True).clamp(min=1e-6)
+    return torch.cat([spectrum / 3, average, most], dim=1)
+
+
+def _torch() -> Any:
+    import torch  # the caller has made sure that it is there
+
+    return torch
+
+
+def _bins(v: Tensor) -> Tensor:
+    """Values v = x + 1 as small whole numbers: above level j <=> bin > j."""
+    torch = _torch()
+    return ((v * (1 / LOWEST)).clamp_(min=1e-3).log_() * (1 / _STEP)).ceil_().clamp_(0, LEVELS).to(torch.uint8)
+
+
+def _histogram(bins: Tensor, weight: Tensor | None = None) -> Tensor:
+    """(n, LEVELS + 1) share of the voxels, or of their weights, in each bin."""
+    torch = _torch()
+    flat = bins.flatten(1)
+    weights = [None] * len(flat) if weight is None else weight.flatten(1)
+    counts = [torch.bincount(b, w, minlength=LEVELS + 1) for b, w in zip(flat, weights, strict=True)]
+    return torch.stack(counts).float() / flat.shape[1]
+
+
+def _above(bins: Tensor, weight: Tensor | None = None) -> Tensor:
+    """(n, LEVELS) share of the voxels of each map, or of their weights, that lies above each level."""
+    return _histogram(bins, weight).flip(1).cumsum(1).flip(1)[:, 1:]
+
+
+def _log_share(share: Tensor) -> Tensor:
+    torch = _torch()
+    return (torch.log10(share + _SMALLEST_SHARE) + 3) / 2
+
+
+def _smooth(counts: Tensor) -> Tensor:
+    """(n, LEVELS) from bins (n, LEVELS + 1): the bins beside each level joined, five with weights 1 2 3 2 1."""
+    torch = _torch()
+    kernel = torch.tensor([[[1.0, 2.0, 3.0, 2.0, 1.0]]], device=counts.device)
+    return torch.nn.functional.conv1d(counts[:, None, 1:], kernel, padding=2)[:, 0]
+
+
+def _parted(v: Tensor, step: int) -> Tensor:
+    """(n, LEVELS) share of pairs of voxels ``step`` apart along an axis of which one is above each level and one is not."""
+    torch = _torch()
+    total = torch.zeros(len(v), LEVELS, device=v.device)
+    for dim in (2, 3, 4):
+        a, b = v.narrow(dim, 0, v.shape[dim] - step), v.narrow(dim, step, v.shape[dim] - step)
+        total = total + _above(torch.maximum(a, b)) - _above(torch.minimum(a, b))
+    return total
+
+
+def _extreme(v: Tensor, reach: int, least: bool) -> Tensor:
+    """Smallest or largest value within a cube of ``reach`` voxels to each side; the box's rim is left as it is."""
+    torch = _torch()
+    choose = torch.minimum if least else torch.maximum
+    for dim in (2, 3, 4):
+        size = v.shape[dim]
+        result = v.clone()
+        for step in range(1, reach + 1):
+            low, high = result.narrow(dim, 0, size - step), result.narrow(dim, step, size - step)
+            choose(low, v.narrow(dim, step, size - step), out=low)
+            choose(high, v.narrow(dim, 0, size - step), out=high)
+        v = result
+    return v
+
+
+def _around(v: Tensor, reach: int) -> Tensor:
+    """Mean over a cube of ``reach`` voxels to each side, as far as it lies in the box."""
+    torch = _torch()
+    for dim in (2, 3, 4):
+        size = v.shape[dim]
+        total = v.clone()
+        for step in range(1, reach + 1):
+            total.narrow(dim, 0, size - step).add_(v.narrow(dim, step, size - step))
+            total.narrow(dim, step, size - step).add_(v.narrow(dim, 0, size - step))
+        place = torch.arange(size, device=v.device)
+        count = (place + reach).clamp(max=size - 1) - (place - reach).clamp(min=0) + 1
+        v = total / count.to(v.dtype).reshape([-1 if d == dim else 1 for d in range(5)])
+    return v
+
+
+def _halved(v: Tensor) -> Tensor:
+    """Means of 2^3 voxels."""
+    for dim in (2, 3, 4):
+        even, odd = v.unflatten(dim, (-1, 2)).unbind(dim + 1)
+        v = even + odd
+    return v / 8
+
+
+def _gradient(v: Tensor) -> Tensor:
+    """Length of the gradient, per voxel, by central differences; 0 at the rim."""
+    torch = _torch()
+    total = torch.zeros_like(v)
+    for dim in (2, 3, 4):
+        size = v.shape[dim]
+        total.narrow(dim, 1, size - 2).add_((v.narrow(dim, 2, size - 2) - v.narrow(dim, 0, size - 2)) ** 2, alpha=0.25)
+    return total.sqrt()
+
+
+def _mass_radius(mean: Tensor) -> Tensor:
+    """Squared distance of each voxel from the centre of mass (of squared density), in half boxes."""
+    torch = _torch()
+    axis = torch.linspace(-1, 1, mean.shape[-1], device=mean.device, dtype=mean.dtype)
+    weight = mean**2
+    weight = weight / weight.sum(dim=(1, 2, 3, 4), keepdim=True).clamp(min=1e-9)
+    r2 = torch.zeros_like(mean)
+    for dim in (2, 3, 4):
+        along = axis.reshape([-1 if d == dim else 1 for d in range(5)])
+        r2 = r2 + (along - (weight * along).sum(dim=(1, 2, 3, 4), keepdim=True)) ** 2
+    return r2
+
+
+@lru_cache(maxsize=4)
+def _box_radius(size: int) -> Tensor:
+    """(size, size, size) distance from the box's centre, in half boxes."""
+    torch = _torch()
+    axis = torch.linspace(-1, 1, size) ** 2
+    return (axis[:, None, None] + axis[:, None] + axis).sqrt()
+
+
+@lru_cache(maxsize=4)
+def _frequency_shell(size: int) -> Tensor:
+    """(size, size, size // 2 + 1) shell of each frequency in rfft order; SHELLS beyond the last."""
+    torch = _torch()
+    full, half = torch.fft.fftfreq(size), torch.fft.rfftfreq(size)
+    k = (full[:, None, None] ** 2 + full[:, None] ** 2 + half**2).sqrt()
+    return (k * (2 * SHELLS)).long().clamp(max=SHELLS)
