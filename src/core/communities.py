@@ -130,42 +130,6 @@ def modularity_communities(nodes: int, edges: NDArray[np.integer], weights: NDAr
     return _groups(labels)
 
 
-def resolved(communities: list[NDArray[np.int64]], edges: NDArray[np.integer], weights: NDArray[np.floating], seed: int = 0,
-             progress: Progress | None = None) -> list[NDArray[np.int64]]:
-    """The same, those below the resolution limit of modularity split by their own modularity.
-
-    In a large graph, modularity joins communities that hardly touch, if each holds less than sqrt(2 L) of the total weight L. So
-    one of at most twice that may be two, and is looked at again as a graph of its own. What is split without need is for the caller
-    to join: modularity divides every graph that is not dense.
-
-    Parameters
-    ----------
-    communities, edges, weights : of :func:`modularity_communities`
-
-    References
-    ----------
-    Fortunato & Barthelemy 2007, doi 10.1073/pnas.0605965104.
-    """
-    if not len(edges):
-        return communities
-    nodes = sum(map(len, communities))
-    label, place = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
-    for number, members in enumerate(communities):
-        label[members], place[members] = number, np.arange(len(members))
-    own = np.where(label[edges[:, 0]] == label[edges[:, 1]], label[edges[:, 0]], -1)
-    inside = np.bincount(own + 1, weights, len(communities) + 1)[1:]
-    limit = 2 * np.sqrt(2 * float(np.sum(weights, dtype=np.float64)))
-    result: list[NDArray[np.int64]] = []
-    for number, members in enumerate(communities):
-        if not 0 < inside[number] <= limit:
-            result.append(members)
-            continue
-        within = own == number
-        parts = modularity_communities(len(members), place[edges[within]], weights[within], seed, progress)
-        result.extend(members[part] for part in parts)
-    return sorted(result, key=lambda g: (-len(g), g[0]))
-
-
 def _local_moves(graph: csr_array, rng: np.random.Generator, progress: Progress) -> NDArray[np.int64]:
     """Move nodes one by one to the neighbouring community with the largest gain of modularity: (n,) labels from 0."""
     nodes = graph.shape[0]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .alike import AlikePairs, alike_pairs, variable_voxels
 from .blocks import BlockSet
-from .communities import label_propagation, modularity_communities, resolved
+from .communities import label_propagation, modularity_communities
 from .compute import CPU, computing
 from .confidence import COMING_BACK, draw_halves, share_back, with_strength
 from .counting import CountedPairs, TestParameters, significant_pairs
@@ -132,7 +132,6 @@ class Counted:
             return [self.sample[c] for c in communities if len(c) >= parameters.min_size]
         edges, strength = self.pairs.at(parameters.posp)
         communities = modularity_communities(len(self.sample), edges, strength, parameters.seed, progress)
-        communities = resolved(communities, edges, strength, parameters.seed, progress)
         owner = distinct_blocks(self.occupancy, self.sample, self.noise, communities, parameters.min_size, parameters.posp, progress)
         return sorted((self.sample[owner == b] for b in range(owner.max(initial=-1) + 1)), key=len, reverse=True)
 
