@@ -18,6 +18,7 @@ from ..core.progress import Progress
 from ..core.runs import open_run
 from ..core.survey import UNREADABLE, Flag, Survey, find_flags, look, survey
 
+WORK, REST = 0.1, 0.05  # s of reading, and of leaving the processor to the window
 PORTION = 0.015  # seconds of the main thread at a time
 INTERVAL = 60  # milliseconds between two portions
 
@@ -99,8 +100,12 @@ class SurveyReader(QObject):
         self._messages.put((token, "surveyed", found))
         if size > most:
             return
+        rest = time.monotonic() + WORK
         for source in found.sources:
             token.step("reading")
+            if time.monotonic() > rest:  # Python runs one thread at a time: the window is drawn in between
+                time.sleep(REST)
+                rest = time.monotonic() + WORK
             if source.name in found.problems:
                 continue
             try:
