@@ -1,6 +1,6 @@
 """A Dask cluster on this computer whose workers have numpy, scipy and distributed, and nothing else: no ChimeraX, no SIREn.
 
-    with BareCluster(Path("/tmp/somewhere"), workers=3) as cluster:
+    with BareCluster(Path("cluster"), workers=3) as cluster:
         Client(cluster.address)
 
 The workers run in Python's isolated mode on a folder of links to just those packages and what these need in turn.

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
 from numpy.typing import NDArray
+
+from chimerax.siren.core.ensemble import Ensemble, Source
+from chimerax.siren.core.grid import Grid
 
 SHAPE = (20, 22, 24)  # z, y, x: different sizes show a mistaken axis
 VOXEL_SIZE = 4.0
@@ -50,3 +57,28 @@ def write_planted(folder: Path, volumes: int = 200, seed: int = 5) -> Planted:
 def overlap(found: NDArray[np.bool_], planted: NDArray[np.bool_]) -> float:
     """Intersection over union."""
     return float((found & planted).sum() / (found | planted).sum())
+
+
+def assert_same_files(one: Path, other: Path, differs: str) -> dict[str, Any]:
+    """Two folders of a step hold the same bytes, but for times, place of counting and one parameter in run.json; the other's record."""
+    names = sorted(p.name for p in one.iterdir())
+    assert names == sorted(p.name for p in other.iterdir())
+    for name in names:
+        if name != "run.json":
+            assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    records = [json.loads((folder / "run.json").read_text()) for folder in (one, other)]
+    plain = deepcopy(records)
+    for record in plain:
+        del record["timings_s"], record["counted_on"], record["parameters"][differs]
+    assert plain[0] == plain[1]
+    return records[1]
+
+
+def in_memory(volumes: NDArray[np.floating], voxel_size: float = 6.0) -> Ensemble:
+    """An ensemble of (V, z, y, x) arrays."""
+    def reader(i: int) -> Callable[[], NDArray[np.floating]]:
+        return lambda: volumes[i]
+
+    grid = Grid(volumes.shape[1:], (voxel_size,) * 3)
+    names = tuple(f"vol_{i:03d}.mrc" for i in range(len(volumes)))
+    return Ensemble(tuple(Source(n, None, reader(i), grid) for i, n in enumerate(names)), grid, names)

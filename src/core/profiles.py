@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
-from scipy.special import bdtrc, ndtr, ndtri
+from scipy.special import bdtrc, ndtr
 
+from .alike import fisher_margin
 from .harmonise import Noise, SharedNoise
 from .occupancy import Occupancy
 from .progress import Progress
@@ -60,7 +61,7 @@ def correlations(rows: NDArray[np.float32], profiles: NDArray[np.float64]) -> ND
 
 def significant_phi(volumes: int, probability: float) -> float:
     """The correlation over V volumes that chance exceeds with this probability: Fisher's z has SD 1 / sqrt(V - 3)."""
-    return float(np.tanh(-ndtri(probability) / np.sqrt(max(volumes - 3, 1))))
+    return float(np.tanh(fisher_margin(volumes, probability)))
 
 
 def members(rows: NDArray[np.float32], profiles: NDArray[np.float64], rate: float, tested: int) -> NDArray[np.int64]:
@@ -169,7 +170,7 @@ def is_coherent(rows: NDArray[np.float32], points: NDArray[np.float64], noise: S
     shared = noise.phi(block[some, None], block[some]).astype(np.float64)
     first, second = half[some] == 0, half[some] == 1
     expected = shared[first][:, second].mean() / np.sqrt(shared[first][:, first].mean() * shared[second][:, second].mean())
-    margin = np.arctanh(significant_phi(volumes, probability))
+    margin = fisher_margin(volumes, probability)
     return bool(np.arctanh(min(together, 0.9999)) - np.arctanh(min(expected, 0.9999)) > margin)
 
 

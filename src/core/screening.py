@@ -18,12 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .blocks import BlockSet
-from .confidence import share_back
 from .ensemble import Ensemble
 from .errors import SirenError
 from .files import whole_file
 from .progress import Progress
-from .sketch import Counted, SketchParameters, SketchResult, count, number_blocks
+from .sketch import Counted, SketchParameters, SketchResult, count, number_blocks, stability_in
 
 TABLE_FILE, PICTURE_FILE = "screen.csv", "screen.png"
 
@@ -82,9 +81,7 @@ class Screening:
         blocks = self.counted.blocks(parameters, progress)
         numbered = number_blocks(self.counted.occupancy.grid, blocks, self.counted.sample)
         if stable and self.halves:
-            found = [half.blocks(parameters, progress.quiet()) for half in self.halves]
-            back = share_back(blocks, found, [half.sample for half in self.halves])
-            numbered = replace(numbered, stability=dict(enumerate(back, 1)))
+            numbered = replace(numbered, stability=stability_in(self.halves, blocks, parameters, progress))
         return SketchResult(numbered, self.counted.occupancy, self.counted.union, self.counted.sample,
                             self.counted.pairs.at(parameters.posp, parameters.negp)[0], self.counted.counted_on)
 

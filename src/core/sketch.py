@@ -14,6 +14,7 @@ Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi 10.1
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,9 +97,7 @@ def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
     with progress.timed("stability"):
         if parameters.resamples:
             halves = counted.halves(blocks, parameters, progress)
-            found = [half.blocks(parameters, progress.quiet()) for half in progress.each(halves, COMING_BACK, len(halves))]
-            back = share_back(blocks, found, [half.sample for half in halves])
-            numbered = replace(numbered, stability=dict(enumerate(back, 1)))
+            numbered = replace(numbered, stability=stability_in(halves, blocks, parameters, progress))
         numbered = with_strength(numbered, counted.occupancy, progress)
     return SketchResult(numbered, counted.occupancy, counted.union, counted.sample, counted.pairs.at(parameters.posp, parameters.negp)[0],
                         counted.counted_on)
@@ -152,6 +151,13 @@ class Counted:
                 for half, voxels in progress.each(drawn, "counting halves of the volumes", len(drawn))]
 
 
+def stability_in(halves: Sequence[Counted], blocks: list[NDArray[np.int64]], parameters: SketchParameters,
+                 progress: Progress) -> dict[int, float]:
+    """How often each of the blocks, numbered from 1, comes back in :meth:`Counted.halves`."""
+    found = [half.blocks(parameters, progress.quiet()) for half in progress.each(halves, COMING_BACK, len(halves))]
+    return dict(enumerate(share_back(blocks, found, [half.sample for half in halves]), 1))
+
+
 def count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> Counted:
     """Read an ensemble and count its voxels against each other: the longer part of a sketch.
 
@@ -166,7 +172,7 @@ def count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPar
 
 def _count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress, compute: Compute) -> Counted:
     by_profile = parameters.statistic == "profile"
-    noise, union = None, np.empty(0, np.int64)
+    noise: Noise | None = None
     reading = need_of_reading(ensemble, 3 if by_profile else 1)
     if not fits(reading):
         raise refusal(reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes')

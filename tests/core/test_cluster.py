@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,7 @@ from chimerax.siren.core.runs import Run, run_expand, run_sketch
 from chimerax.siren.core.sketch import SketchParameters
 from chimerax.siren.core.statistics import PairTest
 from chimerax.siren.core.tiles import run_tiles
-from ensembles import LEVEL, write_planted
+from ensembles import LEVEL, assert_same_files, write_planted
 
 pytestmark = pytest.mark.filterwarnings("ignore:Mismatched versions")  # that is meant so: the workers lack what ChimeraX has
 ABSENT = ("chimerax", "pandas", "mrcfile", "networkx", "torch", "matplotlib")
@@ -117,19 +115,10 @@ def test_a_cluster_writes_the_files_that_this_process_writes(cluster: BareCluste
     there = sketch_and_expand(volumes, tmp_path / "there", statistic, cluster.address)
     assert len(local[0].blocks) == (1 if statistic == "published" else 2)  # that rule misses the block of 60 %
     for one, other in zip(local, there, strict=True):
-        names = sorted(p.name for p in one.folder.iterdir())
-        assert names == sorted(p.name for p in other.folder.iterdir())
-        for name in names:
-            if name != "run.json":
-                assert (one.folder / name).read_bytes() == (other.folder / name).read_bytes(), name
-        records = [json.loads((run.folder / "run.json").read_text()) for run in (one, other)]
-        plain = deepcopy(records)
-        for record in plain:
-            del record["timings_s"], record["counted_on"], record["parameters"]["scheduler"]
-        assert plain[0] == plain[1]
-        assert records[1]["parameters"]["scheduler"] == cluster.address
+        record = assert_same_files(one.folder, other.folder, "scheduler")
+        assert record["parameters"]["scheduler"] == cluster.address
         counted = statistic != "profile" or other is there[0]  # profiles are compared in this process
-        assert records[1]["counted_on"] == (f"3 workers of {cluster.address}" if counted else "cpu")
+        assert record["counted_on"] == (f"3 workers of {cluster.address}" if counted else "cpu")
 
 
 def test_a_worker_killed_in_the_middle_changes_nothing(cluster: BareCluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from chimerax.siren.core.progress import Progress
 from chimerax.siren.core.record import read_record
 from chimerax.siren.core.runs import Run, inherited, run_expand, run_sketch
 from chimerax.siren.core.sketch import SketchParameters
-from ensembles import LEVEL, write_planted
+from ensembles import LEVEL, assert_same_files, write_planted
 
 
 @pytest.fixture(scope="module")
@@ -82,18 +80,9 @@ def test_torch_writes_the_files_that_numpy_writes(volumes: Path, tmp_path: Path,
     assert len(strips) > 3
     assert len(local[0].blocks)
     for one, other in zip(local, by_torch, strict=True):
-        names = sorted(p.name for p in one.folder.iterdir())
-        assert names == sorted(p.name for p in other.folder.iterdir())
-        for name in names:
-            if name != "run.json":
-                assert (one.folder / name).read_bytes() == (other.folder / name).read_bytes(), name
-        records = [json.loads((run.folder / "run.json").read_text()) for run in (one, other)]
-        plain_records = deepcopy(records)
-        for record in plain_records:
-            del record["timings_s"], record["counted_on"], record["parameters"]["device"]
-        assert plain_records[0] == plain_records[1]
+        record = assert_same_files(one.folder, other.folder, "device")
         by_card = statistic != "profile" or other is by_torch[0]  # profiles are compared by the processor
-        assert records[1]["counted_on"] == (f"cpu (torch {torch.__version__})" if by_card else "cpu")
+        assert record["counted_on"] == (f"cpu (torch {torch.__version__})" if by_card else "cpu")
 
 
 def test_where_a_sketch_counted_is_not_handed_down_to_its_expansion(volumes: Path, tmp_path: Path,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,28 +9,18 @@ import pytest
 from scipy import stats
 
 from chimerax.siren.core.blocks import BlockSet
-from chimerax.siren.core.ensemble import Ensemble, Source
+from chimerax.siren.core.ensemble import Ensemble
 from chimerax.siren.core.errors import Cancelled, SirenError
 from chimerax.siren.core.example import BlockPlan, ExampleParameters, Simulation, simulate
 from chimerax.siren.core.expand import ExpandParameters, expand
-from chimerax.siren.core.grid import Grid
 from chimerax.siren.core.progress import Progress
 from chimerax.siren.core.sketch import SketchResult, sketch
+from ensembles import in_memory
 
 PARTICLE = ExampleParameters(
     volumes=100, box=32, voxel_size=6.0, core_residues=600, seed=3,
     blocks=(BlockPlan("one", 250, 0.6), BlockPlan("two", 200, 0.5, only_with="one"), BlockPlan("three", 250, 0.3)))
 Ready = tuple[Simulation, Ensemble, SketchResult]
-
-
-def in_memory(volumes: np.ndarray, voxel_size: float = 6.0) -> Ensemble:
-    """An ensemble of (V, z, y, x) arrays."""
-    def reader(i: int) -> Callable[[], np.ndarray]:
-        return lambda: volumes[i]
-
-    grid = Grid(volumes.shape[1:], (voxel_size,) * 3)
-    names = tuple(f"vol_{i:03d}.mrc" for i in range(len(volumes)))
-    return Ensemble(tuple(Source(n, None, reader(i), grid) for i, n in enumerate(names)), grid, names)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from scipy import ndimage, stats
 
 from chimerax.siren.core.alike import NEIGHBOURS, alike_pairs, variable_voxels
-from chimerax.siren.core.ensemble import Ensemble, Source
+from chimerax.siren.core.ensemble import Ensemble
 from chimerax.siren.core.errors import Cancelled
 from chimerax.siren.core.example import BlockPlan, ExampleParameters, Simulation, simulate
 from chimerax.siren.core.grid import Grid
@@ -31,21 +30,12 @@ from chimerax.siren.core.profiles import (
 )
 from chimerax.siren.core.progress import Progress
 from chimerax.siren.core.sketch import sketch
+from ensembles import in_memory
 
 PARTICLE = ExampleParameters(
     volumes=100, box=32, voxel_size=6.0, core_residues=600, seed=3,
     blocks=(BlockPlan("one", 250, 0.6), BlockPlan("two", 200, 0.5, only_with="one"), BlockPlan("three", 250, 0.3)))
 SILENT = Noise(np.ones(1))
-
-
-def in_memory(volumes: np.ndarray, voxel_size: float = 6.0) -> Ensemble:
-    """An ensemble of (V, z, y, x) arrays."""
-    def reader(i: int) -> Callable[[], np.ndarray]:
-        return lambda: volumes[i]
-
-    grid = Grid(volumes.shape[1:], (voxel_size,) * 3)
-    names = tuple(f"vol_{i:03d}.mrc" for i in range(len(volumes)))
-    return Ensemble(tuple(Source(n, None, reader(i), grid) for i, n in enumerate(names)), grid, names)
 
 
 def simulated(parameters: ExampleParameters) -> tuple[Simulation, Ensemble]:
