@@ -14,8 +14,11 @@ class JunkMap(SirenError):
     """
 
     def __init__(self, sentence: str, reason: str):
-        super().__init__(sentence)
+        super().__init__(sentence, reason)  # both, or it could not come back from another process
         self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Cancelled(Exception):

@@ -21,6 +21,7 @@ from lattice import Lattice, Map
 from numpy.typing import NDArray
 from structures import Atoms, Library, draw_molecule
 
+from core.errors import JunkMap
 from core.grid import Grid, to_box
 from core.thresholds.normalise import normalise
 
@@ -234,7 +235,10 @@ def _labelled(array: Map, envelope: NDArray[np.bool_], pixel: float, facts: dict
     small = array if shape == (BOX,) * 3 else to_box(array, Grid(shape, (pixel,) * 3), BOX)[0]
     if small.max() <= 0:
         return None
-    x, used = normalise(small, "simulated map")
+    try:
+        x, used = normalise(small, "simulated map")
+    except JunkMap:
+        return None
     dice, volume = dice_curve(array, envelope, used.vol_min, used.vol_max)
     best = float(dice.max())
     if best < LEAST_DICE:
