@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from chimerax.siren.core.errors import SirenError
-from chimerax.siren.core.thresholds.normalise import Range, denormalise_level, normalise, normalise_level, value_range
+from chimerax.siren.core.thresholds.normalise import (
+    Range,
+    denormalise_level,
+    low_percentile,
+    normalise,
+    normalise_level,
+    value_range,
+)
 
 
 def by_the_book(array):
@@ -84,3 +91,12 @@ def test_the_array_given_is_left_as_it_was():
     before = array.copy()
     normalise(array, "a.mrc")
     assert (array == before).all()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10, 1000, 64**3, 65**3, 100003])
+@pytest.mark.parametrize("percentile", [0.001, 0.1, 5, 50, 100])
+def test_low_percentile_is_numpys(size, percentile):
+    rng = np.random.default_rng(size)
+    normal = rng.normal(size=size).astype(np.float32)
+    for array in (normal, np.maximum(normal, 0), rng.integers(0, 4, size).astype(np.float32), np.sort(normal)):
+        assert low_percentile(array, percentile) == pytest.approx(np.percentile(array, percentile), rel=1e-6, abs=1e-9)

@@ -19,7 +19,7 @@ NOISE_SHARE = 0.5  # voxels as far below the background as the level is above it
 NOISE_TAIL = 0.7  # how far the lowest 0.1 % go below the background, over how far the highest go above
 FEWEST_VOXELS = 8  # of 64^3: fewer above a level are no molecule
 FULL_BOX = 0.5  # share of the box that no particle fills
-PIECE = 0.25  # share of what is enclosed that the largest piece holds at least
+PIECE = 0.15  # share of what is enclosed that the largest piece holds at least
 WIDE = 0.25  # expected error of the normalised level
 FEWEST_VOLUMES = 8  # below, there is no majority to differ from
 ROBUST_SD, FACTOR = 4.0, 1.5  # an enclosed volume is an outlier beyond both
@@ -69,7 +69,7 @@ def enclosed(array: NDArray[np.float32], level: float, prediction: float, spread
 
 
 def _ragged(array: NDArray[np.float32], mask: NDArray[np.bool_], level: float, voxels: int) -> list[str]:
-    background = float(np.median(array))
+    background = float(np.median(array[::2, ::2, ::2]))
     below = int(np.count_nonzero(array < 2 * background - level))
     if below > NOISE_SHARE * voxels:
         # noise goes as far down as up; a sharpened molecule may go down often, but not as far

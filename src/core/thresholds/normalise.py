@@ -6,6 +6,7 @@ doi 10.1016/j.str.2025.02.004.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,9 +87,9 @@ def normalise(array: NDArray[np.floating], name: str) -> tuple[NDArray[np.float3
 
 def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
     """The range of a map, and its low percentile."""
-    low, high = (float(p) for p in np.percentile(array, [LOW_PERCENTILE, HIGH_PERCENTILE]))
-    if not (np.isfinite(low) and np.isfinite(high)):
+    if not (np.isfinite(array.min()) and np.isfinite(array.max())):
         raise JunkMap(f'{name} has values that are not finite numbers: use "exclude {name}".', "values not finite")
+    low, high = low_percentile(array, LOW_PERCENTILE), -low_percentile(-array, 100 - HIGH_PERCENTILE)
     positive = array[array > 0]
     if high <= 0 or positive.size == 0:
         raise JunkMap(f"{name} has no positive density worth the name (its 99.999 percentile is {high:.3g}), so it has "
@@ -98,6 +99,29 @@ def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
         raise JunkMap(f"{name} has a single positive value ({high:.3g}), as a mask has, so it cannot be normalised: "
                       f'use "exclude {name}".', "a single positive value")
     return Range(vol_min, high), low
+
+
+def low_percentile(array: NDArray[np.floating], percentile: float) -> float:
+    """What numpy.percentile gives, faster for a percentile near 0: what lies far above it is not ordered.
+
+    The k smallest values of an array lie in those k of its rows that have the smallest minima.
+
+    Parameters
+    ----------
+    array : finite values
+    percentile : 0 to 100
+    """
+    values = array.reshape(-1)
+    place = percentile / 100 * (values.size - 1)
+    below = min(int(place), max(0, values.size - 2))
+    length = math.isqrt(values.size)
+    whole = values.size // length * length
+    rows = values[:whole].reshape(-1, length)
+    if below + 2 < len(rows):
+        chosen = np.argpartition(rows.min(axis=1), below + 1)[:below + 2]
+        values = np.concatenate([rows[chosen].ravel(), values[whole:]])
+    ends = np.partition(values, [below, min(below + 1, len(values) - 1)])[below:below + 2].astype(np.float64)
+    return float(ends[0] + (ends[-1] - ends[0]) * (place - below))
 
 
 def normalise_level(level: float, used: Range) -> float:
