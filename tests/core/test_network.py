@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from chimerax.siren.core.errors import SirenError
 from chimerax.siren.core.grid import Grid
-from chimerax.siren.core.thresholds.features import level_values, profile_of
+from chimerax.siren.core.thresholds.features import at_levels, bins_of, dice_above, level_values, seen_of, share_above
 from chimerax.siren.core.thresholds.network import (
     compact_network,
     default_weights,
@@ -22,6 +22,7 @@ from chimerax.siren.core.thresholds.network import (
     published_network,
     save_network,
 )
+from chimerax.siren.core.thresholds.normalise import Range
 from chimerax.siren.core.thresholds.scale import known_voxel_size, scale_of
 
 torch = pytest.importorskip("torch", reason="torch is not installed: networks cannot be tested")
@@ -146,8 +147,9 @@ def _diverged(path):
     (lambda p: p.write_bytes(b"PK\x03\x04" + bytes(200)), "cannot be read"),
     (lambda p: torch.save([1, 2], p), "no network weights"),
     (lambda p: torch.save({"model_state_dict": {"conv.0.weight": 3}}, p), "no network weights"),
+    (lambda p: torch.save({"format": "siren-thresholds-2", "state_dict": {}}, p), "another version of SIREn"),
     (_other, "another network"), (_shapes, "another network"), (_diverged, "not finite"),
-], ids=["text", "empty", "broken zip", "list", "numbers", "other", "shapes", "diverged"])
+], ids=["text", "empty", "broken zip", "list", "numbers", "version", "other", "shapes", "diverged"])
 def test_wrong_files_are_one_sentence(tmp_path, write, says):
     path = tmp_path / "w.pth"
     write(path)
@@ -183,7 +185,7 @@ def test_our_file_goes_there_and_back(tmp_path):
 
 def test_profile_is_what_it_says():
     x = (torch.rand(2, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1).float()
-    profile, levels = profile_of(x).numpy(), level_values().numpy()
+    profile, levels = seen_of(x, scale_of([None, None])).profile.numpy(), level_values().numpy()
     full = x.numpy()[:, 0].clip(-1, 1)
     cells = full.reshape(2, 32, 2, 32, 2, 32, 2)
     mean, peak = cells.mean(axis=(2, 4, 6)), cells.max(axis=(2, 4, 6))
@@ -205,9 +207,61 @@ def test_profile_of_a_map_with_higher_peaks_is_moved_along_and_no_more():
     r = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
     ball = 0.2 / (1 + np.exp((r - 15) / 1.5))
     step = np.log(1.7 / 0.004) / 95  # between two levels
-    low, high = (profile_of(torch.from_numpy(v * 2 - 1).float()[None, None])[0, :30].numpy()
+    low, high = (seen_of(torch.from_numpy(v * 2 - 1).float()[None, None], scale_of([None])).profile[0, :30].numpy()
                  for v in (ball, ball * np.exp(10 * step)))
     assert np.allclose(low[:, 20:60], high[:, 30:70], atol=0.05)
+
+
+@pytest.mark.parametrize("shape", [(96, 96, 96), (200, 200, 200), (80, 120, 100)])
+def test_share_above_counts_voxels_of_the_maps_own_grid(shape):
+    array = np.random.default_rng(3).normal(5, 1, shape).astype(np.float32)
+    x = (array - 4.0) / (9.0 - 4.0) * 2 - 1
+    step = 2 if max(shape) > 160 else 1
+    counted = x[::step, ::step, ::step]
+    found = share_above(array, Range(4.0, 9.0)).numpy()
+    for j in (40, 70, 90):  # a map that is no cube lies in one that is empty elsewhere
+        share = (counted > level_values()[j].item()).mean() * array.size / max(shape) ** 3
+        assert found[j] == pytest.approx((np.log10(share + 1e-6) + 3) / 2, abs=1e-3)
+
+
+@pytest.mark.parametrize("learning", [False, True])
+def test_what_the_3d_network_says_of_voxels_is_counted_by_level(learning):
+    rng = np.random.default_rng(4)
+    v = (rng.random((2, 1, 16, 16, 16)) ** 2 * 1.9).astype(np.float32)
+    inside = rng.random((2, 16**3)).astype(np.float32)
+    bins = bins_of(torch.from_numpy(v)).flatten(1)
+    dice, volume = (a.detach().numpy() for a in dice_above(bins, torch.from_numpy(inside).requires_grad_(learning)))
+    for n in range(2):
+        for j in (30, 60, 90):
+            above = v[n].ravel() > level_values()[j].item() + 1
+            expected = 2 * inside[n][above].sum() / (above.sum() + inside[n].sum() + 1)
+            assert dice[n, j] == pytest.approx(expected, abs=1e-4)
+            assert volume[n, j] == pytest.approx(np.log10((above.sum() + 1) / (inside[n].sum() + 1)), abs=1e-4)
+
+
+def test_means_at_levels_join_five_neighbours():
+    bins = torch.tensor([[10, 12, 12, 40]])
+    at = at_levels(bins, torch.tensor([[[1.0, 4.0, 7.0, 5.0]]]))[0, 0].numpy()
+    # level 10 follows bin 11; weights 1 2 3 2 1 of bins 9 to 13 and a constant 1 below
+    assert at[10] == pytest.approx((2 * 1 + 2 * (4 + 7)) / (2 + 2 * 2 + 1))
+    assert at[39] == pytest.approx(3 * 5 / (3 + 1))
+    assert at[70] == 0
+
+
+def test_3d_network_sees_the_place_of_density_and_not_its_scale():
+    torch.manual_seed(3)
+    network = compact_network().eval()
+    x = torch.rand(1, 1, 64, 64, 64) ** 4
+    seen = seen_of(x, scale_of([3.0]))
+    with torch.no_grad():
+        same = network.voxels(seen.coarse / 2, seen.scale)[0]
+        turned = network.voxels(seen.coarse.flip(2), seen.scale)[0]
+        one = network.voxels(seen.coarse, seen.scale)[0]
+        other = network.voxels(seen.coarse, scale_of([None]))[0]
+    assert one.shape[2:] == (32, 32, 32)
+    assert torch.allclose(same, one, atol=1e-4)
+    assert not torch.allclose(turned, one, atol=1e-2)
+    assert not torch.allclose(other, one, atol=1e-3)
 
 
 def test_shipped_weights_are_small_and_load():
@@ -223,10 +277,10 @@ def test_several_members_are_averaged_and_saved_together(tmp_path):
     network = compact_network(3).eval()
     save_network(tmp_path / "w.pt", network, {}, half=False)
     loaded = load_network(tmp_path / "w.pt").network
-    seen = loaded.features(torch.rand(2, 1, 64, 64, 64) * 2 - 1, [3.0, None])
+    seen = seen_of(torch.rand(2, 1, 64, 64, 64) * 2 - 1, scale_of([3.0, None]))
     with torch.no_grad():
-        singly = torch.stack([m.heads(*seen) for m in network.members]).mean(dim=0)
-        assert torch.allclose(loaded.heads(*seen), singly, atol=1e-6)
+        singly = torch.stack([m.heads(*m.features(seen)) for m in network.members]).mean(dim=0)
+        assert torch.allclose(loaded.heads(*loaded.features(seen)), singly, atol=1e-5)
 
 
 def test_voxel_size_of_one_counts_as_not_known():

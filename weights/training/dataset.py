@@ -17,8 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import package  # noqa: F401  (puts src on the path)
-from simulate import siblings
+from numpy.typing import NDArray
+from simulate import BOX, Sample, siblings
 from structures import SPLITS, Library, read_library
+
+from core.grid import Grid, to_box
+from core.thresholds.features import share_above
+from core.thresholds.normalise import Range
 
 CHUNK = 60
 SIMULATOR = ("simulate.py", "degrade.py", "lattice.py", "structures.py")
@@ -40,9 +45,26 @@ def _chunk(job: tuple[Library, int, int, int, int, Path]) -> int:
         # of x + 1: near the background, at -1, half precision is fine there
         np.savez(file, above_background=np.stack([(s.x + 1).astype(np.float16) for s in samples]),
                  label=np.array([s.label for s in samples], np.float32), dice=np.stack([s.dice for s in samples]),
-                 volume=np.stack([s.volume for s in samples]), facts=json.dumps([s.facts for s in samples]))
+                 volume=np.stack([s.volume for s in samples]), facts=json.dumps([s.facts for s in samples]),
+                 full=np.stack([full_share(s) for s in samples]), inside=np.stack([inside(s) for s in samples]))
     os.replace(temporary, path)
     return count
+
+
+def full_share(sample: Sample) -> NDArray[np.float32]:
+    """(96,) what lies above each level on the map's own grid."""
+    return np.asarray(share_above(sample.raw, Range(*sample.scale)).numpy(), np.float32)
+
+
+def inside(sample: Sample) -> NDArray[np.uint8]:
+    """(32, 32, 32) share of each 2^3 voxels of the 64^3 box that is in the envelope, in 255ths."""
+    shape = (sample.envelope.shape[0], sample.envelope.shape[1], sample.envelope.shape[2])
+    envelope = sample.envelope.astype(np.float32)
+    if shape != (BOX,) * 3:
+        envelope = np.clip(to_box(envelope, Grid(shape, (1.0,) * 3), BOX)[0], 0, 1)
+    half = BOX // 2
+    share = envelope.reshape(half, 2, half, 2, half, 2).mean(axis=(1, 3, 5))
+    return np.rint(255 * share).astype(np.uint8)
 
 
 def build(structures: Path, split: str, count: int, seed: int, out: Path, processes: int, each: int = 1) -> list[Path]:

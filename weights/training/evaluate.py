@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import package  # noqa: F401  (puts src on the path)
-from dataset import version
+from dataset import full_share, version
 from numpy.typing import NDArray
 from realmaps import Table, real_ensemble, real_maps
 from rules import rules
@@ -26,8 +26,10 @@ from simulate import LEVELS, simulate
 from speed import speed
 from structures import read_library
 
+from core.thresholds.features import seen_of
 from core.thresholds.network import default_weights, load_network
 from core.thresholds.normalise import Range, denormalise_level, normalise_level, value_range
+from core.thresholds.scale import scale_of
 
 BEGIN, END = "<!-- make bench-thresholds writes from here -->", "<!-- to here -->"
 
@@ -41,14 +43,14 @@ def _chunk(job: tuple[Path, int, int, int, Path]) -> Path:
     if path.exists():
         return path
     library = read_library(structures, "test")
-    columns: dict[str, list[Any]] = {k: [] for k in ("above_background", "label", "full_label", "dice", "volume")}
+    columns: dict[str, list[Any]] = {k: [] for k in ("above_background", "label", "full_label", "dice", "volume", "full")}
     facts = []
     for number in range(first, first + count):
         sample = simulate(library, np.random.default_rng([seed, number]))
         small, full = Range(*sample.scale), value_range(sample.raw, "simulated map")
         level = denormalise_level(sample.label, small)
         for key, value in (("above_background", (sample.x + 1).astype(np.float16)), ("label", sample.label), ("dice", sample.dice),
-                           ("volume", sample.volume), ("full_label", normalise_level(level, full))):
+                           ("volume", sample.volume), ("full_label", normalise_level(level, full)), ("full", full_share(sample))):
             columns[key].append(value)
         facts.append({"facts": sample.facts, "levels": {k: normalise_level(v, small) for k, v in rules(sample.raw).items()}})
     temporary = path.with_name("." + path.name)
@@ -132,9 +134,10 @@ def _outputs(network: Any, samples: list[dict[str, Any]]) -> tuple[NDArray[np.fl
             part = samples[i:i + 8]
             x = torch.from_numpy(np.stack([s["above_background"] for s in part]).astype(np.float32))[:, None] - 1
             made = [s["facts"] for s in part]
-            profile, scale = network.features(x, [None if f["cut"] else f["pixel"] * f["box"] / 64 for f in made])
-            told.append(network.heads(profile, scale).numpy())
-            untold.append(network.heads(profile, 0 * scale).numpy())
+            scale = scale_of([None if f["cut"] else f["pixel"] * f["box"] / 64 for f in made])
+            seen = seen_of(x, scale, [torch.from_numpy(s["full"]) for s in part])
+            told.append(network.heads(*network.features(seen)).numpy())
+            untold.append(network.heads(*network.features(seen._replace(scale=0 * scale))).numpy())
     return np.concatenate(told), np.concatenate(untold)
 
 

@@ -45,7 +45,9 @@ def _ours(folder: Path, weights: Path) -> dict[str, float]:
 def _child(folder: str, weights: str) -> None:
     predict_levels(find_ensemble([Path(folder)], least=1), PredictParameters(weights=weights, device="cpu"))
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"cpu": used.ru_utime + used.ru_stime, "megabytes": used.ru_maxrss / 1024}))
+    # not ru_maxrss, which begins at the size of the process that started this one
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    print(json.dumps({"cpu": used.ru_utime + used.ru_stime, "megabytes": int(peak.split()[1]) / 1024}))
 
 
 def speed(weights: Path) -> str:

@@ -11,9 +11,12 @@ import argparse
 import copy
 import hashlib
 import json
+import multiprocessing
 import os
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +25,10 @@ import numpy as np
 import package
 import torch
 from dataset import build
+from simulate import BOX
 
 from core.thresholds import features
+from core.thresholds.finetune import posed
 from core.thresholds.network import compact_network, load_network, save_network
 from core.thresholds.scale import scale_of
 
@@ -32,40 +37,53 @@ from core.thresholds.scale import scale_of
 class TrainParameters:
     """How a training runs; the defaults made the shipped weights."""
 
-    train_maps: int = 7200
-    validation_maps: int = 360
+    train_maps: int = 12000
+    validation_maps: int = 480
     data_seed: int = 1
     seed: int = 0
-    members: int = 3  # networks trained from seeds seed, seed + 1 ... and averaged
-    epochs: int = 9
+    members: int = 1  # networks trained side by side from seeds seed, seed + 1 ... and averaged
+    epochs: int = 8
     batch_size: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     number_weight: float = 1.0  # of the smooth L1 loss on the level, beside the loss on the masks
     score_weight: float = 0.03  # of the cross entropy between the levels' scores and their Dice
     inside_weight: float = 0.1  # of the cross entropy of each level's share of the molecule
+    voxel_weight: float = 0.5  # of the cross entropy of each voxel's share of the molecule
     spread_weight: float = 0.05  # of the loss of the expected error
     ensemble_weight: float = 2.0  # of maps as ensembles have them (box 64, 3.5 A/pixel or more), others 1
     unknown_scale: float = 0.15  # share of the maps whose voxel size is not told
     blur: float = 0.03  # SD of the noise on the profile while training
     averaging: float = 0.998  # of the running mean of the weights, which is what is kept
-    minutes: float = 60.0  # the learning rate falls to 0 by then at the latest: only a machine too slow feels it
 
 
 @dataclass
 class Maps:
-    """A set in memory: profile (n, 31, 96), label (n,), dice and volume (n, 513), facts, and if they are as in ensembles (n,).
+    """A set in memory: what the network sees of n maps, and the truth about them.
 
-    ``scale`` (n, 2) tells of the voxels' size; that of maps cut around the molecule is left unknown.
+    Attributes
+    ----------
+    profile (n, 32, 96), scale (n, 2), coarse (n, 2, 32, 32, 32), bins (n, 1, 64, 64, 64) : as :class:`features.Seen`, in half
+        precision; the scale of maps cut around the molecule is left unknown
+    inside : (n, 32, 32, 32) uint8, share of the molecule in 255ths
+    label : (n,)
+    dice, volume : (n, 513)
+    ensemble : (n,) bool, whether they are as in ensembles
     """
 
     profile: torch.Tensor
+    coarse: torch.Tensor
+    bins: torch.Tensor
+    inside: torch.Tensor
     label: torch.Tensor
     dice: torch.Tensor
     volume: torch.Tensor
-    facts: list[dict[str, Any]]
     ensemble: torch.Tensor
     scale: torch.Tensor
+
+    def seen(self, chosen: torch.Tensor) -> features.Seen:
+        """What the network takes of some."""
+        return features.Seen(self.profile[chosen].float(), self.scale[chosen], self.coarse[chosen].float(), self.bins[chosen])
 
 
 def seen(path: Path) -> Path:
@@ -75,30 +93,50 @@ def seen(path: Path) -> Path:
     if not out.exists():
         with np.load(path) as z:
             x = torch.from_numpy(z["above_background"].astype(np.float32))[:, None] - 1
+            full = list(torch.from_numpy(z["full"]))
+        torch.set_num_threads(1)
         with torch.inference_mode():
-            profile = torch.cat([features.profile_of(x[i:i + 5]) for i in range(0, len(x), 5)])
+            parts = [features.seen_of(x[i:i + 5], torch.zeros(len(x[i:i + 5]), 2), full[i:i + 5]) for i in range(0, len(x), 5)]
         temporary = out.with_name("." + out.name)
         with open(temporary, "wb") as file:
-            np.savez(file, profile=profile.half().numpy())
+            np.savez(file, **{k: torch.cat([getattr(q, k) for q in parts]).to(kind).numpy()
+                              for k, kind in (("profile", torch.float16), ("coarse", torch.float16), ("bins", torch.uint8))})
         os.replace(temporary, out)
     return out
 
 
+def maps_of(structures: Path, p: TrainParameters, cache: Path, processes: int) -> dict[str, list[Path]]:
+    """Files of the maps of both splits and, beside them, of what the network sees of each; made where they are missing."""
+    files = {}
+    for split, count, seed in (("validation", p.validation_maps, p.data_seed + 1), ("train", p.train_maps, p.data_seed)):
+        # three training maps of each molecule, one of each to validate
+        files[split] = build(structures, split, count, seed, cache, processes, 3 if split == "train" else 1)
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        pool.map(seen, files["validation"] + files["train"], chunksize=1)
+    return files
+
+
 def load(paths: list[Path]) -> Maps:
     """All maps of the files."""
-    columns: dict[str, list[torch.Tensor]] = {k: [] for k in ("profile", "label", "dice", "volume")}
+    columns: dict[str, torch.Tensor] = {}
     facts: list[dict[str, Any]] = []
+    first = 0
+    with np.load(paths[0]) as z:
+        count = len(z["label"]) * (len(paths) - 1)
+    with np.load(paths[-1]) as z:
+        count += len(z["label"])
     for path in paths:
-        with np.load(seen(path)) as z:
-            columns["profile"].append(torch.from_numpy(z["profile"]).float())
-        with np.load(path) as z:
-            for key in ("label", "dice", "volume"):
-                columns[key].append(torch.from_numpy(z[key]).float())
-            facts += json.loads(str(z["facts"]))
-    whole = {k: torch.cat(v) for k, v in columns.items()}
-    ensemble = torch.tensor([f["box"] == 64 and f["pixel"] >= 3.5 for f in facts])
-    scale = scale_of([None if f["cut"] else f["pixel"] * f["box"] / 64 for f in facts])
-    return Maps(**whole, facts=facts, ensemble=ensemble, scale=scale)
+        with np.load(path) as truth, np.load(seen(path)) as made:
+            facts += json.loads(str(truth["facts"]))
+            arrays = {k: made[k] for k in made.files} | {k: truth[k] for k in ("inside", "label", "dice", "volume")}
+        for key, array in arrays.items():  # filled in place: twice the set would not fit in memory
+            part = torch.from_numpy(array)
+            column = columns.setdefault(key, torch.empty(count, *part.shape[1:], dtype=part.dtype))
+            column[first:first + len(part)] = part
+        first = len(facts)
+    ensemble = torch.tensor([f["box"] == BOX and f["pixel"] >= 3.5 for f in facts])
+    scale = scale_of([None if f["cut"] else f["pixel"] * f["box"] / BOX for f in facts])
+    return Maps(**columns, ensemble=ensemble, scale=scale)
 
 
 def dice_at(dice: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
@@ -117,12 +155,13 @@ def curve_at(curve: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
     return curve[:, low] * (1 - share) + curve[:, low + 1] * share
 
 
-def loss_of(output: torch.Tensor, score: torch.Tensor, maps: Maps, chosen: torch.Tensor, levels: torch.Tensor,
-            p: TrainParameters) -> torch.Tensor:
+def loss_of(output: torch.Tensor, score: torch.Tensor, logit: torch.Tensor, inside: torch.Tensor, maps: Maps,
+            chosen: torch.Tensor, levels: torch.Tensor, p: TrainParameters) -> torch.Tensor:
     """What is learned.
 
     Masks: 1 - Dice / best Dice. Number: smooth L1 of the level. Score: cross entropy with softmax(Dice / 0.01). Inside: of
-    the voxels between two levels, the share that is of the molecule. Spread: Laplace likelihood of the error.
+    the voxels between two levels, the share that is of the molecule. Voxels: of each voxel (n, 32, 32, 32), the same.
+    Spread: Laplace likelihood of the error.
     """
     label, dice, volume = maps.label[chosen], maps.dice[chosen], maps.volume[chosen]
     level, log_spread = output[:, 0], output[:, 1].clamp(-6, 1)
@@ -135,18 +174,20 @@ def loss_of(output: torch.Tensor, score: torch.Tensor, maps: Maps, chosen: torch
     bulk = (volume_here[:, :-1] - volume_here[:, 1:]).clamp(min=0)
     share = ((common[:, :-1] - common[:, 1:]) / bulk.clamp(min=1e-6)).clamp(0, 1)
     amount = bulk.clamp(max=0.1) + 1e-6
-    inside = torch.nn.functional.binary_cross_entropy_with_logits(score[:, 1, :-1], share, reduction="none")
-    inside_loss = (inside * amount).sum(dim=1) / amount.sum(dim=1)
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits
+    inside_loss = (entropy(score[:, 1, :-1], share, reduction="none") * amount).sum(dim=1) / amount.sum(dim=1)
+    voxel_loss = entropy(logit, inside, reduction="none").mean(dim=(1, 2, 3))
     spread = (level - label).abs().detach() / log_spread.exp() + log_spread
-    total = masks + p.number_weight * number + p.score_weight * score_loss + p.inside_weight * inside_loss
+    total = masks + p.number_weight * number + p.score_weight * score_loss + p.inside_weight * inside_loss + p.voxel_weight * voxel_loss
     return (weight * total).sum() / weight.sum() + p.spread_weight * spread.mean()
 
 
-def predict(network: torch.nn.Module, maps: Maps, batch: int = 256) -> torch.Tensor:
+def predict(network: torch.nn.Module, maps: Maps, batch: int = 32) -> torch.Tensor:
     """Outputs (n, 2) of a network for a set."""
     network.eval()
+    parts = torch.arange(len(maps.label)).split(batch)
     with torch.inference_mode():
-        return torch.cat([network.heads(maps.profile[i:i + batch], maps.scale[i:i + batch]) for i in range(0, len(maps.label), batch)])
+        return torch.cat([network.heads(*network.features(maps.seen(part))) for part in parts])
 
 
 def figures(level: torch.Tensor, maps: Maps) -> dict[str, float]:
@@ -157,53 +198,59 @@ def figures(level: torch.Tensor, maps: Maps) -> dict[str, float]:
             "dice_p5": float(ratio.quantile(0.05)), "dice_worst": float(ratio.min())}
 
 
-def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path | None = None) -> dict[str, float]:
-    """Train, keep the weights that do best on the validation set in ``out``; returns their figures."""
+def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path | None = None,
+          make: Callable[[], Any] = compact_network) -> dict[str, float]:
+    """Train what ``make`` gives, keep the weights that do best on the validation set in ``out``; returns their figures."""
     torch.manual_seed(p.seed)
     rng = np.random.default_rng(p.seed)
-    network = compact_network()
+    network = make()
     running = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay)
-    steps = p.epochs * (len(maps.label) // p.batch_size)
+    steps = len(maps.label) // p.batch_size
     best: dict[str, float] = {}
-    start, step, done = time.time(), 0, 0.0
+    start = time.time()
     for epoch in range(p.epochs):
-        if done >= 1:
-            break
         network.train()
         order = torch.from_numpy(rng.permutation(len(maps.label)))
         total = 0.0
-        for first in range(0, len(order) - p.batch_size + 1, p.batch_size):
-            chosen = order[first:first + p.batch_size]
-            profile = maps.profile[chosen]
-            output, score = network.scores(profile + p.blur * torch.randn_like(profile), _hidden(maps.scale[chosen], p))
-            loss = loss_of(output, score, maps, chosen, network.levels, p)
+        for step in range(steps):
+            done = (epoch + step / steps) / p.epochs
+            for group in optimiser.param_groups:
+                group["lr"] = p.learning_rate * _course(done)
+            chosen = order[step * p.batch_size:(step + 1) * p.batch_size]
+            loss = _step(network, maps, chosen, p, int(rng.integers(48)))
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
-            step += 1
             total += float(loss.detach())
-            _follow(running, network, min(p.averaging, 1 - 1 / (1 + 0.1 * step)))
-            done = max(step / steps, (time.time() - start) / (60 * p.minutes))
-            for group in optimiser.param_groups:
-                group["lr"] = p.learning_rate * _course(done)
-            if done >= 1:
-                break
+            _follow(running, network, min(p.averaging, 1 - 1 / (1 + 0.1 * (epoch * steps + step + 1))))
         now = figures(predict(running, validation)[:, 0], validation)
-        taken = max(1, step - epoch * (len(order) // p.batch_size))
-        now |= {"epoch": epoch, "loss": total / taken, "seconds": time.time() - start}
+        now |= {"member": p.seed, "epoch": epoch, "loss": total / steps, "seconds": time.time() - start}
         print(json.dumps({k: round(v, 4) for k, v in now.items()}), flush=True)
         if log:
             with open(log, "a", encoding="utf-8") as file:
                 file.write(json.dumps(now) + "\n")
-        if not best or now["dice_mean"] > best["dice_mean"]:
+        if not best or now["rmse"] < best["rmse"]:
             best = now
             save_network(out, running, {"validation": json.dumps(best)})
     return best
 
 
-def average(paths: list[Path], maps: Maps, validation: Maps, out: Path, p: TrainParameters) -> dict[str, float]:
+def _step(network: Any, maps: Maps, chosen: torch.Tensor, p: TrainParameters, pose: int) -> torch.Tensor:
+    """Loss of some maps in one of the 48 poses of the cube, on a profile with a little noise, by a 3D CNN in bfloat16."""
+    seen = maps.seen(chosen)
+    seen = seen._replace(profile=seen.profile + p.blur * torch.randn_like(seen.profile), scale=_hidden(seen.scale, p),
+                         coarse=posed(seen.coarse, pose), bins=posed(seen.bins, pose))
+    with torch.autocast("cpu", torch.bfloat16):
+        fields, whole = network.voxels(seen.coarse, seen.scale)
+    fields, whole = fields.float(), torch.cat([whole.float(), seen.scale], dim=1)
+    output, score = network.scores(network.rows(seen, fields), seen.profile[:, -1], whole)
+    inside = posed(maps.inside[chosen][:, None], pose)[:, 0].float() / 255
+    return loss_of(output, score, fields[:, 0], inside, maps, chosen, network.levels, p)
+
+
+def average(paths: list[Path], validation: Maps, out: Path, p: TrainParameters, median_label: float) -> dict[str, float]:
     """Put networks together into one file; returns its figures on the validation set."""
     network = compact_network(len(paths))
     members = [load_network(path).network for path in paths]
@@ -212,8 +259,16 @@ def average(paths: list[Path], maps: Maps, validation: Maps, out: Path, p: Train
     found = figures(predict(network, validation)[:, 0], validation)
     print(json.dumps({"average": {k: round(v, 4) for k, v in found.items()}}), flush=True)
     save_network(out, network, {"parameters": json.dumps(asdict(p)), "validation": json.dumps(found),
-                                "median_label": float(maps.label.median()), "torch": str(torch.__version__)})
+                                "median_label": median_label, "torch": str(torch.__version__)})
     return found
+
+
+def _member(train_files: list[Path], validation_files: list[Path], out: Path, p: TrainParameters, log: Path | None) -> float:
+    """Train one member in a process of its own; returns the median label."""
+    torch.set_num_threads(1)  # the same sums in the same order, however many cores there are
+    maps = load(train_files)
+    train(maps, load(validation_files), out, p, log)
+    return float(maps.label.median())
 
 
 def _hidden(scale: torch.Tensor, p: TrainParameters) -> torch.Tensor:
@@ -248,16 +303,14 @@ def main() -> None:
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
     a = vars(parser.parse_args())
     p = TrainParameters(**{k: a[k] for k in asdict(defaults)})
-    sets = {}
-    for split, count, seed in (("validation", p.validation_maps, p.data_seed + 1), ("train", p.train_maps, p.data_seed)):
-        # three training maps of each molecule, one of each to validate
-        each = 3 if split == "train" else 1
-        sets[split] = load(build(a["structures"], split, count, seed, a["cache"], a["processes"], each))
+    files = maps_of(a["structures"], p, a["cache"], a["processes"])
     with tempfile.TemporaryDirectory() as work:
         paths = [Path(work) / f"{k}.pt" for k in range(p.members)]
-        for k, path in enumerate(paths):
-            train(sets["train"], sets["validation"], path, replace(p, seed=p.seed + k), a["log"])
-        average(paths, sets["train"], sets["validation"], a["out"], p)
+        side_by_side = min(p.members, a["processes"])
+        with ProcessPoolExecutor(side_by_side, multiprocessing.get_context("spawn")) as pool:
+            median = list(pool.map(_member, [files["train"]] * p.members, [files["validation"]] * p.members, paths,
+                                   [replace(p, seed=p.seed + k) for k in range(p.members)], [a["log"]] * p.members))
+        average(paths, load(files["validation"]), a["out"], p, median[0])
 
 
 if __name__ == "__main__":

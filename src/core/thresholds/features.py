@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .normalise import Range
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,8 +19,9 @@ if TYPE_CHECKING:
 #: A map whose peaks are higher moves along the profile and keeps its shape.
 LEVELS, LOWEST, HIGHEST = 96, 0.004, 1.7
 SHELLS = 32
-THREADS = min(4, os.cpu_count() or 1)
-CHANNELS = 31
+CHANNELS = 32
+#: Larger boxes are counted on every second, third ... voxel of each axis.
+WIDEST_COUNTED = 160
 _SMALLEST_SHARE = 1e-6
 _STEP = math.log(HIGHEST / LOWEST) / (LEVELS - 1)
 
@@ -27,43 +32,113 @@ def level_values() -> Tensor:
     return LOWEST * torch.exp(_STEP * torch.arange(LEVELS, dtype=torch.float32)) - 1
 
 
-def profile_of(x: Tensor) -> Tensor:
-    """What the compact network sees of normalised maps (n, 1, 64, 64, 64).
+class Seen(NamedTuple):
+    """What the compact network takes of n maps.
+
+    Attributes
+    ----------
+    profile : (n, 32, 96) float32
+        See :func:`seen_of`.
+    scale : (n, 2) float32
+        Size of the voxels, see :func:`.scale.scale_of`.
+    coarse : (n, 2, 32, 32, 32) float32
+        Mean and maximum of each 2^3 voxels, values x + 1 (0 to 2); z, y, x.
+    bins : (n, 1, 64, 64, 64) uint8
+        Each voxel's place among the levels: above level j <=> bin > j.
+    """
+
+    profile: Tensor
+    scale: Tensor
+    coarse: Tensor
+    bins: Tensor
+
+
+def seen_of(x: Tensor, scale: Tensor, full: Sequence[Tensor | None] | None = None) -> Seen:
+    """What the compact network sees of normalised maps.
+
+    Parameters
+    ----------
+    x : (n, 1, 64, 64, 64) float32, normalised maps
+    scale : (n, 2), see :func:`.scale.scale_of`
+    full : for each map what :func:`share_above` says of it on its own grid; None where that is the 64^3 grid
 
     Returns
     -------
-    (n, 31, 96)
-        For each of 96 levels t, at full (64^3), half and quarter resolution: log10 of the share of voxels above t, of the
+    Seen
+        Its profile says, for each of 96 levels t, at full (64^3), half and quarter resolution: log10 of the share of voxels above t, of the
         map, its local means and maxima, of what is left of it after erosion and opening and what closing adds (noise is
         specks, a molecule is bulk), in four shells about the box's centre; how ragged and how compact the part above is;
         and means over the voxels at t, over t + 1: gradient, difference from the surroundings at three scales (at the edge
-        of a solid body these change sign); distance from the centre. The last row is of another kind: 32 shells of the power
-        spectrum, 32 of the mean and 32 of the maximum by distance from the centre of mass.
+        of a solid body these change sign); distance from the centre; the share of voxels above t on the map's own grid. The last row
+        is of another kind: 32 shells of the power spectrum, 32 of the mean and 32 of the maximum by distance from the centre of mass.
     """
     torch = _torch()
     v = (x + 1).clamp(0, 2)
     mean = _halved(v)
     coarse = _halved(mean)
     local, r2 = _around(v, 1), _mass_radius(mean)
-    bins, half = _bins(v), _bins(mean)
+    bins, half = bins_of(v), bins_of(mean)
     rows = _volumes(bins, local, half, mean, coarse) + _shapes(bins, half, coarse, r2)
     rows += _means_at(bins, v, local, half, mean, r2)
+    rows.append(torch.stack([rows[0][i] if f is None else f.to(v) for i, f in enumerate(full or [None] * len(v))]))
     rows.append(_shells(v, mean, r2))
-    return torch.stack(rows, dim=1)
+    peak = torch.nn.functional.max_pool3d(v, 2)
+    return Seen(torch.stack(rows, dim=1), scale.to(v), torch.cat([mean, peak], dim=1), bins)
 
 
-def profiles(x: Tensor) -> Tensor:
-    """The same as :func:`profile_of`, in threads: most of it is counting, which uses one core only."""
+def share_above(array: NDArray[np.floating], used: Range) -> Tensor:
+    """(96,) logarithm, as in the profile, of the share of a map's voxels above each level, on the map's own grid.
+
+    What 64^3 voxels smooth away, a larger box still shows: how far its level stands above its peaks' mean.
+
+    Parameters
+    ----------
+    array : (z, y, x), in the map's units; a map that is no cube counts as the cube around it
+    used : Range of the 64^3 map
+    """
     torch = _torch()
-    if x.device.type != "cpu" or len(x) < 2 or THREADS < 2:
-        return profile_of(x)
+    step = -(-max(array.shape) // WIDEST_COUNTED)
+    some = torch.from_numpy(np.array(array[::step, ::step, ::step], np.float32, order="C"))  # torch warns of what is read-only
+    v = (some - used.vol_min) * (2 / (used.vol_max - used.vol_min))
+    share = _above(bins_of(v)[None])[0] * (array.size / max(array.shape) ** 3)
+    return _log_share(share)
 
-    def part(some: Tensor) -> Tensor:
-        with torch.no_grad():  # a thread begins with gradients
-            return profile_of(some)
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        return torch.cat(list(pool.map(part, x.chunk(THREADS))))
+def at_levels(bins: Tensor, field: Tensor) -> Tensor:
+    """(n, k, 96) means of k fields over the voxels at each level, neighbouring levels joined; differentiable in the fields.
+
+    Parameters
+    ----------
+    bins : (n, voxels) int64, each voxel's place among the levels
+    field : (n, k, voxels)
+    """
+    torch = _torch()
+    n, k = field.shape[:2]
+    # a constant 1 beside the fields counts the voxels; a little of it stands in where a level has none
+    both = torch.cat([field, torch.ones_like(field[:, :1])], dim=1)
+    sums = torch.zeros(n, k + 1, LEVELS + 1, device=field.device, dtype=field.dtype)
+    sums = sums.scatter_add(2, bins[:, None].expand(-1, k + 1, -1), both)
+    sums = _smooth(sums.reshape(n * (k + 1), -1)).reshape(n, k + 1, LEVELS)
+    return sums[:, :k] / (sums[:, k:] + 1.0)
+
+
+def dice_above(bins: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """Dice that each level is expected to have, and the logarithm of the volume it encloses over the molecule's: (n, 96) each.
+
+    Parameters
+    ----------
+    bins : (n, voxels) uint8, each voxel's place among the levels
+    inside : (n, voxels) the probability that a voxel is of the molecule; differentiable in it
+    """
+    torch = _torch()
+    if inside.requires_grad:
+        common = torch.zeros(len(bins), LEVELS + 1, device=inside.device).scatter_add(1, bins.long(), inside)
+        common = common.flip(1).cumsum(1).flip(1)[:, 1:]
+    else:  # counted faster
+        common = _above(bins, inside) * bins.shape[1]
+    above = _above(bins) * bins.shape[1]
+    total = inside.sum(dim=1, keepdim=True) + 1
+    return 2 * common / (above + total), torch.log10((above + 1) / total)
 
 
 def _volumes(bins: Tensor, local: Tensor, half: Tensor, mean: Tensor, coarse: Tensor) -> list[Tensor]:
@@ -74,7 +149,7 @@ def _volumes(bins: Tensor, local: Tensor, half: Tensor, mean: Tensor, coarse: Te
     opened, opened_half = _extreme(eroded, 1, least=False), _extreme(eroded_half, 1, least=False)
     opened_wide = _extreme(_extreme(eroded_half, 1, least=True), 2, least=False)
     closed_half = _extreme(_extreme(half, 1, least=False), 1, least=True)
-    rows = [_log_share(_above(a)) for a in (bins, _bins(local), half, peak, _bins(coarse), eroded, opened, eroded_half,
+    rows = [_log_share(_above(a)) for a in (bins, bins_of(local), half, peak, bins_of(coarse), eroded, opened, eroded_half,
                                             opened_half, opened_wide, closed_half)]
     radius = _box_radius(mean.shape[-1]).to(mean)
     for low, high in ((0, 0.5), (0.5, 0.8), (0.8, 1.0), (1.0, 2.0)):
@@ -86,7 +161,7 @@ def _shapes(bins: Tensor, half: Tensor, coarse: Tensor, r2: Tensor) -> list[Tens
     """How ragged, compact and central what lies above each level is."""
     torch = _torch()
     rows = [torch.log10((_parted(a, step) + _SMALLEST_SHARE) / (_above(a) + _SMALLEST_SHARE))
-            for a, step in ((bins, 1), (half, 1), (half, 2), (_bins(coarse), 1))]
+            for a, step in ((bins, 1), (half, 1), (half, 2), (bins_of(coarse), 1))]
     above = _above(half)
     rows.append((_above(half, r2) / (above + 1e-7)).sqrt())
     rows.append(torch.log10((_above(half, (r2 < 0.25).to(r2)) + _SMALLEST_SHARE) / (above + _SMALLEST_SHARE)))
@@ -134,8 +209,8 @@ def _torch() -> Any:
     return torch
 
 
-def _bins(v: Tensor) -> Tensor:
-    """Values v = x + 1 as small whole numbers: above level j <=> bin > j."""
+def bins_of(v: Tensor) -> Tensor:
+    """Values v = x + 1 as small whole numbers (uint8): above level j <=> bin > j."""
     torch = _torch()
     return ((v * (1 / LOWEST)).clamp_(min=1e-3).log_() * (1 / _STEP)).ceil_().clamp_(0, LEVELS).to(torch.uint8)
 

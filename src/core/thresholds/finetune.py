@@ -20,17 +20,19 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ..ensemble import Ensemble
-from ..errors import SirenError, listed
+from ..errors import JunkMap, SirenError
 from ..files import RECORD, set_edits_aside, sha256, whole_folder, write_json
 from ..parameters import Parameters, parameter
 from ..progress import Progress
 from ..record import versions
 from .evaluate import Agreement, Compared
+from .features import seen_of
 from .labels import Label, match_labels, read_labels
 from .network import LoadedNetwork, default_weights, import_torch, load_network, save_network
 from .normalise import normalise_level
 from .plots import loss_plot, write_figure
-from .predict import DEVICES, Shrunk, choose_device, shrunk_maps
+from .predict import DEVICES, Shrunk, choose_device, shrink
+from .scale import scale_of
 from .tables import Prediction, write_table
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class Labelled:
     Attributes
     ----------
     maps : n of them, with their label
-    inputs : what the network takes, (n, ...) each: profile and scale, or the normalised maps (n, 1, 64, 64, 64)
+    inputs : what the network's last part takes, (n, ...) each; of the published one the normalised maps (n, 1, 64, 64, 64)
     histogram : (n, BINS) share of each map's voxels in bins of the normalised value
     label : (n,) normalised level
     """
@@ -212,16 +214,18 @@ def read_labelled(ensemble: Ensemble, labels: dict[str, Label], loaded: LoadedNe
     The loss over voxels depends on a map only by how often each value occurs, so a histogram stands for it.
     """
     torch = import_torch()
-    junk: list[Prediction] = []
+    place = {name: n for n, name in enumerate(ensemble.all_names)}
     maps: list[tuple[Prediction, Label]] = []
     inputs: list[tuple[Tensor, ...]] = []
     histogram: list[NDArray[np.float32]] = []
-    for m in shrunk_maps(ensemble, loaded.kind, junk, progress, "reading labelled maps"):
+    for source in progress.each(ensemble.sources, "reading labelled maps", len(ensemble)):
+        try:
+            m = shrink(ensemble, source, place[source.name], loaded.kind)
+        except JunkMap as error:
+            raise SirenError(f"{source.name} has a label but no density to contour ({error.reason}): remove its row.") from error
         maps.append((Prediction(m.name, m.vol_id, m.range, np.nan), labels[m.name]))
         inputs.append(_inputs(loaded, m))
         histogram.append(np.histogram(m.x.clip(LOWEST, 1), BINS, (LOWEST, 1))[0].astype(np.float32) / m.x.size)
-    if junk:
-        raise SirenError(f"{listed([r.file for r in junk])} has a label but no density to contour ({junk[0].flags[0]}): remove its row.")
     level = [normalise_level(label.level, row.range) for row, label in maps]
     return Labelled(tuple(maps), tuple(torch.cat(parts) for parts in zip(*inputs, strict=True)),
                     torch.from_numpy(np.stack(histogram)), torch.tensor(level, dtype=torch.float32))
@@ -234,7 +238,7 @@ def _inputs(loaded: LoadedNetwork, m: Shrunk) -> tuple[Tensor, ...]:
     if not hasattr(network, "heads"):
         return (x,)
     with torch.no_grad():
-        seen: tuple[Tensor, ...] = network.features(x, [m.voxel_size])
+        seen: tuple[Tensor, ...] = network.features(seen_of(x, scale_of([m.voxel_size]), [m.full]))
     return seen
 
 
@@ -341,13 +345,16 @@ def _split(count: int, parameters: FinetuneParameters) -> list[NDArray[np.intp]]
     return [np.sort(part) for part in (order[held + chooses:], order[held:held + chooses], order[:held])]
 
 
-def _levels(network: Module, data: Labelled, at: NDArray[np.intp], device: str, symmetry: int = 0) -> Tensor:
-    """(n,) levels of some maps, seen in one of the 48 poses of the cube: a level does not depend on the pose."""
+def posed(v: Tensor, symmetry: int) -> Tensor:
+    """Maps (n, k, m, m, m) in one of the 48 poses of the cube (0 to 47): a level does not depend on the pose."""
     order, flips = SYMMETRIES[symmetry]
     axes = [axis for bit, axis in enumerate((-3, -2, -1)) if flips >> bit & 1]
-    # a profile, (n, 9, 64), has no pose
-    inputs = [(v[at].permute(0, 1, *(5 + a for a in order)).flip(axes) if v.ndim == 5 else v[at]).contiguous().to(device)
-              for v in data.inputs]
+    return v.permute(0, 1, *(5 + a for a in order)).flip(axes).contiguous()
+
+
+def _levels(network: Module, data: Labelled, at: NDArray[np.intp], device: str, symmetry: int = 0) -> Tensor:
+    """(n,) levels of some maps; those that are still voxels are seen in one of the 48 poses."""
+    inputs = [(posed(v[at], symmetry) if v.ndim == 5 else v[at]).to(device) for v in data.inputs]
     seen: Any = network
     level: Tensor = seen.heads(*inputs)[:, 0] if hasattr(network, "heads") else seen(*inputs)
     return level

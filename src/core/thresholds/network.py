@@ -11,12 +11,13 @@ import pickle
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SirenError
 from ..files import whole_file
-from .features import CHANNELS, LEVELS, level_values, profiles
+from .features import CHANNELS, LEVELS, Seen, at_levels, bins_of, dice_above, level_values, seen_of
 from .scale import scale_of
 
 if TYPE_CHECKING:
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 BOX = 64
-FORMAT = "siren-thresholds-2"
+FORMATS = "siren-thresholds-"  # and a number, which changes with the network
+FORMAT = f"{FORMATS}3"
 DEFAULT_NAME = "siren_thresholds.pt"
+FILTERS = (8, 24, 48, 64)  # of the 3D CNN at 32^3, 16^3, 8^3 and 4^3
+FIELDS, WHOLE = 6, 32  # numbers that it says of each voxel, and of the whole
+ROWS = CHANNELS - 1 + 1 + FIELDS + 2  # profile without its shells, levels, fields, expected Dice and volume
 WIDTH = 64
 LOG_SPREAD = (-6.0, 1.0)  # bounds of the logarithm of the expected error
 _FIT = "give a weights file of this program, or the published checkpoint (weights_5e6.pth)"
@@ -85,11 +90,14 @@ def default_weights() -> Path:
 def compact_network(members: int = 1) -> Module:
     """The network of this program, or the mean of several.
 
-    It sees the profile of a 64^3 map, see :func:`.features.profile_of`: how what lies above each of 96 levels is made up, and the
-    radial spectrum and density; and the size of its voxels, where it is known: how tightly a molecule fills what it seems to
-    fill depends on the resolution in A. Convolutions along the profile score each level; the answer is the mean of the levels weighted
-    by the softmax of their scores. A second number is the logarithm of the expected absolute error. Both count on the
-    normalised scale.
+    It looks at a map in two ways. A 3D CNN (an encoder and decoder, 32^3 to 4^3 and back) says of each voxel how likely it is of
+    the molecule, and a few numbers more. The profile, see :func:`.features.seen_of`, says how what lies above each of 96 levels is
+    made up; what the CNN says of the voxels at each level, and the Dice that each level is expected to have by it, joins the profile.
+    Convolutions along it, told also the size of the voxels and what the CNN sees of the whole, score each level; the answer is the
+    mean of the levels weighted by the softmax of their scores. A second number is the logarithm of the expected absolute error. Both
+    count on the normalised scale.
+
+    ``features`` does all that depends on the map's voxels, ``heads`` the rest: fine-tuning trains the latter.
 
     Parameters
     ----------
@@ -98,12 +106,47 @@ def compact_network(members: int = 1) -> Module:
     torch = import_torch()
     nn = torch.nn
 
+    def convolved(before: int, after: int, stride: int = 1) -> Module:
+        return nn.Sequential(nn.Conv3d(before, after, 3, stride, padding=1, bias=False), nn.BatchNorm3d(after), nn.ReLU())
+
+    class Voxels(nn.Module):  # type: ignore[name-defined]
+        """The 3D CNN: (n, 2, 32, 32, 32) and scale (n, 2) to FIELDS numbers a voxel, the first its logit, and WHOLE of the whole."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            sizes = FILTERS
+            self.enter, self.told = convolved(3, sizes[0]), nn.Linear(2, sizes[0])
+            self.first = convolved(sizes[0], sizes[0])
+            self.down = nn.ModuleList(nn.Sequential(convolved(a, b, 2), convolved(b, b)) for a, b in pairwise(sizes))
+            self.narrow = nn.ModuleList(nn.Conv3d(b, a, 1) for a, b in pairwise(sizes))
+            self.up = nn.ModuleList(convolved(a, a) for a in sizes[:-1])
+            self.fields = nn.Conv3d(sizes[0], FIELDS, 1)
+            self.whole = nn.Sequential(nn.Linear(2 * sizes[-1], WHOLE), nn.ReLU(), nn.Dropout(0.2))
+
+        def forward(self, coarse: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+            mean, peak = coarse[:, :1], coarse[:, 1:]
+            # in units of the density where there is much of it: noise and single peaks hardly move it
+            unit = (mean**3).sum(dim=(1, 2, 3, 4), keepdim=True) / (mean**2).sum(dim=(1, 2, 3, 4), keepdim=True).clamp(min=1e-12)
+            mean, peak = mean / unit.clamp(min=1e-6), peak / unit.clamp(min=1e-6)
+            seen = torch.cat([(mean + 0.02).log() / 2, mean.clamp(max=4), peak.clamp(max=8) / 2], dim=1)
+            seen = seen.contiguous(memory_format=torch.channels_last_3d)
+            h = self.first(self.enter(seen) + self.told(scale)[:, :, None, None, None])
+            skipped = []
+            for layer in self.down:
+                skipped.append(h)
+                h = layer(h)
+            whole = self.whole(torch.cat([h.mean(dim=(2, 3, 4)), h.amax(dim=(2, 3, 4))], dim=1))
+            for skip, narrow, layer in zip(skipped[::-1], list(self.narrow)[::-1], list(self.up)[::-1], strict=True):
+                h = layer(skip + nn.functional.interpolate(narrow(h), scale_factor=2, mode="nearest"))
+            return self.fields(h), whole
+
     class CompactNetwork(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
+            self.voxels = Voxels()
             self.shells = nn.Sequential(nn.Linear(LEVELS, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 32), nn.ReLU())
-            self.even = nn.BatchNorm1d(CHANNELS)
-            self.enter = nn.Conv1d(CHANNELS + 32 + 2, WIDTH, 1)
+            self.even = nn.BatchNorm1d(ROWS)
+            self.enter = nn.Conv1d(ROWS + 32 + WHOLE + 2, WIDTH, 1)
             self.along = nn.ModuleList(
                 nn.Sequential(nn.BatchNorm1d(WIDTH), nn.ReLU(), nn.Dropout(0.1),
                               nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * step, dilation=step))
@@ -114,26 +157,31 @@ def compact_network(members: int = 1) -> Module:
 
         def forward(self, x: Tensor) -> Tensor:
             """(n, 1, 64, 64, 64) normalised maps to (n,) levels."""
-            return self.heads(*self.features(x))[:, 0]
+            return self.heads(*self.features(seen_of(x, scale_of([None] * len(x)))))[:, 0]
 
-        @staticmethod
-        def features(x: Tensor, voxel_size: Sequence[float | None] | None = None) -> tuple[Tensor, Tensor]:
-            """Profile (n, 31, 96) and scale (n, 2) of normalised maps (n, 1, 64, 64, 64).
+        def features(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
+            """Rows (n, 1, ROWS, 96), shells (n, 96) and the whole (n, 1, WHOLE + 2) of maps."""
+            fields, whole = self.voxels(seen.coarse, seen.scale)
+            return self.rows(seen, fields)[:, None], seen.profile[:, -1], torch.cat([whole, seen.scale], dim=1)[:, None]
 
-            ``voxel_size``: edge in A of each map's voxels in its 64^3 box, None where it is not known.
-            """
-            return profiles(x), scale_of(voxel_size or [None] * len(x)).to(x)
+        def rows(self, seen: Seen, fields: Tensor) -> Tensor:
+            """Rows (n, ROWS, 96) of maps, with what the 3D CNN says of their voxels (n, FIELDS, 32, 32, 32)."""
+            half = bins_of(seen.coarse[:, 0])
+            at = at_levels(half.flatten(1).long(), fields.flatten(2))
+            inside = fields[:, :1].sigmoid()
+            inside = nn.functional.interpolate(inside, scale_factor=2, mode="nearest")
+            dice, volume = dice_above(seen.bins.flatten(1), inside.flatten(1))
+            levels = self.levels.expand(len(at), 1, -1)
+            return torch.cat([seen.profile[:, :-1], levels, at, dice[:, None], volume[:, None]], dim=1)
 
-        def heads(self, profile: Tensor, scale: Tensor) -> Tensor:
+        def heads(self, rows: Tensor, shells: Tensor, whole: Tensor) -> Tensor:
             """(n, 2): level, and logarithm of its expected absolute error."""
-            return self.scores(profile, scale)[0]
+            return self.scores(rows[:, 0], shells, whole[:, 0])[0]
 
-        def scores(self, profile: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        def scores(self, rows: Tensor, shells: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
             """The heads (n, 2), and for each level (n, 2, 96) its score and the logit that a voxel at it is of the molecule."""
-            shells = torch.cat([self.shells(profile[:, -1]), scale], dim=1)
-            levels = self.levels.expand(len(profile), 1, -1)
-            rows = self.even(torch.cat([profile[:, :-1], levels], dim=1))
-            h = self.enter(torch.cat([rows, shells[:, :, None].expand(-1, -1, LEVELS)], dim=1))
+            common = torch.cat([self.shells(shells), whole], dim=1)
+            h = self.enter(torch.cat([self.even(rows), common[:, :, None].expand(-1, -1, LEVELS)], dim=1))
             for layer in self.along:
                 h = h + layer(h)
             score = self.score(h)
@@ -146,15 +194,19 @@ def compact_network(members: int = 1) -> Module:
             super().__init__()
             self.members = nn.ModuleList(CompactNetwork() for _ in range(members))
 
-        features = staticmethod(CompactNetwork.features)
-
         def forward(self, x: Tensor) -> Tensor:
             """(n, 1, 64, 64, 64) normalised maps to (n,) levels."""
-            return self.heads(*self.features(x))[:, 0]
+            return self.heads(*self.features(seen_of(x, scale_of([None] * len(x)))))[:, 0]
 
-        def heads(self, profile: Tensor, scale: Tensor) -> Tensor:
+        def features(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
+            """Rows (n, members, ROWS, 96), shells (n, 96) and the whole (n, members, WHOLE + 2) of maps."""
+            rows, shells, whole = zip(*(member.features(seen) for member in self.members), strict=True)
+            return torch.cat(rows, dim=1), shells[0], torch.cat(whole, dim=1)
+
+        def heads(self, rows: Tensor, shells: Tensor, whole: Tensor) -> Tensor:
             """(n, 2): level, and logarithm of its expected absolute error."""
-            return torch.stack([member.heads(profile, scale) for member in self.members]).mean(dim=0)
+            each = [m.scores(rows[:, k], shells, whole[:, k])[0] for k, m in enumerate(self.members)]
+            return torch.stack(each).mean(dim=0)
 
     return CompactNetwork() if members == 1 else Averaged()
 
@@ -189,18 +241,24 @@ def published_network() -> Module:
     return PublishedNetwork()
 
 
-def answers(network: Module, x: Tensor, voxel_size: Sequence[float | None]) -> Tensor:
+def answers(network: Module, x: Tensor, voxel_size: Sequence[float | None], full: Sequence[Tensor | None] | None = None) -> Tensor:
     """What a network says of normalised maps (n, 1, 64, 64, 64): (n, 2), each level and its expected absolute error.
 
-    ``voxel_size``: edge in A of each map's voxels in its 64^3 box, None where it is not known. Both answers are on the
-    normalised scale; the error is NaN for a network that gives none, as the published one.
+    Both answers are on the normalised scale; the error is NaN for a network that gives none, as the published one.
+
+    Parameters
+    ----------
+    network : as from :func:`compact_network` or :func:`published_network`
+    x : (n, 1, 64, 64, 64)
+    voxel_size : edge in A of each map's voxels in its 64^3 box, None where it is not known
+    full : see :func:`.features.seen_of`
     """
     torch = import_torch()
     if not hasattr(network, "heads"):
         level = network(x)
         return torch.stack([level, torch.full_like(level, float("nan"))], dim=1)
-    seen: Any = network
-    both = seen.heads(*seen.features(x, voxel_size))
+    ours: Any = network
+    both = ours.heads(*ours.features(seen_of(x, scale_of(voxel_size), full)))
     # as far as it was trained
     return torch.stack([both[:, 0], both[:, 1].clamp(*LOG_SPREAD).exp()], dim=1)
 
@@ -216,6 +274,9 @@ def load_network(path: Path) -> LoadedNetwork:
     """
     torch = import_torch()
     content = _read(torch, path)
+    if isinstance(content, dict) and str(content.get("format")).startswith(FORMATS) and content["format"] != FORMAT:
+        raise SirenError(f"{path.name} was written by another version of SIREn, whose network this one does not know: fine-tune again, or "
+                         'leave "weights" out for the shipped ones.')
     if isinstance(content, dict) and content.get("format") == FORMAT:
         state = content.get("state_dict")
         network, kind = compact_network(_members(state)), "siren"

@@ -8,19 +8,24 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ensemble import Ensemble
+from ..ensemble import Ensemble, Source
 from ..errors import JunkMap, SirenError
 from ..grid import Grid
 from ..parameters import Parameters, parameter
-from ..progress import Progress
+from ..progress import LOOK, Progress
+from .features import share_above
 from .flags import Enclosed, enclosed, with_flags
 from .network import BOX, LoadedNetwork, answers, default_weights, import_torch, load_network
 from .normalise import Range, denormalise_level, normalise, value_range
@@ -29,8 +34,13 @@ from .scale import known_voxel_size
 from .tables import Prediction, Predictions
 from .together import in_line
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PHASE = "predicting thresholds"
+HELD = 2**30  # bytes that maps in work may take together
+COPIES = 4  # of a map in work: itself, and what resampling makes of it
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class PredictParameters(Parameters):
     weights: str | None = parameter(
         None, "weights file of SIREn for ChimeraX, or a published checkpoint; the shipped one where not given", advanced=True)
     device: str = parameter("auto", "where the network runs; auto takes a graphics card where there is one", choices=DEVICES)
-    batch_size: int = parameter(8, "maps that go through the network at once; memory depends on it, results do not", least=1,
+    batch_size: int = parameter(4, "maps that go through the network at once; memory depends on it, results do not", least=1,
                                 advanced=True, label="maps at once")
     together: bool = parameter(False, "bring the levels of an ensemble into line with each other by the scales of its volumes",
                                label="bring levels into line")
@@ -102,18 +112,11 @@ def predict_levels(ensemble: Ensemble, parameters: PredictParameters | None = No
     progress.step("loading the network")
     loaded = load_network(path)
     loaded.network.to(device)
-    rows: list[Prediction] = []
-    junk: list[Prediction] = []
-    seen: dict[str, Enclosed] = {}
-    waiting: list[Shrunk] = []
-    for one in shrunk_maps(ensemble, loaded.kind, junk, progress):
-        waiting.append(one)
-        if len(waiting) == parameters.batch_size:
-            rows += _levels(waiting, loaded, device, path.name, seen)
-            waiting.clear()
-    if waiting:
-        rows += _levels(waiting, loaded, device, path.name, seen)
-    rows = with_flags(sorted(rows + junk, key=lambda r: r.vol_id), seen, Grid((BOX,) * 3, (1.0,) * 3))
+    looked = _looked_at(ensemble, loaded, device, path.name, parameters.batch_size, progress)
+    if all(one.junk for one in looked):
+        raise next(one.junk for one in reversed(looked) if one.junk)
+    seen = {one.row.file: one.enclosed for one in looked if one.enclosed}
+    rows = with_flags([one.row for one in looked], seen, Grid((BOX,) * 3, (1.0,) * 3))
     notes = []
     if parameters.together:
         rows, note = in_line(ensemble, rows, progress)
@@ -133,6 +136,7 @@ class Shrunk:
     x : the same, normalised
     range : the statistics that turn a prediction into a level
     voxel_size : edge of the 64^3 box's voxels in A, None where it is not known
+    full : see :func:`.features.share_above`; None where the map has 64^3 voxels itself, or the network does not ask
     """
 
     name: str
@@ -141,44 +145,105 @@ class Shrunk:
     x: NDArray[np.float32]
     range: Range
     voxel_size: float | None
+    full: Tensor | None
 
 
-def shrunk_maps(ensemble: Ensemble, kind: str, junk: list[Prediction], progress: Progress, phase: str = PHASE) -> Iterator[Shrunk]:
-    """Each map brought to 64^3 and normalised for a network of a kind; what holds nothing to contour is added to ``junk``.
+def shrink(ensemble: Ensemble, source: Source, vol_id: int, kind: str, reading: AbstractContextManager[object] | None = None) -> Shrunk:
+    """A map brought to 64^3 and normalised for a network of a kind.
+
+    Parameters
+    ----------
+    ensemble, source : one of the ensemble's maps
+    vol_id : its place
+    kind : ``siren`` or ``published``
+    reading : held while the map is read, and no longer
 
     Raises
     ------
     SirenError
-        If a map cannot be read; JunkMap if none of them holds anything.
+        If the map cannot be read; JunkMap if it holds nothing to contour.
     """
+    with reading or nullcontext():
+        array = ensemble.array(source)
+    small, _ = shrunk(source, array, ensemble.grid, BOX)
+    x, used = normalise(small, source.name)
+    full = None
+    if small is not array:
+        if kind == "siren":
+            full = share_above(array, used)
+        elif max(array.shape) > BOX:
+            used = value_range(array, source.name)
+    return Shrunk(source.name, vol_id, small, x, used, known_voxel_size(ensemble.grid, BOX), full)
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """A map's row; what its level encloses, or why it has none."""
+
+    row: Prediction
+    enclosed: Enclosed | None = None
+    junk: JunkMap | None = None
+
+
+def _looked_at(ensemble: Ensemble, loaded: LoadedNetwork, device: str, weights: str, batch_size: int, progress: Progress) -> list[_Looked]:
+    """The maps in the ensemble's order. Batches of them go through as many threads as there are cores.
+
+    A batch is the same maps whatever the number of threads, so results are too.
+    """
+    torch: Any = import_torch()
     place = {name: n for n, name in enumerate(ensemble.all_names)}
-    voxel_size = known_voxel_size(ensemble.grid, BOX)
-    for source in progress.each(ensemble.sources, phase, len(ensemble)):
-        try:
-            array = ensemble.array(source)
-            small, _ = shrunk(source, array, ensemble.grid, BOX)
-            x, used = normalise(small, source.name)
-            if kind == "published" and small is not array and max(array.shape) > BOX:
-                used = value_range(array, source.name)
-        except JunkMap as error:
-            junk.append(Prediction(source.name, place[source.name], Range(np.nan, np.nan), np.nan, flags=(error.reason,)))
-            if len(junk) == len(ensemble):
-                raise
-            continue
-        yield Shrunk(source.name, place[source.name], small, x, used, voxel_size)
+    reading = threading.Lock()  # who gives the values of open models need not bear two askers at once
+    network = nullcontext() if device == "cpu" else threading.Lock()
+    inside = progress.quiet()
+    read: list[str] = []
+
+    def look(sources: Sequence[Source]) -> list[_Looked]:
+        maps: list[Shrunk] = []
+        found: dict[str, _Looked] = {}
+        for source in sources:
+            inside.step(PHASE)
+            try:
+                maps.append(shrink(ensemble, source, place[source.name], loaded.kind, reading))
+            except JunkMap as error:
+                row = Prediction(source.name, place[source.name], Range(np.nan, np.nan), np.nan, flags=(error.reason,))
+                found[source.name] = _Looked(row, junk=error)
+            read.append(source.name)
+        if maps:
+            with network:
+                numbers = _numbers(loaded, maps, device)
+            found |= {m.name: _judged(m, level, spread, weights) for m, (level, spread) in zip(maps, numbers, strict=True)}
+        return [found[s.name] for s in sources]
+
+    workers = max(1, min(os.cpu_count() or 1, HELD // (COPIES * 4 * ensemble.grid.size)))
+    threads = torch.get_num_threads()
+    # one thread of torch for each of ours: more would wait for each other
+    pool = ThreadPoolExecutor(workers, "siren-predict", initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        waiting = [pool.submit(look, ensemble.sources[i:i + batch_size]) for i in range(0, len(ensemble), batch_size)]
+        looked = []
+        for future in waiting:
+            progress.step(PHASE, len(read) / len(ensemble))
+            while not wait([future], LOOK).done:
+                progress.step(PHASE, len(read) / len(ensemble))
+            looked += future.result()
+        return looked
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
-def _levels(maps: list[Shrunk], loaded: LoadedNetwork, device: str, weights: str, seen: dict[str, Enclosed]) -> list[Prediction]:
-    """Predictions of a batch; what they enclose goes to ``seen``."""
+def _numbers(loaded: LoadedNetwork, maps: Sequence[Shrunk], device: str) -> list[list[float]]:
+    """Level and expected error of each, on the normalised scale."""
     torch: Any = import_torch()
     with torch.inference_mode():
         batch = torch.from_numpy(np.stack([m.x for m in maps])[:, None]).to(device)
-        numbers = answers(loaded.network, batch, [m.voxel_size for m in maps]).float().cpu().tolist()
-    rows = []
-    for m, (prediction, spread) in zip(maps, numbers, strict=True):
-        if not np.isfinite(prediction):
-            raise SirenError(f"{weights} gives no number for {m.name}: its weights are damaged. Use others, or leave \"weights\" out.")
-        row = Prediction(m.name, m.vol_id, m.range, prediction, spread if np.isfinite(spread) else None)
-        seen[m.name] = enclosed(m.small, denormalise_level(prediction, m.range), prediction, row.spread)
-        rows.append(row)
-    return rows
+        both = answers(loaded.network, batch, [m.voxel_size for m in maps], [m.full for m in maps])
+    numbers: list[list[float]] = both.float().cpu().tolist()
+    return numbers
+
+
+def _judged(m: Shrunk, prediction: float, spread: float, weights: str) -> _Looked:
+    if not np.isfinite(prediction):
+        raise SirenError(f"{weights} gives no number for {m.name}: its weights are damaged. Use others, or leave \"weights\" out.")
+    row = Prediction(m.name, m.vol_id, m.range, prediction, spread if np.isfinite(spread) else None)
+    return _Looked(row, enclosed(m.small, denormalise_level(prediction, m.range), prediction, row.spread))
