@@ -1,0 +1,69 @@
+"""Pictures of labels: sections of simulated maps of the test split with the molecule's envelope, the label and the prediction.
+
+Example::
+
+    python weights/training/label_pictures.py ../shared/data/structures weights/labels.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import package  # noqa: F401  (puts src on the path)
+from matplotlib.figure import Figure
+from simulate import simulate
+from structures import read_library
+
+from core.ensemble import Ensemble, Source
+from core.grid import Grid
+from core.thresholds.normalise import Range, denormalise_level
+from core.thresholds.predict import PredictParameters, predict_levels
+
+COLOURS = {"envelope": "#1f77b4", "label": "#ff9f1c", "predicted": "#d62728"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("structures", type=Path)
+    parser.add_argument("sheet", type=Path)
+    parser.add_argument("--maps", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=3, help="that of the accuracy table")
+    a = parser.parse_args()
+    library = read_library(a.structures, "test")
+    across = 4
+    down = -(-a.maps // across)
+    figure = Figure((3.2 * across, 3.5 * down), layout="constrained")
+    for number, axes in enumerate(figure.subplots(down, across).flat):
+        axes.axis("off")
+        if number >= a.maps:
+            continue
+        sample = simulate(library, np.random.default_rng([a.seed, number]))
+        level = denormalise_level(sample.label, Range(*sample.scale))
+        grid = Grid(sample.raw.shape, (float(sample.facts["pixel"]),) * 3)  # type: ignore[arg-type]
+        ensemble = Ensemble((Source("map", None, lambda array=sample.raw: array, grid),), grid, ("map",))  # type: ignore[misc]
+        predicted = predict_levels(ensemble, PredictParameters(device="cpu")).rows[0].level
+        z = int(sample.envelope.sum(axis=(1, 2)).argmax())
+        section = sample.raw[z]
+        low, high = (float(v) for v in np.percentile(section, [1, 99.5]))
+        axes.imshow(section, cmap="gray_r", origin="lower", vmin=min(0.0, low), vmax=high)
+        axes.contour(sample.envelope[z], [0.5], colors=COLOURS["envelope"], linewidths=1.6)
+        axes.contour(section, [level], colors=COLOURS["label"], linewidths=1.2)
+        axes.contour(section, [predicted], colors=COLOURS["predicted"], linewidths=0.8, linestyles="dashed")
+        facts = sample.facts
+        made = f"{facts['name']}, {facts['resolution']:.1f} Å, noise {facts['noise']:.2f}"
+        axes.set_title(f"{made}\nmask {facts['mask']}, lipid {facts['micelle']}, Dice at the label {sample.dice.max():.2f}", fontsize=8)
+    figure.legend([_line(c) for c in COLOURS.values()], ["the molecule's envelope", "label: the level that agrees best", "predicted level"],
+                  loc="outside lower center", ncols=3, frameon=False)
+    figure.savefig(a.sheet, dpi=90)
+
+
+def _line(colour: str) -> object:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=colour)
+
+
+if __name__ == "__main__":
+    main()
