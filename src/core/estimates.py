@@ -23,13 +23,13 @@ OCCUPIED = 0.045  # share of the voxels that are occupied in some volumes: the e
 FIXED = 0.3  # s, of any step
 READ = 5e-9  # s for a voxel of a map, read and binarized
 PASSES = {"profile": 3, "exact": 1, "published": 1}  # times that each map is read where they do not fit in memory
-NETWORK = 0.021  # s for a map
+NETWORK = 0.021  # s for a map, two threads
 RESAMPLED = 1.2e-7  # s for a voxel of a map that is brought to another box
 PAIR_IN_VOLUME = 8e-11  # s for one pair of voxels in one volume
 EDGE = 8e-6  # s for a pair that goes together, while it is clustered
 HALF = 0.04  # share of a sketch's comparing and clustering that one random half of the volumes takes, for stability
 BASE = 0.1e9  # bytes, of the libraries
-NETWORK_MEMORY = 0.28e9  # bytes, of torch and one batch of 8
+NETWORK_MEMORY = 0.32e9  # bytes, of torch and a batch of 4 in each of two threads
 
 
 @dataclass(frozen=True)

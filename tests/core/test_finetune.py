@@ -17,6 +17,8 @@ from chimerax.siren.core.thresholds.finetune import (
     LOWEST,
     FinetuneParameters,
     mask_loss,
+    posed,
+    read_labelled,
     run_finetune,
 )
 from chimerax.siren.core.thresholds.labels import Label, set_label
@@ -70,6 +72,25 @@ def test_who_always_contours_higher_is_followed_on_volumes_held_out(volumes, tmp
     assert record["kept_epoch"] == result.fit.best
     assert record["held_out_after"]["normalized_mae"] == pytest.approx(result.after.mae)
     assert load_network(result.weights).metadata["finetuned"]["start"]["name"] == "siren_thresholds.pt"
+
+
+def test_what_is_tuned_is_what_predicts():
+    arrays = [molecule(n, 80, noise=0.05)[0] for n in range(1, 4)]
+    ensemble = find_ensemble(sources(arrays, 3.2))
+    loaded = load_network(default_weights())
+    data = read_labelled(ensemble, {n: Label(str(k), n, 0.5) for k, n in enumerate(ensemble.names)}, loaded, Progress())
+    with torch.inference_mode():
+        levels = loaded.network.heads(*data.inputs)[:, 0].tolist()
+    assert levels == pytest.approx([r.prediction for r in predict_levels(ensemble, CPU).rows], abs=1e-5)
+
+
+def test_poses_are_the_48_of_the_cube_and_move_fields_alike():
+    v = torch.arange(2 * 27, dtype=torch.float32).reshape(1, 2, 3, 3, 3)
+    poses = [posed(v, k) for k in range(48)]
+    assert len({tuple(p.flatten().tolist()) for p in poses}) == 48
+    for p in poses:
+        assert torch.equal(p[:, 1] - p[:, 0], torch.full((1, 3, 3, 3), 27.0))  # both fields in one pose
+        assert p[0, 0, 1, 1, 1] == 13  # the centre stays
 
 
 def test_a_good_model_is_left_as_it_is(volumes, tmp_path):

@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from chimerax.siren.core.ensemble import find_ensemble
+from chimerax.siren.core.ensemble import Source, find_ensemble
 from chimerax.siren.core.errors import Cancelled, SirenError
 from chimerax.siren.core.example import ExampleParameters, simulate
 from chimerax.siren.core.grid import Grid, fourier_resample
 from chimerax.siren.core.mapfile import write_map
 from chimerax.siren.core.progress import Progress
+from chimerax.siren.core.thresholds import predict
 from chimerax.siren.core.thresholds.network import compact_network, published_network, save_network
 from chimerax.siren.core.thresholds.normalise import denormalise_level, value_range
 from chimerax.siren.core.thresholds.predict import PredictParameters, predict_levels
@@ -189,6 +193,83 @@ def test_any_box_gets_the_level_of_the_same_molecule_in_its_64_box(shape):
     level = predict_levels(find_ensemble(sources([drawn], 4.0 * 64 / edge), least=1), CPU).rows[0].level
     # at 32 and 33 the finest details are not there to be drawn
     assert level == pytest.approx(expected, rel=0.25 if edge < 64 else 0.08)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_voxels_that_are_no_cubes_change_no_level(axis):
+    array, _ = molecule(2, noise=0.02)
+    places = [np.arange(64, dtype=float)] * 3
+    places[axis] = np.arange(128) / 2
+    drawn = ndimage.map_coordinates(array, np.stack(np.meshgrid(*places, indexing="ij")), order=3, mode="grid-wrap").astype(np.float32)
+    voxel = [4.0, 4.0, 4.0]  # x, y, z
+    voxel[2 - axis] = 2.0
+    expected, found = (predict_levels(find_ensemble([Source("m.mrc", array=lambda a=a: a, grid=Grid(a.shape, v))], least=1), CPU).rows[0]
+                       for a, v in ((array, (4.0, 4.0, 4.0)), (drawn, tuple(voxel))))
+    assert found.prediction == pytest.approx(expected.prediction, abs=0.005)  # 0.03 and more where voxels were taken for cubes
+
+
+def test_what_lies_above_levels_on_the_maps_own_grid_is_told_to_the_network(monkeypatch):
+    ensemble = find_ensemble(sources([molecule(1, 128, noise=0.05)[0]], 2.0), least=1)
+    told = predict_levels(ensemble, CPU).rows[0].prediction
+    monkeypatch.setattr(predict, "share_above", lambda *a: None)
+    assert abs(predict_levels(ensemble, CPU).rows[0].prediction - told) > 1e-3
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_any_number_of_threads_gives_the_same_rows_in_order(cores, monkeypatch):
+    arrays = [molecule(n)[0] for n in range(1, 8)]
+    arrays[3] = np.full((64,) * 3, 2.0)
+    ensemble = find_ensemble(sources(arrays))
+    p = PredictParameters(device="cpu", batch_size=2)
+    expected = predict_levels(ensemble, p)
+    used = set()
+    read = Source.read
+    monkeypatch.setattr(predict, "_cores", lambda: cores)
+    monkeypatch.setattr(Source, "read", lambda source: (used.add(threading.current_thread().name), time.sleep(0.02), read(source))[2])
+    found = predict_levels(ensemble, p)
+    assert [(r.file, r.prediction, r.flags) for r in found.rows if r.flags != ("constant",)] == [
+        (r.file, r.prediction, r.flags) for r in expected.rows if r.flags != ("constant",)]
+    assert [r.file for r in found.rows] == list(ensemble.names)
+    assert found.rows[3].flags == ("constant",)
+    assert len(used) == cores
+
+
+def test_an_error_in_a_thread_is_raised_and_torchs_threads_are_as_before(monkeypatch):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        ensemble = find_ensemble(sources([molecule(n)[0] for n in range(1, 7)]))
+
+        def fail(source):
+            raise SirenError(f"{source.name} cannot be read.")
+
+        monkeypatch.setattr(Source, "read", fail)
+        with pytest.raises(SirenError, match=r"vol_1\.mrc cannot be read"):
+            predict_levels(ensemble, CPU)
+        monkeypatch.undo()
+        predict_levels(ensemble, CPU)
+        with ThreadPoolExecutor(1) as pool:  # a thread that is new takes over what holds for the process
+            assert [torch.get_num_threads(), pool.submit(torch.get_num_threads).result()] == [2, 2]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_junk_maps_do_not_stay_in_memory():
+    junk, alive = [], []
+
+    def array():
+        made = np.full((64,) * 3, -1.0, np.float32)
+        made[0] = -2
+        alive.append(weakref.ref(made))
+        return made
+
+    grid = Grid((64,) * 3, (4.0,) * 3)
+    good = molecule(1)[0]
+    places = [Source("good.mrc", array=lambda: good, grid=grid)] + [Source(f"junk_{n}.mrc", array=array, grid=grid) for n in range(6)]
+    progress = Progress(lambda phase, fraction: junk.append(sum(r() is not None for r in alive)), interval=0)
+    rows = predict_levels(find_ensemble(places), PredictParameters(device="cpu", batch_size=1), progress).rows
+    assert sum(r.flags == ("no positive density",) for r in rows) == len(alive) == 6
+    assert junk[-1] == 0  # told after the last map was looked at, while all rows are still held
 
 
 @pytest.mark.skipif(os.getloadavg()[0] > 2, reason="this machine is busy: times mean nothing")

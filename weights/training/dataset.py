@@ -2,7 +2,7 @@
 
 Example::
 
-    python weights/training/dataset.py ../shared/data/structures --split train --count 6000 --out siren-training
+    python weights/training/dataset.py ../shared/data/structures --split train --count 6000 --each 3 --out siren-training
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from simulate import BOX, Sample, siblings
 from structures import SPLITS, Library, read_library
 
 from core.grid import Grid, to_box
-from core.thresholds.features import share_above
+from core.thresholds.features import HIGHEST, LEVELS, LOWEST, WIDEST_COUNTED, share_above
 from core.thresholds.normalise import Range
 
 CHUNK = 60
-SIMULATOR = ("simulate.py", "degrade.py", "lattice.py", "structures.py")
+SIMULATOR = ("simulate.py", "degrade.py", "lattice.py", "structures.py", "dataset.py")
 
 
 def version() -> str:
     """Changes with the simulator: maps kept of an earlier one are not taken for its own."""
     here = Path(__file__).parent
-    return hashlib.sha256(b"".join((here / name).read_bytes() for name in SIMULATOR)).hexdigest()[:8]
+    levels = f"{LEVELS} {LOWEST} {HIGHEST} {WIDEST_COUNTED}".encode()  # of what is kept of a map's own grid
+    return hashlib.sha256(b"".join((here / name).read_bytes() for name in SIMULATOR) + levels).hexdigest()[:8]
 
 
 def _chunk(job: tuple[Library, int, int, int, int, Path]) -> int:

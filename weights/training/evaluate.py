@@ -93,14 +93,18 @@ def score(level: NDArray[np.floating], samples: list[dict[str, Any]]) -> dict[st
 FIGURES = ("RMSE", "MAE", "Dice ratio mean", "5th percentile", "worst", "under 0.7", "volume off by over 2x")
 
 
-def simulated(structures: Path, weights: Path, count: int, seed: int, processes: int, cache: Path) -> str:
-    """The tables on maps simulated from the test split."""
+def simulated(structures: Path, weights: Path, count: int, seed: int, processes: int, cache: Path, published: Path | None = None) -> str:
+    """The tables on maps simulated from the test split; ``published``: weights as from published.py."""
     samples = test_maps(structures, count, seed, processes, cache)
     facts = [s["facts"] for s in samples]
     loaded = load_network(weights)
     outputs, untold = _outputs(loaded.network, samples)
     predicted = outputs[:, 0]
     rows = {"this network": predicted, "the same, voxel size not told": untold[:, 0]}
+    if published is not None:
+        trained = load_network(published)
+        name = f"the published architecture, {trained.metadata['maps']:,} of the same maps, {trained.metadata['seconds'] / 60:.0f} minutes"
+        rows[name] = _levels(trained.network, samples)
     if "median_label" in loaded.metadata:
         constant = float(loaded.metadata["median_label"])
         rows[f"constant median of the training labels ({constant:.3f})"] = np.full(count, constant)
@@ -139,6 +143,15 @@ def _outputs(network: Any, samples: list[dict[str, Any]]) -> tuple[NDArray[np.fl
             told.append(network.heads(*network.features(seen)).numpy())
             untold.append(network.heads(*network.features(seen._replace(scale=0 * scale))).numpy())
     return np.concatenate(told), np.concatenate(untold)
+
+
+def _levels(network: Any, samples: list[dict[str, Any]]) -> NDArray[np.float32]:
+    """(n,) of a network that takes normalised maps alone."""
+    import torch
+
+    with torch.inference_mode():
+        maps = (torch.from_numpy(s["above_background"].astype(np.float32) - 1)[None, None] for s in samples)
+        return np.concatenate([network(x).numpy() for x in maps])
 
 
 def _breakdown(facts: list[dict[str, Any]], ratio: NDArray[np.floating], error: NDArray[np.floating]) -> str:
@@ -213,11 +226,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=3, help="not a seed of training (1) or of the maps it stopped by (2)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "siren-maps", help="simulated maps are kept here")
+    parser.add_argument("--published", type=Path, default=None, help="weights from published.py, for a row of the table")
     parser.add_argument("--card", type=Path, default=None, help="a model card to write the figures into")
     parser.add_argument("--no-speed", action="store_true")
     a = parser.parse_args()
     weights = a.weights or default_weights()
-    parts = ["### Simulated maps", "", simulated(a.data / "structures", weights, a.maps, a.seed, a.processes, a.cache)]
+    parts = ["### Simulated maps", "", simulated(a.data / "structures", weights, a.maps, a.seed, a.processes, a.cache, a.published)]
     if (a.data / "real_maps").is_dir():
         parts += ["", "### Real maps", "", markdown(real_maps(a.data / "real_maps", weights))]
     if (a.data / "real_ensemble").is_dir():

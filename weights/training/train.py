@@ -216,7 +216,7 @@ def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path
         for step in range(steps):
             done = (epoch + step / steps) / p.epochs
             for group in optimiser.param_groups:
-                group["lr"] = p.learning_rate * _course(done)
+                group["lr"] = p.learning_rate * course(done)
             chosen = order[step * p.batch_size:(step + 1) * p.batch_size]
             loss = _step(network, maps, chosen, p, int(rng.integers(48)))
             optimiser.zero_grad()
@@ -277,7 +277,7 @@ def _hidden(scale: torch.Tensor, p: TrainParameters) -> torch.Tensor:
     return torch.cat([scale[:, :1] + 0.02 * torch.randn(len(scale), 1) * scale[:, 1:], scale[:, 1:]], dim=1) * told
 
 
-def _course(done: float) -> float:
+def course(done: float) -> float:
     """Learning rate over its highest: a short rise, then half a cosine down to nothing."""
     return max(0.0, min(done / 0.05 + 0.05, 1.0) * 0.5 * (1 + float(np.cos(np.pi * min(1.0, done)))))
 

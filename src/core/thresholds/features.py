@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..grid import Triple
 from .normalise import Range
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def seen_of(x: Tensor, scale: Tensor, full: Sequence[Tensor | None] | None = Non
     return Seen(torch.stack(rows, dim=1), scale.to(v), torch.cat([mean, peak], dim=1), bins)
 
 
-def share_above(array: NDArray[np.floating], used: Range) -> Tensor:
+def share_above(array: NDArray[np.floating], used: Range, voxel_size: Triple = (1.0, 1.0, 1.0)) -> Tensor:
     """(96,) logarithm, as in the profile, of the share of a map's voxels above each level, on the map's own grid.
 
     What 64^3 voxels smooth away, a larger box still shows: how far its level stands above its peaks' mean.
@@ -95,12 +96,14 @@ def share_above(array: NDArray[np.floating], used: Range) -> Tensor:
     ----------
     array : (z, y, x), in the map's units; a map that is no cube counts as the cube around it
     used : Range of the 64^3 map
+    voxel_size : x, y, z, in any unit
     """
     torch = _torch()
-    step = -(-max(array.shape) // WIDEST_COUNTED)
-    some = torch.from_numpy(np.array(array[::step, ::step, ::step], np.float32, order="C"))  # torch warns of what is read-only
+    some = array[tuple(slice(None, None, -(-n // WIDEST_COUNTED)) for n in array.shape)]
+    some = torch.from_numpy(np.array(some, np.float32, order="C"))  # a copy: torch warns of what is read-only
     v = (some - used.vol_min) * (2 / (used.vol_max - used.vol_min))
-    share = _above(bins_of(v)[None])[0] * (array.size / max(array.shape) ** 3)
+    edges = [n * size for n, size in zip(array.shape, voxel_size[::-1], strict=True)]
+    share = _above(bins_of(v)[None])[0] * (math.prod(edges) / max(edges) ** 3)
     return _log_share(share)
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PHASE = "predicting thresholds"
-HELD = 2**30  # bytes that maps in work may take together
+HELD = 2**30  # bytes that maps in work, and what networks make of them, may take together
+NETWORK_BYTES = {"siren": 12_000_000, "published": 115_000_000}  # for a map: measured with one worker and with several
 COPIES = 4  # of a map in work: itself, and what resampling makes of it
 
 
@@ -50,7 +51,7 @@ class PredictParameters(Parameters):
     weights: str | None = parameter(
         None, "weights file of SIREn for ChimeraX, or a published checkpoint; the shipped one where not given", advanced=True)
     device: str = parameter("auto", "where the network runs; auto takes a graphics card where there is one", choices=DEVICES)
-    batch_size: int = parameter(4, "maps that go through the network at once; memory depends on it, results do not", least=1,
+    batch_size: int = parameter(4, "maps that each thread shows the network at once; more take more memory and are no faster", least=1,
                                 advanced=True, label="maps at once")
     together: bool = parameter(False, "bring the levels of an ensemble into line with each other by the scales of its volumes",
                                label="bring levels into line")
@@ -113,7 +114,7 @@ def predict_levels(ensemble: Ensemble, parameters: PredictParameters | None = No
     loaded = load_network(path)
     loaded.network.to(device)
     looked = _looked_at(ensemble, loaded, device, path.name, parameters.batch_size, progress)
-    if all(one.junk for one in looked):
+    if looked and all(one.junk for one in looked):
         raise next(one.junk for one in reversed(looked) if one.junk)
     seen = {one.row.file: one.enclosed for one in looked if one.enclosed}
     rows = with_flags([one.row for one in looked], seen, Grid((BOX,) * 3, (1.0,) * 3))
@@ -170,7 +171,7 @@ def shrink(ensemble: Ensemble, source: Source, vol_id: int, kind: str, reading: 
     full = None
     if small is not array:
         if kind == "siren":
-            full = share_above(array, used)
+            full = share_above(array, used, ensemble.grid.voxel_size)
         elif max(array.shape) > BOX:
             used = value_range(array, source.name)
     return Shrunk(source.name, vol_id, small, x, used, known_voxel_size(ensemble.grid, BOX), full)
@@ -206,7 +207,7 @@ def _looked_at(ensemble: Ensemble, loaded: LoadedNetwork, device: str, weights: 
                 maps.append(shrink(ensemble, source, place[source.name], loaded.kind, reading))
             except JunkMap as error:
                 row = Prediction(source.name, place[source.name], Range(np.nan, np.nan), np.nan, flags=(error.reason,))
-                found[source.name] = _Looked(row, junk=error)
+                found[source.name] = _Looked(row, junk=error.with_traceback(None))  # which would keep the map in memory
             read.append(source.name)
         if maps:
             with network:
@@ -214,22 +215,58 @@ def _looked_at(ensemble: Ensemble, loaded: LoadedNetwork, device: str, weights: 
             found |= {m.name: _judged(m, level, spread, weights) for m, (level, spread) in zip(maps, numbers, strict=True)}
         return [found[s.name] for s in sources]
 
-    workers = max(1, min(os.cpu_count() or 1, HELD // (COPIES * 4 * ensemble.grid.size)))
-    threads = torch.get_num_threads()
-    # one thread of torch for each of ours: more would wait for each other
-    pool = ThreadPoolExecutor(workers, "siren-predict", initializer=torch.set_num_threads, initargs=(1,))
+    batches = [ensemble.sources[i:i + batch_size] for i in range(0, len(ensemble), batch_size)]
+    each = COPIES * 4 * max(ensemble.grid.shape) ** 3 + batch_size * NETWORK_BYTES[loaded.kind]
+    workers = max(1, min(_cores(), len(batches), HELD // each))
+    # one thread of torch for each of ours, more would wait for each other; but convolutions of the published network are large
+    of_torch = _cores() // workers if loaded.kind == "published" else 1
+    with _torch_threads_kept(torch):
+        return _gathered(ThreadPoolExecutor(workers, "siren-predict", initializer=torch.set_num_threads, initargs=(of_torch,)),
+                         look, batches, read, len(ensemble), progress)
+
+
+def _gathered(pool: ThreadPoolExecutor, look: Callable[[Sequence[Source]], list[_Looked]], batches: Sequence[Sequence[Source]],
+              read: Sequence[str], count: int, progress: Progress) -> list[_Looked]:
+    """What ``look`` finds of each batch, in order; ``read`` tells how many maps of ``count`` have been read."""
+    looked: list[_Looked] = []
     try:
-        waiting = [pool.submit(look, ensemble.sources[i:i + batch_size]) for i in range(0, len(ensemble), batch_size)]
-        looked = []
+        waiting = [pool.submit(look, batch) for batch in batches]
         for future in waiting:
-            progress.step(PHASE, len(read) / len(ensemble))
+            progress.step(PHASE, len(read) / count)
             while not wait([future], LOOK).done:
-                progress.step(PHASE, len(read) / len(ensemble))
+                progress.step(PHASE, len(read) / count)
             looked += future.result()
-        return looked
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+    return looked
+
+
+def _cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Kept:
+    """How many are at work, and torch's number of threads before the first of them began."""
+
+    lock = threading.Lock()
+    users = threads = 0
+
+
+@contextmanager
+def _torch_threads_kept(torch: Any) -> Iterator[None]:
+    """torch's number of threads, which is the whole process's, is as before when the last who is at work ends."""
+    with _Kept.lock:
+        if not _Kept.users:
+            _Kept.threads = torch.get_num_threads()
+        _Kept.users += 1
+    try:
+        yield
+    finally:
+        with _Kept.lock:
+            _Kept.users -= 1
+            if not _Kept.users:
+                torch.set_num_threads(_Kept.threads)
 
 
 def _numbers(loaded: LoadedNetwork, maps: Sequence[Shrunk], device: str) -> list[list[float]]:
