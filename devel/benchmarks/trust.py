@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "weights/training"))
@@ -22,16 +22,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "weights/training")
 from chimerax.siren.core.ensemble import Ensemble, Source
 from chimerax.siren.core.example import ExampleParameters, Simulation, simulate
 from chimerax.siren.core.expand import ExpandParameters, expand
-from chimerax.siren.core.grid import Grid, to_box
+from chimerax.siren.core.grid import Grid
 from chimerax.siren.core.progress import Progress
 from chimerax.siren.core.sketch import SketchParameters, sketch
 from chimerax.siren.core.thresholds.finetune import FinetuneParameters, run_finetune
-from chimerax.siren.core.thresholds.flags import FULL_BOX, NOISE_SHARE, NOISE_TAIL, PIECE, WIDE
+from chimerax.siren.core.thresholds.flags import FULL_BOX, NOISE_TAIL, PIECE, WIDE, largest_piece, noise_below
 from chimerax.siren.core.thresholds.labels import Label, set_label
 from chimerax.siren.core.thresholds.network import BOX
-from chimerax.siren.core.thresholds.normalise import denormalise_level, normalise_level
+from chimerax.siren.core.thresholds.normalise import normalise_level
 from chimerax.siren.core.thresholds.predict import PredictParameters, predict_levels
-from chimerax.siren.core.thresholds.tables import Predictions
+from chimerax.siren.core.thresholds.preprocess import shrunk
+from chimerax.siren.core.thresholds.tables import Prediction, Predictions
 from chimerax.siren.core.thresholds.together import in_line
 from score import planted_of, score
 
@@ -50,12 +51,13 @@ def expected_errors(data: Path, count: int, seed: int) -> list[str]:
     for i in range(count):
         sample = simulate_map(library, np.random.default_rng([seed, i]))
         grid = _grid(sample.raw.shape, float(sample.facts["pixel"]))
-        row = predict_levels(Ensemble((Source("m.mrc", None, lambda s=sample: s.raw, grid),), grid, ("m.mrc",)), CPU).rows[0]
+        source = Source("m.mrc", None, lambda s=sample: s.raw, grid)
+        row = predict_levels(Ensemble((source,), grid, ("m.mrc",)), CPU).rows[0]
         label = float(sample.label)
         error.append(abs(row.prediction - label))
         expected.append(row.spread)
         flags += row.flags
-        judged.append(_margins(sample.raw if sample.raw.shape == (BOX,) * 3 else to_box(sample.raw, grid, BOX)[0], row.level))
+        judged.append(_margins(shrunk(source, sample.raw, grid, BOX)[0], row.level))
     e, b = np.array(error), np.array(expected)
     lines = [f"{count} maps simulated from validation structures (seed {seed}). Mean absolute error of the normalised level "
              f"{e.mean():.3f}, mean expected error {b.mean():.3f}; rank correlation of the two {_rank_correlation(b, e):.2f}.", "",
@@ -74,11 +76,8 @@ def expected_errors(data: Path, count: int, seed: int) -> list[str]:
 def _margins(small: NDArray[np.float32], level: float) -> tuple[float, float, float]:
     """Tails of noise (0 where too few voxels are far below the background to count), share of the largest piece, share of the box."""
     mask = small > level
-    background = float(np.median(small[::2, ::2, ::2]))
-    noisy = np.count_nonzero(small < 2 * background - level) > NOISE_SHARE * mask.sum()
-    low, high = np.percentile(small, [0.1, 99.9])
-    pieces = np.bincount(ndimage.label(mask, structure=np.ones((3, 3, 3)))[0].ravel())[1:]
-    return noisy * (background - low) / (high - background), pieces.max(initial=0) / max(1, mask.sum()), mask.mean()
+    voxels = max(1, int(mask.sum()))
+    return noise_below(small, level, voxels)[1], largest_piece(mask) / voxels, voxels / mask.size
 
 
 def _rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
@@ -144,23 +143,26 @@ def finetuning(draws: int = 4) -> list[str]:
     lines = ["| labels | what they are | error before | after, each draw |", "|---|---|---|---|"]
     for habit, text in ((1.3, "1.3 times the prediction, 5 % noise"), (1.0, "the prediction, 5 % noise")):
         for count in (12, 25):
-            cells = []
-            for draw in range(draws):
-                rng = np.random.default_rng([count, draw])
-                chosen, rest = np.split(rng.permutation(len(own)), [count])
-                wanted = [normalise_level(habit * r.level, r.range) for r in own]
-                with tempfile.TemporaryDirectory() as folder:
-                    labels = Path(folder) / "labels.csv"
-                    for i in chosen.tolist():
-                        level = habit * denormalise_level(own[i].prediction, own[i].range) * np.exp(0.05 * rng.standard_normal())
-                        set_label(labels, Label(str(i), own[i].file, float(level)))
-                    result = run_finetune(ensemble, labels, FinetuneParameters(seed=draw, device="cpu"), Path(folder))
-                    new = predict_levels(ensemble, PredictParameters(weights=str(result.weights), device="cpu")).rows
-                error = [np.mean([abs(rows[i].prediction - wanted[i]) for i in rest]) for rows in (own, new)]
-                cells.append(f"{error[1]:.3f}" if result.fit.best else "left as it was")
-            lines.append(f"| {count} | {text} | {error[0]:.3f} | {', '.join(cells)} |")
+            drawn = [_tuned(ensemble, own, habit, count, draw) for draw in range(draws)]
+            cells = [f"{after:.3f}" if kept else "left as it was" for _, after, kept in drawn]
+            lines.append(f"| {count} | {text} | {drawn[-1][0]:.3f} | {', '.join(cells)} |")
             print(lines[-1], flush=True)
     return lines
+
+
+def _tuned(ensemble: Ensemble, own: Sequence[Prediction], habit: float, count: int, draw: int) -> tuple[float, float, bool]:
+    """Mean errors on the volumes without a label, before and after tuning on ``count`` with one, and whether any epoch was kept."""
+    rng = np.random.default_rng([count, draw])
+    chosen, rest = np.split(rng.permutation(len(own)), [count])
+    with tempfile.TemporaryDirectory() as folder:
+        labels = Path(folder) / "labels.csv"
+        for i in chosen.tolist():
+            set_label(labels, Label(str(i), own[i].file, float(habit * own[i].level * np.exp(0.05 * rng.standard_normal()))))
+        result = run_finetune(ensemble, labels, FinetuneParameters(seed=draw, device="cpu"), Path(folder))
+        new = predict_levels(ensemble, PredictParameters(weights=str(result.weights), device="cpu")).rows
+    before, after = (np.mean([abs(rows[i].prediction - normalise_level(habit * own[i].level, own[i].range)) for i in rest])
+                     for rows in (own, new))
+    return float(before), float(after), bool(result.fit.best)
 
 
 def main() -> None:

@@ -107,6 +107,11 @@ class Ensemble:
         """File names of the chosen maps."""
         return tuple(s.name for s in self.sources)
 
+    @property
+    def places(self) -> dict[str, int]:
+        """Place of every map that was found, by name: what ``vol_id`` counts."""
+        return {name: n for n, name in enumerate(self.all_names)}
+
     def __len__(self) -> int:
         return len(self.sources)
 

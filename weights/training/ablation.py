@@ -30,10 +30,9 @@ from core.thresholds import features
 from core.thresholds.network import FIELDS, WHOLE, compact_network
 
 KEPT = (0, 2, features.CHANNELS - 2)  # of the profile without the rest: shares above each level at 64^3, 32^3 and on the map's own grid
-Facts = list[dict[str, Any]]
 
 
-def told_facts(facts: Facts, names: list[str]) -> torch.Tensor:
+def told_facts(facts: list[dict[str, Any]], names: list[str]) -> torch.Tensor:
     """(n, k) of what maps do not show."""
     def of(name: str) -> NDArray[np.float64]:
         return np.array([float(f.get(name, 0)) for f in facts])
@@ -111,24 +110,12 @@ def main() -> None:
         parser.error("--told goes with --part profile")
     p = TrainParameters(train_maps=a.train_maps, epochs=a.epochs, voxel_weight=defaults.voxel_weight if a.part != "profile" else 0.0)
     torch.set_num_threads(1)
-    files = maps_of(a.structures, p, a.cache, a.processes)
-    maps = {split: load(paths) for split, paths in files.items()}
+    maps = {split: load(paths) for split, paths in maps_of(a.structures, p, a.cache, a.processes).items()}
     if a.told:
-        for split, paths in files.items():
-            told = told_facts(facts_of(paths), a.told)[:, :, None, None, None]
-            maps[split] = Told(**{**vars(maps[split]), "coarse": told})
+        maps = {split: Told(**{**vars(m), "coarse": told_facts(m.facts, a.told)[:, :, None, None, None]}) for split, m in maps.items()}
     with tempfile.TemporaryDirectory() as folder:
         best = train(maps["train"], maps["validation"], Path(folder) / "part.pt", p, make=PARTS[a.part])
     print(json.dumps({"part": a.part, "told": a.told, "maps": a.train_maps, **best}))
-
-
-def facts_of(files: list[Path]) -> Facts:
-    """How each map was made."""
-    facts: Facts = []
-    for path in files:
-        with np.load(path) as content:
-            facts += json.loads(str(content["facts"]))
-    return facts
 
 
 if __name__ == "__main__":

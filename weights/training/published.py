@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import package  # noqa: F401  (puts src on the path)
 import torch
-from train import TrainParameters, course, maps_of
+from dataset import build
+from train import EACH, TrainParameters, course
 
 from core.thresholds.finetune import posed
 from core.thresholds.network import published_network, save_network
@@ -48,9 +49,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     a = parser.parse_args()
     p = TrainParameters()
-    chunk_files = maps_of(a.structures, p, a.cache, a.processes)["train"]
-    with np.load(chunk_files[0]) as z:
-        files = chunk_files[:-(-a.maps // len(z["label"]))]
+    files = build(a.structures, "train", a.maps, p.data_seed, a.cache, a.processes, EACH["train"])
     torch.manual_seed(p.seed)
     rng = np.random.default_rng(p.seed)
     network = published_network()

@@ -32,6 +32,8 @@ from core.thresholds.finetune import posed
 from core.thresholds.network import compact_network, load_network, save_network
 from core.thresholds.scale import scale_of
 
+EACH = {"train": 3, "validation": 1}  # maps of one molecule
+
 
 @dataclass(frozen=True)
 class TrainParameters:
@@ -69,6 +71,7 @@ class Maps:
     label : (n,)
     dice, volume : (n, 513)
     ensemble : (n,) bool, whether they are as in ensembles
+    facts : how each was made
     """
 
     profile: torch.Tensor
@@ -80,6 +83,7 @@ class Maps:
     volume: torch.Tensor
     ensemble: torch.Tensor
     scale: torch.Tensor
+    facts: list[dict[str, Any]]
 
     def seen(self, chosen: torch.Tensor) -> features.Seen:
         """What the network takes of some."""
@@ -109,8 +113,7 @@ def maps_of(structures: Path, p: TrainParameters, cache: Path, processes: int) -
     """Files of the maps of both splits and, beside them, of what the network sees of each; made where they are missing."""
     files = {}
     for split, count, seed in (("validation", p.validation_maps, p.data_seed + 1), ("train", p.train_maps, p.data_seed)):
-        # three training maps of each molecule, one of each to validate
-        files[split] = build(structures, split, count, seed, cache, processes, 3 if split == "train" else 1)
+        files[split] = build(structures, split, count, seed, cache, processes, EACH[split])
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         pool.map(seen, files["validation"] + files["train"], chunksize=1)
     return files
@@ -136,7 +139,7 @@ def load(paths: list[Path]) -> Maps:
         first = len(facts)
     ensemble = torch.tensor([f["box"] == BOX and f["pixel"] >= 3.5 for f in facts])
     scale = scale_of([None if f["cut"] else f["pixel"] * f["box"] / BOX for f in facts])
-    return Maps(**columns, ensemble=ensemble, scale=scale)
+    return Maps(**columns, ensemble=ensemble, scale=scale, facts=facts)
 
 
 def dice_at(dice: torch.Tensor, level: torch.Tensor) -> torch.Tensor:

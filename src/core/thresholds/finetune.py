@@ -214,7 +214,7 @@ def read_labelled(ensemble: Ensemble, labels: dict[str, Label], loaded: LoadedNe
     The loss over voxels depends on a map only by how often each value occurs, so a histogram stands for it.
     """
     torch = import_torch()
-    place = {name: n for n, name in enumerate(ensemble.all_names)}
+    place = ensemble.places
     maps: list[tuple[Prediction, Label]] = []
     inputs: list[tuple[Tensor, ...]] = []
     histogram: list[NDArray[np.float32]] = []

@@ -69,16 +69,33 @@ def enclosed(array: NDArray[np.float32], level: float, prediction: float, spread
 
 
 def _ragged(array: NDArray[np.float32], mask: NDArray[np.bool_], level: float, voxels: int) -> list[str]:
+    below, tail = noise_below(array, level, voxels)
+    if tail > NOISE_TAIL:
+        return [f"mostly noise (for 100 voxels above the level, {100 * below:.0f} are as far below the background)"]
+    largest = largest_piece(mask) / voxels
+    return [f"in pieces (the largest holds {largest:.0%} of what the level encloses)"] if largest < PIECE else []
+
+
+def noise_below(array: NDArray[np.float32], level: float, voxels: int) -> tuple[float, float]:
+    """Voxels as far below the background as the level is above it, over the ``voxels`` above the level; and how far the lowest go down,
+    over how far the highest go up: 0 where the former are no more than NOISE_SHARE.
+
+    Noise goes as far down as up; a sharpened molecule may go down often, but not as far.
+    """
     background = float(np.median(array[::2, ::2, ::2]))
-    below = int(np.count_nonzero(array < 2 * background - level))
-    if below > NOISE_SHARE * voxels:
-        # noise goes as far down as up; a sharpened molecule may go down often, but not as far
-        low, high = (float(v) for v in np.percentile(array, [0.1, 99.9]))
-        if background - low > NOISE_TAIL * (high - background):
-            return [f"mostly noise (for 100 voxels above the level, {100 * below / voxels:.0f} are as far below the background)"]
+    below = int(np.count_nonzero(array < 2 * background - level)) / voxels
+    if below <= NOISE_SHARE:
+        return below, 0.0
+    low, high = (float(v) for v in np.percentile(array, [0.1, 99.9]))
+    if high > background:
+        return below, (background - low) / (high - background)
+    return below, np.inf if background > low else 0.0
+
+
+def largest_piece(mask: NDArray[np.bool_]) -> int:
+    """Voxels of the largest piece, neighbours by face, edge or corner."""
     pieces, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
-    largest = int(np.bincount(pieces.ravel())[1:].max()) if count else 0
-    return [f"in pieces (the largest holds {largest / voxels:.0%} of what the level encloses)"] if largest < PIECE * voxels else []
+    return int(np.bincount(pieces.ravel())[1:].max()) if count else 0
 
 
 def with_flags(rows: Sequence[Prediction], seen: dict[str, Enclosed], grid: Grid) -> list[Prediction]:

@@ -192,7 +192,7 @@ def _looked_at(ensemble: Ensemble, loaded: LoadedNetwork, device: str, weights: 
     A batch is the same maps whatever the number of threads, so results are too.
     """
     torch: Any = import_torch()
-    place = {name: n for n, name in enumerate(ensemble.all_names)}
+    place = ensemble.places
     reading = threading.Lock()  # who gives the values of open models need not bear two askers at once
     network = nullcontext() if device == "cpu" else threading.Lock()
     inside = progress.quiet()

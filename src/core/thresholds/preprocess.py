@@ -156,7 +156,7 @@ def _write_maps(ensemble: Ensemble, names: list[str], work: Path, parameters: Pr
 
 def _write_tables(ensemble: Ensemble, work: Path, small: dict[str, Range], raw: dict[str, Range],
                   labels: list[tuple[str, Label]]) -> list[str]:
-    place = {name: n for n, name in enumerate(ensemble.all_names)}
+    place = ensemble.places
     tables = []
     for table, ranges in ((DOWNSAMPLED_TABLE, small), (RAW_TABLE, raw)):
         if ranges:
