@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from chimerax.siren.core.ensemble import find_ensemble
 from chimerax.siren.core.errors import SirenError
-from chimerax.siren.core.example import TRUTH, Simulation
+from chimerax.siren.core.example import Simulation
+from chimerax.siren.core.example_folder import TRUTH
 from chimerax.siren.core.occupancy import Occupancy, binarize
 
 Voxels = NDArray[np.integer]

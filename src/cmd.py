@@ -114,7 +114,8 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
 
 def example(session: Any, folder: str, **keywords: Any) -> Any:
     """Write a simulated ensemble with known blocks."""
-    from .core.example import ExampleParameters, write_example
+    from .core.example import ExampleParameters
+    from .core.example_folder import write_example
 
     parameters = parameters_of(ExampleParameters, keywords)
     path = Path(folder).expanduser()

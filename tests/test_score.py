@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from chimerax.siren.core.errors import SirenError
-from chimerax.siren.core.example import BlockPlan, ExampleParameters, write_example
+from chimerax.siren.core.example import BlockPlan, ExampleParameters
+from chimerax.siren.core.example_folder import write_example
 
 _spec = importlib.util.spec_from_file_location("siren_devel_score", Path(__file__).parents[1] / "devel" / "score.py")
 assert _spec is not None and _spec.loader is not None

@@ -21,8 +21,8 @@ from chimerax.siren.core.example import (
     Simulation,
     noise_power,
     simulate,
-    write_example,
 )
+from chimerax.siren.core.example_folder import write_example
 from chimerax.siren.core.progress import Progress
 
 SMALL = ExampleParameters(
