@@ -216,6 +216,9 @@ def test_maps_deleted_during_a_run_end_it_with_one_sentence(desk: Desk, tmp_path
     desk.list(volumes)
     desk.use_level(LEVEL)
     desk.tool.run_bar.run_all.click()
+    job = current_job(desk.session)
+    while not job.progress._phase:  # the job has listed the folder when it first tells of a volume
+        time.sleep(0.001)
     for path in volumes.iterdir():
         path.unlink()
     desk.wait(lambda: current_job(desk.session) is None)
