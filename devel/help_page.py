@@ -7,12 +7,12 @@ import html
 import re
 from pathlib import Path
 
-from chimerax.siren.core.editing import SplitParameters
-from chimerax.siren.core.example import ExampleParameters
-from chimerax.siren.core.expand import ExpandParameters
-from chimerax.siren.core.parameters import Parameters, camel_case
-from chimerax.siren.core.sketch import SketchParameters
-from chimerax.siren.core.states import StatesParameters
+from chimerax.siren.core.analysis.block_occupancy import StatesParameters
+from chimerax.siren.core.blocks.editing import SplitParameters
+from chimerax.siren.core.blocks.expand import ExpandParameters
+from chimerax.siren.core.blocks.sketch import SketchParameters
+from chimerax.siren.core.common.parameters import Parameters, camel_case
+from chimerax.siren.core.simulation.example import ExampleParameters
 from chimerax.siren.core.thresholds.finetune import FinetuneParameters
 from chimerax.siren.core.thresholds.predict import PredictParameters
 from chimerax.siren.core.thresholds.preprocess import PreprocessParameters

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from chimerax.siren.core.ensemble import find_ensemble
-from chimerax.siren.core.errors import SirenError
-from chimerax.siren.core.example import Simulation
-from chimerax.siren.core.example_folder import TRUTH
-from chimerax.siren.core.occupancy import Occupancy, binarize
+from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
+from chimerax.siren.core.common.errors import SirenError
+from chimerax.siren.core.maps.ensemble import find_ensemble
+from chimerax.siren.core.simulation.example import Simulation
+from chimerax.siren.core.simulation.example_folder import TRUTH
 
 Voxels = NDArray[np.integer]
 

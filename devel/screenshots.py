@@ -35,7 +35,7 @@ def take(session: Any, tool: Any, folder: Path) -> None:
     """The pictures, one after the other."""
     from Qt.QtCore import Qt
 
-    from chimerax.siren.jobs import current_job
+    from chimerax.siren.session.jobs import current_job
 
     area = tool.tool_window.ui_area
     area.resize(*SIZE)

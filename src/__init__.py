@@ -31,7 +31,7 @@ else:
             if class_name == "SirenTool":
                 from .tool import SirenTool
                 return SirenTool
-            from . import show
+            from .session import surfaces as show
             return {"BlockMap": show.BlockMap, "EnsembleMap": show.EnsembleMap}.get(class_name)
 
     bundle_api = _SirenAPI()

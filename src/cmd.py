@@ -18,18 +18,29 @@ from chimerax.core.commands import (
 )
 from chimerax.core.errors import UserError
 
-from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
-from .core.blocks import read_block_maps
-from .core.counting import TestParameters
-from .core.ensemble import Ensemble, find_ensemble
-from .core.errors import listed
-from .core.expand import ExpandParameters
-from .core.progress import Progress
-from .core.record import read_record
-from .core.runs import EXPAND_FOLDER, Run, inherited, open_run, run_expand, run_sketch
-from .core.sketch import SketchParameters
-from .inputs import PREDICTIONS_FILE, door, first_path, given, opened_blocks, output_folder, parameters_of, run_folder, sources_of, typed
-from .jobs import at_once, current_job, run_job
+from .commands.arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
+from .core.blocks.blockset import read_block_maps
+from .core.blocks.expand import ExpandParameters
+from .core.blocks.pair_counts import TestParameters
+from .core.blocks.sketch import SketchParameters
+from .core.common.errors import listed
+from .core.common.progress import Progress
+from .core.maps.ensemble import Ensemble, find_ensemble
+from .core.runs.record import read_record
+from .core.runs.steps import EXPAND_FOLDER, Run, inherited, open_run, run_expand, run_sketch
+from .session.inputs import (
+    PREDICTIONS_FILE,
+    door,
+    first_path,
+    given,
+    opened_blocks,
+    output_folder,
+    parameters_of,
+    run_folder,
+    sources_of,
+    typed,
+)
+from .session.jobs import at_once, current_job, run_job
 
 FEW_VOLUMES = 100  # below, finding nothing is no wonder: the published tool asks for 200 and more
 
@@ -59,7 +70,7 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
                  f"{run.record.counted_on})"]
         yield from _show_run(session, run, lines, open, reference)
         if len(run.blocks):
-            from .show import next_step, path_text
+            from .session.surfaces import next_step, path_text
             next_step(session, "expand", f"siren expand {path_text(run.folder)}")
         return run
 
@@ -114,14 +125,14 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
 
 def example(session: Any, folder: str, **keywords: Any) -> Any:
     """Write a simulated ensemble with known blocks."""
-    from .core.example import ExampleParameters
-    from .core.example_folder import write_example
+    from .core.simulation.example import ExampleParameters
+    from .core.simulation.example_folder import write_example
 
     parameters = parameters_of(ExampleParameters, keywords)
     path = Path(folder).expanduser()
 
     def show(result: Any) -> Any:
-        from .show import next_step, path_text
+        from .session.surfaces import next_step, path_text
 
         session.logger.info(f"{parameters.volumes} simulated volumes with {len(result.simulation.units)} planted blocks written "
                             f"to {path} (what is planted: truth.json)." + (" The earlier example was replaced." if result.replaced else ""))
@@ -146,7 +157,7 @@ def show_(session: Any, volume: list[Any], level: float | None = None, voxel_siz
         raise UserError(f"siren show takes one map, and {typed(volume)} is {len(ensemble):,}: name one of them.")
     source = ensemble.sources[0]
     array = door(source.read)
-    from .show import show_map
+    from .session.surfaces import show_map
 
     return show_map(session, source.name, array, ensemble.grid, level)
 
@@ -211,7 +222,7 @@ def _volumes_line(run: Run) -> str:
 
 def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: bool, written: bool = True) -> Generator[None, None, None]:
     """Log and open what a run found, with pauses in which a window can be drawn (see :func:`.jobs.run_job`)."""
-    from .show import log_blocks, log_lines, opening_blocks
+    from .session.surfaces import log_blocks, log_lines, opening_blocks
 
     if run.aside is not None:
         lines.append(f"{run.folder.name} had been edited by hand: it is kept as {run.aside}.")
@@ -255,13 +266,16 @@ _SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
 
 
 def _descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
-    from . import block_commands, screen_command, state_commands, threshold_commands
+    from .commands import analysis as state_commands
+    from .commands import edit as block_commands
+    from .commands import screen as screen_command
+    from .commands import thresholds as threshold_commands
 
     output = [("output_dir", SaveFolderNameArg)]
     volumes = [("volumes", VolumesArg)]
 
     def example_desc() -> CmdDesc:
-        from .core.example import ExampleParameters
+        from .core.simulation.example import ExampleParameters
         return CmdDesc(required=[("folder", SaveFolderNameArg)], keyword=keywords_of(ExampleParameters),
                        synopsis="Write a simulated ensemble to try SIREn on")
 

@@ -9,8 +9,7 @@ from chimerax.core.commands import run
 from chimerax.core.tools import ToolInstance, get_singleton
 from Qt.QtWidgets import QFileDialog, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
-from .core.files import RECORD
-from .jobs import JobEnd
+from .core.common.files import RECORD
 from .panel.ensemble import EnsemblePage
 from .panel.header import Header
 from .panel.run import RunPage
@@ -18,7 +17,8 @@ from .panel.runbar import RunBar
 from .panel.screening import ScreeningBar
 from .panel.state import PanelState
 from .panel.widgets import MARGIN, MessageStrip, plain_layout
-from .show import path_text
+from .session.jobs import JobEnd
+from .session.surfaces import path_text
 
 NAME = "SIREn"
 HELP = "help:user/tools/siren.html"

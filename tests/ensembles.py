@@ -13,8 +13,8 @@ import mrcfile
 import numpy as np
 from numpy.typing import NDArray
 
-from chimerax.siren.core.ensemble import Ensemble, Source
-from chimerax.siren.core.grid import Grid
+from chimerax.siren.core.maps.ensemble import Ensemble, Source
+from chimerax.siren.core.maps.grid import Grid
 
 SHAPE = (20, 22, 24)  # z, y, x: different sizes show a mistaken axis
 VOXEL_SIZE = 4.0

@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from chimerax.siren.core.ensemble import Source
-from chimerax.siren.core.grid import Grid
+from chimerax.siren.core.maps.ensemble import Source
+from chimerax.siren.core.maps.grid import Grid
 
 
 @lru_cache(maxsize=64)

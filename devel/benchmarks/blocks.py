@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from chimerax.siren.core.ensemble import Ensemble
-from chimerax.siren.core.example import ExampleParameters, simulate
-from chimerax.siren.core.expand import ExpandParameters, expand
-from chimerax.siren.core.grid import Grid
-from chimerax.siren.core.occupancy import Occupancy, binarize
-from chimerax.siren.core.sketch import SketchParameters, sketch
+from chimerax.siren.core.blocks.expand import ExpandParameters, expand
+from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
+from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
+from chimerax.siren.core.maps.ensemble import Ensemble
+from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.core.simulation.example import ExampleParameters, simulate
 from conditions import Condition, conditions
 from planted import Absent, Case, in_memory
 from redrawn import redrawn_lines

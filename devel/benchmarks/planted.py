@@ -19,8 +19,10 @@ from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 from scipy.spatial.distance import cdist
 
-from chimerax.siren.core.ensemble import Ensemble, Source
-from chimerax.siren.core.example import (
+from chimerax.siren.core.maps.ensemble import Ensemble, Source
+from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.core.maps.mapfile import read_map
+from chimerax.siren.core.simulation.example import (
     SIGMA_PER_RESOLUTION,
     BlockPlan,
     ExampleParameters,
@@ -30,8 +32,6 @@ from chimerax.siren.core.example import (
     planted_voxels,
     spectral_filter,
 )
-from chimerax.siren.core.grid import Grid
-from chimerax.siren.core.mapfile import read_map
 from score import Planted, planted_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from chimerax.siren.core.example import NOISE_SD, spectral_filter
-from chimerax.siren.core.expand import ExpandParameters, expand
-from chimerax.siren.core.occupancy import Occupancy
-from chimerax.siren.core.sketch import SketchParameters, sketch
+from chimerax.siren.core.blocks.expand import ExpandParameters, expand
+from chimerax.siren.core.blocks.occupancy import Occupancy
+from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
+from chimerax.siren.core.simulation.example import NOISE_SD, spectral_filter
 from planted import REAL_LEVEL, Absent, density, in_memory, real_spectrum, real_volumes, ribosome
 
 VOLUMES = 300

@@ -27,15 +27,15 @@ import psutil
 from numpy.typing import NDArray
 
 from bare_cluster import BareCluster
-from chimerax.siren.core.alike import MOST_SAMPLED, alike_pairs
-from chimerax.siren.core.compute import computing
-from chimerax.siren.core.counting import significant_pairs
-from chimerax.siren.core.grid import Grid
-from chimerax.siren.core.harmonise import Noise
-from chimerax.siren.core.occupancy import Occupancy
-from chimerax.siren.core.progress import Progress
-from chimerax.siren.core.sketch import SketchParameters
-from chimerax.siren.core.tiles import Compute, strips
+from chimerax.siren.core.blocks.level_harmonization import Noise
+from chimerax.siren.core.blocks.occupancy import Occupancy
+from chimerax.siren.core.blocks.pair_counts import significant_pairs
+from chimerax.siren.core.blocks.similarity import MOST_SAMPLED, alike_pairs
+from chimerax.siren.core.blocks.sketch import SketchParameters
+from chimerax.siren.core.common.progress import Progress
+from chimerax.siren.core.compute.backends import computing
+from chimerax.siren.core.compute.pair_tiles import Compute, strips
+from chimerax.siren.core.maps.grid import Grid
 
 WORKERS = (1, 2, 3)
 BLOCKS = 8

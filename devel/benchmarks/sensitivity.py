@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from chimerax.siren.core import alike, harmonise, outliers, profiles
-from chimerax.siren.core.sketch import SketchParameters, sketch
+from chimerax.siren.core.blocks import level_harmonization as harmonise
+from chimerax.siren.core.blocks import outliers, profiles
+from chimerax.siren.core.blocks import similarity as alike
+from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
 from conditions import conditions
 from planted import Absent
 

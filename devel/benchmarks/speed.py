@@ -21,17 +21,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from chimerax.siren.core.alike import alike_pairs, variable_voxels
-from chimerax.siren.core.ensemble import find_ensemble
-from chimerax.siren.core.example import ExampleParameters, simulate
-from chimerax.siren.core.expand import ExpandParameters, expand
-from chimerax.siren.core.grid import Grid
-from chimerax.siren.core.harmonise import measure_noise, prepare
-from chimerax.siren.core.mapfile import write_map
-from chimerax.siren.core.progress import Progress
-from chimerax.siren.core.sampling import draw_sample
-from chimerax.siren.core.screening import prepare as prepare_screening
-from chimerax.siren.core.sketch import SketchParameters, sketch
+from chimerax.siren.core.blocks.expand import ExpandParameters, expand
+from chimerax.siren.core.blocks.level_harmonization import measure_noise, prepare
+from chimerax.siren.core.blocks.sampling import draw_sample
+from chimerax.siren.core.blocks.screening import prepare as prepare_screening
+from chimerax.siren.core.blocks.similarity import alike_pairs, variable_voxels
+from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
+from chimerax.siren.core.common.progress import Progress
+from chimerax.siren.core.maps.ensemble import find_ensemble
+from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.core.maps.mapfile import write_map
+from chimerax.siren.core.simulation.example import ExampleParameters, simulate
 
 TABLE = Path(__file__).with_name("speed.md")
 STATISTICS = ("profile", "exact", "published")
@@ -109,7 +109,7 @@ def parts(folder: Path) -> dict[str, float]:
     rows = occupancy.rows(sample)
     noise = measure_noise(anchors, occupancy.grid)
     product = best(lambda: rows @ rows.T)
-    from chimerax.siren.core.tiles import product_counter, strips
+    from chimerax.siren.core.compute.pair_tiles import product_counter, strips
 
     def counting() -> None:
         counter = product_counter(rows)

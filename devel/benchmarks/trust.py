@@ -19,21 +19,21 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "weights/training"))
 
-from chimerax.siren.core.ensemble import Ensemble, Source
-from chimerax.siren.core.example import ExampleParameters, Simulation, simulate
-from chimerax.siren.core.expand import ExpandParameters, expand
-from chimerax.siren.core.grid import Grid
-from chimerax.siren.core.progress import Progress
-from chimerax.siren.core.sketch import SketchParameters, sketch
+from chimerax.siren.core.blocks.expand import ExpandParameters, expand
+from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
+from chimerax.siren.core.common.progress import Progress
+from chimerax.siren.core.maps.ensemble import Ensemble, Source
+from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.core.simulation.example import ExampleParameters, Simulation, simulate
+from chimerax.siren.core.thresholds.consensus import in_line
 from chimerax.siren.core.thresholds.finetune import FinetuneParameters, run_finetune
 from chimerax.siren.core.thresholds.flags import FULL_BOX, NOISE_TAIL, PIECE, WIDE, largest_piece, noise_below
 from chimerax.siren.core.thresholds.labels import Label, set_label
 from chimerax.siren.core.thresholds.network import BOX
-from chimerax.siren.core.thresholds.normalise import normalise_level
+from chimerax.siren.core.thresholds.normalize import normalise_level
 from chimerax.siren.core.thresholds.predict import PredictParameters, predict_levels
 from chimerax.siren.core.thresholds.preprocess import shrunk
 from chimerax.siren.core.thresholds.tables import Prediction, Predictions
-from chimerax.siren.core.thresholds.together import in_line
 from score import planted_of, score
 
 TABLE = Path(__file__).with_name("trust.md")

@@ -25,10 +25,10 @@ from Qt.QtWidgets import (
     QWidget,
 )
 
-from ..core.errors import SirenError
-from ..core.runs import Run, open_run
-from ..edits import BLOCKS_CHANGED, add_trigger, block_spec, blocks_in, can_undo
-from ..show import BlockMap, path_text
+from ..core.common.errors import SirenError
+from ..core.runs.steps import Run, open_run
+from ..session.edits import BLOCKS_CHANGED, add_trigger, block_spec, blocks_in, can_undo
+from ..session.surfaces import BlockMap, path_text
 from .blocks_table import (
     COLOR,
     NAME,

@@ -12,9 +12,9 @@ from Qt.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Q
 from Qt.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 from Qt.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from ..core.runs import Run
-from ..edits import surface_color
-from ..show import BlockMap
+from ..core.runs.steps import Run
+from ..session.edits import surface_color
+from ..session.surfaces import BlockMap
 
 SHOWN, COLOR, NUMBER, NAME, VOXELS, VOLUME, OCCUPANCY, STABILITY = range(8)
 HEADERS = ("", "", "#", "Name", "Voxels", "Å³", "Occup.", "Stab.")

@@ -9,12 +9,12 @@ from typing import Any
 
 from chimerax.core.commands import StringArg
 
-from ..core.expand import ExpandParameters
-from ..core.parameters import Parameters, camel_case
-from ..core.runs import SKETCH_FOLDER
-from ..core.sketch import SketchParameters
+from ..core.blocks.expand import ExpandParameters
+from ..core.blocks.sketch import SketchParameters
+from ..core.common.parameters import Parameters, camel_case
+from ..core.runs.steps import SKETCH_FOLDER
 from ..core.thresholds.predict import PredictParameters
-from ..show import path_text
+from ..session.surfaces import path_text
 
 STEPS: dict[str, type[Parameters]] = {"predict": PredictParameters, "sketch": SketchParameters, "expand": ExpandParameters}
 

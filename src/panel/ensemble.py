@@ -8,7 +8,7 @@ from pathlib import Path
 from Qt.QtCore import QModelIndex, QTimer, Signal
 from Qt.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from ..core.ensemble import Source
+from ..core.maps.ensemble import Source
 from . import commands
 from .histogram import ThresholdHistogram
 from .state import PanelState

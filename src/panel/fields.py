@@ -10,8 +10,8 @@ from typing import Any
 from Qt.QtCore import Qt, Signal
 from Qt.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QSpinBox, QToolButton, QWidget
 
-from ..core.errors import SirenError
-from ..core.parameters import Parameters, camel_case
+from ..core.common.errors import SirenError
+from ..core.common.parameters import Parameters, camel_case
 from .widgets import plain_layout
 
 NO, YES = "no", "yes"

@@ -9,9 +9,9 @@ from chimerax.map import Volume
 from Qt.QtCore import Qt, Signal
 from Qt.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from ..core.mapfile import COMPRESSIONS, SUFFIXES
-from ..core.resources import size_text
-from ..show import BlockMap, EnsembleMap
+from ..core.compute.resources import size_text
+from ..core.maps.mapfile import COMPRESSIONS, SUFFIXES
+from ..session.surfaces import BlockMap, EnsembleMap
 from .state import PanelState
 from .widgets import Note, plain_layout
 

@@ -15,14 +15,14 @@ from Qt.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from Qt.QtGui import QPalette
 from Qt.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from ..core.errors import Cancelled, SirenError
-from ..core.progress import Progress
-from ..core.record import read_record
-from ..core.runs import open_run, run_states
+from ..commands.analysis import recorded_levels
+from ..core.common.errors import Cancelled, SirenError
+from ..core.common.progress import Progress
+from ..core.runs.record import read_record
+from ..core.runs.steps import open_run, run_states
 from ..core.thresholds.tables import table_levels
-from ..figures import Content, Drawn, Labels, Pick, Theme, draw
-from ..show import BlockMap, block_colors, path_text
-from ..state_commands import recorded_levels
+from ..session.figures import Content, Drawn, Labels, Pick, Theme, draw
+from ..session.surfaces import BlockMap, block_colors, path_text
 
 CHOICES = (("thresholds", "Thresholds"), ("states", "Blocks in volumes"), ("correlation", "Blocks with blocks: correlation"),
            ("conditional", "Blocks given blocks"))

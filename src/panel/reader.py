@@ -12,11 +12,11 @@ from typing import Any
 
 from Qt.QtCore import QObject, QTimer, Signal
 
-from ..core.ensemble import Source
-from ..core.errors import Cancelled, SirenError
-from ..core.progress import Progress
-from ..core.runs import open_run
-from ..core.survey import UNREADABLE, Flag, Survey, find_flags, look, survey
+from ..core.common.errors import Cancelled, SirenError
+from ..core.common.progress import Progress
+from ..core.maps.ensemble import Source
+from ..core.runs.preview import UNREADABLE, Flag, Survey, find_flags, look, survey
+from ..core.runs.steps import open_run
 
 WORK, REST = 0.1, 0.05  # s of reading, and of leaving the processor to the window
 PORTION = 0.015  # seconds of the main thread at a time

@@ -18,9 +18,9 @@ from Qt.QtWidgets import (
     QWidget,
 )
 
-from ..core.errors import SirenError
-from ..core.record import Record
-from ..jobs import JobEnd, current_job
+from ..core.common.errors import SirenError
+from ..core.runs.record import Record
+from ..session.jobs import JobEnd, current_job
 from . import commands, steps
 from .fields import NumberField, ParameterFields, PathField
 from .header import short

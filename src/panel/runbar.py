@@ -7,7 +7,7 @@ from typing import Any
 from Qt.QtCore import QTimer, Signal
 from Qt.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from ..jobs import current_job
+from ..session.jobs import current_job
 from . import steps
 from .state import PanelState
 from .widgets import plain_layout

@@ -14,14 +14,14 @@ import numpy as np
 from Qt.QtCore import Qt, QTimer
 from Qt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
-from ..core.blocks import BlockSet
-from ..core.ensemble import find_ensemble
-from ..core.errors import Cancelled, SirenError
-from ..core.progress import Progress
-from ..core.screening import prepare
-from ..core.sketch import SketchParameters
-from ..jobs import run_job
-from ..show import BlockMap, block_map, carried_colors, link
+from ..core.blocks.blockset import BlockSet
+from ..core.blocks.screening import prepare
+from ..core.blocks.sketch import SketchParameters
+from ..core.common.errors import Cancelled, SirenError
+from ..core.common.progress import Progress
+from ..core.maps.ensemble import find_ensemble
+from ..session.jobs import run_job
+from ..session.surfaces import BlockMap, block_map, carried_colors, link
 from . import steps
 from .state import PanelState
 from .widgets import Note, plain_layout

@@ -10,14 +10,14 @@ from chimerax.core.commands import log_equivalent_command, run
 from chimerax.core.errors import CancelOperation, NotABug
 from Qt.QtCore import QObject, Signal
 
-from ..arguments import VolumesArg
-from ..core.ensemble import Source
-from ..core.errors import Cancelled, SirenError
-from ..core.runs import EXPAND_FOLDER, SKETCH_FOLDER, Run
-from ..core.survey import Flag, Preview, Survey
+from ..commands.arguments import VolumesArg
+from ..core.common.errors import Cancelled, SirenError
+from ..core.maps.ensemble import Source
+from ..core.runs.preview import Flag, Preview, Survey
+from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER, Run
 from ..core.thresholds.tables import levels_by_name
-from ..inputs import PREDICTIONS_FILE, output_folder, sources_of
-from ..jobs import JobEnd, run_in_turn, stopped_text, when_job_ends
+from ..session.inputs import PREDICTIONS_FILE, output_folder, sources_of
+from ..session.jobs import JobEnd, run_in_turn, stopped_text, when_job_ends
 from . import commands
 from .reader import SurveyReader
 from .settings import panel_settings

@@ -6,14 +6,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import SirenError
-from ..core.estimates import Estimate, Work, estimate
-from ..core.files import RECORD
-from ..core.grid import Grid
-from ..core.record import Record, read_record
-from ..core.runs import EXPAND_FOLDER, SKETCH_FOLDER, inherited
-from ..core.survey import UNREADABLE
-from ..inputs import PREDICTIONS_FILE
+from ..core.common.errors import SirenError
+from ..core.common.files import RECORD
+from ..core.maps.grid import Grid
+from ..core.runs.estimates import Estimate, Work, estimate
+from ..core.runs.preview import UNREADABLE
+from ..core.runs.record import Record, read_record
+from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER, inherited
+from ..session.inputs import PREDICTIONS_FILE
 from . import commands
 from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
 

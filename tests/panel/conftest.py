@@ -89,7 +89,7 @@ class Desk:
 
     def run_to_end(self, button: Any, jobs: int = 1) -> list[Any]:
         """Click a button that starts commands, and wait for their ends."""
-        from chimerax.siren.jobs import when_job_ends
+        from chimerax.siren.session.jobs import when_job_ends
 
         ends: list[Any] = []
         handler = when_job_ends(self.session, ends.append)
@@ -111,8 +111,8 @@ def desk(session: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     """A person at a session with windows, with fresh settings."""
     import chimerax.core.commands.cli as cli
 
-    from chimerax.siren.jobs import current_job
     from chimerax.siren.panel.settings import panel_settings
+    from chimerax.siren.session.jobs import current_job
 
     real = session.ui.is_gui
     if not real:

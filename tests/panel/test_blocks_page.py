@@ -13,9 +13,9 @@ import pytest
 from chimerax.core.commands import run as run_command
 from chimerax.core.errors import UserError
 
-from chimerax.siren.core.blocks import BlockSet
-from chimerax.siren.core.grid import Grid
-from chimerax.siren.show import BlockMap, open_blocks
+from chimerax.siren.core.blocks.blockset import BlockSet
+from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.session.surfaces import BlockMap, open_blocks
 from cxheadless import ui_shim
 from ensembles import LEVEL, write_planted
 

@@ -13,7 +13,7 @@ from Qt.QtCore import QEvent, Qt
 from Qt.QtGui import QKeyEvent
 from Qt.QtWidgets import QApplication
 
-from chimerax.siren.core.record import read_record
+from chimerax.siren.core.runs.record import read_record
 from conftest import Desk
 from ensembles import LEVEL, VOXEL_SIZE, Planted
 
@@ -113,7 +113,7 @@ def test_few_ticked_volumes_are_included_by_name_and_many_excluded(desk: Desk, p
 
 
 def test_a_row_shows_its_map_at_its_level_in_one_model_and_arrow_keys_go_on(desk: Desk, planted: Planted) -> None:
-    from chimerax.siren.show import EnsembleMap
+    from chimerax.siren.session.surfaces import EnsembleMap
 
     desk.open()
     desk.list(planted.folder)
@@ -140,7 +140,7 @@ def test_a_row_shows_its_map_at_its_level_in_one_model_and_arrow_keys_go_on(desk
 def test_open_maps_are_listed_and_shown_and_stay_as_they_are(desk: Desk, planted: Planted) -> None:
     from chimerax.core.commands import run
 
-    from chimerax.siren.show import EnsembleMap
+    from chimerax.siren.session.surfaces import EnsembleMap
 
     run(desk.session, f"open '{planted.folder}/vol_1?.mrc'", log=False)
     desk.open()

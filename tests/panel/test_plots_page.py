@@ -210,7 +210,7 @@ def test_blocks_have_the_colours_of_their_open_surfaces(person: Person, sketch: 
 
 def test_without_a_table_of_states_the_volumes_are_read_off_the_main_thread_and_a_new_run_ends_that(
         person: Person, sketch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from chimerax.siren.core import runs
+    from chimerax.siren.core.runs import steps as runs
     shutil.copytree(sketch, tmp_path / "old")
     (tmp_path / "old/states.csv").unlink()
     threads = []

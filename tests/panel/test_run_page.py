@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from Qt.QtWidgets import QCheckBox, QComboBox, QLabel, QSpinBox
 
-from chimerax.siren.core.record import read_record
+from chimerax.siren.core.runs.record import read_record
 from chimerax.siren.core.thresholds.tables import read_thresholds
-from chimerax.siren.jobs import current_job
 from chimerax.siren.panel.commands import STEPS
+from chimerax.siren.session.jobs import current_job
 from conftest import Desk
 from ensembles import LEVEL, Planted
 
@@ -76,7 +76,7 @@ def test_a_value_out_of_bounds_is_explained_and_cannot_be_run(desk: Desk, plante
 def test_the_whole_job_by_clicking_and_the_log_replayed_gives_the_same(desk: Desk, tmp_path: Path) -> None:
     from chimerax.core.commands import run
 
-    from chimerax.siren.show import BlockMap
+    from chimerax.siren.session.surfaces import BlockMap
 
     pytest.importorskip("torch")
     desk.open()
@@ -192,7 +192,7 @@ def test_a_run_survives_closing_the_panel_and_a_new_panel_finds_it(desk: Desk) -
 
 
 def test_the_steps_that_are_left_go_on_when_the_panel_is_closed(desk: Desk, planted: Planted, tmp_path: Path) -> None:
-    from chimerax.siren.jobs import when_job_ends
+    from chimerax.siren.session.jobs import when_job_ends
 
     desk.open()
     desk.list(planted.folder)
@@ -233,7 +233,7 @@ def test_maps_deleted_during_a_run_end_it_with_one_sentence(desk: Desk, tmp_path
 def test_predicted_thresholds_come_from_the_table_in_the_output_folder(desk: Desk, planted: Planted, tmp_path: Path) -> None:
     import shutil
 
-    from chimerax.siren.core.ensemble import find_ensemble
+    from chimerax.siren.core.maps.ensemble import find_ensemble
 
     volumes = tmp_path / "volumes"
     shutil.copytree(planted.folder, volumes)
@@ -250,7 +250,7 @@ def test_predicted_thresholds_come_from_the_table_in_the_output_folder(desk: Des
 
 def slow(session: Any) -> None:
     """Start a command that is half done for ever."""
-    from chimerax.siren.jobs import run_job
+    from chimerax.siren.session.jobs import run_job
 
     def work(progress: Any) -> None:
         while True:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from chimerax.siren.core.blocks import BlockSet
-from chimerax.siren.core.grid import Grid
-from chimerax.siren.show import BlockMap, carried_colors
+from chimerax.siren.core.blocks.blockset import BlockSet
+from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.session.surfaces import BlockMap, carried_colors
 from conftest import Desk
 from ensembles import LEVEL, Planted
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from Qt.QtGui import QColor, QImage, QPalette
 
-from chimerax.siren.jobs import current_job
+from chimerax.siren.session.jobs import current_job
 from conftest import Desk
 from ensembles import LEVEL, Planted
 
@@ -32,8 +32,8 @@ def test_the_toolbar_has_buttons_with_icons_that_are_there_and_do_something(desk
     from xml.etree import ElementTree
 
     import chimerax.siren
-    from chimerax.siren.core.errors import Cancelled
-    from chimerax.siren.jobs import run_job
+    from chimerax.siren.core.common.errors import Cancelled
+    from chimerax.siren.session.jobs import run_job
 
     root = Path(__file__).parents[2]
     buttons = {e.get("name"): e for e in ElementTree.parse(root / "bundle_info.xml").getroot().iter("Provider")}
@@ -85,14 +85,14 @@ def test_the_first_use_hint_offers_the_example_and_goes_when_volumes_are_there(d
 
 def test_when_the_example_is_made_it_is_listed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     import chimerax.siren.tool as tool
-    from chimerax.siren.jobs import JOB_ENDED, JobEnd
+    from chimerax.siren.session.jobs import JOB_ENDED, JobEnd
 
     monkeypatch.setattr(tool, "EXAMPLE", Path("~/example/volumes"))
     desk.open()
     monkeypatch.setattr(desk.tool.state, "execute", lambda command: desk.typed.append(command))
     desk.tool.try_example()
-    from chimerax.siren.core.example import ExampleParameters
-    from chimerax.siren.core.example_folder import write_example
+    from chimerax.siren.core.simulation.example import ExampleParameters
+    from chimerax.siren.core.simulation.example_folder import write_example
 
     home = Path("~/example/volumes").expanduser()
     write_example(home, ExampleParameters(volumes=5, box=16, voxel_size=16, resolution=40))
@@ -209,7 +209,7 @@ def test_the_main_thread_is_never_blocked_for_50_ms(desk: Desk, planted: Planted
 
 def longest_pass(desk: Desk, planted: Planted) -> float:
     """Seconds of the longest pass of the event loop while volumes are listed, and sketched and expanded."""
-    from chimerax.siren.jobs import when_job_ends
+    from chimerax.siren.session.jobs import when_job_ends
 
     passes: list[float] = []
     ends: list[Any] = []

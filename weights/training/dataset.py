@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from simulate import BOX, Sample, siblings
 from structures import SPLITS, Library, read_library
 
-from core.grid import Grid, to_box
+from core.maps.grid import Grid, to_box
 from core.thresholds.features import HIGHEST, LEVELS, LOWEST, WIDEST_COUNTED, share_above
-from core.thresholds.normalise import Range
+from core.thresholds.normalize import Range
 
 CHUNK = 60
 SIMULATOR = ("simulate.py", "degrade.py", "lattice.py", "structures.py", "dataset.py")

@@ -28,8 +28,8 @@ from structures import read_library
 
 from core.thresholds.features import seen_of
 from core.thresholds.network import default_weights, load_network
-from core.thresholds.normalise import Range, denormalise_level, normalise_level, value_range
-from core.thresholds.scale import scale_of
+from core.thresholds.normalize import Range, denormalise_level, normalise_level, value_range
+from core.thresholds.voxel_size import scale_of
 
 BEGIN, END = "<!-- make bench-thresholds writes from here -->", "<!-- to here -->"
 

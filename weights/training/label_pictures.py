@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from simulate import simulate
 from structures import read_library
 
-from core.ensemble import Ensemble, Source
-from core.grid import Grid
-from core.thresholds.normalise import Range, denormalise_level
+from core.maps.ensemble import Ensemble, Source
+from core.maps.grid import Grid
+from core.thresholds.normalize import Range, denormalise_level
 from core.thresholds.predict import PredictParameters, predict_levels
 
 COLOURS = {"envelope": "#1f77b4", "label": "#ff9f1c", "predicted": "#d62728"}

@@ -13,7 +13,7 @@ from typing import Any
 from chimerax.core.commands import run
 from PIL import Image, ImageDraw
 
-from chimerax.siren.core.ensemble import find_ensemble
+from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.thresholds.predict import PredictParameters, predict_levels
 
 SIDE, ACROSS = 420, 4

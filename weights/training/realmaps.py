@@ -12,9 +12,9 @@ from scipy.optimize import nnls
 from simulate import CUBIC_A_PER_DALTON, LEVELS, dice_curve
 from structures import DALTON_PER_ATOM, SCATTERING
 
-from core.ensemble import find_ensemble
-from core.grid import Grid, to_box
-from core.thresholds.normalise import denormalise_level, normalise_level, value_range
+from core.maps.ensemble import find_ensemble
+from core.maps.grid import Grid, to_box
+from core.thresholds.normalize import denormalise_level, normalise_level, value_range
 from core.thresholds.predict import PredictParameters, predict_levels
 
 #: Real maps with a model in their frame: resolution in A at which the model's density makes the envelope.

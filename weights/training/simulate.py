@@ -21,9 +21,9 @@ from lattice import Lattice, Map
 from numpy.typing import NDArray
 from structures import Atoms, Library, draw_molecule
 
-from core.errors import JunkMap
-from core.grid import Grid, to_box
-from core.thresholds.normalise import normalise
+from core.common.errors import JunkMap
+from core.maps.grid import Grid, to_box
+from core.thresholds.normalize import normalise
 
 BOX = 64
 CUBIC_A_PER_DALTON = 1.21

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import package  # noqa: F401  (puts src on the path)
 
-from core.ensemble import find_ensemble
-from core.grid import Grid
-from core.mapfile import write_map
+from core.maps.ensemble import find_ensemble
+from core.maps.grid import Grid
+from core.maps.mapfile import write_map
 from core.thresholds.network import published_network
 from core.thresholds.predict import PredictParameters, predict_levels
 

@@ -30,7 +30,7 @@ from simulate import BOX
 from core.thresholds import features
 from core.thresholds.finetune import posed
 from core.thresholds.network import compact_network, load_network, save_network
-from core.thresholds.scale import scale_of
+from core.thresholds.voxel_size import scale_of
 
 EACH = {"train": 3, "validation": 1}  # maps of one molecule
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ensemble import Ensemble
-from ..errors import SirenError
-from ..grid import fourier_resample
-from ..progress import Progress
+from ..common.errors import SirenError
+from ..common.progress import Progress
+from ..maps.ensemble import Ensemble
+from ..maps.grid import fourier_resample
 from .tables import Predictions
 
 LOOK_BOX = 16  # voxels a side of the copies that are compared

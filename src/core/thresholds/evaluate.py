@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ensemble import Ensemble
-from ..errors import SirenError, listed
-from ..files import RECORD, set_edits_aside, sha256, whole_folder, write_json
-from ..record import versions
+from ..common.errors import SirenError, listed
+from ..common.files import RECORD, set_edits_aside, sha256, whole_folder, write_json
+from ..maps.ensemble import Ensemble
+from ..runs.record import versions
 from .labels import Label, match_labels, read_labels
-from .normalise import normalise_level
+from .normalize import normalise_level
 from .plots import sorted_plot, write_figure
 from .tables import Prediction, Predictions, read_predictions, stem, write_table
 

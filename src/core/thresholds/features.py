@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..grid import Triple
-from .normalise import Range
+from ..maps.grid import Triple
+from .normalize import Range
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ class Seen(NamedTuple):
     profile : (n, 32, 96) float32
         See :func:`seen_of`.
     scale : (n, 2) float32
-        Size of the voxels, see :func:`.scale.scale_of`.
+        Size of the voxels, see :func:`.voxel_size.scale_of`.
     coarse : (n, 2, 32, 32, 32) float32
         Mean and maximum of each 2^3 voxels, values x + 1 (0 to 2); z, y, x.
     bins : (n, 1, 64, 64, 64) uint8
@@ -60,7 +60,7 @@ def seen_of(x: Tensor, scale: Tensor, full: Sequence[Tensor | None] | None = Non
     Parameters
     ----------
     x : (n, 1, 64, 64, 64) float32, normalised maps
-    scale : (n, 2), see :func:`.scale.scale_of`
+    scale : (n, 2), see :func:`.voxel_size.scale_of`
     full : for each map what :func:`share_above` says of it on its own grid; None where that is the 64^3 grid
 
     Returns

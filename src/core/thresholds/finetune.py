@@ -19,21 +19,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ..ensemble import Ensemble
-from ..errors import JunkMap, SirenError
-from ..files import RECORD, set_edits_aside, sha256, whole_folder, write_json
-from ..parameters import Parameters, parameter
-from ..progress import Progress
-from ..record import versions
+from ..common.errors import JunkMap, SirenError
+from ..common.files import RECORD, set_edits_aside, sha256, whole_folder, write_json
+from ..common.parameters import Parameters, parameter
+from ..common.progress import Progress
+from ..maps.ensemble import Ensemble
+from ..runs.record import versions
 from .evaluate import Agreement, Compared
 from .features import seen_of
 from .labels import Label, match_labels, read_labels
 from .network import LoadedNetwork, default_weights, import_torch, load_network, save_network
-from .normalise import normalise_level
+from .normalize import normalise_level
 from .plots import loss_plot, write_figure
 from .predict import DEVICES, Shrunk, choose_device, shrink
-from .scale import scale_of
 from .tables import Prediction, write_table
+from .voxel_size import scale_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..grid import Grid
-from ..occupancy import Occupancy
-from ..outliers import unlike_others
+from ..blocks.occupancy import Occupancy
+from ..blocks.outliers import unlike_others
+from ..maps.grid import Grid
 from .tables import Prediction
 
 # Of 300 simulated maps of unseen structures none is beyond these limits; see devel/benchmarks/trust.md.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import SirenError, listed
+from ..common.errors import SirenError, listed
 from .tables import VOL_ID, number, read_rows, row_names, stem, write_table
 
 LABEL_COLUMNS = (VOL_ID, "lower_bound", "contour_level", "upper_bound", "map_file")

@@ -15,10 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SirenError
-from ..files import whole_file
+from ..common.errors import SirenError
+from ..common.files import whole_file
 from .features import CHANNELS, LEVELS, Seen, at_levels, bins_of, dice_above, level_values, seen_of
-from .scale import scale_of
+from .voxel_size import scale_of
 
 if TYPE_CHECKING:
     from torch import Tensor

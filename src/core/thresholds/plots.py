@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..files import whole_file
+from ..common.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

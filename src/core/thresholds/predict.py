@@ -20,19 +20,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ensemble import Ensemble, Source
-from ..errors import JunkMap, SirenError
-from ..grid import Grid
-from ..parameters import Parameters, parameter
-from ..progress import LOOK, Progress
+from ..common.errors import JunkMap, SirenError
+from ..common.parameters import Parameters, parameter
+from ..common.progress import LOOK, Progress
+from ..maps.ensemble import Ensemble, Source
+from ..maps.grid import Grid
+from .consensus import in_line
 from .features import share_above
 from .flags import Enclosed, enclosed, with_flags
 from .network import BOX, LoadedNetwork, answers, default_weights, import_torch, load_network
-from .normalise import Range, denormalise_level, normalise, value_range
+from .normalize import Range, denormalise_level, normalise, value_range
 from .preprocess import shrunk
-from .scale import known_voxel_size
 from .tables import Prediction, Predictions
-from .together import in_line
+from .voxel_size import known_voxel_size
 
 if TYPE_CHECKING:
     from torch import Tensor

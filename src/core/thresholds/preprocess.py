@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ensemble import Ensemble, Source
-from ..errors import SirenError
-from ..grid import Grid, to_box
-from ..mapfile import write_map
-from ..parameters import Parameters, parameter
-from ..progress import Progress
+from ..common.errors import SirenError
+from ..common.parameters import Parameters, parameter
+from ..common.progress import Progress
+from ..maps.ensemble import Ensemble, Source
+from ..maps.grid import Grid, to_box
+from ..maps.mapfile import write_map
 from .labels import LABEL_COLUMNS, Label, match_labels, read_labels
-from .normalise import Range, normalise, normalise_level, value_range
+from .normalize import Range, normalise, normalise_level, value_range
 from .tables import STATISTICS_COLUMNS, stem, write_table
 
 DOWNSAMPLED_FOLDER, NORMALISED_FOLDER = "downsampled", "normalised"

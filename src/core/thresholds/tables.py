@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..ensemble import Ensemble
-from ..errors import SirenError, listed
-from ..files import whole_file
-from ..mapfile import COMPRESSIONS, SUFFIXES
-from .normalise import Range, denormalise_level
+from ..common.errors import SirenError, listed
+from ..common.files import whole_file
+from ..maps.ensemble import Ensemble
+from ..maps.mapfile import COMPRESSIONS, SUFFIXES
+from .normalize import Range, denormalise_level
 
 FILE, VOL_ID, LEVEL = "file", "vol_id", "denormalized_predictions"
 UNCERTAINTY, FLAG = "uncertainty", "flag"

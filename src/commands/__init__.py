@@ -1,0 +1,1 @@
+"""The ``siren ...`` commands: one module for each family."""

@@ -1,0 +1,248 @@
+"""``siren states``, ``siren plot``, ``siren representatives``: which block is in which volume, in numbers, figures and maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from chimerax.core.commands import CmdDesc, EnumOf, IntArg, SaveFileNameArg
+from chimerax.core.errors import UserError
+from chimerax.core.models import Model
+from chimerax.geometry import translation
+from numpy.typing import NDArray
+
+from ..core.analysis.block_occupancy import (
+    States,
+    StatesParameters,
+    relations,
+    relations_csv,
+    representatives,
+    states_csv,
+)
+from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
+from ..core.common.files import whole_file
+from ..core.common.progress import Progress
+from ..core.maps.ensemble import Ensemble, find_ensemble
+from ..core.runs.record import Record, read_record
+from ..core.runs.steps import run_states
+from ..core.thresholds.tables import table_levels
+from ..session.edits import group_of
+from ..session.inputs import door, opened_blocks, parameters_of, run_folder, sources_of
+from ..session.jobs import run_job
+from ..session.surfaces import BlockMap, block_colors, link, log_lines, plain_map
+from .arguments import BlocksArg, RunArg, VolumesArg, keywords_of
+
+FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
+PAIR_COLOR = (0.78, 0.78, 0.78, 1.0)
+APART = 1.25  # maps side by side, in units of their width
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The blocks that a command is about.
+
+    Attributes
+    ----------
+    folder : of their run
+    record : its record
+    blocks : the open blocks where models were named, else the run's own
+    colors : of the surfaces or as they would be, by block number
+    """
+
+    folder: Path
+    record: Record
+    blocks: BlockSet
+    colors: dict[int, tuple[float, ...]]
+
+
+def states(session: Any, blocks: Any, save_file: str | None = None, pairs_file: str | None = None, volumes: list[Any] | None = None,
+           **keywords: Any) -> Any:
+    """Say in which volumes each block is and how blocks depend on each other; write it as tables."""
+    chosen, parameters = chosen_blocks(session, blocks), parameters_of(StatesParameters, keywords)
+    sources = sources_of(volumes) if volumes else None
+
+    def work(progress: Progress) -> States:
+        found = run_states(chosen.folder, chosen.blocks, parameters, _ensemble(chosen.record, sources, progress), progress)
+        for name, text in ((save_file, states_csv), (pairs_file, lambda s: relations_csv(relations(s)))):
+            if name:
+                with whole_file(Path(name).expanduser().absolute()) as temporary:
+                    temporary.write_text(text(found), encoding="utf-8", newline="\n")
+        return found
+
+    def show(found: States) -> States:
+        _log_states(session, found, chosen)
+        log_lines(session, [f"Written to {name}" for name in (save_file, pairs_file) if name])
+        return found
+
+    return run_job(session, "siren states", work, show)
+
+
+def plot(session: Any, run: Any, kind: str, save_file: str | None = None, volumes: list[Any] | None = None, **keywords: Any) -> Any:
+    """Draw a figure into a file: PNG, PDF or SVG by its suffix."""
+    from ..session.figures import Content, Labels, Theme, draw, save_figure
+
+    path = Path(save_file or "").expanduser().absolute()
+    if path.suffix.lower() not in FIGURE_SUFFIXES:
+        raise UserError(f"{path.name or 'The figure'} cannot be written: give saveFile with a name that ends in "
+                        f"{', '.join(FIGURE_SUFFIXES)}.")
+    table = Path(run).expanduser() if not isinstance(run, list) and Path(run).expanduser().is_file() else None
+    if table is not None and kind != "thresholds":
+        raise UserError(f"{table.name} is a file: give the folder of a run for the figure of {kind}.")
+    chosen = None if table else chosen_blocks(session, run)
+    parameters, sources = parameters_of(StatesParameters, keywords), sources_of(volumes) if volumes else None
+
+    def work(progress: Progress) -> Path:
+        levels = table_levels(table) if table else recorded_levels(chosen.record) if chosen else ([], np.empty(0))
+        found = None
+        if chosen is not None and kind != "thresholds":
+            ensemble = _ensemble(chosen.record, sources, progress)
+            found = run_states(chosen.folder, chosen.blocks, parameters, ensemble, progress)
+        labels = Labels(chosen.blocks.names, chosen.colors) if chosen else Labels()
+        content = Content.of(*levels, found)
+        save_figure(path, lambda figure: draw(figure, kind, content, labels, Theme()))
+        return path
+
+    def show(path: Path) -> Path:
+        log_lines(session, [f"Figure of {kind} written to {path}"])
+        return path
+
+    return run_job(session, "siren plot", work, show)
+
+
+def show_representatives(session: Any, blocks: Any, block: int | None = None, volumes: list[Any] | None = None, **keywords: Any) -> Any:
+    """Open two volumes side by side, with a block and without, that are as alike as can be in the others."""
+    models = [m for m in blocks if isinstance(m, BlockMap)] if isinstance(blocks, list) else []
+    if block is None and len(models) == 1:
+        block = models[0].siren_block
+    if block is None:
+        raise UserError('Which block? Name one, as in "siren representatives #2.1", or give "block 3".')
+    chosen = chosen_blocks(session, [group_of(models), *group_of(models).child_models()] if models else blocks)
+    number, parameters = block, parameters_of(StatesParameters, keywords)
+    sources = sources_of(volumes) if volumes else None
+
+    def work(progress: Progress) -> tuple[States, tuple[int, int], list[NDArray[np.float32]]]:
+        ensemble = _ensemble(chosen.record, sources, progress)
+        found = run_states(chosen.folder, chosen.blocks, parameters, ensemble, progress)
+        pair = representatives(found, number)
+        names = [found.names[k] for k in pair]
+        two = replace(chosen.record, volumes=[v for v in chosen.record.volumes if v["name"] in names])
+        read = dict((ensemble.select(names) if ensemble else two.ensemble(progress)).read(progress, "reading maps"))
+        return found, pair, [read[n] for n in names]
+
+    def show(result: tuple[States, tuple[int, int], list[NDArray[np.float32]]]) -> Model:
+        found, pair, arrays = result
+        row = found.row(number)
+        words = [f"{found.names[k]} ({100 * found.share[row, k]:.0f} % of its voxels)" for k in pair]
+        group = _open_pair(session, chosen, number, [found.names[k] for k in pair], arrays, [float(found.levels[k]) for k in pair])
+        others = np.abs(np.diff(np.delete(found.share, row, axis=0)[:, list(pair)], axis=1)).ravel() @ np.delete(found.sizes, row)
+        session.logger.info(f"Block {number}: {escape(words[0])} has it, {escape(words[1])} has not; in the other blocks they differ "
+                            f"by {others:,.0f} voxels. {link(f'close #{group.id_string}', 'Close both')}", is_html=True)
+        return group
+
+    return run_job(session, "siren representatives", work, show)
+
+
+def _open_pair(session: Any, chosen: Chosen, number: int, names: Sequence[str], arrays: Sequence[NDArray[np.float32]],
+               levels: Sequence[float]) -> Model:
+    """Open two maps beside all that is shown, their surface in the block's colour where the block is."""
+    from chimerax.surface.colorzone import color_zone
+
+    view = session.main_view
+    right = np.asarray(view.camera.position.axes()[0])
+    edge = _reach(view.drawing_bounds(), right)
+    grid, color = chosen.record.grid, chosen.colors.get(number, (0.9, 0.6, 0.0))
+    points = grid.points(chosen.blocks.blocks[number])
+    colors = np.tile((255 * np.array([*color[:3], 1.0])).astype(np.uint8), (len(points), 1))
+    maps = []
+    for name, array, level, word in zip(names, arrays, levels, ("with", "without"), strict=True):
+        volume = plain_map(session, array, grid, f"{word} block {number}: {name}", level, PAIR_COLOR)
+        for surface in volume.surfaces:
+            color_zone(surface, points, colors, 1.5 * max(grid.voxel_size), far_color=(255 * np.array(PAIR_COLOR)).astype(np.uint8))
+        maps.append(volume)
+    ends = np.array([_reach(m.bounds(), right) for m in maps])
+    low, width = ends[:, 0].min(), ends[:, 1].max() - ends[:, 0].min()
+    shift = edge[1] + (APART - 1) * width - low if np.isfinite(edge[1]) else 0.0
+    for k, volume in enumerate(maps):  # both are shifted whole, so that what is alike stands alike
+        volume.position = translation(right * (shift + k * APART * width))
+    group = session.models.add_group(maps, name=f"block {number}: with and without")
+    view.view_all()
+    return group
+
+
+def _reach(bounds: Any, direction: NDArray[np.float64]) -> tuple[float, float]:
+    """From where to where bounds extend along a direction; infinite where nothing is shown."""
+    if bounds is None:
+        return -np.inf, -np.inf
+    along = bounds.box_corners() @ direction
+    return float(along.min()), float(along.max())
+
+
+# --- what the commands share with the panel
+
+
+def chosen_blocks(session: Any, blocks: Any) -> Chosen:
+    """What BLOCKS names: a run's own blocks, or those that are open, edited as they may be.
+
+    Raises
+    ------
+    UserError
+        If the folder is not one of a run, or the models are not its blocks.
+    """
+    folder = run_folder(session, blocks)
+    record = door(read_record, folder)
+    if not isinstance(blocks, list):
+        if folder != Path(blocks).expanduser().absolute():
+            raise UserError(f"{blocks} has no run.json: give the folder of a sketch, an edited set or an expansion.")
+        own = door(read_blocks_file, folder / BLOCKS_FILE)
+        return Chosen(folder, record, own, {n: c for n, c in block_colors(own).items()})
+    found = door(opened_blocks, blocks, record)
+    colors = {m.siren_block: m.surfaces[0].rgba for m in blocks if isinstance(m, BlockMap) and m.surfaces}
+    return Chosen(folder, record, found, colors)
+
+
+def recorded_levels(record: Record) -> tuple[list[str], NDArray[np.float64]]:
+    """Names and levels of all volumes of a run that have one, those that were left out among them."""
+    volumes = [v for v in record.volumes if v["level"] is not None]  # a flagged map may have none
+    return [v["name"] for v in volumes], np.array([v["level"] for v in volumes], np.float64)
+
+
+def _ensemble(record: Record, sources: list[Any] | None, progress: Progress) -> Ensemble | None:
+    """The volumes that the user named in place of the record's."""
+    return find_ensemble(sources, record.voxel_size, progress).resampled(record.box) if sources else None
+
+
+def _log_states(session: Any, found: States, chosen: Chosen) -> None:
+    """For each block, in how many volumes it is and what it depends on."""
+    related, many = relations(found), len(found.names)
+    rows = ["<tr><th>block</th><th>volumes</th><th></th><th>depends</th></tr>"]
+    for row, number in enumerate(found.numbers):
+        name = chosen.blocks.names.get(number, "")
+        words = [f"{related.word(row, other)} {found.numbers[other]}" for other in range(len(found.numbers)) if related.word(row, other)]
+        count = int(related.both[row, row])
+        rows.append(f'<tr><td>{number} {escape(name)}</td><td align="right">{count:,}</td><td align="right">{100 * count / many:.0f} %</td>'
+                    f"<td>{', '.join(words)}</td></tr>")
+    log_lines(session, [f"{len(found.numbers)} blocks in {many:,} volumes (present: more than {100 * found.cut:g} % of the voxels "
+                        "occupied)"])
+    session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
+
+
+def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
+    """The commands of this module: name -> description, function."""
+    more = [("volumes", VolumesArg), *keywords_of(StatesParameters)]
+    saved: list[tuple[str, Any]] = [("save_file", SaveFileNameArg)]
+
+    def plot_desc() -> CmdDesc:
+        from ..session.figures import KINDS  # matplotlib takes a moment
+        return CmdDesc(required=[("run", RunArg), ("kind", EnumOf(KINDS))], keyword=[*saved, *more], required_arguments=["save_file"],
+                       synopsis="Draw thresholds, states or relations into a file")
+
+    return {
+        "siren states": (lambda: CmdDesc(required=[("blocks", BlocksArg)], keyword=[*saved, ("pairs_file", SaveFileNameArg), *more],
+                                         synopsis="Say in which volumes each block is"), states),
+        "siren plot": (plot_desc, plot),
+        "siren representatives": (lambda: CmdDesc(required=[("blocks", BlocksArg)], keyword=[("block", IntArg), *more],
+                                                  synopsis="Open volumes with and without a block side by side"), show_representatives)}

@@ -1,0 +1,132 @@
+"""What the ``siren ...`` commands take as volumes and as blocks."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+from typing import Any
+
+from chimerax.core.commands import (
+    Annotation,
+    AnnotationError,
+    BoolArg,
+    EnumOf,
+    FileNameArg,
+    FloatArg,
+    IntArg,
+    ListOf,
+    ModelsArg,
+    OpenFileNameArg,
+    OpenFolderNameArg,
+    Or,
+    StringArg,
+)
+from chimerax.map import MapsArg
+
+from ..core.common.parameters import Parameters
+from ..core.maps.mapfile import is_map_name
+
+#: Which volumes take part: keywords of every command that reads volumes.
+SELECTION: list[tuple[str, Any]] = [("include", ListOf(StringArg)), ("exclude", ListOf(StringArg)), ("voxel_size", FloatArg)]
+
+
+class VolumesArg(Annotation):
+    """A folder, map files (several names, commas or wildcards), or open maps (``#1-20``)."""
+
+    name = "a folder of maps, map files, or open maps like #1-20"
+
+    @classmethod
+    def parse(cls, text: str, session: Any) -> tuple[list[Any], str, str]:
+        """Open maps as Volume models, all else as path strings."""
+        if text.lstrip().startswith("#"):
+            maps, used, rest = MapsArg.parse(text, session)
+            if not maps:
+                raise AnnotationError(f"{used} names no open map")
+            return maps, used, rest
+        paths, used, rest = cls._one(text, session)
+        while rest:  # further tokens count as long as they name map files: the next may be a keyword
+            try:
+                more, more_used, more_rest = cls._one(rest.lstrip(), session)
+            except AnnotationError:
+                break
+            if not all(is_map_name(os.path.basename(p)) and os.path.isfile(p) for p in more):
+                break
+            paths, used, rest = paths + more, f"{used} {more_used}", more_rest
+        return paths, used, rest
+
+    @staticmethod
+    def _one(text: str, session: Any) -> tuple[list[str], str, str]:
+        token, used, rest = FileNameArg.parse(text, session)
+        if os.path.exists(token):
+            return [token], used, rest
+        names = [os.path.expanduser(n.strip()) for n in token.split(",") if n.strip()]
+        paths = [p for n in names for p in (sorted(glob.glob(n)) or [n])]
+        missing = next((p for p in paths if not os.path.exists(p)), None)
+        if missing is not None or not paths:
+            raise AnnotationError(f"there is no file or folder {missing or token}")
+        return paths, used, rest
+
+
+class BlocksArg(Annotation):
+    """A folder with block maps, or open block models."""
+
+    name = "a folder of block maps, or open block models like #2"
+
+    @staticmethod
+    def parse(text: str, session: Any) -> tuple[Any, str, str]:
+        """A list of models, or a folder."""
+        if text.lstrip().startswith("#"):
+            models, used, rest = ModelsArg.parse(text, session)
+            if not models:
+                raise AnnotationError(f"{used} names no open model")
+            return list(models), used, rest
+        return OpenFolderNameArg.parse(text, session)
+
+
+class RunArg(Annotation):
+    """A run's folder, its open blocks, or a table of thresholds."""
+
+    name = "a folder of a run, open blocks like #2, or a table of thresholds"
+
+    @staticmethod
+    def parse(text: str, session: Any) -> tuple[Any, str, str]:
+        """A list of models, or a path."""
+        if text.lstrip().startswith("#"):
+            return BlocksArg.parse(text, session)
+        path, used, rest = FileNameArg.parse(text, session)
+        if not os.path.exists(path):
+            raise AnnotationError(f"there is no file or folder {path}")
+        return path, used, rest
+
+
+class BlockModelsArg(Annotation):
+    """Open blocks: by number, as a whole group, or those that are selected (``sel``)."""
+
+    name = "open blocks like #2.1, or sel"
+
+    @staticmethod
+    def parse(text: str, session: Any) -> tuple[list[Any], str, str]:
+        """A list of BlockMap, in order of their numbers."""
+        from ..session.surfaces import BlockMap
+
+        models, used, rest = ModelsArg.parse(text, session)
+        found = {m if isinstance(m, BlockMap) else m.parent for m in models}  # a click selects the surface of a map
+        blocks = sorted((m for m in found if isinstance(m, BlockMap)), key=lambda m: m.id)
+        if not blocks:
+            raise AnnotationError(f"{used} names no open block: open them with \"siren open FOLDER\"")
+        return blocks, used, rest
+
+
+def keywords_of(kind: type[Parameters]) -> list[tuple[str, Any]]:
+    """A step's parameters as keywords of its command."""
+    def annotation(f: dataclasses.Field[Any]) -> Any:
+        if f.metadata["choices"]:
+            return EnumOf(f.metadata["choices"])
+        if f.metadata["word"]:
+            return StringArg
+        kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFileNameArg}
+        plain = kinds[str(f.type).split(" | ")[0]]
+        return Or(plain, EnumOf(f.metadata["words"])) if f.metadata["words"] else plain
+
+    return [(f.name, annotation(f)) for f in dataclasses.fields(kind) if "help" in f.metadata]

@@ -1,0 +1,1 @@
+"""What blocks say: in which volumes they are and how they depend on each other."""

@@ -1,0 +1,180 @@
+"""What a person does to blocks between sketch and expand: merge, split, delete, rename. Nothing is changed in place.
+
+Example::
+
+    blocks = read_block_maps(Path("j42/siren/00_sketch"))
+    blocks = rename(merge(blocks, [1, 4]), 1, "central protuberance")
+    run_edit(blocks, Path("j42/siren/00_sketch"), Path("j42/siren/01_edited"))     # in ..runs.steps
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from ..common.errors import SirenError
+from ..common.parameters import Parameters, parameter
+from ..maps.grid import Grid
+from .blockset import BlockSet
+
+LONGEST_NAME = 60  # characters: what a row of a table and a line of the log can show
+
+
+@dataclass(frozen=True)
+class SplitParameters(Parameters):
+    """Parameters of :func:`pieces`."""
+
+    gap: float = parameter(2.0, "voxels of one piece may lie this far apart: a sketch's blocks are a random part of their voxels",
+                           least=1, most=5, unit="voxels")
+    min_size: int = parameter(6, "smaller pieces stay with the nearest larger one", least=1, unit="voxels")
+
+
+def merge(blocks: BlockSet, numbers: Sequence[int]) -> BlockSet:
+    """Make one block of several; it takes the smallest of their numbers, and the first name among them in order of number.
+
+    Raises
+    ------
+    SirenError
+        If fewer than two different blocks are named, or one is not there.
+    """
+    chosen = sorted(set(numbers))
+    _check(blocks, chosen)
+    if len(chosen) < 2:
+        raise SirenError('One block alone cannot be merged: name two or more, as in "siren block merge #2.1#2.3".')
+    first = chosen[0]
+    kept = {n: v for n, v in blocks if n not in chosen[1:]}
+    kept[first] = np.unique(np.concatenate([blocks.blocks[n] for n in chosen]))
+    name = next((blocks.names[n] for n in chosen if n in blocks.names), "")
+    return rename(_edited(blocks, kept), first, name)
+
+
+def delete(blocks: BlockSet, numbers: Sequence[int]) -> BlockSet:
+    """Take blocks away; voxels that are in no other block become unassigned.
+
+    Raises
+    ------
+    SirenError
+        If a block is not there.
+    """
+    _check(blocks, numbers)
+    kept = {n: v for n, v in blocks if n not in numbers}
+    gone = np.concatenate([np.empty(0, np.int64), *(blocks.blocks[n] for n in numbers)])
+    left = np.concatenate([np.empty(0, np.int64), *kept.values()])
+    return replace(_edited(blocks, kept), unassigned=np.union1d(blocks.unassigned, np.setdiff1d(gone, left)))
+
+
+def rename(blocks: BlockSet, number: int, name: str) -> BlockSet:
+    """Give a block a name; an empty one takes the name away.
+
+    Raises
+    ------
+    SirenError
+        If the block is not there, or the name is longer than a table can show.
+    """
+    _check(blocks, [number])
+    name = clean_name(name)
+    names = {n: other for n, other in blocks.names.items() if n != number}
+    return replace(blocks, names=dict(sorted({**names, number: name}.items())) if name else names)
+
+
+def clean_name(name: str) -> str:
+    """A name in one line.
+
+    Raises
+    ------
+    SirenError
+        If it is longer than a table can show.
+    """
+    name = " ".join(name.split())
+    if len(name) > LONGEST_NAME:
+        raise SirenError(f"The name has {len(name)} characters: give at most {LONGEST_NAME}.")
+    return name
+
+
+def split(blocks: BlockSet, number: int, parts: Sequence[NDArray[np.int64]]) -> BlockSet:
+    """Make several blocks of one: the first part keeps number and name, the others are numbered after the largest.
+
+    Parameters
+    ----------
+    parts : flat indices of the voxels of each; together they are the block's
+
+    Raises
+    ------
+    SirenError
+        If the block is not there, there is only one part, or one is empty.
+    """
+    _check(blocks, [number])
+    if len(parts) < 2 or not all(len(p) for p in parts):
+        raise SirenError(f"Block {number} is one piece: give a smaller gap, or a center and radius of what to split off.")
+    free = max(blocks.blocks) + 1
+    added = {free + k: np.sort(part) for k, part in enumerate(parts[1:])}
+    return _edited(blocks, {**blocks.blocks, number: np.sort(parts[0]), **added})
+
+
+def pieces(voxels: NDArray[np.int64], grid: Grid, parameters: SplitParameters | None = None) -> list[NDArray[np.int64]]:
+    """The pieces of a block that are apart from each other, largest first.
+
+    Voxels no further apart than ``gap`` are in one piece, and so are their neighbours in turn. Distances are in voxels, as
+    counted along z, y and x.
+
+    Parameters
+    ----------
+    voxels : (n,) flat indices
+    """
+    parameters = parameters or SplitParameters()
+    zyx = np.stack(np.unravel_index(voxels, grid.shape), axis=1).astype(np.float64)
+    pairs = cKDTree(zyx).query_pairs(parameters.gap * (1 + 1e-9), output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(voxels), len(voxels)))
+    count, label = connected_components(graph, directed=False)
+    size = np.bincount(label, minlength=count)
+    large = np.flatnonzero(size >= parameters.min_size)
+    if len(large) < 2:
+        return [np.sort(voxels)]
+    settled = np.isin(label, large)
+    if not settled.all():
+        _, nearest = cKDTree(zyx[settled]).query(zyx[~settled])
+        label[~settled] = label[settled][nearest]
+    parts = [np.sort(voxels[label == n]) for n in large]
+    return sorted(parts, key=lambda part: (-len(part), int(part[0])))
+
+
+def inside_sphere(voxels: NDArray[np.int64], grid: Grid, center: Sequence[float], radius: float) -> list[NDArray[np.int64]]:
+    """The voxels outside of a sphere and those inside, for :func:`split`.
+
+    Parameters
+    ----------
+    voxels : (n,) flat indices
+    center : x, y, z in A, in the maps' frame
+    radius : in A
+    """
+    near = ((grid.points(voxels) - np.asarray(center, np.float64)) ** 2).sum(axis=1) <= radius**2
+    return [voxels[~near], voxels[near]]
+
+
+def with_values_of(blocks: BlockSet, source: BlockSet) -> BlockSet:
+    """The same blocks with what is known from the set that they were edited from: stability and strength where the voxels are
+    still those, and as unassigned all that was tested and is in no block now.
+    """
+    tested = np.concatenate([source.unassigned, *source.blocks.values()])
+    inside = np.concatenate([np.empty(0, np.int64), *blocks.blocks.values()])
+    return replace(_edited(source, blocks.blocks), unassigned=np.setdiff1d(tested, inside), names=blocks.names)
+
+
+def _edited(blocks: BlockSet, after: dict[int, NDArray[np.int64]]) -> BlockSet:
+    """The set with other blocks; what was known of a block is kept as long as its voxels are the same."""
+    same = {n for n, v in after.items() if n in blocks.blocks and np.array_equal(v, blocks.blocks[n])}
+    return replace(blocks, blocks=after, stability={n: s for n, s in blocks.stability.items() if n in same},
+                   strength={n: s for n, s in blocks.strength.items() if n in same},
+                   names={n: name for n, name in blocks.names.items() if n in after})
+
+
+def _check(blocks: BlockSet, numbers: Sequence[int]) -> None:
+    missing = [n for n in numbers if n not in blocks.blocks]
+    if missing:
+        raise SirenError(f"There is no block {missing[0]}: there are {', '.join(str(n) for n, _ in blocks) or 'none'}.")

@@ -1,0 +1,156 @@
+"""Which voxels are occupied in which volumes, bit-packed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..common.errors import SirenError, listed
+from ..common.progress import Progress
+from ..maps.ensemble import Ensemble
+from ..maps.grid import Grid
+
+BYTE = 255  # the most that a byte counts to
+TILE = 4096  # voxels unpacked together: 16 MB at 1,000 volumes
+
+
+@dataclass(frozen=True)
+class Occupancy:
+    """The binarized ensemble.
+
+    Attributes
+    ----------
+    names : tuple of str, V volumes
+    levels : (V,) float64, the contour level of each
+    bits : (V, ceil(N/8)) uint8, voxels packed eight to a byte (numpy.packbits, flat z, y, x order)
+    grid : Grid of N voxels
+    mean : (z, y, x) float32, mean of the volumes
+    left_out : names of the volumes that were dropped, with the reason
+    among : flat indices, ascending, of the only voxels that ``bits`` holds, see :meth:`part`; None: all of the grid
+    """
+
+    names: tuple[str, ...]
+    levels: NDArray[np.float64]
+    bits: NDArray[np.uint8]
+    grid: Grid
+    mean: NDArray[np.float32]
+    left_out: dict[str, str] = field(default_factory=dict)
+    among: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def frequency(self) -> NDArray[np.int32]:
+        """(N,) number of volumes in which each voxel is occupied."""
+        if self.among is None:
+            return _count(self.bits, self.grid.size)
+        total = np.zeros(self.grid.size, np.int32)
+        total[self.among] = _count(self.bits, len(self.among))
+        return total
+
+    def union(self, fraction: float) -> NDArray[np.int64]:
+        """Flat indices, ascending, of the voxels occupied in more than ``fraction`` of the volumes."""
+        return np.flatnonzero(self.frequency > fraction * len(self))
+
+    def rows(self, voxels: NDArray[np.integer]) -> NDArray[np.float32]:
+        """(n, V) float32, 1 where the voxel is occupied: float so that counts come from matrix products.
+
+        Counts are whole numbers below 2**24, which float32 holds exactly.
+        """
+        held = np.asarray(voxels, np.int64) if self.among is None else np.searchsorted(self.among, voxels)
+        byte, place = np.divmod(held, 8)
+        return ((self.bits[:, byte] >> (7 - place).astype(np.uint8)) & 1).T.astype(np.float32, order="C")
+
+    def packed(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """(n, ceil(V/8)) uint8, the same with eight volumes to a byte: a thirty-second of the memory."""
+        tiles = [np.packbits(self.rows(voxels[start:start + TILE]).astype(bool), axis=1) for start in range(0, len(voxels), TILE)]
+        return np.concatenate(tiles) if tiles else np.empty((0, -(-len(self) // 8)), np.uint8)
+
+    def part(self, volumes: NDArray[np.bool_], voxels: NDArray[np.int64]) -> Occupancy:
+        """Some volumes, (V,) bool, at some voxels, (n,) flat indices, ascending: to ask :meth:`rows` and :meth:`packed` for these."""
+        bits = np.packbits(self.rows(voxels).T[volumes].astype(bool), axis=1)
+        names = tuple(n for n, v in zip(self.names, volumes, strict=True) if v)
+        return replace(self, names=names, levels=self.levels[volumes], bits=bits, among=voxels)
+
+    def without(self, dropped: NDArray[np.bool_]) -> Occupancy:
+        """The same without the volumes flagged in ``dropped``, (V,) bool; ``mean`` stays that of all."""
+        names = tuple(n for n, d in zip(self.names, dropped, strict=True) if not d)
+        fewer = replace(self, names=names, levels=self.levels[~dropped], bits=self.bits[~dropped])
+        if "frequency" in vars(self) and 4 * dropped.sum() < len(self):  # else it is quicker to count again, if ever
+            vars(fewer)["frequency"] = self.frequency - _count(self.bits[dropped], self.grid.size)
+        return fewer
+
+
+def _count(bits: NDArray[np.uint8], voxels: int) -> NDArray[np.int32]:
+    """(N,) in how many rows of packed bits each voxel is set."""
+    total = np.zeros(voxels, np.int32)
+    for start in range(0, len(bits), BYTE):  # bytes add up fastest
+        some = np.zeros(voxels, np.uint8)
+        for row in bits[start:start + BYTE]:
+            some += np.unpackbits(row, count=voxels)
+        total += some
+    return total
+
+
+def within_two_sd(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which thresholds lie within mean +- 2 (population) SD of all: the published tool's ``filter``."""
+    return np.abs(levels - levels.mean()) <= 2 * levels.std() * (1 + 1e-12)
+
+
+def binarize(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool = False, progress: Progress | None = None) -> Occupancy:
+    """Binarize each volume at its own level; one volume is in memory at a time.
+
+    Parameters
+    ----------
+    ensemble : Ensemble of V volumes
+    levels : (V,) contour level of each, in the map's units
+    filter : drop volumes whose level is beyond mean +- 2 SD of all levels
+
+    Raises
+    ------
+    SirenError
+        If a level is not finite, or fewer than 2 volumes are left that are neither filtered nor empty.
+    """
+    progress = progress or Progress()
+    levels = np.asarray(levels, np.float64)
+    if levels.shape != (len(ensemble),):
+        raise ValueError(f"{levels.shape} levels for {len(ensemble)} volumes")
+    bad = [n for n, level in zip(ensemble.names, levels, strict=True) if not np.isfinite(level)]
+    if bad:
+        raise SirenError(f"The threshold of {listed(bad)} is not a number: correct the table, or exclude the volume.")
+    left_out: dict[str, str] = {}
+    keep = within_two_sd(levels) if filter else np.ones(len(ensemble), bool)
+    left_out.update({n: "threshold beyond mean +- 2 SD" for n, k in zip(ensemble.names, keep, strict=True) if not k})
+    level_of = dict(zip(ensemble.names, levels, strict=True))
+    chosen = ensemble.select(exclude=tuple(left_out)) if left_out else ensemble
+
+    bits = np.empty((len(chosen), (ensemble.grid.size + 7) // 8), np.uint8)
+    total, some = np.zeros(ensemble.grid.shape, np.float64), np.zeros(ensemble.grid.shape, np.float32)
+    frequency, few = np.zeros(ensemble.grid.size, np.int32), np.zeros(ensemble.grid.size, np.uint8)
+    kept: list[str] = []
+    for name, array in chosen.read(progress, "reading volumes"):
+        mask = array > level_of[name]
+        if not mask.any():
+            left_out[name] = "empty: no voxel is above its threshold"
+            continue
+        bits[len(kept)] = np.packbits(mask)
+        some += array
+        few += mask.ravel()
+        kept.append(name)
+        if len(kept) % 16 == 0:  # a few in float32 lose nothing that is seen, and add up faster
+            total += some
+            some[:] = 0
+        if len(kept) % BYTE == 0:
+            frequency += few
+            few[:] = 0
+    if len(kept) < 2:
+        raise SirenError(f"Only {len(kept)} of {len(ensemble)} volumes have voxels above their threshold: the level is too "
+                         "high for these maps, or the table belongs to others.")
+    result = Occupancy(tuple(kept), np.array([level_of[n] for n in kept]), bits[:len(kept)], ensemble.grid,
+                     ((total + some) / len(kept)).astype(np.float32), left_out)
+    vars(result)["frequency"] = frequency + few  # counted while reading: later it would take a pass over all bits
+    return result

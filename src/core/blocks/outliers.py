@@ -1,0 +1,58 @@
+"""Volumes that are unlike all others: failed reconstructions, empty or smeared, which would make blocks of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..common.progress import Progress
+from .occupancy import Occupancy
+
+MOST_VOXELS = 20_000  # compared; volumes differ in far more than that many
+SEED = 1  # of the choice of voxels: any will do, so it is no parameter
+FEWEST_VOLUMES = 8  # below, there is no majority to differ from
+STEP = 4000  # voxels between two looks at whether to stop
+KIN = 0.02  # a real minority of the particles is at least this share of the volumes
+LIKENESS = 0.5  # of the median's kinship, below which a volume is junk
+
+UNLIKE = "unlike all other volumes: less than half as like its nearest as volumes usually are"
+
+
+def unlike_others(occupancy: Occupancy, union: NDArray[np.int64], least: float = 0.0,
+                  progress: Progress | None = None) -> NDArray[np.bool_]:
+    """Which volumes are junk.
+
+    A volume's *kinship* is the correlation of its occupied voxels with those of the 2 % of the volumes that are most like it.
+    A volume is junk when its kinship is less than half the median's. A small class of real particles is unlike the majority, but
+    its members are like each other; failed volumes are noise, each its own.
+
+    Parameters
+    ----------
+    union : flat indices of the voxels to compare
+    least : where the median kinship is not above this, the volumes are no ensemble to be unlike, and none is junk
+
+    Returns
+    -------
+    (V,) bool
+    """
+    volumes = len(occupancy)
+    if volumes < FEWEST_VOLUMES or len(union) < 2:
+        return np.zeros(volumes, bool)
+    if len(union) > MOST_VOXELS:
+        union = np.sort(np.random.default_rng(SEED).choice(union, MOST_VOXELS, replace=False))
+    columns = occupancy.rows(union)
+    columns -= columns.mean(axis=0)
+    columns /= np.maximum(np.linalg.norm(columns, axis=0), 1e-6)
+    alike = np.zeros((volumes, volumes), np.float32)
+    progress = progress or Progress()
+    for start in range(0, len(columns), STEP):  # one product of all takes longer than a person waits for a stop
+        progress.step("looking for junk", start / len(columns))
+        part = columns[start:start + STEP]
+        alike += part.T @ part
+    np.fill_diagonal(alike, -1)
+    rank = max(2, round(KIN * volumes))
+    kinship = np.partition(alike, volumes - rank, axis=1)[:, volumes - rank]
+    usual = float(np.median(kinship))
+    if usual <= least:  # no volume is like any other: there is no majority to differ from
+        return np.zeros(volumes, bool)
+    return np.asarray(kinship < LIKENESS * usual)

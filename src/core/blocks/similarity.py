@@ -1,0 +1,173 @@
+"""Which sampled voxels are alike: the graph from which communities become blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from ..common.progress import Progress
+from ..compute.pair_tiles import Compute, Counter, Found, both_occupied, occupied, run_tiles, unpacked
+from .level_harmonization import Noise, SharedNoise
+from .occupancy import Occupancy
+from .statistics import hypergeometric_tail
+
+MOST_SAMPLED = 12_000  # voxels: all pairs of them take seconds; a block of a few hundred voxels still has dozens among them
+NEIGHBOURS = 25  # strongest partners of a voxel: enough to hold a block together, few enough to keep weak ties out
+
+
+def variable_voxels(occupancy: Occupancy, fraction: float) -> NDArray[np.int64]:
+    """Flat indices of the voxels that are occupied in more than ``fraction`` of the volumes, and empty in as many."""
+    least = max(1.0, fraction * len(occupancy))  # one volume alone relates nothing
+    return np.flatnonzero((occupancy.frequency > least) & (occupancy.frequency < len(occupancy) - least))
+
+
+def fisher_margin(volumes: int, probability: float) -> float:
+    """By how much Fisher's z of two correlations over V volumes differs by chance: its SD is 1 / sqrt(V - 3)."""
+    return -float(ndtri(probability)) / np.sqrt(max(volumes - 3, 1))
+
+
+@dataclass(frozen=True)
+class AlikePairs:
+    """Pairs of voxels that may be alike, with what a test needs: :meth:`at` tests, at any stringency.
+
+    Attributes
+    ----------
+    pairs : (e, 2) int32 positions in the sample, first < second, in ascending order
+    strength : (e,) float32, phi beyond what the noise that the two share explains, see :class:`AlikeSearch`
+    chance : (e,) float64, Fisher's exact test of independence
+    voxels : n of the sample
+    volumes : V
+    """
+
+    pairs: NDArray[np.int32]
+    strength: NDArray[np.float32]
+    chance: NDArray[np.float64]
+    voxels: int
+    volumes: int
+
+    def at(self, posp: float, negp: float = 1.0) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The pairs that are alike, and their strengths.
+
+        Two conditions. Fisher's z of phi, of SD 1 / sqrt(V - 3), exceeds that of the noise at the pair's distance by the normal
+        quantile; and Fisher's exact test agrees, which tells where rare voxels are far from normal.
+
+        Parameters
+        ----------
+        posp : probability that a voxel has a false partner, were all independent but for the noise (Bonferroni over its
+            partners; over all pairs is for blocks, see :func:`.profiles.is_coherent`)
+        negp : not used: phi weighs occupied and empty alike
+        """
+        each = posp / max(1, self.voxels)
+        alike = (self.strength > np.tanh(fisher_margin(self.volumes, each))) & (self.chance <= each)
+        return self.pairs[alike], self.strength[alike]
+
+
+@dataclass(frozen=True)
+class AlikeSearch:
+    """Each sampled voxel's NEIGHBOURS strongest partners.
+
+    A pair's strength is what is left of phi without the noise: tanh(atanh(phi) - atanh(noise)), the difference of the Fisher z,
+    where ``noise`` is the phi that the noise at their distance makes. So near voxels, which share noise, do not crowd out far ones.
+
+    Attributes
+    ----------
+    bits : (n, ceil(V / 8)) uint8, packed occupancy
+    frequency : (n,) int64, volumes in which each is occupied
+    volumes : V
+    noise : SharedNoise of the voxels
+    least : strength above which pairs are kept
+    """
+
+    bits: NDArray[np.uint8]
+    frequency: NDArray[np.int64]
+    volumes: int
+    noise: SharedNoise
+    least: float
+
+    def rows(self) -> int:
+        """Number of sampled voxels."""
+        return len(self.bits)
+
+    def columns(self) -> NDArray[np.float32]:
+        """(n, V) occupancy."""
+        return unpacked(self.bits, self.volumes)
+
+    def tile(self, start: int, stop: int, counter: Counter) -> Found:
+        """Positions of voxels and partners, and strengths: (k,), (k,), (k,)."""
+        phi = self._phi(start, stop, counter)
+        columns = phi.shape[1]
+        near = np.flatnonzero(phi.ravel() > self.least)  # strength is never above phi
+        row, column = np.divmod(near.astype(np.int32), np.int32(columns))
+        noise = self.noise.phi(row + start, column)
+        value = phi.ravel()[near]
+        value = (value - noise) / (1 - value * noise)  # tanh(atanh(a) - atanh(b))
+        phi[:] = 0
+        phi.ravel()[near] = value
+        row, column = _strongest(phi, np.float32(self.least))
+        return row.astype(np.int32) + start, column.astype(np.int32), phi[row, column]
+
+    def _phi(self, start: int, stop: int, counter: Counter) -> NDArray[np.float32]:
+        """(t, n) correlation; of a voxel with itself, and with one that does not vary, 0.
+
+        From whole numbers, so that all that count agree to the last bit.
+        """
+        rows = unpacked(self.bits[start:stop], self.volumes)
+        both = counter(rows, 0)
+        frequency = self.frequency
+        spread = frequency * (self.volumes - frequency)
+        scale = np.divide(1, np.sqrt(spread), out=np.zeros(len(spread)), where=spread > 0).astype(np.float32)
+        # V * both - f1 * f2 is below V**2, exact in float32 up to 4,096 volumes; beyond, float64
+        kind = np.float32 if self.volumes <= 4096 else np.float64
+        both = both.astype(kind, copy=False)
+        both *= self.volumes
+        both -= np.multiply.outer(frequency[start:stop].astype(kind), frequency.astype(kind))
+        phi = both.astype(np.float32, copy=False)
+        phi *= scale[start:stop, None]
+        phi *= scale
+        phi[np.arange(stop - start), np.arange(start, stop)] = 0
+        return phi
+
+
+def alike_pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, probability: float,
+                progress: Progress, compute: Compute | None = None) -> AlikePairs:
+    """The graph of the sampled voxels: each joined to those most alike, where they may be alike.
+
+    Parameters
+    ----------
+    sample : (n,) flat indices
+    probability : the largest that :meth:`AlikePairs.at` will be asked for
+    compute : where to count, see :mod:`.backends`; in this process unless given
+
+    Raises
+    ------
+    Cancelled
+        If ``progress`` was asked to stop.
+    """
+    bits, volumes = occupancy.packed(sample), len(occupancy)
+    frequency = occupied(bits)
+    least = float(np.tanh(fisher_margin(volumes, probability / max(1, len(sample)))))
+    search = AlikeSearch(bits, frequency, volumes, SharedNoise.of(noise, sample, occupancy.grid), least)
+    found = run_tiles(search, "comparing voxels", progress, compute)
+    if not found:
+        return AlikePairs(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty(0), len(sample), volumes)
+    first, second, strength = (np.concatenate(part) for part in zip(*found, strict=True))
+    key = np.minimum(first, second).astype(np.int64) * len(sample) + np.maximum(first, second)
+    key, where = np.unique(key, return_index=True)
+    pairs = np.stack(np.divmod(key, len(sample)), axis=1).astype(np.int32)
+    both = both_occupied(bits, pairs[:, 0], pairs[:, 1])
+    chance = hypergeometric_tail(both, frequency[pairs[:, 0]], frequency[pairs[:, 1]], volumes)
+    return AlikePairs(pairs, strength[where], chance, len(sample), volumes)
+
+
+def _strongest(value: NDArray[np.float32], least: np.float32) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column of each row's NEIGHBOURS largest values above ``least``; equals of the last count too."""
+    above = value > least
+    full = np.flatnonzero(above.sum(axis=1) > NEIGHBOURS)
+    if len(full):
+        last = value.shape[1] - NEIGHBOURS
+        above[full] = value[full] >= np.partition(value[full], last, axis=1)[:, last, None]
+    first, second = np.nonzero(above)
+    return first, second

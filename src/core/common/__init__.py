@@ -1,0 +1,1 @@
+"""Errors, progress, parameters and files."""

@@ -1,0 +1,1 @@
+"""Where pairs of voxels are counted, and what that takes."""

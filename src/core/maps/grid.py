@@ -1,0 +1,162 @@
+"""Where the voxels of a map are, and resampling in Fourier space.
+
+Arrays are z, y, x. Points, voxel sizes and origins are x, y, z, in Angstrom.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from ..common.errors import SirenError
+
+Shape = tuple[int, int, int]
+Triple = tuple[float, float, float]
+SLAB = 32  # planes that are transformed at a time
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The lattice of a map.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Voxels along z, y, x.
+    voxel_size : tuple of float
+        Voxel edges along x, y, z, in Angstrom.
+    origin : tuple of float
+        Position x, y, z of voxel (0, 0, 0), in Angstrom.
+    """
+
+    shape: Shape
+    voxel_size: Triple
+    origin: Triple = (0.0, 0.0, 0.0)
+
+    @property
+    def size(self) -> int:
+        """Number of voxels."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def voxel_volume(self) -> float:
+        """Volume of one voxel, cubic Angstrom."""
+        return float(np.prod(self.voxel_size))
+
+    def points(self, voxels: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Positions (n, 3) x, y, z in Angstrom of voxels given by flat index (n,) in z, y, x order."""
+        zyx = np.stack(np.unravel_index(voxels, self.shape), axis=1)
+        return zyx[:, ::-1] * np.asarray(self.voxel_size) + np.asarray(self.origin)
+
+    def as_json(self) -> dict[str, list[float]]:
+        """The grid for a JSON file."""
+        return {"shape_zyx": list(self.shape), "voxel_size_xyz": list(self.voxel_size), "origin_xyz": list(self.origin)}
+
+    @classmethod
+    def from_json(cls, content: Any) -> Grid:
+        """The grid of :meth:`as_json`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is none.
+        """
+        z, y, x = (int(n) for n in content["shape_zyx"])
+        voxel_x, voxel_y, voxel_z = (float(v) for v in content["voxel_size_xyz"])
+        origin_x, origin_y, origin_z = (float(o) for o in content["origin_xyz"])
+        if min(z, y, x) < 1 or not all(v > 0 for v in (voxel_x, voxel_y, voxel_z)):
+            raise ValueError("a grid without voxels")
+        return cls((z, y, x), (voxel_x, voxel_y, voxel_z), (origin_x, origin_y, origin_z))
+
+    def text(self) -> str:
+        """The grid for the log, as ``64 x 64 x 64, 6.55 A/voxel`` (x, y, z)."""
+        x, y, z = self.voxel_size
+        edge = f"{x:.4g}" if max(abs(y - x), abs(z - x)) <= 1e-3 * x else f"{x:.4g} x {y:.4g} x {z:.4g}"
+        return f"{' x '.join(str(n) for n in self.shape[::-1])}, {edge} A/voxel"
+
+
+def fourier_resample(array: NDArray[np.floating], shape: Shape) -> NDArray[np.float32]:
+    """Crop or pad the centred Fourier transform of a map to another box.
+
+    The map is kept in place and in scale: voxel (0, 0, 0) stays where it is, and the values are
+    multiplied by new/old number of voxels. Frequencies outside the smaller of the two boxes are dropped.
+
+    Parameters
+    ----------
+    array : (z, y, x) array
+    shape : voxels along z, y, x of the result, each at least 1; odd and even sizes are allowed.
+
+    Returns
+    -------
+    (z, y, x) float32 array of the given shape.
+
+    References
+    ----------
+    Cropping of the centred transform as in Kinman et al. 2025, doi 10.1016/j.str.2025.02.004.
+    """
+    if tuple(array.shape) == tuple(shape):
+        return np.asarray(array, np.float32)
+    # one axis at a time: what is cropped first need not be transformed again; in slabs, so that a large map's transform is never whole
+    slabs = []
+    for start in range(0, array.shape[0], SLAB):
+        slab: NDArray[np.inexact] = np.asarray(array[start:start + SLAB], np.float32)
+        for axis in (2, 1):
+            slab = _centred(scipy.fft.fft(slab, axis=axis), shape[axis], axis)
+        slabs.append(slab)
+    transform = _centred(scipy.fft.fft(np.concatenate(slabs), axis=0), shape[0], 0)
+    scale = np.float32(np.prod(shape, dtype=float) / array.size)
+    return np.ascontiguousarray(scipy.fft.ifftn(transform, overwrite_x=True).real * scale, dtype=np.float32)
+
+
+def _centred(transform: NDArray[np.inexact], new: int, axis: int) -> NDArray[np.inexact]:
+    """Keep the ``new`` lowest frequencies -new//2 ... along an axis in FFT order, zeros where there are none."""
+    old = transform.shape[axis]
+    kept = min(old, new)
+    low, high = (kept + 1) // 2, kept // 2  # frequencies >= 0, and < 0
+    shape = list(transform.shape)
+    shape[axis] = new
+    result = np.zeros(shape, transform.dtype)
+    for part in (slice(0, low), slice(-high, None) if high else slice(0, 0)):
+        index = tuple(part if a == axis else slice(None) for a in range(transform.ndim))
+        result[index] = transform[index]
+    return result
+
+
+def to_box(array: NDArray[np.floating], grid: Grid, box: int) -> tuple[NDArray[np.float32], Grid]:
+    """Resample a map to a cube of ``box`` voxels a side, in place: it overlays the original.
+
+    A map that is not cubic is first padded at its high ends to a cube in Angstrom, with the median of its faces.
+
+    Parameters
+    ----------
+    array : (z, y, x) array
+    grid : Grid
+        Its lattice.
+    box : int
+        Voxels a side of the result, 8 or more.
+
+    Returns
+    -------
+    array : (box, box, box) float32, z, y, x
+    grid : Grid
+        Same origin; voxel size = extent / box.
+    """
+    if box < 8:
+        raise SirenError(f"A box of {box} voxels is too small: give 8 or more.")
+    edge = max(n * s for n, s in zip(grid.shape, grid.voxel_size[::-1], strict=True))
+    padded = tuple(max(n, round(edge / s)) for n, s in zip(grid.shape, grid.voxel_size[::-1], strict=True))
+    if padded != grid.shape:
+        fill = np.float32(np.median(_faces(array)))
+        width = [(0, new - old) for old, new in zip(grid.shape, padded, strict=True)]
+        array = np.pad(np.asarray(array, np.float32), width, constant_values=fill)
+    sizes = [p * s / box for p, s in zip(padded, grid.voxel_size[::-1], strict=True)]
+    new_grid = Grid((box, box, box), (sizes[2], sizes[1], sizes[0]), grid.origin)
+    return fourier_resample(array, (box, box, box)), new_grid
+
+
+def _faces(array: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.concatenate([array.take(side, axis=axis).ravel() for axis in range(3) for side in (0, -1)])

@@ -1,0 +1,1 @@
+"""Steps with their folders and records."""

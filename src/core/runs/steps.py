@@ -1,0 +1,275 @@
+"""A step from its input to its finished folder: what the commands, a notebook and a cluster script all call.
+
+Example::
+
+    ensemble = find_ensemble(["j42/volumes"])
+    run = run_sketch(ensemble, levels, "level 0.8", SketchParameters(), Path("j42/siren"))
+    run = run_expand(run.folder, Path("j42/siren"), ExpandParameters())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..analysis.block_occupancy import STATES_FILE, States, StatesParameters, measure_states, read_states, states_csv
+from ..blocks.blockset import BLOCKS_FILE, MEAN_FILE, TABLE_FILE, BlockSet, read_blocks_file
+from ..blocks.editing import with_values_of
+from ..blocks.expand import ExpandParameters, expand
+from ..blocks.occupancy import Occupancy, binarize
+from ..blocks.pair_counts import TestParameters
+from ..blocks.sketch import SketchParameters, sketch
+from ..blocks.stability import with_strength
+from ..common.errors import SirenError
+from ..common.files import set_edits_aside, whole_folder
+from ..common.progress import Progress
+from ..maps.ensemble import Ensemble
+from ..maps.mapfile import read_map
+from .record import Record, describe_volumes, read_record
+
+HARMONISED = ", adjusted so that the always occupied part agrees"  # see level_harmonization.py
+SKETCH_FOLDER, EDIT_FOLDER, EXPAND_FOLDER = "00_sketch", "01_edited", "02_expand"
+EDIT = "edit"  # step of a record
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished sketch, edited set or expansion.
+
+    Attributes
+    ----------
+    folder : where it was written
+    blocks : BlockSet
+    table : the blocks.csv
+    mean : (z, y, x) float32, mean of the volumes
+    level : mean of the volumes' levels: where to contour ``mean``
+    record : Record
+    aside : where an earlier, hand-edited folder of this name was moved, or None
+    replaced : whether an earlier run's folder was replaced
+    """
+
+    folder: Path
+    blocks: BlockSet
+    table: pd.DataFrame
+    mean: NDArray[np.float32]
+    level: float
+    record: Record
+    aside: Path | None = None
+    replaced: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+
+def run_sketch(ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str, parameters: SketchParameters, output: Path,
+               voxel_size: float | None = None, progress: Progress | None = None, left_out: Mapping[str, str] | None = None) -> Run:
+    """Sketch an ensemble and write ``output``/00_sketch.
+
+    Parameters
+    ----------
+    ensemble : Ensemble of V volumes
+    levels : (V,) contour levels
+    thresholds : where the levels came from, in words, for the record
+    parameters : SketchParameters
+    output : folder, made where missing
+    voxel_size : the user's voxel size in place of the headers', for the record
+    left_out : volumes that take no part though they were chosen, with the reason, as those flagged in the table of thresholds;
+        their levels may be NaN
+
+    Raises
+    ------
+    SirenError, Cancelled
+        As :func:`.sketch.sketch`; nothing is written then.
+    """
+    progress, left_out = progress or Progress(), left_out or {}
+    taking_part = np.array([name not in left_out for name in ensemble.names])
+    chosen = ensemble.select(exclude=tuple(left_out)) if left_out else ensemble
+    result = sketch(chosen, levels[taking_part], parameters, progress)
+    counts = {"union_voxels": len(result.union), "sampled_voxels": len(result.sample), "significant_pairs": len(result.edges)}
+    levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
+    left_out = {**left_out, **result.occupancy.left_out}
+    record = Record("sketch", parameters.as_dict(), describe_volumes(ensemble, levels, left_out), thresholds,
+                    ensemble.grid, ensemble.box, voxel_size, counts, counted_on=result.counted_on)
+    return _write(output / SKETCH_FOLDER, record, result.blocks, result.occupancy, ensemble, progress)
+
+
+def run_expand(blocks: BlockSet, source: Record, parameters: ExpandParameters, output: Path, ensemble: Ensemble | None = None,
+               levels: NDArray[np.float64] | None = None, thresholds: str = "", source_folder: Path | None = None,
+               progress: Progress | None = None) -> Run:
+    """Expand blocks and write ``output``/02_expand.
+
+    Parameters
+    ----------
+    blocks : BlockSet on the ensemble's grid
+    source : record of the sketch: volumes and levels are taken from it unless given
+    parameters : ExpandParameters
+    output : folder, made where missing
+    ensemble, levels, thresholds : in place of the record's
+
+    Raises
+    ------
+    SirenError, Cancelled
+        As :func:`.expand.expand`; nothing is written then.
+    """
+    progress = progress or Progress()
+    if ensemble is None:
+        ensemble = source.ensemble(progress)
+    agreed = levels is None and source.parameters.get("statistic") == "profile" and not parameters.filter and (
+        set(ensemble.names) <= {v["name"] for v in source.used})
+    if levels is None:
+        levels, thresholds = source.levels(ensemble), source.thresholds
+    if blocks.grid.shape != ensemble.grid.shape or not np.allclose(blocks.grid.voxel_size, ensemble.grid.voxel_size, rtol=1e-3):
+        raise SirenError(f"The blocks are on a grid of {blocks.grid.text()} but the volumes have {ensemble.grid.text()}: give "
+                         'the volumes of the sketch, or the same "box" and "voxelSize".')
+    result = expand(ensemble, levels, blocks, parameters, progress, agreed)
+    counts = {"union_voxels": len(result.union), "block_voxels_before": blocks.voxel_count}
+    levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
+    record = Record("expand", parameters.as_dict(), describe_volumes(ensemble, levels, result.occupancy.left_out), thresholds,
+                    ensemble.grid, ensemble.box, source.voxel_size, counts,
+                    source=None if source_folder is None else str(source_folder), counted_on=result.counted_on)
+    return _write(output / EXPAND_FOLDER, record, result.blocks, result.occupancy, ensemble, progress)
+
+
+def run_edit(blocks: BlockSet, source: Record, source_folder: Path, folder: Path, ensemble: Ensemble | None = None,
+             progress: Progress | None = None) -> Run:
+    """Write blocks that a person edited, as complete as a step's: their occupancy is measured again.
+
+    Parameters
+    ----------
+    blocks : BlockSet on the grid of the source
+    source : record of the sketch or expansion that was edited: volumes, levels and parameters are its
+    source_folder : where that is
+    folder : to write, made where missing
+    ensemble : the volumes, where they are no longer where the record says
+
+    Raises
+    ------
+    SirenError, Cancelled
+        If there is no block, or the volumes of the source are gone; nothing is written then.
+    """
+    progress = progress or Progress()
+    if not len(blocks):
+        raise SirenError("There is no block to save: all were deleted.")
+    if folder.resolve() == source_folder.resolve() and source.step != EDIT:
+        raise SirenError(f"{folder} is what was edited, and it would be replaced: give another folder.")
+    ensemble = ensemble or source.ensemble(progress)
+    occupancy = occupancy_of(source, ensemble, progress)
+    origin = source.source if source.step == EDIT else str(source_folder)
+    counts = {"union_voxels": source.counts["union_voxels"], "blocks_before": source.counts["blocks"]}
+    record = Record(EDIT, source.parameters, describe_volumes(ensemble, source.levels(ensemble), occupancy.left_out),
+                    source.thresholds, source.grid, source.box, source.voxel_size, counts, source=origin)
+    with progress.timed("strength"):  # how stable a block is was asked before it was edited: it holds for those that were not
+        weighed = with_strength(_like_source(blocks, source_folder), occupancy, progress)
+    return _write(folder, record, weighed, occupancy, ensemble, progress)
+
+
+def _like_source(blocks: BlockSet, folder: Path) -> BlockSet:
+    """Stability of the blocks that are still as in the folder of the source."""
+    try:
+        return with_values_of(blocks, read_blocks_file(folder / BLOCKS_FILE))
+    except SirenError:
+        return blocks
+
+
+def occupancy_of(record: Record, ensemble: Ensemble | None = None, progress: Progress | None = None) -> Occupancy:
+    """Read and binarize a run's volumes again, at the levels that it used.
+
+    Raises
+    ------
+    SirenError, Cancelled
+        If a volume is gone, changed, or was only in memory, and ``ensemble`` is not given in their place.
+    """
+    progress = progress or Progress()
+    ensemble = ensemble or record.ensemble(progress)
+    with progress.timed("reading"):
+        return binarize(ensemble, record.levels(ensemble), progress=progress)
+
+
+def run_states(folder: Path, blocks: BlockSet | None = None, parameters: StatesParameters | None = None,
+               ensemble: Ensemble | None = None, progress: Progress | None = None) -> States:
+    """How much of each block is in each volume of a run: from its table, or from the volumes where the blocks are others.
+
+    Parameters
+    ----------
+    folder : of a sketch, an edited set or an expansion
+    blocks : in place of the run's own
+    ensemble : the volumes, where they are no longer where the record says
+
+    Raises
+    ------
+    SirenError, Cancelled
+        If the folder is not one of a run, or a volume that is needed is gone.
+    """
+    record, own = read_record(folder), read_blocks_file(folder / BLOCKS_FILE)
+    if (blocks is None or _same_voxels(blocks, own)) and (folder / STATES_FILE).is_file():
+        return read_states(folder / STATES_FILE, own, parameters)
+    return measure_states(own if blocks is None else blocks, occupancy_of(record, ensemble, progress), parameters, progress)
+
+
+def _same_voxels(one: BlockSet, other: BlockSet) -> bool:
+    return list(one.blocks) == list(other.blocks) and all(np.array_equal(v, other.blocks[n]) for n, v in one)
+
+
+def inherited(source: Record) -> dict[str, object]:
+    """The test's parameters of a sketch, for an expansion that does not say otherwise.
+
+    Its volumes are filtered already; and where it counted may not be here.
+    """
+    names = set(TestParameters.__dataclass_fields__) - {"filter", "device", "scheduler"}
+    return {name: value for name, value in source.parameters.items() if name in names}
+
+
+def open_run(folder: Path) -> Run:
+    """Read a finished folder again.
+
+    Raises
+    ------
+    SirenError
+        If the folder is not one of a sketch or expansion.
+    """
+    record = read_record(folder)
+    blocks = read_blocks_file(folder / BLOCKS_FILE)
+    mean, _ = read_map(folder / MEAN_FILE)
+    try:
+        table = pd.read_csv(folder / TABLE_FILE)
+    except (OSError, ValueError) as error:
+        raise SirenError(f"{folder / TABLE_FILE} cannot be read ({error}): run the step again.") from error
+    return Run(folder, blocks, table, mean, _mean_level(record), record)
+
+
+def _levels_used(ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str,
+                 occupancy: Occupancy) -> tuple[NDArray[np.float64], str]:
+    """The levels at which volumes were binarized (those left out keep their own), and where they came from in words."""
+    used = dict(zip(occupancy.names, occupancy.levels.tolist(), strict=True))
+    result = np.array([used.get(name, level) for name, level in zip(ensemble.names, levels.tolist(), strict=True)])
+    changed = not np.array_equal(result, levels, equal_nan=True) and not thresholds.endswith(HARMONISED)
+    return result, thresholds + HARMONISED if changed else thresholds
+
+
+def _mean_level(record: Record) -> float:
+    return float(np.mean([v["level"] for v in record.used]))
+
+
+def _write(folder: Path, record: Record, blocks: BlockSet, occupancy: Occupancy, ensemble: Ensemble,
+           progress: Progress) -> Run:
+    progress.step("writing", 0)
+    record.not_chosen = [n for n in ensemble.all_names if n not in set(ensemble.names)]
+    record.counts = {"volumes": len(ensemble), "volumes_used": len(occupancy), **record.counts, "blocks": len(blocks),
+                     "block_voxels": blocks.voxel_count, "unassigned_voxels": len(blocks.unassigned)}
+    table = blocks.table(occupancy.frequency, len(occupancy))
+    with whole_folder(folder) as temporary:
+        with progress.timed("writing"):
+            blocks.write(temporary, table, occupancy.mean, progress)
+            states = states_csv(measure_states(blocks, occupancy))
+            (temporary / STATES_FILE).write_text(states, encoding="utf-8", newline="\n")
+        record.timings = dict(progress.seconds)
+        record.write(temporary)
+        progress.step("writing", 1)  # the last moment to stop: from here on earlier results change
+        aside = set_edits_aside(folder)
+        replaced = folder.exists()
+    return Run(folder, blocks, table, occupancy.mean, _mean_level(record), record, aside, replaced, ensemble.notes)
+
+

@@ -1,0 +1,1 @@
+"""Simulated ensembles with known blocks."""

@@ -1,0 +1,425 @@
+"""A simulated ensemble with known blocks: for the first steps of a user, the demo, tests and benchmarks.
+
+Example::
+
+    simulation = simulate(ExampleParameters(volumes=100, noise=2.0, seed=7))
+    for i in range(100):
+        array = simulation.volume(i)          # (64, 64, 64) float32, made on demand
+
+:func:`.example_folder.write_example` writes it as maps and truth.
+
+Everything is made by code. Pseudo-proteins are grown as self-avoiding walks at protein density, rendered at the chosen
+resolution, switched on and off by plan, and put into coloured noise. Arrays are z, y, x; points x, y, z in Angstrom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from ..common.errors import SirenError
+from ..common.parameters import Parameters, parameter
+from ..common.progress import Progress
+from ..maps.grid import Grid
+from .pseudoprotein import RESIDUE_VOLUME, Crowd
+
+Floats = NDArray[np.floating]
+
+SIGMA_PER_RESOLUTION = 1 / (np.pi * np.sqrt(2.0))  # Gaussian that falls to 1/e at 1/resolution in Fourier space
+SIDE_CHAIN = 2.5  # A, how far the atoms of a residue are spread (SD along each axis)
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """What a planted block is and when it is there.
+
+    Attributes
+    ----------
+    name : unique
+    residues : in all its places together, 30 or more
+    occupancy : share of the volumes where it is there, *among those that its conditions allow* (0 to 1)
+    only_with : name of an earlier block without which this one is never there
+    never_with : name of an earlier block with which this one is never there
+    places : number of separate places, filled together
+    positions : for a moving block, the share of each position among the volumes where the block is there; each position
+        is planted as a block of its own, named ``name/1``, ``name/2``, ...
+    """
+
+    name: str
+    residues: int = 600
+    occupancy: float = 0.4
+    only_with: str | None = None
+    never_with: str | None = None
+    places: int = 1
+    positions: tuple[float, ...] = (1.0,)
+
+
+DEFAULT_BLOCKS = (
+    BlockPlan("swing", 450, 1.0, positions=(0.6, 0.4)),
+    BlockPlan("mostly", 750, 0.87),
+    BlockPlan("base", 700, 0.55),
+    BlockPlan("dependent", 500, 0.55, only_with="base"),
+    BlockPlan("pair", 900, 0.40, places=2),
+    BlockPlan("rare", 450, 0.20),
+    BlockPlan("third", 600, 0.33),
+)
+
+
+@dataclass(frozen=True)
+class ExampleParameters(Parameters):
+    """What to simulate."""
+
+    volumes: int = parameter(200, "number of volumes", least=2, most=100_000)
+    box: int = parameter(64, "voxels a side", least=16, most=512, unit="voxels")
+    voxel_size: float = parameter(5.0, "voxel edge", least=0.5, most=50, unit="A")
+    resolution: float = parameter(13.0, "resolution of the noise-free density", least=2, most=100, unit="A")
+    core_residues: int = parameter(3600, "residues that are in every volume", least=0, most=100_000)
+    noise: float = parameter(1.0, "noise, times that of real decoder volumes", least=0, most=100)
+    noise_edge: float = parameter(0.15, "noise at the faces of the box, relative to its centre; 1 is even noise",
+                                  above=0, most=1)
+    scale_jitter: float = parameter(0.12, "SD of the log of each volume's scale", least=0, most=1)
+    offset_jitter: float = parameter(0.0, "SD of each volume's offset, relative to the level", least=0, most=10)
+    junk: float = parameter(0.0, "share of junk volumes", least=0, most=0.9)
+    seed: int = parameter(0, "seed of states, scales and noise, and of the structure", least=0)
+    structure_seed: int | None = parameter(None, "seed of the structure, where it is not the same", least=0)
+    blocks: tuple[BlockPlan, ...] = DEFAULT_BLOCKS
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_plan(self.blocks)
+        if self.core_residues == 0 and not self.blocks:
+            raise SirenError("An example without a core and without blocks is empty: give coreResidues, or blocks.")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A planted block, or one position of a moving one.
+
+    Attributes
+    ----------
+    name : str
+    density : (z, y, x) float32, noise-free, 1 in the bulk of a protein
+    voxels : (n,) int64, flat indices, ascending: the truth, see :func:`simulate`
+    present : (V,) bool, in which volumes it is there
+    """
+
+    name: str
+    density: NDArray[np.float32]
+    voxels: NDArray[np.int64]
+    present: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """An ensemble whose volumes are made on demand.
+
+    Attributes
+    ----------
+    parameters : ExampleParameters
+    grid : Grid
+    core : (z, y, x) float32, density that is in every volume
+    units : tuple of Unit
+    shared : (n,) int64, flat indices of variable voxels that belong to no unit: see :func:`simulate`
+    level : the level of the noise-free particle at scale 1
+    scale, offset : (V,) float64; volume = scale * (density + noise) + offset
+    levels : (V,) float64, true level of each volume
+    junk : (V,) bool
+    noise_filter : (z, y, x // 2 + 1) float32, see :func:`spectral_filter`
+    noise_envelope : (z, y, x) float32, SD of the noise at scale 1
+    """
+
+    parameters: ExampleParameters
+    grid: Grid
+    core: NDArray[np.float32]
+    units: tuple[Unit, ...]
+    shared: NDArray[np.int64]
+    level: float
+    scale: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    junk: NDArray[np.bool_]
+    noise_filter: NDArray[np.float32] = field(repr=False)
+    noise_envelope: NDArray[np.float32] = field(repr=False)
+
+    def __len__(self) -> int:
+        return self.parameters.volumes
+
+    @property
+    def levels(self) -> NDArray[np.float64]:
+        """(V,) true level of each volume: scale * level + offset."""
+        return self.scale * self.level + self.offset
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """(V,) file names, ``vol_001.mrc`` ..."""
+        digits = max(3, len(str(len(self))))
+        return tuple(f"vol_{i:0{digits}d}.mrc" for i in range(1, len(self) + 1))
+
+    def density(self, i: int) -> NDArray[np.float32]:
+        """(z, y, x) noise-free density of volume ``i`` (0-based) at scale 1; a junk volume's is smeared, or nothing."""
+        total = self.core.copy()
+        for unit in self.units:
+            if unit.present[i] or self.junk[i]:
+                total += unit.density
+        if not self.junk[i]:
+            return total
+        # Two ways in which decoders fail, in turn: nothing of the particle, or a smear of it.
+        if np.count_nonzero(self.junk[:i]) % 2 == 0:
+            return np.zeros_like(total)
+        transform = scipy.fft.rfftn(total)
+        transform *= np.exp(-2 * (np.pi * 5.0 * _frequency(self.parameters.box)) ** 2)  # Gaussian of 5 voxels
+        return np.asarray(scipy.fft.irfftn(transform, total.shape), np.float32)
+
+    def noise(self, i: int) -> NDArray[np.float32]:
+        """(z, y, x) noise of volume ``i`` at scale 1, in units of density; see :func:`noise_power`."""
+        box = self.parameters.box
+        white = np.random.default_rng([self.parameters.seed, 3, i]).standard_normal((box,) * 3, dtype=np.float32)
+        transform = scipy.fft.rfftn(white, overwrite_x=True)
+        transform *= self.noise_filter
+        noise = scipy.fft.irfftn(transform, (box,) * 3, overwrite_x=True) * self.noise_envelope
+        return np.asarray(noise * (3 if self.junk[i] else 1), np.float32)  # what fails is noisy
+
+    def volume(self, i: int) -> NDArray[np.float32]:
+        """(z, y, x) float32: volume ``i`` (0-based) as a decoder might give it."""
+        array = self.density(i)
+        if self.parameters.noise > 0:
+            array += self.noise(i)
+        return array * np.float32(self.scale[i]) + np.float32(self.offset[i])
+
+
+def simulate(parameters: ExampleParameters | None = None, progress: Progress | None = None) -> Simulation:
+    """Plan an ensemble: structure, states, scales; its volumes are made by ``Simulation.volume(i)``.
+
+    The level is that at which the whole particle (a moving block in its first position) encloses the volume of its
+    residues, 1.21 A^3/Da. A volume's true level is scale * level + offset.
+
+    The voxels of a planted block (a *unit*: a block, or one position of a moving one) are those where, without noise,
+
+    1. the core and the unit alone are above the level: the voxel is occupied wherever the unit is there;
+    2. all the rest at once (core, other units, other positions) is not: it is occupied nowhere else;
+    3. the unit gives more than all the rest together: the majority.
+
+    So sets are disjoint, and in every noise-free volume such a voxel is occupied exactly where its unit is there. Where
+    two positions of a moving block overlap, the voxel follows neither: it is in no unit's set but in ``shared``, as is
+    every other voxel that is occupied in some noise-free state, not in the core's, and belongs to no unit (thin seams).
+
+    Parameters
+    ----------
+    parameters : ExampleParameters, defaults where not given
+    progress : Progress, optional
+
+    Raises
+    ------
+    SirenError
+        If the particle does not fit into the box.
+    """
+    p = parameters or ExampleParameters()
+    progress = progress or Progress()
+    grid = Grid((p.box,) * 3, (p.voxel_size,) * 3)
+    structure = p.seed if p.structure_seed is None else p.structure_seed
+    chains = _grow(p, np.random.default_rng([structure, 0]), progress)
+    core, *densities = [_render(points, p, progress) for points in chains.values()]
+    unit_names = list(chains)[1:]
+
+    first = [d for name, d in zip(unit_names, densities, strict=True) if "/" not in name or name.endswith("/1")]
+    count = sum(len(c) for name, c in chains.items() if "/" not in name or name.endswith("/1"))
+    level = enclosing_level(np.sum([core, *first], axis=0), count * RESIDUE_VOLUME / grid.voxel_volume)
+    return compose(p, grid, core, dict(zip(unit_names, densities, strict=True)), level)
+
+
+def compose(p: ExampleParameters, grid: Grid, core: NDArray[np.float32], densities: dict[str, NDArray[np.float32]],
+            level: float) -> Simulation:
+    """The ensemble of a core and units whose densities are given, by the plan of :func:`simulate`.
+
+    Parameters
+    ----------
+    p : of its structure, only the blocks' plan counts
+    grid : Grid of the densities, a cube of ``p.box`` voxels
+    core, densities : (z, y, x) density of the core, and of each unit by the name that the plan gives it, in the plan's order
+    level : the level at scale 1
+    """
+    total = np.sum([core, *densities.values()], axis=0)
+    voxels = dict(zip(densities, planted_voxels(core, list(densities.values()), level), strict=True))
+    owned = np.zeros(grid.size, bool)
+    owned[np.concatenate([*voxels.values(), np.empty(0, np.int64)])] = True
+    shared = np.flatnonzero((total.ravel() > level) & (core.ravel() <= level) & ~owned)
+
+    rng = np.random.default_rng([p.seed, 1])
+    junk = np.zeros(p.volumes, bool)
+    junk[rng.permutation(p.volumes)[:round(p.junk * p.volumes)]] = True
+    present = _states(p.blocks, ~junk, rng)
+    rng = np.random.default_rng([p.seed, 2])
+    scale = np.exp(p.scale_jitter * rng.standard_normal(p.volumes))
+    offset = p.offset_jitter * level * rng.standard_normal(p.volumes)
+    units = tuple(Unit(n, d, voxels[n], present[n]) for n, d in densities.items())
+    return Simulation(p, grid, core, units, shared, level, scale, offset, junk, _noise_filter(p.box),
+                      (p.noise * NOISE_SD * level * _envelope(p.box, p.noise_edge)).astype(np.float32))
+
+
+def planted_voxels(core: NDArray[np.float32], densities: Sequence[NDArray[np.float32]], level: float) -> list[NDArray[np.int64]]:
+    """Flat indices of the voxels of each unit at a level, by the three conditions of :func:`simulate`."""
+    total = np.sum([core, *densities], axis=0)
+    return [np.flatnonzero((core + d > level) & (total - d <= level) & (d > total - d)) for d in densities]
+
+
+# --- the plan -----------------------------------------------------------------------------------------------------
+
+def _check_plan(blocks: tuple[BlockPlan, ...]) -> None:
+    known: set[str] = set()
+    for b in blocks:
+        where = f'Block "{b.name}" of the example'
+        if not b.name or b.name in known or set(b.name) & set("/,\"\n"):
+            raise SirenError(f"{where} needs a name of its own, without slash, comma and quote.")
+        if not 0 <= b.occupancy <= 1:
+            raise SirenError(f"{where} has an occupancy of {b.occupancy:g}: give a share from 0 to 1.")
+        if b.places < 1 or b.residues < 30 * b.places:
+            raise SirenError(f"{where} has {b.residues} residues in {b.places} places: give at least 30 a place.")
+        if not b.positions or min(b.positions) <= 0 or abs(sum(b.positions) - 1) > 1e-6:
+            raise SirenError(f"{where} has positions {b.positions}: give shares above 0 that sum to 1.")
+        if len(b.positions) > 1 and b.places > 1:
+            raise SirenError(f"{where} cannot both move and be in {b.places} places: plan two blocks.")
+        for other in (b.only_with, b.never_with):
+            if other is not None and other not in known:
+                raise SirenError(f'{where} refers to "{other}", which is no block before it: plan that one first.')
+        known.add(b.name)
+
+
+def _states(
+    blocks: tuple[BlockPlan, ...], allowed: NDArray[np.bool_], rng: np.random.Generator
+) -> dict[str, NDArray[np.bool_]]:
+    """(V,) presence of each unit, by name.
+
+    Shares are met to the nearest volume: which volumes is random, how many is not.
+    """
+    there: dict[str, NDArray[np.bool_]] = {}
+    units: dict[str, NDArray[np.bool_]] = {}
+    for b in blocks:
+        possible = allowed.copy()
+        if b.only_with is not None:
+            possible &= there[b.only_with]
+        if b.never_with is not None:
+            possible &= ~there[b.never_with]
+        order = rng.permutation(np.flatnonzero(possible))
+        order = order[:round(b.occupancy * len(order))]
+        there[b.name] = _flags(order, len(allowed))
+        ends = np.round(np.cumsum(b.positions) * len(order)).astype(int)
+        for k, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True), 1):
+            units[f"{b.name}/{k}" if len(b.positions) > 1 else b.name] = _flags(order[start:end], len(allowed))
+    return units
+
+
+def _flags(indices: NDArray[np.integer], size: int) -> NDArray[np.bool_]:
+    flags = np.zeros(size, bool)
+    flags[indices] = True
+    return flags
+
+
+# --- pseudo-proteins ----------------------------------------------------------------------------------------------
+
+def _grow(p: ExampleParameters, rng: np.random.Generator, progress: Progress) -> dict[str, NDArray[np.float64]]:
+    """Residue positions (n, 3) x, y, z in A from the box's centre, by unit name; the core is first, as ``""``.
+
+    Moving blocks are grown first among the blocks, so that they find room to move; the result is in the plan's order.
+    """
+    total = p.core_residues + sum(b.residues * len(b.positions) for b in p.blocks)
+    reach = 0.45 * p.box * p.voxel_size - 1.5 * SIGMA_PER_RESOLUTION * p.resolution
+    crowd = Crowd(reach, total, rng, progress)
+    grown: dict[str, NDArray[np.float64]] = {"": crowd.grow(p.core_residues, None)}
+    for b in sorted(p.blocks, key=lambda b: len(b.positions) == 1):
+        near = None
+        if b.only_with is not None:
+            near = grown[b.only_with if b.only_with in grown else f"{b.only_with}/1"].mean(axis=0)
+        places = [crowd.grow(b.residues // b.places, near)]
+        for _ in range(b.places - 1):
+            places.append(crowd.grow(b.residues // b.places, near, away=places[-1].mean(axis=0)))
+        points = np.concatenate(places)
+        if len(b.positions) == 1:
+            grown[b.name] = points
+            continue
+        grown[f"{b.name}/1"] = points
+        for k in range(2, len(b.positions) + 1):
+            grown[f"{b.name}/{k}"] = crowd.swing(points)
+    order = [""] + [f"{b.name}/{k}" if len(b.positions) > 1 else b.name
+                    for b in p.blocks for k in range(1, len(b.positions) + 1)]
+    return {name: grown[name] for name in order}
+
+
+# --- density and noise --------------------------------------------------------------------------------------------
+
+def _render(points: NDArray[np.float64], p: ExampleParameters, progress: Progress) -> NDArray[np.float32]:
+    """(z, y, x) density of residues at x, y, z in A from the box's centre: Gaussians; bulk protein is near 1."""
+    result = np.zeros((p.box,) * 3, np.float64)
+    if not len(points):
+        return result.astype(np.float32)
+    sigma = np.hypot(SIGMA_PER_RESOLUTION * p.resolution, SIDE_CHAIN)
+    zyx = points[:, ::-1] + p.box // 2 * p.voxel_size
+    low = np.maximum(np.floor((zyx.min(axis=0) - 6 * sigma) / p.voxel_size).astype(int), 0)
+    high = np.minimum(np.ceil((zyx.max(axis=0) + 6 * sigma) / p.voxel_size).astype(int) + 1, p.box)
+    window = result[low[0]:high[0], low[1]:high[1], low[2]:high[2]]
+    for start in range(0, len(zyx), 128):
+        progress.step("rendering the particle", start / len(zyx))
+        gz, gy, gx = (np.exp(-(np.arange(a, b) * p.voxel_size - zyx[start:start + 128, k, None]) ** 2 / (2 * sigma**2))
+                      for k, (a, b) in enumerate(zip(low, high, strict=True)))
+        plane = (gy[:, :, None] * gx[:, None, :]).reshape(len(gz), -1)
+        window += (gz.T @ plane).reshape(window.shape)
+    result *= RESIDUE_VOLUME / (2 * np.pi * sigma**2) ** 1.5
+    return result.astype(np.float32)
+
+
+def enclosing_level(density: Floats, voxels: float) -> float:
+    """The level above which ``density`` has so many voxels."""
+    n = min(max(1, round(voxels)), density.size - 1)
+    top = np.partition(density.ravel(), (density.size - n - 1, density.size - n))
+    return float((float(top[-n - 1]) + float(top[-n])) / 2)
+
+
+# Noise of real decoder volumes: ten 50S assembly intermediates of cryoDRGN (EMPIAR-10076, 64^3, 6.55 A), each less
+# their mean, outside the particle. Spectrum fitted over 2-30 cycles/box; SD at the
+# box's centre, against a level of about 0.9.
+NOISE_CORNER = 0.024  # cycles/voxel
+NOISE_EXPONENT = 2.8
+NOISE_SD = 0.22  # of the level
+
+
+def noise_power(frequency: Floats) -> NDArray[np.float64]:
+    """Power spectrum of the noise (arbitrary unit) at spatial frequencies in cycles/voxel.
+
+    ``(1 + (f / 0.024)^2)^(-2.8 / 2)``: flat over the box, then falling almost as the cube of the frequency.
+    """
+    return np.asarray((1 + (np.asarray(frequency) / NOISE_CORNER) ** 2) ** (-NOISE_EXPONENT / 2), np.float64)
+
+
+def _frequency(box: int) -> NDArray[np.float64]:
+    """(box, box, box // 2 + 1) distance from the origin of Fourier space, in cycles/voxel, as ``rfftn`` orders it."""
+    full, half = np.fft.fftfreq(box), np.fft.rfftfreq(box)
+    return np.asarray(np.sqrt(full[:, None, None] ** 2 + full[:, None] ** 2 + half**2), np.float64)
+
+
+def _noise_filter(box: int) -> NDArray[np.float32]:
+    """What turns the transform of white noise of SD 1 into that of the noise, SD 1 and mean 0."""
+    return spectral_filter(box, noise_power)
+
+
+def spectral_filter(box: int, spectrum: Callable[[Floats], Floats]) -> NDArray[np.float32]:
+    """(box, box, box // 2 + 1): what turns the ``rfftn`` of white noise of SD 1 into that of noise of a power spectrum, SD 1, mean 0.
+
+    Parameters
+    ----------
+    spectrum : power at spatial frequencies in cycles/voxel, any unit
+    """
+    power = np.array(spectrum(_frequency(box)), np.float64)
+    power[0, 0, 0] = 0  # the mean is the offset's business
+    weight = np.full(box // 2 + 1, 2.0)  # rfftn keeps one of each pair of opposite frequencies
+    weight[0] = 1
+    if box % 2 == 0:
+        weight[-1] = 1
+    return np.asarray(np.sqrt(power * box**3 / (power * weight).sum()), np.float32)
+
+
+def _envelope(box: int, edge: float) -> NDArray[np.float64]:
+    """(z, y, x) SD of the noise relative to the centre: a Gaussian, ``edge`` at the middle of the faces."""
+    squared = ((np.arange(box) - box // 2) / (box / 2)) ** 2
+    return np.asarray(edge ** (squared[:, None, None] + squared[:, None] + squared), np.float64)

@@ -1,0 +1,159 @@
+"""A simulated ensemble as a folder: maps, and the truth about them.
+
+Example::
+
+    write_example("~/siren-example")          # 200 maps, truth.json, truth.csv
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..common.errors import SirenError, listed
+from ..common.progress import Progress
+from ..maps.mapfile import is_map_name, write_map
+from .example import ExampleParameters, Simulation, simulate
+
+TRUTH, TRUTH_TABLE = "truth.json", "truth.csv"
+SIGNATURE = "simulated by ChimeraX-SIREn"
+
+
+@dataclass(frozen=True)
+class Example:
+    """What :func:`write_example` wrote.
+
+    Attributes
+    ----------
+    folder : Path
+    simulation : Simulation
+    replaced : whether an earlier example was replaced
+    """
+
+    folder: Path
+    simulation: Simulation
+    replaced: bool
+
+
+def write_example(
+    folder: str | Path, parameters: ExampleParameters | None = None, progress: Progress | None = None
+) -> Example:
+    """Write a simulated ensemble: ``vol_001.mrc`` ..., ``truth.json`` and ``truth.csv``, all or nothing.
+
+    The same parameters give the same bytes. ``truth.json`` has the parameters, the grid, each volume's level, scale,
+    offset and junk flag, and for each planted block its name, voxels ``[z, y, x]`` and presence in each volume.
+    ``truth.csv`` has a row a volume: ``file``, the true level as ``denormalized_predictions`` (so that it serves as a
+    table of thresholds), and a 0/1 column for each block.
+
+    Parameters
+    ----------
+    folder : made if missing. An earlier example in it is replaced; files that are no maps are left alone.
+
+    Raises
+    ------
+    SirenError
+        If the folder holds other maps, or cannot be written. Nothing is changed then.
+    Cancelled
+        If stopped: nothing is left behind.
+    """
+    parameters = parameters or ExampleParameters()
+    progress = progress or Progress()
+    folder = Path(folder).expanduser()
+    earlier = _earlier_example(folder)
+    missing = [p for p in (folder.parent, *folder.parent.parents) if not p.exists()]
+    partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial.mkdir()
+        simulation = simulate(parameters, progress)
+        _write_files(partial, simulation, progress)
+        progress.step("writing the example", 1.0)  # the last moment to stop
+        _move_in(partial, folder, earlier)
+    except OSError as error:
+        _clean(partial, missing)
+        raise SirenError(f"{folder} cannot be written ({error.strerror or error}): give another folder.") from error
+    except BaseException:
+        _clean(partial, missing)
+        raise
+    return Example(folder, simulation, bool(earlier))
+
+
+def _earlier_example(folder: Path) -> list[str]:
+    """Files of an example of ours that is in the folder already; an error if other maps are."""
+    if not folder.exists():
+        return []
+    if not folder.is_dir():
+        raise SirenError(f"{folder} is a file: give a folder for the example.")
+    ours: list[str] = []
+    try:
+        truth = json.loads((folder / TRUTH).read_text())
+        if truth["origin"] == SIGNATURE:
+            ours = [str(v["file"]) for v in truth["volumes"]] + [TRUTH, TRUTH_TABLE]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # no truth of ours: then no map in it is ours
+    names = sorted(p.name for p in folder.iterdir())
+    foreign = [n for n in names if n not in ours and (is_map_name(n) or n in (TRUTH, TRUTH_TABLE))]
+    if foreign:
+        raise SirenError(f"{folder} already holds files that are not an example's ({listed(foreign)}): "
+                         "give a new or empty folder.")
+    return [n for n in ours if n in names]
+
+
+def _write_files(folder: Path, simulation: Simulation, progress: Progress) -> None:
+    label = f"SIREn example, seed {simulation.parameters.seed}"
+    for i, name in enumerate(progress.each(simulation.names, "writing the example", len(simulation))):
+        write_map(folder / name, simulation.volume(i), simulation.grid, label)
+    (folder / TRUTH).write_text(_truth_text(simulation), encoding="utf-8", newline="\n")
+    with open(folder / TRUTH_TABLE, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["file", "denormalized_predictions", "scale", "offset", "junk",
+                        *(u.name for u in simulation.units)])
+        for i, name in enumerate(simulation.names):
+            numbers = (simulation.levels[i], simulation.scale[i], simulation.offset[i])
+            table.writerow([name, *(f"{v:.9g}" for v in numbers), int(simulation.junk[i]),
+                            *(int(u.present[i]) for u in simulation.units)])
+
+
+def _truth_text(s: Simulation) -> str:
+    """The truth as JSON, a volume and a block each on a line of its own."""
+    def zyx(voxels: NDArray[np.int64]) -> list[list[int]]:
+        return cast("list[list[int]]", np.stack(np.unravel_index(voxels, s.grid.shape), axis=1).tolist())
+
+    volumes = [{"file": n, "level": float(s.levels[i]), "scale": float(s.scale[i]), "offset": float(s.offset[i]),
+                "junk": bool(s.junk[i])} for i, n in enumerate(s.names)]
+    blocks = [{"name": u.name, "present": u.present.astype(int).tolist(), "voxels": zyx(u.voxels)} for u in s.units]
+    head = {"origin": SIGNATURE, "parameters": s.parameters.as_dict(), "level": s.level,
+            "grid": s.grid.as_json()}
+    parts = [f'"{key}": {json.dumps(value)}' for key, value in head.items()]
+    for key, rows in (("volumes", volumes), ("blocks", blocks)):
+        parts.append(f'"{key}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]")
+    parts.append(f'"shared": {json.dumps(zyx(s.shared))}')
+    return "{" + ",\n".join(parts) + "}\n"
+
+
+def _move_in(partial: Path, folder: Path, earlier: list[str]) -> None:
+    """Put the finished files in their place; the truth last, since it says which maps are ours."""
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    new = sorted((p.name for p in partial.iterdir()), key=lambda n: (n == TRUTH, n))
+    for name in set(earlier) - set(new):
+        (folder / name).unlink()
+    for name in new:
+        os.replace(partial / name, folder / name)
+    partial.rmdir()
+
+
+def _clean(partial: Path, made: list[Path]) -> None:
+    shutil.rmtree(partial, ignore_errors=True)
+    for path in made:
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()

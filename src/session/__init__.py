@@ -1,0 +1,1 @@
+"""What lives in a ChimeraX session: jobs, surfaces, edits, figures."""

@@ -1,0 +1,262 @@
+"""Edits of open blocks: what core says is done to the models, and can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from chimerax.core.errors import UserError
+from chimerax.core.models import Model
+from chimerax.core.undo import UndoAction
+from numpy.typing import NDArray
+
+from ..core.blocks.blockset import BlockSet
+from ..core.maps.grid import Grid
+from .inputs import map_source
+from .surfaces import PALETTE, BlockMap, block_map
+
+BLOCKS_CHANGED = "siren blocks changed"  # trigger: an edit, its undo, or a save; its data is the group's id
+
+
+@dataclass(frozen=True)
+class BlockState:
+    """All that makes an open block what it is.
+
+    Attributes
+    ----------
+    id : of the model, as (2, 1)
+    number, name, voxels : as in a BlockSet
+    rgba : of the surface, 0 to 1
+    display : whether it is shown
+    folder : of the run
+    values : its row of blocks.csv, where its voxels are still those
+    strength : (n,) of its voxels, likewise, or None
+    """
+
+    id: tuple[int, ...] | None
+    number: int
+    name: str
+    voxels: NDArray[np.int64]
+    rgba: tuple[float, ...]
+    display: bool
+    folder: str
+    values: dict[str, float] = field(default_factory=dict)
+    strength: NDArray[np.float32] | None = None
+
+
+def group_of(blocks: Sequence[BlockMap]) -> Model:
+    """The model that open blocks are in.
+
+    Raises
+    ------
+    UserError
+        If they are not all in one.
+    """
+    groups = {b.parent for b in blocks}
+    if len(groups) != 1:
+        raise UserError("These blocks are of different groups: edit those of one group at a time.")
+    return groups.pop()
+
+
+def blocks_in(group: Model) -> list[BlockMap]:
+    """The open blocks of a group, in order of their model numbers."""
+    return sorted((m for m in group.child_models() if isinstance(m, BlockMap)), key=lambda m: m.id)
+
+
+def block_spec(models: Sequence[BlockMap]) -> str:
+    """Blocks of one group as they are typed: ``#2.1-3,7``."""
+    last = sorted(m.id[-1] for m in models)
+    runs: list[list[int]] = []
+    for n in last:
+        if runs and n == runs[-1][-1] + 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    parent = "".join(f"{n}." for n in models[0].id[:-1])
+    return f"#{parent}" + ",".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
+
+
+def block_set(group: Model) -> BlockSet:
+    """The open blocks of a group as core sees them.
+
+    Raises
+    ------
+    UserError
+        If two have one number.
+    """
+    models = blocks_in(group)
+    numbers = [m.siren_block for m in models]
+    twice = next((n for n in numbers if numbers.count(n) > 1), None)
+    if twice is not None:
+        raise UserError(f"Two open blocks have the number {twice}: close one.")
+    voxels = {m.siren_block: m.voxels for m in models}
+    return BlockSet(grid_of(models[0]), voxels, names={m.siren_block: m.given_name for m in models if m.given_name})
+
+
+def grid_of(model: BlockMap) -> Grid:
+    """The grid of an open block."""
+    grid = map_source(model, False).grid
+    assert grid is not None
+    return grid
+
+
+def edit(session: Any, group: Model, what: str, change: Callable[[BlockSet], BlockSet],
+         values: dict[int, dict[str, float]] | None = None) -> BlockSet:
+    """Change open blocks so that ``siren block undo``, and ChimeraX's own undo, can change them back.
+
+    Parameters
+    ----------
+    what : the edit in words, for the undo menu
+    change : from the blocks before to those after
+    values : number -> row of blocks.csv, for blocks whose voxels change and whose numbers are known all the same
+
+    Returns
+    -------
+    the blocks after
+    """
+    models = blocks_in(group)
+    before, grid = [_state(m) for m in models], grid_of(models[0])
+    after = change(block_set(group))
+    old = {s.number: s for s in before}
+    states: list[BlockState] = []
+    for number, voxels in after:
+        state, name = old.get(number), after.names.get(number, "")
+        if state is None:
+            rgba = _free_color([s.rgba for s in (*before, *states)])
+            states.append(BlockState(None, number, name, voxels, rgba, True, before[0].folder, (values or {}).get(number, {})))
+        else:
+            same = np.array_equal(state.voxels, voxels)
+            states.append(BlockState(state.id, number, name, voxels, state.rgba, state.display, state.folder,
+                                     state.values if same else (values or {}).get(number, {}), state.strength if same else None))
+    action = EditAction(session, what, group.id, grid, before, states)
+    action.redo()
+    session.undo.register(action)
+    return after
+
+
+class EditAction(UndoAction):
+    """One edit: the blocks of a group before and after."""
+
+    def __init__(self, session: Any, name: str, group: tuple[int, ...], grid: Grid, before: list[BlockState], after: list[BlockState]):
+        super().__init__(name)
+        self._session, self._group, self._grid = session, group, grid
+        self._before, self._after = before, after
+
+    def undo(self) -> None:
+        """Back to what was before."""
+        self._show(self._before)
+
+    def redo(self) -> None:
+        """To what was after."""
+        self._after = self._show(self._after)
+
+    def _show(self, states: list[BlockState]) -> list[BlockState]:
+        """Make the open blocks those of ``states``; models that stay keep their colour and display."""
+        models = self._session.models
+        group = next((m for m in models.list() if m.id == self._group), None)
+        if group is None:
+            raise UserError("The blocks were closed: open them again with \"siren open FOLDER\".")
+        there = {m.siren_block: m for m in blocks_in(group)}
+        folder = next((m.siren_folder for m in there.values()), "")  # the set may have been saved since
+        wanted = BlockSet(self._grid, {s.number: s.voxels for s in states}, names={s.number: s.name for s in states if s.name})
+        shown = []
+        for state in states:
+            model = there.pop(state.number, None)
+            if model is None:
+                model = block_map(self._session, wanted, state.number, state.rgba, folder or state.folder, dict(state.values))
+                model.id = state.id if state.id and not models.have_id(state.id) else None
+                models.add([model], parent=group)
+                model.display, model.siren_strength = state.display, state.strength
+            else:
+                _change(model, state)
+            shown.append(_state(model))
+        models.close(list(there.values()))
+        blocks_changed(self._session, self._group)
+        return shown
+
+
+def _change(model: BlockMap, state: BlockState) -> None:
+    """Give an open block other voxels, name and values."""
+    if not np.array_equal(model.voxels, state.voxels):
+        model.data.array.ravel()[:] = 0
+        model.data.array.ravel()[state.voxels] = 1
+        model.data.values_changed()
+        for surface in model.surfaces:  # coloured by the strength of voxels that may be gone
+            surface.vertex_colors, surface.auto_recolor_vertices = None, None
+        model.update_drawings()
+    model.siren_name, model.siren_values, model.siren_strength = state.name, dict(state.values), state.strength
+    model.label(len(state.voxels))
+
+
+def undo_edit(session: Any) -> str:
+    """Take the last edit of blocks back, whatever else was done since; its name.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    return _step(session.undo.undo_stack, session.undo.redo_stack, "undo", session)
+
+
+def redo_edit(session: Any) -> str:
+    """Do the edit of blocks that was last taken back again; its name.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    return _step(session.undo.redo_stack, session.undo.undo_stack, "redo", session)
+
+
+def can_undo(session: Any) -> tuple[str, str]:
+    """Names of the edits that undo and redo would be about, or ""."""
+    return (_last(session.undo.undo_stack), _last(session.undo.redo_stack))
+
+
+def _last(stack: list[Any]) -> str:
+    return next((str(a.name) for a in reversed(stack) if isinstance(a, EditAction)), "")
+
+
+def _step(source: list[Any], target: list[Any], word: str, session: Any) -> str:
+    action = next((a for a in reversed(source) if isinstance(a, EditAction)), None)
+    if action is None:
+        raise UserError(f"There is no edit of blocks to {word}.")
+    source.remove(action)
+    getattr(action, word)()
+    target.append(action)
+    if session.ui.is_gui:
+        session.ui.update_undo(session.undo)
+    return str(action.name)
+
+
+def blocks_changed(session: Any, group: tuple[int, ...]) -> None:
+    """Tell the panel."""
+    add_trigger(session)
+    session.triggers.activate_trigger(BLOCKS_CHANGED, group)
+
+
+def add_trigger(session: Any) -> None:
+    """Make the trigger where it is not there yet."""
+    if not session.triggers.has_trigger(BLOCKS_CHANGED):
+        session.triggers.add_trigger(BLOCKS_CHANGED)
+
+
+def _state(model: BlockMap) -> BlockState:
+    return BlockState(model.id, model.siren_block, model.given_name, model.voxels, surface_color(model), model.display, model.siren_folder,
+                      dict(model.siren_values), model.siren_strength)
+
+
+def surface_color(model: BlockMap) -> tuple[float, ...]:
+    """(r, g, b, a) of a block's surface, 0 to 1."""
+    return tuple(float(c) for c in model.surfaces[0].rgba) if model.surfaces else (0.7, 0.7, 0.7, 1.0)
+
+
+def _free_color(used: list[tuple[float, ...]]) -> tuple[float, ...]:
+    """The colour of the palette that is furthest from all in use."""
+    palette = [tuple(int(c[i:i + 2], 16) / 255 for i in (1, 3, 5)) for c in PALETTE]
+    far = max(palette, key=lambda c: min((sum((a - b) ** 2 for a, b in zip(c, u, strict=False)) for u in used), default=0.0))
+    return (*far, 1.0)

@@ -1,0 +1,331 @@
+"""The figures of a run, for the panel and for files. Needs matplotlib, and no Qt.
+
+Each ``draw_...`` fills a figure and gives a :class:`Drawn`, which tells what is under a point of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import offset_copy
+from numpy.typing import NDArray
+
+from ..core.analysis.block_occupancy import Relations, States, Tree, relations, similar_together
+from ..core.blocks.occupancy import within_two_sd
+from ..core.common.errors import SirenError
+from ..core.common.files import whole_file
+
+FEW_BLOCKS = 14  # as many have a number written into each cell
+MOST_LABELS = 40  # rows: more labels than this overlap
+KINDS = ("thresholds", "states", "correlation", "conditional")
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a figure, as matplotlib takes them.
+
+    Attributes
+    ----------
+    background, text, faint, accent, band
+        Of the paper, writing, lines that matter less, bars, and the +-2 SD band.
+    dark : whether the paper is
+    """
+
+    background: str = "#ffffff"
+    text: str = "#202020"
+    faint: str = "#9a9a9a"
+    accent: str = "#0072B2"
+    warn: str = "#D55E00"
+    band: str = "#0072B222"
+    dark: bool = False
+
+    @staticmethod
+    def on(background: str, text: str) -> Theme:
+        """The theme for a window of these colours, ``#rrggbb``."""
+        dark = sum(int(background[i:i + 2], 16) for i in (1, 3, 5)) < 3 * 128
+        if not dark:
+            return Theme(background, text)
+        return Theme(background, text, "#8a8a8a", "#56B4E9", "#E69F00", "#56B4E930", True)
+
+    @property
+    def sequential(self) -> LinearSegmentedColormap:
+        """0 is the paper, 1 stands out."""
+        upper = ("#2f6f9f", "#9fdcff") if self.dark else ("#7db8da", "#08306b")
+        return LinearSegmentedColormap.from_list("share", [self.background, *upper])
+
+    @property
+    def diverging(self) -> LinearSegmentedColormap:
+        """-1 orange, 0 the paper, 1 blue: told apart with any colour vision."""
+        low, high = ("#f0a040", "#6ec0ff") if self.dark else ("#b35806", "#08519c")
+        return LinearSegmentedColormap.from_list("phi", [low, self.background, high])
+
+
+@dataclass(frozen=True)
+class Pick:
+    """What is under a point of a figure.
+
+    Attributes
+    ----------
+    text : one sentence
+    volume : file name to show, or None
+    block : number, or None
+    """
+
+    text: str
+    volume: str | None = None
+    block: int | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure that was drawn.
+
+    Attributes
+    ----------
+    caption : one sentence on the whole
+    pick : called with axes, x, y (data coordinates): Pick or None
+    """
+
+    caption: str
+    pick: Callable[[Any, float, float], Pick | None] = field(default=lambda axes, x, y: None)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What blocks are called, and their colours (r, g, b, 0 to 1), by number."""
+
+    names: dict[int, str] = field(default_factory=dict)
+    colors: dict[int, tuple[float, ...]] = field(default_factory=dict)
+
+    def text(self, number: int) -> str:
+        """Number and name."""
+        name = self.names.get(number, "")
+        return f"{number}  {name[:20] + '...' if len(name) > 22 else name}" if name else str(number)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the figures of a run show, worked out beforehand: with many volumes that takes seconds.
+
+    Attributes
+    ----------
+    names, levels : all volumes with their thresholds, those that were left out among them
+    states, relations : of the blocks, or None where only the thresholds are known
+    blocks, volumes : their clustering
+    """
+
+    names: Sequence[str]
+    levels: NDArray[np.float64]
+    states: States | None = None
+    relations: Relations | None = None
+    blocks: Tree | None = None
+    volumes: Tree | None = None
+
+    @staticmethod
+    def of(names: Sequence[str], levels: NDArray[np.float64], states: States | None = None) -> Content:
+        """Cluster blocks and volumes, count pairs."""
+        if states is None or not len(states.numbers):
+            return Content(names, levels)
+        return Content(names, levels, states, relations(states), similar_together(states.share), similar_together(states.share.T))
+
+
+def draw(figure: Figure, kind: str, content: Content, labels: Labels, theme: Theme) -> Drawn:
+    """Draw one of the KINDS.
+
+    Raises
+    ------
+    SirenError
+        If there is nothing to draw.
+    """
+    c = content
+    if kind == "thresholds":
+        if not len(c.levels):
+            raise SirenError("There are no thresholds yet.")
+        return draw_thresholds(figure, c.names, c.levels, theme)
+    if c.states is None or c.relations is None or c.blocks is None or c.volumes is None:
+        raise SirenError("There are no blocks: the sketch found none.")
+    if kind == "states":
+        return draw_states(figure, c.states, c.blocks, c.volumes, labels, theme)
+    return draw_relations(figure, c.states, c.relations, c.blocks, labels, theme, kind == "conditional")
+
+
+def save_figure(path: Path, fill: Callable[[Any], Any]) -> None:
+    """Write a figure, whole or not at all, the same bytes each time."""
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    fill(figure)
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
+    with whole_file(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "siren", "svg.fonttype": "none"}):
+        figure.savefig(temporary, dpi=200, metadata=undated)
+
+
+def draw_thresholds(figure: Figure, names: Sequence[str], levels: NDArray[np.float64], theme: Theme) -> Drawn:
+    """Histogram of the (V,) thresholds with the band that ``filter`` keeps, mean +- 2 SD."""
+    axes = _one(figure, theme)
+    keep = within_two_sd(levels)
+    mean, sd = float(levels.mean()), float(levels.std())
+    edges = np.histogram_bin_edges(levels, bins=min(60, max(10, round(2 * len(levels) ** 0.5))) if sd > 0 else 1)
+    axes.axvspan(mean - 2 * sd, mean + 2 * sd, color=theme.band, linewidth=0)
+    axes.axvline(mean, color=theme.faint, linewidth=1, linestyle="--")
+    axes.hist([levels[keep], levels[~keep]], bins=list(edges), stacked=True, color=[theme.accent, theme.warn])
+    axes.set_xlabel("threshold (contour level, map units)")
+    axes.set_ylabel("volumes")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    outside = [n for n, k in zip(names, keep, strict=True) if not k]
+    caption = (f"{len(levels):,} thresholds, {mean:.3g} ± {sd:.2g} (mean, SD). Shaded: mean ± 2 SD; {len(outside)} outside"
+               + (f" ({', '.join(outside[:3])}{' ...' if len(outside) > 3 else ''})." if outside else "."))
+
+    def pick(_: Any, x: float, y: float) -> Pick:
+        nearest = int(np.abs(levels - x).argmin())
+        beyond = "" if keep[nearest] else ", beyond mean ± 2 SD"
+        return Pick(f"{names[nearest]}: threshold {levels[nearest]:.4g}{beyond}.", names[nearest])
+
+    return Drawn(caption, pick)
+
+
+def draw_states(figure: Figure, states: States, blocks: Tree, volumes: Tree, labels: Labels, theme: Theme) -> Drawn:
+    """Blocks by volumes: the share of each block that is occupied, both axes in the order of their trees."""
+    figure.clear()
+    figure.set_facecolor(theme.background)
+    grid = figure.add_gridspec(2, 2, width_ratios=(1, 12), height_ratios=(1, 8), wspace=0.02, hspace=0.02)
+    main, left, top = (figure.add_subplot(grid[k]) for k in ((1, 1), (1, 0), (0, 1)))
+    shown = states.share[blocks.order][:, volumes.order]
+    image = main.imshow(shown, aspect="auto", interpolation="nearest", cmap=theme.sequential, vmin=0, vmax=1)
+    _style(main, theme)
+    main.set_xticks([])
+    main.set_xlabel(f"{len(states.names):,} volumes, similar ones side by side")
+    main.yaxis.tick_right()
+    _block_ticks(main, [states.numbers[b] for b in blocks.order], labels, theme, "y")
+    _draw_tree(left, blocks, theme, sideways=True)
+    _draw_tree(top, volumes, theme, sideways=False)
+    scale = figure.colorbar(image, ax=[main, left, top], orientation="horizontal", fraction=0.03, pad=0.02, aspect=40)
+    scale.set_label("share of the block's voxels that is occupied", color=theme.text, fontsize=8)
+    scale.ax.tick_params(colors=theme.text, labelsize=8)
+    scale.outline.set(edgecolor=theme.faint)  # type: ignore[operator]
+
+    def pick(axes: Any, x: float, y: float) -> Pick | None:
+        row, column = round(y), round(x)
+        if axes is not main or not (0 <= row < shown.shape[0] and 0 <= column < shown.shape[1]):
+            return None
+        b, v = int(blocks.order[row]), int(volumes.order[column])
+        return Pick(f"{states.names[v]}, block {labels.text(states.numbers[b])}: {100 * states.share[b, v]:.0f} % of its voxels occupied.",
+                    states.names[v], states.numbers[b])
+
+    found = states.present.sum(axis=1)
+    often = ", ".join(f"{n}: {c:,}" for n, c in list(zip(states.numbers, found, strict=True))[:8])
+    return Drawn(f"Volumes that have more than {100 * states.cut:g} % of a block: {often}{' ...' if len(found) > 8 else ''}.", pick)
+
+
+def draw_relations(figure: Figure, states: States, found: Relations, blocks: Tree, labels: Labels, theme: Theme,
+                   conditional: bool) -> Drawn:
+    """Blocks by blocks: correlation phi of presence, or the share of the volumes with the column's block that have the row's."""
+    axes = _one(figure, theme)
+    values = found.given if conditional else found.phi
+    shown = values[blocks.order][:, blocks.order]
+    low, colors = (0.0, theme.sequential) if conditional else (-1.0, theme.diverging)
+    colors.set_bad(theme.background)
+    image = axes.imshow(shown, interpolation="nearest", cmap=colors, vmin=low, vmax=1)
+    numbers = [states.numbers[b] for b in blocks.order]
+    _block_ticks(axes, numbers, labels, theme, "y")
+    _block_ticks(axes, numbers, Labels(colors=labels.colors), theme, "x")
+    axes.set_xlabel("given block" if conditional else "block")
+    axes.set_ylabel("block")
+    if len(numbers) <= FEW_BLOCKS:
+        for (i, j), value in np.ndenumerate(shown):
+            strong = (value - low) / (1 - low) if conditional else abs(value)
+            color = theme.background if strong > 0.6 else theme.text
+            text = "" if not np.isfinite(value) else f"{100 * value:.0f}" if conditional else f"{value:.2f}"
+            axes.text(j, i, text, ha="center", va="center", fontsize=8, color=color)
+    scale = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
+    scale.set_label("share of the volumes with the column's block\nthat have the row's" if conditional else "correlation of presence, phi",
+                    color=theme.text, fontsize=8)
+    scale.ax.tick_params(colors=theme.text, labelsize=8)
+    scale.outline.set(edgecolor=theme.faint)  # type: ignore[operator]
+
+    def pick(under: Any, x: float, y: float) -> Pick | None:
+        row, column = round(y), round(x)
+        if under is not axes or not (0 <= row < len(numbers) and 0 <= column < len(numbers)):
+            return None
+        a, b = int(blocks.order[row]), int(blocks.order[column])
+        most = int(np.minimum(states.share[a], states.share[b]).argmax())
+        here = states.present[a, most] and states.present[b, most]
+        return Pick(found.text(a, b), states.names[most] if here else None, states.numbers[a])
+
+    return Drawn(_dependences(found), pick)
+
+
+def _dependences(found: Relations) -> str:
+    """The relations that stand out, in one sentence."""
+    said = []
+    for a, first in enumerate(found.numbers):
+        for b, second in enumerate(found.numbers):
+            word = found.word(a, b)
+            if word == "only with" or (a < b and word in ("together", "never with")):
+                said.append(f"{first} {word} {second}")
+    more = f" and {len(said) - 6} more" if len(said) > 6 else ""
+    return f"Blocks that depend on each other: {', '.join(said[:6])}{more}." if said else "No block depends on another."
+
+
+def _one(figure: Figure, theme: Theme) -> Axes:
+    figure.clear()
+    figure.set_facecolor(theme.background)
+    axes = figure.add_subplot()
+    _style(axes, theme)
+    return axes
+
+
+def _style(axes: Axes, theme: Theme) -> None:
+    axes.set_facecolor(theme.background)
+    axes.tick_params(colors=theme.text, labelsize=8)
+    for text in (axes.xaxis.label, axes.yaxis.label):
+        text.set_color(theme.text)
+        text.set_fontsize(9)
+    for spine in axes.spines.values():
+        spine.set_color(theme.faint)
+
+
+def _block_ticks(axes: Axes, numbers: Sequence[int], labels: Labels, theme: Theme, which: str) -> None:
+    """A label for each block, and a square in the block's colour between it and the picture."""
+    step = max(1, -(-len(numbers) // MOST_LABELS))
+    places = list(range(0, len(numbers), step))
+    axis = axes.yaxis if which == "y" else axes.xaxis
+    axis.set_ticks(places, [labels.text(numbers[k]) for k in places])
+    axis.set_tick_params(length=0, pad=11)
+    right = which == "y" and axis.get_ticks_position() == "right"
+    along = axes.get_yaxis_transform() if which == "y" else axes.get_xaxis_transform()
+    dx, dy = (6 if right else -6, 0) if which == "y" else (0, -6)
+    edge = [1.0 if right else 0.0] * len(places)
+    x, y = (edge, places) if which == "y" else (places, edge)
+    colors = [labels.colors.get(numbers[k], (0.6, 0.6, 0.6))[:3] for k in places]
+    axes.scatter(x, y, marker="s", s=36, linewidths=0, clip_on=False, c=colors,
+                 transform=offset_copy(along, axes.get_figure(), dx, dy, units="points"))
+
+
+def _draw_tree(axes: Axes, tree: Tree, theme: Theme, sideways: bool) -> None:
+    """The tree of a clustering beside its axis, without scale: leaves at the places of the order."""
+    leaves = len(tree.order)
+    place = np.empty(leaves + len(tree.links))
+    place[tree.order] = np.arange(leaves)
+    height = np.zeros(len(place))
+    lines = []
+    for k, (a, b, distance, _) in enumerate(tree.links):
+        i, j = int(a), int(b)
+        place[leaves + k], height[leaves + k] = (place[i] + place[j]) / 2, distance
+        path = [(place[i], height[i]), (place[i], distance), (place[j], distance), (place[j], height[j])]
+        lines.append([(y, x) if sideways else (x, y) for x, y in path])
+    axes.add_collection(LineCollection(lines, colors=theme.faint, linewidths=0.6))
+    most = float(height.max(initial=0)) * 1.02 or 1.0
+    if sideways:
+        axes.set(xlim=(most, 0), ylim=(leaves - 0.5, -0.5))
+    else:
+        axes.set(xlim=(-0.5, leaves - 0.5), ylim=(0, most))
+    axes.axis("off")

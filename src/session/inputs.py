@@ -1,0 +1,173 @@
+"""From what a command was given to what core takes: blocks and maps that are open, and the run that blocks belong to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from chimerax.core.commands import concise_model_spec
+from chimerax.core.errors import UserError
+from chimerax.map import Volume
+
+from ..core.blocks.blockset import BlockSet, blocks_from_masks, check_on_grid
+from ..core.common.errors import SirenError
+from ..core.common.parameters import Parameters
+from ..core.maps.ensemble import Source
+from ..core.maps.grid import Grid
+from ..core.maps.mapfile import SUFFIXES, is_map_name, natural_key
+from ..core.runs.record import Record
+from ..core.runs.steps import SKETCH_FOLDER
+from ..core.thresholds.labels import Label
+
+PREDICTIONS_FILE = "predictions.csv"
+LABELS_FILE = "labels.csv"
+DEFAULT_OUTPUT = "siren"  # beside the folder of the volumes
+
+
+def door(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """Call core; what is wrong with the input becomes ChimeraX's UserError."""
+    try:
+        return function(*arguments, **keywords)
+    except SirenError as error:
+        raise UserError(str(error)) from None
+
+
+def given(keywords: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in keywords.items() if v is not None}
+
+
+def parameters_of(kind: type[Parameters], keywords: dict[str, Any]) -> Any:
+    return door(kind, **given(keywords))
+
+
+def sources_of(volumes: Sequence[Any]) -> list[Any]:
+    """Paths as they are; open maps as sources that can be read in a thread."""
+    names: dict[str, int] = {}
+    for v in volumes:
+        if isinstance(v, Volume):
+            names[map_name(v)] = names.get(map_name(v), 0) + 1
+    return [door(map_source, v, names[map_name(v)] > 1) if isinstance(v, Volume) else v for v in volumes]
+
+
+def map_name(volume: Volume) -> str:
+    """The file name of an open map, or its name where it has none."""
+    path = volume.data.path
+    return os.path.basename(path) if isinstance(path, str) and path else str(volume.name)
+
+
+def map_source(volume: Volume, ambiguous: bool) -> Source:
+    """An open map as one of an ensemble; ``ambiguous`` where several have its file name."""
+    data = volume.data
+    angles_straight = all(abs(a - 90) < 0.01 for a in data.cell_angles)
+    if not angles_straight or tuple(map(tuple, data.rotation)) != ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        raise SirenError(f"{volume.name} is on a rotated or skewed grid: resample it with \"volume resample\".")
+    name = map_name(volume)
+    if ambiguous:  # several open maps from files of one name, or one file: told apart by their numbers
+        name = f"{name} #{volume.id_string}"
+    (nx, ny, nz), (sx, sy, sz), (ox, oy, oz) = data.size, map(float, data.step), map(float, data.origin)
+    grid = Grid((nz, ny, nx), (sx, sy, sz), (ox, oy, oz))
+    path = data.path if isinstance(data.path, str) else ""
+    whole_file = type(data).__module__.startswith("chimerax.map_data.mrc")  # and not a part of it, or edited
+    if whole_file and path.lower().endswith(SUFFIXES) and os.path.isfile(path):
+        return Source(name, Path(path), grid=grid)
+
+    def read() -> Any:  # past ChimeraX's cache, which is the main thread's
+        return data.read_matrix((0, 0, 0), data.size, (1, 1, 1), None)
+
+    return Source(name, None, array=read, grid=grid)
+
+
+def run_folder(session: Any, blocks: Any) -> Path:
+    """Folder with the record of the sketch that blocks came from."""
+    if not isinstance(blocks, list):
+        folder = Path(blocks).expanduser().absolute()
+        for candidate in (folder, folder.parent / SKETCH_FOLDER):
+            if (candidate / "run.json").is_file():
+                return candidate
+        raise UserError(f'{folder} has no run.json, nor has a {SKETCH_FOLDER} beside it: say which sketch the blocks are from, as '
+                        'in "siren expand FOLDER sketch siren/00_sketch".')
+    from .surfaces import BlockMap
+
+    named = {m.siren_folder for m in blocks if isinstance(m, BlockMap)}
+    # a merged or erased map is a new one, without memory of its run: the blocks still open tell
+    folders = named or {m.siren_folder for m in session.models.list(type=BlockMap)}
+    if len(folders) != 1:
+        which = "no SIREn blocks are open" if not folders else f"blocks of {len(folders)} runs are open"
+        raise UserError(f'Which sketch do these blocks belong to? ({which}.) Say it, as in "siren expand #2 sketch siren/00_sketch".')
+    return Path(folders.pop())
+
+
+def opened_blocks(models: Sequence[Any], record: Record) -> BlockSet:
+    """Blocks from open models; the mean map that was opened with them is not one."""
+    from .surfaces import BlockMap
+
+    maps = [m for m in models if isinstance(m, Volume)]
+    if any(isinstance(m, BlockMap) for m in maps):
+        maps = [m for m in maps if isinstance(m, BlockMap) or m.name != "mean of the volumes"]
+    if not maps:
+        raise SirenError("No map is among these models: name the block models, as in \"siren expand #2\".")
+    masks: list[tuple[str, Any]] = []
+    names: dict[int, str] = {}
+    for volume in maps:
+        source = map_source(volume, False)
+        assert source.grid is not None
+        check_on_grid(volume.name, source.grid, record.grid)
+        block = isinstance(volume, BlockMap)
+        if block:
+            names.setdefault(volume.siren_block, volume.given_name)
+        masks.append((f"block {volume.siren_block}" if block else volume.name, volume.full_matrix()))
+    blocks = blocks_from_masks(masks, record.grid)
+    return replace(blocks, names={n: name for n, name in sorted(names.items()) if name})
+
+
+def first_path(volumes: Sequence[Any]) -> Path | None:
+    """Folder of the volumes, or None for maps that are only in memory."""
+    for v in volumes:
+        path = v.data.path if isinstance(v, Volume) else v
+        if isinstance(path, str) and path:
+            full = Path(path).expanduser().resolve()
+            return full if full.is_dir() else full.parent
+    return None
+
+
+def output_folder(volumes: Sequence[Any], output_dir: str | None) -> Path:
+    """The output folder: as given, else ``siren`` beside the folder of the volumes."""
+    if output_dir:
+        output = Path(output_dir).expanduser().absolute()
+        there = next(p for p in (output, *output.parents) if p.exists())
+        if not there.is_dir():  # now, not after the work
+            raise UserError(f"{there} is a file, not a folder: give another outputDir.")
+        return output
+    folder = first_path(volumes)
+    return (folder.parent if folder else Path.cwd()) / DEFAULT_OUTPUT
+
+
+def typed(volumes: Sequence[Any]) -> str:
+    """Volumes as they are typed in a command."""
+    from .surfaces import path_text
+
+    if isinstance(volumes[0], Volume):
+        return str(concise_model_spec(volumes[0].session, volumes))
+    return " ".join(path_text(Path(v)) for v in volumes)
+
+
+def label_of(volume: Volume, lower: float | None, upper: float | None) -> Label:
+    """The level that an open map is contoured at, as a label.
+
+    Raises
+    ------
+    UserError
+        If the map is not from a map file, or does not have one level.
+    """
+    path = Path(volume.data.path) if isinstance(volume.data.path, str) and volume.data.path else None
+    if path is None or not is_map_name(path.name) or not path.is_file():
+        raise UserError(f"{volume.name} is not from a map file (.mrc, .map, .ccp4), by whose name a label is known: save it first.")
+    levels = [float(s.level) for s in volume.surfaces]
+    if len(levels) != 1:
+        raise UserError(f"{volume.name} has {len(levels)} contour levels: show it as a surface at one, as with "
+                        f'"volume #{volume.id_string} style surface level X".')
+    names = sorted((p.name for p in path.parent.iterdir() if is_map_name(p.name) and not p.is_dir()), key=natural_key)
+    return Label(str(names.index(path.name)), path.name, levels[0], lower, upper)

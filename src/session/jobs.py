@@ -1,0 +1,320 @@
+"""One way to run long work: in a thread with progress and cancel, or blocking where nobody waits at a window."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from inspect import isgenerator
+from typing import Any, TypeVar
+
+from chimerax.core.commands import run
+from chimerax.core.errors import CancelOperation, NotABug, UserError
+from chimerax.core.tasks import Task, TaskState
+from chimerax.core.triggerset import DEREGISTER
+
+from ..core.common.errors import Cancelled, SirenError
+from ..core.common.progress import Progress
+
+T = TypeVar("T")
+LINE_SECONDS = 3.0  # between two progress lines of a run without windows
+PAUSE = 0.005  # s between two pieces of a result that is shown
+JOB_ENDED = "siren job ended"  # trigger of the session, on the main thread, with a JobEnd
+
+
+@dataclass(frozen=True)
+class JobEnd:
+    """How a command ended.
+
+    Attributes
+    ----------
+    name : the command: ``siren sketch``
+    result : what the command gives, or None
+    error : the exception that ended it, or None
+    seconds : that it took
+    """
+
+    name: str
+    result: Any
+    error: BaseException | None
+    seconds: float
+
+
+def when_job_ends(session: Any, call: Callable[[JobEnd], Any]) -> Any:
+    """Call on the main thread whenever a siren command has ended, in the background or not, well or not.
+
+    Returns
+    -------
+    The handler: ``handler.remove()`` ends it.
+    """
+    return _trigger(session).add_handler(JOB_ENDED, lambda _, end: call(end))
+
+
+def _trigger(session: Any) -> Any:
+    if not session.triggers.has_trigger(JOB_ENDED):
+        session.triggers.add_trigger(JOB_ENDED)
+    return session.triggers
+
+
+def run_in_turn(session: Any, commands: Sequence[str]) -> None:
+    """Run siren commands one after the other, each when the one before has ended well; else the rest is dropped.
+
+    They belong to the session: they go on when the panel that asked for them is closed.
+
+    Raises
+    ------
+    UserError
+        If the first cannot begin.
+    """
+    waiting = list(commands)
+
+    def next_one(_: str, end: JobEnd) -> Any:
+        if end.error is not None or not waiting:
+            return DEREGISTER
+        command = waiting.pop(0)
+        try:
+            run(session, command)
+        except NotABug as error:  # it did not even begin
+            waiting.clear()
+            session.logger.error(str(error))
+            _trigger(session).activate_trigger(JOB_ENDED, JobEnd(command, None, error, 0.0))
+        return None if waiting else DEREGISTER
+
+    first = waiting.pop(0)
+    handler = _trigger(session).add_handler(JOB_ENDED, next_one) if waiting else None
+    try:
+        run(session, first)
+    except BaseException:
+        waiting.clear()
+        if handler is not None:
+            handler.remove()
+        raise
+
+
+def run_job(session: Any, name: str, work: Callable[[Progress], T], show: Callable[[T], Any]) -> Any:
+    """Do ``work`` off the main thread and then ``show`` its result on it.
+
+    Without windows, or in a script, this blocks and gives what ``show`` returns; with windows it gives the
+    :class:`SirenJob` at once.
+
+    Parameters
+    ----------
+    session : ChimeraX session
+    name : the command, for messages: ``siren sketch``
+    work : called with a Progress, in a thread where there are windows. Touches no model, no log, no Qt.
+    show : called with work's result on the main thread. It may be a generator: where there are windows, events are handled at each
+        of its pauses, so that they stay alive while many surfaces are made; what it returns counts.
+
+    Raises
+    ------
+    UserError
+        If a job is running already; when blocking, also if the work fails for a reason the user can mend.
+    """
+    running = current_job(session)
+    if running:
+        raise UserError(f'"{running.name}" is still running: wait for it, or stop it with "siren stop".')
+    if session.in_script or not session.ui.is_gui:
+        return _run_here(session, name, work, show)
+    job = SirenJob(session, name, work, show)
+    job.start()
+    return job
+
+
+def _run_here(session: Any, name: str, work: Callable[[Progress], T], show: Callable[[T], Any]) -> Any:
+    began = time.monotonic()
+    progress = Progress(_Lines(session, name) if not session.ui.is_gui else _Status(session, name), say=session.logger.info)
+    result: Any = None
+    ended_by: BaseException | None = None
+    try:
+        result = at_once(show(work(progress)))
+    except SirenError as error:
+        ended_by = error
+        raise UserError(str(error)) from None  # one sentence, not a chain of tracebacks
+    except Cancelled as error:
+        ended_by = error
+        raise CancelOperation(stopped_text()) from None
+    except BaseException as error:
+        ended_by = error
+        raise
+    finally:
+        _trigger(session).activate_trigger(JOB_ENDED, JobEnd(name, result, ended_by, time.monotonic() - began))
+    return result
+
+
+def at_once(outcome: Any) -> Any:
+    """What a function gave; if it is a generator, what it returns at its end."""
+    if not isgenerator(outcome):
+        return outcome
+    try:
+        while True:
+            next(outcome)
+    except StopIteration as end:
+        return end.value
+
+
+def current_job(session: Any) -> SirenJob | None:
+    """The job that is running in this session, or None."""
+    return next((t for t in session.tasks.list() if isinstance(t, SirenJob) and not t.terminated()), None)
+
+
+def stopped_text() -> str:
+    return "Stopped. Nothing was written; earlier results are as they were."
+
+
+class SirenJob(Task):
+    """A piece of work in a thread, seen by ChimeraX's task list.
+
+    ``Task.start`` is not used: it leaves a task running for ever when its work raises, and activates the end trigger on
+    the worker's thread. Here everything but ``work`` happens on the main thread.
+
+    Attributes
+    ----------
+    name : str
+    progress : Progress
+    status : how far it is, as last heard on the main thread
+    result : what ``show`` gave, once the job has ended well
+    error : the exception that ended it, or None
+    """
+
+    SESSION_SAVE = False
+    SESSION_ENDURING = True  # a closed or opened session must not lose sight of a running thread
+
+    def __init__(self, session: Any, name: str, work: Callable[[Progress], Any], show: Callable[[Any], Any]):
+        super().__init__(session)
+        self.name = name
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self._work, self._show = work, show
+        self._showing: Any = None
+        # reports come from the worker: only the main thread may touch the status line
+        self.status = _Status(session, name)
+        self.progress = Progress(lambda phase, fraction: session.ui.thread_safe(self.status, phase, fraction),
+                                 say=lambda sentence: session.ui.thread_safe(session.logger.info, sentence))
+
+    def start(self) -> None:
+        """Start the thread."""
+        self.start_time = datetime.now()
+        self.state = TaskState.RUNNING
+        threading.Thread(target=self._run, name=self.name, daemon=True).start()
+
+    def terminate(self) -> None:
+        """Ask the work to stop; it answers at its next step, and the job ends then."""
+        self.progress.cancel()
+
+    def _run(self) -> None:
+        outcome: Any = None
+        error: BaseException | None = None
+        try:
+            outcome = self._work(self.progress)
+        except BaseException as caught:  # whatever it is, the main thread must learn of it
+            error = caught
+        ended = threading.Event()
+        while not ended.is_set():  # the main thread shows a piece at a time, and handles its events in between
+            shown = threading.Event()
+            self.session.ui.thread_safe(self._show_piece, outcome, error, shown, ended)
+            shown.wait()
+            time.sleep(PAUSE)
+
+    def _show_piece(self, outcome: Any, error: BaseException | None, shown: threading.Event, ended: threading.Event) -> None:
+        """Show the next piece of the result; after the last, or an error, the job ends."""
+        try:
+            if error is None:
+                if self._showing is None:
+                    self._showing = self._show(outcome)
+                if isgenerator(self._showing):
+                    next(self._showing)
+                    shown.set()
+                    return
+                self.result = self._showing
+        except StopIteration as end:
+            self.result = end.value
+        except BaseException as caught:
+            error = caught
+        ended.set()
+        try:
+            self._finish(error)
+        finally:
+            shown.set()
+
+    def _finish(self, error: BaseException | None) -> None:
+        session, log = self.session, self.session.logger
+        self.end_time = datetime.now()
+        log.status("")
+        try:
+            if error is not None:
+                raise error
+        except (SirenError, UserError) as caught:
+            self.error = caught
+            log.error(str(caught))
+        except (Cancelled, CancelOperation) as caught:
+            self.error = caught
+            log.info(stopped_text())
+        except BaseException as caught:
+            self.error = caught
+            log.report_exception(preface=f"Error in {self.name}", exc_info=sys.exc_info())
+        finally:
+            self._work = self._show = self._showing = None  # type: ignore[assignment]  # they hold maps
+            session.tasks.remove(self)
+            self.state = TaskState.TERMINATED if self.error else TaskState.FINISHED
+        seconds = (self.end_time - self.start_time).total_seconds()
+        _trigger(session).activate_trigger(JOB_ENDED, JobEnd(self.name, self.result, self.error, seconds))
+
+    def __str__(self) -> str:
+        return self.name
+
+    @staticmethod
+    def restore_snapshot(session: Any, data: Any) -> None:
+        return None
+
+
+class _Status:
+    """Progress as text in the status line, with the time left in this phase.
+
+    Attributes
+    ----------
+    phase, fraction : as last reported, 0 to 1
+    line : the same in words, with the time left
+    """
+
+    def __init__(self, session: Any, name: str):
+        self.session, self.name = session, name
+        self.phase, self.fraction, self._start = "", 0.0, 0.0
+        self.line = "starting"
+
+    def text(self, phase: str, fraction: float) -> str:
+        now = time.monotonic()
+        if phase != self.phase:
+            self.phase, self._start = phase, now
+        self.fraction = fraction
+        self.line = phase
+        if fraction > 0:
+            self.line += f" {100 * fraction:.0f} %"
+        if fraction > 0.05 and now - self._start > 0.5:
+            self.line += f", {seconds_text((now - self._start) * (1 - fraction) / fraction)} left"
+        return f"{self.name}: {self.line}"
+
+    def __call__(self, phase: str, fraction: float) -> None:
+        self.session.logger.status(self.text(phase, fraction))
+
+
+class _Lines(_Status):
+    """Progress as lines with the time of day, one in a few seconds, for runs without windows."""
+
+    def __init__(self, session: Any, name: str):
+        super().__init__(session, name)
+        self._last = time.monotonic()
+
+    def __call__(self, phase: str, fraction: float) -> None:
+        text = self.text(phase, fraction)
+        now = time.monotonic()
+        if now - self._last >= LINE_SECONDS:
+            self._last = now
+            self.session.logger.info(f"{datetime.now():%H:%M:%S} {text}")
+
+
+def seconds_text(seconds: float) -> str:
+    """A time to wait, in words."""
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"

@@ -1,0 +1,406 @@
+"""What a run leaves in the session: coloured surfaces, levels on open maps, tables in the log."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from chimerax.core.commands import quote_path_if_necessary
+from chimerax.core.models import Model
+from chimerax.map import Volume
+from chimerax.map.volume import default_settings
+from chimerax.map_data import ArrayGridData
+from numpy.typing import NDArray
+from pandas import DataFrame
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from ..core.blocks.blockset import BlockSet, box_around, neighbours
+from ..core.maps.grid import Grid
+from .jobs import at_once
+
+V = TypeVar("V", bound=Volume)
+
+# Okabe & Ito 2008, then Paul Tol's muted set: told apart with any colour vision.
+PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+           "#332288", "#44AA99", "#882255", "#999933", "#DDCC77", "#117733", "#AA4499")
+SCALE = ("#440154", "#3B528B", "#21918C", "#5EC962", "#FDE725")  # viridis, for values from 0 to 1
+GROUP_NAME = "SIREn blocks"
+DISPLAY_SIGMA = 0.75  # voxels; with DISPLAY_LEVEL a 0/1 mask looks like a molecule and keeps its volume
+DISPLAY_LEVEL = 0.35
+DUST_VOXELS = 10  # pieces below this are not drawn where the block has larger ones
+MAP_COLOR = (0.7, 0.7, 0.7, 1.0)  # ChimeraX's own for a first map
+REFERENCE_COLOR = (0.62, 0.62, 0.62, 0.3)
+
+
+class BlockMap(Volume):
+    """A block as a map: its values are 0 and 1 (as saved, erased and expanded), its surface is of the smoothed mask.
+
+    A bare mask contoured at 0.5 shows each voxel as an octahedron; a sketch's mask, a random half of the voxels, as gravel.
+
+    Attributes
+    ----------
+    siren_folder : of the run that it belongs to
+    siren_block : its number
+    siren_name : what a person called it, or ""
+    siren_values : its row of blocks.csv by column, as long as its voxels are those
+    siren_strength : (n,) membership strength of each of its voxels, as long as they are those
+    """
+
+    siren_folder = ""
+    siren_block = 0
+    siren_name = ""
+    _siren_label = ""
+    _voxels: NDArray[np.int64] | None = None
+
+    def __init__(self, *arguments: Any, **keywords: Any):
+        super().__init__(*arguments, **keywords)
+        self.siren_values: dict[str, float] = {}
+        self.siren_strength: NDArray[np.float32] | None = None
+
+    @property
+    def given_name(self) -> str:
+        """What a person called it: by "siren block rename", or by any other means that ChimeraX has."""
+        return self.siren_name if self.name == self._siren_label else str(self.name)
+
+    @property
+    def voxels(self) -> NDArray[np.int64]:
+        """Flat z, y, x indices of its voxels, ascending; found again when the values change."""
+        if self._forget not in self.change_callbacks:
+            self.add_volume_change_callback(self._forget)
+            self._voxels = None
+        if self._voxels is None:
+            self._voxels = np.flatnonzero(self.full_matrix() > 0.5).astype(np.int64)
+        return self._voxels
+
+    def _forget(self, _: Any, change: str) -> None:
+        if change == "data values changed":
+            self._voxels = None
+
+    def label(self, count: int) -> None:
+        """Set the model's name: number, given name and size."""
+        called = f": {self.siren_name}" if self.siren_name else ""
+        self.name = self._siren_label = f"block {self.siren_block}{called} ({count:,} voxel{'s' * (count != 1)})"
+
+    def added_to_session(self, session: Any) -> None:
+        """Not a line in the log for each block: the table of blocks says it all."""
+
+    def matrix(self, read_matrix: bool = True, step: Any = None, subregion: Any = None) -> NDArray[np.float32]:
+        """What is displayed, (z, y, x): asked for with a step or subregion (as by full_matrix), the plain values."""
+        values = super().matrix(read_matrix, step, subregion)
+        if step is not None or subregion is not None or values is None:
+            return values
+        return smooth_mask(values)
+
+    def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
+        """Session data: a Volume's, and what makes it a block."""
+        return {**super().take_snapshot(session, flags), "siren folder": self.siren_folder, "siren block": self.siren_block,
+                "siren name": self.siren_name, "siren label": self._siren_label, "siren values": self.siren_values,
+                "siren strength": self.siren_strength}
+
+    @staticmethod
+    def restore_snapshot(session: Any, data: dict[str, Any]) -> BlockMap | None:
+        """Restored by ChimeraX's own code, whatever its version, then given this class."""
+        volume = Volume.restore_snapshot(session, data)
+        if volume is None:
+            return None
+        volume.__class__ = BlockMap
+        volume.siren_folder = data.get("siren folder", "")
+        number = re.match(r"block (\d+)", volume.name)  # sessions of earlier versions have no more than the name
+        volume.siren_block = data.get("siren block", int(number[1]) if number else 0)
+        volume.siren_name = data.get("siren name", "")
+        volume._siren_label = data.get("siren label", volume.name)
+        volume.siren_values = data.get("siren values", {})
+        volume.siren_strength = data.get("siren strength")
+        volume.matrix_changed()
+        return volume
+
+
+class EnsembleMap(Volume):
+    """The one model in which ``siren show`` shows a map of an ensemble after the other."""
+
+    def added_to_session(self, session: Any) -> None:
+        """Not a line in the log for each map."""
+
+    @staticmethod
+    def restore_snapshot(session: Any, data: dict[str, Any]) -> EnsembleMap | None:
+        """Restored by ChimeraX's own code, then given this class."""
+        volume = Volume.restore_snapshot(session, data)
+        if volume is not None:
+            volume.__class__ = EnsembleMap
+        return volume
+
+
+def show_map(session: Any, name: str, array: NDArray[np.float32], grid: Grid, level: float | None) -> EnsembleMap:
+    """Show a map of an ensemble in the place of the one shown before, which keeps its colour, style and position.
+
+    Parameters
+    ----------
+    array : (z, y, x)
+    level : contour level; where not given, the one before stays, or ChimeraX chooses
+    """
+    shown = next(iter(session.models.list(type=EnsembleMap)), None)
+    if shown is None or shown.data.size != grid.shape[::-1]:
+        new = _volume(EnsembleMap, session, array, grid, name)
+        _surface(new, new.initial_surface_levels()[0][0] if level is None else level,
+                 MAP_COLOR if shown is None else shown.surfaces[0].rgba)
+        if shown is not None:
+            session.models.close([shown])
+        session.models.add([new])
+        return new
+    shown.replace_data(ArrayGridData(array, origin=grid.origin, step=grid.voxel_size, name=name))
+    shown.name = name
+    if level is not None:
+        set_level(shown, level)
+    shown.display = True
+    shown.update_drawings()
+    return shown
+
+
+def smooth_mask(mask: NDArray[np.floating]) -> NDArray[np.float32]:
+    """A (z, y, x) 0/1 mask made fit for contouring at DISPLAY_LEVEL; specks are dropped."""
+    inside = np.asarray(mask) > 0.5
+    smooth = np.zeros(inside.shape, np.float32)
+    where = box_around(inside, 1 + int(4 * DISPLAY_SIGMA))  # the filter ends at 4 SD; a block is small in its box
+    if where is None:
+        return smooth
+    inside = inside[where]
+    pieces, count = ndimage.label(inside, structure=np.ones((3, 3, 3)))
+    if count > 1:
+        size = np.bincount(pieces.ravel())
+        size[0] = 0
+        if size.max() >= DUST_VOXELS:
+            inside = (size >= DUST_VOXELS)[pieces]
+    smooth[where] = ndimage.gaussian_filter(inside.astype(np.float32), DISPLAY_SIGMA)
+    return smooth
+
+
+def open_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[np.float32] | None = None,
+                level: float = 0.0, table: DataFrame | None = None) -> Model:
+    """Open blocks as one group of coloured surfaces: :func:`opening_blocks` at once."""
+    group: Model = at_once(opening_blocks(session, blocks, folder, mean, level, table))
+    return group
+
+
+def opening_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[np.float32] | None = None, level: float = 0.0,
+                   table: DataFrame | None = None) -> Generator[None, None, Model]:
+    """Open blocks as one group of coloured surfaces, with a pause after each, in which a window can be drawn.
+
+    Parameters
+    ----------
+    blocks : BlockSet
+    folder : of the run, kept by each map so that "siren expand" finds the volumes
+    mean : (z, y, x), opened as a transparent grey reference where given, at ``level``
+    table : the blocks.csv, kept by each map for the panel
+
+    Returns
+    -------
+    the group model, opened
+    """
+    colors = block_colors(blocks)
+    maps: list[Volume] = []
+    for number, voxels in blocks:
+        yield
+        maps.append(block_map(session, blocks, number, (*colors[number], 1.0), str(folder), table_values(table, number, len(voxels))))
+    yield
+    if mean is not None:
+        maps.append(plain_map(session, mean, blocks.grid, "mean of the volumes", level, REFERENCE_COLOR))
+    group = session.models.add_group(maps, name=GROUP_NAME)
+    return group
+
+
+def block_map(session: Any, blocks: BlockSet, number: int, rgba: Sequence[float], folder: str,
+              values: dict[str, float] | None = None) -> BlockMap:
+    """One block as a map with its surface, not yet opened."""
+    block = _volume(BlockMap, session, blocks.mask(number), blocks.grid, f"block {number}")
+    block.siren_folder, block.siren_block, block.siren_name = folder, number, blocks.names.get(number, "")
+    block.siren_values = values or {}
+    block.siren_strength = blocks.strength.get(number)
+    block.label(len(blocks.blocks[number]))
+    _surface(block, DISPLAY_LEVEL, rgba)
+    return block
+
+
+def table_values(table: DataFrame | None, number: int, voxels: int) -> dict[str, float]:
+    """The numbers of a block's row in blocks.csv; none where its voxels are others."""
+    if table is None:
+        return {}
+    rows = table[(table["block"] == number) & (table["voxels"] == voxels)].select_dtypes("number")
+    return {str(k): float(v) for k, v in rows.iloc[0].items() if np.isfinite(v)} if len(rows) == 1 else {}
+
+
+def plain_map(session: Any, array: NDArray[np.float32], grid: Grid, name: str, level: float, rgba: Sequence[float]) -> Volume:
+    """A map from a (z, y, x) array with its surface, not yet opened."""
+    volume = _volume(Volume, session, array, grid, name)
+    _surface(volume, level, rgba)
+    return volume
+
+
+def _volume(kind: type[V], session: Any, array: NDArray[np.float32], grid: Grid, name: str) -> V:
+    data = ArrayGridData(array, origin=grid.origin, step=grid.voxel_size, name=name)
+    volume = kind(session, data, rendering_options=default_settings(session).rendering_option_defaults())
+    volume.name = name
+    volume.new_region(ijk_step=(1, 1, 1), adjust_step=False)
+    return volume
+
+
+def _surface(volume: Volume, level: float, rgba: Sequence[float]) -> None:
+    volume.set_parameters(surface_levels=[level], surface_colors=[tuple(rgba)], cap_faces=False)
+    volume.set_display_style("surface")
+    volume.update_drawings()  # not only with the next frame: a script may measure or view at once
+
+
+def block_colors(blocks: BlockSet) -> dict[int, tuple[float, float, float]]:
+    """A colour (r, g, b, 0 to 1) for each block; blocks that touch differ, as far as the palette reaches."""
+    touching: dict[int, set[int]] = {n: set() for n, _ in blocks}
+    for a, b in neighbours(blocks):
+        touching[a].add(b)
+        touching[b].add(a)
+    chosen: dict[int, int] = {}
+    used = [0] * len(PALETTE)
+    for number, _ in blocks:
+        near = [chosen[other] for other in touching[number] if other in chosen]
+        color = min(range(len(PALETTE)), key=lambda c: (near.count(c), used[c], c))
+        chosen[number] = color
+        used[color] += 1
+    return {n: tuple(int(PALETTE[c][i:i + 2], 16) / 255 for i in (1, 3, 5)) for n, c in chosen.items()}  # type: ignore[misc]
+
+
+def carried_colors(blocks: BlockSet, before: BlockSet | None,
+                   colors: Mapping[int, tuple[float, float, float]]) -> dict[int, tuple[float, float, float]]:
+    """Colours for blocks that follow others: a block keeps the colour of the one that it shares most voxels with.
+
+    Parameters
+    ----------
+    before : the blocks before, with their ``colors`` by number; None for the first
+    """
+    fresh = block_colors(blocks)
+    if before is None:
+        return fresh
+    shared = sorted(((len(np.intersect1d(voxels, other, True)), new, old) for new, voxels in blocks for old, other in before), reverse=True)
+    kept: dict[int, int] = {}
+    for count, new, old in shared:
+        if count and new not in kept and old not in kept.values():
+            kept[new] = old
+    used = {colors[old] for old in kept.values()}
+    free = [c for c in fresh.values() if c not in used]
+    result = {}
+    for number, _ in blocks:
+        if number in kept:
+            result[number] = colors[kept[number]]
+        else:
+            result[number] = fresh[number] if fresh[number] not in used or not free else free.pop(0)
+    return result
+
+
+def color_by(block: BlockMap, value: str) -> bool:
+    """Colour a block's surface by ``strength`` (each place by the voxel nearest to it) or ``stability`` (all of it), on SCALE.
+
+    Returns
+    -------
+    False, and nothing changed, if the value is not known for the block's voxels as they are.
+    """
+    if not block.surfaces:
+        return False
+    surface, voxels = block.surfaces[0], block.voxels
+    if value == "stability":
+        if "stability" not in block.siren_values:
+            return False
+        surface.vertex_colors, surface.auto_recolor_vertices = None, None
+        r, g, b = scale_colors(np.array([block.siren_values["stability"]]))[0] / 255
+        block.set_parameters(surface_colors=[(r, g, b, surface.rgba[3])])
+        return True
+    strength = block.siren_strength
+    if strength is None or len(strength) != len(voxels):
+        return False
+    tree = cKDTree(np.stack(np.unravel_index(voxels, block.data.size[::-1]), axis=1)[:, ::-1])
+
+    def recolor() -> None:  # again whenever ChimeraX makes the surface anew
+        nearest = tree.query(block.data.xyz_to_ijk(surface.vertices))[1]
+        alpha = np.full((len(nearest), 1), round(255 * surface.rgba[3]), np.uint8)
+        surface.vertex_colors = np.hstack([scale_colors(strength[nearest]), alpha])
+        surface.auto_recolor_vertices = recolor  # new colours clear it
+
+    recolor()
+    return True
+
+
+def scale_colors(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """(n, 3) red, green, blue of values from 0 to 1 on SCALE."""
+    stops = np.array([[int(c[i:i + 2], 16) for i in (1, 3, 5)] for c in SCALE])
+    at = np.linspace(0, 1, len(SCALE))
+    return np.stack([np.interp(values, at, channel) for channel in stops.T], axis=1).round().astype(np.uint8)
+
+
+def set_level(volume: Volume, level: float) -> None:
+    """Show an open map at one contour level, in the colour that it has."""
+    colors = [s.rgba for s in volume.surfaces][:1]
+    volume.set_parameters(surface_levels=[level], **({"surface_colors": colors} if colors else {}))
+
+
+def link(command: str, text: str) -> str:
+    """HTML for the log: a click runs the command."""
+    return f'<a href="cxcmd:{escape(command, quote=True)}">{escape(text)}</a>'
+
+
+def path_text(path: Path) -> str:
+    """A path as it is typed in a command."""
+    return str(quote_path_if_necessary(str(path)))
+
+
+def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
+    """The table of blocks; in a log with links, each row shows, hides or singles out its surface."""
+    if not len(table):
+        return
+    rows = ["<tr><th></th><th>block</th><th>voxels</th><th>&Aring;<sup>3</sup></th><th>occupancy</th><th>stability</th><th></th></tr>"]
+    models = {m.siren_block: m for m in group.child_models() if isinstance(m, BlockMap)} if group else {}
+    for row in table.itertuples():
+        model = models.get(int(row.block))
+        swatch, links = "", ""
+        if model is not None and group is not None:
+            r, g, b = (int(255 * c) for c in model.surfaces[0].rgba[:3])
+            swatch = f'<span style="color:rgb({r},{g},{b})">&#9632;</span>'
+            links = " ".join((link(f"show #{model.id_string} models", "show"), link(f"hide #{model.id_string} models", "hide"),
+                              link(f"hide #{group.id_string}.1-{len(models)} models; show #{model.id_string} models", "only")))
+        stable = getattr(row, "stability", np.nan)  # runs before 0.2 have none
+        cells = (f"{row.voxels:,}", f"{row.volume_A3:,.0f}", f"{row.mean_occupancy:.2f}", f"{stable:.2f}" if stable == stable else "-")
+        rows.append(f"<tr><td>{swatch}</td><td>{_called(row)}</td>" + "".join(f'<td align="right">{c}</td>' for c in cells)
+                    + f"<td>{links}</td></tr>")
+    session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
+
+
+def _called(row: Any) -> str:
+    name = getattr(row, "name", "")  # an empty cell of a csv is read as NaN
+    return escape(f"{row.block} {name}" if isinstance(name, str) and name else str(row.block))
+
+
+def log_lines(session: Any, lines: Iterable[str]) -> None:
+    """Lines of text for the log."""
+    for line in lines:
+        session.logger.info(line)
+
+
+def next_step(session: Any, word: str, command: str) -> None:
+    """Offer the next step: a link in a log with links."""
+    session.logger.info(f"Next, {word}: {link(command, command)}", is_html=True)
+
+
+def log_table(session: Any, columns: Sequence[str], rows: Iterable[Sequence[str]], links: bool = False) -> None:
+    """A plain table; ``links`` where the last cell of each row is HTML."""
+    body = ["<tr>" + "".join(f"<th>{escape(c)}</th>" for c in columns) + "</tr>"]
+    for row in rows:
+        cells = [escape(c) for c in row[:-1]] + [row[-1] if links else escape(row[-1])]
+        body.append("<tr>" + "".join(f"<td>{c}</td>" for c in cells) + "</tr>")
+    session.logger.info('<table cellpadding="3">' + "".join(body) + "</table>", is_html=True)
+
+
+def log_picture(session: Any, path: Path) -> None:
+    """A PNG in the log, where there are windows."""
+    if session.ui.is_gui:
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        session.logger.info(f'<img src="data:image/png;base64,{data}" width="640" alt="{escape(path.name, quote=True)}">', is_html=True)

@@ -1,0 +1,338 @@
+"""The profile statistic and what it stands on: harmonised thresholds, junk, the noise's correlation, the graph, the blocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage, stats
+
+from chimerax.siren.core.blocks.level_harmonization import Noise, SharedNoise, measure_noise, noise_distance, prepare, read_anchors
+from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
+from chimerax.siren.core.blocks.outliers import unlike_others
+from chimerax.siren.core.blocks.profiles import (
+    block_profiles,
+    correlations,
+    discoveries,
+    distinct_blocks,
+    grown_blocks,
+    halves,
+    is_coherent,
+    members,
+    presence,
+    significant_phi,
+)
+from chimerax.siren.core.blocks.similarity import NEIGHBOURS, alike_pairs, variable_voxels
+from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.common.errors import Cancelled
+from chimerax.siren.core.common.progress import Progress
+from chimerax.siren.core.maps.ensemble import Ensemble
+from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.core.simulation.example import BlockPlan, ExampleParameters, Simulation, simulate
+from ensembles import in_memory
+
+PARTICLE = ExampleParameters(
+    volumes=100, box=32, voxel_size=6.0, core_residues=600, seed=3,
+    blocks=(BlockPlan("one", 250, 0.6), BlockPlan("two", 200, 0.5, only_with="one"), BlockPlan("three", 250, 0.3)))
+SILENT = Noise(np.ones(1))
+
+
+def simulated(parameters: ExampleParameters) -> tuple[Simulation, Ensemble]:
+    s = simulate(parameters)
+    return s, in_memory(np.stack([s.volume(i) for i in range(len(s))]), parameters.voxel_size)
+
+
+def occupancy_of(rows: np.ndarray, shape: tuple[int, int, int]) -> Occupancy:
+    """Occupancy from (N, V) 0/1 rows."""
+    return Occupancy(tuple(map(str, range(rows.shape[1]))), np.ones(rows.shape[1]), np.packbits(rows.T.astype(bool), axis=1),
+                     Grid(shape, (1.0, 1.0, 1.0)), np.zeros(shape, np.float32))
+
+
+@pytest.fixture(scope="module")
+def particle() -> tuple[Simulation, Ensemble]:
+    return simulated(PARTICLE)
+
+
+# --- thresholds
+
+def spread(occupancy: Occupancy, s: Simulation) -> float:
+    """SD of the log of level over true level."""
+    return float(np.std(np.log(occupancy.levels / s.levels)))
+
+
+@pytest.mark.parametrize("kind", ["jitter", "one"])
+def test_wrong_thresholds_come_to_agree_with_the_scales(particle: tuple[Simulation, Ensemble], kind: str) -> None:
+    s, ensemble = particle
+    given = s.levels * np.random.default_rng(1).uniform(0.8, 1.2, len(s)) if kind == "jitter" else np.full(len(s), s.level)
+    occupancy, _ = prepare(ensemble, given, False, 0.01, Progress())
+    assert np.std(np.log(given / s.levels)) > 0.1
+    assert len(occupancy) == len(s) and spread(occupancy, s) < 0.05
+
+
+def test_right_thresholds_stay_nearly_as_they_are_offsets_or_not() -> None:
+    for offset in (0.0, 0.4):
+        s, ensemble = simulated(replace(PARTICLE, offset_jitter=offset))
+        occupancy, _ = prepare(ensemble, s.levels, False, 0.01, Progress())
+        assert np.std((occupancy.levels - s.levels) / (s.scale * s.level)) < 0.04
+
+
+def test_harmonising_twice_changes_nothing_more(particle: tuple[Simulation, Ensemble]) -> None:
+    s, ensemble = particle
+    given = s.levels * np.random.default_rng(1).uniform(0.8, 1.2, len(s))
+    once, _ = prepare(ensemble, given, False, 0.01, Progress())
+    twice, _ = prepare(ensemble, once.levels, False, 0.01, Progress())
+    np.testing.assert_array_equal(once.levels, twice.levels)
+
+
+def test_without_a_core_thresholds_stay_as_given() -> None:
+    s, ensemble = simulated(replace(PARTICLE, core_residues=0))
+    given = s.levels * np.random.default_rng(1).uniform(0.8, 1.2, len(s))
+    occupancy, _ = prepare(ensemble, given, False, 0.01, Progress())
+    assert set(occupancy.levels) <= set(given)
+
+
+# --- junk
+
+def test_junk_volumes_are_left_out_with_a_reason_and_no_other() -> None:
+    s, ensemble = simulated(replace(PARTICLE, junk=0.1))
+    occupancy, _ = prepare(ensemble, s.levels, False, 0.01, Progress())
+    assert set(occupancy.left_out) == {n for n, j in zip(ensemble.names, s.junk, strict=True) if j}
+    assert all("unlike" in reason for reason in occupancy.left_out.values())
+
+
+def test_a_minority_whose_members_are_like_each_other_is_no_junk() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.zeros((1000, 100))
+    rows[:600, :94] = 1
+    rows[500:900, 94:] = 1  # six volumes of another particle
+    rows = np.abs(rows - (rng.random(rows.shape) < 0.05))
+    rows[:, 50] = rng.random(1000) < 0.5  # and one of nothing
+    occupancy = occupancy_of(rows, (10, 10, 10))
+    assert np.flatnonzero(unlike_others(occupancy, occupancy.union(0.01))).tolist() == [50]
+
+
+# --- noise
+
+def test_the_noises_correlation_is_measured_by_distance() -> None:
+    rng = np.random.default_rng(2)
+    white = rng.standard_normal((150, 24, 24, 24)).astype(np.float32)
+    maps = np.stack([ndimage.gaussian_filter(w, 1.2, mode="wrap") for w in white])
+    maps[:, 10:14, 10:14, 10:14] += 10
+    ensemble = in_memory(maps)
+    occupancy = binarize(ensemble, np.full(150, 5.0))
+    noise = measure_noise(read_anchors(ensemble, occupancy, Progress()), ensemble.grid)
+    offsets = np.sqrt((np.indices((13, 13, 13)).reshape(3, -1) - 6.0) ** 2).T
+    length = np.linalg.norm(offsets, axis=1)
+    for d in (1, 2, 3, 4):  # two Gaussians of SD 1.2 overlap as one of SD 1.2 * sqrt(2); a bin holds half a voxel either way
+        expected = np.exp(-length[np.rint(length) == d] ** 2 / (4 * 1.2**2)).mean()
+        assert noise.correlation[d] == pytest.approx(expected, abs=0.04)
+    assert noise.correlation[9:].max() < 0.02
+
+
+def test_two_voxels_in_noise_are_no_more_alike_than_the_noise_says() -> None:
+    rng = np.random.default_rng(3)
+    for r in (0.2, 0.6):
+        pairs = rng.multivariate_normal([0, 0], [[1, r], [r, 1]], 60_000)
+        limit = Noise(np.array([1.0, r])).phi(np.array([1.0]))[0]
+        for cut in (0.0, 1.0, 2.0):
+            assert np.corrcoef((pairs > cut).T)[0, 1] < limit + 0.012
+    assert Noise(np.array([1.0, 0.5])).phi(np.array([7.0])) == 0
+
+
+def test_noise_goes_around_the_box() -> None:
+    grid = Grid((10, 12, 8), (2.0, 1.0, 1.0))
+    corner, far = np.array([0]), np.array([np.ravel_multi_index((9, 6, 5), grid.shape)])
+    assert noise_distance(corner, far, grid)[0] == pytest.approx(np.sqrt(1 + 36 + (3 * 2) ** 2))
+
+
+# --- the graph
+
+@pytest.mark.parametrize("asked", [0.01, 0.5])  # the test alone decides, not what was kept for looser ones
+def test_alike_pairs_are_those_of_plain_loops(asked: float) -> None:
+    rng = np.random.default_rng(4)
+    volumes, shape = 60, (4, 4, 4)
+    state = rng.random((2, volumes)) < 0.4
+    rows = np.where(np.arange(64)[:, None] % 3 == 2, rng.random((64, volumes)) < 0.3,
+                    state[np.arange(64) % 3 % 2] ^ (rng.random((64, volumes)) < 0.08)).astype(float)
+    noise = Noise(np.array([1.0, 0.3, 0.1]))
+    sample = np.arange(64)
+    found = alike_pairs(occupancy_of(rows, shape), sample, noise, asked, Progress())
+    pairs, strength = found.at(0.01)
+    margin = stats.norm.isf(0.01 / 64) / np.sqrt(volumes - 3)
+    z = np.arctanh(np.corrcoef(rows) * (1 - np.eye(64)))
+    strongest = np.zeros((64, 64))
+    expected = set()
+    for i in range(64):
+        passing = []
+        for j in range(64):
+            apart = [abs(a - b) for a, b in zip(np.unravel_index(i, shape), np.unravel_index(j, shape), strict=True)]
+            distance = round(np.sqrt(sum(min(a, 4 - a) ** 2 for a in apart)))
+            shared = 2 / np.pi * np.arcsin({0: 0.999, 1: 0.3, 2: 0.1}.get(distance, 0.0))
+            strongest[i, j] = np.tanh(z[i, j] - np.arctanh(shared))
+            if i != j and z[i, j] - np.arctanh(shared) > margin:
+                passing.append(j)
+        for j in sorted(passing, key=lambda j: -strongest[i, j])[:NEIGHBOURS]:
+            both = int((rows[i] * rows[j]).sum())
+            if stats.hypergeom.sf(both - 1, volumes, int(rows[i].sum()), int(rows[j].sum())) <= 0.01 / 64:
+                expected.add((min(i, j), max(i, j)))
+    assert {tuple(p) for p in pairs.tolist()} == expected and len(expected) > 100
+    np.testing.assert_allclose(strength, strongest[tuple(pairs.T)], atol=1e-5)
+
+
+def test_voxels_that_hardly_vary_take_no_part() -> None:
+    rows = np.zeros((8, 200))
+    for voxel, count in enumerate((0, 1, 2, 3, 197, 198, 199, 200)):
+        rows[voxel, :count] = 1
+    assert variable_voxels(occupancy_of(rows, (2, 2, 2)), 0.01).tolist() == [3, 4]
+
+
+# --- profiles and blocks
+
+def test_correlations_are_pearsons() -> None:
+    rng = np.random.default_rng(5)
+    rows, profiles = (rng.random((6, 40)) < 0.5).astype(np.float32), rng.random((3, 40))
+    rows[0] = 1
+    expected = np.corrcoef(np.vstack([rows[1:], profiles]))[:5, 5:]
+    np.testing.assert_allclose(correlations(rows, profiles)[1:], expected, atol=1e-6)
+    assert (correlations(rows, profiles)[0] == 0).all()
+
+
+def test_presence_cuts_each_profile_in_two() -> None:
+    low, high = np.array([0.05, 0.1, 0.2]), np.array([0.7, 0.9])
+    assert presence(np.concatenate([low, high])[None]).tolist() == [[False] * 3 + [True] * 2]
+
+
+def test_a_member_is_occupied_in_most_volumes_with_the_block_and_empty_in_most_without() -> None:
+    there = np.repeat([1.0, 0.0], 50)
+    follows, often_missing, often_too_much = there.copy(), there.copy(), there.copy()
+    follows[:20], often_missing[:26], often_too_much[50:76] = 0, 0, 1
+    rows = np.stack([follows, often_missing, often_too_much, 1 - there]).astype(np.float32)
+    assert members(rows, there[None], 0.1, len(rows)).tolist() == [0, -1, -1, -1]
+
+
+def test_a_member_goes_to_the_block_it_is_most_like() -> None:
+    base = np.repeat([1.0, 0.0], [60, 40])
+    dependent = np.repeat([1.0, 0.0], [35, 65])
+    assert members(np.stack([base, dependent]).astype(np.float32), np.stack([dependent, base]), 0.1, 2).tolist() == [1, 0]
+
+
+def test_discoveries_are_those_of_benjamini_and_hochberg() -> None:
+    rng = np.random.default_rng(12)
+    phi = np.concatenate([np.tanh(rng.standard_normal(4900) / np.sqrt(97)), np.tanh(0.35 + rng.standard_normal(100) / np.sqrt(97))])
+    adjusted = stats.false_discovery_control(stats.norm.sf(np.arctanh(phi) * np.sqrt(97)))
+    found = discoveries(phi, 100, 0.05, len(phi))
+    np.testing.assert_array_equal(found, adjusted <= 0.05)
+    assert found[4900:].sum() > 30 and found[:4900].sum() < 10
+    large = np.sort(phi)[::-1][:600]  # the others need not be shown, only counted
+    np.testing.assert_array_equal(discoveries(large, 100, 0.05, len(phi)), np.arange(600) < found.sum())
+    assert not discoveries(np.array([0.9]), 4, 0.05, 1000).any()
+
+
+def test_a_rare_block_and_a_rarer_one_that_needs_it_are_two_where_presence_never_errs() -> None:
+    rare = np.arange(60) < 11
+    rarer = np.arange(60) < 5
+    others = np.random.default_rng(14).random((4, 60)) < 0.5
+    occupancy = occupancy_of(planted_rows([rare, rarer, *others], [100] * 6, 0.02, 4), (10, 10, 10))
+    communities = [np.arange(100 * k, 100 * k + 100) for k in range(6)]
+    owner = distinct_blocks(occupancy, np.arange(1000), SILENT, communities, 6, 0.01, Progress())
+    assert owner.max() == 5 and owner[50] != owner[150]
+
+
+def test_significance_is_that_of_correlated_coin_tosses() -> None:
+    rng = np.random.default_rng(6)
+    one, two = (rng.random((20_000, 100)) < 0.5 for _ in range(2))
+    phi = (np.mean(one == two, axis=1) - 0.5) * 2
+    assert np.mean(phi > significant_phi(100, 0.01)) == pytest.approx(0.01, abs=0.006)
+
+
+def test_halves_are_cut_across_the_longest_direction() -> None:
+    points = np.array([[0, 0, z] for z in range(10)] + [[1, 0, z] for z in range(10)], float)
+    half = halves(points)
+    assert half.sum() == 10 and len({half[points[:, 2] < 5].min(), half[points[:, 2] < 5].max()}) == 1
+
+
+def test_two_patches_of_noise_that_are_alike_by_chance_are_no_block() -> None:
+    rng = np.random.default_rng(7)
+    volumes = 100
+    shared = rng.standard_normal(volumes)
+
+    def rows(r: float) -> np.ndarray:  # two patches of 8 voxels, each nearly one; correlation r between them
+        out = np.zeros((1000, volumes))
+        for start, own in ((0, rng.standard_normal(volumes)), (540, rng.standard_normal(volumes))):
+            patch = np.sqrt(r) * shared + np.sqrt(1 - r) * own
+            out[start:start + 8] = patch + 0.2 * rng.standard_normal((8, volumes)) > 0
+        return out
+
+    voxels = np.concatenate([np.arange(8), np.arange(540, 548)])
+    grid = Grid((10, 10, 10), (1.0, 1.0, 1.0))
+    where, silent = grid.points(np.arange(1000)), SharedNoise.of(SILENT, np.arange(1000), grid)
+    assert not is_coherent(rows(0.5).astype(np.float32), where, silent, voxels, 1e-7)
+    assert is_coherent(rows(0.97).astype(np.float32), where, silent, voxels, 1e-7)
+
+
+def planted_rows(states: list[np.ndarray], counts: list[int], flips: float, seed: int) -> np.ndarray:
+    """Rows of voxels that follow states but for random flips; the rest of 1,000 voxels are coin tosses."""
+    rng = np.random.default_rng(seed)
+    rows = np.concatenate([np.tile(s, (n, 1)) for s, n in zip(states, counts, strict=True)]).astype(float)
+    rows = np.abs(rows - (rng.random(rows.shape) < flips))
+    return np.concatenate([rows, rng.random((1000 - len(rows), rows.shape[1])) < 0.3]).astype(float)
+
+
+def test_communities_of_one_block_are_merged_and_those_of_two_are_not() -> None:
+    rng = np.random.default_rng(8)
+    a = rng.random(120) < 0.5
+    b = a & (rng.random(120) < 0.7)
+    occupancy = occupancy_of(planted_rows([a, b], [200, 200], 0.15, 1), (10, 10, 10))
+    communities = [np.arange(0, 110), np.arange(110, 200), np.arange(200, 300), np.arange(300, 400), np.arange(500, 520)]
+    owner = distinct_blocks(occupancy, np.arange(1000), SILENT, communities, 6, 0.01, Progress())
+    assert owner.max() == 1 and owner[0] != owner[300] and (owner[400:] == -1).all()
+    assert np.mean(owner[:200] == owner[0]) > 0.97 and np.mean(owner[200:400] == owner[300]) > 0.97
+
+
+def test_a_seam_between_two_blocks_is_no_block() -> None:
+    rng = np.random.default_rng(9)
+    a, b = rng.random((2, 120)) < 0.5
+    occupancy = occupancy_of(planted_rows([a, a & b, b], [200, 30, 200], 0.1, 2), (10, 10, 10))
+    communities = [np.arange(0, 200), np.arange(200, 230), np.arange(230, 430)]
+    owner = distinct_blocks(occupancy, np.arange(1000), SILENT, communities, 6, 0.01, Progress())
+    assert owner.max() == 1 and owner[0] != owner[400]
+
+
+def test_growing_ends_with_every_voxel_where_it_belongs() -> None:
+    rng = np.random.default_rng(10)
+    a, b = rng.random((2, 100)) < 0.5
+    occupancy = occupancy_of(planted_rows([a, b], [150, 150], 0.2, 3), (10, 10, 10))
+    owner = grown_blocks(occupancy, np.arange(1000), [np.arange(5), np.arange(150, 156)], 0.01, Progress())
+    assert np.mean(owner[:150] == 0) > 0.97 and np.mean(owner[150:300] == 1) > 0.97 and (owner[300:] == -1).all()
+
+
+# --- the whole
+
+def test_block_profiles_are_mean_occupancies() -> None:
+    rows = np.array([[1, 0, 1], [1, 1, 0], [0, 0, 1]], np.float32)
+    assert block_profiles(rows, np.array([0, 0, -1]), 1).tolist() == [[1, 0.5, 0.5]]
+
+
+@pytest.mark.parametrize("k", range(16))
+def test_nothing_is_found_where_nothing_is(k: int) -> None:
+    """A constant particle in noise: true levels, one level for varying scales, varying levels; and independent voxels."""
+    rng = np.random.default_rng(k)
+    volumes = (50, 100, 200)[k % 3]
+    if k % 4 == 0:
+        bits = rng.random((volumes, 16, 16, 16)) < rng.beta(0.7, 0.7, (16, 16, 16))
+        assert not len(sketch(in_memory(bits.astype(np.float32)), np.full(volumes, 0.5)).blocks)
+        return
+    s, ensemble = simulated(ExampleParameters(
+        volumes=volumes, box=24, voxel_size=6.0, core_residues=350, blocks=(), seed=k, noise=(0.5, 1, 2, 4)[k // 4],
+        noise_edge=(0.15, 1)[k % 2], scale_jitter=0.15))
+    levels = {1: s.levels, 2: np.full(volumes, s.level), 3: s.levels * rng.uniform(0.8, 1.2, volumes)}[k % 4]
+    assert not len(sketch(ensemble, levels).blocks)
+
+
+@pytest.mark.parametrize("phase", ["reading scales", "comparing voxels", "clustering", "telling blocks apart"])
+def test_every_phase_can_be_cancelled(particle: tuple[Simulation, Ensemble], phase: str) -> None:
+    s, ensemble = particle
+    progress = Progress(lambda name, _: progress.cancel() if name == phase else None, interval=0)
+    with pytest.raises(Cancelled):
+        sketch(ensemble, s.levels, None, progress)

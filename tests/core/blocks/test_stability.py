@@ -1,0 +1,118 @@
+"""Stability and membership strength, against numpy's own correlation and blocks that are there or made up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from chimerax.siren.core.blocks.blockset import BlockSet, read_blocks_file
+from chimerax.siren.core.blocks.expand import ExpandParameters, expand
+from chimerax.siren.core.blocks.occupancy import Occupancy
+from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
+from chimerax.siren.core.blocks.stability import COMING_BACK, draw_halves, share_back, with_strength
+from chimerax.siren.core.common.errors import Cancelled
+from chimerax.siren.core.common.progress import Progress
+from chimerax.siren.core.maps.ensemble import find_ensemble
+from chimerax.siren.core.maps.grid import Grid
+from ensembles import LEVEL, write_planted
+
+GRID = Grid((6, 6, 6), (2.0, 2.0, 2.0))
+
+
+def occupancy_of(rows: NDArray[np.bool_]) -> Occupancy:
+    """Occupancy from (N, V) rows."""
+    names = tuple(f"{v}.mrc" for v in range(rows.shape[1]))
+    return Occupancy(names, np.ones(len(names)), np.packbits(rows.T, axis=1), GRID, np.zeros(GRID.shape, np.float32))
+
+
+def test_strength_is_the_correlation_with_the_rest_of_the_block() -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.random((216, 70)) < 0.4
+    rows[10:30] ^= rows[5]
+    rows[12] = True  # one that never varies
+    voxels = np.arange(8, 32)
+    found = with_strength(BlockSet(GRID, {4: voxels, 9: np.array([3])}), occupancy_of(rows)).strength
+    for position, voxel in enumerate(voxels):
+        rest = rows[np.setdiff1d(voxels, voxel)].mean(axis=0)
+        expected = 0 if voxel == 12 else np.corrcoef(rows[voxel], rest)[0, 1]
+        assert found[4][position] == pytest.approx(expected, abs=1e-5)
+    assert found[9].tolist() == [0]  # alone, it belongs to nothing
+
+
+def test_halves_are_complementary_and_hold_some_voxels_of_each_block() -> None:
+    blocks, others = [np.arange(100), np.arange(150, 161), np.arange(170, 173)], np.arange(173, 216)
+    halves = draw_halves(blocks, others, 21, 7, 0)
+    assert len(halves) == 7
+    for (one, _), (other, _) in zip(halves[:6:2], halves[1:6:2], strict=True):
+        assert not (one & other).any() and (one | other).all() and one.sum() in (10, 11)
+    assert len({tuple(half) for half, _ in halves}) == 7
+    for _, voxels in halves:
+        assert [np.isin(b, voxels).sum() for b in blocks] == [50, 6, 2]
+        assert np.isin(voxels, others).sum() == len(others) // 2 and len(np.unique(voxels)) == len(voxels)
+    assert draw_halves([], others, 21, 7, 0) == draw_halves(blocks, others, 3, 7, 0) == []
+
+
+def test_the_share_is_what_is_counted_by_hand() -> None:
+    blocks = [np.arange(10), np.arange(20, 26)]
+    drawn = [np.arange(0, 30, 2), np.arange(30), np.arange(30), np.arange(30)]
+    found = [[np.arange(0, 10, 2)], [np.arange(8), np.arange(20, 23)], [np.arange(5)], [np.arange(19)]]  # J 1, 0.8 and 0.5, 0.5, 10/19
+    assert share_back(blocks, found, drawn) == [0.75, 0.0]
+    assert share_back(blocks, [], []) == [0.0, 0.0]
+
+
+def test_planted_blocks_come_back_and_a_made_up_one_does_not(tmp_path: Path) -> None:
+    planted = write_planted(tmp_path / "volumes")  # with half of 120, the exact test finds nothing
+    ensemble = find_ensemble([planted.folder])
+    levels = np.full(len(ensemble), LEVEL)
+    for statistic in ("profile", "exact"):
+        found = sketch(ensemble, levels, SketchParameters(statistic=statistic)).blocks
+        assert len(found) == 2
+        assert all(s == 1 for s in found.stability.values())
+    right = np.flatnonzero(planted.masks["right"])
+    anywhere = np.random.default_rng(1).choice(ensemble.grid.size, 60, replace=False)
+    noisy = replace(ExpandParameters(), union_fraction=0.0)
+    grown = expand(ensemble, np.full(len(ensemble), 0.08), BlockSet(ensemble.grid, {1: right, 2: anywhere}), noisy).blocks
+    assert grown.stability[1] == 1 and grown.stability[2] < 0.5
+    assert grown.strength[1].mean() > 0.9 > 0.5 > grown.strength[2].mean()
+
+
+def test_the_same_seed_gives_the_same_and_none_is_left_open(tmp_path: Path) -> None:
+    planted = write_planted(tmp_path / "volumes", volumes=60)
+    ensemble = find_ensemble([planted.folder])
+    levels = np.full(len(ensemble), LEVEL)
+    runs = [sketch(ensemble, levels, SketchParameters(seed=4)).blocks for _ in range(2)]
+    assert runs[0].stability == runs[1].stability and len(runs[0].stability) == 2
+    assert sketch(ensemble, levels, SketchParameters(resamples=0)).blocks.stability == {}
+
+
+def test_a_written_block_file_keeps_them(tmp_path: Path) -> None:
+    blocks = BlockSet(GRID, {1: np.array([1, 5]), 3: np.array([7])}, stability={1: 0.9, 3: 0.1},
+                      strength={1: np.array([0.25, 1], np.float32), 3: np.array([0], np.float32)})
+    blocks.write(tmp_path, blocks.table(np.zeros(GRID.size, int), 2), np.zeros(GRID.shape, np.float32))
+    back = read_blocks_file(tmp_path / "blocks.json")
+    assert back.stability == blocks.stability
+    assert {n: s.tolist() for n, s in back.strength.items()} == {1: [0.25, 1.0], 3: [0.0]}
+
+
+def test_it_stops_when_asked(tmp_path: Path) -> None:
+    planted = write_planted(tmp_path / "volumes", volumes=60)
+    ensemble = find_ensemble([planted.folder])
+    progress = Progress(lambda phase, fraction: progress.cancel() if phase == COMING_BACK else None)
+    with pytest.raises(Cancelled):
+        sketch(ensemble, np.full(len(ensemble), LEVEL), progress=progress)
+
+
+def test_a_part_of_an_occupancy_has_the_rows_of_the_whole() -> None:
+    rows = np.random.default_rng(2).random((216, 21)) < 0.4
+    volumes, voxels = np.arange(21) % 3 > 0, np.array([3, 17, 18, 100, 215])
+    part = occupancy_of(rows).part(volumes, voxels)
+    np.testing.assert_array_equal(part.rows(voxels[1:4]), rows[voxels[1:4]][:, volumes])
+    assert len(part) == 14 and part.names == tuple(f"{v}.mrc" for v in np.flatnonzero(volumes))
+    expected = np.zeros(216, int)
+    expected[voxels] = rows[voxels][:, volumes].sum(axis=1)
+    np.testing.assert_array_equal(part.frequency, expected)
+    assert part.bits.nbytes == 14  # and not that of the grid

@@ -1,0 +1,12 @@
+"""Errors that come back from other processes."""
+
+from __future__ import annotations
+
+import pickle
+
+from chimerax.siren.core.common.errors import JunkMap
+
+
+def test_a_junk_map_comes_back_from_another_process():
+    error = pickle.loads(pickle.dumps(JunkMap("a.mrc is constant.", "constant")))
+    assert (type(error), str(error), error.reason) == (JunkMap, "a.mrc is constant.", "constant")

@@ -1,0 +1,258 @@
+"""Files and folders appear whole or not at all, and nobody's work is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chimerax.siren.core.common import files
+from chimerax.siren.core.common.errors import Cancelled, SirenError
+from chimerax.siren.core.common.files import RECORD, read_json, set_edits_aside, sha256, whole_file, whole_folder, write_json
+
+
+def everything(folder: Path) -> dict[str, bytes | None]:
+    """Every path below a folder, hidden ones too, with its content; None for folders."""
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
+
+
+def run_folder(path: Path, **contents: str) -> Path:
+    """A folder as a run leaves it: files, and the record with their hashes."""
+    path.mkdir(parents=True)
+    for name, text in contents.items():
+        (path / f"{name}.txt").write_text(text)
+    write_json(path / RECORD, {"outputs": {p.name: sha256(p) for p in path.iterdir()}})
+    return path
+
+
+def write_file(path: Path, text: str, error: BaseException | None = None) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(text)
+        if error:
+            raise error
+
+
+def write_folder(path: Path, text: str, error: BaseException | None = None) -> None:
+    with whole_folder(path) as temporary:
+        (temporary / "a.txt").write_text(text)
+        (temporary / "below").mkdir()
+        (temporary / "below" / "b.txt").write_text(text)
+        if error:
+            raise error
+
+
+WRITERS = [write_file, write_folder]
+Writer = Callable[..., None]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("error", [ValueError("wrong"), Cancelled("Stopped."), KeyboardInterrupt(), SirenError("Bad.")])
+def test_an_exception_leaves_nothing_behind_and_passes_through(tmp_path: Path, write: Writer, error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught:
+        write(tmp_path / "new" / "deep" / "result", "half", error)
+    assert caught.value is error
+    assert everything(tmp_path) == {}  # not even the folders above it
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_an_exception_leaves_an_earlier_result_as_it_was(tmp_path: Path, write: Writer) -> None:
+    write(tmp_path / "result", "first")
+    (tmp_path / "neighbour").write_text("mine")
+    before = everything(tmp_path)
+    with pytest.raises(RuntimeError):
+        write(tmp_path / "result", "half", RuntimeError())
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_result_takes_the_place_of_the_earlier_one_and_nothing_else_is_left(tmp_path: Path, write: Writer) -> None:
+    write(tmp_path / "result", "first")
+    write(tmp_path / "result", "second")
+    texts = {k: v for k, v in everything(tmp_path).items() if v is not None}
+    assert set(texts.values()) == {b"second"}
+    assert {p.name for p in tmp_path.iterdir()} == {"result"}
+
+
+def test_a_new_folder_has_none_of_the_earlier_ones_files(tmp_path: Path) -> None:
+    (tmp_path / "result").mkdir()
+    (tmp_path / "result" / "block_9.mrc").write_text("of an earlier run")
+    write_folder(tmp_path / "result", "new")
+    assert set(everything(tmp_path / "result")) == {"a.txt", "below", "below/b.txt"}
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_the_earlier_result_stands_until_the_new_one_is_whole(tmp_path: Path, write: Writer) -> None:
+    write(tmp_path / "result", "first")
+    before = everything(tmp_path / "result") or (tmp_path / "result").read_bytes()
+    manager = (whole_file if write is write_file else whole_folder)(tmp_path / "result")
+    with manager as temporary:
+        if write is write_file:
+            temporary.write_text("second")
+        else:
+            (temporary / "a.txt").write_text("second")
+        assert (everything(tmp_path / "result") or (tmp_path / "result").read_bytes()) == before
+        assert temporary.parent == tmp_path  # one file system: moving is one step
+        assert temporary.name.startswith(".")
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_results_may_be_read_by_whom_the_umask_lets(tmp_path: Path, write: Writer) -> None:
+    old = os.umask(0o027)
+    try:
+        write(tmp_path / "result", "x")
+    finally:
+        assert os.umask(old) == 0o027  # looked at, not changed
+    mode = stat.S_IMODE((tmp_path / "result").stat().st_mode)
+    assert mode == (0o640 if write is write_file else 0o750)
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path, write: Writer) -> None:
+    (tmp_path / "out").write_text("a file where the folder should be")
+    before = everything(tmp_path)
+    with pytest.raises(SirenError) as caught:
+        write(tmp_path / "out" / "result", "x")
+    message = str(caught.value)
+    assert str(tmp_path / "out" / "result") in message
+    assert message.endswith("give another output folder.")
+    assert "\n" not in message
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, write: Writer) -> None:
+    with pytest.raises(SirenError, match=r"result cannot be written \(No space left on device\): give another output folder"):
+        write(tmp_path / "result", "x", OSError(28, "No space left on device"))
+    assert everything(tmp_path) == {}
+
+
+def test_a_folder_in_the_place_of_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "predictions.csv" / "kept").mkdir(parents=True)
+    with pytest.raises(SirenError, match=r"predictions\.csv cannot be written"):
+        write_file(tmp_path / "predictions.csv", "x")
+    assert set(everything(tmp_path)) == {"predictions.csv", "predictions.csv/kept"}
+
+
+def test_an_earlier_folder_is_back_in_its_place_when_the_new_one_cannot_be_moved(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path / "result", "first")
+    before = everything(tmp_path)
+    move = Path.replace
+
+    def fail_for_the_new(self: Path, target: Any) -> Path:
+        if Path(target) == tmp_path / "result" and self.parent == tmp_path:
+            raise PermissionError(13, "Permission denied")
+        return move(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail_for_the_new)
+    with pytest.raises(SirenError, match="Permission denied"):
+        write_folder(tmp_path / "result", "second")
+    assert everything(tmp_path) == before
+
+
+# --- a person's edits
+
+def test_a_folder_as_its_run_left_it_is_not_set_aside(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "00_sketch", a="1", b="2")
+    (folder / ".DS_Store").write_bytes(b"the Finder was here")
+    assert set_edits_aside(folder) is None
+    assert folder.is_dir()
+    assert set_edits_aside(tmp_path / "02_expand") is None
+
+
+def edit(folder: Path) -> None:
+    (folder / "a.txt").write_text("9")
+
+
+def add(folder: Path) -> None:
+    (folder / "c.txt").write_text("drawn by hand")
+
+
+def add_folder(folder: Path) -> None:
+    (folder / "old").mkdir()
+
+
+def delete(folder: Path) -> None:
+    (folder / "a.txt").unlink()
+
+
+def rename(folder: Path) -> None:
+    (folder / "a.txt").rename(folder / "c.txt")
+
+
+def lose_record(folder: Path) -> None:
+    (folder / RECORD).unlink()
+
+
+def spoil_record(folder: Path) -> None:
+    (folder / RECORD).write_text("[]")
+
+
+@pytest.mark.parametrize("change", [edit, add, add_folder, delete, rename, lose_record, spoil_record])
+def test_a_folder_in_which_somebody_worked_is_set_aside_whole(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    folder = run_folder(tmp_path / "00_sketch", a="1", b="2")
+    change(folder)
+    before = everything(folder)
+    aside = set_edits_aside(folder)
+    assert aside == tmp_path / "00_sketch_edited_1"
+    assert everything(aside) == before
+    assert not folder.exists()
+
+
+def test_a_second_folder_set_aside_does_not_replace_the_first(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        folder = run_folder(tmp_path / "00_sketch", a=str(number))
+        add(folder)
+        assert set_edits_aside(folder) == tmp_path / f"00_sketch_edited_{number}"
+    assert [(tmp_path / f"00_sketch_edited_{n}" / "a.txt").read_text() for n in (1, 2, 3)] == ["1", "2", "3"]
+
+
+def test_a_file_of_the_folders_name_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "00_sketch").write_text("somebody's notes")
+    aside = set_edits_aside(tmp_path / "00_sketch")
+    assert aside is not None
+    assert aside.read_text() == "somebody's notes"
+
+
+# --- JSON
+
+def test_json_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    content = {"a": {"b": [1, 2.5, None, True], "c": {}, "ä": "ü\n"}, "d": [[1, 2, 3], [4, 5, 6]], "e": 1e-300, "f": "x"}
+    write_json(tmp_path / "a.json", content)
+    assert read_json(tmp_path / "a.json") == content == json.loads((tmp_path / "a.json").read_text())
+
+
+def test_json_has_one_line_for_each_list_and_plain_line_ends(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"a": {"b": [1, 2], "c": [[1, 2], [3, 4]]}})
+    assert (tmp_path / "a.json").read_bytes() == b'{\n  "a": {\n    "b": [1, 2],\n    "c": [[1, 2], [3, 4]]\n  }\n}\n'
+
+
+def test_json_of_what_is_no_json_is_a_programming_error(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": np.zeros(3)})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1, 2]", b"3", b"\xff\xfe\x00", b"vol_id,level\n"])
+def test_a_file_that_is_no_json_object_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(SirenError) as caught:
+        read_json(tmp_path / "a.json")
+    assert "a.json" in str(caught.value)
+    assert str(caught.value).endswith("run the step that writes it again.")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_json_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SirenError, match=r"gone\.json cannot be read .*run the step"):
+        read_json(tmp_path / "gone.json")
+
+
+def test_hashes_are_those_of_sha256sum(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

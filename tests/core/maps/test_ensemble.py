@@ -1,0 +1,361 @@
+"""Ensembles: found, checked, chosen and read, each failure one sentence with the file's name and a remedy."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mrcfile
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from chimerax.siren.core.common.errors import Cancelled, SirenError
+from chimerax.siren.core.common.progress import Progress
+from chimerax.siren.core.maps.ensemble import Ensemble, Source, find_ensemble
+from chimerax.siren.core.maps.grid import Grid, to_box
+from chimerax.siren.core.maps.mapfile import write_map
+
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+GRID = Grid((4, 5, 6), (2.0, 2.0, 2.0), (-3.0, 0.0, 9.0))
+
+
+def volume(seed: int, grid: Grid = GRID) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(size=grid.shape).astype(np.float32)
+
+
+def folder_of(path: Path, names: Sequence[str], grid: Grid = GRID) -> Path:
+    """A folder of different random maps; seeds count from 0."""
+    path.mkdir(exist_ok=True)
+    for seed, name in enumerate(names):
+        write_map(path / name, volume(seed, grid), grid, name)
+    return path
+
+
+def sentence(places: Sequence[Any], *words: str, **keywords: Any) -> str:
+    """What find_ensemble, or the reading after it, says of bad input: one line with all of these words."""
+    with pytest.raises(SirenError) as caught:
+        list(find_ensemble(places, **keywords).read())
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+    return message
+
+
+# --- finding
+
+def test_volumes_come_in_the_order_in_which_people_count(tmp_path: Path) -> None:
+    names = ["vol_10.mrc", "vol_9.mrc", "vol_1.mrc", "vol_100.mrc", "vol_002.mrc"]
+    ensemble = find_ensemble([folder_of(tmp_path / "v", names)])
+    assert ensemble.names == ("vol_1.mrc", "vol_002.mrc", "vol_9.mrc", "vol_10.mrc", "vol_100.mrc")
+    assert ensemble.all_names == ensemble.names
+    assert ensemble.grid == GRID
+
+
+def test_names_stay_with_their_values_whatever_the_order(tmp_path: Path) -> None:
+    names = ["vol_10.mrc", "vol_9.mrc", "b.mrc", "a.mrc"]
+    for name, array in find_ensemble([folder_of(tmp_path / "v", names)]).read():
+        np.testing.assert_array_equal(array, volume(names.index(name)))
+
+
+def test_a_list_of_files_and_a_folder_give_the_same_ensemble(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc", "c.mrc"])
+    files = [str(folder / n) for n in ("c.mrc", "a.mrc", "b.mrc")]
+    assert find_ensemble(files) == find_ensemble([str(folder)])
+
+
+def test_files_that_are_no_maps_and_folders_in_the_folder_are_passed_over(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
+    (folder / "predictions.csv").write_text("file\n")
+    (folder / "._a.mrc").write_bytes(b"resource fork")
+    folder_of(folder / "00_sketch.mrc", ["c.mrc"])
+    assert find_ensemble([folder]).names == ("a.mrc", "b.mrc")
+
+
+def test_kinds_of_files_may_be_mixed(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
+    (folder / "c.mrc.gz").write_bytes(gzip.compress((folder / "b.mrc").read_bytes()))
+    ensemble = find_ensemble([folder])
+    assert ensemble.names == ("a.mrc", "b.mrc", "c.mrc.gz")
+    arrays = dict(ensemble.read())
+    np.testing.assert_array_equal(arrays["b.mrc"], arrays["c.mrc.gz"])
+
+
+def test_a_linked_volume_goes_by_the_links_name(tmp_path: Path) -> None:
+    store = folder_of(tmp_path / "store", ["SHA-1.mrc", "SHA-2.mrc"])
+    (tmp_path / "v").mkdir()
+    for link, target in (("vol_1.mrc", "SHA-2.mrc"), ("vol_2.mrc", "SHA-1.mrc")):
+        (tmp_path / "v" / link).symlink_to(store / target)
+    ensemble = find_ensemble([tmp_path / "v"])
+    assert ensemble.names == ("vol_1.mrc", "vol_2.mrc")
+    assert tuple(s.path.name for s in ensemble.sources if s.path) == ensemble.names  # so that a record finds it again by name
+    np.testing.assert_array_equal(dict(ensemble.read())["vol_1.mrc"], volume(1))
+
+
+def test_a_link_that_leads_nowhere_is_not_left_out_silently(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
+    (folder / "c.mrc").symlink_to(tmp_path / "unmounted" / "c.mrc")
+    sentence([folder], "c.mrc", "no such file", "check its name and folder")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="real volumes are in ../shared/data, which is not here")
+def test_the_real_ensemble_is_one() -> None:
+    ensemble = find_ensemble([SHARED / "real_ensemble"])
+    assert len(ensemble) == 10
+    assert ensemble.grid.text() == "64 x 64 x 64, 6.55 A/voxel"
+    assert ensemble.notes == ()
+    assert sum(1 for _ in ensemble.read()) == 10
+
+
+def test_maps_in_memory_are_volumes_too(tmp_path: Path) -> None:
+    sources = [Source(f"map {i}", array=lambda i=i: volume(i), grid=GRID) for i in range(3)]  # type: ignore[misc]
+    ensemble = find_ensemble([*sources, folder_of(tmp_path / "v", ["a.mrc"])])
+    assert ensemble.names == ("a.mrc", "map 0", "map 1", "map 2")
+    np.testing.assert_array_equal(dict(ensemble.read())["map 1"], volume(1))
+
+
+# --- places that are none
+
+def test_an_unknown_path_is_one_sentence(tmp_path: Path) -> None:
+    sentence([tmp_path / "volums"], str(tmp_path / "volums"), "no such file or folder", "give a folder of maps")
+
+
+@pytest.mark.parametrize("place", ["x" * 300, "~nobody-of-this-name/volumes", "a\0b", "", "."])
+def test_a_path_that_cannot_be_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    sentence([place], "give")
+
+
+def test_an_empty_folder_is_one_sentence(tmp_path: Path) -> None:
+    sentence([tmp_path], str(tmp_path), "holds no maps", "give the folder of the volumes")
+
+
+def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(self: Path) -> None:  # tests run as root, who may read everything
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", deny)
+    sentence([tmp_path], str(tmp_path), "Permission denied", "give a folder")
+
+
+def test_a_file_that_is_no_map_is_one_sentence(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
+    (folder / "c.mrc").write_text("not a map\n" * 200)
+    sentence([folder], "c.mrc", "is not a map", "leave it out")
+
+
+@pytest.mark.parametrize("names", [[], ["only.mrc"]])
+def test_fewer_than_two_volumes_are_one_sentence(tmp_path: Path, names: list[str]) -> None:
+    folder = folder_of(tmp_path / "v", names)
+    sentence([folder], "at least 2" if names else "holds no maps", str(folder))
+    assert len(find_ensemble([folder_of(folder, ["one.mrc"])], least=1, include=["one.mrc"])) == 1
+    sentence([], "no volume", "at least 2")
+
+
+def test_one_name_in_two_folders_is_one_sentence(tmp_path: Path) -> None:
+    places = [folder_of(tmp_path / "v", ["a.mrc", "b.mrc"]), folder_of(tmp_path / "w", ["b.mrc", "c.mrc"])]
+    sentence(places, "b.mrc: more than one", "Give one folder, or rename")
+    sentence([places[0], places[0] / "a.mrc"], "a.mrc: more than one")
+
+
+# --- checks
+
+OTHER_GRIDS = {
+    "shape": (replace(GRID, shape=(4, 5, 7)), "is 7 x 5 x 4 but v0.mrc is 6 x 5 x 4"),
+    "voxel size": (replace(GRID, voxel_size=(2.0, 2.0, 2.1)), "has 2 x 2 x 2.1 A/voxel but v0.mrc has 2"),
+    "origin": (replace(GRID, origin=(-3.0, 0.0, 9.5)), "has its origin at (-3, 0, 9.5) A but v0.mrc at (-3, 0, 9)")}
+
+
+@pytest.mark.parametrize("odd_one", [0, 2, 4])
+@pytest.mark.parametrize("kind", OTHER_GRIDS)
+def test_the_one_volume_on_another_grid_is_named_wherever_it_stands(tmp_path: Path, kind: str, odd_one: int) -> None:
+    grid, said = OTHER_GRIDS[kind]
+    folder = folder_of(tmp_path / "v", [f"v{i}.mrc" for i in range(5)])
+    write_map(folder / f"v{odd_one}.mrc", volume(0, grid), grid, "odd")
+    said = said.replace("v0.mrc", "v1.mrc" if odd_one == 0 else "v0.mrc")
+    sentence([folder], f"v{odd_one}.mrc {said}", "all volumes must share one grid", f'Use "exclude v{odd_one}.mrc"')
+    assert len(find_ensemble([folder], exclude=[f"v{odd_one}.mrc"])) == 4
+
+
+def test_grids_that_differ_by_rounding_are_the_same(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
+    grid = Grid(GRID.shape, (2.0005, 2.0, 1.9995), (-3.001, 0.001, 9.0))
+    write_map(folder / "c.mrc", volume(3), grid, "c")
+    assert len(find_ensemble([folder])) == 3
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_one_sentence(tmp_path: Path, value: float) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc", "c.mrc"])
+    array = volume(1)
+    array[2, 3, 4] = value
+    with np.errstate(invalid="ignore"), pytest.warns(RuntimeWarning, match="NaN|infinite"):
+        write_map(folder / "b.mrc", array, GRID, "b")
+    sentence([folder], "b.mrc has values that are not finite numbers", 'use "exclude b.mrc"')
+    assert len(list(find_ensemble([folder]).select(exclude=["b.mrc"]).read())) == 2
+
+
+@pytest.mark.parametrize("value", [0, -3.5])
+def test_a_constant_volume_is_one_sentence(tmp_path: Path, value: float) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
+    write_map(folder / "b.mrc", np.full(GRID.shape, value), GRID, "b")
+    sentence([folder], f"b.mrc is constant (every voxel is {value:g})", 'use "exclude b.mrc"')
+
+
+def test_a_volume_that_changed_since_it_was_checked_is_one_sentence(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
+    ensemble = find_ensemble([folder])
+    other = replace(GRID, shape=(3, 3, 3))
+    write_map(folder / "b.mrc", volume(0, other), other, "b")
+    with pytest.raises(SirenError, match=r"^b\.mrc changed while it was read: run the command again\.$"):
+        list(ensemble.read())
+
+
+# --- voxel size
+
+def test_a_voxel_size_of_one_is_noted_and_used(tmp_path: Path) -> None:
+    grid = Grid(GRID.shape, (1.0, 1.0, 1.0))
+    ensemble = find_ensemble([folder_of(tmp_path / "v", ["a.mrc", "b.mrc"], grid)])
+    assert ensemble.grid == grid
+    (note,) = ensemble.notes
+    assert "1.00 A/voxel" in note
+    assert '"voxelSize 6.55"' in note
+
+
+def test_a_voxel_size_given_takes_the_place_of_the_headers(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"], Grid(GRID.shape, (1.0, 1.0, 1.0), (0.0, -2.0, 5.0)))
+    ensemble = find_ensemble([folder], voxel_size=6.55)
+    assert ensemble.grid.voxel_size == (6.55, 6.55, 6.55)
+    assert ensemble.grid.origin == pytest.approx((0.0, -13.1, 32.75))  # in voxels as before: so does "volume voxelSize"
+    assert {s.read_grid() for s in ensemble.sources} == {ensemble.grid}
+    (note,) = ensemble.notes
+    assert "6.55 A as given, in place of 1 in the headers" in note
+
+
+def test_a_voxel_size_given_reaches_maps_in_memory_and_boxes() -> None:
+    grid = Grid((8, 8, 8), (1.0, 1.0, 1.0))
+    sources = [Source(f"map {i}", array=lambda i=i: volume(i, grid), grid=grid) for i in range(2)]  # type: ignore[misc]
+    assert find_ensemble(sources, voxel_size=3).resampled(12).grid.voxel_size == pytest.approx((2.0, 2.0, 2.0))
+
+
+@pytest.mark.parametrize("size", [0, -1, float("nan")])
+def test_an_impossible_voxel_size_is_one_sentence(tmp_path: Path, size: float) -> None:
+    sentence([folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])], "not possible", "above 0", voxel_size=size)
+
+
+# --- include and exclude
+
+@pytest.fixture(scope="module")
+def nine(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
+    names = [f"vol_{i}.mrc" for i in range(7)] + ["vol[1].mrc", "vol.1.map.gz"]
+    folder = folder_of(tmp_path_factory.mktemp("nine") / "v", [n for n in names if not n.endswith("gz")])
+    (folder / "vol.1.map.gz").write_bytes(gzip.compress((folder / "vol_0.mrc").read_bytes()))
+    return Ensemble(tuple(Source(n, folder / n) for n in names), GRID, tuple(names))
+
+
+@pytest.mark.parametrize(("include", "exclude", "left"), [
+    ([], ["vol_3.mrc"], "0 1 2 4 5 6"), ([], ["vol_3"], "0 1 2 4 5 6"), (["vol_1.mrc", "vol_6"], [], "1 6"),
+    (["vol_[0-2].mrc"], [], "0 1 2"), (["vol_?"], ["vol_[13]"], "0 2 4 5 6"), (["*"], ["vol_*", "vol.1"], ""),
+    (["vol_0", "vol_0", "vol_5"], [], "0 5"), (["vol_*"], ["*_4*"], "0 1 2 3 5 6")])
+def test_volumes_are_chosen_by_name_stem_and_pattern(
+        nine: Ensemble, include: list[str], exclude: list[str], left: str) -> None:
+    chosen = nine.select(include, exclude, least=0)
+    expected = tuple(f"vol_{i}.mrc" for i in left.split())
+    assert tuple(n for n in chosen.names if n.startswith("vol_")) == expected
+    assert chosen.all_names == nine.names
+
+
+@pytest.mark.parametrize("pattern", ["vol[1].mrc", "vol[1]"])
+def test_a_name_with_brackets_is_taken_as_it_is(nine: Ensemble, pattern: str) -> None:
+    assert nine.select(include=[pattern], least=1).names == ("vol[1].mrc",)
+
+
+def test_the_stem_of_a_compressed_map_keeps_its_other_dots(nine: Ensemble) -> None:
+    assert nine.select(include=["vol.1"], least=1).names == ("vol.1.map.gz",)
+
+
+@pytest.mark.parametrize("word", ["include", "exclude"])
+def test_a_name_that_fits_nothing_is_one_sentence(nine: Ensemble, word: str) -> None:
+    with pytest.raises(SirenError) as caught:
+        nine.select(**{word: ["vol_0.mrc", "vol_77.mrc"]})  # type: ignore[arg-type]
+    assert str(caught.value) == (f'"{word} vol_77.mrc" fits none of the 9 volumes (the first is vol_0.mrc): give file names as '
+                                 "they are in the folder.")
+
+
+def test_too_few_left_is_one_sentence(nine: Ensemble) -> None:
+    with pytest.raises(SirenError, match="only 1 volume after include and exclude: an ensemble needs at least 2"):
+        nine.select(include=["vol_1"])
+    assert nine.select(include=["vol_1"], least=1).names == ("vol_1.mrc",)
+
+
+def test_a_damaged_volume_can_be_excluded_before_it_is_read(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc", "c.mrc"])
+    (folder / "b.mrc").write_bytes(b"")
+    assert find_ensemble([folder], exclude=["b"]).names == ("a.mrc", "c.mrc")
+    assert find_ensemble([folder], exclude=["b"]).all_names == ("a.mrc", "b.mrc", "c.mrc")
+
+
+# --- reading
+
+def test_boxed_volumes_are_the_resampled_ones(tmp_path: Path) -> None:
+    grid = Grid((12, 16, 10), (2.0, 2.0, 2.0), (1.0, 2.0, 3.0))
+    ensemble = find_ensemble([folder_of(tmp_path / "v", ["a.mrc", "b.mrc"], grid)]).resampled(8)
+    expected, expected_grid = to_box(volume(1, grid), grid, 8)
+    assert ensemble.grid == expected_grid
+    np.testing.assert_array_equal(dict(ensemble.read())["b.mrc"], expected)
+    assert ensemble.resampled(None) is ensemble
+
+
+def test_reading_reports_and_stops_when_asked(tmp_path: Path) -> None:
+    ensemble = find_ensemble([folder_of(tmp_path / "v", [f"{i}.mrc" for i in range(4)])])
+    said: list[tuple[str, float]] = []
+    progress = Progress(lambda phase, fraction: said.append((phase, fraction)), interval=0)
+    reading = ensemble.read(progress)
+    assert [next(reading)[0], next(reading)[0]] == ["0.mrc", "1.mrc"]
+    progress.cancel()
+    with pytest.raises(Cancelled):
+        next(reading)
+    assert said == [("reading", 0.0), ("reading", 0.25)]
+
+
+def test_no_volume_is_kept_when_the_next_one_was_read(tmp_path: Path) -> None:
+    ensemble = find_ensemble([folder_of(tmp_path / "v", [f"{i}.mrc" for i in range(6)])])
+    earlier: list[weakref.ref[Any]] = []
+    for _, array in ensemble.read():
+        assert not any(r() is not None for r in earlier)
+        earlier.append(weakref.ref(array))
+    assert len(earlier) == 6
+
+
+@pytest.mark.parametrize("box", [None, 24])
+def test_many_volumes_need_no_more_memory_than_few(tmp_path: Path, box: int | None) -> None:
+    grid = Grid((32, 32, 32), (2.0, 2.0, 2.0))
+    ensemble = find_ensemble([folder_of(tmp_path / "v", [f"{i}.mrc" for i in range(40)], grid)]).resampled(box)
+
+    def peak(chosen: Ensemble) -> int:
+        tracemalloc.start()
+        for _ in chosen.read():
+            pass
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    few = peak(ensemble.select(include=["0", "1", "2"]))
+    assert few > 32 ** 3 * 4  # the measure sees the arrays
+    assert peak(ensemble) < few + 32 ** 3 * 4
+
+
+def test_a_map_and_its_compressed_copy_are_pointed_out(tmp_path):
+    for name in ("v_1.mrc", "v_1.mrc.gz", "v_2.mrc"):
+        with mrcfile.new(tmp_path / name, np.arange(27, dtype=np.float32).reshape(3, 3, 3),
+                         compression="gzip" if name.endswith("gz") else None) as mrc:
+            mrc.voxel_size = 2
+    notes = find_ensemble([tmp_path]).notes
+    assert len(notes) == 1
+    assert notes[0].startswith("v_1.mrc and v_1.mrc.gz look like one volume twice")

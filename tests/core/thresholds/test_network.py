@@ -1,0 +1,289 @@
+"""Networks and their weights files: ours, the published format, and files that mean harm."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from chimerax.siren.core.common.errors import SirenError
+from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.core.thresholds.features import at_levels, bins_of, dice_above, level_values, seen_of, share_above
+from chimerax.siren.core.thresholds.network import (
+    compact_network,
+    default_weights,
+    load_network,
+    published_network,
+    save_network,
+)
+from chimerax.siren.core.thresholds.normalize import Range
+from chimerax.siren.core.thresholds.voxel_size import known_voxel_size, scale_of
+
+torch = pytest.importorskip("torch", reason="torch is not installed: networks cannot be tested")
+
+
+def published_checkpoint(path, **changes):
+    """A checkpoint as the published tool's trainer would write it, its layers built here by hand."""
+    nn = torch.nn
+    torch.manual_seed(5)
+    conv = nn.Sequential(
+        nn.Conv3d(1, 32, 7, padding_mode="replicate"), nn.BatchNorm3d(32), nn.ReLU(),
+        nn.Conv3d(32, 64, 5, padding_mode="replicate"), nn.BatchNorm3d(64), nn.ReLU(), nn.MaxPool3d(2),
+        nn.Conv3d(64, 128, 5, padding_mode="replicate"), nn.BatchNorm3d(128), nn.ReLU(), nn.MaxPool3d(2),
+        nn.Conv3d(128, 256, 3, padding_mode="replicate"), nn.BatchNorm3d(256), nn.ReLU(), nn.MaxPool3d(2),
+        nn.Conv3d(256, 384, 1, padding_mode="replicate"), nn.ReLU(), nn.AvgPool3d(3, stride=2), nn.Dropout(0.3))
+    mlp = nn.Sequential(nn.Linear(384, 64), nn.ReLU(), nn.Linear(64, 1))
+    model = nn.Module()
+    model.conv, model.mlp = conv, mlp
+    # as Adam writes it; making one would import half of torch, which takes seconds
+    parameters = list(range(len(list(model.parameters()))))
+    optimiser = {"state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.zeros(2)}},
+                 "param_groups": [{"lr": 5e-6, "betas": (0.9, 0.999), "eps": 1e-8, "params": parameters}]}
+    content = {"epoch": 7, "model_state_dict": model.state_dict(), "optimizer_state_dict": optimiser,
+               "loss": nn.MSELoss()}
+    torch.save(content | changes, path)
+    return conv.eval(), mlp.eval()
+
+
+class Trap:
+    """Pickles to a call that makes a folder."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_published_architecture_has_its_number_of_weights():
+    assert sum(p.numel() for p in published_network().parameters()) == 2_300_545
+
+
+def test_published_architecture_has_its_names():
+    keys = [k for k in published_network().state_dict() if k.endswith("weight")]
+    assert keys == ["conv.0.weight", "conv.1.weight", "conv.3.weight", "conv.4.weight", "conv.7.weight", "conv.8.weight",
+                    "conv.11.weight", "conv.12.weight", "conv.15.weight", "mlp.0.weight", "mlp.2.weight"]
+
+
+def test_published_checkpoint_is_read_and_computes_what_it_did(tmp_path):
+    conv, mlp = published_checkpoint(tmp_path / "weights_5e6.pth")
+    loaded = load_network(tmp_path / "weights_5e6.pth")
+    assert loaded.kind == "published"
+    assert loaded.metadata["epoch"] == 7
+    # part by part on small inputs: the whole takes seconds
+    parts = [(loaded.network.conv[:11], conv[:11], (1, 1, 24, 24, 24)), (loaded.network.mlp, mlp, (2, 384)),
+             (loaded.network.conv[11:], conv[11:], (1, 128, 11, 11, 11))]
+    with torch.inference_mode():
+        for ours, theirs, shape in parts:
+            x = torch.rand(shape)
+            assert torch.allclose(ours(x), theirs(x), atol=1e-6)
+    assert not loaded.network.training
+
+
+def test_published_weights_alone_or_wrapped_are_read_too(tmp_path):
+    state = published_network().state_dict()
+    torch.save(state, tmp_path / "a.pth")
+    torch.save(OrderedDict(("module." + k, v) for k, v in state.items()), tmp_path / "b.pth")
+    for name in ("a.pth", "b.pth"):
+        loaded = load_network(tmp_path / name)
+        assert all(torch.equal(v, state[k]) for k, v in loaded.network.state_dict().items())
+
+
+@pytest.mark.parametrize("place", ["loss", "model_state_dict", "extra"])
+def test_poisoned_checkpoint_is_refused_and_nothing_runs(tmp_path, place):
+    published_checkpoint(tmp_path / "bad.pth", **{place: Trap(tmp_path / "sprung")})
+    with pytest.raises(SirenError, match=r"^bad\.pth was refused: opening it could run code"):
+        load_network(tmp_path / "bad.pth")
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_poisoned_plain_pickle_is_refused_and_nothing_runs(tmp_path, protocol):
+    (tmp_path / "bad.pth").write_bytes(pickle.dumps({"model_state_dict": Trap(tmp_path / "sprung")}, protocol=protocol))
+    with pytest.raises(SirenError, match=r"^bad\.pth"):
+        load_network(tmp_path / "bad.pth")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_the_poison_would_have_worked(tmp_path):
+    """Else the tests above would prove nothing."""
+    published_checkpoint(tmp_path / "bad.pth", loss=Trap(tmp_path / "sprung"))
+    torch.load(tmp_path / "bad.pth", weights_only=False)
+    assert (tmp_path / "sprung").exists()
+
+
+def test_loading_leaves_no_class_allowed_for_others(tmp_path):
+    published_checkpoint(tmp_path / "good.pth")
+    before = set(torch.serialization.get_safe_globals())
+    load_network(tmp_path / "good.pth")
+    assert set(torch.serialization.get_safe_globals()) == before
+
+
+def _other(path):
+    torch.save(torch.nn.Linear(3, 4).state_dict(), path)
+
+
+def _shapes(path):
+    state = published_network().state_dict()
+    state["mlp.0.weight"] = torch.zeros(32, 384)
+    torch.save({"model_state_dict": state}, path)
+
+
+def _diverged(path):
+    network = compact_network()
+    network.enter.weight.data[0, 0] = float("nan")
+    save_network(path, network, {})
+
+
+@pytest.mark.parametrize(("write", "says"), [
+    (lambda p: p.write_text("vol_id,level\n1,2\n"), "cannot be read"),
+    (lambda p: p.write_bytes(b""), "cannot be read"),
+    (lambda p: p.write_bytes(b"PK\x03\x04" + bytes(200)), "cannot be read"),
+    (lambda p: torch.save([1, 2], p), "no network weights"),
+    (lambda p: torch.save({"model_state_dict": {"conv.0.weight": 3}}, p), "no network weights"),
+    (lambda p: torch.save({"format": "siren-thresholds-2", "state_dict": {}}, p), "another version of SIREn"),
+    (_other, "another network"), (_shapes, "another network"), (_diverged, "not finite"),
+], ids=["text", "empty", "broken zip", "list", "numbers", "version", "other", "shapes", "diverged"])
+def test_wrong_files_are_one_sentence(tmp_path, write, says):
+    path = tmp_path / "w.pth"
+    write(path)
+    with pytest.raises(SirenError, match=says) as error:
+        load_network(path)
+    assert str(error.value).startswith("w.pth ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_says_so(tmp_path):
+    with pytest.raises(SirenError, match="no such file"):
+        load_network(tmp_path / "none.pt")
+
+
+def test_without_torch_one_sentence_tells_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(SirenError, match=r'^torch is not installed: "siren predict" needs it\. Install it with: pip '):
+        load_network(Path("any.pt"))
+
+
+def test_our_file_goes_there_and_back(tmp_path):
+    torch.manual_seed(1)
+    network = compact_network().eval()
+    save_network(tmp_path / "w.pt", network, {"seed": 1})
+    loaded = load_network(tmp_path / "w.pt")
+    x = torch.rand(2, 1, 64, 64, 64) * 2 - 1
+    with torch.no_grad():
+        assert torch.allclose(loaded.network(x), network(x), atol=2e-3)  # kept in half precision
+    assert loaded.kind == "siren"
+    assert loaded.metadata == {"seed": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["w.pt"]
+
+
+def test_profile_is_what_it_says():
+    x = (torch.rand(2, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1).float()
+    profile, levels = seen_of(x, scale_of([None, None])).profile.numpy(), level_values().numpy()
+    full = x.numpy()[:, 0].clip(-1, 1)
+    cells = full.reshape(2, 32, 2, 32, 2, 32, 2)
+    mean, peak = cells.mean(axis=(2, 4, 6)), cells.max(axis=(2, 4, 6))
+    cube = np.ones((1, 3, 3, 3), bool)
+    for j in (40, 78, 84, 90):
+        above, above_half = full > levels[j], mean > levels[j]
+        eroded = ndimage.binary_erosion(above, cube, border_value=1)
+        opened_half = ndimage.binary_dilation(ndimage.binary_erosion(above_half, cube, border_value=1), cube)
+        for channel, mask in ((0, above), (2, above_half), (3, peak > levels[j]), (5, eroded), (8, opened_half)):
+            share = mask.reshape(2, -1).mean(axis=1)
+            assert np.allclose(profile[:, channel, j], (np.log10(share + 1e-6) + 3) / 2, atol=2e-3), (channel, j)
+        parted = sum((np.diff(above_half, axis=a) != 0).reshape(2, -1).sum(axis=1) for a in (1, 2, 3)) / (31 * 32**2)
+        share = above_half.reshape(2, -1).mean(axis=1)
+        assert np.allclose(profile[:, 16, j], np.log10((parted + 1e-6) / (share + 1e-6)), atol=5e-3)
+
+
+def test_profile_of_a_map_with_higher_peaks_is_moved_along_and_no_more():
+    axis = np.arange(64) - 31.5
+    r = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
+    ball = 0.2 / (1 + np.exp((r - 15) / 1.5))
+    step = np.log(1.7 / 0.004) / 95  # between two levels
+    low, high = (seen_of(torch.from_numpy(v * 2 - 1).float()[None, None], scale_of([None])).profile[0, :30].numpy()
+                 for v in (ball, ball * np.exp(10 * step)))
+    assert np.allclose(low[:, 20:60], high[:, 30:70], atol=0.05)
+
+
+@pytest.mark.parametrize("shape", [(96, 96, 96), (200, 200, 200), (80, 120, 100), (40, 200, 100)])
+def test_share_above_counts_voxels_of_the_maps_own_grid(shape):
+    array = np.random.default_rng(3).normal(5, 1, shape).astype(np.float32)
+    x = (array - 4.0) / (9.0 - 4.0) * 2 - 1
+    z, y, x_step = (2 if n > 160 else 1 for n in shape)
+    counted = x[::z, ::y, ::x_step]
+    found = share_above(array, Range(4.0, 9.0)).numpy()
+    for j in (40, 70, 90):  # a map that is no cube lies in one that is empty elsewhere
+        share = (counted > level_values()[j].item()).mean() * array.size / max(shape) ** 3
+        assert found[j] == pytest.approx((np.log10(share + 1e-6) + 3) / 2, abs=1e-3)
+
+
+@pytest.mark.parametrize("learning", [False, True])
+def test_what_the_3d_network_says_of_voxels_is_counted_by_level(learning):
+    rng = np.random.default_rng(4)
+    v = (rng.random((2, 1, 16, 16, 16)) ** 2 * 1.9).astype(np.float32)
+    inside = rng.random((2, 16**3)).astype(np.float32)
+    bins = bins_of(torch.from_numpy(v)).flatten(1)
+    dice, volume = (a.detach().numpy() for a in dice_above(bins, torch.from_numpy(inside).requires_grad_(learning)))
+    for n in range(2):
+        for j in (30, 60, 90):
+            above = v[n].ravel() > level_values()[j].item() + 1
+            expected = 2 * inside[n][above].sum() / (above.sum() + inside[n].sum() + 1)
+            assert dice[n, j] == pytest.approx(expected, abs=1e-4)
+            assert volume[n, j] == pytest.approx(np.log10((above.sum() + 1) / (inside[n].sum() + 1)), abs=1e-4)
+
+
+def test_means_at_levels_join_five_neighbours():
+    bins = torch.tensor([[10, 12, 12, 40]])
+    at = at_levels(bins, torch.tensor([[[1.0, 4.0, 7.0, 5.0]]]))[0, 0].numpy()
+    # level 10 follows bin 11; weights 1 2 3 2 1 of bins 9 to 13 and a constant 1 below
+    assert at[10] == pytest.approx((2 * 1 + 2 * (4 + 7)) / (2 + 2 * 2 + 1))
+    assert at[39] == pytest.approx(3 * 5 / (3 + 1))
+    assert at[70] == 0
+
+
+def test_3d_network_sees_the_place_of_density_and_not_its_scale():
+    torch.manual_seed(3)
+    network = compact_network().eval()
+    x = torch.rand(1, 1, 64, 64, 64) ** 4
+    seen = seen_of(x, scale_of([3.0]))
+    with torch.no_grad():
+        same = network.voxels(seen.coarse / 2, seen.scale)[0]
+        turned = network.voxels(seen.coarse.flip(2), seen.scale)[0].flip(2)
+        one = network.voxels(seen.coarse, seen.scale)[0]
+        other = network.voxels(seen.coarse, scale_of([None]))[0]
+    assert one.shape[2:] == (32, 32, 32)
+    assert torch.allclose(same, one, atol=1e-4)
+    assert not torch.allclose(turned, one, atol=1e-2)
+    assert not torch.allclose(other, one, atol=1e-3)
+
+
+def test_shipped_weights_are_small_and_load():
+    path = default_weights()
+    assert path.stat().st_size < 10_000_000
+    loaded = load_network(path)
+    assert loaded.kind == "siren"
+    assert "validation" in loaded.metadata
+
+
+def test_several_members_are_averaged_and_saved_together(tmp_path):
+    torch.manual_seed(2)
+    network = compact_network(3).eval()
+    save_network(tmp_path / "w.pt", network, {}, half=False)
+    loaded = load_network(tmp_path / "w.pt").network
+    seen = seen_of(torch.rand(2, 1, 64, 64, 64) * 2 - 1, scale_of([3.0, None]))
+    with torch.no_grad():
+        singly = torch.stack([m.heads(*m.features(seen)) for m in network.members]).mean(dim=0)
+        assert torch.allclose(loaded.heads(*loaded.features(seen)), singly, atol=1e-5)
+
+
+def test_voxel_size_of_one_counts_as_not_known():
+    assert known_voxel_size(Grid((64, 64, 64), (1.0, 1.0, 1.0)), 64) is None
+    assert known_voxel_size(Grid((128, 100, 256), (1.5, 1.5, 1.5)), 64) == pytest.approx(6.0)
+    assert scale_of([3.0, None, 6.0]).tolist() == [[0, 1], [0, 0], [pytest.approx(np.log(2)), 1]]

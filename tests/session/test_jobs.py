@@ -1,0 +1,203 @@
+"""Background work: off the main thread, with progress, cancel and errors that end well."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chimerax.core.errors import CancelOperation, UserError
+from chimerax.core.logger import PlainTextLog
+
+from chimerax.siren.core.common.errors import Cancelled, SirenError
+from chimerax.siren.session.jobs import current_job, run_job
+from ensembles import LEVEL, write_planted
+
+
+class Heard(PlainTextLog):
+    """What the log was told, with the thread that told it."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[Any, str]] = []
+        self.threads: set[int] = set()
+
+    def log(self, level: int, msg: str) -> bool:
+        self.said.append((level, msg))
+        self.threads.add(threading.get_ident())
+        return True
+
+    def status(self, msg: str, color: Any, secondary: bool) -> bool:
+        self.said.append(("status", msg))
+        self.threads.add(threading.get_ident())
+        return True
+
+    def text(self, level: Any) -> str:
+        return "\n".join(m for kind, m in self.said if kind == level)
+
+
+@pytest.fixture
+def heard(session: Any) -> Iterator[Heard]:
+    log = Heard()
+    session.logger.add_log(log)
+    yield log
+    session.logger.remove_log(log)
+
+
+@pytest.fixture
+def windows(session: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A session that behaves as one with windows: calls of threads wait for the main thread (``pump``)."""
+    monkeypatch.setattr(session.ui, "is_gui", True)
+    monkeypatch.setattr(session.ui, "defer_threads", True)
+    return session
+
+
+def wait(session: Any, job: Any) -> None:
+    assert session.ui.pump(until=job.terminated, timeout=20)
+
+
+def test_with_windows_work_runs_in_a_thread_and_its_result_is_shown_on_the_main_thread(windows: Any) -> None:
+    threads: dict[str, int] = {}
+
+    def work(progress: Any) -> int:
+        threads["work"] = threading.get_ident()
+        return 42
+
+    def show(result: int) -> int:
+        threads["show"] = threading.get_ident()
+        return result + 1
+
+    job = run_job(windows, "siren test", work, show)
+    assert "show" not in threads  # it returned at once
+    wait(windows, job)
+    assert job.result == 43
+    assert threads["show"] == threading.get_ident() != threads["work"]
+    assert current_job(windows) is None
+    assert job not in windows.tasks.list()
+
+
+def test_without_windows_work_blocks_and_gives_the_result(session: Any) -> None:
+    assert run_job(session, "siren test", lambda progress: 1, lambda r: r + 1) == 2
+
+
+def test_progress_reaches_the_status_line_from_the_main_thread_with_time_left(windows: Any, heard: Heard) -> None:
+    def work(progress: Any) -> None:
+        for k in range(9):
+            progress.step("counting pairs", k / 9)
+            time.sleep(0.12)
+
+    wait(windows, run_job(windows, "siren test", work, lambda r: r))
+    status = heard.text("status")
+    assert "siren test: counting pairs" in status
+    assert " %, 1 s left" in status
+    assert heard.threads == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("error", [SirenError("vol_1.mrc is bad: leave it out."), ValueError("a bug")])
+def test_a_failing_job_is_reported_and_does_not_stay_running(windows: Any, heard: Heard, error: Exception,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[str] = []
+    monkeypatch.setattr(windows.logger, "report_exception", lambda **kw: reported.append(str(kw["exc_info"][1])))
+
+    def work(progress: Any) -> None:
+        raise error
+
+    job = run_job(windows, "siren test", work, lambda r: pytest.fail("shown"))
+    wait(windows, job)
+    assert job.error is error
+    assert current_job(windows) is None
+    if isinstance(error, SirenError):
+        assert heard.text(2).strip() == str(error)  # level 2: error
+        assert not reported
+    else:
+        assert reported == ["a bug"]
+
+
+def test_an_error_while_showing_ends_the_job_too(windows: Any, heard: Heard) -> None:
+    def show(result: Any) -> None:
+        raise UserError("the models are gone")
+
+    job = run_job(windows, "siren test", lambda progress: 1, show)
+    wait(windows, job)
+    assert "the models are gone" in heard.text(2)
+    assert current_job(windows) is None
+
+
+def test_stop_ends_a_job_within_half_a_second(windows: Any, heard: Heard) -> None:
+    from chimerax.core.commands import run
+
+    started = threading.Event()
+
+    def work(progress: Any) -> None:
+        while True:
+            started.set()
+            progress.step("working", 0.5)
+            time.sleep(0.01)
+
+    job = run_job(windows, "siren test", work, lambda r: pytest.fail("shown"))
+    assert started.wait(5)
+    begin = time.monotonic()
+    run(windows, "siren stop")
+    wait(windows, job)
+    assert time.monotonic() - begin < 0.5
+    assert isinstance(job.error, Cancelled)
+    assert "Stopped. Nothing was written" in heard.text(0)
+
+
+def test_one_job_at_a_time(windows: Any) -> None:
+    release = threading.Event()
+    job = run_job(windows, "siren first", lambda progress: release.wait(10), lambda r: r)
+    with pytest.raises(UserError, match=r"siren first.*siren stop"):
+        run_job(windows, "siren second", lambda progress: 1, lambda r: r)
+    release.set()
+    wait(windows, job)
+
+
+def test_blocking_work_that_is_stopped_or_wrong_raises_what_commands_raise(session: Any) -> None:
+    def stopped(progress: Any) -> None:
+        progress.cancel()
+        progress.step("working")
+
+    def wrong(progress: Any) -> None:
+        raise SirenError("one sentence")
+
+    with pytest.raises(CancelOperation, match="Nothing was written"):
+        run_job(session, "siren test", stopped, lambda r: r)
+    with pytest.raises(UserError, match="one sentence"):
+        run_job(session, "siren test", wrong, lambda r: r)
+
+
+@pytest.mark.parametrize("moment", [0.05, 0.3, 0.6])
+def test_a_stopped_sketch_leaves_nothing_and_spares_earlier_results(windows: Any, tmp_path: Path, moment: float) -> None:
+    from chimerax.core.commands import run
+
+    planted = write_planted(tmp_path / "volumes", 300)
+    out = tmp_path / "out"
+    command = f"siren sketch '{planted.folder}' level {LEVEL} statistic exact subsample 1 outputDir '{out}' open false"
+    with windows.in_script:
+        run(windows, command)
+    before = {p.name: p.read_bytes() for p in (out / "00_sketch").iterdir()}
+    job = run(windows, command)
+    time.sleep(moment)
+    run(windows, "siren stop")
+    wait(windows, job)
+    if job.error is None:
+        pytest.skip("the sketch was done before it was stopped")
+    assert {p.name: p.read_bytes() for p in (out / "00_sketch").iterdir()} == before
+    assert [p.name for p in out.iterdir()] == ["00_sketch"]
+
+
+def test_models_closed_during_a_run_do_no_harm(windows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from chimerax.core.commands import run
+
+    planted = write_planted(tmp_path / "volumes", 150)
+    with monkeypatch.context() as without_windows:  # ChimeraX's own volume panel is not there to open
+        without_windows.setattr(windows.ui, "is_gui", False)
+        run(windows, f"open '{planted.folder}/vol_*.mrc'")
+    job = run(windows, f"siren sketch #1 level {LEVEL} statistic exact outputDir '{tmp_path}/out'")
+    run(windows, "close")
+    wait(windows, job)
+    assert job.error is None
+    assert len(job.result.blocks) == 2

@@ -1,0 +1,113 @@
+"""Surfaces and colours of blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from chimerax.siren.core.blocks.blockset import BlockSet
+from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.session.surfaces import DISPLAY_LEVEL, PALETTE, block_colors, open_blocks, smooth_mask
+
+GRID = Grid((30, 30, 30), (2.0, 2.0, 2.0))
+
+
+def cubes(count: int) -> BlockSet:
+    """A row of touching cubes, each a block."""
+    blocks = {}
+    for n in range(count):
+        mask = np.zeros(GRID.shape, bool)
+        mask[n % 5 * 6:n % 5 * 6 + 6, n // 5 * 6:n // 5 * 6 + 6, 5:12] = True
+        blocks[n + 1] = np.flatnonzero(mask)
+    return BlockSet(GRID, blocks)
+
+
+def contrast(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    return float(np.abs(np.subtract(a, b)).max())
+
+
+def test_touching_blocks_have_different_colours_even_when_there_are_more_blocks_than_colours():
+    blocks = cubes(25)
+    assert len(blocks) > len(PALETTE)
+    colors = block_colors(blocks)
+    for n in range(25):
+        for other in ([n + 1] if n % 5 < 4 else []) + ([n + 5] if n < 20 else []):
+            assert contrast(colors[n + 1], colors[other + 1]) > 0.05
+
+
+def test_the_palette_has_no_colour_twice():
+    assert len(set(PALETTE)) == len(PALETTE)
+
+
+def test_the_smoothed_surface_keeps_the_volume_of_a_molecule_sized_block():
+    zyx = np.indices((40, 40, 40)) - 20
+    ball = (zyx**2).sum(axis=0) < 10**2
+    assert (smooth_mask(ball) > DISPLAY_LEVEL).sum() == pytest.approx(ball.sum(), rel=0.1)
+
+
+def test_specks_are_not_drawn_but_a_small_block_is():
+    mask = np.zeros((30, 30, 30))
+    mask[10:16, 10:16, 10:16] = 1
+    mask[25, 25, 25] = 1
+    assert smooth_mask(mask)[25, 25, 25] < DISPLAY_LEVEL < smooth_mask(mask)[12, 12, 12]
+    mask[10:16, 10:16, 10:16] = 0
+    mask[25, 25, 26] = 1
+    assert smooth_mask(mask)[25, 25, 25] > DISPLAY_LEVEL / 2
+
+
+def test_half_sampled_blocks_look_whole():
+    """A sketch holds a random half of the voxels: its surface is to enclose them in one piece, not as gravel."""
+    from scipy import ndimage
+
+    rng = np.random.default_rng(0)
+    mask = np.zeros((30, 30, 30))
+    mask[8:20, 8:20, 8:20] = rng.random((12, 12, 12)) < 0.5
+    pieces, _ = ndimage.label(smooth_mask(mask) > DISPLAY_LEVEL)
+    assert np.bincount(pieces.ravel())[1:].max() > 0.95 * (pieces > 0).sum()
+
+
+def test_other_models_keep_their_display(session, run):
+    from chimerax.map import volume_from_grid_data
+    from chimerax.map_data import ArrayGridData
+
+    mine = volume_from_grid_data(ArrayGridData(np.random.default_rng(0).random((20, 20, 20), np.float32)), session)
+    run("volume #1 level 0.7 color gold style mesh")
+    before = (mine.surfaces[0].level, tuple(mine.surfaces[0].color), mine.surfaces[0].style, mine.display)
+    open_blocks(session, cubes(3), None, np.ones(GRID.shape, np.float32), 0.5)
+    session.update_loop.draw_new_frame()
+    assert (mine.surfaces[0].level, tuple(mine.surfaces[0].color), mine.surfaces[0].style, mine.display) == before
+
+
+def test_blocks_are_seen_in_the_picture_in_their_colours(session, run, tmp_path):
+    from PIL import Image
+
+    open_blocks(session, cubes(3), None)
+    run("view initial")  # wherever an earlier test left the camera
+    run("set bgColor white; lighting flat ambientIntensity 1; graphics silhouettes false; turn y 90; view")  # the row is along z
+    run(f"save '{tmp_path}/p.png' width 300 height 300")
+    pixels = np.asarray(Image.open(tmp_path / "p.png").convert("RGB")).reshape(-1, 3) / 255
+    pixels = pixels[pixels.min(axis=1) < 0.9]  # not the background
+    hues = pixels / np.maximum(pixels.max(axis=1, keepdims=True), 0.01)
+    for color in block_colors(cubes(3)).values():
+        assert (np.abs(hues - np.array(color) / max(color)).max(axis=1) < 0.04).sum() > 500
+
+
+def test_a_map_of_another_size_takes_the_place_and_the_colour_of_the_one_before(session, run, tmp_path):
+    from chimerax.core.errors import UserError
+
+    from chimerax.siren.core.maps.mapfile import write_map
+    from chimerax.siren.session.surfaces import EnsembleMap
+
+    rng = np.random.default_rng(0)
+    for name, shape in (("a.mrc", (12, 13, 14)), ("b.mrc", (20, 21, 22))):
+        write_map(tmp_path / name, rng.random(shape).astype(np.float32), Grid(shape, (3.0, 3.0, 3.0), (1.0, 2.0, 3.0)), "test")
+    first = run(f"siren show '{tmp_path}/a.mrc' level 0.7")
+    first.surfaces[0].rgba = (0, 0, 1, 1)
+    second = run(f"siren show '{tmp_path}/b.mrc' level 0.6 voxelSize 2")
+    assert session.models.list(type=EnsembleMap) == [second]
+    assert tuple(second.surfaces[0].rgba) == (0, 0, 1, 1) and second.surfaces[0].level == 0.6
+    assert second.data.size == (22, 21, 20) and tuple(second.data.step) == (2, 2, 2)
+    (tmp_path / "a.mrc").unlink()
+    write_map(tmp_path / "c.mrc", rng.random((20, 21, 22)).astype(np.float32), Grid((20, 21, 22), (3.0, 3.0, 3.0), (1.0, 2.0, 3.0)), "test")
+    with pytest.raises(UserError, match="takes one map"):
+        run(f"siren show '{tmp_path}'")
