@@ -7,15 +7,11 @@ import html
 import re
 from pathlib import Path
 
-from chimerax.siren.core.analysis.block_occupancy import StatesParameters
-from chimerax.siren.core.blocks.editing import SplitParameters
-from chimerax.siren.core.blocks.expand import ExpandParameters
-from chimerax.siren.core.blocks.sketch import SketchParameters
+from chimerax.siren.core.analysis.parameters import StatesParameters
+from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters, SplitParameters
 from chimerax.siren.core.common.parameters import Parameters, camel_case
-from chimerax.siren.core.simulation.example import ExampleParameters
-from chimerax.siren.core.thresholds.finetune import FinetuneParameters
-from chimerax.siren.core.thresholds.predict import PredictParameters
-from chimerax.siren.core.thresholds.preprocess import PreprocessParameters
+from chimerax.siren.core.simulation.parameters import ExampleParameters
+from chimerax.siren.core.thresholds.parameters import FinetuneParameters, PredictParameters, PreprocessParameters
 
 PAGE = Path(__file__).parents[1] / "src/docs/user/commands/siren.html"
 TABLES: dict[str, type[Parameters]] = {

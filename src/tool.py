@@ -18,7 +18,7 @@ from .panel.screening import ScreeningBar
 from .panel.state import PanelState
 from .panel.widgets import MARGIN, MessageStrip, plain_layout
 from .session.jobs import JobEnd
-from .session.surfaces import path_text
+from .session.log import path_text
 
 NAME = "SIREn"
 HELP = "help:user/tools/siren.html"

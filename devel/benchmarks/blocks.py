@@ -23,12 +23,14 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from chimerax.siren.core.blocks.expand import ExpandParameters, expand
+from chimerax.siren.core.blocks.expand import expand
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
-from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
+from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
+from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.maps.ensemble import Ensemble
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.core.simulation.example import ExampleParameters, simulate
+from chimerax.siren.core.simulation.example import simulate
+from chimerax.siren.core.simulation.parameters import ExampleParameters
 from conditions import Condition, conditions
 from planted import Absent, Case, in_memory
 from redrawn import redrawn_lines

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from chimerax.siren.core.simulation.example import BlockPlan, ExampleParameters, Simulation, simulate, spectral_filter
+from chimerax.siren.core.simulation.example import Simulation, simulate, spectral_filter
+from chimerax.siren.core.simulation.parameters import BlockPlan, ExampleParameters
 from planted import Case, assembly_ensemble, case_of, ribosome_ensemble
 
 CHAIN = (

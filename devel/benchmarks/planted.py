@@ -24,14 +24,13 @@ from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import read_map
 from chimerax.siren.core.simulation.example import (
     SIGMA_PER_RESOLUTION,
-    BlockPlan,
-    ExampleParameters,
     Simulation,
     compose,
     enclosing_level,
     planted_voxels,
     spectral_filter,
 )
+from chimerax.siren.core.simulation.parameters import BlockPlan, ExampleParameters
 from score import Planted, planted_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,7 +132,8 @@ def predicted_levels(ensemble: Ensemble) -> NDArray[np.float64]:
         import torch
     except ImportError:
         raise Absent("torch is not installed") from None
-    from chimerax.siren.core.thresholds.predict import PredictParameters, predict_levels
+    from chimerax.siren.core.thresholds.parameters import PredictParameters
+    from chimerax.siren.core.thresholds.predict import predict_levels
     torch.set_num_threads(1)
     predictions = predict_levels(ensemble, PredictParameters(device="cpu"))
     return np.array([p.level for p in predictions.rows])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from chimerax.siren.core.blocks.expand import ExpandParameters, expand
+from chimerax.siren.core.blocks.expand import expand
 from chimerax.siren.core.blocks.occupancy import Occupancy
-from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
+from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
+from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.simulation.example import NOISE_SD, spectral_filter
 from planted import REAL_LEVEL, Absent, density, in_memory, real_spectrum, real_volumes, ribosome
 

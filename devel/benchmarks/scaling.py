@@ -30,8 +30,8 @@ from bare_cluster import BareCluster
 from chimerax.siren.core.blocks.level_harmonization import Noise
 from chimerax.siren.core.blocks.occupancy import Occupancy
 from chimerax.siren.core.blocks.pair_counts import significant_pairs
-from chimerax.siren.core.blocks.similarity import MOST_SAMPLED, alike_pairs
-from chimerax.siren.core.blocks.sketch import SketchParameters
+from chimerax.siren.core.blocks.parameters import SketchParameters
+from chimerax.siren.core.blocks.similarity import MOST_SAMPLED, similarity_graph
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.compute.backends import computing
 from chimerax.siren.core.compute.pair_tiles import Compute, strips
@@ -61,7 +61,7 @@ class Task:
         parameters = SketchParameters(statistic=self.statistic)
 
         def by_profile(compute: Compute) -> tuple[NDArray[Any], ...]:
-            found = alike_pairs(occupancy, sample, Noise(np.ones(1)), 0.01, Progress(), compute)
+            found = similarity_graph(occupancy, sample, Noise(np.ones(1)), 0.01, Progress(), compute)
             return found.pairs, found.strength
 
         def by_counting(compute: Compute) -> tuple[NDArray[Any], ...]:

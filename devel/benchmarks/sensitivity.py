@@ -11,7 +11,8 @@ from typing import Any
 from chimerax.siren.core.blocks import level_harmonization as harmonise
 from chimerax.siren.core.blocks import outliers, profiles
 from chimerax.siren.core.blocks import similarity as alike
-from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
+from chimerax.siren.core.blocks.parameters import SketchParameters
+from chimerax.siren.core.blocks.sketch import sketch
 from conditions import conditions
 from planted import Absent
 

@@ -21,17 +21,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from chimerax.siren.core.blocks.expand import ExpandParameters, expand
+from chimerax.siren.core.blocks.expand import expand
 from chimerax.siren.core.blocks.level_harmonization import measure_noise, prepare
+from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sampling import draw_sample
 from chimerax.siren.core.blocks.screening import prepare as prepare_screening
-from chimerax.siren.core.blocks.similarity import alike_pairs, variable_voxels
-from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
+from chimerax.siren.core.blocks.similarity import similarity_graph, variable_voxels
+from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import write_map
-from chimerax.siren.core.simulation.example import ExampleParameters, simulate
+from chimerax.siren.core.simulation.example import simulate
+from chimerax.siren.core.simulation.parameters import ExampleParameters
 
 TABLE = Path(__file__).with_name("speed.md")
 STATISTICS = ("profile", "exact", "published")
@@ -116,9 +118,9 @@ def parts(folder: Path) -> dict[str, float]:
         for a, b in strips(len(rows), len(rows)):
             counter(rows[a:b], 0)
 
-    counted, compared = best(counting), best(lambda: alike_pairs(occupancy, sample, noise, 0.01, Progress()), 2)
+    counted, compared = best(counting), best(lambda: similarity_graph(occupancy, sample, noise, 0.01, Progress()), 2)
     half = np.sort(np.random.default_rng(0).choice(sample, len(sample) // 2, replace=False))
-    smaller = best(lambda: alike_pairs(occupancy, half, noise, 0.01, Progress()), 2)
+    smaller = best(lambda: similarity_graph(occupancy, half, noise, 0.01, Progress()), 2)
     screening = prepare_screening(ensemble, levels, SketchParameters(posp=0.05), Progress())
     settings = []
     for posp in SETTINGS:

@@ -19,19 +19,22 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "weights/training"))
 
-from chimerax.siren.core.blocks.expand import ExpandParameters, expand
-from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
+from chimerax.siren.core.blocks.expand import expand
+from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
+from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble, Source
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.core.simulation.example import ExampleParameters, Simulation, simulate
-from chimerax.siren.core.thresholds.consensus import in_line
-from chimerax.siren.core.thresholds.finetune import FinetuneParameters, run_finetune
+from chimerax.siren.core.simulation.example import Simulation, simulate
+from chimerax.siren.core.simulation.parameters import ExampleParameters
+from chimerax.siren.core.thresholds.consensus import consensus_levels
+from chimerax.siren.core.thresholds.finetune import run_finetune
 from chimerax.siren.core.thresholds.flags import FULL_BOX, NOISE_TAIL, PIECE, WIDE, largest_piece, noise_below
 from chimerax.siren.core.thresholds.labels import Label, set_label
 from chimerax.siren.core.thresholds.network import BOX
 from chimerax.siren.core.thresholds.normalize import normalise_level
-from chimerax.siren.core.thresholds.predict import PredictParameters, predict_levels
+from chimerax.siren.core.thresholds.parameters import FinetuneParameters, PredictParameters
+from chimerax.siren.core.thresholds.predict import predict_levels
 from chimerax.siren.core.thresholds.preprocess import shrunk
 from chimerax.siren.core.thresholds.tables import Prediction, Predictions
 from score import planted_of, score
@@ -112,7 +115,7 @@ def together() -> list[str]:
         s = simulate(ExampleParameters(volumes=200, seed=201 + n, **changed))
         ensemble, planted = in_memory(s), planted_of(s)
         own = predict_levels(ensemble, CPU)
-        for kind, rows in (("each by itself", own.rows), ("together", in_line(ensemble, own.rows, Progress())[0])):
+        for kind, rows in (("each by itself", own.rows), ("together", consensus_levels(ensemble, own.rows, Progress())[0])):
             levels = Predictions(tuple(rows)).levels
             level = np.array([levels[v] for v in s.names])
             cells = []

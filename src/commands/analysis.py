@@ -15,14 +15,9 @@ from chimerax.core.models import Model
 from chimerax.geometry import translation
 from numpy.typing import NDArray
 
-from ..core.analysis.block_occupancy import (
-    States,
-    StatesParameters,
-    relations,
-    relations_csv,
-    representatives,
-    states_csv,
-)
+from ..core.analysis.block_occupancy import States, representatives, states_csv
+from ..core.analysis.parameters import StatesParameters
+from ..core.analysis.relations import relations, relations_csv
 from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
 from ..core.common.files import whole_file
 from ..core.common.progress import Progress
@@ -30,10 +25,12 @@ from ..core.maps.ensemble import Ensemble, find_ensemble
 from ..core.runs.record import Record, read_record
 from ..core.runs.steps import run_states
 from ..core.thresholds.tables import table_levels
+from ..session.colors import block_colors
 from ..session.edits import group_of
-from ..session.inputs import door, opened_blocks, parameters_of, run_folder, sources_of
+from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
 from ..session.jobs import run_job
-from ..session.surfaces import BlockMap, block_colors, link, log_lines, plain_map
+from ..session.log import link, log_lines
+from ..session.surfaces import BlockMap, plain_map
 from .arguments import BlocksArg, RunArg, VolumesArg, keywords_of
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
@@ -96,7 +93,7 @@ def plot(session: Any, run: Any, kind: str, save_file: str | None = None, volume
     parameters, sources = parameters_of(StatesParameters, keywords), sources_of(volumes) if volumes else None
 
     def work(progress: Progress) -> Path:
-        levels = table_levels(table) if table else recorded_levels(chosen.record) if chosen else ([], np.empty(0))
+        levels = table_levels(table) if table else chosen.record.known_levels if chosen else ([], np.empty(0))
         found = None
         if chosen is not None and kind != "thresholds":
             ensemble = _ensemble(chosen.record, sources, progress)
@@ -193,21 +190,15 @@ def chosen_blocks(session: Any, blocks: Any) -> Chosen:
         If the folder is not one of a run, or the models are not its blocks.
     """
     folder = run_folder(session, blocks)
-    record = door(read_record, folder)
+    record = user_errors(read_record, folder)
     if not isinstance(blocks, list):
         if folder != Path(blocks).expanduser().absolute():
             raise UserError(f"{blocks} has no run.json: give the folder of a sketch, an edited set or an expansion.")
-        own = door(read_blocks_file, folder / BLOCKS_FILE)
+        own = user_errors(read_blocks_file, folder / BLOCKS_FILE)
         return Chosen(folder, record, own, {n: c for n, c in block_colors(own).items()})
-    found = door(opened_blocks, blocks, record)
+    found = user_errors(opened_blocks, blocks, record)
     colors = {m.siren_block: m.surfaces[0].rgba for m in blocks if isinstance(m, BlockMap) and m.surfaces}
     return Chosen(folder, record, found, colors)
-
-
-def recorded_levels(record: Record) -> tuple[list[str], NDArray[np.float64]]:
-    """Names and levels of all volumes of a run that have one, those that were left out among them."""
-    volumes = [v for v in record.volumes if v["level"] is not None]  # a flagged map may have none
-    return [v["name"] for v in volumes], np.array([v["level"] for v in volumes], np.float64)
 
 
 def _ensemble(record: Record, sources: list[Any] | None, progress: Progress) -> Ensemble | None:
@@ -225,8 +216,7 @@ def _log_states(session: Any, found: States, chosen: Chosen) -> None:
         count = int(related.both[row, row])
         rows.append(f'<tr><td>{number} {escape(name)}</td><td align="right">{count:,}</td><td align="right">{100 * count / many:.0f} %</td>'
                     f"<td>{', '.join(words)}</td></tr>")
-    log_lines(session, [f"{len(found.numbers)} blocks in {many:,} volumes (present: more than {100 * found.cut:g} % of the voxels "
-                        "occupied)"])
+    log_lines(session, [f"{len(found.numbers)} blocks in {many:,} volumes (present: {found.cut_words})"])
     session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
 
 

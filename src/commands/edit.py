@@ -11,22 +11,25 @@ from chimerax.core.commands import CenterArg, CmdDesc, EnumOf, FloatArg, SaveFol
 from chimerax.core.errors import UserError
 
 from ..core.blocks.blockset import BlockSet
-from ..core.blocks.editing import SplitParameters, clean_name, delete, inside_sphere, merge, pieces, rename, split
+from ..core.blocks.editing import clean_name, delete, inside_sphere, merge, pieces, rename, split
+from ..core.blocks.parameters import SplitParameters
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
 from ..core.runs.record import read_record
 from ..core.runs.steps import EDIT_FOLDER, Run, run_edit
+from ..session.colors import SCALE, block_colors
 from ..session.edits import block_set, blocks_changed, blocks_in, edit, grid_of, group_of, redo_edit, undo_edit
-from ..session.inputs import door, opened_blocks, parameters_of, run_folder, sources_of
+from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
 from ..session.jobs import run_job
-from ..session.surfaces import SCALE, BlockMap, block_colors, color_by, link, log_blocks, log_lines, path_text, table_values
+from ..session.log import link, log_blocks, log_lines, path_text
+from ..session.surfaces import BlockMap, color_by, table_values
 from .arguments import BlockModelsArg, VolumesArg, keywords_of
 
 
 def merge_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
     """Make one block of several; it keeps number, model and colour of that with the smallest number."""
     group, numbers = group_of(blocks), [b.siren_block for b in blocks]
-    after = edit(session, group, f"merge blocks {_listed(numbers)}", lambda before: door(merge, before, numbers),
+    after = edit(session, group, f"merge blocks {_listed(numbers)}", lambda before: user_errors(merge, before, numbers),
                  {min(numbers): _together(blocks)})
     log_lines(session, [f"Blocks {_listed(numbers)} are one: block {min(numbers)}, {len(after.blocks[min(numbers)]):,} voxels."])
     return after
@@ -49,7 +52,7 @@ def split_block(session: Any, block: Sequence[BlockMap], center: Any = None, rad
     else:
         parts = pieces(model.voxels, grid, parameters_of(SplitParameters, keywords))
     before = {b.siren_block for b in blocks_in(group_of(block))}
-    after = edit(session, group_of(block), f"split block {number}", lambda blocks: door(split, blocks, number, parts))
+    after = edit(session, group_of(block), f"split block {number}", lambda blocks: user_errors(split, blocks, number, parts))
     new = [n for n, _ in after if n not in before]
     log_lines(session, [f"Block {number} was split: it keeps {len(after.blocks[number]):,} voxels; new "
                         + ", ".join(f"block {n} ({len(after.blocks[n]):,})" for n in new) + "."])
@@ -60,7 +63,7 @@ def delete_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
     """Take blocks out of the set; files are not touched."""
     numbers = [b.siren_block for b in blocks]
     which = f"block{'s' * (len(numbers) > 1)} {_listed(numbers)}"
-    after = edit(session, group_of(blocks), f"delete {which}", lambda before: door(delete, before, numbers))
+    after = edit(session, group_of(blocks), f"delete {which}", lambda before: user_errors(delete, before, numbers))
     log_lines(session, [f"Deleted {which}, {len(after)} left (\"siren block undo\" brings back)."])
     return after
 
@@ -68,8 +71,8 @@ def delete_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
 def rename_block(session: Any, block: Sequence[BlockMap], name: str) -> BlockSet:
     """Name a block; the name goes into blocks.json and blocks.csv of what is saved or expanded."""
     model = _one(block)
-    name, number = door(clean_name, name), model.siren_block
-    return edit(session, group_of(block), f"rename block {number}", lambda before: door(rename, before, number, name))
+    name, number = user_errors(clean_name, name), model.siren_block
+    return edit(session, group_of(block), f"rename block {number}", lambda before: user_errors(rename, before, number, name))
 
 
 def undo(session: Any) -> None:
@@ -103,8 +106,8 @@ def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
 def save(session: Any, blocks: Sequence[BlockMap], folder: str | None = None, volumes: list[Any] | None = None) -> Any:
     """Write the open blocks as a complete folder, like that of a sketch."""
     group, source = group_of(blocks), run_folder(session, list(blocks))
-    record = door(read_record, source)
-    chosen = door(opened_blocks, list(blocks), record)
+    record = user_errors(read_record, source)
+    chosen = user_errors(opened_blocks, list(blocks), record)
     target = Path(folder).expanduser().absolute() if folder else source.parent / EDIT_FOLDER
     sources = sources_of(volumes) if volumes else None
 

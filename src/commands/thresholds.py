@@ -14,7 +14,7 @@ from chimerax.map import MapsArg, Volume
 from ..core.common.errors import listed
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
-from ..session.inputs import LABELS_FILE, PREDICTIONS_FILE, door, label_of, output_folder, parameters_of, sources_of, typed
+from ..session.inputs import LABELS_FILE, PREDICTIONS_FILE, label_of, output_folder, parameters_of, sources_of, typed, user_errors
 from ..session.jobs import run_job
 from .arguments import SELECTION, VolumesArg, keywords_of
 
@@ -25,7 +25,7 @@ MOST_ROWS = 30  # of the table in the log
 def predict(session: Any, volumes: list[Any], output_dir: str | None = None, labels: str | None = None, set_levels: bool = True,
             voxel_size: float | None = None, include: Sequence[str] = (), exclude: Sequence[str] = (), **keywords: Any) -> Any:
     """Predict the contour level of each map, write predictions.csv, set the levels of open maps that were named."""
-    from ..core.thresholds.predict import PredictParameters
+    from ..core.thresholds.parameters import PredictParameters
 
     parameters = parameters_of(PredictParameters, keywords)
     sources = sources_of(volumes)
@@ -43,7 +43,8 @@ def predict(session: Any, volumes: list[Any], output_dir: str | None = None, lab
         return ensemble, predictions, agreement
 
     def show(result: tuple[Any, Any, Any]) -> Any:
-        from ..session.surfaces import log_lines, next_step, path_text, set_level
+        from ..session.log import log_lines, next_step, path_text
+        from ..session.surfaces import set_level
 
         ensemble, predictions, agreement = result
         level_of = predictions.levels
@@ -92,7 +93,7 @@ def evaluate(session: Any, labels: str, predictions: str | None = None, output_d
         return run_evaluation(label_table, table, output)
 
     def show(result: Any) -> Any:
-        from ..session.surfaces import log_lines, log_picture, log_table
+        from ..session.log import log_lines, log_picture, log_table
 
         a = result.agreement
         log_table(session, ("volume", "label", "bounds", "predicted", "error", "normalised error", "flag"), [
@@ -123,13 +124,13 @@ def _replaced(result: Any) -> list[str]:
 def label(session: Any, volumes: list[Any], lower: float | None = None, upper: float | None = None, labels: str | None = None) -> Any:
     """Write the contour level of open maps, as set by eye, into a table of labels."""
     from ..core.thresholds.labels import set_label
-    from ..session.surfaces import log_lines, next_step, path_text
+    from ..session.log import log_lines, next_step, path_text
 
     if (lower is not None or upper is not None) and len(volumes) > 1:
         raise UserError("lower and upper are bounds of one map: name one, or leave them out.")
     new = [label_of(v, lower, upper) for v in volumes]
     path = Path(labels).expanduser().absolute() if labels else output_folder(volumes, None) / LABELS_FILE
-    before = [door(set_label, path, one) for one in new]
+    before = [user_errors(set_label, path, one) for one in new]
     log_lines(session, [f"{one.file}: level {one.level:.6g}" + (f", bounds {_bounds(one)}" if _bounds(one) else "")
                         + (" (in place of its earlier label)" if again else "") for one, again in zip(new, before, strict=True)])
     log_lines(session, [f"Written to {path}."])
@@ -165,7 +166,7 @@ def label_template(session: Any, volumes: list[Any], count: int = 20, prediction
         return ensemble, proposals, write_template(path, [p.file for p in proposals], ensemble.all_names), predicted
 
     def show(result: tuple[Any, Any, Any, bool]) -> Any:
-        from ..session.surfaces import link, log_lines, log_table, path_text
+        from ..session.log import link, log_lines, log_table, path_text
 
         ensemble, proposals, added, predicted = result
         paths = {s.name: s.path for s in ensemble.sources}
@@ -183,7 +184,7 @@ def label_template(session: Any, volumes: list[Any], count: int = 20, prediction
 def finetune(session: Any, volumes: list[Any], labels: str, output_dir: str | None = None, voxel_size: float | None = None,
              include: Sequence[str] = (), exclude: Sequence[str] = (), **keywords: Any) -> Any:
     """Train the network further on levels set by eye; keep the new weights as far as they help."""
-    from ..core.thresholds.finetune import FinetuneParameters
+    from ..core.thresholds.parameters import FinetuneParameters
 
     parameters = parameters_of(FinetuneParameters, keywords)
     sources = sources_of(volumes)
@@ -196,7 +197,7 @@ def finetune(session: Any, volumes: list[Any], labels: str, output_dir: str | No
         return run_finetune(ensemble, Path(labels).expanduser(), parameters, output, progress)
 
     def show(result: Any) -> Any:
-        from ..session.surfaces import log_lines, log_picture, next_step, path_text
+        from ..session.log import log_lines, log_picture, next_step, path_text
 
         fit, p, sizes = result.fit, result.parameters, [len(names) for names in result.parts.values()]
         kept = (f"epoch {fit.best} of {p.epochs} was kept: loss of the validation maps {fit.validation[0]:.3g} before, "
@@ -219,7 +220,7 @@ def finetune(session: Any, volumes: list[Any], labels: str, output_dir: str | No
 def preprocess(session: Any, volumes: list[Any], output_dir: str | None = None, voxel_size: float | None = None,
                include: Sequence[str] = (), exclude: Sequence[str] = (), **keywords: Any) -> Any:
     """Write resampled (and normalised) copies of the maps with their statistics, for other programs."""
-    from ..core.thresholds.preprocess import PreprocessParameters
+    from ..core.thresholds.parameters import PreprocessParameters
 
     parameters = parameters_of(PreprocessParameters, keywords)
     sources = sources_of(volumes)
@@ -232,7 +233,7 @@ def preprocess(session: Any, volumes: list[Any], output_dir: str | None = None, 
         return ensemble, run(ensemble, output, parameters, progress)
 
     def show(result: Any) -> Any:
-        from ..session.surfaces import log_lines
+        from ..session.log import log_lines
 
         ensemble, outcome = result
         log_lines(session, [f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid.text()}", *ensemble.notes,
@@ -248,13 +249,13 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
     output, volumes = [("output_dir", SaveFolderNameArg)], [("volumes", VolumesArg)]
 
     def predict_desc() -> CmdDesc:
-        from ..core.thresholds.predict import PredictParameters
+        from ..core.thresholds.parameters import PredictParameters
         return CmdDesc(required=volumes, keyword=[*output, ("labels", OpenFileNameArg), ("set_levels", BoolArg), *SELECTION,
                                                   *keywords_of(PredictParameters)],
                        synopsis="Predict the contour level of each map")
 
     def preprocess_desc() -> CmdDesc:
-        from ..core.thresholds.preprocess import PreprocessParameters
+        from ..core.thresholds.parameters import PreprocessParameters
         return CmdDesc(required=volumes, keyword=[*output, *SELECTION, *keywords_of(PreprocessParameters)],
                        synopsis="Resample and normalise maps for other programs")
 
@@ -272,7 +273,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
                        synopsis="Choose the maps whose labels would teach most")
 
     def finetune_desc() -> CmdDesc:
-        from ..core.thresholds.finetune import FinetuneParameters
+        from ..core.thresholds.parameters import FinetuneParameters
         return CmdDesc(required=volumes, keyword=[("labels", OpenFileNameArg), *output, *SELECTION, *keywords_of(FinetuneParameters)],
                        required_arguments=["labels"], synopsis="Train the network further on levels set by eye")
 

@@ -28,7 +28,8 @@ from Qt.QtWidgets import (
 from ..core.common.errors import SirenError
 from ..core.runs.steps import Run, open_run
 from ..session.edits import BLOCKS_CHANGED, add_trigger, block_spec, blocks_in, can_undo
-from ..session.surfaces import BlockMap, path_text
+from ..session.log import path_text
+from ..session.surfaces import BlockMap
 from .blocks_table import (
     COLOR,
     NAME,

@@ -9,12 +9,11 @@ from typing import Any
 
 from chimerax.core.commands import StringArg
 
-from ..core.blocks.expand import ExpandParameters
-from ..core.blocks.sketch import SketchParameters
+from ..core.blocks.parameters import ExpandParameters, SketchParameters
 from ..core.common.parameters import Parameters, camel_case
 from ..core.runs.steps import SKETCH_FOLDER
-from ..core.thresholds.predict import PredictParameters
-from ..session.surfaces import path_text
+from ..core.thresholds.parameters import PredictParameters
+from ..session.log import path_text
 
 STEPS: dict[str, type[Parameters]] = {"predict": PredictParameters, "sketch": SketchParameters, "expand": ExpandParameters}
 

@@ -15,14 +15,15 @@ from Qt.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from Qt.QtGui import QPalette
 from Qt.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from ..commands.analysis import recorded_levels
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
 from ..core.runs.record import read_record
 from ..core.runs.steps import open_run, run_states
 from ..core.thresholds.tables import table_levels
+from ..session.colors import block_colors
 from ..session.figures import Content, Drawn, Labels, Pick, Theme, draw
-from ..session.surfaces import BlockMap, block_colors, path_text
+from ..session.log import path_text
+from ..session.surfaces import BlockMap
 
 CHOICES = (("thresholds", "Thresholds"), ("states", "Blocks in volumes"), ("correlation", "Blocks with blocks: correlation"),
            ("conditional", "Blocks given blocks"))
@@ -271,7 +272,7 @@ def read_content(folder: Path | None, table: Path | None, progress: Progress) ->
     if folder is None:
         assert table is not None
         return Content.of(*table_levels(table)), Labels()
-    levels = recorded_levels(read_record(folder))
+    levels = read_record(folder).known_levels
     run = open_run(folder)
     labels = Labels(run.blocks.names, {n: c for n, c in block_colors(run.blocks).items()})
     return Content.of(*levels, run_states(folder, progress=progress) if len(run.blocks) else None), labels

@@ -15,13 +15,15 @@ from Qt.QtCore import Qt, QTimer
 from Qt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from ..core.blocks.blockset import BlockSet
+from ..core.blocks.parameters import SketchParameters
 from ..core.blocks.screening import prepare
-from ..core.blocks.sketch import SketchParameters
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
+from ..session.colors import carried_colors
 from ..session.jobs import run_job
-from ..session.surfaces import BlockMap, block_map, carried_colors, link
+from ..session.log import link
+from ..session.surfaces import BlockMap, block_map
 from . import steps
 from .state import PanelState
 from .widgets import Note, plain_layout

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ..core.blocks.blockset import BlockSet
 from ..core.maps.grid import Grid
+from .colors import PALETTE
 from .inputs import map_source
-from .surfaces import PALETTE, BlockMap, block_map
+from .surfaces import BlockMap, block_map
 
 BLOCKS_CHANGED = "siren blocks changed"  # trigger: an edit, its undo, or a save; its data is the group's id
 

@@ -20,7 +20,8 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 from numpy.typing import NDArray
 
-from ..core.analysis.block_occupancy import Relations, States, Tree, relations, similar_together
+from ..core.analysis.block_occupancy import States, Tree, similar_together
+from ..core.analysis.relations import Relations, relations
 from ..core.blocks.occupancy import within_two_sd
 from ..core.common.errors import SirenError
 from ..core.common.files import whole_file
@@ -222,7 +223,7 @@ def draw_states(figure: Figure, states: States, blocks: Tree, volumes: Tree, lab
 
     found = states.present.sum(axis=1)
     often = ", ".join(f"{n}: {c:,}" for n, c in list(zip(states.numbers, found, strict=True))[:8])
-    return Drawn(f"Volumes that have more than {100 * states.cut:g} % of a block: {often}{' ...' if len(found) > 8 else ''}.", pick)
+    return Drawn(f"Volumes that have a block ({states.cut_words}): {often}{' ...' if len(found) > 8 else ''}.", pick)
 
 
 def draw_relations(figure: Figure, states: States, found: Relations, blocks: Tree, labels: Labels, theme: Theme,

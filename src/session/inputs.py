@@ -27,7 +27,7 @@ LABELS_FILE = "labels.csv"
 DEFAULT_OUTPUT = "siren"  # beside the folder of the volumes
 
 
-def door(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+def user_errors(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
     """Call core; what is wrong with the input becomes ChimeraX's UserError."""
     try:
         return function(*arguments, **keywords)
@@ -40,7 +40,7 @@ def given(keywords: dict[str, Any]) -> dict[str, Any]:
 
 
 def parameters_of(kind: type[Parameters], keywords: dict[str, Any]) -> Any:
-    return door(kind, **given(keywords))
+    return user_errors(kind, **given(keywords))
 
 
 def sources_of(volumes: Sequence[Any]) -> list[Any]:
@@ -49,7 +49,7 @@ def sources_of(volumes: Sequence[Any]) -> list[Any]:
     for v in volumes:
         if isinstance(v, Volume):
             names[map_name(v)] = names.get(map_name(v), 0) + 1
-    return [door(map_source, v, names[map_name(v)] > 1) if isinstance(v, Volume) else v for v in volumes]
+    return [user_errors(map_source, v, names[map_name(v)] > 1) if isinstance(v, Volume) else v for v in volumes]
 
 
 def map_name(volume: Volume) -> str:
@@ -147,7 +147,7 @@ def output_folder(volumes: Sequence[Any], output_dir: str | None) -> Path:
 
 def typed(volumes: Sequence[Any]) -> str:
     """Volumes as they are typed in a command."""
-    from .surfaces import path_text
+    from .log import path_text
 
     if isinstance(volumes[0], Volume):
         return str(concise_model_spec(volumes[0].session, volumes))

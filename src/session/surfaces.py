@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from chimerax.core.commands import quote_path_if_necessary
 from chimerax.core.models import Model
 from chimerax.map import Volume
 from chimerax.map.volume import default_settings
@@ -20,16 +17,13 @@ from pandas import DataFrame
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from ..core.blocks.blockset import BlockSet, box_around, neighbours
+from ..core.blocks.blockset import BlockSet, box_around
 from ..core.maps.grid import Grid
+from .colors import block_colors, scale_colors
 from .jobs import at_once
 
 V = TypeVar("V", bound=Volume)
 
-# Okabe & Ito 2008, then Paul Tol's muted set: told apart with any colour vision.
-PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
-           "#332288", "#44AA99", "#882255", "#999933", "#DDCC77", "#117733", "#AA4499")
-SCALE = ("#440154", "#3B528B", "#21918C", "#5EC962", "#FDE725")  # viridis, for values from 0 to 1
 GROUP_NAME = "SIREn blocks"
 DISPLAY_SIGMA = 0.75  # voxels; with DISPLAY_LEVEL a 0/1 mask looks like a molecule and keeps its volume
 DISPLAY_LEVEL = 0.35
@@ -255,49 +249,6 @@ def _surface(volume: Volume, level: float, rgba: Sequence[float]) -> None:
     volume.update_drawings()  # not only with the next frame: a script may measure or view at once
 
 
-def block_colors(blocks: BlockSet) -> dict[int, tuple[float, float, float]]:
-    """A colour (r, g, b, 0 to 1) for each block; blocks that touch differ, as far as the palette reaches."""
-    touching: dict[int, set[int]] = {n: set() for n, _ in blocks}
-    for a, b in neighbours(blocks):
-        touching[a].add(b)
-        touching[b].add(a)
-    chosen: dict[int, int] = {}
-    used = [0] * len(PALETTE)
-    for number, _ in blocks:
-        near = [chosen[other] for other in touching[number] if other in chosen]
-        color = min(range(len(PALETTE)), key=lambda c: (near.count(c), used[c], c))
-        chosen[number] = color
-        used[color] += 1
-    return {n: tuple(int(PALETTE[c][i:i + 2], 16) / 255 for i in (1, 3, 5)) for n, c in chosen.items()}  # type: ignore[misc]
-
-
-def carried_colors(blocks: BlockSet, before: BlockSet | None,
-                   colors: Mapping[int, tuple[float, float, float]]) -> dict[int, tuple[float, float, float]]:
-    """Colours for blocks that follow others: a block keeps the colour of the one that it shares most voxels with.
-
-    Parameters
-    ----------
-    before : the blocks before, with their ``colors`` by number; None for the first
-    """
-    fresh = block_colors(blocks)
-    if before is None:
-        return fresh
-    shared = sorted(((len(np.intersect1d(voxels, other, True)), new, old) for new, voxels in blocks for old, other in before), reverse=True)
-    kept: dict[int, int] = {}
-    for count, new, old in shared:
-        if count and new not in kept and old not in kept.values():
-            kept[new] = old
-    used = {colors[old] for old in kept.values()}
-    free = [c for c in fresh.values() if c not in used]
-    result = {}
-    for number, _ in blocks:
-        if number in kept:
-            result[number] = colors[kept[number]]
-        else:
-            result[number] = fresh[number] if fresh[number] not in used or not free else free.pop(0)
-    return result
-
-
 def color_by(block: BlockMap, value: str) -> bool:
     """Colour a block's surface by ``strength`` (each place by the voxel nearest to it) or ``stability`` (all of it), on SCALE.
 
@@ -330,77 +281,7 @@ def color_by(block: BlockMap, value: str) -> bool:
     return True
 
 
-def scale_colors(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """(n, 3) red, green, blue of values from 0 to 1 on SCALE."""
-    stops = np.array([[int(c[i:i + 2], 16) for i in (1, 3, 5)] for c in SCALE])
-    at = np.linspace(0, 1, len(SCALE))
-    return np.stack([np.interp(values, at, channel) for channel in stops.T], axis=1).round().astype(np.uint8)
-
-
 def set_level(volume: Volume, level: float) -> None:
     """Show an open map at one contour level, in the colour that it has."""
     colors = [s.rgba for s in volume.surfaces][:1]
     volume.set_parameters(surface_levels=[level], **({"surface_colors": colors} if colors else {}))
-
-
-def link(command: str, text: str) -> str:
-    """HTML for the log: a click runs the command."""
-    return f'<a href="cxcmd:{escape(command, quote=True)}">{escape(text)}</a>'
-
-
-def path_text(path: Path) -> str:
-    """A path as it is typed in a command."""
-    return str(quote_path_if_necessary(str(path)))
-
-
-def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
-    """The table of blocks; in a log with links, each row shows, hides or singles out its surface."""
-    if not len(table):
-        return
-    rows = ["<tr><th></th><th>block</th><th>voxels</th><th>&Aring;<sup>3</sup></th><th>occupancy</th><th>stability</th><th></th></tr>"]
-    models = {m.siren_block: m for m in group.child_models() if isinstance(m, BlockMap)} if group else {}
-    for row in table.itertuples():
-        model = models.get(int(row.block))
-        swatch, links = "", ""
-        if model is not None and group is not None:
-            r, g, b = (int(255 * c) for c in model.surfaces[0].rgba[:3])
-            swatch = f'<span style="color:rgb({r},{g},{b})">&#9632;</span>'
-            links = " ".join((link(f"show #{model.id_string} models", "show"), link(f"hide #{model.id_string} models", "hide"),
-                              link(f"hide #{group.id_string}.1-{len(models)} models; show #{model.id_string} models", "only")))
-        stable = getattr(row, "stability", np.nan)  # runs before 0.2 have none
-        cells = (f"{row.voxels:,}", f"{row.volume_A3:,.0f}", f"{row.mean_occupancy:.2f}", f"{stable:.2f}" if stable == stable else "-")
-        rows.append(f"<tr><td>{swatch}</td><td>{_called(row)}</td>" + "".join(f'<td align="right">{c}</td>' for c in cells)
-                    + f"<td>{links}</td></tr>")
-    session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
-
-
-def _called(row: Any) -> str:
-    name = getattr(row, "name", "")  # an empty cell of a csv is read as NaN
-    return escape(f"{row.block} {name}" if isinstance(name, str) and name else str(row.block))
-
-
-def log_lines(session: Any, lines: Iterable[str]) -> None:
-    """Lines of text for the log."""
-    for line in lines:
-        session.logger.info(line)
-
-
-def next_step(session: Any, word: str, command: str) -> None:
-    """Offer the next step: a link in a log with links."""
-    session.logger.info(f"Next, {word}: {link(command, command)}", is_html=True)
-
-
-def log_table(session: Any, columns: Sequence[str], rows: Iterable[Sequence[str]], links: bool = False) -> None:
-    """A plain table; ``links`` where the last cell of each row is HTML."""
-    body = ["<tr>" + "".join(f"<th>{escape(c)}</th>" for c in columns) + "</tr>"]
-    for row in rows:
-        cells = [escape(c) for c in row[:-1]] + [row[-1] if links else escape(row[-1])]
-        body.append("<tr>" + "".join(f"<td>{c}</td>" for c in cells) + "</tr>")
-    session.logger.info('<table cellpadding="3">' + "".join(body) + "</table>", is_html=True)
-
-
-def log_picture(session: Any, path: Path) -> None:
-    """A PNG in the log, where there are windows."""
-    if session.ui.is_gui:
-        data = base64.b64encode(path.read_bytes()).decode("ascii")
-        session.logger.info(f'<img src="data:image/png;base64,{data}" width="640" alt="{escape(path.name, quote=True)}">', is_html=True)

@@ -135,7 +135,7 @@ def test_evaluate_compares_tables_and_draws(session, run, folder):
 
 
 def test_with_windows_the_picture_is_in_the_log(session, folder):
-    from chimerax.siren.session.surfaces import log_picture
+    from chimerax.siren.session.log import log_picture
 
     class Gui:
         is_gui = True

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.core.simulation.example import BlockPlan, ExampleParameters, simulate
+from chimerax.siren.core.simulation.example import simulate
+from chimerax.siren.core.simulation.parameters import BlockPlan, ExampleParameters
 
 DEVEL = Path(__file__).parents[2] / "devel"
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from chimerax.siren.core.common.errors import SirenError
-from chimerax.siren.core.simulation.example import BlockPlan, ExampleParameters
 from chimerax.siren.core.simulation.example_folder import write_example
+from chimerax.siren.core.simulation.parameters import BlockPlan, ExampleParameters
 
 _spec = importlib.util.spec_from_file_location("siren_devel_score", Path(__file__).parents[2] / "devel" / "score.py")
 assert _spec is not None and _spec.loader is not None

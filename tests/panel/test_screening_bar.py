@@ -9,7 +9,8 @@ import numpy as np
 
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.session.surfaces import BlockMap, carried_colors
+from chimerax.siren.session.colors import carried_colors
+from chimerax.siren.session.surfaces import BlockMap
 from conftest import Desk
 from ensembles import LEVEL, Planted
 

@@ -91,8 +91,8 @@ def test_when_the_example_is_made_it_is_listed(desk: Desk, monkeypatch: pytest.M
     desk.open()
     monkeypatch.setattr(desk.tool.state, "execute", lambda command: desk.typed.append(command))
     desk.tool.try_example()
-    from chimerax.siren.core.simulation.example import ExampleParameters
     from chimerax.siren.core.simulation.example_folder import write_example
+    from chimerax.siren.core.simulation.parameters import ExampleParameters
 
     home = Path("~/example/volumes").expanduser()
     write_example(home, ExampleParameters(volumes=5, box=16, voxel_size=16, resolution=40))

@@ -7,7 +7,8 @@ import pytest
 
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.session.surfaces import DISPLAY_LEVEL, PALETTE, block_colors, open_blocks, smooth_mask
+from chimerax.siren.session.colors import PALETTE, block_colors
+from chimerax.siren.session.surfaces import DISPLAY_LEVEL, open_blocks, smooth_mask
 
 GRID = Grid((30, 30, 30), (2.0, 2.0, 2.0))
 

@@ -19,7 +19,8 @@ from structures import read_library
 from core.maps.ensemble import Ensemble, Source
 from core.maps.grid import Grid
 from core.thresholds.normalize import Range, denormalise_level
-from core.thresholds.predict import PredictParameters, predict_levels
+from core.thresholds.parameters import PredictParameters
+from core.thresholds.predict import predict_levels
 
 COLOURS = {"envelope": "#1f77b4", "label": "#ff9f1c", "predicted": "#d62728"}
 

@@ -14,7 +14,8 @@ from chimerax.core.commands import run
 from PIL import Image, ImageDraw
 
 from chimerax.siren.core.maps.ensemble import find_ensemble
-from chimerax.siren.core.thresholds.predict import PredictParameters, predict_levels
+from chimerax.siren.core.thresholds.parameters import PredictParameters
+from chimerax.siren.core.thresholds.predict import predict_levels
 
 SIDE, ACROSS = 420, 4
 

@@ -15,7 +15,8 @@ from structures import DALTON_PER_ATOM, SCATTERING
 from core.maps.ensemble import find_ensemble
 from core.maps.grid import Grid, to_box
 from core.thresholds.normalize import denormalise_level, normalise_level, value_range
-from core.thresholds.predict import PredictParameters, predict_levels
+from core.thresholds.parameters import PredictParameters
+from core.thresholds.predict import predict_levels
 
 #: Real maps with a model in their frame: resolution in A at which the model's density makes the envelope.
 WITH_MODEL = {"emd_3186.map": ("emd_3186__5fj6.pdb.gz", 7.0), "emd_1883.mrc": ("emd_1883__1WCM_fitted.pdb.gz", 20.9),

@@ -18,7 +18,8 @@ from core.maps.ensemble import find_ensemble
 from core.maps.grid import Grid
 from core.maps.mapfile import write_map
 from core.thresholds.network import published_network
-from core.thresholds.predict import PredictParameters, predict_levels
+from core.thresholds.parameters import PredictParameters
+from core.thresholds.predict import predict_levels
 
 MAPS, PUBLISHED_MAPS = 500, 8
 

@@ -23,24 +23,14 @@ from scipy.spatial.distance import cdist, pdist
 
 from ..blocks.blockset import BlockSet
 from ..blocks.occupancy import Occupancy
-from ..blocks.statistics import hypergeometric_tail
+from ..common import constants
 from ..common.errors import SirenError
-from ..common.parameters import Parameters, parameter
+from ..blocks.presence import presence, presence_cuts
 from ..common.progress import Progress
+from .parameters import StatesParameters
 
 STATES_FILE = "states.csv"
 FILE, LEVEL, BLOCK = "file", "level", "block_"
-NEARLY_ALL = 0.95  # share of the volumes with one block that must have another for "only with"
-FALSE_RELATION = 0.01  # probability that one relation among all pairs of blocks is there by chance
-TILE = 4096  # voxels looked at together
-MOST_ORDERED = 200  # rows: beyond, the best order of the leaves of a tree keeps Python busy for longer than 50 ms
-
-
-@dataclass(frozen=True)
-class StatesParameters(Parameters):
-    """Parameters of what counts as present."""
-
-    present: float = parameter(0.5, "a block is in a volume when more than this share of its voxels is occupied", least=0, most=1)
 
 
 @dataclass(frozen=True)
@@ -54,7 +44,7 @@ class States:
     numbers : B block numbers
     sizes : (B,) voxels of each block
     share : (B, V) float32, share of the block's voxels that are occupied in the volume
-    cut : a block is present where its share is above this
+    cut : a block is present where its share is above this; None: above its own cut, see :mod:`..blocks.presence`
     """
 
     names: tuple[str, ...]
@@ -62,12 +52,24 @@ class States:
     numbers: tuple[int, ...]
     sizes: NDArray[np.int64]
     share: NDArray[np.float32]
-    cut: float = 0.5
+    cut: float | None = None
 
     @property
     def present(self) -> NDArray[np.bool_]:
         """(B, V), whether the block is in the volume."""
-        return self.share > self.cut
+        return presence(self.share, self.cut)
+
+    @property
+    def cuts(self) -> NDArray[np.float64]:
+        """(B,) the share above which each block is present."""
+        return presence_cuts(self.share, self.cut)
+
+    @property
+    def cut_words(self) -> str:
+        """What counts as present, in words."""
+        low, high = (round(100 * float(c)) for c in (self.cuts.min(initial=1), self.cuts.max(initial=0)))
+        text = f"more than {low}" if low >= high else f"more than {low} to {high}"
+        return text + " % of its voxels occupied"
 
     def row(self, number: int) -> int:
         """Place of a block.
@@ -80,53 +82,6 @@ class States:
         if number not in self.numbers:
             raise SirenError(f"There is no block {number}: there are {', '.join(map(str, self.numbers)) or 'none'}.")
         return self.numbers.index(number)
-
-
-@dataclass(frozen=True)
-class Relations:
-    """How blocks depend on each other, each (B, B) by row a and column b.
-
-    Attributes
-    ----------
-    numbers : B block numbers
-    volumes : V
-    both : int, volumes that have a and b; its diagonal is the volumes that have a block
-    phi : correlation of presence, -1 to 1; NaN where a block is in all volumes or in none
-    given : share of the volumes with b that have a as well; NaN where no volume has b
-    more, less : probability that independent blocks are together as often as this or more, or less (Fisher's exact test)
-    """
-
-    numbers: tuple[int, ...]
-    volumes: int
-    both: NDArray[np.int64]
-    phi: NDArray[np.float64]
-    given: NDArray[np.float64]
-    more: NDArray[np.float64]
-    less: NDArray[np.float64]
-
-    def word(self, a: int, b: int) -> str:
-        """What block in row ``a`` is to that in row ``b``: 'together', 'only with', 'needed by', 'never with', or ''."""
-        enough = FALSE_RELATION / max(1, len(self.numbers) * (len(self.numbers) - 1) / 2)
-        if a == b:
-            return ""
-        if self.more[a, b] <= enough:
-            a_needs, b_needs = self.given[b, a] >= NEARLY_ALL, self.given[a, b] >= NEARLY_ALL
-            return {(True, True): "together", (True, False): "only with", (False, True): "needed by"}.get((a_needs, b_needs), "")
-        rare = min(self.both[a, a], self.both[b, b])
-        return "never with" if self.less[a, b] <= enough and self.both[a, b] <= (1 - NEARLY_ALL) * rare else ""
-
-    def text(self, a: int, b: int) -> str:
-        """One sentence on the blocks in rows ``a`` and ``b``."""
-        first, second = self.numbers[a], self.numbers[b]
-        if a == b:
-            return f"Block {first} is in {self.both[a, a]:,} of {self.volumes:,} volumes."
-        has, other, both = self.both[a, a], self.both[b, b], self.both[a, b]
-        text = (f"Of {has:,} volumes with block {first}, {both:,}{_percent(both, has)} have block {second}; of {self.volumes - has:,} "
-                f"without, {other - both:,}{_percent(other - both, self.volumes - has)}")
-        word = self.word(a, b)
-        said = {"together": f"blocks {first} and {second} come and go together", "only with": f"block {first} only with block {second}",
-                "needed by": f"block {second} only with block {first}", "never with": f"blocks {first} and {second} exclude each other"}
-        return f"{text}: {said[word]}." if word else f"{text}."
 
 
 @dataclass(frozen=True)
@@ -143,10 +98,6 @@ class Tree:
     links: NDArray[np.float64]
 
 
-def _percent(part: int, whole: int) -> str:
-    return f" ({100 * part / whole:.0f} %)" if whole else ""
-
-
 def measure_states(blocks: BlockSet, occupancy: Occupancy, parameters: StatesParameters | None = None,
                    progress: Progress | None = None) -> States:
     """How much of each block is occupied in each volume.
@@ -159,35 +110,17 @@ def measure_states(blocks: BlockSet, occupancy: Occupancy, parameters: StatesPar
     parameters, progress = parameters or StatesParameters(), progress or Progress()
     share = np.empty((len(blocks), len(occupancy)), np.float32)
     for row, (_, voxels) in zip(share, progress.each(blocks, "measuring blocks", len(blocks)), strict=True):
-        tiles = [voxels[start:start + TILE] for start in range(0, len(voxels), TILE)]
+        tiles = [voxels[start:start + constants.TILE_VOXELS] for start in range(0, len(voxels), constants.TILE_VOXELS)]
         row[:] = np.sum([occupancy.rows(t).sum(axis=0, dtype=np.float64) for t in tiles], axis=0) / len(voxels)
     sizes = np.array([len(v) for _, v in blocks], np.int64)
     return States(occupancy.names, occupancy.levels, tuple(n for n, _ in blocks), sizes, share, parameters.present)
-
-
-def relations(states: States) -> Relations:
-    """Count every pair of blocks."""
-    present = states.present.astype(np.float64)
-    volumes = present.shape[1]
-    both = present @ present.T
-    count = np.diag(both)
-    variance = count * (volumes - count)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        phi = (volumes * both - np.outer(count, count)) / np.sqrt(np.outer(variance, variance))
-        given = both / count[None, :]
-    a, b = np.repeat(count, len(count)).astype(np.float64), np.tile(count, len(count)).astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # where the tail is all but 1
-        more = hypergeometric_tail(both.ravel(), a, b, volumes)
-        less = hypergeometric_tail(a - both.ravel(), a, volumes - b, volumes)  # seldom together is often apart
-    more, less = (np.nan_to_num(p, nan=1.0).reshape(both.shape) for p in (more, less))
-    return Relations(states.numbers, volumes, np.rint(both).astype(np.int64), phi, given, more, less)
 
 
 def similar_together(rows: NDArray[np.floating]) -> Tree:
     """Cluster rows (n, m) hierarchically: average linkage of their Euclidean distances."""
     if len(rows) < 2:
         return Tree(np.arange(len(rows)), np.empty((0, 4)))
-    links = linkage(pdist(np.asarray(rows, np.float64)), "average", optimal_ordering=len(rows) <= MOST_ORDERED)
+    links = linkage(pdist(np.asarray(rows, np.float64)), "average", optimal_ordering=len(rows) <= constants.MOST_ORDERED)
     return Tree(np.asarray(leaves_list(links), np.int64), links)
 
 
@@ -215,8 +148,7 @@ def representatives(states: States, block: int) -> tuple[int, int]:
     having, lacking = np.flatnonzero(present), np.flatnonzero(~present)
     if not len(having) or not len(lacking):
         where = "all" if len(having) else "none"
-        raise SirenError(f"Block {block} is in {where} of the {len(present):,} volumes (more than {100 * states.cut:g} % of its voxels "
-                         "occupied): there is no pair of volumes with and without it.")
+        raise SirenError(f"Block {block} is in {where} of the {len(present):,} volumes ({states.cut_words}): there is no pair of volumes with and without it.")
     voxels = states.share.astype(np.float64) * states.sizes[:, None]
     others = np.delete(voxels, row, axis=0).T
     best: tuple[float, int, int] | None = None
@@ -238,20 +170,6 @@ def states_csv(states: States) -> str:
     writer.writerow([FILE, LEVEL, *(f"{BLOCK}{n}" for n in states.numbers)])
     for name, level, shares in zip(states.names, states.levels, states.share.T, strict=True):
         writer.writerow([name, f"{level:.6g}", *(f"{s:.4f}" for s in shares)])
-    return text.getvalue()
-
-
-def relations_csv(found: Relations) -> str:
-    """Every pair of blocks as text: volumes with both, one, the other, neither; phi; the two conditional shares; the relation."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["a", "b", "both", "only_a", "only_b", "neither", "phi", "a_given_b", "b_given_a", "relation"])
-    for i, a in enumerate(found.numbers):
-        for j, b in enumerate(found.numbers[i + 1:], i + 1):
-            both, has_a, has_b = found.both[i, j], found.both[i, i], found.both[j, j]
-            writer.writerow([a, b, both, has_a - both, has_b - both, found.volumes - has_a - has_b + both,
-                             *(f"{x:.4f}" if np.isfinite(x) else "" for x in (found.phi[i, j], found.given[i, j], found.given[j, i])),
-                             found.word(i, j)])
     return text.getvalue()
 
 

@@ -10,7 +10,7 @@ Example::
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +19,11 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from ..common.errors import SirenError
-from ..common.parameters import Parameters, parameter
 from ..maps.grid import Grid
 from .blockset import BlockSet
+from .parameters import SplitParameters
 
 LONGEST_NAME = 60  # characters: what a row of a table and a line of the log can show
-
-
-@dataclass(frozen=True)
-class SplitParameters(Parameters):
-    """Parameters of :func:`pieces`."""
-
-    gap: float = parameter(2.0, "voxels of one piece may lie this far apart: a sketch's blocks are a random part of their voxels",
-                           least=1, most=5, unit="voxels")
-    min_size: int = parameter(6, "smaller pieces stay with the nearest larger one", least=1, unit="voxels")
 
 
 def merge(blocks: BlockSet, numbers: Sequence[int]) -> BlockSet:

@@ -12,19 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
 from .occupancy import Occupancy, binarize
 from .outliers import UNLIKE, unlike_others
 
-CORE = (0.97, 0.90)  # share of the volumes in which a core voxel is occupied; the second where noise leaves too few
-FEWEST_CORE = 30  # voxels; a smaller core says too little of the scale
-MOST_ANCHORS = 1500  # voxels of either kind: noise is correlated, so more say little more
 SEED = 1  # of the choice of anchors: any will do, so it is no parameter
-FINEST = 0.25  # square voxels: steps of the table of noise by squared distance; cubes have whole numbers
-KEPT_BYTES = 600e6  # maps that fit are read from disk once, not three times
-ROUNDS = 4  # of scale and reference map; both settle after two or three
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ class SharedNoise:
     ----------
     zyx : (3, n) int32, positions of the voxels on the lattice
     apart : of each axis, (size, size) float32 squared distance of two positions, see :func:`axis_distances`
-    by_square : (d,) float32, :meth:`Noise.phi` by squared distance in steps of FINEST; its last entry, 0, stands for all beyond
+    by_square : (d,) float32, :meth:`Noise.phi` by squared distance in steps of constants.NOISE_STEP; its last entry, 0, stands for all beyond
     """
 
     zyx: NDArray[np.int32]
@@ -83,7 +78,7 @@ class SharedNoise:
     def of(cls, noise: Noise, voxels: NDArray[np.int64], grid: Grid) -> SharedNoise:
         """Tables for voxels, (n,) flat indices."""
         reach = len(noise.correlation) - 0.5  # distances are rounded to whole voxels
-        square = np.arange(int(reach**2 / FINEST) + 1) * FINEST
+        square = np.arange(int(reach**2 / constants.NOISE_STEP) + 1) * constants.NOISE_STEP
         return cls(np.stack(np.unravel_index(voxels, grid.shape)).astype(np.int32), axis_distances(grid),
                    np.append(noise.phi(np.sqrt(square)), 0).astype(np.float32))
 
@@ -92,12 +87,12 @@ class SharedNoise:
         square = np.zeros((), np.float32)
         for place, apart in zip(self.zyx, self.apart, strict=True):
             square = square + apart.ravel().take(place[first] * np.int32(len(apart)) + place[second])
-        return self.by_square.take(np.asarray(square / np.float32(FINEST) + np.float32(0.5), np.int32), mode="clip")
+        return self.by_square.take(np.asarray(square / np.float32(constants.NOISE_STEP) + np.float32(0.5), np.int32), mode="clip")
 
 
 def prepare(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool, fraction: float,
             progress: Progress) -> tuple[Occupancy, Anchors]:
-    """Binarize at harmonised levels, without junk volumes; keep the values that say how noisy the volumes are.
+    """Binarize at harmonized levels, without junk volumes; keep the values that say how noisy the volumes are.
 
     Done again with the levels of the result, it changes nothing more: the levels then agree with the scales.
 
@@ -108,7 +103,7 @@ def prepare(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool, fract
     filter : as :func:`.occupancy.binarize`
     fraction : voxels occupied in more than this share of the volumes are compared in search of junk
     """
-    ensemble = ensemble.keeping(KEPT_BYTES)
+    ensemble = ensemble.keeping(constants.KEPT_BYTES)
     occupancy = binarize(ensemble, levels, filter, progress)
     junk = unlike_others(occupancy, occupancy.union(fraction), progress=progress)
     left_out = dict(occupancy.left_out)
@@ -117,7 +112,7 @@ def prepare(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool, fract
     if junk.any():
         occupancy = occupancy.without(junk)
     anchors = read_anchors(chosen, occupancy, progress)
-    agreed = harmonised(occupancy.levels, anchors, progress)
+    agreed = harmonized_levels(occupancy.levels, anchors, progress)
     if np.array_equal(agreed, occupancy.levels):
         return replace(occupancy, left_out=left_out), anchors
     occupancy = binarize(chosen, agreed, False, progress)
@@ -129,11 +124,11 @@ def read_anchors(ensemble: Ensemble, occupancy: Occupancy, progress: Progress) -
     rng = np.random.default_rng(SEED)
     frequency = occupancy.frequency
     core = np.empty(0, np.int64)
-    for share in CORE:
-        if len(core) < FEWEST_CORE:
+    for share in constants.CORE_SHARE:
+        if len(core) < constants.FEWEST_CORE:
             core = np.flatnonzero(frequency > share * len(occupancy))
     background = np.flatnonzero(frequency <= np.median(frequency))
-    core, background = (v if len(v) <= MOST_ANCHORS else np.sort(rng.choice(v, MOST_ANCHORS, replace=False))
+    core, background = (v if len(v) <= constants.MOST_ANCHORS else np.sort(rng.choice(v, constants.MOST_ANCHORS, replace=False))
                         for v in (core, background))
     voxels = np.concatenate([core, background])
     values = np.empty((len(ensemble), len(voxels)), np.float32)
@@ -142,7 +137,7 @@ def read_anchors(ensemble: Ensemble, occupancy: Occupancy, progress: Progress) -
     return Anchors(core, background, values[:, :len(core)], values[:, len(core):])
 
 
-def harmonised(levels: NDArray[np.float64], anchors: Anchors, progress: Progress | None = None) -> NDArray[np.float64]:
+def harmonized_levels(levels: NDArray[np.float64], anchors: Anchors, progress: Progress | None = None) -> NDArray[np.float64]:
     """Levels that follow each volume's scale and offset, as far as these are known better than the levels are.
 
     With a volume's scale s and offset o from the anchors, u = (level - o) / s is the level on the common scale. Its spread has
@@ -154,7 +149,7 @@ def harmonised(levels: NDArray[np.float64], anchors: Anchors, progress: Progress
     -------
     (V,) float64; ``levels`` itself where there is no core, or its density is not above the background's.
     """
-    if len(anchors.core) < FEWEST_CORE or len(levels) < 3:
+    if len(anchors.core) < constants.FEWEST_CORE or len(levels) < 3:
         return levels
     scale, offset = scales(anchors.core_values, anchors.background_values, progress)
     if np.any(scale <= 0) or np.any(levels <= offset):
@@ -183,7 +178,7 @@ def scales(core: NDArray[np.float32], background: NDArray[np.float32],
     """
     scale, offset = np.ones(len(core)), np.zeros(len(core))
     progress = progress or Progress()
-    for _ in range(ROUNDS):
+    for _ in range(constants.SCALE_ROUNDS):
         progress.step("bringing levels into line")
         reference = np.median((core - offset[:, None]) / scale[:, None], axis=0)
         empty = np.median((background - offset[:, None]) / scale[:, None], axis=0)
@@ -222,10 +217,10 @@ def measure_noise(anchors: Anchors, grid: Grid) -> Noise:
     """
     values, voxels = anchors.background_values, anchors.background
     varied = values.std(axis=0) > 1e-6 * max(float(np.abs(anchors.core_values).max(initial=0)), 1e-30)
-    if varied.sum() < FEWEST_CORE:
+    if varied.sum() < constants.FEWEST_CORE:
         values, voxels = anchors.core_values, anchors.core
         varied = values.std(axis=0) > 0
-    if varied.sum() < FEWEST_CORE:
+    if varied.sum() < constants.FEWEST_CORE:
         return Noise(np.ones(1))
     values, voxels = values[:, varied].astype(np.float32), voxels[varied]
     values = values - np.median(values, axis=1, keepdims=True)  # a volume's offset is no noise

@@ -8,13 +8,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common import constants
 from ..common.errors import SirenError, listed
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
 
 BYTE = 255  # the most that a byte counts to
-TILE = 4096  # voxels unpacked together: 16 MB at 1,000 volumes
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Occupancy:
 
     def packed(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8]:
         """(n, ceil(V/8)) uint8, the same with eight volumes to a byte: a thirty-second of the memory."""
-        tiles = [np.packbits(self.rows(voxels[start:start + TILE]).astype(bool), axis=1) for start in range(0, len(voxels), TILE)]
+        tiles = [np.packbits(self.rows(voxels[start:start + constants.TILE_VOXELS]).astype(bool), axis=1) for start in range(0, len(voxels), constants.TILE_VOXELS)]
         return np.concatenate(tiles) if tiles else np.empty((0, -(-len(self) // 8)), np.uint8)
 
     def part(self, volumes: NDArray[np.bool_], voxels: NDArray[np.int64]) -> Occupancy:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common import constants
 from ..common.progress import Progress
 from .occupancy import Occupancy
 
-MOST_VOXELS = 20_000  # compared; volumes differ in far more than that many
 SEED = 1  # of the choice of voxels: any will do, so it is no parameter
-FEWEST_VOLUMES = 8  # below, there is no majority to differ from
-STEP = 4000  # voxels between two looks at whether to stop
-KIN = 0.02  # a real minority of the particles is at least this share of the volumes
-LIKENESS = 0.5  # of the median's kinship, below which a volume is junk
 
 UNLIKE = "unlike all other volumes: less than half as like its nearest as volumes usually are"
 
@@ -36,23 +32,23 @@ def unlike_others(occupancy: Occupancy, union: NDArray[np.int64], least: float =
     (V,) bool
     """
     volumes = len(occupancy)
-    if volumes < FEWEST_VOLUMES or len(union) < 2:
+    if volumes < constants.FEWEST_FOR_A_MAJORITY or len(union) < 2:
         return np.zeros(volumes, bool)
-    if len(union) > MOST_VOXELS:
-        union = np.sort(np.random.default_rng(SEED).choice(union, MOST_VOXELS, replace=False))
+    if len(union) > constants.JUNK_VOXELS:
+        union = np.sort(np.random.default_rng(SEED).choice(union, constants.JUNK_VOXELS, replace=False))
     columns = occupancy.rows(union)
     columns -= columns.mean(axis=0)
     columns /= np.maximum(np.linalg.norm(columns, axis=0), 1e-6)
     alike = np.zeros((volumes, volumes), np.float32)
     progress = progress or Progress()
-    for start in range(0, len(columns), STEP):  # one product of all takes longer than a person waits for a stop
+    for start in range(0, len(columns), constants.KINSHIP_VOXELS_AT_ONCE):  # one product of all takes longer than a person waits for a stop
         progress.step("looking for junk", start / len(columns))
-        part = columns[start:start + STEP]
+        part = columns[start:start + constants.KINSHIP_VOXELS_AT_ONCE]
         alike += part.T @ part
     np.fill_diagonal(alike, -1)
-    rank = max(2, round(KIN * volumes))
+    rank = max(2, round(constants.KIN_SHARE * volumes))
     kinship = np.partition(alike, volumes - rank, axis=1)[:, volumes - rank]
     usual = float(np.median(kinship))
     if usual <= least:  # no volume is like any other: there is no majority to differ from
         return np.zeros(volumes, bool)
-    return np.asarray(kinship < LIKENESS * usual)
+    return np.asarray(kinship < constants.JUNK_LIKENESS * usual)

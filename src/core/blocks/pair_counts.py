@@ -1,72 +1,87 @@
-"""Pairs of voxels that are occupied together, and empty together, in significantly many volumes: the published method's graph.
+"""Counting: in how many volumes two voxels are occupied together, and empty together, against what chance gives.
 
-The test itself is in :mod:`.statistics`.
+Null of independence for voxels of frequency f1 and f2 in V volumes: both are redrawn, so the number of volumes with
+both occupied is Binomial(V, f1 f2 / V^2), and with both empty Binomial(V, (1 - f1/V)(1 - f2/V)). The statistics
+``exact`` and ``published`` differ in the cutoffs that they take from these; the rest of the method is here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import SirenError
-from ..common.parameters import Parameters, camel_case, parameter
+from ..common import constants
 from ..common.progress import Progress
-from ..compute.backends import CPU, DEVICES
 from ..compute.pair_tiles import Compute, Counter, Found, occupied, run_tiles, unpacked
-from .occupancy import Occupancy
-from .statistics import STATISTICS, PairTest
+from ..maps.ensemble import Ensemble
+from .communities import label_propagation
+from .occupancy import Occupancy, binarize
+from .parameters import ExpandParameters, PairTestParameters, SketchParameters
+from .significance import binomial_cutoff
+from .statistics.protocol import Graph, Observation
 
 
 @dataclass(frozen=True)
-class TestParameters(Parameters):
-    """What sketch and expand both need to decide whether two voxels go together."""
+class PairTest(ABC):
+    """Decides for pairs of voxels, given their frequencies, counts and distance.
 
-    __test__ = False  # pytest takes Test... for a test class
+    Attributes
+    ----------
+    volumes : V
+    frequencies : (F,) ascending, those that occur
+    positive, negative : (F, F) int32, cutoffs for both-occupied and both-empty; row f of the tables belongs to the frequency
+        ``frequencies[f]``
+    """
 
-    statistic: str = parameter("profile", "rule by which voxels go together: by the likeness of their profiles, or by counting "
-                               "pairs against chance (exact, published)", choices=STATISTICS)
-    posp: float = parameter(0.01, "p for a false block, and share of false members (profile statistic); p for both-occupied, before "
-                            "Bonferroni correction (published and exact statistic)", above=0, most=1, label="p-value")
-    negp: float = parameter(0.05, "p for both-empty, before Bonferroni correction (published and exact statistic)", above=0, most=1,
-                            advanced=True, statistics=("published", "exact"), label="p-value, both empty")
-    posp_factor: float | None = parameter(None, "fixed factor on the both-occupied cutoff, in place of the one that "
-                                          "grows with distance (published statistic)", above=0, advanced=True, statistics=("published",),
-                                          label="factor, both occupied")
-    negp_factor: float = parameter(1.0, "factor on the both-empty cutoff (published statistic)", above=0, advanced=True,
-                                   statistics=("published",), label="factor, both empty")
-    filter: bool | str = parameter(False, "leave out volumes whose threshold is beyond mean +- 2 SD; flags: those that siren predict "
-                                   "flagged in the table of thresholds", words=("flags",), label="leave out odd volumes")
-    union_fraction: float = parameter(0.01, "a voxel counts when occupied in more than this share of the volumes", least=0, most=1,
-                                      advanced=True, label="least share of volumes")
-    resamples: int = parameter(10, "random halves of the volumes in which blocks are looked for again, for their stability; 0 for "
-                               "none", least=0, most=1000, label="halves for stability")
-    device: str = parameter(CPU, "where pairs are counted, with the same result: the processor, or a graphics card by torch; auto takes "
-                            "a card where there is one", choices=DEVICES, advanced=True)
-    scheduler: str | None = parameter(None, "address of a Dask scheduler, as in tcp://host:8786, whose workers count the pairs, with the "
-                                            "same result", word="address", advanced=True, label="Dask scheduler")
+    volumes: int
+    frequencies: NDArray[np.int32]
+    positive: NDArray[np.int32]
+    negative: NDArray[np.int32]
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.scheduler is not None and self.device != CPU:
-            raise SirenError('The workers of a cluster count on their processors: leave out either "device" or "scheduler".')
-        if self.statistic == "exact" and (self.posp_factor is not None or self.negp_factor != 1):
-            raise SirenError('The exact statistic has no factors: leave out pospFactor and negpFactor, or use "statistic published".')
-        if self.statistic == "profile":
-            self._refuse("negp", "posp_factor", "negp_factor")
+    def index(self, frequency: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Row of the tables for each frequency."""
+        return np.searchsorted(self.frequencies, frequency)
 
-    def _refuse(self, *names: str) -> None:
-        """Raise SirenError if one of these parameters of the counting statistics is not at its default."""
-        default = {f.name: f.default for f in fields(self)}
-        for name in names:
-            if getattr(self, name) != default[name]:
-                raise SirenError(f'The profile statistic has no {camel_case(name)}: leave it out, or use "statistic published".')
+    def both_empty(
+        self, both: NDArray[np.number], row: NDArray[np.intp], column: NDArray[np.intp]
+    ) -> NDArray[np.number]:
+        """Volumes in which both voxels are empty, from those in which both are occupied."""
+        return np.asarray(self.volumes - self.frequencies[row] - self.frequencies[column] + both)
 
-    def pair_test(self, frequency: NDArray[np.integer], volumes: int, tests: int, progress: Progress | None = None) -> PairTest:
-        """The test for voxels of these frequencies, corrected for this many tests."""
-        return PairTest.make(self.statistic, frequency, volumes, max(1, tests), self.posp, self.negp, self.posp_factor,
-                             self.negp_factor, progress)
+    @abstractmethod
+    def factor(self, distance: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64] | None:
+        """Factor on the positive cutoff of pairs whose distance in A ``distance()`` gives; None where it is 1 for all."""
+
+    @abstractmethod
+    def significant(
+        self,
+        both: NDArray[np.number],
+        row: NDArray[np.intp],
+        column: NDArray[np.intp],
+        factor: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.bool_]:
+        """Which pairs are significantly occupied together *and* empty together.
+
+        Parameters
+        ----------
+        both : volumes in which both voxels of a pair are occupied, any shape
+        row, column : table rows of the pairs' voxels, from :meth:`index`; they broadcast to that shape
+        factor : of that shape, from :meth:`factor`, or None for 1
+        """
+
+
+def cutoff_table(
+    volumes: int, probability: NDArray[np.float64], tail: float, progress: Progress | None = None
+) -> NDArray[np.int32]:
+    """Cutoffs for a symmetric table of probabilities: each distinct one is worked out once."""
+    distinct, inverse = np.unique(probability, return_inverse=True)
+    parts = np.array_split(distinct, -(-len(distinct) // constants.CUTOFFS_AT_ONCE))
+    cutoffs = np.concatenate([binomial_cutoff(volumes, p, tail, progress) for p in parts])
+    return cutoffs[inverse].reshape(probability.shape)
 
 
 @dataclass(frozen=True)
@@ -99,10 +114,11 @@ class PairSearch:
     def tile(self, start: int, stop: int, counter: Counter) -> Found:
         """(e, 2) int32 positions of significant pairs, first < second, and (e,) int32 volumes in which both are occupied."""
         both = counter(unpacked(self.bits[start:stop], self.volumes), start)
-        factor = None if self.test.statistic == "exact" else self.test.factor(distances(self.points[start:stop], self.points[start:]))
+        factor = self.test.factor(lambda: distances(self.points[start:stop], self.points[start:]))
         goes = self.test.significant(both, self.index[start:stop, None], self.index[start:], factor)
         first, second = np.nonzero(np.triu(goes, 1))
-        return np.stack([first + start, second + start], axis=1).astype(np.int32), both[first, second].astype(np.int32)
+        pairs = np.stack([first + start, second + start], axis=1).astype(np.int32)
+        return pairs, both[first, second].astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -117,6 +133,7 @@ class CountedPairs:
     points : (n, 3) positions x, y, z in A
     volumes : V
     parameters : of the test; its posp and negp are the loosest
+    statistic : whose test it is
     """
 
     pairs: NDArray[np.int32]
@@ -124,7 +141,8 @@ class CountedPairs:
     frequency: NDArray[np.int64]
     points: NDArray[np.float64]
     volumes: int
-    parameters: TestParameters
+    parameters: PairTestParameters
+    statistic: CountingStatistic
 
     def at(self, posp: float, negp: float) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """The pairs that go together at this p, and their counts."""
@@ -132,30 +150,60 @@ class CountedPairs:
             return self.pairs, self.both
         count = len(self.frequency)
         parameters = replace(self.parameters, posp=posp, negp=negp)
-        test = parameters.pair_test(self.frequency, self.volumes, count * (count - 1) // 2)
+        test = self.statistic.pair_test(self.frequency, self.volumes, max(1, count * (count - 1) // 2), parameters)
         first, second = self.pairs.T
         index = test.index(self.frequency)
-        factor = None
-        if parameters.statistic != "exact":
-            factor = test.factor(np.sqrt(((self.points[first] - self.points[second]) ** 2).sum(axis=1)))
+        factor = test.factor(lambda: np.sqrt(((self.points[first] - self.points[second]) ** 2).sum(axis=1)))
         goes = test.significant(self.both, index[first], index[second], factor)
         return self.pairs[goes], self.both[goes]
 
 
-def significant_pairs(occupancy: Occupancy, sample: NDArray[np.int64], parameters: TestParameters, progress: Progress,
-                      compute: Compute | None = None, of: int | None = None) -> CountedPairs:
-    """Pairs of sampled voxels that are occupied together and empty together significantly often.
+@dataclass(frozen=True)
+class JoinSearch:
+    """Voxels that go with at least ``share`` of a block's voxels.
 
-    With ``of``, tested as strictly as in a sample of so many voxels.
+    Attributes
+    ----------
+    bits : (n, ceil(V / 8)) uint8, packed occupancy of the voxels to test
+    block_bits : (m, ceil(V / 8)) uint8, of the blocks' voxels, block after block
+    volumes : V
+    block_of : (m,) position of each block voxel's block
+    points, centers : (n, 3), (b, 3) x, y, z in A, of the voxels and of the blocks' middles
+    test : PairTest
+    index, block_index : (n,), (m,) rows of the test's tables
+    share : of a block's voxels
     """
-    count = of or len(sample)
-    bits, points = occupancy.packed(sample), occupancy.grid.points(sample)
-    frequency = occupied(bits)
-    test = parameters.pair_test(frequency, len(occupancy), count * (count - 1) // 2, progress)
-    search = PairSearch(bits, len(occupancy), points, test, test.index(frequency))
-    found = run_tiles(search, "testing pairs", progress, compute)
-    pairs, both = (np.concatenate(part) for part in zip(*found, strict=True))
-    return CountedPairs(pairs, both, frequency, points, len(occupancy), parameters)
+
+    bits: NDArray[np.uint8]
+    block_bits: NDArray[np.uint8]
+    volumes: int
+    block_of: NDArray[np.intp]
+    points: NDArray[np.float64]
+    centers: NDArray[np.float64]
+    test: PairTest
+    index: NDArray[np.intp]
+    block_index: NDArray[np.intp]
+    share: float
+
+    def rows(self) -> int:
+        """Number of voxels to test."""
+        return len(self.bits)
+
+    def columns(self) -> NDArray[np.float32]:
+        """(m, V) occupancy of the blocks' voxels."""
+        return unpacked(self.block_bits, self.volumes)
+
+    def tile(self, start: int, stop: int, counter: Counter) -> Found:
+        """(t, b) bool: which voxel joins which block."""
+        both = counter(unpacked(self.bits[start:stop], self.volumes), 0)
+        away = distances(self.points[start:stop], self.centers)
+        factor = self.test.factor(lambda: away)
+        if factor is not None:
+            factor = np.where(away == 0, 1.0, factor)[:, self.block_of]  # 1 in a block's middle, as published
+        goes = self.test.significant(both, self.index[start:stop, None], self.block_index, factor)
+        sizes = np.bincount(self.block_of, minlength=len(self.centers))
+        together = np.stack([goes[:, self.block_of == b].sum(axis=1) for b in range(len(sizes))], axis=1)
+        return ((together >= self.share * np.maximum(sizes, 1)) & (sizes > 0),)
 
 
 def distances(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -164,3 +212,123 @@ def distances(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.floa
     for axis in range(3):
         square += np.subtract.outer(a[:, axis], b[:, axis]) ** 2
     return np.sqrt(square)
+
+
+class CountingStatistic(ABC):
+    """The method of Kinman et al., but for the cutoffs: pairs that go together make a graph, its communities are the blocks;
+    a voxel joins each block with enough voxels of which it goes together.
+
+    The attributes and methods are :class:`.protocol.Statistic`'s.
+    """
+
+    passes = 1
+    counts_in_expand = True
+    harmonizes = False
+    nothing_varies_is_a_result = False
+    union_words = "occupied in more than {share}"
+
+    @abstractmethod
+    def pair_test(
+        self,
+        frequency: NDArray[np.integer],
+        volumes: int,
+        tests: int,
+        parameters: PairTestParameters,
+        progress: Progress | None = None,
+    ) -> PairTest:
+        """The test for voxels of these frequencies, in any order, corrected for so many tests, 1 or more."""
+
+    def most_sampled(self, subsample: int | None) -> int | None:
+        """MOST_COUNTED where the user does not say."""
+        return constants.MOST_COUNTED if subsample is None else None
+
+    def observe(
+        self,
+        ensemble: Ensemble,
+        levels: NDArray[np.float64],
+        parameters: PairTestParameters,
+        progress: Progress,
+        agreed: bool = False,
+    ) -> Observation:
+        """Binarize at the levels as they are; the voxels that are occupied often enough count."""
+        occupancy = binarize(ensemble, levels, parameters.filter is True, progress)
+        return Observation(occupancy, occupancy.union(parameters.union_fraction))
+
+    def edges_expected(
+        self,
+        observation: Observation,
+        sample: NDArray[np.int64],
+        parameters: PairTestParameters,
+        seed: int,
+        progress: Progress,
+    ) -> float:
+        """From a part of the sample, tested as strictly as the whole."""
+        count, few = len(sample), constants.PILOT_VOXELS
+        if count <= few:
+            return count * (count - 1) / 2
+        part = np.sort(np.random.default_rng(seed).choice(sample, few, replace=False))
+        found = self.graph(observation, part, parameters, progress.quiet(), of=count)
+        return len(found.pairs) * (count / few) ** 2
+
+    def graph(
+        self,
+        observation: Observation,
+        sample: NDArray[np.int64],
+        parameters: PairTestParameters,
+        progress: Progress,
+        compute: Compute | None = None,
+        of: int | None = None,
+    ) -> CountedPairs:
+        """The pairs that go together; with ``of``, tested as strictly as in a sample of so many voxels."""
+        occupancy, count = observation.occupancy, of or len(sample)
+        bits, points = occupancy.packed(sample), occupancy.grid.points(sample)
+        frequency = occupied(bits)
+        tests = max(1, count * (count - 1) // 2)
+        test = self.pair_test(frequency, len(occupancy), tests, parameters, progress)
+        search = PairSearch(bits, len(occupancy), points, test, test.index(frequency))
+        found = run_tiles(search, "testing pairs", progress, compute)
+        pairs, both = (np.concatenate(part) for part in zip(*found, strict=True))
+        return CountedPairs(pairs, both, frequency, points, len(occupancy), parameters, self)
+
+    def blocks(
+        self,
+        observation: Observation,
+        sample: NDArray[np.int64],
+        graph: Graph,
+        parameters: SketchParameters,
+        progress: Progress,
+    ) -> list[NDArray[np.int64]]:
+        """Communities by label propagation, those of at least ``min_size`` voxels."""
+        edges, _ = graph.at(parameters.posp, parameters.negp)
+        communities = label_propagation(len(sample), edges, progress)
+        return [sample[c] for c in communities if len(c) >= parameters.min_size]
+
+    def join(
+        self,
+        occupancy: Occupancy,
+        voxels: NDArray[np.int64],
+        seeds: list[NDArray[np.int64]],
+        parameters: ExpandParameters,
+        progress: Progress,
+        compute: Compute | None = None,
+    ) -> list[NDArray[np.int64]]:
+        """A voxel joins each block with at least ``exp_frac`` of whose voxels it goes together."""
+        members, volumes, grid = np.concatenate(seeds), len(occupancy), occupancy.grid
+        bits, block_bits = occupancy.packed(voxels), occupancy.packed(members)
+        frequency, block_frequency = occupied(bits), occupied(block_bits)
+        tests = max(1, len(voxels) * len(members))
+        test = self.pair_test(np.union1d(frequency, block_frequency), volumes, tests, parameters, progress)
+        search = JoinSearch(
+            bits,
+            block_bits,
+            volumes,
+            np.repeat(np.arange(len(seeds)), [len(s) for s in seeds]),
+            grid.points(voxels),
+            np.array([np.median(grid.points(s), axis=0) if len(s) else np.zeros(3) for s in seeds]),
+            test,
+            test.index(frequency),
+            test.index(block_frequency),
+            parameters.exp_frac,
+        )
+        joins = np.concatenate([found for (found,) in run_tiles(search, "expanding blocks", progress, compute)])
+        return [voxels[joins[:, b]] for b in range(len(seeds))]

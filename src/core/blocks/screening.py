@@ -22,7 +22,8 @@ from ..common.files import whole_file
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from .blockset import BlockSet
-from .sketch import Counted, SketchParameters, SketchResult, count, number_blocks, stability_in
+from .parameters import SketchParameters
+from .sketch import Comparison, SketchResult, compare, number_blocks, stability_in
 
 TABLE_FILE, PICTURE_FILE = "screen.csv", "screen.png"
 
@@ -51,13 +52,13 @@ class Screening:
 
     Attributes
     ----------
-    counted : Counted
+    compared : Comparison
     halves : the same of random halves of the volumes, for stability
     parameters : SketchParameters with the loosest ``posp`` and ``negp``
     """
 
-    counted: Counted
-    halves: tuple[Counted, ...]
+    compared: Comparison
+    halves: tuple[Comparison, ...]
     parameters: SketchParameters
 
     def at(self, posp: float, negp: float | None = None, stable: bool = False, progress: Progress | None = None) -> SketchResult:
@@ -78,12 +79,11 @@ class Screening:
         if parameters.posp > self.parameters.posp or parameters.negp > self.parameters.negp:
             raise SirenError(f"Pairs were counted up to posp {self.parameters.posp:g} and negp {self.parameters.negp:g}: screen again with "
                              "a looser setting among those listed.")
-        blocks = self.counted.blocks(parameters, progress)
-        numbered = number_blocks(self.counted.occupancy.grid, blocks, self.counted.sample)
+        blocks = self.compared.blocks(parameters, progress)
+        numbered = number_blocks(self.compared.occupancy.grid, blocks, self.compared.sample)
         if stable and self.halves:
             numbered = replace(numbered, stability=stability_in(self.halves, blocks, parameters, progress))
-        return SketchResult(numbered, self.counted.occupancy, self.counted.union, self.counted.sample,
-                            self.counted.pairs.at(parameters.posp, parameters.negp)[0], self.counted.counted_on)
+        return self.compared.result(numbered, parameters)
 
 
 def prepare(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> Screening:
@@ -99,11 +99,11 @@ def prepare(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchP
     SirenError, Cancelled
         As :func:`.sketch.sketch`.
     """
-    counted = count(ensemble, levels, parameters, progress)
+    compared = compare(ensemble, levels, parameters, progress)
     with progress.timed("stability"):
-        blocks = counted.blocks(parameters, progress)
-        halves = counted.halves(blocks, parameters, progress) if parameters.resamples else []
-    return Screening(counted, tuple(halves), parameters)
+        blocks = compared.blocks(parameters, progress)
+        halves = compared.halves(blocks, parameters, progress) if parameters.resamples else []
+    return Screening(compared, tuple(halves), parameters)
 
 
 def screen(screening: Screening, posps: Sequence[float], negps: Sequence[float], progress: Progress) -> list[Setting]:

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
+from ..common import constants
 from ..common.progress import Progress
 from ..compute.pair_tiles import Compute, Counter, Found, both_occupied, occupied, run_tiles, unpacked
 from .level_harmonization import Noise, SharedNoise
 from .occupancy import Occupancy
-from .statistics import hypergeometric_tail
-
-MOST_SAMPLED = 12_000  # voxels: all pairs of them take seconds; a block of a few hundred voxels still has dozens among them
-NEIGHBOURS = 25  # strongest partners of a voxel: enough to hold a block together, few enough to keep weak ties out
+from .significance import fisher_margin, hypergeometric_tail
 
 
 def variable_voxels(occupancy: Occupancy, fraction: float) -> NDArray[np.int64]:
@@ -24,19 +21,14 @@ def variable_voxels(occupancy: Occupancy, fraction: float) -> NDArray[np.int64]:
     return np.flatnonzero((occupancy.frequency > least) & (occupancy.frequency < len(occupancy) - least))
 
 
-def fisher_margin(volumes: int, probability: float) -> float:
-    """By how much Fisher's z of two correlations over V volumes differs by chance: its SD is 1 / sqrt(V - 3)."""
-    return -float(ndtri(probability)) / np.sqrt(max(volumes - 3, 1))
-
-
 @dataclass(frozen=True)
-class AlikePairs:
+class SimilarityGraph:
     """Pairs of voxels that may be alike, with what a test needs: :meth:`at` tests, at any stringency.
 
     Attributes
     ----------
     pairs : (e, 2) int32 positions in the sample, first < second, in ascending order
-    strength : (e,) float32, phi beyond what the noise that the two share explains, see :class:`AlikeSearch`
+    strength : (e,) float32, phi beyond what the noise that the two share explains, see :class:`SimilaritySearch`
     chance : (e,) float64, Fisher's exact test of independence
     voxels : n of the sample
     volumes : V
@@ -57,7 +49,7 @@ class AlikePairs:
         Parameters
         ----------
         posp : probability that a voxel has a false partner, were all independent but for the noise (Bonferroni over its
-            partners; over all pairs is for blocks, see :func:`.profiles.is_coherent`)
+            partners; over all pairs is for blocks, see :func:`.distinct_blocks.is_coherent`)
         negp : not used: phi weighs occupied and empty alike
         """
         each = posp / max(1, self.voxels)
@@ -66,8 +58,8 @@ class AlikePairs:
 
 
 @dataclass(frozen=True)
-class AlikeSearch:
-    """Each sampled voxel's NEIGHBOURS strongest partners.
+class SimilaritySearch:
+    """Each sampled voxel's strongest partners.
 
     A pair's strength is what is left of phi without the noise: tanh(atanh(phi) - atanh(noise)), the difference of the Fisher z,
     where ``noise`` is the phi that the noise at their distance makes. So near voxels, which share noise, do not crowd out far ones.
@@ -79,6 +71,7 @@ class AlikeSearch:
     volumes : V
     noise : SharedNoise of the voxels
     least : strength above which pairs are kept
+    neighbors : strongest partners that each voxel keeps
     """
 
     bits: NDArray[np.uint8]
@@ -86,6 +79,7 @@ class AlikeSearch:
     volumes: int
     noise: SharedNoise
     least: float
+    neighbors: int
 
     def rows(self) -> int:
         """Number of sampled voxels."""
@@ -106,7 +100,7 @@ class AlikeSearch:
         value = (value - noise) / (1 - value * noise)  # tanh(atanh(a) - atanh(b))
         phi[:] = 0
         phi.ravel()[near] = value
-        row, column = _strongest(phi, np.float32(self.least))
+        row, column = _strongest(phi, np.float32(self.least), self.neighbors)
         return row.astype(np.int32) + start, column.astype(np.int32), phi[row, column]
 
     def _phi(self, start: int, stop: int, counter: Counter) -> NDArray[np.float32]:
@@ -131,14 +125,14 @@ class AlikeSearch:
         return phi
 
 
-def alike_pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, probability: float,
-                progress: Progress, compute: Compute | None = None) -> AlikePairs:
+def similarity_graph(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, probability: float,
+                progress: Progress, compute: Compute | None = None) -> SimilarityGraph:
     """The graph of the sampled voxels: each joined to those most alike, where they may be alike.
 
     Parameters
     ----------
     sample : (n,) flat indices
-    probability : the largest that :meth:`AlikePairs.at` will be asked for
+    probability : the largest that :meth:`SimilarityGraph.at` will be asked for
     compute : where to count, see :mod:`.backends`; in this process unless given
 
     Raises
@@ -149,25 +143,26 @@ def alike_pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, p
     bits, volumes = occupancy.packed(sample), len(occupancy)
     frequency = occupied(bits)
     least = float(np.tanh(fisher_margin(volumes, probability / max(1, len(sample)))))
-    search = AlikeSearch(bits, frequency, volumes, SharedNoise.of(noise, sample, occupancy.grid), least)
+    search = SimilaritySearch(bits, frequency, volumes, SharedNoise.of(noise, sample, occupancy.grid), least,
+                              constants.NEIGHBORS)
     found = run_tiles(search, "comparing voxels", progress, compute)
     if not found:
-        return AlikePairs(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty(0), len(sample), volumes)
+        return SimilarityGraph(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty(0), len(sample), volumes)
     first, second, strength = (np.concatenate(part) for part in zip(*found, strict=True))
     key = np.minimum(first, second).astype(np.int64) * len(sample) + np.maximum(first, second)
     key, where = np.unique(key, return_index=True)
     pairs = np.stack(np.divmod(key, len(sample)), axis=1).astype(np.int32)
     both = both_occupied(bits, pairs[:, 0], pairs[:, 1])
     chance = hypergeometric_tail(both, frequency[pairs[:, 0]], frequency[pairs[:, 1]], volumes)
-    return AlikePairs(pairs, strength[where], chance, len(sample), volumes)
+    return SimilarityGraph(pairs, strength[where], chance, len(sample), volumes)
 
 
-def _strongest(value: NDArray[np.float32], least: np.float32) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row and column of each row's NEIGHBOURS largest values above ``least``; equals of the last count too."""
+def _strongest(value: NDArray[np.float32], least: np.float32, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column of each row's ``count`` largest values above ``least``; equals of the last count too."""
     above = value > least
-    full = np.flatnonzero(above.sum(axis=1) > NEIGHBOURS)
+    full = np.flatnonzero(above.sum(axis=1) > count)
     if len(full):
-        last = value.shape[1] - NEIGHBOURS
+        last = value.shape[1] - count
         above[full] = value[full] >= np.partition(value[full], last, axis=1)[:, last, None]
     first, second = np.nonzero(above)
     return first, second

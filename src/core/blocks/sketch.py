@@ -1,13 +1,14 @@
 """Sketch: from a sample of the occupied voxels to the blocks that come and go together.
 
-:func:`sketch` follows Kinman et al. with the statistics ``published`` and ``exact``: pairs that are significantly often together
-make a graph, its communities are the blocks. With ``profile``, the default, see :mod:`.profiles`.
+:func:`sketch` is the method of Kinman et al. in its steps; what each step does for a statistic is in :mod:`.statistics`.
 
 Example::
 
-    ensemble = find_ensemble(["volumes"])
-    result = sketch(ensemble, read_thresholds("predictions.csv", ensemble), SketchParameters(seed=1))
-    result.blocks, result.occupancy.left_out
+    from chimerax.siren.core.simulation.example import ExampleParameters, simulate
+
+    example = simulate(ExampleParameters(volumes=100, box=32, voxel_size=10))
+    result = sketch(example.ensemble(), example.levels, SketchParameters(seed=1))
+    len(result.blocks), result.blocks.stability, result.occupancy.left_out
 
 Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi 10.1016/j.str.2025.02.004.
 """
@@ -20,32 +21,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.parameters import parameter
+from ..common import constants
+from ..common.devices import CPU
 from ..common.progress import Progress
-from ..compute.backends import CPU, computing
-from ..compute.pair_tiles import Compute
-from ..compute.resources import LONG, MUCH, fits, need_of_reading, refusal
+from ..compute.backends import computing
+from ..compute.resources import fits, need_of_reading, refusal
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
 from .blockset import BlockSet
-from .communities import label_propagation, modularity_communities
-from .level_harmonization import Noise, measure_noise, prepare
-from .occupancy import Occupancy, binarize
-from .pair_counts import CountedPairs, TestParameters, significant_pairs
-from .profiles import distinct_blocks
+from .occupancy import Occupancy
+from .parameters import SketchParameters
 from .sampling import affordable_sample
-from .similarity import AlikePairs, alike_pairs, variable_voxels
-from .stability import COMING_BACK, draw_halves, share_back, with_strength
-
-
-@dataclass(frozen=True)
-class SketchParameters(TestParameters):
-    """Parameters of :func:`sketch`."""
-
-    subsample: int | None = parameter(None, "use one in this many of the occupied voxels, drawn at random; not given: 2, or more where "
-                                      "there are too many to compare", least=1, label="use 1 voxel in")
-    min_size: int = parameter(6, "smallest community that is a block", least=2, unit="voxels", label="smallest block")
-    seed: int = parameter(0, "seed of the random sample", least=0, advanced=True)
+from .stability import COMING_BACK, draw_halves, recovery_rate, with_strength
+from .statistics import statistic_named
+from .statistics.protocol import Graph, Observation, Statistic
 
 
 @dataclass(frozen=True)
@@ -56,9 +45,9 @@ class SketchResult:
     ----------
     blocks : BlockSet, largest block first; ``unassigned`` holds the sampled voxels in no block
     occupancy : Occupancy of the volumes that took part
-    union : flat indices of the voxels occupied often enough (profile statistic: and empty often enough)
-    sample : those of them that were tested
-    edges : (e, 2) int32, the significant pairs (profile statistic: the most alike of them), as positions in ``sample``
+    union : flat indices of the voxels that count
+    sample : those of them that were compared
+    edges : (e, 2) int32, the pairs that go together (profile statistic: the most alike of them), as positions in ``sample``
     counted_on : the device or cluster
     """
 
@@ -70,8 +59,12 @@ class SketchResult:
     counted_on: str = CPU
 
 
-def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters | None = None,
-           progress: Progress | None = None) -> SketchResult:
+def sketch(
+    ensemble: Ensemble,
+    levels: NDArray[np.float64],
+    parameters: SketchParameters | None = None,
+    progress: Progress | None = None,
+) -> SketchResult:
     """Find blocks in an ensemble.
 
     Parameters
@@ -88,119 +81,128 @@ def sketch(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchPa
     Cancelled
         If ``progress`` was asked to stop.
     """
-    parameters = parameters or SketchParameters()
-    progress = progress or Progress()
-    counted = count(ensemble, levels, parameters, progress)
+    parameters, progress = parameters or SketchParameters(), progress or Progress()
+    compared = compare(ensemble, levels, parameters, progress)
     with progress.timed("clustering"):
-        blocks = counted.blocks(parameters, progress)
-    numbered = number_blocks(counted.occupancy.grid, blocks, counted.sample)
+        found = compared.blocks(parameters, progress)
+    blocks = number_blocks(compared.occupancy.grid, found, compared.sample)
     with progress.timed("stability"):
         if parameters.resamples:
-            halves = counted.halves(blocks, parameters, progress)
-            numbered = replace(numbered, stability=stability_in(halves, blocks, parameters, progress))
-        numbered = with_strength(numbered, counted.occupancy, progress)
-    return SketchResult(numbered, counted.occupancy, counted.union, counted.sample, counted.pairs.at(parameters.posp, parameters.negp)[0],
-                        counted.counted_on)
+            halves = compared.halves(found, parameters, progress)
+            blocks = replace(blocks, stability=stability_in(halves, found, parameters, progress))
+        blocks = with_strength(blocks, compared.occupancy, progress)
+    return compared.result(blocks, parameters)
 
 
-@dataclass(frozen=True)
-class Counted:
-    """An ensemble whose voxels are counted against each other: from here, blocks at any stringency come quickly.
-
-    Attributes
-    ----------
-    occupancy : Occupancy of the volumes that take part
-    union : flat indices of the voxels occupied often enough (profile statistic: and empty often enough)
-    sample : those of them that were compared
-    pairs : pairs of them that go together at the loosest stringency asked for
-    noise : Noise, for the profile statistic
-    counted_on : the device or cluster
-    """
-
-    occupancy: Occupancy
-    union: NDArray[np.int64]
-    sample: NDArray[np.int64]
-    pairs: AlikePairs | CountedPairs
-    noise: Noise | None = None
-    counted_on: str = CPU
-
-    def blocks(self, parameters: SketchParameters, progress: Progress) -> list[NDArray[np.int64]]:
-        """Flat indices of each block's voxels, largest first, at this ``posp`` and ``negp``, no looser than was counted."""
-        if self.noise is None or isinstance(self.pairs, CountedPairs):
-            communities = label_propagation(len(self.sample), self.pairs.at(parameters.posp, parameters.negp)[0], progress)
-            return [self.sample[c] for c in communities if len(c) >= parameters.min_size]
-        edges, strength = self.pairs.at(parameters.posp)
-        communities = modularity_communities(len(self.sample), edges, strength, parameters.seed, progress)
-        owner = distinct_blocks(self.occupancy, self.sample, self.noise, communities, parameters.min_size, parameters.posp, progress)
-        return sorted((self.sample[owner == b] for b in range(owner.max(initial=-1) + 1)), key=len, reverse=True)
-
-    def of(self, half: NDArray[np.bool_], voxels: NDArray[np.int64], parameters: SketchParameters, progress: Progress) -> Counted:
-        """The same of some volumes, (V,) bool, and some voxels, (n,) flat indices, counted anew."""
-        occupancy = self.occupancy.part(half, voxels)
-        return replace(self, occupancy=occupancy, sample=voxels,
-                       pairs=_pairs(occupancy, voxels, self.noise, parameters, progress))
-
-    def halves(self, blocks: list[NDArray[np.int64]], parameters: SketchParameters, progress: Progress) -> list[Counted]:
-        """Random halves of the volumes with some voxels of each block, counted anew, see :mod:`.stability`.
-
-        Always in this process: each is a strip or two.
-        """
-        others = np.setdiff1d(self.sample, np.concatenate(blocks)) if blocks else self.sample
-        drawn = draw_halves(blocks, others, len(self.occupancy), parameters.resamples, parameters.seed)
-        return [self.of(half, voxels, parameters, progress.quiet())
-                for half, voxels in progress.each(drawn, "counting halves of the volumes", len(drawn))]
-
-
-def stability_in(halves: Sequence[Counted], blocks: list[NDArray[np.int64]], parameters: SketchParameters,
-                 progress: Progress) -> dict[int, float]:
-    """How often each of the blocks, numbered from 1, comes back in :meth:`Counted.halves`."""
-    found = [half.blocks(parameters, progress.quiet()) for half in progress.each(halves, COMING_BACK, len(halves))]
-    return dict(enumerate(share_back(blocks, found, [half.sample for half in halves]), 1))
-
-
-def count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> Counted:
-    """Read an ensemble and count its voxels against each other: the longer part of a sketch.
+def compare(
+    ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress
+) -> Comparison:
+    """Read an ensemble and compare its voxels with each other: the longer part of a sketch.
 
     Parameters
     ----------
     ensemble, levels : as :func:`sketch`
     parameters : with the loosest ``posp`` and ``negp`` of interest
+
+    Raises
+    ------
+    SirenError, Cancelled
+        As :func:`sketch`.
     """
-    with computing(parameters.device, parameters.scheduler, progress) as compute:  # first: what is not there is said before the reading
-        return _count(ensemble, levels, parameters, progress, compute)
+    statistic = statistic_named(parameters.statistic)
+    # first of all, so that a device that is missing is reported before anything is read
+    with computing(parameters.device, parameters.scheduler, progress) as compute:
+        _check_reading(ensemble, statistic, progress)
+        with progress.timed("reading"):
+            observation = statistic.observe(ensemble, levels, parameters, progress)
+            sample = affordable_sample(statistic, observation, parameters, progress)
+        with progress.timed("testing"):
+            graph = statistic.graph(observation, sample, parameters, progress, compute)
+    return Comparison(statistic, observation, sample, graph, compute.name)
 
 
-def _count(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress, compute: Compute) -> Counted:
-    by_profile = parameters.statistic == "profile"
-    noise: Noise | None = None
-    reading = need_of_reading(ensemble, 3 if by_profile else 1)
-    if not fits(reading):
-        raise refusal(reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes')
-    if reading.seconds > LONG or reading.memory > MUCH:
-        progress.say(f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}.")
-    with progress.timed("reading"):
-        if by_profile:
-            occupancy, anchors = prepare(ensemble, levels, parameters.filter is True, parameters.union_fraction, progress)
-            union = variable_voxels(occupancy, parameters.union_fraction)
-            noise = measure_noise(anchors, occupancy.grid)
-        else:
-            occupancy = binarize(ensemble, levels, parameters.filter is True, progress)
-            union = occupancy.union(parameters.union_fraction)
-        nothing = by_profile and len(union) < 2  # a very small ensemble, or one that does not vary
-        sample = union if nothing else affordable_sample(occupancy, union, parameters.subsample, parameters.seed, parameters, progress)
-    with progress.timed("testing"):
-        pairs = _pairs(occupancy, sample, noise, parameters, progress, compute)
-    return Counted(occupancy, union, sample, pairs, noise, compute.name)
+@dataclass(frozen=True)
+class Comparison:
+    """An ensemble whose voxels are compared with each other: from here, blocks at any stringency come quickly.
+
+    Attributes
+    ----------
+    statistic : by which they are compared
+    observation : the volumes that take part, and the voxels that count
+    sample : those of them that are compared, flat indices, ascending
+    graph : pairs that go together at the loosest stringency asked for
+    counted_on : the device or cluster
+    """
+
+    statistic: Statistic
+    observation: Observation
+    sample: NDArray[np.int64]
+    graph: Graph
+    counted_on: str = CPU
+
+    @property
+    def occupancy(self) -> Occupancy:
+        """Of the volumes that take part."""
+        return self.observation.occupancy
+
+    def blocks(self, parameters: SketchParameters, progress: Progress) -> list[NDArray[np.int64]]:
+        """Flat indices of each block's voxels, largest first, at this ``posp`` and ``negp``, no looser than was compared."""
+        return self.statistic.blocks(self.observation, self.sample, self.graph, parameters, progress)
+
+    def result(self, blocks: BlockSet, parameters: SketchParameters) -> SketchResult:
+        """These blocks with what they come from."""
+        edges, _ = self.graph.at(parameters.posp, parameters.negp)
+        union = self.observation.union
+        return SketchResult(blocks, self.occupancy, union, self.sample, edges, self.counted_on)
+
+    def of(
+        self,
+        half: NDArray[np.bool_],
+        voxels: NDArray[np.int64],
+        parameters: SketchParameters,
+        progress: Progress,
+    ) -> Comparison:
+        """The same of some volumes, (V,) bool, and some voxels, (n,) flat indices, compared anew."""
+        part = replace(self.observation, occupancy=self.occupancy.part(half, voxels))
+        graph = self.statistic.graph(part, voxels, parameters, progress)
+        return replace(self, observation=part, sample=voxels, graph=graph)
+
+    def halves(
+        self, blocks: list[NDArray[np.int64]], parameters: SketchParameters, progress: Progress
+    ) -> list[Comparison]:
+        """Random halves of the volumes with some voxels of each block, compared anew, see :mod:`.stability`.
+
+        Always in this process: each is a strip or two.
+        """
+        others = np.setdiff1d(self.sample, np.concatenate(blocks)) if blocks else self.sample
+        drawn = draw_halves(blocks, others, len(self.occupancy), parameters.resamples, parameters.seed)
+        return [
+            self.of(half, voxels, parameters, progress.quiet())
+            for half, voxels in progress.each(drawn, "counting halves of the volumes", len(drawn))
+        ]
 
 
-def _pairs(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise | None, parameters: TestParameters,
-           progress: Progress, compute: Compute | None = None) -> AlikePairs | CountedPairs:
-    if noise is not None:
-        return alike_pairs(occupancy, sample, noise, parameters.posp, progress, compute)
-    return significant_pairs(occupancy, sample, parameters, progress, compute)
+def stability_in(
+    halves: Sequence[Comparison],
+    blocks: list[NDArray[np.int64]],
+    parameters: SketchParameters,
+    progress: Progress,
+) -> dict[int, float]:
+    """How often each of the blocks, numbered from 1, comes back in :meth:`Comparison.halves`."""
+    found = [half.blocks(parameters, progress.quiet()) for half in progress.each(halves, COMING_BACK, len(halves))]
+    return dict(enumerate(recovery_rate(blocks, found, [half.sample for half in halves]), 1))
 
 
 def number_blocks(grid: Grid, blocks: list[NDArray[np.int64]], tested: NDArray[np.int64]) -> BlockSet:
     """Number blocks from 1, largest first; the tested voxels in none are unassigned."""
     inside = np.concatenate(blocks) if blocks else np.empty(0, np.int64)
     return BlockSet(grid, {n: np.sort(b) for n, b in enumerate(blocks, 1)}, np.setdiff1d(tested, inside))
+
+
+def _check_reading(ensemble: Ensemble, statistic: Statistic, progress: Progress) -> None:
+    """Say what reading takes where it is much; raise SirenError where it does not fit."""
+    reading = need_of_reading(ensemble, statistic.passes)
+    if not fits(reading):
+        raise refusal(reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes')
+    if reading.seconds > constants.LONG_SECONDS or reading.memory > constants.MUCH_BYTES:
+        progress.say(f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}.")

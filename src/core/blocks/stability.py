@@ -11,20 +11,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common import constants
 from ..common.progress import Progress
 from .blockset import BlockSet
 from .occupancy import Occupancy
-
-JUDGED = 50  # voxels by which a block is told again: enough to say "more than half of it", few enough to be quick
-SAME = 0.5  # Jaccard index above which two sets of voxels are one block: no two found blocks can both be above
-TILE = 4096  # voxels looked at together
 
 COMING_BACK = "asking whether blocks come back"  # the phase, in words
 
 
 def draw_halves(blocks: Sequence[NDArray[np.int64]], others: NDArray[np.int64], volumes: int, resamples: int,
                 seed: int) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
-    """Random halves of the volumes, each with a draw of voxels: half of each block's, at most JUDGED, and as many of the others.
+    """Random halves of the volumes, each with a draw of voxels: half of each block's, at most JUDGED_VOXELS, and as many of the others.
 
     Halves come in pairs that have no volume in common, so a block is looked for in volumes that did not show it before.
 
@@ -50,13 +47,13 @@ def draw_halves(blocks: Sequence[NDArray[np.int64]], others: NDArray[np.int64], 
     rng = np.random.default_rng((seed, resamples))
     while len(result) < resamples:
         half = ~result[-1][0] if len(result) % 2 else rng.permutation(volumes) < volumes // 2
-        inside = [_draw(b, min(JUDGED, -(-len(b) // 2)), rng) for b in blocks]
+        inside = [_draw(b, min(constants.JUDGED_VOXELS, -(-len(b) // 2)), rng) for b in blocks]
         outside = _draw(others, min(len(others) // 2, sum(map(len, inside))), rng)
         result.append((half, np.unique(np.concatenate([*inside, outside]))))
     return result
 
 
-def share_back(blocks: Sequence[NDArray[np.int64]], found: Sequence[Sequence[NDArray[np.int64]]],
+def recovery_rate(blocks: Sequence[NDArray[np.int64]], found: Sequence[Sequence[NDArray[np.int64]]],
                drawn: Sequence[NDArray[np.int64]]) -> list[float]:
     """How often each block came back: the share of the halves where one of the blocks found in it has a Jaccard index above 1/2
     with it, over the voxels that were drawn.
@@ -71,7 +68,7 @@ def share_back(blocks: Sequence[NDArray[np.int64]], found: Sequence[Sequence[NDA
     ----------
     Hennig 2007, doi 10.1016/j.csda.2006.11.025 (Jaccard index over resamples).
     """
-    back = [[_best_match(b, one, voxels) > SAME for b in blocks] for one, voxels in zip(found, drawn, strict=True)]
+    back = [[_best_match(b, one, voxels) > constants.SAME_BLOCK for b in blocks] for one, voxels in zip(found, drawn, strict=True)]
     return np.mean(back, axis=0).tolist() if back else [0.0] * len(blocks)
 
 
@@ -94,7 +91,7 @@ def with_strength(blocks: BlockSet, occupancy: Occupancy, progress: Progress | N
     strengths: dict[int, NDArray[np.float32]] = {}
     for number, voxels in blocks:
         progress.step("weighing voxels", len(strengths) / len(blocks))
-        tiles = [voxels[start:start + TILE] for start in range(0, len(voxels), TILE)]
+        tiles = [voxels[start:start + constants.TILE_VOXELS] for start in range(0, len(voxels), constants.TILE_VOXELS)]
         whole = np.sum([occupancy.rows(t).sum(axis=0, dtype=np.float64) for t in tiles], axis=0)  # (V,) occupied voxels
         strengths[number] = np.concatenate([_with_the_rest(occupancy.rows(t), whole) for t in tiles])
     return replace(blocks, strength=strengths)

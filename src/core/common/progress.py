@@ -96,7 +96,7 @@ class _Quiet(Progress):
         self._cancelled = outer._cancelled
 
 
-def waited(function: Callable[[], T], phase: str, progress: Progress, fraction: float = 0.0,
+def run_cancellable(function: Callable[[], T], phase: str, progress: Progress, fraction: float = 0.0,
            dispose: Callable[[T], object] | None = None) -> T:
     """What ``function`` gives: it runs in another thread, so that cancel need not wait for what answers late or never.
 

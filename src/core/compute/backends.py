@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..common.devices import CPU
 from ..common.progress import Progress
-from .pair_tiles import Compute, Here
-
-CPU = "cpu"
-DEVICES = (CPU, "cuda", "mps", "auto")
+from .pair_tiles import Compute, LocalBackend
 
 
 @contextmanager
@@ -24,7 +22,7 @@ def computing(device: str, scheduler: str | None, progress: Progress) -> Iterato
 
     Parameters
     ----------
-    device : one of DEVICES
+    device : one of :data:`..common.devices.DEVICES`
     scheduler : address of a Dask scheduler, in place of a device; or None
     progress : Progress
 
@@ -41,7 +39,7 @@ def computing(device: str, scheduler: str | None, progress: Progress) -> Iterato
         with Cluster.connected(scheduler, progress) as cluster:
             yield cluster
     elif device == CPU:
-        yield Here()
+        yield LocalBackend()
     else:
         from .gpu import on_device
 

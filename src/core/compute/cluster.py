@@ -28,7 +28,7 @@ from operator import methodcaller
 from typing import Any
 
 from ..common.errors import Cancelled, SirenError
-from ..common.progress import Progress, waited
+from ..common.progress import Progress, run_cancellable
 from .pair_tiles import Counter, Found, Search, product_counter, strips
 
 CONNECT_SECONDS = 10  # until a scheduler that does not answer is said to be not there, and for the first worker to come
@@ -149,7 +149,7 @@ class Cluster:
 
     def _round(self, search: Search, todo: list[tuple[int, int]], found: list[Found], phase: str, progress: Progress) -> None:
         """Send the search, and gather in order what the strips find that ``found`` does not hold yet."""
-        held = waited(lambda: self.client.scatter(Parcel(search), broadcast=True, hash=False), "sending voxels", progress)
+        held = run_cancellable(lambda: self.client.scatter(Parcel(search), broadcast=True, hash=False), "sending voxels", progress)
         run = uuid.uuid4().hex
         futures: list[Any] = []
         try:
@@ -158,7 +158,7 @@ class Cluster:
                                                   retries=RETRIES))
             while futures:
                 ready = self._ready(futures, held, phase, 1 - len(futures) / len(todo), progress)
-                found += waited(partial(self.client.gather, ready), phase, progress, 1 - len(futures) / len(todo))
+                found += run_cancellable(partial(self.client.gather, ready), phase, progress, 1 - len(futures) / len(todo))
                 del futures[:len(ready)]  # the cluster need not keep them
         except BaseException:
             waste = [held, *futures]
@@ -172,7 +172,7 @@ class Cluster:
             progress.step(phase, fraction)
             time.sleep(LOOK)
             if time.monotonic() - seen > LONELY_SECONDS:
-                if not waited(self.client.nthreads, phase, progress, fraction):
+                if not run_cancellable(self.client.nthreads, phase, progress, fraction):
                     raise SirenError(f'The scheduler {self.address} has lost all workers: start some with "dask worker {self.address}", '
                                      "and run the command again.")
                 seen = time.monotonic()
@@ -207,7 +207,7 @@ def _task_error(address: str, error: BaseException) -> SirenError:
 
 def _connect(address: str, progress: Progress) -> Any:
     try:
-        distributed = waited(_import_distributed, "starting Dask", progress)
+        distributed = run_cancellable(_import_distributed, "starting Dask", progress)
     except ImportError:
         raise SirenError(MISSING) from None
 
@@ -215,7 +215,7 @@ def _connect(address: str, progress: Progress) -> Any:
         return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="siren")
 
     try:
-        return waited(connect, f"connecting to {address}", progress, dispose=lambda client: client.close())
+        return run_cancellable(connect, f"connecting to {address}", progress, dispose=lambda client: client.close())
     except Cancelled:
         raise
     except Exception as error:  # of the network, or of an address that is none: distributed raises many kinds
@@ -227,10 +227,10 @@ def _versions(client: Any, address: str, progress: Progress) -> Any:
     """Versions of the cluster's packages, looked at for what would fail later in ways hard to understand."""
     phase = f"waiting for workers of {address}"
     try:
-        waited(lambda: client.wait_for_workers(1, timeout=CONNECT_SECONDS), phase, progress)
+        run_cancellable(lambda: client.wait_for_workers(1, timeout=CONNECT_SECONDS), phase, progress)
     except TimeoutError:
         raise SirenError(f"The scheduler {address} has no workers: start some with \"dask worker {address}\".") from None
-    versions = waited(lambda: client.get_versions(packages=["numpy", "scipy"]), phase, progress)
+    versions = run_cancellable(lambda: client.get_versions(packages=["numpy", "scipy"]), phase, progress)
     here = versions["client"]
     for name, there in [("scheduler", versions["scheduler"]), *versions["workers"].items()]:
         who = f"The scheduler {address}" if name == "scheduler" else f"The worker {name}"

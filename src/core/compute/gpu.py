@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.errors import SirenError
-from ..common.progress import Progress, waited
-from .pair_tiles import Counter, Here
+from ..common.progress import Progress, run_cancellable
+from .pair_tiles import Counter, LocalBackend
 
 PROBE = 64  # rows whose counts are compared with numpy's before a card is trusted
 
 
-def on_device(device: str, progress: Progress) -> Here:
+def on_device(device: str, progress: Progress) -> LocalBackend:
     """Where to count for ``cuda``, ``mps`` or ``auto``: the card of the first two that there is, else plain numpy.
 
     Raises
@@ -33,16 +33,16 @@ def on_device(device: str, progress: Progress) -> Here:
         If ``progress`` was asked to stop.
     """
     try:
-        torch = waited(_import_torch, "starting torch", progress)  # takes seconds
+        torch = run_cancellable(_import_torch, "starting torch", progress)  # takes seconds
     except ImportError:
         if device == "auto":
-            return Here()
+            return LocalBackend()
         raise SirenError(f'torch is not installed: "device {device}" needs it. Install it with: pip install torch, or use device cpu.'
                          ) from None
-    chosen = waited(partial(torch_device, device), "starting torch", progress)
+    chosen = run_cancellable(partial(torch_device, device), "starting torch", progress)
     if chosen is None:
-        return Here()
-    return Here(_name(torch, chosen), partial(torch_counter, device=chosen))
+        return LocalBackend()
+    return LocalBackend(_name(torch, chosen), partial(torch_counter, device=chosen))
 
 
 def torch_device(device: str) -> str | None:

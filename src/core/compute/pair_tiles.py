@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common import constants
 from ..common.progress import Progress
 
-TILE_PAIRS = 1_000_000  # looked at together: some 30 MB of arrays, a tenth of a second
 Found = tuple[NDArray[Any], ...]
 # (t, V) rows, first -> (t, n - first) float32, a new array: volumes in which a row's voxel and a column's, from the column
 # ``first`` on, are both occupied; whole numbers
@@ -54,7 +54,7 @@ class Compute(Protocol):
 
 
 @dataclass(frozen=True)
-class Here:
+class LocalBackend:
     """In this process, one strip after the other.
 
     Attributes
@@ -93,12 +93,12 @@ def run_tiles(search: Search, phase: str, progress: Progress, compute: Compute |
     Cancelled
         If ``progress`` was asked to stop.
     """
-    return (compute or Here()).run(search, phase, progress)
+    return (compute or LocalBackend()).run(search, phase, progress)
 
 
 def strips(rows: int, columns: int) -> list[tuple[int, int]]:
-    """Start and stop of each strip of rows, TILE_PAIRS pairs or one row high."""
-    height = max(1, TILE_PAIRS // max(columns, 1))
+    """Start and stop of each strip of rows, constants.TILE_PAIRS pairs or one row high."""
+    height = max(1, constants.TILE_PAIRS // max(columns, 1))
     return [(start, min(start + height, rows)) for start in range(0, rows, height)]
 
 

@@ -8,16 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 
-from ..blocks.level_harmonization import KEPT_BYTES
+from ..common import constants
 from ..common.errors import SirenError
 from ..maps.ensemble import Ensemble
-
-BYTES_A_VOXEL = 40  # of a grid: one map and its mask, sums for the mean in two precisions, means and frequencies, twice
-BYTES_A_PAIR = 104  # of an edge while it is clustered: its ends, twice, and the matrix of neighbours
-TILE_BYTES = 150e6  # of the pairs that are looked at together
-PAIRS_A_SECOND = 40e6  # compared with their tests by one core of a common machine: benchmarks/speed.md has it measured
-LONG, MUCH = 30.0, 2e9  # seconds, bytes: beyond, the user is told before
-SPARE = 0.8  # share of the free memory that a run may plan with: others work too
 
 
 @dataclass(frozen=True)
@@ -50,22 +43,22 @@ def need_of_reading(ensemble: Ensemble, passes: int) -> Need:
     each = time.perf_counter() - start
     volumes, voxels = len(ensemble), ensemble.grid.size
     kept = 4.0 * voxels * volumes
-    if kept > KEPT_BYTES:
+    if kept > constants.KEPT_BYTES:
         kept = 0.0
     # bits are there twice while levels are brought into line
-    memory = kept + BYTES_A_VOXEL * voxels + 2 * volumes * voxels / 8
+    memory = kept + constants.BYTES_A_VOXEL * voxels + 2 * volumes * voxels / 8
     return Need(memory, each * volumes * (1 if kept else passes))
 
 
 def need_of_pairs(sample: int, volumes: int, edges: float) -> Need:
     """To compare all pairs of a sample and cluster the edges among them."""
     pairs = float(sample) ** 2
-    return Need(4.0 * sample * volumes + TILE_BYTES + BYTES_A_PAIR * edges, pairs / PAIRS_A_SECOND)
+    return Need(4.0 * sample * volumes + constants.TILE_BYTES + constants.BYTES_AN_EDGE * edges, pairs / constants.PAIRS_A_SECOND)
 
 
 def fits(need: Need) -> bool:
     """Whether there is memory enough."""
-    return need.memory <= SPARE * free_memory()
+    return need.memory <= constants.MEMORY_SHARE * free_memory()
 
 
 def refusal(need: Need, remedy: str) -> SirenError:

@@ -13,6 +13,7 @@ import fnmatch
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -226,6 +227,47 @@ def find_ensemble(
         notes.append('All volumes say 1.00 A/voxel, which is usually a header that was never set: give "voxelSize 6.55" '
                      "(your value) if you know it. Going on with 1.00; only distances and volumes in A are affected.")
     return replace(ensemble, grid=first, notes=tuple(notes))
+
+
+def ensemble_from_arrays(
+    arrays: Sequence[NDArray[np.floating]] | NDArray[np.floating],
+    voxel_size: float | Triple,
+    origin: Triple = (0.0, 0.0, 0.0),
+    names: Sequence[str] | None = None,
+) -> Ensemble:
+    """An ensemble of maps in memory, without files.
+
+    Parameters
+    ----------
+    arrays : (V, z, y, x), or V arrays (z, y, x) of one shape, V of 2 or more; they are not copied
+    voxel_size, origin : x, y, z in Angstrom
+    names : of the maps, each once; ``map_001`` and so on where not given
+
+    Raises
+    ------
+    SirenError
+        If there are fewer than 2 arrays, they differ in shape, or the names are not as many, or not different.
+
+    Example::
+
+        import numpy as np
+
+        maps = np.random.default_rng(0).normal(size=(10, 16, 16, 16)).astype(np.float32)
+        ensemble_from_arrays(maps, 4.0).grid.text()
+    """
+    width = max(3, len(str(len(arrays))))
+    given = tuple(names) if names is not None else tuple(f"map_{n:0{width}}" for n in range(1, len(arrays) + 1))
+    if len(given) != len(arrays) or len(set(given)) != len(given):
+        raise SirenError(f"{len(arrays)} maps need as many different names, and {len(set(given))} were given.")
+    shapes = {np.shape(a) for a in arrays}
+    shape = next(iter(shapes), ())
+    if len(shapes) > 1 or (len(arrays) and len(shape) != 3):
+        raise SirenError(f"All maps must be (z, y, x) arrays of one shape, and these have {sorted(shapes)}.")
+    edges = (float(voxel_size),) * 3 if isinstance(voxel_size, int | float) else voxel_size
+    grid = Grid((1, 1, 1) if not shape else (shape[0], shape[1], shape[2]), (edges[0], edges[1], edges[2]), origin)
+    sources = tuple(Source(n, None, partial(np.asarray, a), grid) for n, a in zip(given, arrays, strict=True))
+    _check_count(sources, "in memory")
+    return Ensemble(sources, grid, given)
 
 
 def _override(source: Source, voxel_size: float) -> Source:

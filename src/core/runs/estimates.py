@@ -13,23 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..blocks.level_harmonization import KEPT_BYTES
-from ..blocks.sampling import MOST_COUNTED, USUAL_SUBSAMPLE
-from ..blocks.similarity import MOST_SAMPLED, NEIGHBOURS
-from ..compute.resources import BYTES_A_VOXEL, need_of_pairs
+from ..blocks.statistics import DEFAULT, statistic_named
+from ..common import constants
+from ..compute.resources import need_of_pairs
 from ..maps.grid import Grid
-
-OCCUPIED = 0.045  # share of the voxels that are occupied in some volumes: the example's, where no earlier run tells
-FIXED = 0.3  # s, of any step
-READ = 5e-9  # s for a voxel of a map, read and binarized
-PASSES = {"profile": 3, "exact": 1, "published": 1}  # times that each map is read where they do not fit in memory
-NETWORK = 0.021  # s for a map, two threads
-RESAMPLED = 1.2e-7  # s for a voxel of a map that is brought to another box
-PAIR_IN_VOLUME = 8e-11  # s for one pair of voxels in one volume
-EDGE = 8e-6  # s for a pair that goes together, while it is clustered
-HALF = 0.04  # share of a sketch's comparing and clustering that one random half of the volumes takes, for stability
-BASE = 0.1e9  # bytes, of the libraries
-NETWORK_MEMORY = 0.32e9  # bytes, of torch and a batch of 4 in each of two threads
 
 
 @dataclass(frozen=True)
@@ -50,7 +37,7 @@ class Work:
     step: str
     volumes: int
     grid: Grid
-    statistic: str = "profile"
+    statistic: str = DEFAULT
     subsample: int | None = None
     resamples: int = 10
     occupied: int | None = None
@@ -79,33 +66,43 @@ class Estimate:
 
 def estimate(work: Work) -> Estimate:
     """Seconds on the reference machine, and memory."""
-    voxels = work.grid.size
-    read = work.read_voxels or voxels
-    if work.step == "predict":
-        seconds = work.volumes * (NETWORK + RESAMPLED * (read if read > 64**3 else 0) + READ * read)
-        return Estimate(FIXED + seconds, BASE + NETWORK_MEMORY + BYTES_A_VOXEL * read)
+    return _predict(work) if work.step == "predict" else _blocks(work)
+
+
+def _predict(work: Work) -> Estimate:
+    read = work.read_voxels or work.grid.size
+    each = constants.NETWORK_SECONDS + constants.READ_SECONDS * read
+    if read > 64**3:
+        each += constants.RESAMPLE_SECONDS * read
+    memory = constants.LIBRARY_BYTES + constants.NETWORK_BYTES + constants.BYTES_A_VOXEL * read
+    return Estimate(constants.FIXED_SECONDS + work.volumes * each, memory)
+
+
+def _blocks(work: Work) -> Estimate:
+    """Of a sketch or an expansion."""
+    statistic = statistic_named(work.statistic)
+    voxels, read = work.grid.size, work.read_voxels or work.grid.size
     kept = 4.0 * voxels * work.volumes
-    passes = 1 if kept <= KEPT_BYTES else PASSES[work.statistic]
-    reading = passes * work.volumes * (READ * read + (RESAMPLED * read if work.read_voxels else 0.0))
-    memory = BASE + (kept if kept <= KEPT_BYTES and work.statistic == "profile" else 0) + BYTES_A_VOXEL * voxels + work.volumes * voxels / 4
-    occupied = work.occupied if work.occupied is not None else OCCUPIED * voxels
-    sample = _sample(work, occupied)
+    fits = kept <= constants.KEPT_BYTES
+    each = constants.READ_SECONDS * read + (constants.RESAMPLE_SECONDS * read if work.read_voxels else 0.0)
+    seconds = constants.FIXED_SECONDS + (1 if fits else statistic.passes) * work.volumes * each
+    memory = constants.LIBRARY_BYTES + constants.BYTES_A_VOXEL * voxels + work.volumes * voxels / 4
+    if fits and statistic.passes > 1:
+        memory += kept
+    occupied = work.occupied if work.occupied is not None else constants.USUAL_OCCUPIED * voxels
+    most = statistic.most_sampled(work.subsample)
+    sample = occupied / (work.subsample or constants.USUAL_SUBSAMPLE)
+    sample = sample if most is None else min(sample, most)
     if work.step == "sketch":
-        edges = NEIGHBOURS * sample
+        edges = constants.NEIGHBORS * sample
         pairs = need_of_pairs(round(sample), work.volumes, edges)
-        comparing = sample**2 * work.volumes * PAIR_IN_VOLUME + pairs.seconds + EDGE * edges
-        return Estimate(FIXED + reading + comparing * (1 + HALF * work.resamples), memory + pairs.memory)
+        comparing = sample**2 * work.volumes * constants.PAIR_SECONDS + pairs.seconds + constants.EDGE_SECONDS * edges
+        seconds += comparing * (1 + constants.HALF_SHARE * work.resamples)
+        return Estimate(seconds, memory + pairs.memory)
     block = work.block_voxels if work.block_voxels is not None else sample / 2
-    compared = occupied * (min(block, 200) if work.statistic == "profile" else block)
-    return Estimate(FIXED + reading + compared * work.volumes * PAIR_IN_VOLUME, memory + 4 * max(occupied, block) * work.volumes)
-
-
-def _sample(work: Work, occupied: float) -> float:
-    """Voxels that a sketch compares."""
-    most = MOST_SAMPLED if work.statistic == "profile" else MOST_COUNTED
-    if work.subsample is None:
-        return min(occupied / USUAL_SUBSAMPLE, most)
-    return min(occupied / work.subsample, most) if work.statistic == "profile" else occupied / work.subsample
+    partners = block if statistic.counts_in_expand else min(block, constants.PROFILE_COMPARISONS)
+    seconds += occupied * partners * work.volumes * constants.PAIR_SECONDS
+    return Estimate(seconds, memory + 4 * max(occupied, block) * work.volumes)
 
 
 def _rounded(value: float) -> float:

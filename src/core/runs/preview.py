@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..blocks.occupancy import Occupancy, within_two_sd
 from ..blocks.outliers import UNLIKE, unlike_others
+from ..common import constants
 from ..common.errors import SirenError
 from ..common.progress import Progress
 from ..maps.ensemble import Source, check_same, sources_at
@@ -28,7 +29,6 @@ from ..maps.mapfile import natural_key, with_voxel_size
 
 PICTURE = 48  # pixels a side at most
 BINS = 16_384  # of the values: enclosed volumes to a tenth of a per cent
-CHUNK = 1 << 20  # voxels counted at a time: counting holds Python's lock, and a window must be drawn meanwhile
 COARSE = 96  # voxels a side at most when volumes are compared: 500 of them then take 55 MB
 OUTLIER, EMPTY, JUNK, UNREADABLE = "outlier", "empty", "junk", "unusable"  # kinds of flags
 
@@ -137,8 +137,8 @@ def look(source: Source, grid: Grid) -> Preview:
     low, high = float(array.min()), float(array.max())
     counts = np.zeros(BINS, np.int64)
     flat = array.ravel()
-    for start in range(0, flat.size, CHUNK):
-        bins = ((flat[start:start + CHUNK] - np.float32(low)) * np.float32(BINS / (high - low))).astype(np.int32)
+    for start in range(0, flat.size, constants.PREVIEW_VOXELS_AT_ONCE):
+        bins = ((flat[start:start + constants.PREVIEW_VOXELS_AT_ONCE] - np.float32(low)) * np.float32(BINS / (high - low))).astype(np.int32)
         counts += np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)
     above = np.append(np.cumsum(counts[::-1])[::-1], 0)
     return Preview(source.name, picture(array), low, high, above, grid.voxel_volume)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..blocks.statistics import STATISTICS, statistic_named
 from ..common.errors import SirenError
 from ..common.files import RECORD, read_json, sha256, write_json
 from ..common.progress import Progress
+from ..common.versions import versions
 from ..maps.ensemble import Ensemble, Source, find_ensemble
 from ..maps.grid import Grid
 
@@ -69,6 +69,18 @@ class Record:
     def used(self) -> list[dict[str, Any]]:
         """The volumes that took part."""
         return [v for v in self.volumes if v["left_out"] is None]
+
+    @property
+    def harmonized(self) -> bool:
+        """Whether the step brought the levels into line with each other, so that its levels agree."""
+        name = self.parameters.get("statistic")
+        return name in STATISTICS and statistic_named(name).harmonizes
+
+    @property
+    def known_levels(self) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float64]]]:
+        """Names and levels of all volumes that have one, those that were left out among them."""
+        volumes = [v for v in self.volumes if v["level"] is not None]  # a flagged map may have none
+        return [v["name"] for v in volumes], np.array([v["level"] for v in volumes], np.float64)
 
     def ensemble(self, progress: Progress | None = None) -> Ensemble:
         """Find again the volumes that took part.
@@ -144,14 +156,3 @@ def describe_volumes(ensemble: Ensemble, levels: np.ndarray[Any, np.dtype[np.flo
                  "left_out": left_out.get(s.name)} for s, level in zip(ensemble.sources, levels, strict=True)]
     except OSError as error:
         raise SirenError(f"{error.filename} went away during the run: put it back, and run the command again.") from error
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computed the result."""
-    found = {"python": platform.python_version()}
-    for package in ("ChimeraX-SIREn", "ChimeraX-Core", "numpy", "scipy", "pandas", "mrcfile"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:  # core also runs from a checkout, without ChimeraX
-            continue
-    return found

@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..analysis.block_occupancy import STATES_FILE, States, StatesParameters, measure_states, read_states, states_csv
+from ..analysis.block_occupancy import STATES_FILE, States, measure_states, read_states, states_csv
+from ..analysis.parameters import StatesParameters
 from ..blocks.blockset import BLOCKS_FILE, MEAN_FILE, TABLE_FILE, BlockSet, read_blocks_file
 from ..blocks.editing import with_values_of
-from ..blocks.expand import ExpandParameters, expand
+from ..blocks.expand import expand
 from ..blocks.occupancy import Occupancy, binarize
-from ..blocks.pair_counts import TestParameters
-from ..blocks.sketch import SketchParameters, sketch
+from ..blocks.parameters import ExpandParameters, PairTestParameters, SketchParameters
+from ..blocks.sketch import sketch
 from ..blocks.stability import with_strength
 from ..common.errors import SirenError
 from ..common.files import set_edits_aside, whole_folder
@@ -117,8 +118,8 @@ def run_expand(blocks: BlockSet, source: Record, parameters: ExpandParameters, o
     progress = progress or Progress()
     if ensemble is None:
         ensemble = source.ensemble(progress)
-    agreed = levels is None and source.parameters.get("statistic") == "profile" and not parameters.filter and (
-        set(ensemble.names) <= {v["name"] for v in source.used})
+    same_volumes = set(ensemble.names) <= {v["name"] for v in source.used}
+    agreed = levels is None and source.harmonized and not parameters.filter and same_volumes
     if levels is None:
         levels, thresholds = source.levels(ensemble), source.thresholds
     if blocks.grid.shape != ensemble.grid.shape or not np.allclose(blocks.grid.voxel_size, ensemble.grid.voxel_size, rtol=1e-3):
@@ -218,7 +219,7 @@ def inherited(source: Record) -> dict[str, object]:
 
     Its volumes are filtered already; and where it counted may not be here.
     """
-    names = set(TestParameters.__dataclass_fields__) - {"filter", "device", "scheduler"}
+    names = set(PairTestParameters.__dataclass_fields__) - {"filter", "device", "scheduler"}
     return {name: value for name, value in source.parameters.items() if name in names}
 
 

@@ -16,83 +16,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from ..common.errors import SirenError
-from ..common.parameters import Parameters, parameter
 from ..common.progress import Progress
+from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid
+from .parameters import BlockPlan, ExampleParameters
 from .pseudoprotein import RESIDUE_VOLUME, Crowd
 
 Floats = NDArray[np.floating]
 
 SIGMA_PER_RESOLUTION = 1 / (np.pi * np.sqrt(2.0))  # Gaussian that falls to 1/e at 1/resolution in Fourier space
 SIDE_CHAIN = 2.5  # A, how far the atoms of a residue are spread (SD along each axis)
-
-
-@dataclass(frozen=True)
-class BlockPlan:
-    """What a planted block is and when it is there.
-
-    Attributes
-    ----------
-    name : unique
-    residues : in all its places together, 30 or more
-    occupancy : share of the volumes where it is there, *among those that its conditions allow* (0 to 1)
-    only_with : name of an earlier block without which this one is never there
-    never_with : name of an earlier block with which this one is never there
-    places : number of separate places, filled together
-    positions : for a moving block, the share of each position among the volumes where the block is there; each position
-        is planted as a block of its own, named ``name/1``, ``name/2``, ...
-    """
-
-    name: str
-    residues: int = 600
-    occupancy: float = 0.4
-    only_with: str | None = None
-    never_with: str | None = None
-    places: int = 1
-    positions: tuple[float, ...] = (1.0,)
-
-
-DEFAULT_BLOCKS = (
-    BlockPlan("swing", 450, 1.0, positions=(0.6, 0.4)),
-    BlockPlan("mostly", 750, 0.87),
-    BlockPlan("base", 700, 0.55),
-    BlockPlan("dependent", 500, 0.55, only_with="base"),
-    BlockPlan("pair", 900, 0.40, places=2),
-    BlockPlan("rare", 450, 0.20),
-    BlockPlan("third", 600, 0.33),
-)
-
-
-@dataclass(frozen=True)
-class ExampleParameters(Parameters):
-    """What to simulate."""
-
-    volumes: int = parameter(200, "number of volumes", least=2, most=100_000)
-    box: int = parameter(64, "voxels a side", least=16, most=512, unit="voxels")
-    voxel_size: float = parameter(5.0, "voxel edge", least=0.5, most=50, unit="A")
-    resolution: float = parameter(13.0, "resolution of the noise-free density", least=2, most=100, unit="A")
-    core_residues: int = parameter(3600, "residues that are in every volume", least=0, most=100_000)
-    noise: float = parameter(1.0, "noise, times that of real decoder volumes", least=0, most=100)
-    noise_edge: float = parameter(0.15, "noise at the faces of the box, relative to its centre; 1 is even noise",
-                                  above=0, most=1)
-    scale_jitter: float = parameter(0.12, "SD of the log of each volume's scale", least=0, most=1)
-    offset_jitter: float = parameter(0.0, "SD of each volume's offset, relative to the level", least=0, most=10)
-    junk: float = parameter(0.0, "share of junk volumes", least=0, most=0.9)
-    seed: int = parameter(0, "seed of states, scales and noise, and of the structure", least=0)
-    structure_seed: int | None = parameter(None, "seed of the structure, where it is not the same", least=0)
-    blocks: tuple[BlockPlan, ...] = DEFAULT_BLOCKS
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_plan(self.blocks)
-        if self.core_residues == 0 and not self.blocks:
-            raise SirenError("An example without a core and without blocks is empty: give coreResidues, or blocks.")
 
 
 @dataclass(frozen=True)
@@ -157,6 +96,11 @@ class Simulation:
         """(V,) file names, ``vol_001.mrc`` ..."""
         digits = max(3, len(str(len(self))))
         return tuple(f"vol_{i:0{digits}d}.mrc" for i in range(1, len(self) + 1))
+
+    def ensemble(self) -> Ensemble:
+        """The volumes as an ensemble in memory, each made whenever it is read."""
+        sources = (Source(n, None, partial(self.volume, i), self.grid) for i, n in enumerate(self.names))
+        return Ensemble(tuple(sources), self.grid, self.names)
 
     def density(self, i: int) -> NDArray[np.float32]:
         """(z, y, x) noise-free density of volume ``i`` (0-based) at scale 1; a junk volume's is smeared, or nothing."""
@@ -266,26 +210,6 @@ def planted_voxels(core: NDArray[np.float32], densities: Sequence[NDArray[np.flo
 
 
 # --- the plan -----------------------------------------------------------------------------------------------------
-
-def _check_plan(blocks: tuple[BlockPlan, ...]) -> None:
-    known: set[str] = set()
-    for b in blocks:
-        where = f'Block "{b.name}" of the example'
-        if not b.name or b.name in known or set(b.name) & set("/,\"\n"):
-            raise SirenError(f"{where} needs a name of its own, without slash, comma and quote.")
-        if not 0 <= b.occupancy <= 1:
-            raise SirenError(f"{where} has an occupancy of {b.occupancy:g}: give a share from 0 to 1.")
-        if b.places < 1 or b.residues < 30 * b.places:
-            raise SirenError(f"{where} has {b.residues} residues in {b.places} places: give at least 30 a place.")
-        if not b.positions or min(b.positions) <= 0 or abs(sum(b.positions) - 1) > 1e-6:
-            raise SirenError(f"{where} has positions {b.positions}: give shares above 0 that sum to 1.")
-        if len(b.positions) > 1 and b.places > 1:
-            raise SirenError(f"{where} cannot both move and be in {b.places} places: plan two blocks.")
-        for other in (b.only_with, b.never_with):
-            if other is not None and other not in known:
-                raise SirenError(f'{where} refers to "{other}", which is no block before it: plan that one first.')
-        known.add(b.name)
-
 
 def _states(
     blocks: tuple[BlockPlan, ...], allowed: NDArray[np.bool_], rng: np.random.Generator

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from ..common.errors import SirenError, listed
 from ..common.progress import Progress
 from ..maps.mapfile import is_map_name, write_map
-from .example import ExampleParameters, Simulation, simulate
+from .example import Simulation, simulate
+from .parameters import ExampleParameters
 
 TRUTH, TRUTH_TABLE = "truth.json", "truth.csv"
 SIGNATURE = "simulated by ChimeraX-SIREn"

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..common.errors import SirenError, listed
 from ..common.files import RECORD, set_edits_aside, sha256, whole_folder, write_json
+from ..common.versions import versions
 from ..maps.ensemble import Ensemble
-from ..runs.record import versions
+from .agreement import Agreement, Compared
 from .labels import Label, match_labels, read_labels
-from .normalize import normalise_level
 from .plots import sorted_plot, write_figure
 from .tables import Prediction, Predictions, read_predictions, stem, write_table
 
@@ -29,113 +27,6 @@ EVALUATION_FOLDER = "evaluation"
 TABLE_FILE, PLOT_STEM = "evaluation.csv", "evaluation"
 COLUMNS = ("file", "lower_bound", "contour_level", "upper_bound", "predicted_level", "error", "normalized_label",
            "normalized_prediction", "normalized_error", "normalized_uncertainty", "within_bounds", "flag")
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A volume with both: the label, and the prediction."""
-
-    label: Label
-    prediction: Prediction
-
-    @property
-    def error(self) -> float:
-        """Predicted level less label, in the volume's units."""
-        return self.prediction.level - self.label.level
-
-    @property
-    def normalised_label(self) -> float:
-        """The label on the normalised scale."""
-        return normalise_level(self.label.level, self.prediction.range)
-
-    @property
-    def within(self) -> bool | None:
-        """Whether the prediction lies within the label's bounds; None without both."""
-        if self.label.lower is None or self.label.upper is None:
-            return None
-        return self.label.lower <= self.prediction.level <= self.label.upper
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How well predictions fit labels.
-
-    Attributes
-    ----------
-    rows : tuple of Compared, at least one
-    without : labelled volumes that have no prediction
-    """
-
-    rows: tuple[Compared, ...]
-    without: tuple[str, ...] = ()
-
-    @property
-    def count(self) -> int:
-        """Labelled volumes that have a prediction."""
-        return len(self.rows)
-
-    @cached_property
-    def errors(self) -> NDArray[np.float64]:
-        """(n,) normalised prediction less normalised label; the map's range is 2."""
-        return np.array([r.prediction.prediction - r.normalised_label for r in self.rows])
-
-    @property
-    def figures(self) -> dict[str, float | int | None]:
-        """RMSE, MAE, bias of the normalised level and of the level in the maps' units, and how well the order is met."""
-        units = np.array([r.error for r in self.rows])
-        label, predicted = (np.array(v) for v in zip(*((r.label.level, r.prediction.level) for r in self.rows), strict=True))
-        return {"count": self.count,
-                **{f"normalized_{k}": v for k, v in _figures(self.errors).items()}, **_figures(units),
-                "correlation": _correlation(label, predicted),
-                "normalized_correlation": _correlation(np.array([r.normalised_label for r in self.rows]),
-                                                       np.array([r.prediction.prediction for r in self.rows])),
-                "within_bounds": self.within, "with_bounds": self.bounded}
-
-    @property
-    def rmse(self) -> float:
-        """Root of the mean square of the normalised errors."""
-        return _figures(self.errors)["rmse"]
-
-    @property
-    def mae(self) -> float:
-        """Mean of the absolute normalised errors."""
-        return _figures(self.errors)["mae"]
-
-    @property
-    def bias(self) -> float:
-        """Mean of the normalised errors: below 0 where predictions are too low."""
-        return _figures(self.errors)["bias"]
-
-    @property
-    def within(self) -> int:
-        """How many predictions lie within the label's bounds."""
-        return sum(bool(r.within) for r in self.rows)
-
-    @property
-    def bounded(self) -> int:
-        """How many labels have both bounds."""
-        return sum(r.within is not None for r in self.rows)
-
-    def text(self) -> str:
-        """One sentence for the log."""
-        f = self.figures
-        text = (f"{self.count} labelled volume{'s' * (self.count != 1)}: RMSE {self.rmse:.3f}, MAE {self.mae:.3f}, bias "
-                f"{self.bias:+.3f} of the normalised level (range 2); in the maps' "
-                f"units RMSE {f['rmse']:.3g}, MAE {f['mae']:.3g}, bias {f['bias']:+.3g}")
-        if f["correlation"] is not None:
-            text += f"; correlation {f['correlation']:.2f}"
-        return text + (f"; {self.within} of {self.bounded} predictions within the label's bounds" if self.bounded else "")
-
-
-def _figures(errors: NDArray[np.float64]) -> dict[str, float]:
-    return {"rmse": float(np.sqrt(np.mean(errors**2))), "mae": float(np.mean(np.abs(errors))), "bias": float(np.mean(errors))}
-
-
-def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
-    """Pearson's; None for fewer than 3 pairs, or where one side does not vary."""
-    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return None
-    return float(np.corrcoef(a, b)[0, 1])
 
 
 def compare(predictions: Predictions, labels: Path, ensemble: Ensemble) -> Agreement:

@@ -19,19 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ..common import constants
 from ..common.errors import JunkMap, SirenError
 from ..common.files import RECORD, set_edits_aside, sha256, whole_folder, write_json
-from ..common.parameters import Parameters, parameter
 from ..common.progress import Progress
+from ..common.versions import versions
 from ..maps.ensemble import Ensemble
-from ..runs.record import versions
-from .evaluate import Agreement, Compared
+from .agreement import Agreement, Compared
 from .features import seen_of
 from .labels import Label, match_labels, read_labels
 from .network import LoadedNetwork, default_weights, import_torch, load_network, save_network
 from .normalize import normalise_level
+from .parameters import FinetuneParameters
 from .plots import loss_plot, write_figure
-from .predict import DEVICES, Shrunk, choose_device, shrink
+from .predict import Shrunk, choose_device, shrink
 from .tables import Prediction, write_table
 from .voxel_size import scale_of
 
@@ -43,38 +44,8 @@ FINETUNE_FOLDER = "finetune"
 WEIGHTS_FILE, TABLE_FILE, PLOT_STEM = "finetuned_weights.pt", "loss.csv", "loss"
 SHARPNESS = 10.0  # of the soft masks
 LOWEST, BINS = -1.5, 5000  # of the histograms that stand for maps: bins of 0.0005 up to 1
-FEWEST_LABELS = 5
-NO_LOSS = 1e-6  # of a level that is right but for what nobody sees
-SIGNIFICANCE = 0.01  # of what fine-tuning gains; the best of many epochs of noise would pass a milder test
 SYMMETRIES = [(order, flips) for order in permutations((-3, -2, -1)) for flips in range(8)]
 PARTS = ("train", "validation", "held out")
-
-
-@dataclass(frozen=True)
-class FinetuneParameters(Parameters):
-    """How to fine-tune. What is not given depends on the architecture: see DEFAULTS."""
-
-    weights: str | None = parameter(None, "weights file to start from; the shipped one where not given")
-    epochs: int | None = parameter(None, "times that each training map is shown (30; published architecture 5)", least=1)
-    learning_rate: float | None = parameter(None, "step size of Adam (0.0003; published architecture 0.000001)", above=0)
-    batch_size: int = parameter(4, "maps for one step", least=1)
-    folds: int | None = parameter(None, "parts of the labels of which each validates in turn (4; published architecture 1: one share "
-                                  "validates)", least=1)
-    validation: float | None = parameter(None, "with one fold, share of the labels that chooses the epoch (0.1)", above=0, most=0.5)
-    held_out: float | None = parameter(None, "share of the labels that only measures the outcome (0.2; published architecture 0.1)",
-                                       above=0, most=0.5)
-    seed: int = parameter(0, "seed of the split and the order", least=0)
-    device: str = parameter("auto", "where the network runs; auto takes a graphics card where there is one", choices=DEVICES)
-
-    def filled(self, kind: str) -> FinetuneParameters:
-        """With the defaults of an architecture in place of what was not given."""
-        return replace(self, **{k: v for k, v in DEFAULTS[kind].items() if getattr(self, k) is None})
-
-
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "siren": {"epochs": 30, "learning_rate": 3e-4, "folds": 4, "validation": 0.1, "held_out": 0.2},
-    "published": {"epochs": 5, "learning_rate": 1e-6, "folds": 1, "validation": 0.1, "held_out": 0.1},
-}
 
 
 @dataclass(frozen=True)
@@ -156,7 +127,7 @@ def run_finetune(ensemble: Ensemble, labels: Path, parameters: FinetuneParameter
     Parameters
     ----------
     ensemble : Ensemble, all volumes of the labels among them
-    labels : csv as ``template.csv``, FEWEST_LABELS rows or more
+    labels : csv as ``template.csv``, constants.FEWEST_LABELS rows or more
     parameters : FinetuneParameters
     output : folder, made where missing
     progress : asked before each map and each step
@@ -181,8 +152,8 @@ def run_finetune(ensemble: Ensemble, labels: Path, parameters: FinetuneParameter
     path = Path(parameters.weights).expanduser() if parameters.weights is not None else default_weights()
     loaded = load_network(path)
     parameters = parameters.filled(loaded.kind)
-    if len(chosen) < FEWEST_LABELS:
-        raise SirenError(f"{labels.name} has {len(chosen)} labels of these volumes: label {FEWEST_LABELS} at least, better 20 to 40 "
+    if len(chosen) < constants.FEWEST_LABELS:
+        raise SirenError(f"{labels.name} has {len(chosen)} labels of these volumes: label {constants.FEWEST_LABELS} at least, better 20 to 40 "
                          '("siren label template FOLDER" proposes which).')
     data = read_labelled(ensemble.select(include=list(chosen), least=1), chosen, loaded, progress)
     split = _split(len(chosen), parameters)
@@ -326,14 +297,14 @@ def _course(network: Module, data: Labelled, trains: NDArray[np.intp], validates
 
 
 def _better(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
-    """Whether losses of the same maps fell significantly: a t-test of their ratios' logarithms, one-sided, at SIGNIFICANCE.
+    """Whether losses of the same maps fell significantly: a t-test of their ratios' logarithms, one-sided, at constants.SIGNIFICANT_GAIN.
 
     Ratios, since the loss of a large particle is large whatever its level.
     """
     if not after.mean() < before.mean():
         return False
-    gain = np.log(before + NO_LOSS) - np.log(after + NO_LOSS)
-    return len(gain) < 2 or bool(stats.ttest_1samp(gain, 0.0, alternative="greater").pvalue < SIGNIFICANCE)
+    gain = np.log(before + constants.NO_LOSS) - np.log(after + constants.NO_LOSS)
+    return len(gain) < 2 or bool(stats.ttest_1samp(gain, 0.0, alternative="greater").pvalue < constants.SIGNIFICANT_GAIN)
 
 
 def _split(count: int, parameters: FinetuneParameters) -> list[NDArray[np.intp]]:

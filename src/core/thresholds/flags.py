@@ -11,20 +11,11 @@ from scipy import ndimage
 
 from ..blocks.occupancy import Occupancy
 from ..blocks.outliers import unlike_others
+from ..common import constants
 from ..maps.grid import Grid
 from .tables import Prediction
 
 # Of 300 simulated maps of unseen structures none is beyond these limits; see devel/benchmarks/trust.md.
-NOISE_SHARE = 0.5  # voxels as far below the background as the level is above it, over those above the level
-NOISE_TAIL = 0.7  # how far the lowest 0.1 % go below the background, over how far the highest go above
-FEWEST_VOXELS = 8  # of 64^3: fewer above a level are no molecule
-FULL_BOX = 0.5  # share of the box that no particle fills
-PIECE = 0.15  # share of what is enclosed that the largest piece holds at least
-WIDE = 0.25  # expected error of the normalised level
-FEWEST_VOLUMES = 8  # below, there is no majority to differ from
-ROBUST_SD, FACTOR = 4.0, 1.5  # an enclosed volume is an outlier beyond both
-ALIKE = 0.3  # correlation of occupied voxels that volumes of one ensemble pass (0.45 to 0.75); maps of other molecules have 0.2
-UNION = 0.01  # voxels occupied in more than this share of the volumes are compared in search of junk
 
 
 @dataclass(frozen=True)
@@ -57,34 +48,34 @@ def enclosed(array: NDArray[np.float32], level: float, prediction: float, spread
     flags = []
     if not -1 <= prediction <= 1:
         flags.append("level outside the map's range")
-    if voxels < FEWEST_VOXELS:
+    if voxels < constants.FEWEST_VOXELS:
         flags.append(f"level encloses nothing ({voxels} of {array.size:,} voxels)")
     else:
-        if voxels > FULL_BOX * array.size:
+        if voxels > constants.FULL_BOX * array.size:
             flags.append(f"level encloses {voxels / array.size:.0%} of the box")
         flags += _ragged(array, mask, level, voxels)
-    if spread is not None and spread > WIDE:
+    if spread is not None and spread > constants.WIDE_ERROR:
         flags.append(f"uncertain (expected error {spread:.2f} of a range of 2)")
     return Enclosed(np.packbits(mask), voxels, tuple(flags))
 
 
 def _ragged(array: NDArray[np.float32], mask: NDArray[np.bool_], level: float, voxels: int) -> list[str]:
     below, tail = noise_below(array, level, voxels)
-    if tail > NOISE_TAIL:
+    if tail > constants.NOISE_TAIL:
         return [f"mostly noise (for 100 voxels above the level, {100 * below:.0f} are as far below the background)"]
     largest = largest_piece(mask) / voxels
-    return [f"in pieces (the largest holds {largest:.0%} of what the level encloses)"] if largest < PIECE else []
+    return [f"in pieces (the largest holds {largest:.0%} of what the level encloses)"] if largest < constants.LARGEST_PIECE else []
 
 
 def noise_below(array: NDArray[np.float32], level: float, voxels: int) -> tuple[float, float]:
     """Voxels as far below the background as the level is above it, over the ``voxels`` above the level; and how far the lowest go down,
-    over how far the highest go up: 0 where the former are no more than NOISE_SHARE.
+    over how far the highest go up: 0 where the former are no more than constants.NOISE_SHARE.
 
     Noise goes as far down as up; a sharpened molecule may go down often, but not as far.
     """
     background = float(np.median(array[::2, ::2, ::2]))
     below = int(np.count_nonzero(array < 2 * background - level)) / voxels
-    if below <= NOISE_SHARE:
+    if below <= constants.NOISE_SHARE:
         return below, 0.0
     low, high = (float(v) for v in np.percentile(array, [0.1, 99.9]))
     if high > background:
@@ -108,7 +99,7 @@ def with_flags(rows: Sequence[Prediction], seen: dict[str, Enclosed], grid: Grid
     grid : Grid of the 64^3 boxes
     """
     found = {name: list(e.flags) for name, e in seen.items()}
-    if len(seen) >= FEWEST_VOLUMES:
+    if len(seen) >= constants.FEWEST_FOR_A_MAJORITY:
         for flags, more in zip(found.values(), _unlike(list(seen.values()), grid), strict=True):
             flags += more
     return [replace(r, flags=(*r.flags, *found.get(r.file, ()))) for r in rows]
@@ -119,9 +110,9 @@ def _unlike(seen: list[Enclosed], grid: Grid) -> list[list[str]]:
     log = np.log(np.array([max(1, e.voxels) for e in seen]))
     middle = float(np.median(log))
     sd = 1.4826 * float(np.median(np.abs(log - middle)))
-    far = np.abs(log - middle) > max(ROBUST_SD * sd, float(np.log(FACTOR)))
+    far = np.abs(log - middle) > max(constants.ENCLOSED_SD * sd, float(np.log(constants.ENCLOSED_FACTOR)))
     bits = np.stack([e.bits for e in seen])
     volumes = Occupancy(tuple(map(str, range(len(seen)))), np.zeros(len(seen)), bits, grid, np.empty(0, np.float32))
-    alone = unlike_others(volumes, volumes.union(UNION), ALIKE)
+    alone = unlike_others(volumes, volumes.union(constants.UNION_FRACTION), constants.SAME_MOLECULE)
     return [[f"encloses {np.exp(v - middle):.2g} times the volume that is usual here"] * bool(f) + ["unlike all other volumes"] * bool(a)
             for v, f, a in zip(log, far, alone, strict=True)]

@@ -16,7 +16,7 @@ from ..common.files import whole_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .evaluate import Agreement
+    from .agreement import Agreement
 
 LABEL, PREDICTION, OTHER = "#000000", "#D55E00", "#0072B2"  # Okabe & Ito 2008
 MOST_NAMES = 40  # volumes whose names fit under the axis

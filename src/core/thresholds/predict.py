@@ -21,15 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.errors import JunkMap, SirenError
-from ..common.parameters import Parameters, parameter
 from ..common.progress import LOOK, Progress
 from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid
-from .consensus import in_line
+from .consensus import consensus_levels
 from .features import share_above
 from .flags import Enclosed, enclosed, with_flags
 from .network import BOX, LoadedNetwork, answers, default_weights, import_torch, load_network
 from .normalize import Range, denormalise_level, normalise, value_range
+from .parameters import PredictParameters
 from .preprocess import shrunk
 from .tables import Prediction, Predictions
 from .voxel_size import known_voxel_size
@@ -37,24 +37,10 @@ from .voxel_size import known_voxel_size
 if TYPE_CHECKING:
     from torch import Tensor
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 PHASE = "predicting thresholds"
 HELD = 2**30  # bytes that maps in work, and what networks make of them, may take together
 NETWORK_BYTES = {"siren": 12_000_000, "published": 115_000_000}  # for a map: measured with one worker and with several
 COPIES = 4  # of a map in work: itself, and what resampling makes of it
-
-
-@dataclass(frozen=True)
-class PredictParameters(Parameters):
-    """How to predict."""
-
-    weights: str | None = parameter(
-        None, "weights file of SIREn for ChimeraX, or a published checkpoint; the shipped one where not given", advanced=True)
-    device: str = parameter("auto", "where the network runs; auto takes a graphics card where there is one", choices=DEVICES)
-    batch_size: int = parameter(4, "maps that each thread shows the network at once; more take more memory and are no faster", least=1,
-                                advanced=True, label="maps at once")
-    together: bool = parameter(False, "bring the levels of an ensemble into line with each other by the scales of its volumes",
-                               label="bring levels into line")
 
 
 def choose_device(name: str) -> str:
@@ -120,7 +106,7 @@ def predict_levels(ensemble: Ensemble, parameters: PredictParameters | None = No
     rows = with_flags([one.row for one in looked], seen, Grid((BOX,) * 3, (1.0,) * 3))
     notes = []
     if parameters.together:
-        rows, note = in_line(ensemble, rows, progress)
+        rows, note = consensus_levels(ensemble, rows, progress)
         notes.append(note)
     progress.step(PHASE, 1.0)
     return Predictions(tuple(rows), path.name, device, tuple(notes))

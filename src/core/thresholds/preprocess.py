@@ -15,26 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.errors import SirenError
-from ..common.parameters import Parameters, parameter
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid, to_box
 from ..maps.mapfile import write_map
 from .labels import LABEL_COLUMNS, Label, match_labels, read_labels
 from .normalize import Range, normalise, normalise_level, value_range
+from .parameters import PreprocessParameters
 from .tables import STATISTICS_COLUMNS, stem, write_table
 
 DOWNSAMPLED_FOLDER, NORMALISED_FOLDER = "downsampled", "normalised"
 DOWNSAMPLED_TABLE, RAW_TABLE, LABELS_TABLE = "map_stats_downsampled.csv", "map_stats_raw.csv", "normalized_labels.csv"
-
-
-@dataclass(frozen=True)
-class PreprocessParameters(Parameters):
-    """What to make."""
-
-    box: int = parameter(64, "voxels a side of the copies", least=8)
-    normalised: bool = parameter(False, "also write copies normalised to -1 ... 1")
-    labels: str | None = parameter(None, "a csv of levels set by eye (template.csv) to normalise")
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,9 @@ import pytest
 from scipy import stats
 from scipy.cluster.hierarchy import leaves_list, linkage
 
-from chimerax.siren.core.analysis.block_occupancy import (
-    States,
-    StatesParameters,
-    measure_states,
-    read_states,
-    relations,
-    relations_csv,
-    representatives,
-    similar_together,
-    states_csv,
-)
+from chimerax.siren.core.analysis.block_occupancy import States, measure_states, read_states, representatives, similar_together, states_csv
+from chimerax.siren.core.analysis.parameters import StatesParameters
+from chimerax.siren.core.analysis.relations import relations, relations_csv
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.occupancy import Occupancy
 from chimerax.siren.core.common.errors import SirenError

@@ -8,17 +8,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from chimerax.siren.core.blocks.blockset import BlockSet
-from chimerax.siren.core.blocks.editing import (
-    LONGEST_NAME,
-    SplitParameters,
-    delete,
-    inside_sphere,
-    merge,
-    pieces,
-    rename,
-    split,
-    with_values_of,
-)
+from chimerax.siren.core.blocks.editing import LONGEST_NAME, delete, inside_sphere, merge, pieces, rename, split, with_values_of
+from chimerax.siren.core.blocks.parameters import SplitParameters
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.grid import Grid
 

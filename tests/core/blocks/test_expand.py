@@ -9,12 +9,14 @@ import pytest
 from scipy import stats
 
 from chimerax.siren.core.blocks.blockset import BlockSet
-from chimerax.siren.core.blocks.expand import ExpandParameters, expand
+from chimerax.siren.core.blocks.expand import expand
+from chimerax.siren.core.blocks.parameters import ExpandParameters
 from chimerax.siren.core.blocks.sketch import SketchResult, sketch
 from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble
-from chimerax.siren.core.simulation.example import BlockPlan, ExampleParameters, Simulation, simulate
+from chimerax.siren.core.simulation.example import Simulation, simulate
+from chimerax.siren.core.simulation.parameters import BlockPlan, ExampleParameters
 from ensembles import in_memory
 
 PARTICLE = ExampleParameters(

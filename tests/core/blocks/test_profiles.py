@@ -1,4 +1,4 @@
-"""The profile statistic and what it stands on: harmonised thresholds, junk, the noise's correlation, the graph, the blocks."""
+"""The profile statistic and what it stands on: harmonized levels, junk, the noise's correlation, the graph, the blocks."""
 
 from __future__ import annotations
 
@@ -8,28 +8,22 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
+from chimerax.siren.core.blocks.distinct_blocks import distinct_blocks, halves, is_coherent
 from chimerax.siren.core.blocks.level_harmonization import Noise, SharedNoise, measure_noise, noise_distance, prepare, read_anchors
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.blocks.outliers import unlike_others
-from chimerax.siren.core.blocks.profiles import (
-    block_profiles,
-    correlations,
-    discoveries,
-    distinct_blocks,
-    grown_blocks,
-    halves,
-    is_coherent,
-    members,
-    presence,
-    significant_phi,
-)
-from chimerax.siren.core.blocks.similarity import NEIGHBOURS, alike_pairs, variable_voxels
+from chimerax.siren.core.blocks.presence import presence
+from chimerax.siren.core.blocks.profiles import block_profiles, correlations, grown_blocks, members
+from chimerax.siren.core.blocks.significance import discoveries, significant_phi
+from chimerax.siren.core.blocks.similarity import similarity_graph, variable_voxels
 from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.errors import Cancelled
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.core.simulation.example import BlockPlan, ExampleParameters, Simulation, simulate
+from chimerax.siren.core.simulation.example import Simulation, simulate
+from chimerax.siren.core.simulation.parameters import BlockPlan, ExampleParameters
 from ensembles import in_memory
 
 PARTICLE = ExampleParameters(
@@ -157,7 +151,7 @@ def test_alike_pairs_are_those_of_plain_loops(asked: float) -> None:
                     state[np.arange(64) % 3 % 2] ^ (rng.random((64, volumes)) < 0.08)).astype(float)
     noise = Noise(np.array([1.0, 0.3, 0.1]))
     sample = np.arange(64)
-    found = alike_pairs(occupancy_of(rows, shape), sample, noise, asked, Progress())
+    found = similarity_graph(occupancy_of(rows, shape), sample, noise, asked, Progress())
     pairs, strength = found.at(0.01)
     margin = stats.norm.isf(0.01 / 64) / np.sqrt(volumes - 3)
     z = np.arctanh(np.corrcoef(rows) * (1 - np.eye(64)))
@@ -172,7 +166,7 @@ def test_alike_pairs_are_those_of_plain_loops(asked: float) -> None:
             strongest[i, j] = np.tanh(z[i, j] - np.arctanh(shared))
             if i != j and z[i, j] - np.arctanh(shared) > margin:
                 passing.append(j)
-        for j in sorted(passing, key=lambda j: -strongest[i, j])[:NEIGHBOURS]:
+        for j in sorted(passing, key=lambda j: -strongest[i, j])[:constants.NEIGHBORS]:
             both = int((rows[i] * rows[j]).sum())
             if stats.hypergeom.sf(both - 1, volumes, int(rows[i].sum()), int(rows[j].sum())) <= 0.01 / 64:
                 expected.add((min(i, j), max(i, j)))

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from chimerax.siren.core.blocks.blockset import BlockSet
+from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.screening import Screening, Setting, prepare, screen, table, write_screen
-from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
+from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble, find_ensemble

@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from chimerax.siren.core.blocks.expand import ExpandParameters
-from chimerax.siren.core.blocks.pair_counts import significant_pairs
+from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sampling import draw_sample
-from chimerax.siren.core.blocks.sketch import SketchParameters, count, sketch
+from chimerax.siren.core.blocks.sketch import compare, sketch
+from chimerax.siren.core.blocks.statistics import statistic_named
+from chimerax.siren.core.blocks.statistics.protocol import Observation
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble, Source, find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import write_map
 from chimerax.siren.core.runs.steps import run_expand, run_sketch
-from chimerax.siren.core.simulation.example import BlockPlan, ExampleParameters, Simulation, simulate
+from chimerax.siren.core.simulation.example import Simulation, simulate
+from chimerax.siren.core.simulation.parameters import BlockPlan, ExampleParameters
 
 PARTICLE = ExampleParameters(
     volumes=100, box=32, voxel_size=6.0, core_residues=600, seed=3,
@@ -96,9 +98,10 @@ def test_pairs_and_blocks_by_counting_are_those_of_plain_loops(statistic: str) -
 def test_tiles_do_not_change_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     parameters = SketchParameters(statistic="exact")
     result = sketch(coin_blocks(), np.full(150, 0.5), parameters)
-    monkeypatch.setattr("chimerax.siren.core.compute.pair_tiles.TILE_PAIRS", 500)
-    again = significant_pairs(result.occupancy, result.sample, parameters, Progress())
-    np.testing.assert_array_equal(again.pairs, result.edges)
+    monkeypatch.setattr("chimerax.siren.core.common.constants.TILE_PAIRS", 500)
+    observation = Observation(result.occupancy, result.union)
+    again = statistic_named("exact").graph(observation, result.sample, parameters, Progress())
+    np.testing.assert_array_equal(again.at(parameters.posp, parameters.negp)[0], result.edges)
 
 
 @pytest.mark.parametrize("statistic", ["exact", "published", "profile"])
@@ -106,13 +109,13 @@ def test_a_stricter_test_of_what_was_counted_is_that_of_counting_anew(
         statistic: str, particle: tuple[Simulation, Ensemble]) -> None:
     ensemble, levels = (particle[1], particle[0].levels) if statistic == "profile" else (coin_blocks(), np.full(150, 0.5))
     loose = SketchParameters(statistic=statistic, posp=0.5, **({} if statistic == "profile" else {"negp": 0.5}))
-    counted = count(ensemble, levels, loose, Progress())
+    compared = compare(ensemble, levels, loose, Progress())
     sizes = set()
     for posp in (1e-30, 1e-6, 0.01):
         strict = SketchParameters(statistic=statistic, posp=posp)
         anew = sketch(ensemble, levels, strict)
-        np.testing.assert_array_equal(counted.pairs.at(strict.posp, strict.negp)[0], anew.edges)
-        blocks = counted.blocks(strict, Progress())
+        np.testing.assert_array_equal(compared.graph.at(strict.posp, strict.negp)[0], anew.edges)
+        blocks = compared.blocks(strict, Progress())
         assert [b.tolist() for b in blocks] == [v.tolist() for _, v in anew.blocks]
         sizes.add(len(anew.edges))
     assert len(sizes) > (1 if statistic != "published" else 0)  # the published cutoffs hardly follow p

@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from chimerax.siren.core.blocks.blockset import BlockSet, read_blocks_file
-from chimerax.siren.core.blocks.expand import ExpandParameters, expand
+from chimerax.siren.core.blocks.expand import expand
 from chimerax.siren.core.blocks.occupancy import Occupancy
-from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
-from chimerax.siren.core.blocks.stability import COMING_BACK, draw_halves, share_back, with_strength
+from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
+from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.blocks.stability import COMING_BACK, draw_halves, recovery_rate, with_strength
 from chimerax.siren.core.common.errors import Cancelled
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import find_ensemble
@@ -60,8 +61,8 @@ def test_the_share_is_what_is_counted_by_hand() -> None:
     blocks = [np.arange(10), np.arange(20, 26)]
     drawn = [np.arange(0, 30, 2), np.arange(30), np.arange(30), np.arange(30)]
     found = [[np.arange(0, 10, 2)], [np.arange(8), np.arange(20, 23)], [np.arange(5)], [np.arange(19)]]  # J 1, 0.8 and 0.5, 0.5, 10/19
-    assert share_back(blocks, found, drawn) == [0.75, 0.0]
-    assert share_back(blocks, [], []) == [0.0, 0.0]
+    assert recovery_rate(blocks, found, drawn) == [0.75, 0.0]
+    assert recovery_rate(blocks, [], []) == [0.0, 0.0]
 
 
 def test_planted_blocks_come_back_and_a_made_up_one_does_not(tmp_path: Path) -> None:

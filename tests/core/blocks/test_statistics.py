@@ -9,14 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from chimerax.siren.core.blocks.statistics import (
-    DRAWS,
-    PairTest,
-    binomial_cutoff,
-    hypergeometric_tail,
-    maximum_tail,
-    published_factor,
-)
+from chimerax.siren.core.blocks.parameters import SketchParameters
+from chimerax.siren.core.blocks.significance import binomial_cutoff, hypergeometric_tail
+from chimerax.siren.core.blocks.statistics.exact import STATISTIC as exact
+from chimerax.siren.core.blocks.statistics.published import DRAWS, maximum_tail, published_factor
+from chimerax.siren.core.blocks.statistics.published import STATISTIC as published
 
 
 @cache
@@ -52,9 +49,10 @@ def test_the_published_rule_is_what_plain_loops_give(factor: float | None) -> No
     frequency = rows.sum(axis=1).astype(int)
     distance = rng.uniform(0, 60, (count, count))
     posp, negp, tests, negfactor = 0.01, 0.05, 435, 1.05
-    test = PairTest.make("published", frequency, volumes, tests, posp, negp, factor, negfactor)
+    test = published.pair_test(frequency, volumes, tests, SketchParameters(
+        statistic="published", posp=posp, negp=negp, posp_factor=factor, negp_factor=negfactor))
     index = test.index(frequency)
-    found = test.significant(rows @ rows.T, index[:, None], index, test.factor(distance))
+    found = test.significant(rows @ rows.T, index[:, None], index, test.factor(lambda: distance))
     floor = 1 - 0.5 ** (1 / 1000)
     expected = np.zeros_like(found)
     for i in range(count):
@@ -79,7 +77,7 @@ def test_the_exact_rule_is_the_binomial_tail_of_both_counts() -> None:
     rows = np.where(np.arange(20)[:, None] < 10, state ^ (rng.random((20, volumes)) < 0.1),
                     rng.random((20, volumes)) < 0.3).astype(np.float32)
     frequency = rows.sum(axis=1).astype(int)
-    test = PairTest.make("exact", frequency, volumes, tests, 0.01, 0.05)
+    test = exact.pair_test(frequency, volumes, tests, SketchParameters(statistic="exact", posp=0.01, negp=0.05))
     index = test.index(frequency)
     found = test.significant(rows @ rows.T, index[:, None], index, None)
     for i in range(20):

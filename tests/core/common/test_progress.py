@@ -8,13 +8,13 @@ import time
 import pytest
 
 from chimerax.siren.core.common.errors import Cancelled
-from chimerax.siren.core.common.progress import Progress, waited
+from chimerax.siren.core.common.progress import Progress, run_cancellable
 
 
 def test_waiting_gives_what_the_function_gives_or_raises() -> None:
-    assert waited(lambda: 7, "sleeping", Progress()) == 7
+    assert run_cancellable(lambda: 7, "sleeping", Progress()) == 7
     with pytest.raises(TimeoutError, match="its own"):
-        waited(lambda: (_ for _ in ()).throw(TimeoutError("its own")), "sleeping", Progress())
+        run_cancellable(lambda: (_ for _ in ()).throw(TimeoutError("its own")), "sleeping", Progress())
 
 
 def test_cancel_ends_a_wait_at_once_and_what_comes_later_is_disposed_of() -> None:
@@ -33,7 +33,7 @@ def test_cancel_ends_a_wait_at_once_and_what_comes_later_is_disposed_of() -> Non
     asked: list[float] = []
     threading.Timer(0.2, lambda: (asked.append(time.monotonic()), progress.cancel())).start()
     with pytest.raises(Cancelled):
-        waited(slow, "sleeping", progress, dispose=dispose)
+        run_cancellable(slow, "sleeping", progress, dispose=dispose)
     assert time.monotonic() - asked[0] < 0.5 and not late
     release.set()
     assert disposed.wait(5) and late == ["late"]
@@ -41,5 +41,5 @@ def test_cancel_ends_a_wait_at_once_and_what_comes_later_is_disposed_of() -> Non
 
 def test_a_wait_reports_its_phase_and_how_far_the_job_is() -> None:
     reports: list[tuple[str, float]] = []
-    waited(lambda: time.sleep(0.25), "sleeping", Progress(lambda *r: reports.append(r), interval=0), 0.4)
+    run_cancellable(lambda: time.sleep(0.25), "sleeping", Progress(lambda *r: reports.append(r), interval=0), 0.4)
     assert len(reports) >= 2 and set(reports) == {("sleeping", 0.4)}

@@ -16,10 +16,9 @@ from distributed import Client
 
 from bare_cluster import BareCluster
 from chimerax.siren.core.blocks.blockset import read_block_maps
-from chimerax.siren.core.blocks.expand import ExpandParameters
 from chimerax.siren.core.blocks.pair_counts import PairSearch
-from chimerax.siren.core.blocks.sketch import SketchParameters
-from chimerax.siren.core.blocks.statistics import PairTest
+from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
+from chimerax.siren.core.blocks.statistics.published import PublishedStatistic
 from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.compute import cluster as cluster_module
@@ -66,12 +65,12 @@ def pairs(voxels: int = 1500, volumes: int = 120, seed: int = 0) -> PairSearch:
     rng = np.random.default_rng(seed)
     rows = (rng.random((4, volumes)) < 0.4)[rng.integers(0, 4, voxels)] ^ (rng.random((voxels, volumes)) < 0.02)
     frequency = rows.sum(axis=1)
-    test = PairTest.make("published", frequency, volumes, voxels, 0.01, 0.05)
+    test = PublishedStatistic().pair_test(frequency, volumes, voxels, SketchParameters(statistic="published"))
     return PairSearch(np.packbits(rows, axis=1), volumes, rng.uniform(0, 90, (voxels, 3)), test, test.index(frequency))
 
 
 def small_strips(monkeypatch: pytest.MonkeyPatch, rows: int, search: PairSearch) -> None:
-    monkeypatch.setattr("chimerax.siren.core.compute.pair_tiles.TILE_PAIRS", rows * search.rows())
+    monkeypatch.setattr("chimerax.siren.core.common.constants.TILE_PAIRS", rows * search.rows())
 
 
 def edges(search: PairSearch, address: str | None, progress: Progress) -> np.ndarray:
@@ -110,7 +109,7 @@ def test_workers_have_numpy_and_scipy_and_none_of_chimerax(cluster: BareCluster)
 @pytest.mark.parametrize("statistic", ["profile", "published", "exact"])
 def test_a_cluster_writes_the_files_that_this_process_writes(cluster: BareCluster, volumes: Path, tmp_path: Path, statistic: str,
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chimerax.siren.core.compute.pair_tiles.TILE_PAIRS", 5_000)
+    monkeypatch.setattr("chimerax.siren.core.common.constants.TILE_PAIRS", 5_000)
     local = sketch_and_expand(volumes, tmp_path / "local", statistic, None)
     there = sketch_and_expand(volumes, tmp_path / "there", statistic, cluster.address)
     assert len(local[0].blocks) == (1 if statistic == "published" else 2)  # that rule misses the block of 60 %

@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from chimerax.siren.core.blocks.blockset import read_block_maps
-from chimerax.siren.core.blocks.expand import ExpandParameters
-from chimerax.siren.core.blocks.sketch import SketchParameters
+from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.compute import gpu as devices
@@ -73,7 +72,7 @@ def test_torch_writes_the_files_that_numpy_writes(volumes: Path, tmp_path: Path,
     plain = devices._product
     monkeypatch.setattr(devices, "_product", product)
     monkeypatch.setattr(devices, "torch_device", lambda name: "cpu")
-    monkeypatch.setattr("chimerax.siren.core.compute.pair_tiles.TILE_PAIRS", 5_000)
+    monkeypatch.setattr("chimerax.siren.core.common.constants.TILE_PAIRS", 5_000)
     local = sketch_and_expand(volumes, tmp_path / "numpy", statistic, "cpu")
     assert not strips
     by_torch = sketch_and_expand(volumes, tmp_path / "torch", statistic, "cuda")

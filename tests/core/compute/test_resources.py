@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chimerax.siren.core.blocks import sampling
 from chimerax.siren.core.blocks.communities import label_propagation
-from chimerax.siren.core.blocks.sketch import SketchParameters, sketch
+from chimerax.siren.core.blocks.parameters import SketchParameters
+from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.compute import resources
-from chimerax.siren.core.compute.resources import BYTES_A_PAIR, Need, need_of_reading, size_text, time_text
+from chimerax.siren.core.compute.resources import Need, need_of_reading, size_text, time_text
 from chimerax.siren.core.maps.ensemble import Ensemble, find_ensemble
 from ensembles import LEVEL, write_planted
 
@@ -41,15 +42,15 @@ def test_times_have_sensible_digits(seconds: float, text: str) -> None:
 
 def test_what_cannot_be_read_is_refused_before_it_is_read(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "free_memory", lambda: 1e6)
-    monkeypatch.setattr("chimerax.siren.core.blocks.sketch.binarize", None)
+    monkeypatch.setattr("chimerax.siren.core.blocks.pair_counts.binarize", None)
     with pytest.raises(SirenError, match=r"needs about .* MB of memory and 10 MB are free: use \"box 32\", or fewer volumes\."):
         sketched(ensemble, statistic="exact")
 
 
 def test_what_cannot_be_compared_is_refused_with_a_subsample_that_can(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "FEW_VOXELS", 50)
-    monkeypatch.setattr(resources, "TILE_BYTES", 0.0)
-    monkeypatch.setattr(resources, "BYTES_A_PAIR", 3000)  # as if there were thirty times as many
+    monkeypatch.setattr(constants, "PILOT_VOXELS", 50)
+    monkeypatch.setattr(constants, "TILE_BYTES", 0.0)
+    monkeypatch.setattr(constants, "BYTES_AN_EDGE", 3000)  # as if there were thirty times as many
     monkeypatch.setattr(resources, "free_memory", lambda: 12e6)
     with pytest.raises(SirenError, match=r'use "subsample (\d+)" \(about 10 MB of memory and 1 s\), or fewer volumes') as caught:
         sketched(ensemble, statistic="exact", subsample=1)
@@ -63,7 +64,7 @@ def test_too_many_voxels_are_thinned_and_the_user_is_told_but_one_who_says_how_m
     said: list[str] = []
     usual = sketched(ensemble, said, statistic="exact")
     assert said == [] and len(usual.sample) == len(usual.union) // 2  # type: ignore[attr-defined]
-    monkeypatch.setattr(sampling, "MOST_COUNTED", 60)
+    monkeypatch.setattr(constants, "MOST_COUNTED", 60)
     thinned = sketched(ensemble, said, statistic="exact")
     assert len(thinned.sample) <= 60  # type: ignore[attr-defined]
     assert len(said) == 1 and f"Comparing {len(thinned.sample)} of" in said[0]  # type: ignore[attr-defined]
@@ -74,8 +75,8 @@ def test_too_many_voxels_are_thinned_and_the_user_is_told_but_one_who_says_how_m
 
 def test_too_many_edges_are_thinned_too(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = sketched(ensemble, statistic="exact")
-    monkeypatch.setattr(sampling, "FEW_VOXELS", 100)
-    monkeypatch.setattr(sampling, "MOST_EDGES", len(usual.edges) / 4)  # type: ignore[attr-defined]
+    monkeypatch.setattr(constants, "PILOT_VOXELS", 100)
+    monkeypatch.setattr(constants, "MOST_EDGES", len(usual.edges) / 4)  # type: ignore[attr-defined]
     fewer = sketched(ensemble, statistic="exact")
     assert len(fewer.edges) < len(usual.edges) / 2  # type: ignore[attr-defined]
 
@@ -88,12 +89,12 @@ def test_an_edge_takes_the_memory_that_is_planned_for_it() -> None:
     label_propagation(2000, edges)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert 0.3 * BYTES_A_PAIR < peak / len(edges) <= BYTES_A_PAIR
+    assert 0.3 * constants.BYTES_AN_EDGE < peak / len(edges) <= constants.BYTES_AN_EDGE
 
 
 def test_maps_that_are_read_thrice_count_once_where_they_stay_in_memory(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = need_of_reading(ensemble, 3)
-    monkeypatch.setattr(resources, "KEPT_BYTES", 0)
+    monkeypatch.setattr(constants, "KEPT_BYTES", 0)
     assert kept.memory - need_of_reading(ensemble, 3).memory == 4 * ensemble.grid.size * len(ensemble)
     assert Need(2e9, 100).text() == "about 2.0 GB of memory and 2 min"
 

@@ -8,6 +8,7 @@ import mrcfile
 import numpy as np
 import pytest
 
+from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Source
@@ -33,11 +34,10 @@ def test_the_enclosed_volume_is_that_of_the_voxels_above_the_level(shape: tuple[
 
 
 def test_a_map_larger_than_a_portion_is_counted_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    import chimerax.siren.core.runs.preview as module
 
     array = np.arange(12 * 13 * 14, dtype=np.float32).reshape(12, 13, 14)
     whole = look(source(array), Grid(array.shape, (1.0,) * 3)).above  # type: ignore[arg-type]
-    monkeypatch.setattr(module, "CHUNK", 100)
+    monkeypatch.setattr(constants, "PREVIEW_VOXELS_AT_ONCE", 100)
     np.testing.assert_array_equal(look(source(array), Grid(array.shape, (1.0,) * 3)).above, whole)  # type: ignore[arg-type]
 
 

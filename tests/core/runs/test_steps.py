@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 import chimerax.siren
 from chimerax.siren.core.blocks.blockset import BlockSet, read_block_maps
-from chimerax.siren.core.blocks.expand import ExpandParameters
-from chimerax.siren.core.blocks.sketch import SketchParameters
+from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.files import sha256
 from chimerax.siren.core.common.progress import Progress

@@ -15,15 +15,9 @@ from scipy import ndimage
 
 from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.progress import Progress
-from chimerax.siren.core.simulation.example import (
-    DEFAULT_BLOCKS,
-    BlockPlan,
-    ExampleParameters,
-    Simulation,
-    noise_power,
-    simulate,
-)
+from chimerax.siren.core.simulation.example import Simulation, noise_power, simulate
 from chimerax.siren.core.simulation.example_folder import write_example
+from chimerax.siren.core.simulation.parameters import DEFAULT_BLOCKS, BlockPlan, ExampleParameters
 
 SMALL = ExampleParameters(
     volumes=12, box=32, voxel_size=6.0, core_residues=300,
@@ -264,7 +258,7 @@ def test_cancel_in_any_phase_leaves_nothing_behind(tmp_path: Path, phase: str) -
     assert list(tmp_path.iterdir()) == []
 
 
-# --- the door
+# --- what is refused at the door
 
 @pytest.mark.parametrize(("wrong", "words"), [
     ({"volumes": 1}, "volumes 1"),

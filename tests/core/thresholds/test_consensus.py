@@ -9,10 +9,12 @@ import pytest
 
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import find_ensemble
-from chimerax.siren.core.simulation.example import ExampleParameters, simulate
-from chimerax.siren.core.thresholds.consensus import in_line
+from chimerax.siren.core.simulation.example import simulate
+from chimerax.siren.core.simulation.parameters import ExampleParameters
+from chimerax.siren.core.thresholds.consensus import consensus_levels
 from chimerax.siren.core.thresholds.normalize import normalise_level, value_range
-from chimerax.siren.core.thresholds.predict import PredictParameters, predict_levels
+from chimerax.siren.core.thresholds.parameters import PredictParameters
+from chimerax.siren.core.thresholds.predict import predict_levels
 from chimerax.siren.core.thresholds.tables import Prediction, Predictions, write_predictions
 from molecules import sources
 
@@ -36,7 +38,7 @@ def scatter(rows, truth):
 
 def test_levels_scatter_far_less_about_the_truth(planted):
     ensemble, truth, rows = planted
-    together, note = in_line(ensemble, rows, Progress())
+    together, note = consensus_levels(ensemble, rows, Progress())
     assert scatter(together, truth) < 0.4 * scatter(rows, truth)
     assert [r.own for r in together] == [r.prediction for r in rows]
     assert note.startswith("Levels of 40 volumes were brought into line")
@@ -45,7 +47,7 @@ def test_levels_scatter_far_less_about_the_truth(planted):
 def test_flagged_volumes_take_no_part_and_keep_their_level(planted):
     ensemble, truth, rows = planted
     junk = replace(rows[3], prediction=0.9, flags=("mostly noise",))
-    together, _ = in_line(ensemble, [*rows[:3], junk, *rows[4:]], Progress())
+    together, _ = consensus_levels(ensemble, [*rows[:3], junk, *rows[4:]], Progress())
     assert together[3] == junk
     without = [i for i in range(40) if i != 3]
     assert scatter([together[i] for i in without], truth[without]) < 0.4 * scatter([rows[i] for i in without], truth[without])
@@ -53,7 +55,7 @@ def test_flagged_volumes_take_no_part_and_keep_their_level(planted):
 
 def test_two_volumes_are_left_as_they_are_and_that_is_said(planted):
     ensemble, _, rows = planted
-    same, note = in_line(ensemble.select(include=list(ensemble.names[:2])), rows[:2], Progress())
+    same, note = consensus_levels(ensemble.select(include=list(ensemble.names[:2])), rows[:2], Progress())
     assert same == rows[:2]
     assert "2 volumes without a flag are too few" in note
 
@@ -61,7 +63,7 @@ def test_two_volumes_are_left_as_they_are_and_that_is_said(planted):
 def test_own_level_is_a_column_only_where_levels_changed(planted, tmp_path):
     ensemble, _, rows = planted
     write_predictions(tmp_path / "own.csv", Predictions(tuple(rows)))
-    write_predictions(tmp_path / "both.csv", Predictions(tuple(in_line(ensemble, rows, Progress())[0])))
+    write_predictions(tmp_path / "both.csv", Predictions(tuple(consensus_levels(ensemble, rows, Progress())[0])))
     own, both = ((tmp_path / n).read_text().splitlines() for n in ("own.csv", "both.csv"))
     assert both[0] == own[0] + ",own_level"
     assert float(both[1].split(",")[-1]) == pytest.approx(rows[0].level)

@@ -10,21 +10,15 @@ import pytest
 from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import find_ensemble
-from chimerax.siren.core.simulation.example import ExampleParameters, simulate
+from chimerax.siren.core.simulation.example import simulate
+from chimerax.siren.core.simulation.parameters import ExampleParameters
 from chimerax.siren.core.thresholds import finetune
-from chimerax.siren.core.thresholds.finetune import (
-    BINS,
-    LOWEST,
-    FinetuneParameters,
-    mask_loss,
-    posed,
-    read_labelled,
-    run_finetune,
-)
+from chimerax.siren.core.thresholds.finetune import BINS, LOWEST, mask_loss, posed, read_labelled, run_finetune
 from chimerax.siren.core.thresholds.labels import Label, set_label
 from chimerax.siren.core.thresholds.network import LoadedNetwork, default_weights, load_network, published_network, save_network
 from chimerax.siren.core.thresholds.normalize import denormalise_level, normalise, value_range
-from chimerax.siren.core.thresholds.predict import PredictParameters, predict_levels
+from chimerax.siren.core.thresholds.parameters import FinetuneParameters, PredictParameters
+from chimerax.siren.core.thresholds.predict import predict_levels
 from molecules import molecule, sources
 
 torch = pytest.importorskip("torch", reason="torch is not installed: fine-tuning cannot be tested")

@@ -10,9 +10,11 @@ from scipy.ndimage import gaussian_filter
 
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.ensemble import find_ensemble
-from chimerax.siren.core.simulation.example import ExampleParameters, simulate
+from chimerax.siren.core.simulation.example import simulate
+from chimerax.siren.core.simulation.parameters import ExampleParameters
 from chimerax.siren.core.thresholds.flags import enclosed
-from chimerax.siren.core.thresholds.predict import PredictParameters, predict_levels
+from chimerax.siren.core.thresholds.parameters import PredictParameters
+from chimerax.siren.core.thresholds.predict import predict_levels
 from chimerax.siren.core.thresholds.tables import read_flags, read_thresholds, write_predictions
 from molecules import molecule, sources
 

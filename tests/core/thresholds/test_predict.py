@@ -20,11 +20,13 @@ from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Source, find_ensemble
 from chimerax.siren.core.maps.grid import Grid, fourier_resample
 from chimerax.siren.core.maps.mapfile import write_map
-from chimerax.siren.core.simulation.example import ExampleParameters, simulate
+from chimerax.siren.core.simulation.example import simulate
+from chimerax.siren.core.simulation.parameters import ExampleParameters
 from chimerax.siren.core.thresholds import predict
 from chimerax.siren.core.thresholds.network import compact_network, published_network, save_network
 from chimerax.siren.core.thresholds.normalize import denormalise_level, value_range
-from chimerax.siren.core.thresholds.predict import PredictParameters, predict_levels
+from chimerax.siren.core.thresholds.parameters import PredictParameters
+from chimerax.siren.core.thresholds.predict import predict_levels
 from molecules import molecule, sources
 
 torch = pytest.importorskip("torch", reason="torch is not installed: prediction cannot be tested")

@@ -15,7 +15,8 @@ from chimerax.siren.core.maps.ensemble import Source, find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import read_map, write_map
 from chimerax.siren.core.thresholds.normalize import normalise_level, value_range
-from chimerax.siren.core.thresholds.preprocess import PreprocessParameters, preprocess
+from chimerax.siren.core.thresholds.parameters import PreprocessParameters
+from chimerax.siren.core.thresholds.preprocess import preprocess
 
 
 def waves(shape, seed, highest=5):

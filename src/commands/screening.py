@@ -10,15 +10,16 @@ from typing import Any
 
 from chimerax.core.commands import CmdDesc, FloatArg, IntArg, ListOf, SaveFolderNameArg
 
+from ..core.blocks.parameters import SketchParameters
 from ..core.blocks.screening import Setting, prepare, write_screen
 from ..core.blocks.screening import screen as run_screen
-from ..core.blocks.sketch import SketchParameters
 from ..core.common.parameters import camel_case
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
-from ..session.inputs import door, given, output_folder, parameters_of, sources_of, typed
+from ..session.inputs import given, output_folder, parameters_of, sources_of, typed, user_errors
 from ..session.jobs import run_job
 from .arguments import SELECTION, VolumesArg, keywords_of
+from .levels import LEVELS, check_levels, chosen_levels
 
 POSP = (0.0001, 0.001, 0.01, 0.05, 0.2)  # where the user names none: the default, and two steps to either side
 
@@ -28,38 +29,36 @@ def screen(session: Any, volumes: list[Any], level: float | None = None, thresho
            box: int | None = None, voxel_size: float | None = None, include: Sequence[str] = (), exclude: Sequence[str] = (),
            **keywords: Any) -> Any:
     """Find the blocks at several stringencies; write and log a table and a picture."""
-    from ..cmd import _either, _levels
-
     posp = posp or POSP
     limits = {"posp": max(posp), **({"negp": max(negp)} if negp else {})}
     parameters = parameters_of(SketchParameters, {**keywords, **limits})
     negp = negp or (parameters.negp,)
     for p, n in ((p, n) for p in posp for n in negp):  # each within its bounds: said now, not after the work
-        door(replace, parameters, posp=p, negp=n)
-    _either(level, thresholds, parameters)
+        user_errors(replace, parameters, posp=p, negp=n)
+    check_levels(level, thresholds, parameters)
     sources, output = sources_of(volumes), output_folder(volumes, output_dir)
     notes: list[str] = []
 
     def work(progress: Progress) -> tuple[list[Setting], list[str], Path, Path]:
-        from ..session.surfaces import PALETTE
+        from ..session.colors import PALETTE
 
         ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
-        levels, where, flagged = _levels(ensemble, level, thresholds, output, volumes, notes, progress, parameters.filter == "flags")
+        levels, where, flagged = chosen_levels(ensemble, level, thresholds, output, volumes, notes, progress, parameters.filter == "flags")
         if flagged:
             taking_part = [n not in flagged for n in ensemble.names]
             ensemble, levels = ensemble.select(exclude=tuple(flagged)), levels[taking_part]
             notes.append(f"{len(flagged)} left out: " + "; ".join(f"{n} ({why})" for n, why in flagged.items()))
         screening = prepare(ensemble.resampled(box), levels, parameters, progress)
         settings = run_screen(screening, posp, negp, progress)
-        counted = screening.counted
-        lines = [*notes, *ensemble.notes, f"{len(counted.occupancy):,} of {len(ensemble):,} volumes, {ensemble.grid.text()}; thresholds: "
-                 f"{where}", f"{len(counted.sample):,} of {len(counted.union):,} voxels counted, once, in "
+        compared = screening.compared
+        lines = [*notes, *ensemble.notes, f"{len(compared.occupancy):,} of {len(ensemble):,} volumes, {ensemble.grid.text()}; thresholds: "
+                 f"{where}", f"{len(compared.sample):,} of {len(compared.observation.union):,} voxels counted, once, in "
                  f"{sum(progress.seconds.values()):.1f} s; each of the {len(settings)} settings took "
                  f"{sum(s.seconds for s in settings) / len(settings):.2f} s"]
         return settings, lines, *write_screen(output, settings, PALETTE)
 
     def show(result: tuple[list[Setting], list[str], Path, Path]) -> list[Setting]:
-        from ..session.surfaces import log_lines
+        from ..session.log import log_lines
 
         settings, lines, table, picture = result
         again = _again(volumes, level, thresholds, output_dir, box, voxel_size, include, exclude, keywords)
@@ -74,7 +73,7 @@ def screen(session: Any, volumes: list[Any], level: float | None = None, thresho
 def _again(volumes: Sequence[Any], level: float | None, thresholds: str | None, output_dir: str | None, box: int | None,
            voxel_size: float | None, include: Sequence[str], exclude: Sequence[str], keywords: dict[str, Any]) -> str:
     """The sketch of the same volumes as it is typed, but for posp and negp."""
-    from ..session.surfaces import path_text
+    from ..session.log import path_text
 
     words = [f"siren sketch {typed(volumes)}"]
     words += [f"{word} {path_text(Path(path))}" for word, path in (("thresholds", thresholds), ("outputDir", output_dir)) if path]
@@ -87,7 +86,7 @@ def _again(volumes: Sequence[Any], level: float | None, thresholds: str | None, 
 
 def _table(settings: Sequence[Setting], again: str, both: bool) -> str:
     """HTML for the log: a row a setting, with a link that sketches with it."""
-    from ..session.surfaces import link
+    from ..session.log import link
 
     rows = ["<tr><th>posp</th>" + "<th>negp</th>" * both + "<th>blocks</th><th>voxels</th><th>stability</th><th></th></tr>"]
     for s in settings:
@@ -102,11 +101,9 @@ def _table(settings: Sequence[Setting], again: str, both: bool) -> str:
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
     """The commands of this module: name -> description, function."""
     def desc() -> CmdDesc:
-        from ..cmd import _THRESHOLDS
-
         own = [k for k in keywords_of(SketchParameters) if k[0] not in ("posp", "negp")]
         return CmdDesc(required=[("volumes", VolumesArg)],
-                       keyword=[*_THRESHOLDS, ("posp", ListOf(FloatArg)), ("negp", ListOf(FloatArg)), ("output_dir", SaveFolderNameArg),
+                       keyword=[*LEVELS, ("posp", ListOf(FloatArg)), ("negp", ListOf(FloatArg)), ("output_dir", SaveFolderNameArg),
                                 ("box", IntArg), *SELECTION, *own],
                        synopsis="Find blocks at several stringencies from one count")
 

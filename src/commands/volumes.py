@@ -1,0 +1,49 @@
+"""``siren show``: one map of an ensemble after the other; ``siren stop``: end what is running."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from chimerax.core.commands import CmdDesc, FloatArg
+from chimerax.core.errors import UserError
+
+from ..core.maps.ensemble import find_ensemble
+from ..session.inputs import sources_of, typed, user_errors
+from ..session.jobs import current_job
+from .arguments import VolumesArg
+
+
+def show_(session: Any, volume: list[Any], level: float | None = None, voxel_size: float | None = None) -> Any:
+    """Show one map of an ensemble at its level, in the place of the one shown before."""
+    sources = sources_of(volume)
+    ensemble = user_errors(find_ensemble, sources, voxel_size, None, 1)
+    if len(ensemble) != 1:
+        raise UserError(f"siren show takes one map, and {typed(volume)} is {len(ensemble):,}: name one of them.")
+    source = ensemble.sources[0]
+    array = user_errors(source.read)
+    from ..session.surfaces import show_map
+
+    return show_map(session, source.name, array, ensemble.grid, level)
+
+
+def stop(session: Any) -> None:
+    """Stop the SIREn command that is running."""
+    job = current_job(session)
+    if job is None:
+        session.logger.info("No SIREn command is running.")
+    else:
+        job.terminate()
+        session.logger.status(f"Stopping {job.name} ...")
+
+
+def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
+    """The commands of this module: name -> description, function."""
+    def show_desc() -> CmdDesc:
+        return CmdDesc(required=[("volume", VolumesArg)], keyword=[("level", FloatArg), ("voxel_size", FloatArg)],
+                       synopsis="Show one map of an ensemble in the place of the one before")
+
+    def stop_desc() -> CmdDesc:
+        return CmdDesc(synopsis="Stop the SIREn command that is running")
+
+    return {"siren show": (show_desc, show_), "siren stop": (stop_desc, stop)}

@@ -1,0 +1,172 @@
+"""From communities of voxels to blocks: those that no volume tells apart are one, and those that chance may have made are none."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from scipy.special import bdtrc
+
+from ..common import constants
+from ..common.progress import Progress
+from .level_harmonization import Noise, SharedNoise
+from .occupancy import Occupancy
+from .presence import presence
+from .profiles import block_profiles, correlations, members
+from .significance import fisher_margin
+
+
+def distinct_blocks(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, communities: list[NDArray[np.int64]],
+                    least: int, probability: float, progress: Progress) -> NDArray[np.int64]:
+    """From communities to blocks: those that no volume tells apart are one, each voxel goes where it belongs, and a
+    block that chance and the noise may have made is none.
+
+    Parameters
+    ----------
+    sample : (n,) flat indices
+    communities : positions in ``sample``
+    least : smallest block
+    probability : of any false merger or block, before correction; the false discovery rate of members
+
+    Returns
+    -------
+    (n,) block of each voxel from 0, -1 for none.
+    """
+    rows, points = occupancy.rows(sample), occupancy.grid.points(sample) / max(occupancy.grid.voxel_size)
+    shared = SharedNoise.of(noise, sample, occupancy.grid)
+    count = len(sample)
+    owner = np.full(count, -1, np.int64)
+    for number, community in enumerate(c for c in communities if len(c) >= least):
+        owner[community] = number
+    by_chance = probability / max(1, count * (count - 1) / 2)
+    for turn in range(constants.PROFILE_ROUNDS):
+        progress.step("telling blocks apart", turn / constants.PROFILE_ROUNDS)
+        before = owner
+        owner = _coherent(rows, points, shared, _renumbered(owner, least), by_chance)
+        owner = _merged(rows, points, owner, probability)
+        profiles = block_profiles(rows, owner, int(owner.max(initial=-1)) + 1)
+        owner = _renumbered(members(rows, profiles, probability, count), least)
+        owner = _coherent(rows, points, shared, owner, by_chance)
+        owner = _without_seams(rows, points, owner, probability)
+        owner = _renumbered(owner, least)
+        if np.array_equal(owner, before):
+            break
+    return owner
+
+
+def halves(points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(n,) 0 or 1: the halves of a set of points, cut in the middle across its longest direction."""
+    centred = points - points.mean(axis=0)
+    along = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
+    return np.asarray(np.argsort(np.argsort(along, kind="stable"), kind="stable") >= len(points) // 2, np.int64)
+
+
+def is_coherent(rows: NDArray[np.float32], points: NDArray[np.float64], noise: SharedNoise, block: NDArray[np.int64],
+                probability: float) -> bool:
+    """Whether the halves of a block go together more than chance and the noise they share can make them.
+
+    Noise is correlated: by chance, two distant patches of it may be alike, and then all pairs of their voxels are. That is one
+    coincidence and not many. So the profiles of the halves are compared, once, with as strict a test as one pair of voxels.
+
+    Parameters
+    ----------
+    rows, points, noise : (n, V) occupancy, (n, 3) positions and the noise of the sampled voxels
+    block : positions among them, 2 or more
+    probability : of one pair, after correction for the number of pairs among which the block was found
+    """
+    volumes = rows.shape[1]
+    half = halves(points[block])
+    profile = block_profiles(rows[block], half, 2)
+    with_block = int(presence(profile.mean(axis=0, keepdims=True)).sum())
+    if min(with_block, volumes - with_block) < constants.FEWEST_WITH_AND_WITHOUT:
+        return False
+    together = float(correlations(profile[:1].astype(np.float32), profile[1:])[0, 0])
+    some = np.linspace(0, len(block) - 1, min(len(block), constants.DISTANCE_VOXELS)).astype(np.int64)  # their distances stand for all
+    shared = noise.phi(block[some, None], block[some]).astype(np.float64)
+    first, second = half[some] == 0, half[some] == 1
+    expected = shared[first][:, second].mean() / np.sqrt(shared[first][:, first].mean() * shared[second][:, second].mean())
+    margin = fisher_margin(volumes, probability)
+    return bool(np.arctanh(min(together, 0.9999)) - np.arctanh(min(expected, 0.9999)) > margin)
+
+
+def _coherent(rows: NDArray[np.float32], points: NDArray[np.float64], noise: SharedNoise, owner: NDArray[np.int64],
+              probability: float) -> NDArray[np.int64]:
+    """The same without the blocks that are not coherent: one whose presence is a coin toss looks like any other."""
+    blocks = int(owner.max(initial=-1)) + 1
+    holds = [is_coherent(rows, points, noise, np.flatnonzero(owner == b), probability) for b in range(blocks)]
+    return _renumbered(np.where(np.array([*holds, False])[owner], owner, -1), 2)
+
+
+def _renumbered(owner: NDArray[np.int64], least: int) -> NDArray[np.int64]:
+    """Blocks numbered from 0 without gaps, those of fewer than ``least`` voxels dissolved."""
+    size = np.bincount(owner + 1, minlength=1)[1:]
+    new = np.where(size >= least, np.cumsum(size >= least) - 1, -1)
+    return np.append(new, -1)[owner]
+
+
+def _merged(rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArray[np.int64],
+            probability: float) -> NDArray[np.int64]:
+    """Join blocks that are there in the same volumes.
+
+    Two blocks are one unless the volumes that have one without the other are more than presence errs.
+    """
+    blocks = int(owner.max(initial=-1)) + 1
+    if blocks < 2:
+        return owner
+    there = presence(block_profiles(rows, owner, blocks))
+    errors = _errors(rows, points, owner, blocks)
+    errors = np.maximum(errors, max(1, errors.sum()) / blocks)  # a block without errors may err as often as all of them do
+    differ = (there[:, None] != there[None]).sum(axis=2)
+    # halves of a block that differ in e volumes err in e / 2 each, and the whole in fewer: two that are one differ in no more than
+    expected = (errors[:, None] + errors[None]) / 2
+    one = _within_errors(differ, expected, rows.shape[1],
+                         probability / (blocks * (blocks - 1) / 2))
+    np.fill_diagonal(one, True)
+    joined = connected_components(csr_array(one), directed=False)[1]
+    return np.where(owner < 0, -1, joined[owner])
+
+
+def _without_seams(rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArray[np.int64],
+                   probability: float) -> NDArray[np.int64]:
+    """Dissolve seams: where the blurred edges of two neighbours add up, voxels are occupied when both are there.
+
+    A block is a seam when it lies within reach of two larger ones and nothing but presence's errors tells it from "both there" or
+    "either there".
+    """
+    blocks = int(owner.max(initial=-1)) + 1
+    size = np.bincount(owner[owner >= 0], minlength=blocks)
+    there = presence(block_profiles(rows, owner, blocks))
+    errors = _errors(rows, points, owner, blocks)
+    trees = [cKDTree(points[owner == b]) for b in range(blocks)]
+    tests = max(1, blocks * (blocks - 1) * (blocks - 2))
+    owner = owner.copy()
+    for seam in np.argsort(size):
+        near = [b for b in range(blocks) if size[b] > size[seam]
+                and np.median(trees[b].query(points[owner == seam])[0]) <= constants.SEAM_REACH]
+        for a, b in combinations(near, 2):
+            differ = np.array([(there[seam] != (there[a] & there[b])).sum(), (there[seam] != (there[a] | there[b])).sum()])
+            if _within_errors(differ, np.full(2, max(errors[seam], 1)), rows.shape[1], probability / tests).any():
+                owner[owner == seam] = -1
+                break
+    return owner
+
+
+def _errors(rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArray[np.int64], blocks: int) -> NDArray[np.int64]:
+    """How often presence errs, by block: the number of volumes where one half of it is there and the other is not."""
+    result = np.zeros(blocks, np.int64)
+    for b in range(blocks):
+        voxels = np.flatnonzero(owner == b)
+        one, other = presence(block_profiles(rows[voxels], halves(points[voxels]), 2))
+        result[b] = (one != other).sum()
+    return result
+
+
+def _within_errors(differ: NDArray[np.integer], errors: NDArray[np.floating] | NDArray[np.integer], volumes: int,
+                   probability: float) -> NDArray[np.bool_]:
+    """Whether so many differing volumes may be errors (binomial tail), of which ``errors`` are expected."""
+    rate = np.minimum(errors / volumes, 0.5)
+    return np.asarray(bdtrc(differ - 1.0, volumes, rate) > probability)

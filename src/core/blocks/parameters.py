@@ -1,0 +1,153 @@
+"""Parameters of sketch, expand and of editing blocks. No numpy here, so that the help page can be written anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from ..common.devices import CPU, DEVICES
+from ..common.errors import SirenError
+from ..common.parameters import Parameters, camel_case, parameter
+from .statistics import DEFAULT, STATISTICS
+
+
+@dataclass(frozen=True)
+class PairTestParameters(Parameters):
+    """What sketch and expand both need to decide whether two voxels go together."""
+
+    statistic: str = parameter(
+        DEFAULT,
+        "rule by which voxels go together: by the likeness of their profiles, or by counting "
+        "pairs against chance (exact, published)",
+        choices=STATISTICS,
+    )
+    posp: float = parameter(
+        0.01,
+        "p for a false block, and share of false members (profile statistic); p for both-occupied, before "
+        "Bonferroni correction (published and exact statistic)",
+        above=0,
+        most=1,
+        label="p-value",
+    )
+    negp: float = parameter(
+        0.05,
+        "p for both-empty, before Bonferroni correction (published and exact statistic)",
+        above=0,
+        most=1,
+        advanced=True,
+        statistics=("published", "exact"),
+        label="p-value, both empty",
+    )
+    posp_factor: float | None = parameter(
+        None,
+        "fixed factor on the both-occupied cutoff, in place of the one that grows with distance (published statistic)",
+        above=0,
+        advanced=True,
+        statistics=("published",),
+        label="factor, both occupied",
+    )
+    negp_factor: float = parameter(
+        1.0,
+        "factor on the both-empty cutoff (published statistic)",
+        above=0,
+        advanced=True,
+        statistics=("published",),
+        label="factor, both empty",
+    )
+    filter: bool | str = parameter(
+        False,
+        "leave out volumes whose threshold is beyond mean +- 2 SD; flags: those that siren predict "
+        "flagged in the table of thresholds",
+        words=("flags",),
+        label="leave out odd volumes",
+    )
+    union_fraction: float = parameter(
+        0.01,
+        "a voxel counts when occupied in more than this share of the volumes",
+        least=0,
+        most=1,
+        advanced=True,
+        label="least share of volumes",
+    )
+    resamples: int = parameter(
+        10,
+        "random halves of the volumes in which blocks are looked for again, for their stability; 0 for none",
+        least=0,
+        most=1000,
+        label="halves for stability",
+    )
+    device: str = parameter(
+        CPU,
+        "where pairs are counted, with the same result: the processor, or a graphics card by torch; auto takes "
+        "a card where there is one",
+        choices=DEVICES,
+        advanced=True,
+    )
+    scheduler: str | None = parameter(
+        None,
+        "address of a Dask scheduler, as in tcp://host:8786, whose workers count the pairs, with the same result",
+        word="address",
+        advanced=True,
+        label="Dask scheduler",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.scheduler is not None and self.device != CPU:
+            raise SirenError(
+                'The workers of a cluster count on their processors: leave out either "device" or "scheduler".'
+            )
+        for f in fields(self):
+            owners = f.metadata["statistics"]
+            if owners and self.statistic not in owners and getattr(self, f.name) != f.default:
+                raise SirenError(
+                    f"The {self.statistic} statistic has no {camel_case(f.name)}: leave it out, "
+                    f'or use "statistic {owners[0]}".'
+                )
+
+
+@dataclass(frozen=True)
+class SketchParameters(PairTestParameters):
+    """Parameters of :func:`.sketch.sketch`."""
+
+    subsample: int | None = parameter(
+        None,
+        "use one in this many of the occupied voxels, drawn at random; not given: 2, or more where "
+        "there are too many to compare",
+        least=1,
+        label="use 1 voxel in",
+    )
+    min_size: int = parameter(
+        6, "smallest community that is a block", least=2, unit="voxels", label="smallest block"
+    )
+    seed: int = parameter(0, "seed of the random sample", least=0, advanced=True)
+
+
+@dataclass(frozen=True)
+class ExpandParameters(PairTestParameters):
+    """Parameters of :func:`.expand.expand`."""
+
+    exp_frac: float = parameter(
+        0.25,
+        "share of a block's voxels that a voxel must go with to join (published and exact statistic)",
+        above=0,
+        most=1,
+        statistics=("published", "exact"),
+        label="share of block to join",
+    )
+    seed: int = parameter(0, "seed of the random halves for stability", least=0, advanced=True)
+
+
+@dataclass(frozen=True)
+class SplitParameters(Parameters):
+    """Parameters of :func:`.editing.pieces`."""
+
+    gap: float = parameter(
+        2.0,
+        "voxels of one piece may lie this far apart: a sketch's blocks are a random part of their voxels",
+        least=1,
+        most=5,
+        unit="voxels",
+    )
+    min_size: int = parameter(
+        6, "smaller pieces stay with the nearest larger one", least=1, unit="voxels"
+    )

@@ -1,0 +1,118 @@
+"""What a statistic must do, and what passes between its steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...common.progress import Progress
+from ...compute.pair_tiles import Compute
+from ...maps.ensemble import Ensemble
+from ..level_harmonization import Noise
+from ..occupancy import Occupancy
+from ..parameters import ExpandParameters, PairTestParameters, SketchParameters
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A binarized ensemble and the voxels of it that count.
+
+    Attributes
+    ----------
+    occupancy : Occupancy of the volumes that take part
+    union : flat indices, ascending, of the voxels that count
+    noise : how the noise of two voxels correlates; None where the statistic does not ask
+    """
+
+    occupancy: Occupancy
+    union: NDArray[np.int64]
+    noise: Noise | None = None
+
+
+class Graph(Protocol):
+    """Pairs of voxels that go together, with what it takes to test them again at a stricter p."""
+
+    def at(self, posp: float, negp: float) -> tuple[NDArray[np.int32], NDArray[Any]]:
+        """(e, 2) int32 positions in the sample, first < second, ascending, and (e,) weights, at these p."""
+
+
+class Statistic(Protocol):
+    """A rule by which voxels form blocks: what the steps of sketch and expand are for it.
+
+    Attributes
+    ----------
+    passes : times that each map is read where the maps do not fit into memory
+    counts_in_expand : whether expanding compares pairs of voxels, so that a graphics card or a cluster can help
+    harmonizes : whether it brings the levels into line with each other, and leaves junk volumes out
+    nothing_varies_is_a_result : whether fewer than 2 voxels that count are a result, no block, and not an error in the levels
+    union_words : which voxels count, in words, for the log; ``{share}`` is the parameter unionFraction
+    """
+
+    passes: int
+    counts_in_expand: bool
+    harmonizes: bool
+    nothing_varies_is_a_result: bool
+    union_words: str
+
+    def most_sampled(self, subsample: int | None) -> int | None:
+        """How many voxels it compares at most where the user asks for one in ``subsample``; None: as many as that gives."""
+
+    def observe(
+        self,
+        ensemble: Ensemble,
+        levels: NDArray[np.float64],
+        parameters: PairTestParameters,
+        progress: Progress,
+        agreed: bool = False,
+    ) -> Observation:
+        """Binarize the volumes and choose the voxels that count.
+
+        Parameters
+        ----------
+        levels : (V,) contour level of each volume
+        agreed : the levels agree already and junk is out, as after a sketch by a statistic that harmonizes
+        """
+
+    def edges_expected(
+        self,
+        observation: Observation,
+        sample: NDArray[np.int64],
+        parameters: PairTestParameters,
+        seed: int,
+        progress: Progress,
+    ) -> float:
+        """How many edges the graph of a sample will have, without making it."""
+
+    def graph(
+        self,
+        observation: Observation,
+        sample: NDArray[np.int64],
+        parameters: PairTestParameters,
+        progress: Progress,
+        compute: Compute | None = None,
+    ) -> Graph:
+        """The pairs of sampled voxels that go together at the parameters' p, the loosest that will be asked for."""
+
+    def blocks(
+        self,
+        observation: Observation,
+        sample: NDArray[np.int64],
+        graph: Graph,
+        parameters: SketchParameters,
+        progress: Progress,
+    ) -> list[NDArray[np.int64]]:
+        """Flat indices of each block's voxels, largest block first, at this ``posp`` and ``negp``."""
+
+    def join(
+        self,
+        occupancy: Occupancy,
+        voxels: NDArray[np.int64],
+        seeds: list[NDArray[np.int64]],
+        parameters: ExpandParameters,
+        progress: Progress,
+        compute: Compute | None = None,
+    ) -> list[NDArray[np.int64]]:
+        """Which of the voxels, (n,) flat indices, join the block of each of the seeds: flat indices."""

@@ -1,0 +1,79 @@
+"""What commands write into the log: lines, tables, pictures, and links that run the next command."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from chimerax.core.commands import quote_path_if_necessary
+from chimerax.core.models import Model
+from pandas import DataFrame
+
+from .surfaces import BlockMap
+
+
+def link(command: str, text: str) -> str:
+    """HTML for the log: a click runs the command."""
+    return f'<a href="cxcmd:{escape(command, quote=True)}">{escape(text)}</a>'
+
+
+def path_text(path: Path) -> str:
+    """A path as it is typed in a command."""
+    return str(quote_path_if_necessary(str(path)))
+
+
+def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
+    """The table of blocks; in a log with links, each row shows, hides or singles out its surface."""
+    if not len(table):
+        return
+    rows = ["<tr><th></th><th>block</th><th>voxels</th><th>&Aring;<sup>3</sup></th><th>occupancy</th><th>stability</th><th></th></tr>"]
+    models = {m.siren_block: m for m in group.child_models() if isinstance(m, BlockMap)} if group else {}
+    for row in table.itertuples():
+        model = models.get(int(row.block))
+        swatch, links = "", ""
+        if model is not None and group is not None:
+            r, g, b = (int(255 * c) for c in model.surfaces[0].rgba[:3])
+            swatch = f'<span style="color:rgb({r},{g},{b})">&#9632;</span>'
+            links = " ".join((link(f"show #{model.id_string} models", "show"), link(f"hide #{model.id_string} models", "hide"),
+                              link(f"hide #{group.id_string}.1-{len(models)} models; show #{model.id_string} models", "only")))
+        stable = getattr(row, "stability", np.nan)  # runs before 0.2 have none
+        cells = (f"{row.voxels:,}", f"{row.volume_A3:,.0f}", f"{row.mean_occupancy:.2f}", f"{stable:.2f}" if stable == stable else "-")
+        rows.append(f"<tr><td>{swatch}</td><td>{_called(row)}</td>" + "".join(f'<td align="right">{c}</td>' for c in cells)
+                    + f"<td>{links}</td></tr>")
+    session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
+
+
+def _called(row: Any) -> str:
+    name = getattr(row, "name", "")  # an empty cell of a csv is read as NaN
+    return escape(f"{row.block} {name}" if isinstance(name, str) and name else str(row.block))
+
+
+def log_lines(session: Any, lines: Iterable[str]) -> None:
+    """Lines of text for the log."""
+    for line in lines:
+        session.logger.info(line)
+
+
+def next_step(session: Any, word: str, command: str) -> None:
+    """Offer the next step: a link in a log with links."""
+    session.logger.info(f"Next, {word}: {link(command, command)}", is_html=True)
+
+
+def log_table(session: Any, columns: Sequence[str], rows: Iterable[Sequence[str]], links: bool = False) -> None:
+    """A plain table; ``links`` where the last cell of each row is HTML."""
+    body = ["<tr>" + "".join(f"<th>{escape(c)}</th>" for c in columns) + "</tr>"]
+    for row in rows:
+        cells = [escape(c) for c in row[:-1]] + [row[-1] if links else escape(row[-1])]
+        body.append("<tr>" + "".join(f"<td>{c}</td>" for c in cells) + "</tr>")
+    session.logger.info('<table cellpadding="3">' + "".join(body) + "</table>", is_html=True)
+
+
+def log_picture(session: Any, path: Path) -> None:
+    """A PNG in the log, where there are windows."""
+    if session.ui.is_gui:
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        session.logger.info(f'<img src="data:image/png;base64,{data}" width="640" alt="{escape(path.name, quote=True)}">', is_html=True)
