@@ -209,10 +209,11 @@ def _ensemble(record: Record, sources: list[Any] | None, progress: Progress) -> 
 def _log_states(session: Any, found: States, chosen: Chosen) -> None:
     """For each block, in how many volumes it is and what it depends on."""
     related, many = relations(found), len(found.names)
+    graph = related.graph()
     rows = ["<tr><th>block</th><th>volumes</th><th></th><th>depends</th></tr>"]
     for row, number in enumerate(found.numbers):
         name = chosen.blocks.names.get(number, "")
-        words = [f"{related.word(row, other)} {found.numbers[other]}" for other in range(len(found.numbers)) if related.word(row, other)]
+        words = [f"{word} {other}" for _, other, word in graph.edges(number, data="relation")]
         count = int(related.both[row, row])
         rows.append(f'<tr><td>{number} {escape(name)}</td><td align="right">{count:,}</td><td align="right">{100 * count / many:.0f} %</td>'
                     f"<td>{', '.join(words)}</td></tr>")

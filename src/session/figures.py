@@ -266,12 +266,8 @@ def draw_relations(figure: Figure, states: States, found: Relations, blocks: Tre
 
 def _dependences(found: Relations) -> str:
     """The relations that stand out, in one sentence."""
-    said = []
-    for a, first in enumerate(found.numbers):
-        for b, second in enumerate(found.numbers):
-            word = found.word(a, b)
-            if word == "only with" or (a < b and word in ("together", "never with")):
-                said.append(f"{first} {word} {second}")
+    said = [f"{first} {word} {second}" for first, second, word in found.graph().edges(data="relation")
+            if word == "only with" or (first < second and word in ("together", "never with"))]
     more = f" and {len(said) - 6} more" if len(said) > 6 else ""
     return f"Blocks that depend on each other: {', '.join(said[:6])}{more}." if said else "No block depends on another."
 

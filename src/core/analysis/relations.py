@@ -14,7 +14,9 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
+from itertools import permutations
 
+import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,6 +57,15 @@ class Relations:
             return {(True, True): "together", (True, False): "only with", (False, True): "needed by"}.get((a_needs, b_needs), "")
         rare = min(self.both[a, a], self.both[b, b])
         return "never with" if self.less[a, b] <= enough and self.both[a, b] <= (1 - constants.NEARLY_ALL) * rare else ""
+
+    def graph(self) -> nx.DiGraph:
+        """The blocks that depend on each other: a node for each block number, an edge with its ``relation`` in words."""
+        graph = nx.DiGraph()
+        graph.add_nodes_from(self.numbers)
+        for (a, first), (b, second) in permutations(enumerate(self.numbers), 2):
+            if word := self.word(a, b):
+                graph.add_edge(first, second, relation=word)
+        return graph
 
     def text(self, a: int, b: int) -> str:
         """One sentence on the blocks in rows ``a`` and ``b``."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from ..common.progress import Progress
+from ..common import constants
+from ..common.progress import Progress, run_cancellable
 
 
 def label_propagation(nodes: int, edges: NDArray[np.integer], progress: Progress | None = None) -> list[NDArray[np.int64]]:
@@ -94,11 +93,17 @@ def _greedy_colours(graph: csr_array, progress: Progress) -> NDArray[np.int64]:
     return colour
 
 
-def modularity_communities(nodes: int, edges: NDArray[np.integer], weights: NDArray[np.floating], seed: int = 0,
-                           progress: Progress | None = None) -> list[NDArray[np.int64]]:
-    """Communities of high modularity, by local moves and aggregation (Louvain), with Leiden's queue of nodes to visit.
+def leiden_communities(
+    nodes: int,
+    edges: NDArray[np.integer],
+    weights: NDArray[np.floating],
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[NDArray[np.int64]]:
+    """Communities of high modularity, by the Leiden algorithm of graspologic-native.
 
-    Deterministic for a seed, which sets the order of the first visits.
+    Deterministic for a seed: the library draws its random numbers from it alone, and the order of the edges does not count. Other
+    threads run meanwhile, so a stop is answered at once; the abandoned call ends by itself within a second or two.
 
     Parameters
     ----------
@@ -110,72 +115,39 @@ def modularity_communities(nodes: int, edges: NDArray[np.integer], weights: NDAr
     -------
     list of ascending node arrays, largest community first (ties: smallest node first); lone nodes included.
 
+    Raises
+    ------
+    Cancelled
+        If ``progress`` was asked to stop.
+
     References
     ----------
-    Blondel et al. 2008, doi 10.1088/1742-5468/2008/10/P10008; Traag, Waltman & van Eck 2019, doi 10.1038/s41598-019-41695-z.
+    Traag, Waltman & van Eck 2019, doi 10.1038/s41598-019-41695-z.
     """
     progress = progress or Progress()
-    rng = np.random.default_rng(seed)
     edges = np.asarray(edges, np.int64).reshape(-1, 2)
-    graph = csr_array((np.asarray(weights, np.float64), (edges[:, 0], edges[:, 1])), shape=(nodes, nodes))
-    graph = (graph + graph.T).tocsr()
-    labels = np.arange(nodes, dtype=np.int64)
-    while graph.nnz:
-        moved = _local_moves(graph, rng, progress)
-        if moved.max() + 1 == graph.shape[0]:
-            break
-        labels = moved[labels]
-        gather = csr_array((np.ones(len(moved)), (moved, np.arange(len(moved)))), shape=(int(moved.max()) + 1, len(moved)))
-        graph = (gather @ graph @ gather.T).tocsr()  # the weight inside a community becomes its loop
-    return _groups(labels)
+    if not len(edges):  # the library panics
+        return _groups(np.arange(nodes, dtype=np.int64))
+    ends = np.concatenate([edges, edges[:, ::-1]])
+    graph = csr_array((np.tile(np.asarray(weights, np.float64), 2), (ends[:, 0], ends[:, 1])), shape=(nodes, nodes))
+    start, near = graph.indptr.astype(np.int64), graph.indices.astype(np.int32)
 
+    def cluster() -> dict[int, int]:
+        from graspologic_native import leiden_csr
 
-def _local_moves(graph: csr_array, rng: np.random.Generator, progress: Progress) -> NDArray[np.int64]:
-    """Move nodes one by one to the neighbouring community with the largest gain of modularity: (n,) labels from 0."""
-    nodes = graph.shape[0]
-    strength = np.asarray(graph.sum(axis=1)).ravel().tolist()
-    apart = graph.copy()
-    apart.setdiag(0)  # a node's loop moves with it
-    apart.eliminate_zeros()
-    start, ends, weights = apart.indptr.tolist(), apart.indices.tolist(), apart.data.tolist()
-    near = [ends[a:b] for a, b in pairwise(start)]
-    heavy = [weights[a:b] for a, b in pairwise(start)]
-    total = sum(strength)
-    label = list(range(nodes))
-    inside = list(strength)  # of each community: the strength of its nodes
-    queue = deque(rng.permutation(nodes).tolist())
-    waiting = [True] * nodes
-    visits = 0
-    while queue:
-        if visits % 2000 == 0:
-            progress.step("clustering")
-        visits += 1
-        node = queue.popleft()
-        waiting[node] = False
-        own = label[node]
-        links = {own: 0.0}
-        for neighbour, weight in zip(near[node], heavy[node], strict=True):
-            other = label[neighbour]
-            if other in links:
-                links[other] += weight
-            else:
-                links[other] = weight
-        inside[own] -= strength[node]
-        share = strength[node] / total
-        best, gain = own, links[own] - share * inside[own]
-        for other, weight in links.items():
-            here = weight - share * inside[other]
-            if here > gain + 1e-12:  # equal but for rounding: stay, so that the moves end
-                best, gain = other, here
-        inside[best] += strength[node]
-        if best == own:
-            continue
-        label[node] = best
-        for neighbour in near[node]:
-            if not waiting[neighbour] and label[neighbour] != best:
-                waiting[neighbour] = True
-                queue.append(neighbour)
-    return np.unique(label, return_inverse=True)[1].astype(np.int64)
+        _, community = leiden_csr(
+            start,
+            near,
+            graph.data,
+            nodes,
+            resolution=constants.RESOLUTION,
+            iterations=constants.LEIDEN_ITERATIONS,
+            seed=seed,
+        )
+        return dict(community)
+
+    community = run_cancellable(cluster, "clustering", progress)
+    return _groups(np.array([community[node] for node in range(nodes)], np.int64))
 
 
 def _groups(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:

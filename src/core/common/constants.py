@@ -58,6 +58,8 @@ PILOT_VOXELS = 2_000  # of the sample, from which the number of edges is guessed
 # --- The profile statistic: sensitivity.md
 
 NEIGHBORS = 25  # strongest partners of a voxel: enough to hold a block together, few enough to keep weak ties out
+RESOLUTION = 1.0  # of Leiden's modularity
+LEIDEN_ITERATIONS = 2  # more gain nothing in the blocks: devel/benchmarks/communities.md
 SEAM_REACH = 3.0  # voxels: as far as the blurred edges of two neighbors add up to more than the level
 PROFILE_ROUNDS = 20  # of assigning voxels to profiles; it settles in five or so
 DISTANCE_VOXELS = 400  # of a block, between which distances are taken

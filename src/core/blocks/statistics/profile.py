@@ -14,7 +14,7 @@ from ...common import constants
 from ...common.progress import Progress
 from ...compute.pair_tiles import Compute
 from ...maps.ensemble import Ensemble
-from ..communities import modularity_communities
+from ..communities import leiden_communities
 from ..distinct_blocks import distinct_blocks
 from ..level_harmonization import measure_noise, prepare
 from ..occupancy import Occupancy, binarize
@@ -89,7 +89,7 @@ class ProfileStatistic:
         """Communities of that graph; those that no volume tells apart are one, and those that chance makes are none."""
         assert observation.noise is not None
         edges, strength = graph.at(parameters.posp, parameters.negp)
-        communities = modularity_communities(len(sample), edges, strength, parameters.seed, progress)
+        communities = leiden_communities(len(sample), edges, strength, parameters.seed, progress)
         owner = distinct_blocks(
             observation.occupancy,
             sample,
