@@ -23,9 +23,9 @@ from scipy.spatial.distance import cdist, pdist
 
 from ..blocks.blockset import BlockSet
 from ..blocks.occupancy import Occupancy
+from ..blocks.presence import presence, presence_cuts
 from ..common import constants
 from ..common.errors import SirenError
-from ..blocks.presence import presence, presence_cuts
 from ..common.progress import Progress
 from .parameters import StatesParameters
 

@@ -42,4 +42,5 @@ def presence_cuts(shares: NDArray[np.floating], cut: float | None = None) -> NDA
 
 def presence(shares: NDArray[np.floating], cut: float | None = None) -> NDArray[np.bool_]:
     """(blocks, V) in which volumes each block is present, see :func:`presence_cuts`."""
-    return np.asarray(shares > presence_cuts(shares, cut)[:, None])
+    cuts = presence_cuts(shares, cut).astype(shares.dtype)  # or 0.4 in float32 would be above 0.4
+    return np.asarray(shares > cuts[:, None])
