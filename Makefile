@@ -30,6 +30,7 @@ test: env ## all tests; those that need ../shared say so where it is absent
 
 lint: env ## ruff and mypy
 	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check -q .
 	@$(VENV)/mypy
 
 bench-speed: env ## seconds and memory of sketch and expand; LARGE=--large adds 1,000 x 128^3 and 300 x 256^3

@@ -1,9 +1,11 @@
-"""A Dask cluster on this computer whose workers have numpy, scipy and distributed, and nothing else: no ChimeraX, no SIREn.
+"""A Dask cluster on this computer whose workers have numpy, scipy and distributed, and nothing
+else: no ChimeraX, no SIREn.
 
     with BareCluster(Path("cluster"), workers=3) as cluster:
         Client(cluster.address)
 
-The workers run in Python's isolated mode on a folder of links to just those packages and what these need in turn.
+The workers run in Python's isolated mode on a folder of links to just those packages and what these
+need in turn.
 """
 
 from __future__ import annotations
@@ -50,7 +52,16 @@ class BareCluster:
         self.folder.mkdir(parents=True, exist_ok=True)
         link_packages(self.folder / "site")
         file = self.folder / "scheduler.json"
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+        self.scheduler = self._start(
+            "scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            str(file),
+        )
         until = time.monotonic() + START_SECONDS
         while not self.address:
             if time.monotonic() > until or self.scheduler.poll() is not None:
@@ -66,8 +77,18 @@ class BareCluster:
 
     def add_worker(self) -> subprocess.Popen[bytes]:
         """Start one more worker, of one thread."""
-        worker = self._start("worker", self.address, "--no-nanny", "--nthreads", "1", "--memory-limit", "0", "--no-dashboard",
-                             "--local-directory", str(self.folder))
+        worker = self._start(
+            "worker",
+            self.address,
+            "--no-nanny",
+            "--nthreads",
+            "1",
+            "--memory-limit",
+            "0",
+            "--no-dashboard",
+            "--local-directory",
+            str(self.folder),
+        )
         self.workers.append(worker)
         return worker
 
@@ -75,7 +96,8 @@ class BareCluster:
         """Until all that were started have come."""
         from distributed import Client
 
-        warnings.filterwarnings("ignore", "Mismatched versions")  # meant so: the workers lack what ChimeraX has
+        # meant so: the workers lack what ChimeraX has
+        warnings.filterwarnings("ignore", "Mismatched versions")
         with Client(self.address, set_as_default=False) as client:
             client.wait_for_workers(len(self.workers), timeout=START_SECONDS)
 
@@ -85,7 +107,12 @@ class BareCluster:
         worker.wait()
         self.workers.remove(worker)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for process in reversed(self._processes):
             if process.poll() is None:
                 process.kill()
@@ -98,8 +125,14 @@ class BareCluster:
         log = (self.folder / f"{name}-{len(self._processes)}.log").open("wb")
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         with log:
-            process = subprocess.Popen([sys.executable, "-I", "-S", "-c", program, *arguments], stdin=subprocess.PIPE, stdout=log,
-                                       stderr=log, cwd=self.folder, env=environment)
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", program, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=environment,
+            )
         self._processes.append(process)
         return process
 

@@ -2,7 +2,8 @@
 
     devel/chimerax --offscreen --exit --script "devel/demo.py FOLDER"      (or: make demo)
 
-Leaves in FOLDER the example, the results, pictures and a session, and prints found against planted blocks.
+Leaves in FOLDER the example, the results, pictures and a session, and prints found against planted
+blocks.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ WIDTH, HEIGHT = 1200, 900  # pixels of the pictures
 
 
 def main(session: Any, folder: Path) -> None:
-    """Make the example, run predict, sketch and expand as a user types them, and show what came out."""
+    """Make the example, run predict, sketch and expand as a user types them, and show what came
+    out.
+    """
     volumes, results = folder / "volumes", folder / "siren"
     shutil.rmtree(results, ignore_errors=True)  # the demo's own, of an earlier call
 
@@ -38,7 +41,11 @@ def main(session: Any, folder: Path) -> None:
     found = typed(f"siren expand '{results}/00_sketch' reference true")
 
     planted = read_planted(volumes)
-    text = table(planted, score(planted, read_found(found.folder)), ceiling(planted, true_occupancy(volumes, planted)))
+    text = table(
+        planted,
+        score(planted, read_found(found.folder)),
+        ceiling(planted, true_occupancy(volumes, planted)),
+    )
     print(f"\n{text}\n")
     (folder / "found_and_planted.txt").write_text(text + "\n", encoding="utf-8")
     if session.ui.has_graphics:
@@ -46,14 +53,25 @@ def main(session: Any, folder: Path) -> None:
     else:
         print("No pictures: offscreen rendering is not available here (Debian package libosmesa6).")
     run(session, f"save '{folder}/siren.cxs'", log=False)
-    print(f"demo: done, in {folder}: blocks.png, blocks_turned.png, siren.cxs, found_and_planted.txt, siren/")
+    print(
+        f"demo: done, in {folder}: blocks.png, blocks_turned.png, siren.cxs, "
+        "found_and_planted.txt, siren/"
+    )
 
 
 def take_pictures(session: Any, folder: Path) -> None:
     """Two views of the blocks on the mean of the volumes."""
-    for command in (f"windowsize {WIDTH} {HEIGHT}", "set bgColor white", "lighting soft", "graphics silhouettes true",
-                    "view", f"save '{folder}/blocks.png' supersample 3",
-                    "turn y 120", "view", f"save '{folder}/blocks_turned.png' supersample 3"):
+    for command in (
+        f"windowsize {WIDTH} {HEIGHT}",
+        "set bgColor white",
+        "lighting soft",
+        "graphics silhouettes true",
+        "view",
+        f"save '{folder}/blocks.png' supersample 3",
+        "turn y 120",
+        "view",
+        f"save '{folder}/blocks_turned.png' supersample 3",
+    ):
         run(session, command, log=False)
 
 

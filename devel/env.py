@@ -2,9 +2,10 @@
 
     python3 devel/env.py        (or: make env)
 
-Each stage keeps a fingerprint of what it was made from and is done again only when that has changed, so an edit
-under src/ costs one `devel install`, and a call with nothing to do costs a fraction of a second.  A fingerprint is
-written when its stage has ended well: whatever is interrupted is done again.
+Each stage keeps a fingerprint of what it was made from and is done again only when that has
+changed, so an edit under src/ costs one `devel install`, and a call with nothing to do costs a
+fraction of a second.  A fingerprint is written when its stage has ended well: whatever is
+interrupted is done again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ REQUIREMENTS = sorted(DEVEL.glob("requirements*.txt"))
 LAST_REQUIREMENTS = DEVEL / "requirements-last.txt"
 
 # All that a bundle can be built from.
-BUNDLE_SOURCES = [ROOT / name for name in ("bundle_info.xml", "src", "weights", "README.md", "LICENSE")]
+BUNDLE_SOURCES = [
+    ROOT / name for name in ("bundle_info.xml", "src", "weights", "README.md", "LICENSE")
+]
 INSTALLED_PACKAGE = SITE / "chimerax" / "siren"
 
 # Shared library -> the Debian package that has it.  Without the first ones ChimeraX does not start.
@@ -83,7 +86,9 @@ def stage(name: str, inputs: Iterable[Path], make: Callable[[], None]) -> None:
 
 
 def fingerprint(paths: Iterable[Path], text: str) -> str:
-    """A digest of the text, of the files' names and contents, and of where the project lies (a venv cannot move)."""
+    """A digest of the text, of the files' names and contents, and of where the project lies (a venv
+    cannot move).
+    """
     digest = hashlib.sha256(f"{ROOT}\0{text}".encode())
     for path in paths:
         for file in files_in(path):
@@ -93,7 +98,9 @@ def fingerprint(paths: Iterable[Path], text: str) -> str:
 
 
 def files_in(path: Path) -> Iterator[Path]:
-    """The file itself, or all files below the folder, in a fixed order; nothing where there is neither."""
+    """The file itself, or all files below the folder, in a fixed order; nothing where there is
+    neither.
+    """
     if path.is_file():
         yield path
     for file in sorted(path.rglob("*")):
@@ -106,27 +113,44 @@ def files_in(path: Path) -> Iterator[Path]:
 
 def make_packages() -> None:
     python = find_python()
-    have_debian_packages(needed_to_build(python) + missing(LIBRARIES_TO_START), "ChimeraX cannot be installed without")
+    have_debian_packages(
+        needed_to_build(python) + missing(LIBRARIES_TO_START),
+        "ChimeraX cannot be installed without",
+    )
     try:
-        have_debian_packages(missing(LIBRARIES_FOR_PICTURES), "Pictures and the tests of panels will fail without")
+        have_debian_packages(
+            missing(LIBRARIES_FOR_PICTURES), "Pictures and the tests of panels will fail without"
+        )
     except EnvError as error:
         print(f"make env: {error}", flush=True)
     print("make env: installing packages (a minute or two) ...", flush=True)
-    for folder in (VENV / "stamps", VENV):  # the stamps first, or half an environment would look whole
+    # the stamps first, or half an environment would look whole
+    for folder in (VENV / "stamps", VENV):
         shutil.rmtree(folder, ignore_errors=True)
     # Copies, not links: ChimeraX runs pip by the real path of its executable.
     run([python, "-m", "venv", "--copies", VENV])
-    pip: list[str | Path] = [VENV_PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    pip: list[str | Path] = [
+        VENV_PYTHON,
+        "-m",
+        "pip",
+        "install",
+        "-qq",
+        "--disable-pip-version-check",
+    ]
     run([*pip, *(f"--requirement={path}" for path in REQUIREMENTS if path != LAST_REQUIREMENTS)])
     run([*pip, "--no-deps", f"--requirement={LAST_REQUIREMENTS}"])
 
 
 def find_python() -> str:
-    """A Python 3.11 that can make virtual environments; on Debian it is installed where it is missing."""
+    """A Python 3.11 that can make virtual environments; on Debian it is installed where it is
+    missing.
+    """
     for candidate in (sys.executable, "python3.11", "python3", DEBIAN_PYTHON):
         if makes_environments(candidate):
             return candidate
-    have_debian_packages(["python3.11", "python3.11-venv"], "ChimeraX 1.7.1 needs Python 3.11 with venv:")
+    have_debian_packages(
+        ["python3.11", "python3.11-venv"], "ChimeraX 1.7.1 needs Python 3.11 with venv:"
+    )
     if not makes_environments(DEBIAN_PYTHON):
         raise EnvError(f"{DEBIAN_PYTHON} cannot make virtual environments.")
     return DEBIAN_PYTHON
@@ -135,7 +159,10 @@ def find_python() -> str:
 def makes_environments(python: str) -> bool:
     test = "import ensurepip, sys, venv; sys.exit(sys.version_info[:2] != (3, 11))"
     try:
-        return subprocess.run([python, "-c", test], check=False, stderr=subprocess.DEVNULL).returncode == 0
+        return (
+            subprocess.run([python, "-c", test], check=False, stderr=subprocess.DEVNULL).returncode
+            == 0
+        )
     except FileNotFoundError:
         return False
 
@@ -143,7 +170,11 @@ def makes_environments(python: str) -> bool:
 def needed_to_build(python: str) -> list[str]:
     """Debian packages that are missing to compile tinyarray, which has no wheels."""
     packages = [] if shutil.which("g++") else ["g++"]
-    test = "import os, sys, sysconfig; sys.exit(not os.path.isfile(sysconfig.get_path('include') + '/Python.h'))"
+    test = (
+        "import os, sys, sysconfig; sys.exit(not os.path.isfile(sysconfig.get_path('include') "
+        "+ "
+        "'/Python.h'))"
+    )
     if subprocess.run([python, "-c", test], check=False).returncode:
         packages.append("python3.11-dev")
     return packages
@@ -161,7 +192,9 @@ def missing(libraries: dict[str, str]) -> list[str]:
 
 
 def have_debian_packages(packages: list[str], why: str) -> None:
-    """Install the packages, or raise with the command to type where that may not or cannot be done."""
+    """Install the packages, or raise with the command to type where that may not or cannot be
+    done.
+    """
     if not packages:
         return
     command = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
@@ -189,8 +222,8 @@ def complete_library() -> None:
 def install_bundle() -> None:
     """Install a copy, so that neither old build folders get in nor new ones stay behind.
 
-    `devel install` takes ExtraFiles from the current folder, so it is run inside the copy.  Without --safemode
-    ChimeraX would put off the replacement of a bundle that it has already started.
+    `devel install` takes ExtraFiles from the current folder, so it is run inside the copy.  Without
+    --safemode ChimeraX would put off the replacement of a bundle that it has already started.
     """
     with tempfile.TemporaryDirectory(prefix="siren-bundle-") as name:
         copy = Path(name)
@@ -214,29 +247,43 @@ def copy_sources(folder: Path) -> None:
 
 
 def differences(sources: Path, installed: Path) -> str:
-    """How the Python files of the installed package differ from their sources; empty where they do not."""
+    """How the Python files of the installed package differ from their sources; empty where they do
+    not.
+    """
     wanted, found = python_files(sources / "src"), python_files(installed)
     beside = python_files(sources)  # an AdditionalPackage of the bundle has its folder beside src/
     lost = [f"{name} is not installed" for name in wanted.keys() - found.keys()]
     stale = [f"{name} is still installed" for name in found.keys() - wanted.keys() - beside.keys()]
-    old = [f"{name} is out of date" for name in wanted.keys() & found.keys() if wanted[name] != found[name]]
+    old = [
+        f"{name} is out of date"
+        for name in wanted.keys() & found.keys()
+        if wanted[name] != found[name]
+    ]
     return ", ".join(sorted(lost + stale + old))
 
 
 def python_files(folder: Path) -> dict[Path, bytes]:
-    return {file.relative_to(folder): file.read_bytes() for file in files_in(folder) if file.suffix == ".py"}
+    return {
+        file.relative_to(folder): file.read_bytes()
+        for file in files_in(folder)
+        if file.suffix == ".py"
+    }
 
 
 def run(command: list[str | Path], cwd: Path = ROOT) -> None:
     try:
         subprocess.run(command, cwd=cwd, check=True)
     except subprocess.CalledProcessError as error:
-        raise EnvError(f"{' '.join(map(str, command[:4]))} ... ended with status {error.returncode}.") from None
+        raise EnvError(
+            f"{' '.join(map(str, command[:4]))} ... ended with status {error.returncode}."
+        ) from None
 
 
 def logged(command: list[str | Path], **options: Any) -> tuple[int, str]:
     """The exit status of a command and all that it printed."""
-    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    done = subprocess.run(
+        command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+    )
     return done.returncode, done.stdout.decode(errors="replace")
 
 

@@ -1,4 +1,6 @@
-"""Draw the icons of the toolbar from their SVG: ``.venv/bin/python devel/icons.py``. ChimeraX's own are PNG files of this size."""
+"""Draw the icons of the toolbar from their SVG: ``.venv/bin/python devel/icons.py``. ChimeraX's own
+are PNG files of this size.
+"""
 
 from __future__ import annotations
 

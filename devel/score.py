@@ -1,4 +1,5 @@
-"""How well found blocks match the planted ones of an example: ``python devel/score.py EXAMPLE_FOLDER BLOCKS_FOLDER``.
+"""How well found blocks match the planted ones of an example: ``python devel/score.py
+EXAMPLE_FOLDER BLOCKS_FOLDER``.
 
 ``BLOCKS_FOLDER`` holds the ``blocks.json`` that ``siren sketch`` or ``siren expand`` wrote.
 Voxels are flat indices, z, y, x order.
@@ -27,7 +28,8 @@ Voxels = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Planted:
-    """The truth of an ensemble: U planted blocks (positions of a moving block count one each), V volumes.
+    """The truth of an ensemble: U planted blocks (positions of a moving block count one each), V
+    volumes.
 
     Attributes
     ----------
@@ -53,8 +55,15 @@ def planted_of(simulation: Simulation) -> Planted:
     """The truth of a simulation in memory."""
     units = simulation.units
     present = np.array([u.present for u in units], bool).reshape(len(units), len(simulation))
-    return Planted(tuple(u.name for u in units), tuple(u.voxels for u in units), present, simulation.grid.shape,
-                   simulation.names, simulation.levels, simulation.junk)
+    return Planted(
+        tuple(u.name for u in units),
+        tuple(u.voxels for u in units),
+        present,
+        simulation.grid.shape,
+        simulation.names,
+        simulation.levels,
+        simulation.junk,
+    )
 
 
 def read_planted(folder: str | Path) -> Planted:
@@ -63,20 +72,29 @@ def read_planted(folder: str | Path) -> Planted:
     shape = _shape(truth)
     blocks, volumes = truth["blocks"], truth["volumes"]
     return Planted(
-        names=tuple(b["name"] for b in blocks), voxels=tuple(_flat(b["voxels"], shape) for b in blocks),
-        present=np.array([b["present"] for b in blocks], bool).reshape(len(blocks), len(volumes)), shape=shape,
-        files=tuple(v["file"] for v in volumes), levels=np.array([v["level"] for v in volumes]),
-        junk=np.array([v["junk"] for v in volumes], bool))
+        names=tuple(b["name"] for b in blocks),
+        voxels=tuple(_flat(b["voxels"], shape) for b in blocks),
+        present=np.array([b["present"] for b in blocks], bool).reshape(len(blocks), len(volumes)),
+        shape=shape,
+        files=tuple(v["file"] for v in volumes),
+        levels=np.array([v["level"] for v in volumes]),
+        junk=np.array([v["junk"] for v in volumes], bool),
+    )
 
 
 def read_found(folder: str | Path, shape: tuple[int, int, int] | None = None) -> dict[str, Voxels]:
-    """Blocks by number from ``blocks.json`` in a folder (or the file itself); its grid must have ``shape`` if given."""
+    """Blocks by number from ``blocks.json`` in a folder (or the file itself); its grid must have
+    ``shape`` if given.
+    """
     path = Path(folder).expanduser()
     blocks = _read_json(path / "blocks.json" if path.is_dir() else path)
     found_shape = _shape(blocks)
     if shape is not None and found_shape != shape:
-        raise SirenError(f"{path}: blocks on a grid of {found_shape} voxels do not fit the example's {shape}: "
-                         "give the blocks that were found in it.")
+        raise SirenError(
+            f"{path}: blocks on a grid of {found_shape} voxels do not fit the "
+            f"example's {shape}: "
+            "give the blocks that were found in it."
+        )
     return {number: _flat(voxels, found_shape) for number, voxels in blocks["blocks"].items()}
 
 
@@ -90,12 +108,14 @@ class Score:
     iou : (U, F) intersection over union of the voxel sets
     best : (U,) best IoU of each planted block, 0 where nothing was found
     best_found : (U,) name of the found block that has it, "" where none overlaps
-    splits : found blocks too many: each belongs to the planted block that holds most of its voxels, if those
-        are half of either; all but one of those that belong to one planted block count
-    merges : planted blocks too many in one found block: it merges those of which it holds half; all but one count
-    spurious : names of found blocks with all IoU below 0.1 that are no fragment of a planted block either
-        (less than half of their voxels in any one)
-    rand : adjusted Rand index over the voxels that are in a planted or a found block ("in none" is a class)
+    splits : found blocks too many: each belongs to the planted block that holds most of its voxels,
+        if those are half of either; all but one of those that belong to one planted block count
+    merges : planted blocks too many in one found block: it merges those of which it holds half; all
+        but one count
+    spurious : names of found blocks with all IoU below 0.1 that are no fragment of a planted block
+        either (less than half of their voxels in any one)
+    rand : adjusted Rand index over the voxels that are in a planted or a found block ("in none" is
+        a class)
     """
 
     names: tuple[str, ...]
@@ -118,12 +138,17 @@ def score(planted: Planted, found: Mapping[str, Voxels]) -> Score:
     """Compare found blocks (flat indices by name) with the planted ones."""
     found = {name: np.unique(np.asarray(v, np.int64)) for name, v in found.items()}
     names = tuple(found)
-    both = np.array([[len(np.intersect1d(p, f)) for f in found.values()] for p in planted.voxels], float)
+    both = np.array(
+        [[len(np.intersect1d(p, f)) for f in found.values()] for p in planted.voxels], float
+    )
     both = both.reshape(len(planted.names), len(found))
     planted_size = np.array([len(p) for p in planted.voxels], float)
     found_size = np.array([len(f) for f in found.values()], float)
     iou = both / np.maximum(planted_size[:, None] + found_size - both, 1)
-    of_planted, of_found = both / np.maximum(planted_size[:, None], 1), both / np.maximum(found_size, 1)
+    of_planted, of_found = (
+        both / np.maximum(planted_size[:, None], 1),
+        both / np.maximum(found_size, 1),
+    )
 
     best = iou.max(axis=1, initial=0.0)
     best_found = tuple(names[int(row.argmax())] if row.max(initial=0) > 0 else "" for row in iou)
@@ -136,12 +161,23 @@ def score(planted: Planted, found: Mapping[str, Voxels]) -> Score:
         splits = int(np.maximum(np.bincount(home[belongs], minlength=1) - 1, 0).sum())
         foreign = (iou.max(axis=0) < 0.1) & (of_found.max(axis=0) < 0.5)
         spurious = [n for n, f in zip(names, foreign, strict=True) if f]
-    return Score(planted.names, names, iou, best, best_found, splits, merges, tuple(spurious),
-                 adjusted_rand(planted.voxels, tuple(found.values()), int(np.prod(planted.shape))))
+    return Score(
+        planted.names,
+        names,
+        iou,
+        best,
+        best_found,
+        splits,
+        merges,
+        tuple(spurious),
+        adjusted_rand(planted.voxels, tuple(found.values()), int(np.prod(planted.shape))),
+    )
 
 
 def adjusted_rand(one: tuple[Voxels, ...], two: tuple[Voxels, ...], size: int) -> float:
-    """Adjusted Rand index of two sets of blocks over the voxels of either; a voxel in two blocks counts in the last."""
+    """Adjusted Rand index of two sets of blocks over the voxels of either; a voxel in two blocks
+    counts in the last.
+    """
     labels = np.zeros((2, size), np.int64)
     for row, blocks in zip(labels, (one, two), strict=True):
         for k, voxels in enumerate(blocks, 1):
@@ -179,11 +215,12 @@ class Ceiling:
 
 
 def ceiling(planted: Planted, occupancy: Occupancy, fraction: float = 0.01) -> Ceiling:
-    """Mean best IoU when each union voxel goes to the block whose true presence its occupancy correlates with best.
+    """Mean best IoU when each union voxel goes to the block whose true presence its occupancy
+    correlates with best.
 
-    The correlation (phi) is over the volumes of ``occupancy`` that are not junk; of the cuts 0.05, 0.10 ... 0.95 on it
-    the best is taken. One cut serves all blocks, so a single block may be found better than its own ceiling: the mean
-    is what counts.
+    The correlation (phi) is over the volumes of ``occupancy`` that are not junk; of the cuts 0.05,
+    0.10 ... 0.95 on it the best is taken. One cut serves all blocks, so a single block may be found
+    better than its own ceiling: the mean is what counts.
 
     Parameters
     ----------
@@ -195,7 +232,8 @@ def ceiling(planted: Planted, occupancy: Occupancy, fraction: float = 0.01) -> C
     columns = np.array([number[n] for n in occupancy.names])
     good = ~planted.junk[columns]
     states = planted.present[:, columns[good]]
-    kept = np.flatnonzero(states.any(axis=1) & ~states.all(axis=1))  # a constant block correlates with nothing
+    # a constant block correlates with nothing
+    kept = np.flatnonzero(states.any(axis=1) & ~states.all(axis=1))
     voxels = occupancy.union(fraction)
     best_phi, best_unit = np.zeros(len(voxels)), np.zeros(len(voxels), np.int64)
     profiles = _standard(states[kept].astype(np.float64))
@@ -225,13 +263,19 @@ def table(planted: Planted, result: Score, limit: Ceiling | None = None) -> str:
     head = f"{'planted':<14}{'voxels':>8}{'occupancy':>11}{'found as':>10}{'IoU':>7}"
     lines = [head + (f"{'ceiling':>9}" if limit else "")]
     for u, name in enumerate(planted.names):
-        row = f"{name:<14}{len(planted.voxels[u]):>8,}{shown[u]:>11.2f}{result.best_found[u] or '-':>10}"
+        row = f"{name:<14}{len(planted.voxels[u]):>8,}{shown[u]:>11.2f}"
+        row += f"{result.best_found[u] or '-':>10}"
         lines.append(f"{row}{result.best[u]:>7.2f}" + (f"{limit.best[u]:>9.2f}" if limit else ""))
-    lines.append(f"{'mean':<14}{'':>29}{result.mean:>7.2f}" + (f"{limit.mean:>9.2f}" if limit else ""))
+    lines.append(
+        f"{'mean':<14}{'':>29}{result.mean:>7.2f}" + (f"{limit.mean:>9.2f}" if limit else "")
+    )
     spurious = f" ({', '.join(result.spurious)})" if result.spurious else ""
-    lines.append(f"{len(result.found_names)} blocks found for {len(planted.names)} planted: {result.splits} split off, "
-                 f"{result.merges} merged, {len(result.spurious)} spurious{spurious}; "
-                 f"adjusted Rand index {result.rand:.2f}")
+    lines.append(
+        f"{len(result.found_names)} blocks found for {len(planted.names)} planted: "
+        f"{result.splits} split off, "
+        f"{result.merges} merged, {len(result.spurious)} spurious{spurious}; "
+        f"adjusted Rand index {result.rand:.2f}"
+    )
     return "\n".join(lines)
 
 
@@ -270,12 +314,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("example", help="folder that siren example wrote")
     parser.add_argument("blocks", help="folder with blocks.json")
-    parser.add_argument("--no-ceiling", action="store_true", help="skip the ceiling, which reads the whole ensemble")
+    parser.add_argument(
+        "--no-ceiling", action="store_true", help="skip the ceiling, which reads the whole ensemble"
+    )
     options = parser.parse_args(arguments)
     try:
         planted = read_planted(options.example)
         found = read_found(options.blocks, planted.shape)
-        limit = None if options.no_ceiling else ceiling(planted, true_occupancy(options.example, planted))
+        limit = (
+            None
+            if options.no_ceiling
+            else ceiling(planted, true_occupancy(options.example, planted))
+        )
     except SirenError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,6 +1,7 @@
 """Pictures of the panel's pages, taken while it does the example: ``make screenshots``.
 
-The panel is the real one with real Qt widgets; only the window around it is missing (see cxheadless/ui_shim.py).
+The panel is the real one with real Qt widgets; only the window around it is missing (see
+cxheadless/ui_shim.py).
 """
 
 from __future__ import annotations
@@ -57,9 +58,21 @@ def take(session: Any, tool: Any, folder: Path) -> None:
     wait(lambda: bool(tool.state.names) and not tool.state.reader.busy)
     tool.run_bar.run_all.click()
     tool.tabs.setCurrentWidget(tool.run_page)
-    wait(lambda: (job := current_job(session)) is not None and job.name == "siren predict" and job.status.fraction > 0.5)
+    wait(
+        lambda: (
+            (job := current_job(session)) is not None
+            and job.name == "siren predict"
+            and job.status.fraction > 0.5
+        )
+    )
     grab("run")
-    wait(lambda: current_job(session) is None and tool.state.run_folder is not None and tool.state.run_folder.name == "02_expand")
+    wait(
+        lambda: (
+            current_job(session) is None
+            and tool.state.run_folder is not None
+            and tool.state.run_folder.name == "02_expand"
+        )
+    )
     wait(lambda: not tool.state.reader.busy)
     tool.ensemble.table.sortByColumn(3, Qt.SortOrder.AscendingOrder)  # what is flagged first
     tool.ensemble.table.selectRow(2)
@@ -87,7 +100,11 @@ def dark_palette() -> Any:
     palette.setColor(QPalette.ColorRole.AlternateBase, QColor(38, 38, 38))
     palette.setColor(QPalette.ColorRole.Highlight, QColor(60, 125, 190))
     palette.setColor(QPalette.ColorRole.PlaceholderText, QColor(160, 160, 160))
-    for role in (QPalette.ColorRole.ButtonText, QPalette.ColorRole.WindowText, QPalette.ColorRole.Text):
+    for role in (
+        QPalette.ColorRole.ButtonText,
+        QPalette.ColorRole.WindowText,
+        QPalette.ColorRole.Text,
+    ):
         palette.setColor(QPalette.ColorGroup.Disabled, role, QColor(120, 120, 120))
     palette.setColor(QPalette.ColorRole.Link, QColor(110, 170, 240))
     return palette

@@ -1,4 +1,6 @@
-"""SIREn for ChimeraX. Here is only what ChimeraX asks of a bundle; everything else is imported when it is used."""
+"""SIREn for ChimeraX. Here is only what ChimeraX asks of a bundle; everything else is imported when
+it is used.
+"""
 
 from typing import Any
 
@@ -14,24 +16,29 @@ else:
         @staticmethod
         def register_command(bundle_info: Any, command_info: Any, logger: Any) -> None:
             from . import cmd
+
             cmd.register_command(command_info.name, logger)
 
         @staticmethod
         def start_tool(session: Any, bundle_info: Any, tool_info: Any) -> Any:
             from .tool import SirenTool
+
             return SirenTool.get_singleton(session)
 
         @staticmethod
         def run_provider(session: Any, name: str, manager: Any, **keywords: Any) -> None:
             from .tool import run_toolbar_button
+
             run_toolbar_button(session, name)
 
         @staticmethod
         def get_class(class_name: str) -> Any:
             if class_name == "SirenTool":
                 from .tool import SirenTool
+
                 return SirenTool
             from .session import surfaces as show
+
             return {"BlockMap": show.BlockMap, "EnsembleMap": show.EnsembleMap}.get(class_name)
 
     bundle_api = _SirenAPI()

@@ -27,14 +27,17 @@ STATE_VERSION = 1
 
 
 class SirenTool(ToolInstance):
-    """The panel. A run that it started belongs to the session: it goes on when the panel is closed."""
+    """The panel. A run that it started belongs to the session: it goes on when the panel is
+    closed.
+    """
 
     SESSION_ENDURING = False
     SESSION_SAVE = True
     help = HELP
 
     def __init__(self, session: Any, tool_name: str = NAME, restored: bool = False):
-        from chimerax.ui import MainToolWindow  # not there where there are no windows, and a session may be opened there
+        # not there where there are no windows, and a session may be opened there
+        from chimerax.ui import MainToolWindow
 
         super().__init__(session, tool_name)
         self.display_name = NAME
@@ -66,7 +69,12 @@ class SirenTool(ToolInstance):
         self.tabs.setDocumentMode(True)
         self.ensemble, self.run_page = EnsemblePage(state, self.tabs), RunPage(state, self.tabs)
         self.blocks, self.plots = _result_pages(self.session, state.execute, self.tabs)
-        self.pages = {"ensemble": self.ensemble, "run": self.run_page, "blocks": self.blocks, "plots": self.plots}
+        self.pages = {
+            "ensemble": self.ensemble,
+            "run": self.run_page,
+            "blocks": self.blocks,
+            "plots": self.plots,
+        }
         for name, page in self.pages.items():
             if page is not None:
                 self.tabs.addTab(page, name.capitalize())
@@ -146,12 +154,21 @@ class SirenTool(ToolInstance):
     def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
         """What the panel shows, as plain values."""
         state = self.state
-        return {"version": STATE_VERSION, "shown": self.tool_window.shown, "volumes": state.volumes, "excluded": sorted(state.excluded),
-                "choices": state.choices(), "run": str(state.run_folder or ""), "page": self.tabs.currentIndex()}
+        return {
+            "version": STATE_VERSION,
+            "shown": self.tool_window.shown,
+            "volumes": state.volumes,
+            "excluded": sorted(state.excluded),
+            "choices": state.choices(),
+            "run": str(state.run_folder or ""),
+            "page": self.tabs.currentIndex(),
+        }
 
     @classmethod
     def restore_snapshot(cls, session: Any, data: dict[str, Any]) -> SirenTool | None:
-        """The panel as it was; what is missing since is said in it. None where there are no windows."""
+        """The panel as it was; what is missing since is said in it. None where there are no
+        windows.
+        """
         if not session.ui.is_gui:
             return None
         tool = cls(session, NAME, restored=True)
@@ -162,8 +179,12 @@ class SirenTool(ToolInstance):
             if (folder / RECORD).is_file():
                 tool.state.set_run(folder)
             else:
-                tool.state.said.emit(f"{folder} is gone since this session was saved: the blocks that are open are those of the session; "
-                                     "their table and plots need the folder.", True)
+                tool.state.said.emit(
+                    f"{folder} is gone since this session was saved: the blocks "
+                    "that are open are those of the session; "
+                    "their table and plots need the folder.",
+                    True,
+                )
         tool.tabs.setCurrentIndex(data["page"])
         tool.tool_window.shown = data["shown"]
         return tool
@@ -183,6 +204,8 @@ def run_toolbar_button(session: Any, name: str) -> None:
     elif name == "stop":
         run(session, "siren stop")
     elif name == "open":
-        folder = QFileDialog.getExistingDirectory(None, "Folder of a sketch or an expansion (00_sketch, 02_expand)")
+        folder = QFileDialog.getExistingDirectory(
+            None, "Folder of a sketch or an expansion (00_sketch, 02_expand)"
+        )
         if folder:
             run(session, f"siren open {path_text(Path(folder))}")

@@ -13,7 +13,9 @@ from chimerax.siren.core.maps.grid import Grid
 
 @lru_cache(maxsize=64)
 def molecule(seed, box=64, domains=7, noise=0.03, sigma=1.3):
-    """Balls on sticks full of lumps, blurred, in coloured noise; and where the molecule is. Made as no training map is."""
+    """Balls on sticks full of lumps, blurred, in coloured noise; and where the molecule is. Made as
+    no training map is.
+    """
     rng = np.random.default_rng(seed)
     centres = box / 2 + rng.normal(0, 0.11 * box, (domains, 3))
 
@@ -34,4 +36,7 @@ def molecule(seed, box=64, domains=7, noise=0.03, sigma=1.3):
 
 
 def sources(arrays, voxel=4.0):
-    return [Source(f"vol_{n + 1}.mrc", array=lambda a=a: a, grid=Grid(a.shape, (voxel,) * 3)) for n, a in enumerate(arrays)]
+    return [
+        Source(f"vol_{n + 1}.mrc", array=lambda a=a: a, grid=Grid(a.shape, (voxel,) * 3))
+        for n, a in enumerate(arrays)
+    ]

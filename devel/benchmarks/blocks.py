@@ -1,9 +1,11 @@
-"""How well blocks are found, by method and condition: ``python devel/benchmarks/blocks.py`` writes ``blocks.md`` beside it.
+"""How well blocks are found, by method and condition: ``python devel/benchmarks/blocks.py`` writes
+``blocks.md`` beside it.
 
-``--methods profile`` runs that method again and keeps the other columns as they are in ``blocks.md``, where they are there;
-``--resume`` runs only the conditions that are not in ``blocks.md``, with all methods; ``--only PART`` runs the conditions whose name
-holds PART and prints alone; ``--nulls N`` sets how many ensembles without blocks are looked at; ``--sensitivity`` shows what the
-constants that no test gives do to the results, and writes ``sensitivity.md``.
+``--methods profile`` runs that method again and keeps the other columns as they are in
+``blocks.md``, where they are there; ``--resume`` runs only the conditions that are not in
+``blocks.md``, with all methods; ``--only PART`` runs the conditions whose name holds PART and
+prints alone; ``--nulls N`` sets how many ensembles without blocks are looked at; ``--sensitivity``
+shows what the constants that no test gives do to the results, and writes ``sensitivity.md``.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ from score import Ceiling, Planted, Score, ceiling, score
 from sensitivity import sensitivity_lines
 
 METHODS = ("published", "exact", "profile")
-MOST_COUNTED = 40_000  # union voxels up to which the pair-counting methods take minutes; beyond, hours
+# union voxels up to which the pair-counting methods take minutes; beyond, hours
+MOST_COUNTED = 40_000
 MOST_SAMPLED = 6_000  # voxels sampled for them, so that they end
 TABLE = Path(__file__).with_name("blocks.md")
 SENSITIVITY = Path(__file__).with_name("sensitivity.md")
@@ -49,7 +52,9 @@ OFF = " (x"  # between a condition's name and the factor of its levels
 
 @dataclass(frozen=True)
 class Outcome:
-    """One method on one ensemble: scores after sketch and after expand, seconds (reading from memory)."""
+    """One method on one ensemble: scores after sketch and after expand, seconds (reading from
+    memory).
+    """
 
     sketched: Score
     expanded: Score
@@ -61,24 +66,32 @@ class Outcome:
         return len(self.expanded.spurious) + self.expanded.splits + self.expanded.merges
 
 
-def attempt(method: str, ensemble: Ensemble, levels: NDArray[np.float64], planted: Planted, union: int = 0) -> Outcome | None:
+def attempt(
+    method: str, ensemble: Ensemble, levels: NDArray[np.float64], planted: Planted, union: int = 0
+) -> Outcome | None:
     """Sketch and expand; None where pair counting would take hours."""
     if method != "profile" and union > MOST_COUNTED:
         return None
     start = time.perf_counter()
     subsample = 2 if method == "profile" else max(2, -(-union // MOST_SAMPLED))
-    result = sketch(ensemble, levels, SketchParameters(statistic=method, subsample=subsample, resamples=0))
+    result = sketch(
+        ensemble, levels, SketchParameters(statistic=method, subsample=subsample, resamples=0)
+    )
     blocks = result.blocks
     if len(blocks):
         chosen, used = as_used(ensemble, result.occupancy)
-        blocks = expand(chosen, used, blocks, ExpandParameters(statistic=method, resamples=0)).blocks
+        blocks = expand(
+            chosen, used, blocks, ExpandParameters(statistic=method, resamples=0)
+        ).blocks
     seconds = time.perf_counter() - start
     first, last = (score(planted, {str(n): v for n, v in b}) for b in (result.blocks, blocks))
     return Outcome(first, last, seconds)
 
 
 def as_used(ensemble: Ensemble, occupancy: Occupancy) -> tuple[Ensemble, NDArray[np.float64]]:
-    """The volumes that took part in a sketch, and the levels at which they did: what expand goes on with."""
+    """The volumes that took part in a sketch, and the levels at which they did: what expand goes on
+    with.
+    """
     used = dict(zip(occupancy.names, occupancy.levels, strict=True))
     chosen = ensemble.select(exclude=tuple(occupancy.left_out)) if occupancy.left_out else ensemble
     return chosen, np.array([used[n] for n in chosen.names])
@@ -89,11 +102,15 @@ def limit_of(case: Case) -> Ceiling:
     planted, ensemble = case.planted, case.ensemble
     good = ~planted.junk
     if planted.junk.any():
-        ensemble = ensemble.select(exclude=[n for n, j in zip(planted.files, planted.junk, strict=True) if j])
+        ensemble = ensemble.select(
+            exclude=[n for n, j in zip(planted.files, planted.junk, strict=True) if j]
+        )
     return ceiling(planted, binarize(ensemble, planted.levels[good] * case.off))
 
 
-def rows_of(condition: Condition, methods: tuple[str, ...]) -> tuple[list[str], dict[str, list[str]]]:
+def rows_of(
+    condition: Condition, methods: tuple[str, ...]
+) -> tuple[list[str], dict[str, list[str]]]:
     """Make the ensemble, run the methods: cells of the facts, and of each method."""
     case = condition.make()
     planted, ensemble = case.planted, case.ensemble
@@ -107,9 +124,12 @@ def rows_of(condition: Condition, methods: tuple[str, ...]) -> tuple[list[str], 
             continue
         last = outcome.expanded
         share = f"{last.mean / limit:.0%}" if limit else "-"
-        cells[method] = [f"{outcome.sketched.mean:.2f} {last.mean:.2f} ({share})",
-                         f"{len(last.found_names)}: {len(last.spurious)} {last.splits} {last.merges}", f"{last.rand:.2f}",
-                         f"{outcome.seconds:.1f}"]
+        cells[method] = [
+            f"{outcome.sketched.mean:.2f} {last.mean:.2f} ({share})",
+            f"{len(last.found_names)}: {len(last.spurious)} {last.splits} {last.merges}",
+            f"{last.rand:.2f}",
+            f"{outcome.seconds:.1f}",
+        ]
     name = condition.name if case.off == 1 else f"{condition.name}{OFF}{case.off:.2f})"
     return [name, f"{union:,}", f"{len(planted.names)}", f"{limit:.2f}"], cells
 
@@ -123,7 +143,12 @@ def head() -> list[str]:
     """The table's first lines."""
     names = list(FACTS)
     for method in METHODS:
-        names += [f"{method}: IoU sketch, expand (of ceiling)", "found: spurious, split, merged", "ARI", "s"]
+        names += [
+            f"{method}: IoU sketch, expand (of ceiling)",
+            "found: spurious, split, merged",
+            "ARI",
+            "s",
+        ]
     return [line(names), "|" + "---|" * len(names)]
 
 
@@ -131,32 +156,60 @@ def earlier() -> dict[str, list[str]]:
     """Cells by condition, from the table as it is."""
     if not TABLE.exists():
         return {}
-    rows = [r.strip("| \n").split(" | ") for r in TABLE.read_text(encoding="utf-8").splitlines() if r.startswith("| ")]
+    rows = [
+        r.strip("| \n").split(" | ")
+        for r in TABLE.read_text(encoding="utf-8").splitlines()
+        if r.startswith("| ")
+    ]
     return {r[0].split(OFF)[0]: r for r in rows if len(r) == len(FACTS) + CELLS * len(METHODS)}
 
 
 # --- nothing to find
 
+
 def nulls(count: int, first: int = 0) -> Iterator[tuple[str, Ensemble, NDArray[np.float64]]]:
-    """Ensembles without a block: kind, ensemble, levels. Independent voxels; a constant particle in correlated noise, its scale
-    or its levels varying by 5-20 %. Each has a seed of its own, from ``first`` on."""
+    """Ensembles without a block: kind, ensemble, levels. Independent voxels; a constant particle in
+    correlated noise, its scale or its levels varying by 5-20 %. Each has a seed of its own, from
+    ``first`` on."""
     for k in range(first, first + count):
         rng = np.random.default_rng([7, k])
         volumes = int(rng.choice([50, 100, 200]))
         jitter = float(rng.uniform(0.05, 0.2))
-        kind = ("independent voxels", "scales vary, true levels", "scales vary, one level", "levels vary")[k % 4]
+        kind = (
+            "independent voxels",
+            "scales vary, true levels",
+            "scales vary, one level",
+            "levels vary",
+        )[k % 4]
         if k % 4 == 0:
             grid = Grid((20, 20, 20), (5.0, 5.0, 5.0))
             bits = rng.random((volumes, *grid.shape)) < rng.beta(0.7, 0.7, grid.shape)
-            yield kind, in_memory(bits.astype(np.float32), grid, (f"{i}.mrc" for i in range(volumes))), np.full(volumes, 0.5)
+            yield (
+                kind,
+                in_memory(bits.astype(np.float32), grid, (f"{i}.mrc" for i in range(volumes))),
+                np.full(volumes, 0.5),
+            )
             continue
         box = 64 if k % 20 < 4 else 32
-        s = simulate(ExampleParameters(
-            volumes=volumes, box=box, voxel_size=5.0, core_residues=6000 if box == 64 else 600, blocks=(), seed=1000 + k,
-            noise=float(rng.choice([0.5, 1, 2, 4])), noise_edge=float(rng.choice([0.15, 1])), scale_jitter=jitter))
+        s = simulate(
+            ExampleParameters(
+                volumes=volumes,
+                box=box,
+                voxel_size=5.0,
+                core_residues=6000 if box == 64 else 600,
+                blocks=(),
+                seed=1000 + k,
+                noise=float(rng.choice([0.5, 1, 2, 4])),
+                noise_edge=float(rng.choice([0.15, 1])),
+                scale_jitter=jitter,
+            )
+        )
         ensemble = in_memory(np.stack([s.volume(i) for i in range(volumes)]), s.grid, s.names)
-        levels = {1: s.levels, 2: np.full(volumes, s.level),
-                  3: s.levels * (1 + jitter * rng.standard_normal(volumes).clip(-3, 3))}[k % 4]
+        levels = {
+            1: s.levels,
+            2: np.full(volumes, s.level),
+            3: s.levels * (1 + jitter * rng.standard_normal(volumes).clip(-3, 3)),
+        }[k % 4]
         yield kind, ensemble, levels
 
 
@@ -166,8 +219,14 @@ def null_tally(k: int) -> tuple[str, int]:
     result = sketch(ensemble, levels, SketchParameters(resamples=0))
     blocks = result.blocks
     if len(blocks):
-        print(f"null {k}, {kind}: blocks of {[len(v) for _, v in blocks]} voxels in {len(ensemble)} volumes", flush=True)
-        blocks = expand(*as_used(ensemble, result.occupancy), blocks, ExpandParameters(resamples=0)).blocks
+        print(
+            f"null {k}, {kind}: blocks of {[len(v) for _, v in blocks]} voxels in "
+            f"{len(ensemble)} volumes",
+            flush=True,
+        )
+        blocks = expand(
+            *as_used(ensemble, result.occupancy), blocks, ExpandParameters(resamples=0)
+        ).blocks
     return kind, len(blocks)
 
 
@@ -176,12 +235,20 @@ def null_lines(results: Iterable[tuple[str, int]]) -> list[str]:
     tally: dict[str, list[int]] = {}
     for kind, found in results:
         tally.setdefault(kind, []).append(found)
-    return ["| no blocks planted | ensembles | with a block | blocks |", "|---|---|---|---|",
-            *(f"| {kind} | {len(found)} | {np.count_nonzero(found)} | {sum(found)} |" for kind, found in tally.items())]
+    return [
+        "| no blocks planted | ensembles | with a block | blocks |",
+        "|---|---|---|---|",
+        *(
+            f"| {kind} | {len(found)} | {np.count_nonzero(found)} | {sum(found)} |"
+            for kind, found in tally.items()
+        ),
+    ]
 
 
 def line_of(name: str, methods: tuple[str, ...], old: list[str] | None) -> tuple[str, str]:
-    """A condition's row (or "") and why it was left out (or ""). A method that is not to be run keeps its earlier cells, if any."""
+    """A condition's row (or "") and why it was left out (or ""). A method that is not to be run
+    keeps its earlier cells, if any.
+    """
     condition = next(c for c in conditions() if c.name == name)
     if old and not methods:
         return line(old), ""
@@ -189,23 +256,42 @@ def line_of(name: str, methods: tuple[str, ...], old: list[str] | None) -> tuple
         facts, cells = rows_of(condition, tuple(m for m in METHODS if m in methods or not old))
     except Absent as reason:
         return "", f"{name}: {reason}"
-    for method, start in zip(METHODS, range(len(FACTS), len(FACTS) + CELLS * len(METHODS), CELLS), strict=True):
-        facts += cells[method] if method in cells or not old else old[start:start + CELLS]
+    for method, start in zip(
+        METHODS, range(len(FACTS), len(FACTS) + CELLS * len(METHODS), CELLS), strict=True
+    ):
+        facts += cells[method] if method in cells or not old else old[start : start + CELLS]
     return line(facts), ""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run, print as it goes, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--only", help="part of a condition's name: print these alone, write nothing")
+    parser.add_argument(
+        "--only", help="part of a condition's name: print these alone, write nothing"
+    )
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
-    parser.add_argument("--resume", action="store_true", help="keep the conditions that the table has, run the others")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep the conditions that the table has, run the others",
+    )
     parser.add_argument("--nulls", type=int, default=200, help="ensembles without blocks")
-    parser.add_argument("--jobs", type=int, default=1, help="conditions looked at together; seconds are then those of a busy machine")
-    parser.add_argument("--sensitivity", action="store_true", help="vary the constants instead, and write sensitivity.md")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        help="conditions looked at together; seconds are then those of a busy machine",
+    )
+    parser.add_argument(
+        "--sensitivity",
+        action="store_true",
+        help="vary the constants instead, and write sensitivity.md",
+    )
     options = parser.parse_args(arguments)
     if options.sensitivity:
-        SENSITIVITY.write_text("\n".join(sensitivity_lines(attempt, limit_of, nulls)) + "\n", encoding="utf-8")
+        SENSITIVITY.write_text(
+            "\n".join(sensitivity_lines(attempt, limit_of, nulls)) + "\n", encoding="utf-8"
+        )
         return 0
     names = [c.name for c in conditions() if options.only is None or options.only in c.name]
     with ProcessPoolExecutor(options.jobs) as pool:
@@ -232,7 +318,12 @@ def main(arguments: list[str] | None = None) -> int:
 def write(parts: list[list[str]]) -> None:
     """Write the table's file."""
     text = "\n\n".join("\n".join(part) for part in parts if part != [""])
-    TABLE.write_text(TEXT.format(text=text, machine=platform.platform(), most=MOST_COUNTED, sampled=MOST_SAMPLED), encoding="utf-8")
+    TABLE.write_text(
+        TEXT.format(
+            text=text, machine=platform.platform(), most=MOST_COUNTED, sampled=MOST_SAMPLED
+        ),
+        encoding="utf-8",
+    )
 
 
 TEXT = """# Blocks found against blocks planted

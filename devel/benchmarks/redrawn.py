@@ -1,4 +1,6 @@
-"""Real volumes redrawn: ten maps of 50S assembly intermediates, each many times with noise, and the blocks found in them."""
+"""Real volumes redrawn: ten maps of 50S assembly intermediates, each many times with noise, and the
+blocks found in them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ BELONGS = 0.5  # share of a part's voxels
 
 
 def redrawn_lines(seed: int = 1) -> list[str]:
-    """The table: a row a block, and how many of the parts that come and go are where they belong."""
+    """The table: a row a block, and how many of the parts that come and go are where they
+    belong.
+    """
     try:
         volumes, grid = real_volumes()
         parts = ribosome()
@@ -31,42 +35,107 @@ def redrawn_lines(seed: int = 1) -> list[str]:
     maps = np.empty((VOLUMES, *grid.shape), np.float32)
     for i, k in enumerate(drawn):
         noise = np.fft.irfftn(np.fft.rfftn(rng.standard_normal(grid.shape)) * weights, grid.shape)
-        maps[i] = (volumes[k] + NOISE_SD * REAL_LEVEL * noise) * np.exp(JITTER * rng.standard_normal())
+        maps[i] = (volumes[k] + NOISE_SD * REAL_LEVEL * noise) * np.exp(
+            JITTER * rng.standard_normal()
+        )
     levels = REAL_LEVEL * np.exp(JITTER * rng.standard_normal(VOLUMES))
     ensemble = in_memory(maps, grid, (f"vol_{i:03d}.mrc" for i in range(VOLUMES)))
     result = sketch(ensemble, levels, SketchParameters(resamples=0))
     used = dict(zip(result.occupancy.names, result.occupancy.levels, strict=True))
-    chosen = ensemble.select(exclude=tuple(result.occupancy.left_out)) if result.occupancy.left_out else ensemble
-    blocks = expand(chosen, np.array([used[n] for n in chosen.names]), result.blocks, ExpandParameters(resamples=0)).blocks
+    chosen = (
+        ensemble.select(exclude=tuple(result.occupancy.left_out))
+        if result.occupancy.left_out
+        else ensemble
+    )
+    blocks = expand(
+        chosen,
+        np.array([used[n] for n in chosen.names]),
+        result.blocks,
+        ExpandParameters(resamples=0),
+    ).blocks
     names = [p.name for p in parts]
     bodies = [np.flatnonzero(density(p, grid, 13.0).ravel() > REAL_LEVEL) for p in parts]
-    own = np.array([[(v.ravel()[b] > REAL_LEVEL).mean() if len(b) else 0.0 for v in volumes] for b in bodies])
+    own = np.array(
+        [[(v.ravel()[b] > REAL_LEVEL).mean() if len(b) else 0.0 for v in volumes] for b in bodies]
+    )
     number = {n: k for n, k in zip(ensemble.names, drawn, strict=True)}
-    return _lines(dict(blocks), result.occupancy, np.array([number[n] for n in result.occupancy.names]), names, bodies, own)
+    return _lines(
+        dict(blocks),
+        result.occupancy,
+        np.array([number[n] for n in result.occupancy.names]),
+        names,
+        bodies,
+        own,
+    )
 
 
-def _lines(blocks: dict[int, NDArray[np.int64]], occupancy: Occupancy, source: NDArray[np.int64], names: list[str],
-           bodies: list[NDArray[np.int64]], own: NDArray[np.float64]) -> list[str]:
-    """The table, from blocks and the parts' own presence: (parts, 10), and ``source``, which of the ten each volume is."""
-    profiles = {n: np.array([occupancy.rows(v).mean(axis=0)[source == k].mean() for k in range(own.shape[1])]) for n, v in blocks.items()}
-    lines = ["| block | voxels | its parts (half of their voxels and more) | correlation of its profile with theirs: mean, lowest |",
-             "|---|---|---|---|"]
+def _lines(
+    blocks: dict[int, NDArray[np.int64]],
+    occupancy: Occupancy,
+    source: NDArray[np.int64],
+    names: list[str],
+    bodies: list[NDArray[np.int64]],
+    own: NDArray[np.float64],
+) -> list[str]:
+    """The table, from blocks and the parts' own presence: (parts, 10), and ``source``, which of the
+    ten each volume is.
+    """
+    profiles = {
+        n: np.array(
+            [occupancy.rows(v).mean(axis=0)[source == k].mean() for k in range(own.shape[1])]
+        )
+        for n, v in blocks.items()
+    }
+    lines = [
+        "| block | voxels | its parts (half of their voxels and more) | correlation of its "
+        "profile with theirs: mean, lowest |",
+        "|---|---|---|---|",
+    ]
     varies = own.std(axis=1) > VARIES
-    held = np.array([[len(np.intersect1d(b, v)) / max(len(b), 1) for v in blocks.values()] for b in bodies]).reshape(len(bodies), -1)
-    together = np.array([[np.corrcoef(o, p)[0, 1] if o.std() and p.std() else 0.0 for p in profiles.values()] for o in own])
+    held = np.array(
+        [[len(np.intersect1d(b, v)) / max(len(b), 1) for v in blocks.values()] for b in bodies]
+    ).reshape(len(bodies), -1)
+    together = np.array(
+        [
+            [np.corrcoef(o, p)[0, 1] if o.std() and p.std() else 0.0 for p in profiles.values()]
+            for o in own
+        ]
+    )
     together = together.reshape(len(own), -1)
     for column, (n, voxels) in enumerate(blocks.items()):
         its = np.flatnonzero(held[:, column] >= BELONGS)
         phi = together[its, column]
-        said = f"{phi.mean():.2f}, {phi.min():.2f} ({names[its[phi.argmin()]]})" if len(its) else "-"
-        lines.append(f"| {n} | {len(voxels):,} | {', '.join(names[k] for k in its) or '-'} | {said} |")
+        said = (
+            f"{phi.mean():.2f}, {phi.min():.2f} ({names[its[phi.argmin()]]})" if len(its) else "-"
+        )
+        lines.append(
+            f"| {n} | {len(voxels):,} | {', '.join(names[k] for k in its) or '-'} | {said} |"
+        )
     assigned = held.max(axis=1, initial=0) >= BELONGS
-    rightly = assigned & (together[np.arange(len(own)), held.argmax(axis=1)] > 0.9) if len(blocks) else assigned
-    at_best = assigned & (together[np.arange(len(own)), held.argmax(axis=1)] >= together.max(axis=1) - 0.05) if len(blocks) else assigned
-    lines += ["", f"Ten real volumes redrawn {len(source)} times with noise of their own spectrum, scales and thresholds varying by "
-              f"{JITTER:.0%}: {len(blocks)} blocks. Of the {int(varies.sum())} parts that come and go (SD of the share of their "
-              f"voxels above the level over {VARIES:g}), {int((assigned & varies).sum())} lie in a block by half and more, "
-              f"{int((rightly & varies).sum())} of them with a correlation of own presence and block profile above 0.9, "
-              f"{int((at_best & varies).sum())} in the block that fits their presence best (or within 0.05 of it); "
-              f"of the other {int((~varies).sum())} parts, {int((assigned & ~varies).sum())} lie in a block."]
+    rightly = (
+        assigned & (together[np.arange(len(own)), held.argmax(axis=1)] > 0.9)
+        if len(blocks)
+        else assigned
+    )
+    at_best = (
+        assigned
+        & (together[np.arange(len(own)), held.argmax(axis=1)] >= together.max(axis=1) - 0.05)
+        if len(blocks)
+        else assigned
+    )
+    lines += [
+        "",
+        f"Ten real volumes redrawn {len(source)} times with noise of their own spectrum, "
+        "scales and thresholds varying by "
+        f"{JITTER:.0%}: {len(blocks)} blocks. Of the {int(varies.sum())} parts that come and "
+        "go (SD of the share of their "
+        f"voxels above the level over {VARIES:g}), {int((assigned & varies).sum())} lie in a "
+        "block by half and more, "
+        f"{int((rightly & varies).sum())} of them with a correlation of own presence and "
+        "block profile above 0.9, "
+        f"{int((at_best & varies).sum())} in the block that fits their presence best (or "
+        "within 0.05 of it); "
+        f"of the other {int((~varies).sum())} parts, {int((assigned & ~varies).sum())} lie "
+        "in a block.",
+    ]
     return lines

@@ -1,7 +1,9 @@
-"""How counting scales with the workers of a Dask cluster: ``python devel/benchmarks/scaling.py`` writes ``scaling.md`` beside it.
+"""How counting scales with the workers of a Dask cluster: ``python devel/benchmarks/scaling.py``
+writes ``scaling.md`` beside it.
 
-Scheduler and workers are processes on this computer, so that more workers than cores gain nothing: beside the seconds stand
-those of the processor that the busiest worker took. ``--quick`` takes small searches and prints alone.
+Scheduler and workers are processes on this computer, so that more workers than cores gain nothing:
+beside the seconds stand those of the processor that the busiest worker took. ``--quick`` takes
+small searches and prints alone.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # as Dask's workers: a core each, before numpy is imported
+# as Dask's workers: a core each, before numpy is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -61,7 +64,9 @@ class Task:
         parameters = SketchParameters(statistic=self.statistic)
 
         def by_profile(compute: Compute) -> tuple[NDArray[Any], ...]:
-            found = similarity_graph(occupancy, sample, Noise(np.ones(1)), 0.01, Progress(), compute)
+            found = similarity_graph(
+                occupancy, sample, Noise(np.ones(1)), 0.01, Progress(), compute
+            )
             return found.pairs, found.strength
 
         def by_counting(compute: Compute) -> tuple[NDArray[Any], ...]:
@@ -71,12 +76,18 @@ class Task:
         return by_profile if self.statistic == "profile" else by_counting
 
 
-FULL = (Task("profile", 5_000, 500), Task("profile", MOST_SAMPLED, 500), Task("published", 10_000, 500))
+FULL = (
+    Task("profile", 5_000, 500),
+    Task("profile", MOST_SAMPLED, 500),
+    Task("published", 10_000, 500),
+)
 QUICK = (Task("profile", 3_000, 200), Task("published", 3_000, 200))
 
 
 def planted(voxels: int, volumes: int, seed: int = 0) -> tuple[Occupancy, NDArray[np.int64]]:
-    """Voxels of a cube of which half follow one of BLOCKS states, with 5 % noise; and a sample, all of them."""
+    """Voxels of a cube of which half follow one of BLOCKS states, with 5 % noise; and a sample, all
+    of them.
+    """
     rng = np.random.default_rng(seed)
     edge = int(np.ceil(voxels ** (1 / 3)))
     grid = Grid((edge, edge, edge), (5.0, 5.0, 5.0))
@@ -86,20 +97,28 @@ def planted(voxels: int, volumes: int, seed: int = 0) -> tuple[Occupancy, NDArra
     bits[:, follows < BLOCKS] = state[:, follows[follows < BLOCKS]]
     bits ^= rng.random((volumes, grid.size), np.float32) < 0.05
     names = tuple(f"{v}.mrc" for v in range(volumes))
-    occupancy = Occupancy(names, np.ones(volumes), np.packbits(bits, axis=1), grid, np.zeros(grid.shape, np.float32))
+    occupancy = Occupancy(
+        names, np.ones(volumes), np.packbits(bits, axis=1), grid, np.zeros(grid.shape, np.float32)
+    )
     return occupancy, np.arange(voxels)
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Seconds by the clock, and those of the processor: of this process, or of the busiest worker."""
+    """Seconds by the clock, and those of the processor: of this process, or of the busiest
+    worker.
+    """
 
     clock: float
     processor: float
 
 
-def seconds(work: Callable[[Compute], Any], compute: Compute, turns: int, workers: tuple[int, ...] = ()) -> tuple[Taken, Any]:
-    """The fastest of some turns, each by itself, and the result; ``workers`` are process ids, this one's where there are none."""
+def seconds(
+    work: Callable[[Compute], Any], compute: Compute, turns: int, workers: tuple[int, ...] = ()
+) -> tuple[Taken, Any]:
+    """The fastest of some turns, each by itself, and the result; ``workers`` are process ids, this
+    one's where there are none.
+    """
     processes = [psutil.Process(pid) for pid in workers or (os.getpid(),)]
 
     def busy() -> NDArray[np.float64]:
@@ -120,8 +139,12 @@ def text(taken: Taken) -> str:
 
 def measure(tasks: tuple[Task, ...], turns: int) -> list[str]:
     """The table's lines; a result that differs from this process's ends the run."""
-    lines = ["| pairs of | strips | here | " + " | ".join(f"{n} worker{'s' * (n > 1)}" for n in WORKERS) + " | connecting |",
-             "|---|" + "---|" * (len(WORKERS) + 3)]
+    lines = [
+        "| pairs of | strips | here | "
+        + " | ".join(f"{n} worker{'s' * (n > 1)}" for n in WORKERS)
+        + " | connecting |",
+        "|---|" + "---|" * (len(WORKERS) + 3),
+    ]
     with tempfile.TemporaryDirectory() as folder:
         for task in tasks:
             work = task.pairs()
@@ -130,17 +153,24 @@ def measure(tasks: tuple[Task, ...], turns: int) -> list[str]:
             cells, connecting = [], []
             for count in WORKERS:
                 with ExitStack() as stack:
-                    cluster = stack.enter_context(BareCluster(Path(folder) / f"{id(task)}-{count}", count))
+                    cluster = stack.enter_context(
+                        BareCluster(Path(folder) / f"{id(task)}-{count}", count)
+                    )
                     cluster.wait_for_workers()
                     start = time.perf_counter()
                     compute = stack.enter_context(computing("cpu", cluster.address, Progress()))
                     connecting.append(time.perf_counter() - start)
-                    taken, found = seconds(work, compute, turns, tuple(worker.pid for worker in cluster.workers))
+                    taken, found = seconds(
+                        work, compute, turns, tuple(worker.pid for worker in cluster.workers)
+                    )
                 for a, b in zip(expected, found, strict=True):
                     np.testing.assert_array_equal(a, b)
                 cells.append(text(taken))
-            lines.append(f"| {task.name} | {len(strips(task.voxels, task.voxels))} | {text(local)} | {' | '.join(cells)} | "
-                         f"{min(connecting):.1f} |")
+            lines.append(
+                f"| {task.name} | {len(strips(task.voxels, task.voxels))} | {text(local)} "
+                f"| {' | '.join(cells)} | "
+                f"{min(connecting):.1f} |"
+            )
             print(lines[-1], flush=True)
     return lines
 
@@ -149,13 +179,27 @@ def main(arguments: list[str] | None = None) -> int:
     """Run, print as it goes, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="small searches; print alone")
-    parser.add_argument("--turns", type=int, default=3, help="of each, of which the fastest counts: others may use this computer too")
+    parser.add_argument(
+        "--turns",
+        type=int,
+        default=3,
+        help="of each, of which the fastest counts: others may use this computer too",
+    )
     options = parser.parse_args(arguments)
     load = os.getloadavg()[0]
     lines = measure(QUICK if options.quick else FULL, options.turns)
     if not options.quick:
-        TABLE.write_text(TEXT.format(table="\n".join(lines), cores=os.cpu_count(), machine=platform.platform(), turns=options.turns,
-                                     load=load, after=os.getloadavg()[0]), encoding="utf-8")
+        TABLE.write_text(
+            TEXT.format(
+                table="\n".join(lines),
+                cores=os.cpu_count(),
+                machine=platform.platform(),
+                turns=options.turns,
+                load=load,
+                after=os.getloadavg()[0],
+            ),
+            encoding="utf-8",
+        )
     return 0
 
 

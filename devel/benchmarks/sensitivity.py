@@ -1,5 +1,5 @@
-"""What the constants that no test gives do to the results: each is halved and doubled, or moved as far as it makes sense, in the
-conditions where it has a say."""
+"""What the constants that no test gives do to the results: each is halved and doubled, or moved as
+far as it makes sense, in the conditions where it has a say."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ VARIED: tuple[tuple[ModuleType, str, tuple[Any, ...], tuple[str, ...]], ...] = (
 NULLS = 8
 
 
-def sensitivity_lines(attempt: Callable[..., Any], limit_of: Callable[..., Any], nulls: Callable[..., Any]) -> list[str]:
+def sensitivity_lines(
+    attempt: Callable[..., Any], limit_of: Callable[..., Any], nulls: Callable[..., Any]
+) -> list[str]:
     """The table: a row a constant and a condition, a column each value."""
     cases: dict[str, tuple[Any, float]] = {}
     for condition in conditions():
@@ -42,13 +44,21 @@ def sensitivity_lines(attempt: Callable[..., Any], limit_of: Callable[..., Any],
                 continue
             cases[condition.name] = case, limit_of(case).mean
     empty = list(nulls(NULLS))
-    lines = ["# Constants that no test gives", "",
-             "Made by `python devel/benchmarks/blocks.py --sensitivity`. Share of the ceiling, and in brackets blocks that are spurious, "
-             f"split off or merged; where no blocks are planted, how many of {NULLS} ensembles give one.", "",
-             "| constant | condition | as it is | smaller | larger |", "|---|---|---|---|---|"]
+    lines = [
+        "# Constants that no test gives",
+        "",
+        "Made by `python devel/benchmarks/blocks.py --sensitivity`. Share of the ceiling, and "
+        "in brackets blocks that are spurious, "
+        f"split off or merged; where no blocks are planted, how many of {NULLS} ensembles "
+        "give one.",
+        "",
+        "| constant | condition | as it is | smaller | larger |",
+        "|---|---|---|---|---|",
+    ]
     usual: dict[str, str] = {}
     for module, name, values, names in VARIED:
         for condition in [*(n for n in names if n in cases), "no blocks"]:
+
             def result(condition: str = condition) -> str:
                 if condition == "no blocks":
                     quick = SketchParameters(resamples=0)

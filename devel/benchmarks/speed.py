@@ -1,7 +1,9 @@
-"""How long blocks take, and how much memory: ``python devel/benchmarks/speed.py`` (``make bench-speed``) writes ``speed.md`` beside it.
+"""How long blocks take, and how much memory: ``python devel/benchmarks/speed.py`` (``make
+bench-speed``) writes ``speed.md`` beside it.
 
-Volumes are those of ``siren example``, as files in a temporary folder; each run is a process of its own, so that its peak memory is its
-own. ``--large`` adds 1,000 volumes of 128^3 and 300 of 256^3: 29 GB of files, made and removed again.
+Volumes are those of ``siren example``, as files in a temporary folder; each run is a process of its
+own, so that its peak memory is its own. ``--large`` adds 1,000 volumes of 128^3 and 300 of 256^3:
+29 GB of files, made and removed again.
 """
 
 from __future__ import annotations
@@ -44,11 +46,14 @@ DRAWS = 1000  # of the published tool for a pair of frequencies
 
 # --- ensembles as files
 
+
 def write_example(folder: Path, volumes: int, box: int) -> None:
-    """Simulated volumes and their true levels (levels.npy). Noise comes from a pool, shifted anew for each volume: large boxes take
-    minutes and not hours."""
+    """Simulated volumes and their true levels (levels.npy). Noise comes from a pool, shifted anew
+    for each volume: large boxes take minutes and not hours."""
     scale = box / 64
-    s = simulate(ExampleParameters(volumes=max(volumes, 20), box=box, voxel_size=5.0 / scale, seed=500))
+    s = simulate(
+        ExampleParameters(volumes=max(volumes, 20), box=box, voxel_size=5.0 / scale, seed=500)
+    )
     grid = Grid((box,) * 3, (5.0 / scale,) * 3)
     folder.mkdir(parents=True, exist_ok=True)
     if box == 64:
@@ -58,19 +63,31 @@ def write_example(folder: Path, volumes: int, box: int) -> None:
         rng = np.random.default_rng(1)
         pool = [s.noise(i) for i in range(8)]
         for i in range(volumes):
-            noise = np.roll(pool[rng.integers(len(pool))], tuple(rng.integers(box, size=3)), (0, 1, 2))
-            write_map(folder / s.names[i], (s.density(i) + noise) * np.float32(s.scale[i]), grid, "speed")
+            noise = np.roll(
+                pool[rng.integers(len(pool))], tuple(rng.integers(box, size=3)), (0, 1, 2)
+            )
+            write_map(
+                folder / s.names[i], (s.density(i) + noise) * np.float32(s.scale[i]), grid, "speed"
+            )
     np.save(folder / "levels.npy", s.levels[:volumes])
 
 
 # --- what a process of its own measures
 
+
 class Watched(Progress):
-    """Measures the longest time between two looks at whether to stop: what a person waits at most."""
+    """Measures the longest time between two looks at whether to stop: what a person waits at
+    most.
+    """
 
     def __init__(self, say: Callable[[str], None]):
         super().__init__(say=say)
-        self.longest, self.where, self._last_look, self._last_phase = 0.0, "", time.perf_counter(), "the start"
+        self.longest, self.where, self._last_look, self._last_phase = (
+            0.0,
+            "",
+            time.perf_counter(),
+            "the start",
+        )
 
     def step(self, phase: str, fraction: float = 0.0) -> None:
         super().step(phase, fraction)
@@ -93,18 +110,39 @@ def run(folder: Path, statistic: str) -> dict[str, float]:
     ensemble = find_ensemble([folder], progress=progress)
     result = sketch(ensemble, levels, SketchParameters(statistic=statistic), progress)
     sketched = time.perf_counter()
-    used = ensemble.select(exclude=tuple(result.occupancy.left_out)) if result.occupancy.left_out else ensemble
-    grown = expand(used, result.occupancy.levels, result.blocks, ExpandParameters(statistic=statistic), progress, statistic == "profile")
+    used = (
+        ensemble.select(exclude=tuple(result.occupancy.left_out))
+        if result.occupancy.left_out
+        else ensemble
+    )
+    grown = expand(
+        used,
+        result.occupancy.levels,
+        result.blocks,
+        ExpandParameters(statistic=statistic),
+        progress,
+        statistic == "profile",
+    )
     end = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"sketch": sketched - start, "expand": end - sketched, "union": len(result.union), "sample": len(result.sample),
-            "blocks": len(grown.blocks), "memory": (peak - before) * 1024, "said": said,  # type: ignore[dict-item]
-            "stop": progress.longest, "where": progress.where,  # type: ignore[dict-item]
-            **{k: round(v, 2) for k, v in progress.seconds.items()}}
+    return {
+        "sketch": sketched - start,
+        "expand": end - sketched,
+        "union": len(result.union),
+        "sample": len(result.sample),
+        "blocks": len(grown.blocks),
+        "memory": (peak - before) * 1024,
+        "said": said,
+        "stop": progress.longest,
+        "where": progress.where,  # type: ignore[dict-item]
+        **{k: round(v, 2) for k, v in progress.seconds.items()},
+    }
 
 
 def parts(folder: Path) -> dict[str, float]:
-    """Counting against one matrix product of its size; a further setting of a screening; the published loops."""
+    """Counting against one matrix product of its size; a further setting of a screening; the
+    published loops.
+    """
     levels, ensemble = np.load(folder / "levels.npy"), find_ensemble([folder])
     occupancy, anchors = prepare(ensemble, levels, False, 0.01, Progress())
     sample = draw_sample(variable_voxels(occupancy, 0.01), 2, 0)
@@ -118,7 +156,10 @@ def parts(folder: Path) -> dict[str, float]:
         for a, b in strips(len(rows), len(rows)):
             counter(rows[a:b], 0)
 
-    counted, compared = best(counting), best(lambda: similarity_graph(occupancy, sample, noise, 0.01, Progress()), 2)
+    counted, compared = (
+        best(counting),
+        best(lambda: similarity_graph(occupancy, sample, noise, 0.01, Progress()), 2),
+    )
     half = np.sort(np.random.default_rng(0).choice(sample, len(sample) // 2, replace=False))
     smaller = best(lambda: similarity_graph(occupancy, half, noise, 0.01, Progress()), 2)
     screening = prepare_screening(ensemble, levels, SketchParameters(posp=0.05), Progress())
@@ -130,8 +171,15 @@ def parts(folder: Path) -> dict[str, float]:
     start = time.perf_counter()
     screening.at(0.01, stable=True)
     stable = time.perf_counter() - start
-    return {"product": product, "counting": counted, "comparing": compared, "half": smaller, "setting": max(settings), "stable": stable,
-            "published": published_loops(rows, occupancy.grid.points(sample))}
+    return {
+        "product": product,
+        "counting": counted,
+        "comparing": compared,
+        "half": smaller,
+        "setting": max(settings),
+        "stable": stable,
+        "published": published_loops(rows, occupancy.grid.points(sample)),
+    }
 
 
 def best(work: Callable[[], object], times: int = 3) -> float:
@@ -145,9 +193,11 @@ def best(work: Callable[[], object], times: int = 3) -> float:
 
 
 def published_loops(rows: NDArray[np.float32], points: NDArray[np.float64]) -> float:
-    """Seconds of the published sketch's two loops, by a re-implementation that is timed on a part and extrapolated.
+    """Seconds of the published sketch's two loops, by a re-implementation that is timed on a part
+    and extrapolated.
 
-    One loop draws 1,000 times for each pair of frequencies, one visits each pair of voxels: counts, distance, cutoffs.
+    One loop draws 1,000 times for each pair of frequencies, one visits each pair of voxels: counts,
+    distance, cutoffs.
     """
     rng = np.random.default_rng(0)
     bits = rows.astype(bool)
@@ -177,29 +227,46 @@ def published_loops(rows: NDArray[np.float32], points: NDArray[np.float64]) -> f
 
 # --- the table
 
+
 def in_process(*arguments: str) -> dict[str, float]:
     """Run this file with arguments; what it printed last."""
-    done = subprocess.run([sys.executable, __file__, *arguments], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, __file__, *arguments], check=True, capture_output=True, text=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def row(name: str, found: Mapping[str, float]) -> str:
     """A line of the first table."""
-    return (f"| {name} | {found['union']:,} | {found['sample']:,} | {found['sketch']:.1f} | {found['expand']:.1f} | "
-            f"**{found['sketch'] + found['expand']:.1f}** | {found['memory'] / 2**30:.2f} | {found['blocks']} | "
-            f"{found['stop']:.2f} ({found['where']}) |")
+    return (
+        f"| {name} | {found['union']:,} | {found['sample']:,} | {found['sketch']:.1f} | "
+        f"{found['expand']:.1f} | "
+        f"**{found['sketch'] + found['expand']:.1f}** | {found['memory'] / 2**30:.2f} | "
+        f"{found['blocks']} | "
+        f"{found['stop']:.2f} ({found['where']}) |"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run, print as it goes, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--large", action="store_true", help="also 1,000 volumes of 128^3 and 300 of 256^3")
+    parser.add_argument(
+        "--large", action="store_true", help="also 1,000 volumes of 128^3 and 300 of 256^3"
+    )
     parser.add_argument("--folder", type=Path, help="where the volumes are written")
-    parser.add_argument("--one", nargs=2, metavar=("FOLDER", "STATISTIC"), help="measure one run and print it")
-    parser.add_argument("--parts", metavar="FOLDER", type=Path, help="measure the parts and print them")
+    parser.add_argument(
+        "--one", nargs=2, metavar=("FOLDER", "STATISTIC"), help="measure one run and print it"
+    )
+    parser.add_argument(
+        "--parts", metavar="FOLDER", type=Path, help="measure the parts and print them"
+    )
     options = parser.parse_args(arguments)
     if options.one or options.parts:
-        print(json.dumps(run(Path(options.one[0]), options.one[1]) if options.one else parts(options.parts)))
+        print(
+            json.dumps(
+                run(Path(options.one[0]), options.one[1]) if options.one else parts(options.parts)
+            )
+        )
         return 0
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         folder = Path(temporary) / "500"
@@ -220,16 +287,29 @@ def main(arguments: list[str] | None = None) -> int:
             write_example(folder, volumes, box)
             found = in_process("--one", str(folder), "profile")
             lines.append(row(f"{volumes:,} x {box}^3, profile", found))
-            notes += [f"{volumes:,} x {box}^3, said beforehand: {sentence}" for sentence in found["said"]]  # type: ignore[attr-defined]
+            notes += [
+                f"{volumes:,} x {box}^3, said beforehand: {sentence}" for sentence in found["said"]
+            ]
             print(lines[-1], notes, flush=True)
             for path in folder.iterdir():
                 path.unlink()
-    TABLE.write_text(TEXT.format(
-        machine=platform.platform(), cores=os.cpu_count(), load=load, rows="\n".join(lines), notes="\n".join(f"- {n}" for n in notes),
-        ratio=part["counting"] / part["product"], compared=part["comparing"] / part["product"], growth=part["comparing"] / part["half"],
-        published=part["published"], times=part["published"] / sketched, command="python devel/benchmarks/speed.py"
-        + " --large" * options.large, **{k: part[k] for k in ("product", "counting", "comparing", "setting", "stable")}),
-        encoding="utf-8")
+    TABLE.write_text(
+        TEXT.format(
+            machine=platform.platform(),
+            cores=os.cpu_count(),
+            load=load,
+            rows="\n".join(lines),
+            notes="\n".join(f"- {n}" for n in notes),
+            ratio=part["counting"] / part["product"],
+            compared=part["comparing"] / part["product"],
+            growth=part["comparing"] / part["half"],
+            published=part["published"],
+            times=part["published"] / sketched,
+            command="python devel/benchmarks/speed.py" + " --large" * options.large,
+            **{k: part[k] for k in ("product", "counting", "comparing", "setting", "stable")},
+        ),
+        encoding="utf-8",
+    )
     return 0
 
 

@@ -1,8 +1,10 @@
-"""How far predictions can be trusted: ``python devel/benchmarks/trust.py ../shared/data`` writes ``trust.md`` beside it.
+"""How far predictions can be trusted: ``python devel/benchmarks/trust.py ../shared/data`` writes
+``trust.md`` beside it.
 
-Four questions: does the expected error tell the error (maps simulated from structures that the network never saw)? Do flags
-find junk and spare good maps? Do levels brought into line with each other (``together``) make blocks better? Does fine-tuning learn a
-person's habit, and leave a good model alone?
+Four questions: does the expected error tell the error (maps simulated from structures that the
+network never saw)? Do flags find junk and spare good maps? Do levels brought into line with each
+other (``together``) make blocks better? Does fine-tuning learn a person's habit, and leave a good
+model alone?
 """
 
 from __future__ import annotations
@@ -29,7 +31,14 @@ from chimerax.siren.core.simulation.example import Simulation, simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
 from chimerax.siren.core.thresholds.consensus import consensus_levels
 from chimerax.siren.core.thresholds.finetune import run_finetune
-from chimerax.siren.core.thresholds.flags import FULL_BOX, NOISE_TAIL, PIECE, WIDE, largest_piece, noise_below
+from chimerax.siren.core.thresholds.flags import (
+    FULL_BOX,
+    NOISE_TAIL,
+    PIECE,
+    WIDE,
+    largest_piece,
+    noise_below,
+)
 from chimerax.siren.core.thresholds.labels import Label, set_label
 from chimerax.siren.core.thresholds.network import BOX
 from chimerax.siren.core.thresholds.normalize import normalise_level
@@ -41,7 +50,12 @@ from score import planted_of, score
 
 TABLE = Path(__file__).with_name("trust.md")
 CPU = PredictParameters(device="cpu")
-CONDITIONS = {"plain": {}, "noise x4": {"noise": 4.0}, "scales +-20 %": {"scale_jitter": 0.2}, "no core": {"core_residues": 0}}
+CONDITIONS = {
+    "plain": {},
+    "noise x4": {"noise": 4.0},
+    "scales +-20 %": {"scale_jitter": 0.2},
+    "no core": {"core_residues": 0},
+}
 
 
 def expected_errors(data: Path, count: int, seed: int) -> list[str]:
@@ -62,22 +76,44 @@ def expected_errors(data: Path, count: int, seed: int) -> list[str]:
         flags += row.flags
         judged.append(_margins(shrunk(source, sample.raw, grid, BOX)[0], row.level))
     e, b = np.array(error), np.array(expected)
-    lines = [f"{count} maps simulated from validation structures (seed {seed}). Mean absolute error of the normalised level "
-             f"{e.mean():.3f}, mean expected error {b.mean():.3f}; rank correlation of the two {_rank_correlation(b, e):.2f}.", "",
-             "| errors below | share of the maps | of a Laplace distribution |", "|---|---|---|"]
-    lines += [f"| {k:g} x expected | {np.mean(e < k * b):.2f} | {1 - np.exp(-k):.2f} |" for k in (0.69, 1, 1.14, 2, 3)]
+    lines = [
+        f"{count} maps simulated from validation structures (seed {seed}). Mean absolute "
+        "error of the normalised level "
+        f"{e.mean():.3f}, mean expected error {b.mean():.3f}; rank correlation of the two "
+        f"{_rank_correlation(b, e):.2f}.",
+        "",
+        "| errors below | share of the maps | of a Laplace distribution |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {k:g} x expected | {np.mean(e < k * b):.2f} | {1 - np.exp(-k):.2f} |"
+        for k in (0.69, 1, 1.14, 2, 3)
+    ]
     lines += ["", "| maps by expected error | mean expected error | mean error |", "|---|---|---|"]
-    for name, part in zip(("lowest fifth", "second", "third", "fourth", "highest fifth"), np.array_split(np.argsort(b), 5), strict=True):
+    for name, part in zip(
+        ("lowest fifth", "second", "third", "fourth", "highest fifth"),
+        np.array_split(np.argsort(b), 5),
+        strict=True,
+    ):
         lines.append(f"| {name} | {b[part].mean():.3f} | {e[part].mean():.3f} |")
     tails, largest, share = (np.array(column) for column in zip(*judged, strict=True))
-    return [*lines, "", f"Flags among these {count} good maps: {len(flags)}" + (f" ({'; '.join(flags)})." if flags else "."),
-            f"Farthest of them: tails of noise {tails.max():.2f} (limit {NOISE_TAIL:g}), largest piece {largest.min():.0%} of what is "
-            f"enclosed (limit {PIECE:.0%}), {share.max():.0%} of the box (limit {FULL_BOX:.0%}), expected error {b.max():.2f} "
-            f"(limit {WIDE:g})."]
+    return [
+        *lines,
+        "",
+        f"Flags among these {count} good maps: {len(flags)}"
+        + (f" ({'; '.join(flags)})." if flags else "."),
+        f"Farthest of them: tails of noise {tails.max():.2f} (limit {NOISE_TAIL:g}), largest "
+        f"piece {largest.min():.0%} of what is "
+        f"enclosed (limit {PIECE:.0%}), {share.max():.0%} of the box (limit {FULL_BOX:.0%}), "
+        f"expected error {b.max():.2f} "
+        f"(limit {WIDE:g}).",
+    ]
 
 
 def _margins(small: NDArray[np.float32], level: float) -> tuple[float, float, float]:
-    """Tails of noise (0 where too few voxels are far below the background to count), share of the largest piece, share of the box."""
+    """Tails of noise (0 where too few voxels are far below the background to count), share of the
+    largest piece, share of the box.
+    """
     mask = small > level
     voxels = max(1, int(mask.sum()))
     return noise_below(small, level, voxels)[1], largest_piece(mask) / voxels, voxels / mask.size
@@ -94,7 +130,11 @@ def _grid(shape: tuple[int, ...], pixel: float) -> Grid:
 def in_memory(s: Simulation) -> Ensemble:
     """A simulated ensemble, its volumes in memory."""
     arrays = [s.volume(i) for i in range(len(s))]
-    return Ensemble(tuple(Source(n, None, lambda a=a: a, s.grid) for n, a in zip(s.names, arrays, strict=True)), s.grid, s.names)
+    return Ensemble(
+        tuple(Source(n, None, lambda a=a: a, s.grid) for n, a in zip(s.names, arrays, strict=True)),
+        s.grid,
+        s.names,
+    )
 
 
 def flags_of_junk() -> list[str]:
@@ -103,19 +143,28 @@ def flags_of_junk() -> list[str]:
     for noise in (1.0, 2.0, 4.0):
         s = simulate(ExampleParameters(volumes=100, junk=0.15, noise=noise, seed=31))
         flagged = np.array([bool(r.flags) for r in predict_levels(in_memory(s), CPU).rows])
-        lines.append(f"| noise x{noise:g} | {s.junk.sum()} | {flagged[s.junk].sum()} | {(~s.junk).sum()} | {flagged[~s.junk].sum()} |")
+        lines.append(
+            f"| noise x{noise:g} | {s.junk.sum()} | {flagged[s.junk].sum()} | "
+            f"{(~s.junk).sum()} | {flagged[~s.junk].sum()} |"
+        )
     return lines
 
 
 def together() -> list[str]:
     """Lines on levels by themselves against levels brought into line."""
-    lines = ["| ensemble of 200 | levels | median, SD of the log, of level / true level | published: IoU, blocks | exact | profile |",
-             "|---|---|---|---|---|---|"]
+    lines = [
+        "| ensemble of 200 | levels | median, SD of the log, of level / true level | "
+        "published: IoU, blocks | exact | profile |",
+        "|---|---|---|---|---|---|",
+    ]
     for n, (name, changed) in enumerate(CONDITIONS.items()):
         s = simulate(ExampleParameters(volumes=200, seed=201 + n, **changed))
         ensemble, planted = in_memory(s), planted_of(s)
         own = predict_levels(ensemble, CPU)
-        for kind, rows in (("each by itself", own.rows), ("together", consensus_levels(ensemble, own.rows, Progress())[0])):
+        for kind, rows in (
+            ("each by itself", own.rows),
+            ("together", consensus_levels(ensemble, own.rows, Progress())[0]),
+        ):
             levels = Predictions(tuple(rows)).levels
             level = np.array([levels[v] for v in s.names])
             cells = []
@@ -124,27 +173,48 @@ def together() -> list[str]:
                 result = score(planted, {str(k): v for k, v in found})
                 cells.append(f"{result.mean:.3f}, {len(result.found_names)}")
             ratio = level / s.levels
-            lines.append(f"| {name} | {kind} | {np.median(ratio):.2f}, {np.std(np.log(ratio)):.3f} | {' | '.join(cells)} |")
+            lines.append(
+                f"| {name} | {kind} | {np.median(ratio):.2f}, {np.std(np.log(ratio)):.3f} "
+                f"| {' | '.join(cells)} |"
+            )
             print(lines[-1], flush=True)
     return lines
 
 
 def blocks_of(ensemble: Ensemble, level: NDArray[np.float64], statistic: str):
-    """Blocks after sketch and expand; a sample of at most some 6,000 voxels for the statistics that count pairs."""
-    result = sketch(ensemble, level, SketchParameters(statistic=statistic, subsample=2 if statistic == "profile" else 3, resamples=0))
+    """Blocks after sketch and expand; a sample of at most some 6,000 voxels for the statistics that
+    count pairs.
+    """
+    result = sketch(
+        ensemble,
+        level,
+        SketchParameters(
+            statistic=statistic, subsample=2 if statistic == "profile" else 3, resamples=0
+        ),
+    )
     if not len(result.blocks):
         return result.blocks
     used = dict(zip(result.occupancy.names, result.occupancy.levels, strict=True))
     chosen = ensemble.select(exclude=tuple(result.occupancy.left_out))
-    return expand(chosen, np.array([used[n] for n in chosen.names]), result.blocks, ExpandParameters(statistic=statistic)).blocks
+    return expand(
+        chosen,
+        np.array([used[n] for n in chosen.names]),
+        result.blocks,
+        ExpandParameters(statistic=statistic),
+    ).blocks
 
 
 def finetuning(draws: int = 4) -> list[str]:
-    """Lines on fine-tuning with labels of a person who contours higher than the network, and of one who does as it does."""
+    """Lines on fine-tuning with labels of a person who contours higher than the network, and of one
+    who does as it does.
+    """
     ensemble = in_memory(simulate(ExampleParameters(volumes=120, seed=41)))
     own = predict_levels(ensemble, CPU).rows
     lines = ["| labels | what they are | error before | after, each draw |", "|---|---|---|---|"]
-    for habit, text in ((1.3, "1.3 times the prediction, 5 % noise"), (1.0, "the prediction, 5 % noise")):
+    for habit, text in (
+        (1.3, "1.3 times the prediction, 5 % noise"),
+        (1.0, "the prediction, 5 % noise"),
+    ):
         for count in (12, 25):
             drawn = [_tuned(ensemble, own, habit, count, draw) for draw in range(draws)]
             cells = [f"{after:.3f}" if kept else "left as it was" for _, after, kept in drawn]
@@ -153,23 +223,47 @@ def finetuning(draws: int = 4) -> list[str]:
     return lines
 
 
-def _tuned(ensemble: Ensemble, own: Sequence[Prediction], habit: float, count: int, draw: int) -> tuple[float, float, bool]:
-    """Mean errors on the volumes without a label, before and after tuning on ``count`` with one, and whether any epoch was kept."""
+def _tuned(
+    ensemble: Ensemble, own: Sequence[Prediction], habit: float, count: int, draw: int
+) -> tuple[float, float, bool]:
+    """Mean errors on the volumes without a label, before and after tuning on ``count`` with one,
+    and whether any epoch was kept.
+    """
     rng = np.random.default_rng([count, draw])
     chosen, rest = np.split(rng.permutation(len(own)), [count])
     with tempfile.TemporaryDirectory() as folder:
         labels = Path(folder) / "labels.csv"
         for i in chosen.tolist():
-            set_label(labels, Label(str(i), own[i].file, float(habit * own[i].level * np.exp(0.05 * rng.standard_normal()))))
-        result = run_finetune(ensemble, labels, FinetuneParameters(seed=draw, device="cpu"), Path(folder))
-        new = predict_levels(ensemble, PredictParameters(weights=str(result.weights), device="cpu")).rows
-    before, after = (np.mean([abs(rows[i].prediction - normalise_level(habit * own[i].level, own[i].range)) for i in rest])
-                     for rows in (own, new))
+            set_label(
+                labels,
+                Label(
+                    str(i),
+                    own[i].file,
+                    float(habit * own[i].level * np.exp(0.05 * rng.standard_normal())),
+                ),
+            )
+        result = run_finetune(
+            ensemble, labels, FinetuneParameters(seed=draw, device="cpu"), Path(folder)
+        )
+        new = predict_levels(
+            ensemble, PredictParameters(weights=str(result.weights), device="cpu")
+        ).rows
+    before, after = (
+        np.mean(
+            [
+                abs(rows[i].prediction - normalise_level(habit * own[i].level, own[i].range))
+                for i in rest
+            ]
+        )
+        for rows in (own, new)
+    )
     return float(before), float(after), bool(result.fit.best)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path, help="folder with structures/")
     parser.add_argument("--maps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=3, help="not one of training's")

@@ -22,11 +22,12 @@ SETTINGS = Path(sys.prefix, "chimerax-settings")  # of the application, devel/ch
 def start(offscreen: bool = False, quiet: bool = True, arguments: Sequence[str] = ()) -> Session:
     """Boot as ``ChimeraX --nogui`` (or ``--offscreen``) does, and give the session.
 
-    Settings, caches and the home folder are temporary ones: nothing is read from the user's own ChimeraX or written
-    to it.  ``quiet`` keeps information and status lines off the terminal; warnings and errors still show.
+    Settings, caches and the home folder are temporary ones: nothing is read from the user's own
+    ChimeraX or written to it.  ``quiet`` keeps information and status lines off the terminal;
+    warnings and errors still show.
 
-    One session a process: ChimeraX keeps module-level state (toolshed, commands, settings), so tests share the
-    session and clean up with the command ``close``.
+    One session a process: ChimeraX keeps module-level state (toolshed, commands, settings), so
+    tests share the session and clean up with the command ``close``.
     """
     home = Path(tempfile.mkdtemp(prefix="chimerax-home-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
@@ -54,14 +55,18 @@ def application(arguments: Sequence[str], event_loop: bool = True) -> int | str 
 
 
 def keep_settings_in(folder: Path) -> None:
-    """Let ChimeraX keep settings, data and caches here and not among those of the user's own ChimeraX."""
+    """Let ChimeraX keep settings, data and caches here and not among those of the user's own
+    ChimeraX.
+    """
     for kind in ("DATA", "CONFIG", "CACHE"):
         os.environ[f"XDG_{kind}_HOME"] = str(folder / kind.lower())
 
 
 @contextmanager
 def _ordinary_user() -> Iterator[None]:
-    """Hide that this is root, who gets a home folder that does not exist and no settings; containers run as root."""
+    """Hide that this is root, who gets a home folder that does not exist and no settings;
+    containers run as root.
+    """
     real_getuid = os.getuid
     if real_getuid() == 0:
         os.getuid = lambda: 1000

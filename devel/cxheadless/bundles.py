@@ -1,8 +1,9 @@
 """What the packages in the ChimeraX wheel offer, told to the toolshed.
 
-The toolshed finds bundles by the ``ChimeraX ::`` classifiers of installed distributions; the wheel is one
-distribution without any.  This table says in our own words which commands, formats and tools the packages have, and
-``write`` makes one small .dist-info folder of each bundle.  For a command that is missing here, add a row.
+The toolshed finds bundles by the ``ChimeraX ::`` classifiers of installed distributions; the wheel
+is one distribution without any.  This table says in our own words which commands, formats and tools
+the packages have, and ``write`` makes one small .dist-info folder of each bundle.  For a command
+that is missing here, add a row.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ INSTALLER = "cxheadless"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle of ChimeraX 1.7.1, with the version that it has there so that dependencies on it are met."""
+    """A bundle of ChimeraX 1.7.1, with the version that it has there so that dependencies on it are
+    met.
+    """
 
     package: str  # below chimerax
     version: str
@@ -109,22 +112,33 @@ BUNDLES = {
         "1.2",
         classifiers=(
             *_formats("Session", ("ChimeraX session", "session", ".cxs")),
-            *_formats("Command script", ("ChimeraX commands", "cmd", ".cxc"), ("Python", "", ".py")),
+            *_formats(
+                "Command script", ("ChimeraX commands", "cmd", ".cxc"), ("Python", "", ".py")
+            ),
             _provider("open command", "ChimeraX session", "want_path:true"),
             _provider("open command", "ChimeraX commands", "want_path:true"),
             _provider("open command", "Python"),
             _provider("save command", "ChimeraX session", "compression_okay:false"),
         ),
     ),
-    "MapData": Bundle("map_data", "2.0", classifiers=_formats("Volume data", *(row[:3] for row in MAP_FORMATS))),
+    "MapData": Bundle(
+        "map_data", "2.0", classifiers=_formats("Volume data", *(row[:3] for row in MAP_FORMATS))
+    ),
     "Map": Bundle(
         "map",
         "1.1.4",
         "volume,molmap,measure mapstats,measure mapvalues",
         custom_init=True,
-        classifiers=(*_map_providers(), "Tool :: Volume Viewer :: Volume Data :: map display settings"),
+        classifiers=(
+            *_map_providers(),
+            "Tool :: Volume Viewer :: Volume Data :: map display settings",
+        ),
     ),
-    "MapFilter": Bundle("map_filter", "2.0.1", ",".join(f"volume {name}" for name in MAP_FILTERS.split(",")) + ",vop"),
+    "MapFilter": Bundle(
+        "map_filter",
+        "2.0.1",
+        ",".join(f"volume {name}" for name in MAP_FILTERS.split(",")) + ",vop",
+    ),
     "MapSeries": Bundle("map_series", "2.1.1", "vseries,measure motion", custom_init=True),
     "MapFit": Bundle("map_fit", "2.0", "fitmap"),
     "MapEraser": Bundle("map_eraser", "1.0.1", "volume erase", custom_init=True),
@@ -133,19 +147,26 @@ BUNDLES = {
     "Surface": Bundle(
         "surface",
         "1.0.1",
-        "color electrostatic,color sample,color gradient,color radial,color cylindrical,color height,color image,"
-        "surface,~surface,surface close,surface style,surface squaremesh,surface showall,surface cap,surface dust,"
-        "surface undust,surface invertShown,surface transform,surface zone,surface unzone,surface check,"
+        "color electrostatic,color sample,color gradient,color radial,color cylindrical,color "
+        "height,color image,"
+        "surface,~surface,surface close,surface style,surface squaremesh,surface showall,surface "
+        "cap,surface dust,"
+        "surface undust,surface invertShown,surface transform,surface zone,surface unzone,surface "
+        "check,"
         "surface splitbycolor,sop,measure sasa,measure volume,measure area,volume splitbyzone",
         custom_init=True,
     ),
     "StdCommands": Bundle(
         "std_commands",
         "1.12.4",
-        "alias,alias list,alias delete,~alias,align,angle,camera,cartoon,~cartoon,cd,clip,~clip,close,cofr,~cofr,color,"
-        "colour,color delete,color list,color name,color show,delete,exit,quit,fly,graphics,hide,~show,~display,"
-        "lighting,lighting model,material,measure center,measure correlation,measure inertia,measure rotation,"
-        "measure symmetry,move,palette,perframe,~perframe,pwd,rainbow,rename,roll,rock,runscript,select,~select,set,"
+        "alias,alias list,alias "
+        "delete,~alias,align,angle,camera,cartoon,~cartoon,cd,clip,~clip,close,cofr,~cofr,color,"
+        "colour,color delete,color list,color name,color "
+        "show,delete,exit,quit,fly,graphics,hide,~show,~display,"
+        "lighting,lighting model,material,measure center,measure correlation,measure "
+        "inertia,measure rotation,"
+        "measure "
+        "symmetry,move,palette,perframe,~perframe,pwd,rainbow,rename,roll,rock,runscript,select,~select,set,"
         "~set,setattr,show,display,size,split,stop,style,tile,~tile,time,transparency,turn,undo,redo,usage,version,"
         "view,wait,windowsize,wobble,select zone,zoom",
         custom_init=True,
@@ -155,7 +176,13 @@ BUNDLES = {
         ),
     ),
     "ListInfo": Bundle("list_info", "1.2.2", "info"),
-    "Log": Bundle("log", "1.1.6", "echo,log", custom_init=True, classifiers=("Tool :: Log :: General :: log panel",)),
+    "Log": Bundle(
+        "log",
+        "1.1.6",
+        "echo,log",
+        custom_init=True,
+        classifiers=("Tool :: Log :: General :: log panel",),
+    ),
     "Help": Bundle("help_viewer", "1.2.2", "help", custom_init=True),
     "TaskManager": Bundle("taskmanager", "1.0", "taskman"),
     "ImageFormats": Bundle("image_formats", "1.2", classifiers=tuple(_image_providers())),
@@ -191,7 +218,9 @@ BUNDLES = {
         "mmcif",
         "2.12.1",
         classifiers=(
-            *_formats("Molecular structure", ("mmCIF", "", ".cif,.mmcif :: default_for:.cif,.mmcif")),
+            *_formats(
+                "Molecular structure", ("mmCIF", "", ".cif,.mmcif :: default_for:.cif,.mmcif")
+            ),
             _provider("open command", "mmCIF", "want_path:true"),
             _provider("save command", "mmCIF", "compression_okay:false"),
         ),
@@ -211,18 +240,28 @@ def write(site: Path) -> None:
         folder.mkdir()
         (folder / "METADATA").write_text(_metadata(f"ChimeraX-{name}", bundle), encoding="utf-8")
         (folder / "INSTALLER").write_text(f"{INSTALLER}\n")
-        (folder / "WHEEL").write_text(f"Wheel-Version: 1.0\nGenerator: {INSTALLER}\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        (folder / "WHEEL").write_text(
+            "Wheel-Version: 1.0\nGenerator: "
+            f"{INSTALLER}\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         # The toolshed takes from here which Python packages are the bundle's
         packages = sorted((site / "chimerax" / bundle.package).rglob("__init__.py"))
-        (folder / "RECORD").write_text("".join(f"{path.relative_to(site).as_posix()},,\n" for path in packages))
+        (folder / "RECORD").write_text(
+            "".join(f"{path.relative_to(site).as_posix()},,\n" for path in packages)
+        )
 
 
 def _metadata(name: str, bundle: Bundle) -> str:
     session_versions = "1,2" if bundle.package == "core" else "1,1"
     custom_init = "true" if bundle.custom_init else ""
     classifiers = [
-        f"Bundle :: General :: {session_versions} :: chimerax.{bundle.package} ::  :: {custom_init}",
-        *(f"Command :: {command} :: General :: {command} command" for command in bundle.commands.split(",") if command),
+        f"Bundle :: General :: {session_versions} :: chimerax.{bundle.package} ::  :: "
+        f"{custom_init}",
+        *(
+            f"Command :: {command} :: General :: {command} command"
+            for command in bundle.commands.split(",")
+            if command
+        ),
         *bundle.classifiers,
     ]
     lines = [

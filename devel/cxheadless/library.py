@@ -11,9 +11,11 @@ from cxheadless import boot, bundles
 
 MODULES = {
     # The wheel's own imports all 150 packages, in an order that fails.
-    "chimerax/__init__.py": "from pkgutil import extend_path\n\n__path__ = extend_path(__path__, __name__)\n",
+    "chimerax/__init__.py": "from pkgutil import extend_path\n\n__path__ = extend_path(__path__, "
+    "__name__)\n",
     "chimerax/core/nogui.py": "from cxheadless.nogui import UI, NoGuiLog\n",
-    "chimerax/toolshed_utils/tool.py": "from cxheadless.toolshed_tool import OUT_OF_DATE, DialogType, show\n",
+    "chimerax/toolshed_utils/tool.py": "from cxheadless.toolshed_tool import OUT_OF_DATE, "
+    "DialogType, show\n",
 }
 
 
@@ -27,7 +29,8 @@ def complete() -> None:
 
 
 def mend_grako(folder: Path) -> None:
-    """Let grako 3.16.5, the one that ChimeraX works with, find abstract classes where Python 3.10 and later has them.
+    """Let grako 3.16.5, the one that ChimeraX works with, find abstract classes where Python 3.10
+    and later has them.
 
     The application ships a mended one too.
     """
@@ -35,13 +38,19 @@ def mend_grako(folder: Path) -> None:
         text = file.read_text(encoding="utf-8")
         text = re.sub(r"^import collections$", "import collections.abc", text, flags=re.M)
         text = re.sub(r"\bcollections\.(Mapping|Iterable)\b", r"collections.abc.\1", text)
-        text = text.replace("from collections import Callable", "from collections.abc import Callable")
-        text = text.replace("import defaultdict, Mapping", "import defaultdict\nfrom collections.abc import Mapping")
+        text = text.replace(
+            "from collections import Callable", "from collections.abc import Callable"
+        )
+        text = text.replace(
+            "import defaultdict, Mapping", "import defaultdict\nfrom collections.abc import Mapping"
+        )
         file.write_text(text, encoding="utf-8")
 
 
 def renew_toolshed_cache(folder: Path) -> None:
-    """Make ChimeraX look again for the bundles that it has, and not complain that it knows no others."""
+    """Make ChimeraX look again for the bundles that it has, and not complain that it knows no
+    others.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "available.json").write_text("[]")

@@ -31,7 +31,9 @@ STATUS = ("STATUS", "\033[35m")
 
 
 class NoGuiLog(PlainTextLog):
-    """Prints messages as the application does: under their level, or on a terminal in its colour."""
+    """Prints messages as the application does: under their level, or on a terminal in its
+    colour.
+    """
 
     quiet = False  # keep information and status lines to yourself
     coloured = False
@@ -54,9 +56,9 @@ class NoGuiLog(PlainTextLog):
 class UI:
     """The ``session.ui`` of a session without windows.
 
-    ``thread_safe`` runs the call at once in the calling thread, as the application does without windows.  While an
-    event loop runs, or for tests that set ``defer_threads``, calls from other threads wait until the main thread
-    takes them, as they do in the application with windows.
+    ``thread_safe`` runs the call at once in the calling thread, as the application does without
+    windows.  While an event loop runs, or for tests that set ``defer_threads``, calls from other
+    threads wait until the main thread takes them, as they do in the application with windows.
     """
 
     is_gui = False
@@ -115,7 +117,9 @@ class UI:
             func(*args, **kw)
 
     def pump(self, until: Callable[[], bool] | None = None, timeout: float = 10.0) -> bool:
-        """Run the waiting calls, and if ``until`` is given those to come until it holds; false if it never does."""
+        """Run the waiting calls, and if ``until`` is given those to come until it holds; false if
+        it never does.
+        """
         end = time.monotonic() + timeout
         while True:
             try:
@@ -129,7 +133,9 @@ class UI:
             call()
 
     def event_loop(self) -> None:
-        """Run commands from standard input until it ends; all calls are made here, on the main thread."""
+        """Run commands from standard input until it ends; all calls are made here, on the main
+        thread.
+        """
         self._looping = True
         reader = _Input(self.session)
         reader.start()

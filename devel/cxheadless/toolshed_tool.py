@@ -1,4 +1,6 @@
-"""``chimerax.toolshed_utils.tool``, which the wheel lacks: the window that lists updates of bundles."""
+"""``chimerax.toolshed_utils.tool``, which the wheel lacks: the window that lists updates of
+bundles.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Stand-in for the part of ``chimerax.ui`` that a tool panel needs, which the wheel lacks.
 
-Our own small version of its documented interface: real Qt widgets in windows that are drawn into memory, without
-docking.  ``install(session)`` once; then, with ``gui(session)`` around whatever should see an application with
-windows, start a panel, use its widgets, and let ``events(session)`` run what they set off.
+Our own small version of its documented interface: real Qt widgets in windows that are drawn into
+memory, without docking.  ``install(session)`` once; then, with ``gui(session)`` around whatever
+should see an application with windows, start a panel, use its widgets, and let ``events(session)``
+run what they set off.
 """
 
 from __future__ import annotations
@@ -116,7 +117,9 @@ class _MainWindow:
         self.menu_entries: list[tuple[tuple[str, ...], str, Callable[[], object]]] = []
         self.settings_options: list[tuple[str, Any]] = []
 
-    def add_menu_entry(self, menu_names: list[str], entry_name: str, callback: Callable[[], object], **kw: Any) -> None:
+    def add_menu_entry(
+        self, menu_names: list[str], entry_name: str, callback: Callable[[], object], **kw: Any
+    ) -> None:
         self.menu_entries.append((tuple(menu_names), entry_name, callback))
 
     def add_settings_option(self, category: str, option: Any) -> None:
@@ -124,7 +127,9 @@ class _MainWindow:
 
 
 def install(session: Session) -> Any:
-    """Give ``session.ui`` an offscreen Qt application and windows, and supply the modules ``chimerax.ui...``."""
+    """Give ``session.ui`` an offscreen Qt application and windows, and supply the modules
+    ``chimerax.ui...``.
+    """
     from chimerax.core.triggerset import TriggerSet
 
     ui: Any = session.ui
@@ -152,7 +157,8 @@ def install(session: Session) -> Any:
     _supply_modules(session)
     import chimerax.map.volume
 
-    # With windows a map that is opened or restored brings up ChimeraX's own volume panel, which needs more of them than is here
+    # With windows a map that is opened or restored brings up ChimeraX's own volume panel, which
+    # needs more of them than is here
     chimerax.map.volume.show_volume_dialog = lambda session: None
     return ui
 
@@ -160,7 +166,11 @@ def install(session: Session) -> Any:
 def _supply_modules(session: Session) -> None:
     import chimerax
 
-    windows = {"ToolWindow": ToolWindow, "MainToolWindow": MainToolWindow, "ChildToolWindow": ChildToolWindow}
+    windows = {
+        "ToolWindow": ToolWindow,
+        "MainToolWindow": MainToolWindow,
+        "ChildToolWindow": ChildToolWindow,
+    }
     top = ModuleType("chimerax.ui")
     top.__dict__.update(
         windows,
@@ -190,13 +200,16 @@ def gui(session: Session) -> Iterator[Any]:
 
 
 def events(session: Session, until: Callable[[], bool] | None = None, timeout: float = 5.0) -> bool:
-    """Run Qt's events and the waiting calls of threads, until ``until()`` if it is given; false if it never holds."""
+    """Run Qt's events and the waiting calls of threads, until ``until()`` if it is given; false if
+    it never holds.
+    """
     from Qt.QtCore import QCoreApplication, QEvent
 
     end = time.monotonic() + timeout
     while True:
         session.ui.app.processEvents()
-        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)  # as a running event loop does
+        # as a running event loop does
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         session.ui.pump()
         if until is None or until():
             return True

@@ -1,4 +1,6 @@
-"""``siren states``, ``siren plot``, ``siren representatives``: which block is in which volume, in numbers, figures and maps."""
+"""``siren states``, ``siren plot``, ``siren representatives``: which block is in which volume, in
+numbers, figures and maps.
+"""
 
 from __future__ import annotations
 
@@ -56,15 +58,32 @@ class Chosen:
     colors: dict[int, tuple[float, ...]]
 
 
-def states(session: Any, blocks: Any, save_file: str | None = None, pairs_file: str | None = None, volumes: list[Any] | None = None,
-           **keywords: Any) -> Any:
-    """Say in which volumes each block is and how blocks depend on each other; write it as tables."""
+def states(
+    session: Any,
+    blocks: Any,
+    save_file: str | None = None,
+    pairs_file: str | None = None,
+    volumes: list[Any] | None = None,
+    **keywords: Any,
+) -> Any:
+    """Say in which volumes each block is and how blocks depend on each other; write it as
+    tables.
+    """
     chosen, parameters = chosen_blocks(session, blocks), parameters_of(StatesParameters, keywords)
     sources = sources_of(volumes) if volumes else None
 
     def work(progress: Progress) -> States:
-        found = run_states(chosen.folder, chosen.blocks, parameters, _ensemble(chosen.record, sources, progress), progress)
-        for name, text in ((save_file, states_csv), (pairs_file, lambda s: relations_csv(relations(s)))):
+        found = run_states(
+            chosen.folder,
+            chosen.blocks,
+            parameters,
+            _ensemble(chosen.record, sources, progress),
+            progress,
+        )
+        for name, text in (
+            (save_file, states_csv),
+            (pairs_file, lambda s: relations_csv(relations(s))),
+        ):
             if name:
                 with whole_file(Path(name).expanduser().absolute()) as temporary:
                     temporary.write_text(text(found), encoding="utf-8", newline="\n")
@@ -78,22 +97,47 @@ def states(session: Any, blocks: Any, save_file: str | None = None, pairs_file: 
     return run_job(session, "siren states", work, show)
 
 
-def plot(session: Any, run: Any, kind: str, save_file: str | None = None, volumes: list[Any] | None = None, **keywords: Any) -> Any:
+def plot(
+    session: Any,
+    run: Any,
+    kind: str,
+    save_file: str | None = None,
+    volumes: list[Any] | None = None,
+    **keywords: Any,
+) -> Any:
     """Draw a figure into a file: PNG, PDF or SVG by its suffix."""
     from ..session.figures import Content, Labels, Theme, draw, save_figure
 
     path = Path(save_file or "").expanduser().absolute()
     if path.suffix.lower() not in FIGURE_SUFFIXES:
-        raise UserError(f"{path.name or 'The figure'} cannot be written: give saveFile with a name that ends in "
-                        f"{', '.join(FIGURE_SUFFIXES)}.")
-    table = Path(run).expanduser() if not isinstance(run, list) and Path(run).expanduser().is_file() else None
+        raise UserError(
+            f"{path.name or 'The figure'} cannot be written: give saveFile with a name "
+            "that ends in "
+            f"{', '.join(FIGURE_SUFFIXES)}."
+        )
+    table = (
+        Path(run).expanduser()
+        if not isinstance(run, list) and Path(run).expanduser().is_file()
+        else None
+    )
     if table is not None and kind != "thresholds":
-        raise UserError(f"{table.name} is a file: give the folder of a run for the figure of {kind}.")
+        raise UserError(
+            f"{table.name} is a file: give the folder of a run for the figure of {kind}."
+        )
     chosen = None if table else chosen_blocks(session, run)
-    parameters, sources = parameters_of(StatesParameters, keywords), sources_of(volumes) if volumes else None
+    parameters, sources = (
+        parameters_of(StatesParameters, keywords),
+        sources_of(volumes) if volumes else None,
+    )
 
     def work(progress: Progress) -> Path:
-        levels = table_levels(table) if table else chosen.record.known_levels if chosen else ([], np.empty(0))
+        levels = (
+            table_levels(table)
+            if table
+            else chosen.record.known_levels
+            if chosen
+            else ([], np.empty(0))
+        )
         found = None
         if chosen is not None and kind != "thresholds":
             ensemble = _ensemble(chosen.record, sources, progress)
@@ -110,14 +154,26 @@ def plot(session: Any, run: Any, kind: str, save_file: str | None = None, volume
     return run_job(session, "siren plot", work, show)
 
 
-def show_representatives(session: Any, blocks: Any, block: int | None = None, volumes: list[Any] | None = None, **keywords: Any) -> Any:
-    """Open two volumes side by side, with a block and without, that are as alike as can be in the others."""
+def show_representatives(
+    session: Any,
+    blocks: Any,
+    block: int | None = None,
+    volumes: list[Any] | None = None,
+    **keywords: Any,
+) -> Any:
+    """Open two volumes side by side, with a block and without, that are as alike as can be in the
+    others.
+    """
     models = [m for m in blocks if isinstance(m, BlockMap)] if isinstance(blocks, list) else []
     if block is None and len(models) == 1:
         block = models[0].siren_block
     if block is None:
-        raise UserError('Which block? Name one, as in "siren representatives #2.1", or give "block 3".')
-    chosen = chosen_blocks(session, [group_of(models), *group_of(models).child_models()] if models else blocks)
+        raise UserError(
+            'Which block? Name one, as in "siren representatives #2.1", or give "block 3".'
+        )
+    chosen = chosen_blocks(
+        session, [group_of(models), *group_of(models).child_models()] if models else blocks
+    )
     number, parameters = block, parameters_of(StatesParameters, keywords)
     sources = sources_of(volumes) if volumes else None
 
@@ -126,26 +182,56 @@ def show_representatives(session: Any, blocks: Any, block: int | None = None, vo
         found = run_states(chosen.folder, chosen.blocks, parameters, ensemble, progress)
         pair = representatives(found, number)
         names = [found.names[k] for k in pair]
-        two = replace(chosen.record, volumes=[v for v in chosen.record.volumes if v["name"] in names])
-        read = dict((ensemble.select(names) if ensemble else two.ensemble(progress)).read(progress, "reading maps"))
+        two = replace(
+            chosen.record, volumes=[v for v in chosen.record.volumes if v["name"] in names]
+        )
+        read = dict(
+            (ensemble.select(names) if ensemble else two.ensemble(progress)).read(
+                progress, "reading maps"
+            )
+        )
         return found, pair, [read[n] for n in names]
 
     def show(result: tuple[States, tuple[int, int], list[NDArray[np.float32]]]) -> Model:
         found, pair, arrays = result
         row = found.row(number)
-        words = [f"{found.names[k]} ({100 * found.share[row, k]:.0f} % of its voxels)" for k in pair]
-        group = _open_pair(session, chosen, number, [found.names[k] for k in pair], arrays, [float(found.levels[k]) for k in pair])
-        others = np.abs(np.diff(np.delete(found.share, row, axis=0)[:, list(pair)], axis=1)).ravel() @ np.delete(found.sizes, row)
-        session.logger.info(f"Block {number}: {escape(words[0])} has it, {escape(words[1])} has not; in the other blocks they differ "
-                            f"by {others:,.0f} voxels. {link(f'close #{group.id_string}', 'Close both')}", is_html=True)
+        words = [
+            f"{found.names[k]} ({100 * found.share[row, k]:.0f} % of its voxels)" for k in pair
+        ]
+        group = _open_pair(
+            session,
+            chosen,
+            number,
+            [found.names[k] for k in pair],
+            arrays,
+            [float(found.levels[k]) for k in pair],
+        )
+        others = np.abs(
+            np.diff(np.delete(found.share, row, axis=0)[:, list(pair)], axis=1)
+        ).ravel() @ np.delete(found.sizes, row)
+        session.logger.info(
+            f"Block {number}: {escape(words[0])} has it, {escape(words[1])} has "
+            "not; in the other blocks they differ "
+            f"by {others:,.0f} voxels. "
+            f"{link(f'close #{group.id_string}', 'Close both')}",
+            is_html=True,
+        )
         return group
 
     return run_job(session, "siren representatives", work, show)
 
 
-def _open_pair(session: Any, chosen: Chosen, number: int, names: Sequence[str], arrays: Sequence[NDArray[np.float32]],
-               levels: Sequence[float]) -> Model:
-    """Open two maps beside all that is shown, their surface in the block's colour where the block is."""
+def _open_pair(
+    session: Any,
+    chosen: Chosen,
+    number: int,
+    names: Sequence[str],
+    arrays: Sequence[NDArray[np.float32]],
+    levels: Sequence[float],
+) -> Model:
+    """Open two maps beside all that is shown, their surface in the block's colour where the block
+    is.
+    """
     from chimerax.surface.colorzone import color_zone
 
     view = session.main_view
@@ -156,9 +242,17 @@ def _open_pair(session: Any, chosen: Chosen, number: int, names: Sequence[str], 
     colors = np.tile((255 * np.array([*color[:3], 1.0])).astype(np.uint8), (len(points), 1))
     maps = []
     for name, array, level, word in zip(names, arrays, levels, ("with", "without"), strict=True):
-        volume = plain_map(session, array, grid, f"{word} block {number}: {name}", level, PAIR_COLOR)
+        volume = plain_map(
+            session, array, grid, f"{word} block {number}: {name}", level, PAIR_COLOR
+        )
         for surface in volume.surfaces:
-            color_zone(surface, points, colors, 1.5 * max(grid.voxel_size), far_color=(255 * np.array(PAIR_COLOR)).astype(np.uint8))
+            color_zone(
+                surface,
+                points,
+                colors,
+                1.5 * max(grid.voxel_size),
+                far_color=(255 * np.array(PAIR_COLOR)).astype(np.uint8),
+            )
         maps.append(volume)
     ends = np.array([_reach(m.bounds(), right) for m in maps])
     low, width = ends[:, 0].min(), ends[:, 1].max() - ends[:, 0].min()
@@ -193,17 +287,26 @@ def chosen_blocks(session: Any, blocks: Any) -> Chosen:
     record = user_errors(read_record, folder)
     if not isinstance(blocks, list):
         if folder != Path(blocks).expanduser().absolute():
-            raise UserError(f"{blocks} has no run.json: give the folder of a sketch, an edited set or an expansion.")
+            raise UserError(
+                f"{blocks} has no run.json: give the folder of a sketch, an edited set "
+                "or an expansion."
+            )
         own = user_errors(read_blocks_file, folder / BLOCKS_FILE)
         return Chosen(folder, record, own, {n: c for n, c in block_colors(own).items()})
     found = user_errors(opened_blocks, blocks, record)
-    colors = {m.siren_block: m.surfaces[0].rgba for m in blocks if isinstance(m, BlockMap) and m.surfaces}
+    colors = {
+        m.siren_block: m.surfaces[0].rgba for m in blocks if isinstance(m, BlockMap) and m.surfaces
+    }
     return Chosen(folder, record, found, colors)
 
 
 def _ensemble(record: Record, sources: list[Any] | None, progress: Progress) -> Ensemble | None:
     """The volumes that the user named in place of the record's."""
-    return find_ensemble(sources, record.voxel_size, progress).resampled(record.box) if sources else None
+    return (
+        find_ensemble(sources, record.voxel_size, progress).resampled(record.box)
+        if sources
+        else None
+    )
 
 
 def _log_states(session: Any, found: States, chosen: Chosen) -> None:
@@ -215,9 +318,14 @@ def _log_states(session: Any, found: States, chosen: Chosen) -> None:
         name = chosen.blocks.names.get(number, "")
         words = [f"{word} {other}" for _, other, word in graph.edges(number, data="relation")]
         count = int(related.both[row, row])
-        rows.append(f'<tr><td>{number} {escape(name)}</td><td align="right">{count:,}</td><td align="right">{100 * count / many:.0f} %</td>'
-                    f"<td>{', '.join(words)}</td></tr>")
-    log_lines(session, [f"{len(found.numbers)} blocks in {many:,} volumes (present: {found.cut_words})"])
+        rows.append(
+            f'<tr><td>{number} {escape(name)}</td><td align="right">{count:,}</td><td '
+            f'align="right">{100 * count / many:.0f} %</td>'
+            f"<td>{', '.join(words)}</td></tr>"
+        )
+    log_lines(
+        session, [f"{len(found.numbers)} blocks in {many:,} volumes (present: {found.cut_words})"]
+    )
     session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
 
 
@@ -228,12 +336,30 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
 
     def plot_desc() -> CmdDesc:
         from ..session.figures import KINDS  # matplotlib takes a moment
-        return CmdDesc(required=[("run", RunArg), ("kind", EnumOf(KINDS))], keyword=[*saved, *more], required_arguments=["save_file"],
-                       synopsis="Draw thresholds, states or relations into a file")
+
+        return CmdDesc(
+            required=[("run", RunArg), ("kind", EnumOf(KINDS))],
+            keyword=[*saved, *more],
+            required_arguments=["save_file"],
+            synopsis="Draw thresholds, states or relations into a file",
+        )
 
     return {
-        "siren states": (lambda: CmdDesc(required=[("blocks", BlocksArg)], keyword=[*saved, ("pairs_file", SaveFileNameArg), *more],
-                                         synopsis="Say in which volumes each block is"), states),
+        "siren states": (
+            lambda: CmdDesc(
+                required=[("blocks", BlocksArg)],
+                keyword=[*saved, ("pairs_file", SaveFileNameArg), *more],
+                synopsis="Say in which volumes each block is",
+            ),
+            states,
+        ),
         "siren plot": (plot_desc, plot),
-        "siren representatives": (lambda: CmdDesc(required=[("blocks", BlocksArg)], keyword=[("block", IntArg), *more],
-                                                  synopsis="Open volumes with and without a block side by side"), show_representatives)}
+        "siren representatives": (
+            lambda: CmdDesc(
+                required=[("blocks", BlocksArg)],
+                keyword=[("block", IntArg), *more],
+                synopsis="Open volumes with and without a block side by side",
+            ),
+            show_representatives,
+        ),
+    }

@@ -28,7 +28,11 @@ from ..core.common.parameters import Parameters
 from ..core.maps.mapfile import is_map_name
 
 #: Which volumes take part: keywords of every command that reads volumes.
-SELECTION: list[tuple[str, Any]] = [("include", ListOf(StringArg)), ("exclude", ListOf(StringArg)), ("voxel_size", FloatArg)]
+SELECTION: list[tuple[str, Any]] = [
+    ("include", ListOf(StringArg)),
+    ("exclude", ListOf(StringArg)),
+    ("voxel_size", FloatArg),
+]
 
 
 class VolumesArg(Annotation):
@@ -45,7 +49,8 @@ class VolumesArg(Annotation):
                 raise AnnotationError(f"{used} names no open map")
             return maps, used, rest
         paths, used, rest = cls._one(text, session)
-        while rest:  # further tokens count as long as they name map files: the next may be a keyword
+        # further tokens count as long as they name map files: the next may be a keyword
+        while rest:
             try:
                 more, more_used, more_rest = cls._one(rest.lstrip(), session)
             except AnnotationError:
@@ -111,15 +116,17 @@ class BlockModelsArg(Annotation):
         from ..session.surfaces import BlockMap
 
         models, used, rest = ModelsArg.parse(text, session)
-        found = {m if isinstance(m, BlockMap) else m.parent for m in models}  # a click selects the surface of a map
+        # a click selects the surface of a map
+        found = {m if isinstance(m, BlockMap) else m.parent for m in models}
         blocks = sorted((m for m in found if isinstance(m, BlockMap)), key=lambda m: m.id)
         if not blocks:
-            raise AnnotationError(f"{used} names no open block: open them with \"siren open FOLDER\"")
+            raise AnnotationError(f'{used} names no open block: open them with "siren open FOLDER"')
         return blocks, used, rest
 
 
 def keywords_of(kind: type[Parameters]) -> list[tuple[str, Any]]:
     """A step's parameters as keywords of its command."""
+
     def annotation(f: dataclasses.Field[Any]) -> Any:
         if f.metadata["choices"]:
             return EnumOf(f.metadata["choices"])

@@ -17,7 +17,15 @@ from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
 from ..core.runs.record import read_record
 from ..core.runs.steps import EXPAND_FOLDER, Run, inherited, open_run, run_expand, run_sketch
-from ..session.inputs import given, opened_blocks, output_folder, parameters_of, run_folder, sources_of, user_errors
+from ..session.inputs import (
+    given,
+    opened_blocks,
+    output_folder,
+    parameters_of,
+    run_folder,
+    sources_of,
+    user_errors,
+)
 from ..session.jobs import at_once, run_job
 from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
 from .levels import LEVELS, check_levels, chosen_levels
@@ -26,10 +34,20 @@ FEW_VOLUMES = 100  # below, finding nothing is no wonder: the published tool ask
 SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
 
 
-def sketch(session: Any, volumes: list[Any], level: float | None = None, thresholds: str | None = None,
-           output_dir: str | None = None, box: int | None = None, voxel_size: float | None = None,
-           include: Sequence[str] = (), exclude: Sequence[str] = (), open: bool = True, reference: bool = False,
-           **keywords: Any) -> Any:
+def sketch(
+    session: Any,
+    volumes: list[Any],
+    level: float | None = None,
+    thresholds: str | None = None,
+    output_dir: str | None = None,
+    box: int | None = None,
+    voxel_size: float | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    open: bool = True,
+    reference: bool = False,
+    **keywords: Any,
+) -> Any:
     """Find the blocks that come and go together, write them, open them as surfaces."""
     parameters = parameters_of(SketchParameters, keywords)
     check_levels(level, thresholds, parameters)
@@ -39,38 +57,84 @@ def sketch(session: Any, volumes: list[Any], level: float | None = None, thresho
 
     def work(progress: Progress) -> Run:
         ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
-        levels, where, flagged = chosen_levels(ensemble, level, thresholds, output, volumes, notes, progress, parameters.filter == "flags")
-        return run_sketch(ensemble.resampled(box), levels, where, parameters, output, voxel_size, progress, flagged)
+        levels, where, flagged = chosen_levels(
+            ensemble,
+            level,
+            thresholds,
+            output,
+            volumes,
+            notes,
+            progress,
+            parameters.filter == "flags",
+        )
+        return run_sketch(
+            ensemble.resampled(box),
+            levels,
+            where,
+            parameters,
+            output,
+            voxel_size,
+            progress,
+            flagged,
+        )
 
     def show(run: Run) -> Generator[None, None, Run]:
         counts, used = run.record.counts, run.record.counts["volumes_used"]
-        lines = [*notes, *run.notes, _volumes_line(run),
-                 f"{counts['union_voxels']:,} voxels {_union_text(parameters)} of the {used:,} volumes; "
-                 f"{counts['sampled_voxels']:,} sampled (seed {parameters.seed}), "
-                 f"{counts['significant_pairs']:,} pairs go together (statistic {parameters.statistic}; counted on "
-                 f"{run.record.counted_on})"]
+        lines = [
+            *notes,
+            *run.notes,
+            _volumes_line(run),
+            f"{counts['union_voxels']:,} voxels {_union_text(parameters)} of the {used:,} "
+            "volumes; "
+            f"{counts['sampled_voxels']:,} sampled (seed {parameters.seed}), "
+            f"{counts['significant_pairs']:,} pairs go together (statistic "
+            f"{parameters.statistic}; counted on "
+            f"{run.record.counted_on})",
+        ]
         yield from _show_run(session, run, lines, open, reference)
         if len(run.blocks):
             from ..session.log import next_step, path_text
+
             next_step(session, "expand", f"siren expand {path_text(run.folder)}")
         return run
 
     return run_job(session, "siren sketch", work, show)
 
 
-def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: float | None = None,
-           thresholds: str | None = None, sketch: str | None = None, output_dir: str | None = None,
-           box: int | None = None, voxel_size: float | None = None, include: Sequence[str] = (),
-           exclude: Sequence[str] = (), open: bool = True, reference: bool = False, **keywords: Any) -> Any:
+def expand(
+    session: Any,
+    blocks: Any,
+    volumes: list[Any] | None = None,
+    level: float | None = None,
+    thresholds: str | None = None,
+    sketch: str | None = None,
+    output_dir: str | None = None,
+    box: int | None = None,
+    voxel_size: float | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    open: bool = True,
+    reference: bool = False,
+    **keywords: Any,
+) -> Any:
     """Test every voxel against every block; write and open the expanded blocks."""
     source_folder = Path(sketch) if sketch else run_folder(session, blocks)
     record = user_errors(read_record, source_folder)
     check_levels(level, thresholds)
-    same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))  # another one has other parameters
-    parameters = parameters_of(ExpandParameters, {**(inherited(record) if same_test else {}), **given(keywords)})
+    # another one has other parameters
+    same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))
+    parameters = parameters_of(
+        ExpandParameters, {**(inherited(record) if same_test else {}), **given(keywords)}
+    )
     output = output_folder([], output_dir) if output_dir else source_folder.parent
-    if (output / EXPAND_FOLDER).resolve() in (source_folder.resolve(), *([] if isinstance(blocks, list) else [Path(blocks).resolve()])):
-        raise UserError(f"{output / EXPAND_FOLDER} would be replaced by its own expansion: give another outputDir.")
+    if (output / EXPAND_FOLDER).resolve() in (
+        source_folder.resolve(),
+        *([] if isinstance(blocks, list) else [Path(blocks).resolve()]),
+    ):
+        raise UserError(
+            f"{output / EXPAND_FOLDER} would be replaced by its own expansion: give "
+            "another outputDir."
+        )
     sources = sources_of(volumes) if volumes else None
     block_set = user_errors(opened_blocks, blocks, record) if isinstance(blocks, list) else None
     notes: list[str] = []
@@ -79,25 +143,45 @@ def expand(session: Any, blocks: Any, volumes: list[Any] | None = None, level: f
         chosen = block_set or read_block_maps(Path(blocks), record.grid)
         ensemble, levels, where = None, None, ""
         if sources is not None:
-            ensemble = find_ensemble(sources, voxel_size or record.voxel_size, progress, include=include,
-                                     exclude=exclude).resampled(box or record.box)
+            ensemble = find_ensemble(
+                sources, voxel_size or record.voxel_size, progress, include=include, exclude=exclude
+            ).resampled(box or record.box)
         elif include or exclude:
             ensemble = record.ensemble(progress).select(include, exclude)
         if level is not None or thresholds is not None:
             ensemble = ensemble or record.ensemble(progress)
-            levels, where, flagged = chosen_levels(ensemble, level, thresholds, output, [], notes, progress, parameters.filter == "flags")
+            levels, where, flagged = chosen_levels(
+                ensemble,
+                level,
+                thresholds,
+                output,
+                [],
+                notes,
+                progress,
+                parameters.filter == "flags",
+            )
             if flagged:
                 taking_part = [n not in flagged for n in ensemble.names]
                 ensemble, levels = ensemble.select(exclude=tuple(flagged)), levels[taking_part]
-                notes.append(f"{len(flagged)} left out: " + "; ".join(f"{n} ({why})" for n, why in flagged.items()))
-        return run_expand(chosen, record, parameters, output, ensemble, levels, where, source_folder, progress)
+                notes.append(
+                    f"{len(flagged)} left out: "
+                    + "; ".join(f"{n} ({why})" for n, why in flagged.items())
+                )
+        return run_expand(
+            chosen, record, parameters, output, ensemble, levels, where, source_folder, progress
+        )
 
     def show(run: Run) -> Generator[None, None, Run]:
         before = run.record.counts["block_voxels_before"]
-        lines = [*notes, *run.notes, _volumes_line(run),
-                 f"{run.record.counts['union_voxels']:,} voxels tested against {len(run.blocks)} blocks of {before:,} voxels "
-                 f"(statistic {parameters.statistic}; counted on {run.record.counted_on}); "
-                 f"{run.record.counts['unassigned_voxels']:,} joined none"]
+        lines = [
+            *notes,
+            *run.notes,
+            _volumes_line(run),
+            f"{run.record.counts['union_voxels']:,} voxels tested against {len(run.blocks)} "
+            f"blocks of {before:,} voxels "
+            f"(statistic {parameters.statistic}; counted on {run.record.counted_on}); "
+            f"{run.record.counts['unassigned_voxels']:,} joined none",
+        ]
         yield from _show_run(session, run, lines, open, reference)
         return run
 
@@ -117,12 +201,21 @@ def open_(session: Any, folder: str, reference: bool = False) -> Run:
 def _volumes_line(run: Run) -> str:
     left_out = [v["name"] for v in run.record.volumes if v["left_out"]]
     reasons = sorted({v["left_out"] for v in run.record.volumes if v["left_out"]})
-    text = f"{len(run.record.volumes):,} volumes, {run.record.grid.text()}; thresholds: {run.record.thresholds}"
-    return text + (f"; {len(left_out)} left out ({listed(left_out)}: {'; '.join(reasons)})" if left_out else "")
+    text = (
+        f"{len(run.record.volumes):,} volumes, {run.record.grid.text()}; thresholds: "
+        f"{run.record.thresholds}"
+    )
+    return text + (
+        f"; {len(left_out)} left out ({listed(left_out)}: {'; '.join(reasons)})" if left_out else ""
+    )
 
 
-def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: bool, written: bool = True) -> Generator[None, None, None]:
-    """Log and open what a run found, with pauses in which a window can be drawn (see :func:`.jobs.run_job`)."""
+def _show_run(
+    session: Any, run: Run, lines: list[str], open: bool, reference: bool, written: bool = True
+) -> Generator[None, None, None]:
+    """Log and open what a run found, with pauses in which a window can be drawn (see
+    :func:`.jobs.run_job`).
+    """
     from ..session.log import log_blocks, log_lines
     from ..session.surfaces import opening_blocks
 
@@ -137,12 +230,20 @@ def _show_run(session: Any, run: Run, lines: list[str], open: bool, reference: b
     log_lines(session, lines)
     group = None
     if open and count:
-        group = yield from opening_blocks(session, run.blocks, run.folder, run.mean if reference else None, run.level, run.table)
+        group = yield from opening_blocks(
+            session, run.blocks, run.folder, run.mean if reference else None, run.level, run.table
+        )
     yield
     log_blocks(session, run.table, group)
     if written:
-        log_lines(session, [f"Written to {run.folder} (run.json, blocks.json, blocks.csv, {count} block maps, mean.mrc, "
-                            "unassigned.mrc)."])
+        log_lines(
+            session,
+            [
+                f"Written to {run.folder} (run.json, blocks.json, blocks.csv, {count} "
+                "block maps, mean.mrc, "
+                "unassigned.mrc)."
+            ],
+        )
 
 
 def _union_text(parameters: SketchParameters) -> str:
@@ -153,11 +254,20 @@ def _union_text(parameters: SketchParameters) -> str:
 def _nothing_found(run: Run) -> str:
     used = run.record.counts["volumes_used"]
     if run.record.counts["union_voxels"] < 2 and used >= FEW_VOLUMES:
-        return "Every voxel is occupied in nearly all volumes or in nearly none: the levels are too low or too high for these maps."
+        return (
+            "Every voxel is occupied in nearly all volumes or in nearly none: the levels are "
+            "too low or too high for these maps."
+        )
     if used < FEW_VOLUMES:
-        return f"No voxels go together significantly: {used} volumes are few, and significance needs hundreds."
-    return ("No voxels go together significantly. Look at some volumes at their level (siren predict #1-5 sets it), "
-            "or allow more with a larger posp.")
+        return (
+            f"No voxels go together significantly: {used} volumes are few, and significance "
+            "needs hundreds."
+        )
+    return (
+        "No voxels go together significantly. Look at some volumes at their level (siren "
+        "predict #1-5 sets it), "
+        "or allow more with a larger posp."
+    )
 
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
@@ -165,16 +275,45 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
     output, volumes = [("output_dir", SaveFolderNameArg)], [("volumes", VolumesArg)]
 
     def sketch_desc() -> CmdDesc:
-        keywords = [*LEVELS, *output, ("box", IntArg), *SELECTION, *SHOW, *keywords_of(SketchParameters)]
-        return CmdDesc(required=volumes, keyword=keywords, synopsis="Find blocks that come and go together")
+        keywords = [
+            *LEVELS,
+            *output,
+            ("box", IntArg),
+            *SELECTION,
+            *SHOW,
+            *keywords_of(SketchParameters),
+        ]
+        return CmdDesc(
+            required=volumes, keyword=keywords, synopsis="Find blocks that come and go together"
+        )
 
     def expand_desc() -> CmdDesc:
         sketch = ("sketch", OpenFolderNameArg)
-        keywords = [*volumes, *LEVELS, sketch, *output, ("box", IntArg), *SELECTION, *SHOW, *keywords_of(ExpandParameters)]
-        return CmdDesc(required=[("blocks", BlocksArg)], keyword=keywords, synopsis="Test every voxel against every block")
+        keywords = [
+            *volumes,
+            *LEVELS,
+            sketch,
+            *output,
+            ("box", IntArg),
+            *SELECTION,
+            *SHOW,
+            *keywords_of(ExpandParameters),
+        ]
+        return CmdDesc(
+            required=[("blocks", BlocksArg)],
+            keyword=keywords,
+            synopsis="Test every voxel against every block",
+        )
 
     def open_desc() -> CmdDesc:
-        return CmdDesc(required=[("folder", OpenFolderNameArg)], keyword=[("reference", BoolArg)],
-                       synopsis="Open blocks found earlier as coloured surfaces")
+        return CmdDesc(
+            required=[("folder", OpenFolderNameArg)],
+            keyword=[("reference", BoolArg)],
+            synopsis="Open blocks found earlier as coloured surfaces",
+        )
 
-    return {"siren sketch": (sketch_desc, sketch), "siren expand": (expand_desc, expand), "siren open": (open_desc, open_)}
+    return {
+        "siren sketch": (sketch_desc, sketch),
+        "siren expand": (expand_desc, expand),
+        "siren open": (open_desc, open_),
+    }

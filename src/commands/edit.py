@@ -1,4 +1,6 @@
-"""``siren block ...``: edit the open blocks of a sketch or expansion, and save them as a set of their own."""
+"""``siren block ...``: edit the open blocks of a sketch or expansion, and save them as a set of
+their own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from chimerax.core.commands import CenterArg, CmdDesc, EnumOf, FloatArg, SaveFolderNameArg, StringArg
+from chimerax.core.commands import (
+    CenterArg,
+    CmdDesc,
+    EnumOf,
+    FloatArg,
+    SaveFolderNameArg,
+    StringArg,
+)
 from chimerax.core.errors import UserError
 
 from ..core.blocks.blockset import BlockSet
@@ -18,7 +27,16 @@ from ..core.maps.ensemble import find_ensemble
 from ..core.runs.record import read_record
 from ..core.runs.steps import EDIT_FOLDER, Run, run_edit
 from ..session.colors import SCALE, block_colors
-from ..session.edits import block_set, blocks_changed, blocks_in, edit, grid_of, group_of, redo_edit, undo_edit
+from ..session.edits import (
+    block_set,
+    blocks_changed,
+    blocks_in,
+    edit,
+    grid_of,
+    group_of,
+    redo_edit,
+    undo_edit,
+)
 from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
 from ..session.jobs import run_job
 from ..session.log import link, log_blocks, log_lines, path_text
@@ -27,35 +45,69 @@ from .arguments import BlockModelsArg, VolumesArg, keywords_of
 
 
 def merge_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
-    """Make one block of several; it keeps number, model and colour of that with the smallest number."""
+    """Make one block of several; it keeps number, model and colour of that with the smallest
+    number.
+    """
     group, numbers = group_of(blocks), [b.siren_block for b in blocks]
-    after = edit(session, group, f"merge blocks {_listed(numbers)}", lambda before: user_errors(merge, before, numbers),
-                 {min(numbers): _together(blocks)})
-    log_lines(session, [f"Blocks {_listed(numbers)} are one: block {min(numbers)}, {len(after.blocks[min(numbers)]):,} voxels."])
+    after = edit(
+        session,
+        group,
+        f"merge blocks {_listed(numbers)}",
+        lambda before: user_errors(merge, before, numbers),
+        {min(numbers): _together(blocks)},
+    )
+    log_lines(
+        session,
+        [
+            f"Blocks {_listed(numbers)} are one: block {min(numbers)}, "
+            f"{len(after.blocks[min(numbers)]):,} voxels."
+        ],
+    )
     return after
 
 
-def split_block(session: Any, block: Sequence[BlockMap], center: Any = None, radius: float | None = None, **keywords: Any) -> BlockSet:
+def split_block(
+    session: Any,
+    block: Sequence[BlockMap],
+    center: Any = None,
+    radius: float | None = None,
+    **keywords: Any,
+) -> BlockSet:
     """Make its separate pieces blocks of their own, or what lies in a sphere."""
     model = _one(block)
     if (center is None) != (radius is None):
-        raise UserError('Give center and radius together, or neither to split off separate pieces.')
+        raise UserError("Give center and radius together, or neither to split off separate pieces.")
     if center is not None and any(v is not None for v in keywords.values()):
-        raise UserError("gap and minSize are for separate pieces: leave them out with center and radius.")
+        raise UserError(
+            "gap and minSize are for separate pieces: leave them out with center and radius."
+        )
     number, grid = model.siren_block, grid_of(model)
     if center is not None and radius is not None:
         xyz = model.scene_position.inverse() * center.scene_coordinates()
         parts = inside_sphere(model.voxels, grid, xyz, radius)
         if not all(len(p) for p in parts):
-            raise UserError(f"The sphere holds {'no' if len(parts[0]) else 'every'} voxel of block {number}: move it, or change its "
-                            "radius.")
+            raise UserError(
+                f"The sphere holds {'no' if len(parts[0]) else 'every'} voxel of block "
+                f"{number}: move it, or change its "
+                "radius."
+            )
     else:
         parts = pieces(model.voxels, grid, parameters_of(SplitParameters, keywords))
     before = {b.siren_block for b in blocks_in(group_of(block))}
-    after = edit(session, group_of(block), f"split block {number}", lambda blocks: user_errors(split, blocks, number, parts))
+    after = edit(
+        session,
+        group_of(block),
+        f"split block {number}",
+        lambda blocks: user_errors(split, blocks, number, parts),
+    )
     new = [n for n, _ in after if n not in before]
-    log_lines(session, [f"Block {number} was split: it keeps {len(after.blocks[number]):,} voxels; new "
-                        + ", ".join(f"block {n} ({len(after.blocks[n]):,})" for n in new) + "."])
+    log_lines(
+        session,
+        [
+            f"Block {number} was split: it keeps {len(after.blocks[number]):,} voxels; "
+            "new " + ", ".join(f"block {n} ({len(after.blocks[n]):,})" for n in new) + "."
+        ],
+    )
     return after
 
 
@@ -63,8 +115,13 @@ def delete_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
     """Take blocks out of the set; files are not touched."""
     numbers = [b.siren_block for b in blocks]
     which = f"block{'s' * (len(numbers) > 1)} {_listed(numbers)}"
-    after = edit(session, group_of(blocks), f"delete {which}", lambda before: user_errors(delete, before, numbers))
-    log_lines(session, [f"Deleted {which}, {len(after)} left (\"siren block undo\" brings back)."])
+    after = edit(
+        session,
+        group_of(blocks),
+        f"delete {which}",
+        lambda before: user_errors(delete, before, numbers),
+    )
+    log_lines(session, [f'Deleted {which}, {len(after)} left ("siren block undo" brings back).'])
     return after
 
 
@@ -72,7 +129,12 @@ def rename_block(session: Any, block: Sequence[BlockMap], name: str) -> BlockSet
     """Name a block; the name goes into blocks.json and blocks.csv of what is saved or expanded."""
     model = _one(block)
     name, number = user_errors(clean_name, name), model.siren_block
-    return edit(session, group_of(block), f"rename block {number}", lambda before: user_errors(rename, before, number, name))
+    return edit(
+        session,
+        group_of(block),
+        f"rename block {number}",
+        lambda before: user_errors(rename, before, number, name),
+    )
 
 
 def undo(session: Any) -> None:
@@ -86,24 +148,48 @@ def redo(session: Any) -> None:
 
 
 def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
-    """Colour blocks each in its own colour, or by how surely it is there, or by how strongly each voxel belongs to it."""
+    """Colour blocks each in its own colour, or by how surely it is there, or by how strongly each
+    voxel belongs to it.
+    """
     if by == "block":
         for group in {group_of([b]) for b in blocks}:
             own = block_colors(block_set(group))
             for block in (b for b in blocks_in(group) if b in blocks and b.surfaces):
-                block.surfaces[0].vertex_colors, block.surfaces[0].auto_recolor_vertices = None, None
-                block.set_parameters(surface_colors=[(*own[block.siren_block], block.surfaces[0].rgba[3])])
+                block.surfaces[0].vertex_colors, block.surfaces[0].auto_recolor_vertices = (
+                    None,
+                    None,
+                )
+                block.set_parameters(
+                    surface_colors=[(*own[block.siren_block], block.surfaces[0].rgba[3])]
+                )
         return
     left = [block.siren_block for block in blocks if not color_by(block, by)]
     if left:
-        log_lines(session, [f"The {by} of block{'s' * (len(left) > 1)} {_listed(left)} is not known: blocks that were edited, or found "
-                            'with "resamples 0", have none. "siren block save" measures the strengths again.'])
+        log_lines(
+            session,
+            [
+                f"The {by} of block{'s' * (len(left) > 1)} {_listed(left)} is not "
+                "known: blocks that were edited, or found "
+                'with "resamples 0", have none. "siren block save" measures the '
+                "strengths again."
+            ],
+        )
     if len(left) < len(blocks):
-        key = "key " + " ".join(f"{c}:{v:g}" for c, v in zip(SCALE, (0, 0.25, 0.5, 0.75, 1), strict=True))
-        session.logger.info(f"Coloured by {by}, from 0 (violet) to 1 (yellow); {link(key, 'show the scale')}", is_html=True)
+        key = "key " + " ".join(
+            f"{c}:{v:g}" for c, v in zip(SCALE, (0, 0.25, 0.5, 0.75, 1), strict=True)
+        )
+        session.logger.info(
+            f"Coloured by {by}, from 0 (violet) to 1 (yellow); {link(key, 'show the scale')}",
+            is_html=True,
+        )
 
 
-def save(session: Any, blocks: Sequence[BlockMap], folder: str | None = None, volumes: list[Any] | None = None) -> Any:
+def save(
+    session: Any,
+    blocks: Sequence[BlockMap],
+    folder: str | None = None,
+    volumes: list[Any] | None = None,
+) -> Any:
     """Write the open blocks as a complete folder, like that of a sketch."""
     group, source = group_of(blocks), run_folder(session, list(blocks))
     record = user_errors(read_record, source)
@@ -112,22 +198,35 @@ def save(session: Any, blocks: Sequence[BlockMap], folder: str | None = None, vo
     sources = sources_of(volumes) if volumes else None
 
     def work(progress: Progress) -> Run:
-        ensemble = find_ensemble(sources, record.voxel_size, progress).resampled(record.box) if sources else None
+        ensemble = (
+            find_ensemble(sources, record.voxel_size, progress).resampled(record.box)
+            if sources
+            else None
+        )
         return run_edit(chosen, record, source, target, ensemble, progress)
 
     def show(run: Run) -> Run:
         whole = len(blocks) == len(blocks_in(group)) if not group.deleted else False
-        for model in blocks if whole else ():  # from here on the open blocks are those of the folder
+        # from here on the open blocks are those of the folder
+        for model in blocks if whole else ():
             if not model.deleted:
                 model.siren_folder = str(run.folder)
                 model.siren_values = table_values(run.table, model.siren_block, len(model.voxels))
                 model.siren_strength = run.blocks.strength.get(model.siren_block)
         if run.aside is not None:
-            log_lines(session, [f"{run.folder.name} had been edited by hand: it is kept as {run.aside}."])
+            log_lines(
+                session, [f"{run.folder.name} had been edited by hand: it is kept as {run.aside}."]
+            )
         elif run.replaced:
             log_lines(session, [f"The earlier {run.folder} was replaced."])
         log_blocks(session, run.table, group if whole else None)
-        log_lines(session, [f"{len(run.blocks)} blocks written to {run.folder}. Next: siren expand {path_text(run.folder)}"])
+        log_lines(
+            session,
+            [
+                f"{len(run.blocks)} blocks written to {run.folder}. Next: siren expand "
+                f"{path_text(run.folder)}"
+            ],
+        )
         if whole:
             blocks_changed(session, group.id)
         return run
@@ -142,14 +241,19 @@ def _one(blocks: Sequence[BlockMap]) -> BlockMap:
 
 
 def _together(blocks: Sequence[BlockMap]) -> dict[str, float]:
-    """Row of blocks.csv of the blocks as one, as far as it follows from theirs: occupancy is a mean over voxels."""
+    """Row of blocks.csv of the blocks as one, as far as it follows from theirs: occupancy is a mean
+    over voxels.
+    """
     voxels = [b.voxels for b in blocks]
     known = [b.siren_values.get("mean_occupancy", np.nan) for b in blocks]
     own = all(b.siren_values.get("voxels") == len(v) for b, v in zip(blocks, voxels, strict=True))
     total = sum(map(len, voxels))
     if not own or not np.isfinite(known).all() or len(np.unique(np.concatenate(voxels))) < total:
         return {}
-    return {"voxels": total, "mean_occupancy": sum(k * len(v) for k, v in zip(known, voxels, strict=True)) / total}
+    return {
+        "voxels": total,
+        "mean_occupancy": sum(k * len(v) for k, v in zip(known, voxels, strict=True)) / total,
+    }
 
 
 def _listed(numbers: Sequence[int]) -> str:
@@ -161,15 +265,46 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
     """The commands of this module: name -> description, function."""
     blocks, block = [("blocks", BlockModelsArg)], [("block", BlockModelsArg)]
     return {
-        "siren block merge": (lambda: CmdDesc(required=blocks, synopsis="Make one block of several"), merge_blocks),
-        "siren block split": (lambda: CmdDesc(required=block, keyword=[("center", CenterArg), ("radius", FloatArg),
-                                                                       *keywords_of(SplitParameters)],
-                                              synopsis="Make the pieces of a block blocks of their own"), split_block),
-        "siren block delete": (lambda: CmdDesc(required=blocks, synopsis="Take blocks out of the open set"), delete_blocks),
-        "siren block rename": (lambda: CmdDesc(required=[*block, ("name", StringArg)], synopsis="Name a block"), rename_block),
-        "siren block color": (lambda: CmdDesc(required=[*blocks, ("by", EnumOf(("block", "strength", "stability")))],
-                                              synopsis="Colour blocks by membership strength or stability"), color),
+        "siren block merge": (
+            lambda: CmdDesc(required=blocks, synopsis="Make one block of several"),
+            merge_blocks,
+        ),
+        "siren block split": (
+            lambda: CmdDesc(
+                required=block,
+                keyword=[
+                    ("center", CenterArg),
+                    ("radius", FloatArg),
+                    *keywords_of(SplitParameters),
+                ],
+                synopsis="Make the pieces of a block blocks of their own",
+            ),
+            split_block,
+        ),
+        "siren block delete": (
+            lambda: CmdDesc(required=blocks, synopsis="Take blocks out of the open set"),
+            delete_blocks,
+        ),
+        "siren block rename": (
+            lambda: CmdDesc(required=[*block, ("name", StringArg)], synopsis="Name a block"),
+            rename_block,
+        ),
+        "siren block color": (
+            lambda: CmdDesc(
+                required=[*blocks, ("by", EnumOf(("block", "strength", "stability")))],
+                synopsis="Colour blocks by membership strength or stability",
+            ),
+            color,
+        ),
         "siren block undo": (lambda: CmdDesc(synopsis="Take back the last edit of blocks"), undo),
         "siren block redo": (lambda: CmdDesc(synopsis="Do an edit of blocks again"), redo),
-        "siren block save": (lambda: CmdDesc(required=blocks, optional=[("folder", SaveFolderNameArg)], keyword=[("volumes", VolumesArg)],
-                                             synopsis="Write the open blocks as a folder to open or expand"), save)}
+        "siren block save": (
+            lambda: CmdDesc(
+                required=blocks,
+                optional=[("folder", SaveFolderNameArg)],
+                keyword=[("volumes", VolumesArg)],
+                synopsis="Write the open blocks as a folder to open or expand",
+            ),
+            save,
+        ),
+    }

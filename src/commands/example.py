@@ -24,19 +24,30 @@ def example(session: Any, folder: str, **keywords: Any) -> Any:
     def show(result: Any) -> Any:
         from ..session.log import next_step, path_text
 
-        session.logger.info(f"{parameters.volumes} simulated volumes with {len(result.simulation.units)} planted blocks written "
-                            f"to {path} (what is planted: truth.json)." + (" The earlier example was replaced." if result.replaced else ""))
+        session.logger.info(
+            f"{parameters.volumes} simulated volumes with "
+            f"{len(result.simulation.units)} planted blocks written "
+            f"to {path} (what is planted: truth.json)."
+            + (" The earlier example was replaced." if result.replaced else "")
+        )
         next_step(session, "predict", f"siren predict {path_text(path)}")
         return result
 
-    return run_job(session, "siren example", lambda progress: write_example(path, parameters, progress), show)
+    return run_job(
+        session, "siren example", lambda progress: write_example(path, parameters, progress), show
+    )
 
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
     """The commands of this module: name -> description, function."""
+
     def example_desc() -> CmdDesc:
         from ..core.simulation.parameters import ExampleParameters
-        return CmdDesc(required=[("folder", SaveFolderNameArg)], keyword=keywords_of(ExampleParameters),
-                       synopsis="Write a simulated ensemble to try SIREn on")
+
+        return CmdDesc(
+            required=[("folder", SaveFolderNameArg)],
+            keyword=keywords_of(ExampleParameters),
+            synopsis="Write a simulated ensemble to try SIREn on",
+        )
 
     return {"siren example": (example_desc, example)}

@@ -19,20 +19,39 @@ from ..session.inputs import PREDICTIONS_FILE, first_path
 LEVELS: list[tuple[str, Any]] = [("level", FloatArg), ("thresholds", OpenFileNameArg)]
 
 
-def check_levels(level: float | None, thresholds: str | None, parameters: PairTestParameters | None = None) -> None:
+def check_levels(
+    level: float | None, thresholds: str | None, parameters: PairTestParameters | None = None
+) -> None:
     if level is not None and thresholds is not None:
         raise UserError('Give either "level" or "thresholds", not both.')
     if parameters is not None and parameters.filter == "flags" and level is not None:
-        raise UserError('"filter flags" needs the table of thresholds that has them: leave out "level", or "filter".')
+        raise UserError(
+            '"filter flags" needs the table of thresholds that has them: leave out '
+            '"level", or "filter".'
+        )
 
 
-def chosen_levels(ensemble: Ensemble, level: float | None, thresholds: str | None, output: Path, volumes: Sequence[Any],
-            notes: list[str], progress: Progress, by_flags: bool = False) -> tuple[Any, str, dict[str, str]]:
-    """Levels (V,) of the volumes, where they came from, and volumes to leave out with the reason, where the table's flags say so."""
+def chosen_levels(
+    ensemble: Ensemble,
+    level: float | None,
+    thresholds: str | None,
+    output: Path,
+    volumes: Sequence[Any],
+    notes: list[str],
+    progress: Progress,
+    by_flags: bool = False,
+) -> tuple[Any, str, dict[str, str]]:
+    """Levels (V,) of the volumes, where they came from, and volumes to leave out with the reason,
+    where the table's flags say so.
+    """
     from ..core.thresholds.tables import read_flags, read_thresholds
 
     def read(table: Path, where: str) -> tuple[Any, str, dict[str, str]]:
-        flagged = {name: f"flagged: {why}" for name, why in read_flags(table, ensemble).items()} if by_flags else {}
+        flagged = (
+            {name: f"flagged: {why}" for name, why in read_flags(table, ensemble).items()}
+            if by_flags
+            else {}
+        )
         return read_thresholds(table, ensemble, flagged), where, flagged
 
     if level is not None:
@@ -48,6 +67,10 @@ def chosen_levels(ensemble: Ensemble, level: float | None, thresholds: str | Non
     from ..core.thresholds.predict import predict_levels
     from ..core.thresholds.tables import write_predictions
 
-    write_predictions(output / PREDICTIONS_FILE, predict_levels(ensemble, PredictParameters(), progress))
+    write_predictions(
+        output / PREDICTIONS_FILE, predict_levels(ensemble, PredictParameters(), progress)
+    )
     notes.append(f"No thresholds were given, so they were predicted: {output / PREDICTIONS_FILE}")
-    return read(output / PREDICTIONS_FILE, f"predicted by this command: {output / PREDICTIONS_FILE}")
+    return read(
+        output / PREDICTIONS_FILE, f"predicted by this command: {output / PREDICTIONS_FILE}"
+    )

@@ -1,4 +1,6 @@
-"""``siren screen``: the blocks at several stringencies, from one reading and one count of the volumes."""
+"""``siren screen``: the blocks at several stringencies, from one reading and one count of the
+volumes.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +23,31 @@ from ..session.jobs import run_job
 from .arguments import SELECTION, VolumesArg, keywords_of
 from .levels import LEVELS, check_levels, chosen_levels
 
-POSP = (0.0001, 0.001, 0.01, 0.05, 0.2)  # where the user names none: the default, and two steps to either side
+# where the user names none: the default, and two steps to either side
+POSP = (0.0001, 0.001, 0.01, 0.05, 0.2)
 
 
-def screen(session: Any, volumes: list[Any], level: float | None = None, thresholds: str | None = None,
-           posp: Sequence[float] | None = None, negp: Sequence[float] | None = None, output_dir: str | None = None,
-           box: int | None = None, voxel_size: float | None = None, include: Sequence[str] = (), exclude: Sequence[str] = (),
-           **keywords: Any) -> Any:
+def screen(
+    session: Any,
+    volumes: list[Any],
+    level: float | None = None,
+    thresholds: str | None = None,
+    posp: Sequence[float] | None = None,
+    negp: Sequence[float] | None = None,
+    output_dir: str | None = None,
+    box: int | None = None,
+    voxel_size: float | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    **keywords: Any,
+) -> Any:
     """Find the blocks at several stringencies; write and log a table and a picture."""
     posp = posp or POSP
     limits = {"posp": max(posp), **({"negp": max(negp)} if negp else {})}
     parameters = parameters_of(SketchParameters, {**keywords, **limits})
     negp = negp or (parameters.negp,)
-    for p, n in ((p, n) for p in posp for n in negp):  # each within its bounds: said now, not after the work
+    # each within its bounds: said now, not after the work
+    for p, n in ((p, n) for p in posp for n in negp):
         user_errors(replace, parameters, posp=p, negp=n)
     check_levels(level, thresholds, parameters)
     sources, output = sources_of(volumes), output_folder(volumes, output_dir)
@@ -43,44 +57,95 @@ def screen(session: Any, volumes: list[Any], level: float | None = None, thresho
         from ..session.colors import PALETTE
 
         ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
-        levels, where, flagged = chosen_levels(ensemble, level, thresholds, output, volumes, notes, progress, parameters.filter == "flags")
+        levels, where, flagged = chosen_levels(
+            ensemble,
+            level,
+            thresholds,
+            output,
+            volumes,
+            notes,
+            progress,
+            parameters.filter == "flags",
+        )
         if flagged:
             taking_part = [n not in flagged for n in ensemble.names]
             ensemble, levels = ensemble.select(exclude=tuple(flagged)), levels[taking_part]
-            notes.append(f"{len(flagged)} left out: " + "; ".join(f"{n} ({why})" for n, why in flagged.items()))
+            notes.append(
+                f"{len(flagged)} left out: "
+                + "; ".join(f"{n} ({why})" for n, why in flagged.items())
+            )
         screening = prepare(ensemble.resampled(box), levels, parameters, progress)
         settings = run_screen(screening, posp, negp, progress)
         compared = screening.compared
-        lines = [*notes, *ensemble.notes, f"{len(compared.occupancy):,} of {len(ensemble):,} volumes, {ensemble.grid.text()}; thresholds: "
-                 f"{where}", f"{len(compared.sample):,} of {len(compared.observation.union):,} voxels counted, once, in "
-                 f"{sum(progress.seconds.values()):.1f} s; each of the {len(settings)} settings took "
-                 f"{sum(s.seconds for s in settings) / len(settings):.2f} s"]
+        lines = [
+            *notes,
+            *ensemble.notes,
+            f"{len(compared.occupancy):,} of {len(ensemble):,} "
+            f"volumes, {ensemble.grid.text()}; thresholds: "
+            f"{where}",
+            f"{len(compared.sample):,} of {len(compared.observation.union):,} "
+            "voxels counted, once, in "
+            f"{sum(progress.seconds.values()):.1f} s; each of the {len(settings)} settings "
+            "took "
+            f"{sum(s.seconds for s in settings) / len(settings):.2f} s",
+        ]
         return settings, lines, *write_screen(output, settings, PALETTE)
 
     def show(result: tuple[list[Setting], list[str], Path, Path]) -> list[Setting]:
         from ..session.log import log_lines
 
         settings, lines, table, picture = result
-        again = _again(volumes, level, thresholds, output_dir, box, voxel_size, include, exclude, keywords)
+        again = _again(
+            volumes, level, thresholds, output_dir, box, voxel_size, include, exclude, keywords
+        )
         log_lines(session, lines)
-        session.logger.info(_table(settings, again, len(negp) > 1) + f'<img src="{picture.as_uri()}" width="480">', is_html=True)
+        session.logger.info(
+            _table(settings, again, len(negp) > 1) + f'<img src="{picture.as_uri()}" width="480">',
+            is_html=True,
+        )
         log_lines(session, [f"Written to {table} and {picture.name}."])
         return settings
 
     return run_job(session, "siren screen", work, show)
 
 
-def _again(volumes: Sequence[Any], level: float | None, thresholds: str | None, output_dir: str | None, box: int | None,
-           voxel_size: float | None, include: Sequence[str], exclude: Sequence[str], keywords: dict[str, Any]) -> str:
+def _again(
+    volumes: Sequence[Any],
+    level: float | None,
+    thresholds: str | None,
+    output_dir: str | None,
+    box: int | None,
+    voxel_size: float | None,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    keywords: dict[str, Any],
+) -> str:
     """The sketch of the same volumes as it is typed, but for posp and negp."""
     from ..session.log import path_text
 
     words = [f"siren sketch {typed(volumes)}"]
-    words += [f"{word} {path_text(Path(path))}" for word, path in (("thresholds", thresholds), ("outputDir", output_dir)) if path]
-    words += [f"{word} {','.join(names)}" for word, names in (("include", include), ("exclude", exclude)) if names]
-    plain = {"level": level, "box": box, "voxelSize": voxel_size, **{camel_case(k): v for k, v in keywords.items()}}
-    words += [f"{word} {value:g}" if isinstance(value, float) else f"{word} {str(value).lower() if isinstance(value, bool) else value}"
-              for word, value in given(plain).items()]
+    words += [
+        f"{word} {path_text(Path(path))}"
+        for word, path in (("thresholds", thresholds), ("outputDir", output_dir))
+        if path
+    ]
+    words += [
+        f"{word} {','.join(names)}"
+        for word, names in (("include", include), ("exclude", exclude))
+        if names
+    ]
+    plain = {
+        "level": level,
+        "box": box,
+        "voxelSize": voxel_size,
+        **{camel_case(k): v for k, v in keywords.items()},
+    }
+    words += [
+        f"{word} {value:g}"
+        if isinstance(value, float)
+        else f"{word} {str(value).lower() if isinstance(value, bool) else value}"
+        for word, value in given(plain).items()
+    ]
     return " ".join(words)
 
 
@@ -88,23 +153,48 @@ def _table(settings: Sequence[Setting], again: str, both: bool) -> str:
     """HTML for the log: a row a setting, with a link that sketches with it."""
     from ..session.log import link
 
-    rows = ["<tr><th>posp</th>" + "<th>negp</th>" * both + "<th>blocks</th><th>voxels</th><th>stability</th><th></th></tr>"]
+    rows = [
+        "<tr><th>posp</th>"
+        + "<th>negp</th>" * both
+        + "<th>blocks</th><th>voxels</th><th>stability</th><th></th></tr>"
+    ]
     for s in settings:
-        stable = [f"{s.blocks.stability[n]:.1f}" if n in s.blocks.stability else "-" for n, _ in s.blocks]
+        stable = [
+            f"{s.blocks.stability[n]:.1f}" if n in s.blocks.stability else "-" for n, _ in s.blocks
+        ]
         command = f"{again} posp {s.parameters.posp:g}" + f" negp {s.parameters.negp:g}" * both
-        cells = (f"{s.parameters.posp:g}", *((f"{s.parameters.negp:g}",) if both else ()), f"{len(s.blocks)}",
-                 " ".join(f"{len(v)}" for _, v in s.blocks), " ".join(stable))
-        rows.append("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in cells) + f"<td>{link(command, 'sketch')}</td></tr>")
+        cells = (
+            f"{s.parameters.posp:g}",
+            *((f"{s.parameters.negp:g}",) if both else ()),
+            f"{len(s.blocks)}",
+            " ".join(f"{len(v)}" for _, v in s.blocks),
+            " ".join(stable),
+        )
+        rows.append(
+            "<tr>"
+            + "".join(f"<td>{escape(c)}</td>" for c in cells)
+            + f"<td>{link(command, 'sketch')}</td></tr>"
+        )
     return '<table cellpadding="3">' + "".join(rows) + "</table>"
 
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
     """The commands of this module: name -> description, function."""
+
     def desc() -> CmdDesc:
         own = [k for k in keywords_of(SketchParameters) if k[0] not in ("posp", "negp")]
-        return CmdDesc(required=[("volumes", VolumesArg)],
-                       keyword=[*LEVELS, ("posp", ListOf(FloatArg)), ("negp", ListOf(FloatArg)), ("output_dir", SaveFolderNameArg),
-                                ("box", IntArg), *SELECTION, *own],
-                       synopsis="Find blocks at several stringencies from one count")
+        return CmdDesc(
+            required=[("volumes", VolumesArg)],
+            keyword=[
+                *LEVELS,
+                ("posp", ListOf(FloatArg)),
+                ("negp", ListOf(FloatArg)),
+                ("output_dir", SaveFolderNameArg),
+                ("box", IntArg),
+                *SELECTION,
+                *own,
+            ],
+            synopsis="Find blocks at several stringencies from one count",
+        )
 
     return {"siren screen": (desc, screen)}

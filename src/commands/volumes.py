@@ -14,12 +14,16 @@ from ..session.jobs import current_job
 from .arguments import VolumesArg
 
 
-def show_(session: Any, volume: list[Any], level: float | None = None, voxel_size: float | None = None) -> Any:
+def show_(
+    session: Any, volume: list[Any], level: float | None = None, voxel_size: float | None = None
+) -> Any:
     """Show one map of an ensemble at its level, in the place of the one shown before."""
     sources = sources_of(volume)
     ensemble = user_errors(find_ensemble, sources, voxel_size, None, 1)
     if len(ensemble) != 1:
-        raise UserError(f"siren show takes one map, and {typed(volume)} is {len(ensemble):,}: name one of them.")
+        raise UserError(
+            f"siren show takes one map, and {typed(volume)} is {len(ensemble):,}: name one of them."
+        )
     source = ensemble.sources[0]
     array = user_errors(source.read)
     from ..session.surfaces import show_map
@@ -39,9 +43,13 @@ def stop(session: Any) -> None:
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
     """The commands of this module: name -> description, function."""
+
     def show_desc() -> CmdDesc:
-        return CmdDesc(required=[("volume", VolumesArg)], keyword=[("level", FloatArg), ("voxel_size", FloatArg)],
-                       synopsis="Show one map of an ensemble in the place of the one before")
+        return CmdDesc(
+            required=[("volume", VolumesArg)],
+            keyword=[("level", FloatArg), ("voxel_size", FloatArg)],
+            synopsis="Show one map of an ensemble in the place of the one before",
+        )
 
     def stop_desc() -> CmdDesc:
         return CmdDesc(synopsis="Stop the SIREn command that is running")

@@ -1,4 +1,6 @@
-"""The page of the blocks: a table that follows the open surfaces, and the edits of ``siren block ...``."""
+"""The page of the blocks: a table that follows the open surfaces, and the edits of ``siren block
+...``.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from chimerax.core.commands import quote_if_necessary
-from chimerax.core.models import ADD_MODELS, MODEL_DISPLAY_CHANGED, MODEL_NAME_CHANGED, MODEL_SELECTION_CHANGED, REMOVE_MODELS
+from chimerax.core.models import (
+    ADD_MODELS,
+    MODEL_DISPLAY_CHANGED,
+    MODEL_NAME_CHANGED,
+    MODEL_SELECTION_CHANGED,
+    REMOVE_MODELS,
+)
 from Qt.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer, Signal
 from Qt.QtGui import QAction, QColor, QKeySequence
 from Qt.QtWidgets import (
@@ -43,7 +51,25 @@ from .blocks_table import (
 
 WAIT = 60  # ms: changes that come together are shown together
 NOT_OURS = 300  # ms that the arrow keys may run on before the selection is sent to the session
-MENU = ("show", "hide", "only", "all", "", "color", "by", "rename", "zoom", "pair", "", "merge", "split", "delete", "", "undo", "redo")
+MENU = (
+    "show",
+    "hide",
+    "only",
+    "all",
+    "",
+    "color",
+    "by",
+    "rename",
+    "zoom",
+    "pair",
+    "",
+    "merge",
+    "split",
+    "delete",
+    "",
+    "undo",
+    "redo",
+)
 ERASER = "eraser sphere"  # the model of ChimeraX's own Map Eraser
 
 
@@ -56,7 +82,8 @@ class BlocksPage(QWidget):
     execute : runs a command, logged; what is wrong with it is its to show
     """
 
-    volume_requested = Signal(str)  # no page asks for a volume here; the tool treats all pages alike
+    # no page asks for a volume here; the tool treats all pages alike
+    volume_requested = Signal(str)
     run_changed = Signal(object)  # Path: the edited blocks were saved as a set of their own
 
     def __init__(self, session: Any, execute: Callable[[str], Any], parent: QWidget | None = None):
@@ -69,12 +96,17 @@ class BlocksPage(QWidget):
         self.model = BlocksModel(self._show_one, self._rename)
         self.model.setParent(self)
         self._build()
-        self._refresh_soon, self._select_soon = _timer(self, WAIT, self.refresh), _timer(self, NOT_OURS, self._select_models)
+        self._refresh_soon, self._select_soon = (
+            _timer(self, WAIT, self.refresh),
+            _timer(self, NOT_OURS, self._select_models),
+        )
         self._listen()
         self.set_run(None)
 
     def set_run(self, folder: Path | None, run: Run | None = None) -> None:
-        """Show a finished run; its blocks may be open, edited, or closed. ``run`` is what the folder holds, where it was read already."""
+        """Show a finished run; its blocks may be open, edited, or closed. ``run`` is what the
+        folder holds, where it was read already.
+        """
         self._folder, self._run = folder, run
         if folder is not None and run is None:
             with suppress(SirenError):  # a set of open blocks may have outlived its folder
@@ -86,13 +118,19 @@ class BlocksPage(QWidget):
         """The open blocks that the table shows: the last group of this run."""
         if self._folder is None:
             return []
-        groups = {m.parent for m in self.session.models.list(type=BlockMap) if Path(m.siren_folder) == self._folder}
+        groups = {
+            m.parent
+            for m in self.session.models.list(type=BlockMap)
+            if Path(m.siren_folder) == self._folder
+        }
         return blocks_in(max(groups, key=lambda g: g.id)) if groups else []
 
     @property
     def chosen(self) -> list[BlockMap]:
         """The open blocks of the selected rows."""
-        rows = sorted({self.sorted.mapToSource(i).row() for i in self.view.selectionModel().selectedRows()})
+        rows = sorted(
+            {self.sorted.mapToSource(i).row() for i in self.view.selectionModel().selectedRows()}
+        )
         return [m for r in rows if (m := self.model.rows[r].model) is not None and not m.deleted]
 
     # --- widgets
@@ -110,17 +148,37 @@ class BlocksPage(QWidget):
         self._make_actions()
         self.slider = QSlider(Qt.Orientation.Horizontal, self)
         self.slider.setRange(0, 100)
-        self.slider.setToolTip("Transparency of the selected blocks, or of all where none is selected, in per cent")
+        self.slider.setToolTip(
+            "Transparency of the selected blocks, or of all where none is selected, in per cent"
+        )
         self.slider.valueChanged.connect(self._fade)
         self.slider.sliderReleased.connect(self._fade_done)
         self.save_button = QPushButton("Save set", self, clicked=self._save)
-        self.save_button.setToolTip("Write the open blocks as a folder of their own (siren block save)")
+        self.save_button.setToolTip(
+            "Write the open blocks as a folder of their own (siren block save)"
+        )
         self.expand_button = QPushButton("Expand set", self, clicked=self._expand)
-        self.expand_button.setToolTip("Test every voxel against the blocks as they are now (siren expand)")
+        self.expand_button.setToolTip(
+            "Test every voxel against the blocks as they are now (siren expand)"
+        )
         a = self.actions_
-        see = [a["show"], a["hide"], a["only"], a["all"], None, QLabel("Transparency", self), self.slider]
+        see = [
+            a["show"],
+            a["hide"],
+            a["only"],
+            a["all"],
+            None,
+            QLabel("Transparency", self),
+            self.slider,
+        ]
         change = [a["merge"], a["split"], a["delete"], a["rename"], None, a["undo"], a["redo"]]
-        rows = [[self.title, self.open_button], see, [self.view], change, [None, self.save_button, self.expand_button]]
+        rows = [
+            [self.title, self.open_button],
+            see,
+            [self.view],
+            change,
+            [None, self.save_button, self.expand_button],
+        ]
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
@@ -156,31 +214,82 @@ class BlocksPage(QWidget):
             return made
 
         self.actions_ = {
-            "show": action("Show", "Show the selected blocks", lambda: self._display("show", self.chosen)),
-            "hide": action("Hide", "Hide the selected blocks", lambda: self._display("hide", self.chosen)),
+            "show": action(
+                "Show", "Show the selected blocks", lambda: self._display("show", self.chosen)
+            ),
+            "hide": action(
+                "Hide", "Hide the selected blocks", lambda: self._display("hide", self.chosen)
+            ),
             "only": action("Only", "Show the selected blocks and hide the others", self._only),
             "all": action("All", "Show all blocks", lambda: self._display("show", self.blocks)),
             "color": action("Colour...", "Another colour for the selected blocks", self._recolor),
-            "zoom": action("Zoom to", "Fill the window with the selected blocks", lambda: self._do("view", self.chosen)),
-            "merge": action("Merge", "Make one block of the selected ones (siren block merge)",
-                            lambda: self._do("siren block merge", self.chosen)),
-            "split": action("Split off", "Make parts of a block blocks of their own (siren block split)", None),
-            "delete": action("Delete", "Take the selected blocks out of the set; files are not touched (siren block delete)",
-                             lambda: self._do("siren block delete", self.chosen), QKeySequence(QKeySequence.StandardKey.Delete)),
-            "rename": action("Rename", "Name the selected block (siren block rename)", self._edit_name, QKeySequence("F2")),
-            "undo": action("Undo", "Take back the last edit (siren block undo)", lambda: self._execute("siren block undo")),
-            "redo": action("Redo", "Do the edit again (siren block redo)", lambda: self._execute("siren block redo")),
-            "pair": action("Volumes with and without it", "Open two volumes side by side (siren representatives)",
-                           lambda: self._do("siren representatives", self.chosen))}
+            "zoom": action(
+                "Zoom to",
+                "Fill the window with the selected blocks",
+                lambda: self._do("view", self.chosen),
+            ),
+            "merge": action(
+                "Merge",
+                "Make one block of the selected ones (siren block merge)",
+                lambda: self._do("siren block merge", self.chosen),
+            ),
+            "split": action(
+                "Split off", "Make parts of a block blocks of their own (siren block split)", None
+            ),
+            "delete": action(
+                "Delete",
+                "Take the selected blocks out of the set; files are not "
+                "touched (siren block delete)",
+                lambda: self._do("siren block delete", self.chosen),
+                QKeySequence(QKeySequence.StandardKey.Delete),
+            ),
+            "rename": action(
+                "Rename",
+                "Name the selected block (siren block rename)",
+                self._edit_name,
+                QKeySequence("F2"),
+            ),
+            "undo": action(
+                "Undo",
+                "Take back the last edit (siren block undo)",
+                lambda: self._execute("siren block undo"),
+            ),
+            "redo": action(
+                "Redo",
+                "Do the edit again (siren block redo)",
+                lambda: self._execute("siren block redo"),
+            ),
+            "pair": action(
+                "Volumes with and without it",
+                "Open two volumes side by side (siren representatives)",
+                lambda: self._do("siren representatives", self.chosen),
+            ),
+        }
         split = QMenu(self)
-        split.addAction(action("Separate pieces", "Each piece that is apart from the others",
-                               lambda: self._do("siren block split", self.chosen)))
-        split.addAction(action("What is in the Map Eraser's sphere", "Place the sphere with ChimeraX's Map Eraser, then choose this",
-                               self._split_sphere))
+        split.addAction(
+            action(
+                "Separate pieces",
+                "Each piece that is apart from the others",
+                lambda: self._do("siren block split", self.chosen),
+            )
+        )
+        split.addAction(
+            action(
+                "What is in the Map Eraser's sphere",
+                "Place the sphere with ChimeraX's Map Eraser, then choose this",
+                self._split_sphere,
+            )
+        )
         self.actions_["split"].setMenu(split)
         by = QMenu("Colour by", self)
-        for word, text in (("block", "Block"), ("strength", "Strength of each voxel"), ("stability", "Stability")):
-            by.addAction(action(text, f"siren block color ... {word}", partial(self._color_by, word)))
+        for word, text in (
+            ("block", "Block"),
+            ("strength", "Strength of each voxel"),
+            ("stability", "Stability"),
+        ):
+            by.addAction(
+                action(text, f"siren block color ... {word}", partial(self._color_by, word))
+            )
         self.actions_["by"] = by.menuAction()
 
     # --- from the session to the table
@@ -188,7 +297,14 @@ class BlocksPage(QWidget):
     def _listen(self) -> None:
         add_trigger(self.session)
         triggers = self.session.triggers
-        names = (ADD_MODELS, REMOVE_MODELS, MODEL_DISPLAY_CHANGED, MODEL_NAME_CHANGED, MODEL_SELECTION_CHANGED, BLOCKS_CHANGED)
+        names = (
+            ADD_MODELS,
+            REMOVE_MODELS,
+            MODEL_DISPLAY_CHANGED,
+            MODEL_NAME_CHANGED,
+            MODEL_SELECTION_CHANGED,
+            BLOCKS_CHANGED,
+        )
         handlers = [triggers.add_handler(name, self._session_changed) for name in names]
         watched, changed = self._watched, self._volume_changed
 
@@ -208,7 +324,9 @@ class BlocksPage(QWidget):
 
     def _follow_save(self) -> None:
         """The blocks shown may have become those of another folder: they were saved."""
-        shown = next((r.model for r in self.model.rows if r.model is not None and not r.model.deleted), None)
+        shown = next(
+            (r.model for r in self.model.rows if r.model is not None and not r.model.deleted), None
+        )
         if shown is not None and Path(shown.siren_folder) != self._folder:
             self.set_run(Path(shown.siren_folder))
             self.run_changed.emit(self._folder)
@@ -236,7 +354,9 @@ class BlocksPage(QWidget):
         self._enable()
         if models and not self.slider.isSliderDown():
             self.slider.blockSignals(True)
-            self.slider.setValue(round(100 * (1 - (next((r.color[3] for r in rows if r.color), 1.0)))))
+            self.slider.setValue(
+                round(100 * (1 - (next((r.color[3] for r in rows if r.color), 1.0))))
+            )
             self.slider.blockSignals(False)
 
     def _summary(self, is_open: bool) -> str:
@@ -245,17 +365,30 @@ class BlocksPage(QWidget):
         rows = self.model.rows
         if not rows:
             return f"{self._folder.name}: no blocks."
-        text = f"{self._folder.name}: {len(rows)} block{'s' * (len(rows) > 1)}, {sum(r.voxels for r in rows):,} voxels"
-        saved = {(n, len(v), self._run.blocks.names.get(n, "")) for n, v in self._run.blocks} if self._run else set()
+        text = (
+            f"{self._folder.name}: {len(rows)} block{'s' * (len(rows) > 1)}, "
+            f"{sum(r.voxels for r in rows):,} voxels"
+        )
+        saved = (
+            {(n, len(v), self._run.blocks.names.get(n, "")) for n, v in self._run.blocks}
+            if self._run
+            else set()
+        )
         edited = is_open and saved != {(r.number, r.voxels, r.name) for r in rows}
         return text + (", edited and not saved" if edited else "" if is_open else ", not open")
 
     def _enable(self) -> None:
         count, some = len(self.chosen), bool(self.blocks)
         undo, redo = can_undo(self.session)
-        enabled = {"all": some, "by": some, "merge": count > 1, "undo": undo, "redo": redo,
-                   **dict.fromkeys(("show", "hide", "only", "color", "zoom", "delete"), count),
-                   **dict.fromkeys(("split", "rename", "pair"), count == 1)}
+        enabled = {
+            "all": some,
+            "by": some,
+            "merge": count > 1,
+            "undo": undo,
+            "redo": redo,
+            **dict.fromkeys(("show", "hide", "only", "color", "zoom", "delete"), count),
+            **dict.fromkeys(("split", "rename", "pair"), count == 1),
+        }
         for name, able in enabled.items():
             self.actions_[name].setEnabled(bool(able))
         self.actions_["undo"].setToolTip(f"Undo: {undo}" if undo else "No edit to take back")
@@ -267,14 +400,23 @@ class BlocksPage(QWidget):
         """Select the rows of what is selected in the session."""
         if self._select_soon.isActive():
             return  # the user is selecting here
-        wanted = {k for k, r in enumerate(self.model.rows) if r.model is not None and r.model.get_selected(include_children=True)}
-        if wanted == {self.sorted.mapToSource(i).row() for i in self.view.selectionModel().selectedRows()}:
+        wanted = {
+            k
+            for k, r in enumerate(self.model.rows)
+            if r.model is not None and r.model.get_selected(include_children=True)
+        }
+        if wanted == {
+            self.sorted.mapToSource(i).row() for i in self.view.selectionModel().selectedRows()
+        }:
             return
         selection = QItemSelection()
         for k in wanted:
             index = self.sorted.mapFromSource(self.model.index(k, NUMBER))
             selection.select(index, index)
-        mode = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        mode = (
+            QItemSelectionModel.SelectionFlag.ClearAndSelect
+            | QItemSelectionModel.SelectionFlag.Rows
+        )
         self.view.selectionModel().select(selection, mode)
         if wanted:
             self.view.scrollTo(self.sorted.mapFromSource(self.model.index(min(wanted), NUMBER)))
@@ -320,7 +462,9 @@ class BlocksPage(QWidget):
         self._display("show" if show else "hide", [model])
 
     def _rename(self, model: BlockMap, name: str) -> None:
-        self._execute(f"siren block rename {block_spec([model])} {quote_if_necessary(name.strip())}")
+        self._execute(
+            f"siren block rename {block_spec([model])} {quote_if_necessary(name.strip())}"
+        )
 
     def _edit_name(self) -> None:
         rows = self.view.selectionModel().selectedRows(NAME)
@@ -360,9 +504,14 @@ class BlocksPage(QWidget):
         sphere = next((m for m in self.session.models.list() if m.name == ERASER), None)
         if sphere is None:
             self._execute('ui tool show "Map Eraser"')
-            self.title.setText("Move the Map Eraser's sphere over the part to split off, then choose this again.")
+            self.title.setText(
+                "Move the Map Eraser's sphere over the part to split off, then choose this again."
+            )
         else:
-            self._execute(f"siren block split {block_spec(self.chosen)} center #{sphere.id_string} radius {sphere.radius:.4g}")
+            self._execute(
+                f"siren block split {block_spec(self.chosen)} center #{sphere.id_string} "
+                f"radius {sphere.radius:.4g}"
+            )
 
     def _open(self) -> None:
         self._execute(f"siren open {path_text(self._folder)}" if self._folder else "")

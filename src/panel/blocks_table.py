@@ -1,4 +1,6 @@
-"""The blocks as rows of a table: number, name, size, occupancy, stability, colour, and whether it is shown."""
+"""The blocks as rows of a table: number, name, size, occupancy, stability, colour, and whether it
+is shown.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,26 @@ from ..session.surfaces import BlockMap
 
 SHOWN, COLOR, NUMBER, NAME, VOXELS, VOLUME, OCCUPANCY, STABILITY = range(8)
 HEADERS = ("", "", "#", "Name", "Voxels", "Å³", "Occup.", "Stab.")
-TIPS = ("shown or hidden", "colour: click to change it", "number of the block", "double-click to name the block",
-        "voxels in the block", "volume in cubic Ångström",
-        "occupancy: share of the volumes in which a voxel of the block is occupied, mean of its voxels",
-        "stability: how surely the block is found again, 0 to 1")
+TIPS = (
+    "shown or hidden",
+    "colour: click to change it",
+    "number of the block",
+    "double-click to name the block",
+    "voxels in the block",
+    "volume in cubic Ångström",
+    "occupancy: share of the volumes in which a voxel of the block is occupied, mean of its voxels",
+    "stability: how surely the block is found again, 0 to 1",
+)
 SWATCH = 14  # pixels
-WIDEST = {SHOWN: "0", COLOR: "0", NUMBER: "00", VOXELS: "00,000", VOLUME: "0,000,000", OCCUPANCY: "Occup.", STABILITY: "Stab."}
+WIDEST = {
+    SHOWN: "0",
+    COLOR: "0",
+    NUMBER: "00",
+    VOXELS: "00,000",
+    VOLUME: "0,000,000",
+    OCCUPANCY: "Occup.",
+    STABILITY: "Stab.",
+}
 NOTHING = QModelIndex()
 
 
@@ -55,8 +71,19 @@ def rows_of_models(models: Sequence[BlockMap]) -> list[Row]:
     for m in models:
         count = len(m.voxels)
         values = m.siren_values if m.siren_values.get("voxels") == count else {}
-        rows.append(Row(m.siren_block, m.given_name, count, count * float(np.prod(m.data.step)), values.get("mean_occupancy", nan),
-                        values.get("stability", nan), surface_color(m), bool(m.display), m))
+        rows.append(
+            Row(
+                m.siren_block,
+                m.given_name,
+                count,
+                count * float(np.prod(m.data.step)),
+                values.get("mean_occupancy", nan),
+                values.get("stability", nan),
+                surface_color(m),
+                bool(m.display),
+                m,
+            )
+        )
     return rows
 
 
@@ -64,8 +91,16 @@ def rows_of_run(run: Run) -> list[Row]:
     """Rows of a run whose blocks are not open."""
     rows = []
     for (number, voxels), (_, line) in zip(run.blocks, run.table.iterrows(), strict=True):
-        rows.append(Row(number, run.blocks.names.get(number, ""), len(voxels), len(voxels) * run.blocks.grid.voxel_volume,
-                        float(line.get("mean_occupancy", nan)), float(line.get("stability", nan))))
+        rows.append(
+            Row(
+                number,
+                run.blocks.names.get(number, ""),
+                len(voxels),
+                len(voxels) * run.blocks.grid.voxel_volume,
+                float(line.get("mean_occupancy", nan)),
+                float(line.get("stability", nan)),
+            )
+        )
     return rows
 
 
@@ -74,10 +109,16 @@ class BlocksModel(QAbstractTableModel):
 
     Parameters
     ----------
-    show, rename : called with a row's model, and whether to show it or its new name, when the user edits a cell
+    show, rename : called with a row's model, and whether to show it or its new name, when the user
+        edits a cell
     """
 
-    def __init__(self, show: Callable[[BlockMap, bool], None], rename: Callable[[BlockMap, str], None], parent: Any = None):
+    def __init__(
+        self,
+        show: Callable[[BlockMap, bool], None],
+        rename: Callable[[BlockMap, str], None],
+        parent: Any = None,
+    ):
         super().__init__(parent)
         self.rows: list[Row] = []
         self._show, self._rename = show, rename
@@ -85,7 +126,9 @@ class BlocksModel(QAbstractTableModel):
     def set_rows(self, rows: list[Row]) -> None:
         """Show other rows. Where only values differ the view keeps its selection and place."""
         if [(r.number, r.model) for r in rows] == [(r.number, r.model) for r in self.rows]:
-            changed = [k for k, (old, new) in enumerate(zip(self.rows, rows, strict=True)) if old != new]
+            changed = [
+                k for k, (old, new) in enumerate(zip(self.rows, rows, strict=True)) if old != new
+            ]
             self.rows = rows
             for k in changed:
                 self.dataChanged.emit(self.index(k, 0), self.index(k, len(HEADERS) - 1))
@@ -100,7 +143,9 @@ class BlocksModel(QAbstractTableModel):
     def columnCount(self, parent: Any = NOTHING) -> int:
         return 0 if parent.isValid() else len(HEADERS)
 
-    def headerData(self, section: int, orientation: Any, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def headerData(
+        self, section: int, orientation: Any, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
@@ -119,10 +164,22 @@ class BlocksModel(QAbstractTableModel):
     def data(self, index: Any, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row, column = self.rows[index.row()], index.column()
         if role == Qt.ItemDataRole.UserRole:  # what to sort by
-            return (row.shown, _hue(row.color), row.number, row.name.lower() or "\uffff", row.voxels, row.volume,
-                    _last(row.occupancy), _last(row.stability))[column]
+            return (
+                row.shown,
+                _hue(row.color),
+                row.number,
+                row.name.lower() or "\uffff",
+                row.voxels,
+                row.volume,
+                _last(row.occupancy),
+                _last(row.stability),
+            )[column]
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
-            return row.name if role == Qt.ItemDataRole.EditRole and column == NAME else _text(row, column)
+            return (
+                row.name
+                if role == Qt.ItemDataRole.EditRole and column == NAME
+                else _text(row, column)
+            )
         if role == Qt.ItemDataRole.CheckStateRole and column == SHOWN and row.model is not None:
             return Qt.CheckState.Checked if row.shown else Qt.CheckState.Unchecked
         if role == Qt.ItemDataRole.DecorationRole and column == COLOR and row.color:
@@ -133,7 +190,11 @@ class BlocksModel(QAbstractTableModel):
             if column == NAME and row.name:
                 return row.name
             unknown = column in (OCCUPANCY, STABILITY) and _text(row, column) == "-"
-            return "not known: save or expand the edited set to have it measured" if unknown and row.model is not None else TIPS[column]
+            return (
+                "not known: save or expand the edited set to have it measured"
+                if unknown and row.model is not None
+                else TIPS[column]
+            )
         return None
 
     def setData(self, index: Any, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
@@ -172,7 +233,16 @@ def swatch(color: Sequence[float]) -> QIcon:
 def _text(row: Row, column: int) -> str:
     if column in (SHOWN, COLOR):
         return ""
-    value: Any = (None, None, row.number, row.name, row.voxels, row.volume, row.occupancy, row.stability)[column]
+    value: Any = (
+        None,
+        None,
+        row.number,
+        row.name,
+        row.voxels,
+        row.volume,
+        row.occupancy,
+        row.stability,
+    )[column]
     if column in (NUMBER, NAME):
         return str(value)
     if column in (VOXELS, VOLUME):

@@ -15,11 +15,17 @@ from ..core.runs.steps import SKETCH_FOLDER
 from ..core.thresholds.parameters import PredictParameters
 from ..session.log import path_text
 
-STEPS: dict[str, type[Parameters]] = {"predict": PredictParameters, "sketch": SketchParameters, "expand": ExpandParameters}
+STEPS: dict[str, type[Parameters]] = {
+    "predict": PredictParameters,
+    "sketch": SketchParameters,
+    "expand": ExpandParameters,
+}
 
 
 def volumes_text(volumes: str) -> str:
-    """Volumes as they are typed: open maps (``#1-20``) as they are, a folder or files quoted where need be."""
+    """Volumes as they are typed: open maps (``#1-20``) as they are, a folder or files quoted where
+    need be.
+    """
     volumes = volumes.strip()
     return volumes if volumes.startswith("#") else path_text(Path(volumes).expanduser())
 
@@ -46,7 +52,11 @@ def parameters_text(kind: type[Parameters], values: Mapping[str, Any]) -> str:
 
 def keywords_text(**values: Any) -> str:
     """Keywords that are given, in their order; paths quoted where need be."""
-    return " ".join(f"{camel_case(name)} {_value_text(value)}" for name, value in values.items() if value not in (None, ""))
+    return " ".join(
+        f"{camel_case(name)} {_value_text(value)}"
+        for name, value in values.items()
+        if value not in (None, "")
+    )
 
 
 def join(*words: str) -> str:
@@ -66,7 +76,11 @@ def _value_text(value: Any) -> str:
         return path_text(value)
     if isinstance(value, float):
         return f"{value:.12g}"
-    return path_text(Path(value)) if isinstance(value, str) and ("/" in value or " " in value) else str(value)
+    return (
+        path_text(Path(value))
+        if isinstance(value, str) and ("/" in value or " " in value)
+        else str(value)
+    )
 
 
 def _quoted(name: str) -> str:

@@ -16,7 +16,8 @@ from .volumes import VolumesTable
 from .widgets import MARGIN, Note, plain_layout
 
 REST = 400  # milliseconds without another row before the command of the shown one is logged
-FRAME = 15  # milliseconds between asking for a row and showing it: a held key skips rows rather than lag
+# milliseconds between asking for a row and showing it: a held key skips rows rather than lag
+FRAME = 15
 
 
 class EnsemblePage(QWidget):
@@ -42,7 +43,12 @@ class EnsemblePage(QWidget):
         layout.addLayout(self._buttons())
         self.table.selectionModel().currentRowChanged.connect(self._current_changed)
         self.table.clicked.connect(self._current_changed)
-        for signal in (state.survey_changed, state.levels_changed, state.selection_changed, state.flags_changed):
+        for signal in (
+            state.survey_changed,
+            state.levels_changed,
+            state.selection_changed,
+            state.flags_changed,
+        ):
             signal.connect(self._refresh)
         self._refresh()
 
@@ -63,10 +69,11 @@ class EnsemblePage(QWidget):
         plain_layout(row)
         self.buttons: dict[str, QPushButton] = {}
         for text, tip, call in (
-                ("Include", "Tick the selected volumes", lambda: self._choose(True)),
-                ("Exclude", "Untick the selected volumes", lambda: self._choose(False)),
-                ("Invert", "Tick what is not ticked, and the other way round", self._invert),
-                ("Exclude flagged", "Untick all volumes that have a flag", self._exclude_flagged)):
+            ("Include", "Tick the selected volumes", lambda: self._choose(True)),
+            ("Exclude", "Untick the selected volumes", lambda: self._choose(False)),
+            ("Invert", "Tick what is not ticked, and the other way round", self._invert),
+            ("Exclude flagged", "Untick all volumes that have a flag", self._exclude_flagged),
+        ):
             button = self.buttons[text] = QPushButton(text, self)
             button.setToolTip(tip)
             button.clicked.connect(call)
@@ -78,7 +85,9 @@ class EnsemblePage(QWidget):
 
     def _choose(self, ticked: bool) -> None:
         names = set(self.table.selected())
-        self.state.set_excluded(self.state.excluded - names if ticked else self.state.excluded | names)
+        self.state.set_excluded(
+            self.state.excluded - names if ticked else self.state.excluded | names
+        )
 
     def _invert(self) -> None:
         self.state.set_excluded(set(self.state.names) - self.state.excluded)
@@ -98,7 +107,9 @@ class EnsemblePage(QWidget):
             self.count.setText(", ".join(parts))
         else:
             self.count.setText("")
-        self.buttons["Exclude flagged"].setText(f"Exclude flagged ({len(waiting)})" if waiting else "Exclude flagged")
+        self.buttons["Exclude flagged"].setText(
+            f"Exclude flagged ({len(waiting)})" if waiting else "Exclude flagged"
+        )
         self.buttons["Exclude flagged"].setEnabled(bool(waiting))
         for text in ("Include", "Exclude", "Invert"):
             self.buttons[text].setEnabled(bool(names))
@@ -116,13 +127,21 @@ class EnsemblePage(QWidget):
             return
         level = self.state.levels.get(self._wanted)
         self.histogram.mark(level)
-        self._command = commands.join("siren show", self._place_text(source), commands.keywords_text(
-            level=None if level is None else float(f"{level:.6g}"), voxel_size=self.state.voxel_size))
+        self._command = commands.join(
+            "siren show",
+            self._place_text(source),
+            commands.keywords_text(
+                level=None if level is None else float(f"{level:.6g}"),
+                voxel_size=self.state.voxel_size,
+            ),
+        )
         if self.state.execute(self._command, log=False) is not None:
             self._log_timer.start()
             self.shown.emit(self._wanted)
         elif source.path is not None and not source.path.is_file():
-            self.state.said.emit(f"{escape(str(source.path))} is gone: put it back, or list the folder again.", True)
+            self.state.said.emit(
+                f"{escape(str(source.path))} is gone: put it back, or list the folder again.", True
+            )
 
     def _log_shown(self) -> None:
         self.state.log_only(self._command)

@@ -1,4 +1,6 @@
-"""Input fields made from a step's parameters: their names, defaults, units, bounds, choices and help are said in core alone."""
+"""Input fields made from a step's parameters: their names, defaults, units, bounds, choices and
+help are said in core alone.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from Qt.QtCore import Qt, Signal
-from Qt.QtWidgets import QCheckBox, QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QSpinBox, QToolButton, QWidget
+from Qt.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QSpinBox,
+    QToolButton,
+    QWidget,
+)
 
 from ..core.common.errors import SirenError
 from ..core.common.parameters import Parameters, camel_case
@@ -23,7 +36,9 @@ class PathField(QWidget):
 
     changed = Signal()
 
-    def __init__(self, hint: str, caption: str, folder: bool = False, parent: QWidget | None = None):
+    def __init__(
+        self, hint: str, caption: str, folder: bool = False, parent: QWidget | None = None
+    ):
         super().__init__(parent)
         self._caption, self._folder = caption, folder
         self.line = QLineEdit(self)
@@ -49,8 +64,11 @@ class PathField(QWidget):
 
     def _browse(self) -> None:
         start = self.value or str(Path.home())
-        chosen = (QFileDialog.getExistingDirectory(self, self._caption, start) if self._folder
-                  else QFileDialog.getOpenFileName(self, self._caption, start)[0])
+        chosen = (
+            QFileDialog.getExistingDirectory(self, self._caption, start)
+            if self._folder
+            else QFileDialog.getOpenFileName(self, self._caption, start)[0]
+        )
         if chosen:
             self.value = chosen
             self.changed.emit()
@@ -77,7 +95,9 @@ class WordField(QLineEdit):
 
 
 class NumberField(QLineEdit):
-    """A number, or nothing where nothing may be given; what is no number is marked and not taken."""
+    """A number, or nothing where nothing may be given; what is no number is marked and not
+    taken.
+    """
 
     changed = Signal()
 
@@ -111,14 +131,20 @@ class NumberField(QLineEdit):
 
 
 class ParameterFields(QWidget):
-    """The fields of one step, in two columns: label and input. ``only`` says which of them are here."""
+    """The fields of one step, in two columns: label and input. ``only`` says which of them are
+    here.
+    """
 
     changed = Signal()
 
     def __init__(self, kind: type[Parameters], advanced: bool, parent: QWidget | None = None):
         super().__init__(parent)
         self.kind = kind
-        self.fields = {f.name: f for f in dataclasses.fields(kind) if "help" in f.metadata and f.metadata["advanced"] is advanced}
+        self.fields = {
+            f.name: f
+            for f in dataclasses.fields(kind)
+            if "help" in f.metadata and f.metadata["advanced"] is advanced
+        }
         self.inputs: dict[str, QWidget] = {}
         self._labels: dict[str, QLabel] = {}
         layout = QGridLayout(self)
@@ -148,7 +174,9 @@ class ParameterFields(QWidget):
             widget.blockSignals(False)
 
     def apply_statistic(self, statistic: str) -> None:
-        """Only what belongs to the statistic can be changed; what does not goes back to its default."""
+        """Only what belongs to the statistic can be changed; what does not goes back to its
+        default.
+        """
         for name, f in self.fields.items():
             applies = not f.metadata["statistics"] or statistic in f.metadata["statistics"]
             self.inputs[name].setEnabled(applies)
@@ -177,7 +205,9 @@ class ParameterFields(QWidget):
         label.setBuddy(widget)
         layout.addWidget(label, row, 0)
         wide = isinstance(widget, (PathField, WordField))
-        layout.addWidget(widget, row, 1, Qt.AlignmentFlag(0) if wide else Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(
+            widget, row, 1, Qt.AlignmentFlag(0) if wide else Qt.AlignmentFlag.AlignLeft
+        )
 
     def _make(self, f: dataclasses.Field[Any]) -> QWidget:
         kind = str(f.type).split(" | ")[0]
@@ -209,10 +239,16 @@ class ParameterFields(QWidget):
             line.changed.connect(self.changed)
             return line
         if kind == "str":
-            path = PathField("as shipped" if f.default is None else str(f.default), f.metadata["help"], parent=self)
+            path = PathField(
+                "as shipped" if f.default is None else str(f.default),
+                f.metadata["help"],
+                parent=self,
+            )
             path.changed.connect(self.changed)
             return path
-        number = NumberField("automatic" if f.default is None else f"{f.default:g}", kind == "int", self)
+        number = NumberField(
+            "automatic" if f.default is None else f"{f.default:g}", kind == "int", self
+        )
         number.changed.connect(self.changed)
         return number
 
@@ -228,7 +264,11 @@ class ParameterFields(QWidget):
 
     def _set(self, widget: QWidget, value: Any) -> None:
         if isinstance(widget, QComboBox):
-            widget.setCurrentText({False: NO, True: YES}.get(value, str(value)) if isinstance(value, bool) else str(value))
+            widget.setCurrentText(
+                {False: NO, True: YES}.get(value, str(value))
+                if isinstance(value, bool)
+                else str(value)
+            )
         elif isinstance(widget, QCheckBox):
             widget.setChecked(bool(value))
         elif isinstance(widget, QSpinBox):
@@ -246,13 +286,19 @@ def label_text(f: dataclasses.Field[Any]) -> str:
 
 
 def _tip(f: dataclasses.Field[Any]) -> str:
-    bounds = [f"at least {f.metadata['least']:g}" if f.metadata["least"] is not None else "",
-              f"above {f.metadata['above']:g}" if f.metadata["above"] is not None else "",
-              f"at most {f.metadata['most']:g}" if f.metadata["most"] is not None else ""]
+    bounds = [
+        f"at least {f.metadata['least']:g}" if f.metadata["least"] is not None else "",
+        f"above {f.metadata['above']:g}" if f.metadata["above"] is not None else "",
+        f"at most {f.metadata['most']:g}" if f.metadata["most"] is not None else "",
+    ]
     text = str(f.metadata["help"])
     details = [f"keyword {camel_case(f.name)}"]
     if f.default is not None:
-        default = str(f.default).lower() if isinstance(f.default, bool) else f"{f.default} {f.metadata['unit']}".strip()
+        default = (
+            str(f.default).lower()
+            if isinstance(f.default, bool)
+            else (f"{f.default} {f.metadata['unit']}").strip()
+        )
         details.append(f"default {default}")
     if any(bounds):
         details.append(", ".join(b for b in bounds if b))

@@ -7,7 +7,17 @@ from pathlib import Path
 from chimerax.core.commands import concise_model_spec
 from chimerax.map import Volume
 from Qt.QtCore import Qt, Signal
-from Qt.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from Qt.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ..core.compute.resources import size_text
 from ..core.maps.mapfile import COMPRESSIONS, SUFFIXES
@@ -15,18 +25,23 @@ from ..session.surfaces import BlockMap, EnsembleMap
 from .state import PanelState
 from .widgets import Note, plain_layout
 
-HINT = ('SIREn finds the parts that come and go in hundreds of aligned maps. Choose the folder of your maps above. '
-        'No data at hand? <a href="example">Try the example</a>')
+HINT = (
+    "SIREn finds the parts that come and go in hundreds of aligned maps. Choose the folder of "
+    "your maps above. "
+    'No data at hand? <a href="example">Try the example</a>'
+)
 
 
 def short(path: str) -> str:
     """A path with ~ for the home folder: a side panel is narrow."""
     home = str(Path.home())
-    return f"~{path[len(home):]}" if path == home or path.startswith(home + "/") else path
+    return f"~{path[len(home) :]}" if path == home or path.startswith(home + "/") else path
 
 
 class Header(QWidget):
-    """The field of the volumes with its menu, what is in it in a line, and the hint of the first use."""
+    """The field of the volumes with its menu, what is in it in a line, and the hint of the first
+    use.
+    """
 
     example_wanted = Signal()
 
@@ -37,7 +52,9 @@ class Header(QWidget):
         self.field.setEditable(True)
         self.field.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.field.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.field.setToolTip("A folder of maps, map files (commas and wildcards work), or open maps like #1-20")
+        self.field.setToolTip(
+            "A folder of maps, map files (commas and wildcards work), or open maps like #1-20"
+        )
         self.field.lineEdit().setPlaceholderText("folder of maps, or open maps like #1-20")
         self.field.lineEdit().returnPressed.connect(self._entered)
         self.field.activated.connect(lambda _: self._entered())
@@ -88,14 +105,18 @@ class Header(QWidget):
         self.hint.setVisible(not state.volumes)
         self.summary.setVisible(bool(state.volumes))
         if found is None:
-            self.summary.setText("Listing the maps …" if state.reader.busy else "No maps are listed.")
+            self.summary.setText(
+                "Listing the maps …" if state.reader.busy else "No maps are listed."
+            )
             return
         text = f"{len(found.names):,} volumes, {found.grid.text().replace('A/voxel', 'Å/voxel')}"
         read = len(state.previews) + sum(1 for n in state.flags if n not in state.previews)
         if state.reader.busy and read < len(found.names):
             text += f"; looking at them, {read:,} of {len(found.names):,}"
         if state.unread:
-            text += f'. <a href="look">Read all {size_text(state.unread)} for pictures and flags</a>'
+            text += (
+                f'. <a href="look">Read all {size_text(state.unread)} for pictures and flags</a>'
+            )
         self.summary.setText(text)
 
     def _entered(self) -> None:
@@ -109,13 +130,21 @@ class Header(QWidget):
 
     def _browse_files(self) -> None:
         patterns = " ".join(f"*{s}{c}" for s in SUFFIXES for c in COMPRESSIONS)
-        files, _ = QFileDialog.getOpenFileNames(self, "Map files", self.state.volumes or str(Path.home()), f"Maps ({patterns})")
+        files, _ = QFileDialog.getOpenFileNames(
+            self, "Map files", self.state.volumes or str(Path.home()), f"Maps ({patterns})"
+        )
         if files:
             self.state.set_volumes(",".join(files))
 
     def _use_open_maps(self) -> None:
-        maps = [m for m in self.state.session.models.list(type=Volume) if not isinstance(m, (BlockMap, EnsembleMap))]
+        maps = [
+            m
+            for m in self.state.session.models.list(type=Volume)
+            if not isinstance(m, (BlockMap, EnsembleMap))
+        ]
         if len(maps) < 2:
-            self.state.said.emit("Fewer than 2 maps are open: choose a folder of maps, or open some.", True)
+            self.state.said.emit(
+                "Fewer than 2 maps are open: choose a folder of maps, or open some.", True
+            )
             return
         self.state.set_volumes(str(concise_model_spec(self.state.session, maps)).replace("!", ""))

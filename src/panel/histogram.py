@@ -17,7 +17,9 @@ EDGE = 8  # pixels left and right
 
 
 class ThresholdHistogram(QWidget):
-    """Bars of the ticked volumes' thresholds over those of all, the kept band shaded, the shown volume marked."""
+    """Bars of the ticked volumes' thresholds over those of all, the kept band shaded, the shown
+    volume marked.
+    """
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
@@ -25,8 +27,11 @@ class ThresholdHistogram(QWidget):
         self._chosen = np.empty(0, bool)
         self._marked: float | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip("Thresholds of the volumes. Shaded: mean ± 2 SD; volumes beyond are flagged as outliers.\n"
-                        "Pale bars: not ticked. Line: the volume that is shown.")
+        self.setToolTip(
+            "Thresholds of the volumes. Shaded: mean ± 2 SD; volumes beyond are "
+            "flagged as outliers.\n"
+            "Pale bars: not ticked. Line: the volume that is shown."
+        )
 
     def sizeHint(self) -> QSize:
         """Qt's."""
@@ -80,20 +85,33 @@ class ThresholdHistogram(QWidget):
         painter.drawLine(area.bottomLeft(), area.bottomRight())
         if self._marked is not None:
             painter.setPen(QPen(palette.color(QPalette.ColorRole.WindowText), 1.5))
-            painter.drawLine(QPointF(across(self._marked), area.top()), QPointF(across(self._marked), area.bottom()))
+            painter.drawLine(
+                QPointF(across(self._marked), area.top()),
+                QPointF(across(self._marked), area.bottom()),
+            )
         painter.setPen(faint(palette))
         labels = QRectF(EDGE, area.bottom() + 2, area.width(), text_height)
-        for text, side in ((f"{low:#.3g}", Qt.AlignmentFlag.AlignLeft), (f"{high:#.3g}", Qt.AlignmentFlag.AlignRight),
-                           (f"threshold, {self.band[0]:#.3g} to {self.band[1]:#.3g} within 2 SD", Qt.AlignmentFlag.AlignHCenter)):
+        for text, side in (
+            (f"{low:#.3g}", Qt.AlignmentFlag.AlignLeft),
+            (f"{high:#.3g}", Qt.AlignmentFlag.AlignRight),
+            (
+                f"threshold, {self.band[0]:#.3g} to {self.band[1]:#.3g} within 2 SD",
+                Qt.AlignmentFlag.AlignHCenter,
+            ),
+        ):
             painter.drawText(labels, side, text)
         painter.end()
 
-    def _paint_band(self, painter: QPainter, area: QRectF, left: float, right: float, color: QColor) -> None:
+    def _paint_band(
+        self, painter: QPainter, area: QRectF, left: float, right: float, color: QColor
+    ) -> None:
         shade = QColor(color)
         shade.setAlpha(40)
         painter.fillRect(QRectF(left, area.top(), right - left, area.height()), shade)
 
-    def _paint_bars(self, painter: QPainter, area: QRectF, low: float, high: float, color: QColor) -> None:
+    def _paint_bars(
+        self, painter: QPainter, area: QRectF, low: float, high: float, color: QColor
+    ) -> None:
         bars = int(np.clip(2 * np.sqrt(len(self._levels)), 5, MOST_BARS))
         total, _ = np.histogram(self._levels, bars, (low, high))
         chosen, _ = np.histogram(self._levels[self._chosen], bars, (low, high))
@@ -104,4 +122,12 @@ class ThresholdHistogram(QWidget):
             for bar, count in enumerate(counts.tolist()):
                 if count:
                     tall = max(2.0, area.height() * count / total.max())
-                    painter.fillRect(QRectF(area.left() + bar * width + 0.5, area.bottom() - tall, max(1.0, width - 1), tall), fill)
+                    painter.fillRect(
+                        QRectF(
+                            area.left() + bar * width + 0.5,
+                            area.bottom() - tall,
+                            max(1.0, width - 1),
+                            tall,
+                        ),
+                        fill,
+                    )

@@ -1,4 +1,6 @@
-"""The page of the plots: thresholds, blocks in volumes, blocks with blocks. A click shows the volume."""
+"""The page of the plots: thresholds, blocks in volumes, blocks with blocks. A click shows the
+volume.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,16 @@ from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from Qt.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from Qt.QtGui import QPalette
-from Qt.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from Qt.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
@@ -25,8 +36,12 @@ from ..session.figures import Content, Drawn, Labels, Pick, Theme, draw
 from ..session.log import path_text
 from ..session.surfaces import BlockMap
 
-CHOICES = (("thresholds", "Thresholds"), ("states", "Blocks in volumes"), ("correlation", "Blocks with blocks: correlation"),
-           ("conditional", "Blocks given blocks"))
+CHOICES = (
+    ("thresholds", "Thresholds"),
+    ("states", "Blocks in volumes"),
+    ("correlation", "Blocks with blocks: correlation"),
+    ("conditional", "Blocks given blocks"),
+)
 FORMATS = "PNG picture (*.png);;PDF document (*.pdf);;SVG drawing (*.svg)"
 SMALLEST = QSize(220, 200)  # pixels
 
@@ -42,7 +57,8 @@ class PlotsPage(QWidget):
 
     volume_requested = Signal(str)
     run_changed = Signal(object)  # nothing here makes a run; the tool treats all pages alike
-    _read = Signal(object, object)  # from the thread: which reading, and Content with Labels, a fraction, or an error
+    # from the thread: which reading, and Content with Labels, a fraction, or an error
+    _read = Signal(object, object)
 
     def __init__(self, session: Any, execute: Callable[[str], Any], parent: QWidget | None = None):
         super().__init__(parent)
@@ -59,7 +75,10 @@ class PlotsPage(QWidget):
         self._draw_soon = QTimer(self)
         self._draw_soon.setSingleShot(True)
         self._draw_soon.timeout.connect(self._draw)
-        handlers = [session.triggers.add_handler(name, lambda *_: self._recolor()) for name in (ADD_MODELS, REMOVE_MODELS)]
+        handlers = [
+            session.triggers.add_handler(name, lambda *_: self._recolor())
+            for name in (ADD_MODELS, REMOVE_MODELS)
+        ]
         self.destroyed.connect(lambda *_: [h.remove() for h in handlers])
         self._start()
 
@@ -85,13 +104,18 @@ class PlotsPage(QWidget):
         self.choice = QComboBox(self)
         for kind, text in CHOICES:
             self.choice.addItem(text, kind)
-        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.choice.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
         self.choice.setMinimumContentsLength(12)
         self.choice.currentIndexChanged.connect(lambda *_: self._redraw())
         self.save_button = QPushButton("Save...", self, clicked=self._save)
         self.save_button.setToolTip("Save the figure as PNG, PDF or SVG (siren plot)")
         self.table_button = QPushButton("Table...", self, clicked=self._save_table)
-        self.table_button.setToolTip("Save the share of each block in each volume as a table for other programs (siren states)")
+        self.table_button.setToolTip(
+            "Save the share of each block in each volume as a table for "
+            "other programs (siren states)"
+        )
         self.figure = Figure(layout="constrained")
         self.canvas = FigureCanvasQTAgg(self.figure)
         self.canvas.setParent(self)
@@ -102,21 +126,32 @@ class PlotsPage(QWidget):
         self.canvas.mpl_connect("button_press_event", self._click)
         self.caption = QLabel(self)
         self.caption.setWordWrap(True)
-        self.caption.setMinimumHeight(3 * self.caption.fontMetrics().lineSpacing())  # the figure must not jump as the text changes
+        # the figure must not jump as the text changes
+        self.caption.setMinimumHeight(3 * self.caption.fontMetrics().lineSpacing())
         self.caption.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.caption.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.block = QComboBox(self)
         self.block.setToolTip("A block; a click into the figure chooses it too")
         self.pair_button = QPushButton("Volumes with and without", self, clicked=self._pair)
-        self.pair_button.setToolTip("Open two volumes side by side that differ in this block and hardly in another (siren representatives)")
+        self.pair_button.setToolTip(
+            "Open two volumes side by side that differ in this block and "
+            "hardly in another (siren representatives)"
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
-        for row, stretch in (([self.choice, self.table_button, self.save_button], 0), ([self.canvas], 1), ([self.caption], 0),
-                             ([QLabel("Block", self), self.block, self.pair_button], 0)):
+        for row, stretch in (
+            ([self.choice, self.table_button, self.save_button], 0),
+            ([self.canvas], 1),
+            ([self.caption], 0),
+            ([QLabel("Block", self), self.block, self.pair_button], 0),
+        ):
             line = QHBoxLayout()
             for widget in row:
-                line.addWidget(widget, 1 if widget in (self.choice, self.canvas, self.caption, self.block) else 0)
+                line.addWidget(
+                    widget,
+                    1 if widget in (self.choice, self.canvas, self.caption, self.block) else 0,
+                )
             layout.addLayout(line, stretch)
 
     # --- reading, in a thread
@@ -133,9 +168,15 @@ class PlotsPage(QWidget):
             self._redraw("No run yet: predict thresholds, or sketch.")
             return
         self._redraw("Reading ...")
-        mine = Progress(lambda phase, fraction: self._tell(mine, f"{phase[:1].upper()}{phase[1:]}: {100 * fraction:.0f} %"))
+        mine = Progress(
+            lambda phase, fraction: self._tell(
+                mine, f"{phase[:1].upper()}{phase[1:]}: {100 * fraction:.0f} %"
+            )
+        )
         self._reading = mine
-        threading.Thread(target=self._work, args=(mine, folder, table), name="siren plots", daemon=True).start()
+        threading.Thread(
+            target=self._work, args=(mine, folder, table), name="siren plots", daemon=True
+        ).start()
 
     def _work(self, mine: Progress, folder: Path | None, table: Path | None) -> None:
         try:
@@ -174,7 +215,11 @@ class PlotsPage(QWidget):
 
     def _recolor(self) -> None:
         """Blocks have the colours of their open surfaces."""
-        models = [m for m in self.session.models.list(type=BlockMap) if self._folder is not None and Path(m.siren_folder) == self._folder]
+        models = [
+            m
+            for m in self.session.models.list(type=BlockMap)
+            if self._folder is not None and Path(m.siren_folder) == self._folder
+        ]
         colors = {m.siren_block: tuple(m.surfaces[0].rgba) for m in models if m.surfaces}
         if any(self._labels.colors.get(n) != c for n, c in colors.items()):
             self._labels = Labels(self._labels.names, {**self._labels.colors, **colors})
@@ -220,12 +265,20 @@ class PlotsPage(QWidget):
         self.caption.setText(text)
 
     def _under(self, event: Any) -> Pick | None:
-        return self._drawn.pick(event.inaxes, event.xdata, event.ydata) if event.inaxes is not None else None
+        return (
+            self._drawn.pick(event.inaxes, event.xdata, event.ydata)
+            if event.inaxes is not None
+            else None
+        )
 
     def _hover(self, event: Any) -> None:
         pick = self._under(event)
         self._say(pick.text if pick else self._drawn.caption)
-        self.canvas.setCursor(Qt.CursorShape.PointingHandCursor if pick and pick.volume else Qt.CursorShape.ArrowCursor)
+        self.canvas.setCursor(
+            Qt.CursorShape.PointingHandCursor
+            if pick and pick.volume
+            else Qt.CursorShape.ArrowCursor
+        )
 
     def _click(self, event: Any) -> None:
         pick = self._under(event)
@@ -245,7 +298,9 @@ class PlotsPage(QWidget):
     def _save(self) -> None:
         path = self._ask_path("Save the figure", f"{self.kind}.png", FORMATS)
         if path:
-            self._execute(f"siren plot {self._source()} {self.kind} saveFile {path_text(Path(path))}")
+            self._execute(
+                f"siren plot {self._source()} {self.kind} saveFile {path_text(Path(path))}"
+            )
 
     def _save_table(self) -> None:
         path = self._ask_path("Save the table", "states.csv", "Table (*.csv)")
@@ -261,7 +316,9 @@ class PlotsPage(QWidget):
         self._execute(f"siren representatives {self._source()} block {self.block.currentData()}")
 
 
-def read_content(folder: Path | None, table: Path | None, progress: Progress) -> tuple[Content, Labels]:
+def read_content(
+    folder: Path | None, table: Path | None, progress: Progress
+) -> tuple[Content, Labels]:
     """What the figures of a run, or of a table of thresholds, show.
 
     Raises
@@ -275,9 +332,14 @@ def read_content(folder: Path | None, table: Path | None, progress: Progress) ->
     levels = read_record(folder).known_levels
     run = open_run(folder)
     labels = Labels(run.blocks.names, {n: c for n, c in block_colors(run.blocks).items()})
-    return Content.of(*levels, run_states(folder, progress=progress) if len(run.blocks) else None), labels
+    return Content.of(
+        *levels, run_states(folder, progress=progress) if len(run.blocks) else None
+    ), labels
 
 
 def theme_of(palette: QPalette) -> Theme:
     """The theme of a window."""
-    return Theme.on(palette.color(QPalette.ColorRole.Window).name(), palette.color(QPalette.ColorRole.WindowText).name())
+    return Theme.on(
+        palette.color(QPalette.ColorRole.Window).name(),
+        palette.color(QPalette.ColorRole.WindowText).name(),
+    )

@@ -1,4 +1,6 @@
-"""Reads an ensemble for the list in a thread, and hands over in small portions on the main thread."""
+"""Reads an ensemble for the list in a thread, and hands over in small portions on the main
+thread.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ INTERVAL = 60  # milliseconds between two portions
 class SurveyReader(QObject):
     """What is known of the volumes arrives by signals, all on the main thread.
 
-    The threads touch no Qt: they put messages into a queue that a timer empties, so that nothing reaches a closed panel.
+    The threads touch no Qt: they put messages into a queue that a timer empties, so that nothing
+    reaches a closed panel.
     """
 
     surveyed = Signal(object)  # Survey
@@ -34,7 +37,8 @@ class SurveyReader(QObject):
     flagged = Signal(dict)  # Flag by name
     opened = Signal(object)  # Run
     failed = Signal(str)  # one sentence
-    large = Signal(float)  # bytes of maps that were not looked at, since they are more than was allowed
+    # bytes of maps that were not looked at, since they are more than was allowed
+    large = Signal(float)
     finished = Signal(str)  # "look", "flag" or "run"
 
     def __init__(self, parent: QObject | None = None):
@@ -46,20 +50,31 @@ class SurveyReader(QObject):
         self._timer.timeout.connect(self._deliver)
 
     def read(self, sources: Sequence[Any], voxel_size: float | None, most: float = inf) -> None:
-        """List the maps and then look at each, if they have no more than ``most`` bytes; what was being read before is forgotten."""
+        """List the maps and then look at each, if they have no more than ``most`` bytes; what was
+        being read before is forgotten.
+        """
         self.stop()
         self._begin("look", lambda token: self._read(token, sources, voxel_size, most))
 
-    def flag(self, found: Survey, levels: Mapping[str, float], predicted: Mapping[str, str]) -> None:
+    def flag(
+        self, found: Survey, levels: Mapping[str, float], predicted: Mapping[str, str]
+    ) -> None:
         """Look for odd volumes at these levels, beside those that the prediction flagged."""
-        self._begin("flag", lambda token: self._messages.put((token, "flagged", find_flags(found, dict(levels), token, dict(predicted)))))
+        self._begin(
+            "flag",
+            lambda token: self._messages.put(
+                (token, "flagged", find_flags(found, dict(levels), token, dict(predicted)))
+            ),
+        )
 
     def open(self, folder: Path | None) -> None:
         """Read the results in a folder; None forgets those that are being read."""
         if "run" in self._tokens:
             self._tokens.pop("run").cancel()
         if folder is not None:
-            self._begin("run", lambda token: self._messages.put((token, "opened", open_run(folder))))
+            self._begin(
+                "run", lambda token: self._messages.put((token, "opened", open_run(folder)))
+            )
 
     @property
     def busy(self) -> bool:
@@ -86,13 +101,17 @@ class SurveyReader(QObject):
             except SirenError as error:
                 self._messages.put((token, "failed", str(error)))
             except Exception as error:  # a bug: the list stays incomplete, and says why
-                self._messages.put((token, "failed", f"The volumes could not be read to the end ({error!r})."))
+                self._messages.put(
+                    (token, "failed", f"The volumes could not be read to the end ({error!r}).")
+                )
             self._messages.put((token, "finished", kind))
 
         threading.Thread(target=run, name=f"siren {kind}", daemon=True).start()
         self._timer.start()
 
-    def _read(self, token: Progress, sources: Sequence[Source], voxel_size: float | None, most: float) -> None:
+    def _read(
+        self, token: Progress, sources: Sequence[Source], voxel_size: float | None, most: float
+    ) -> None:
         found = survey(sources, voxel_size, token)
         size = 4.0 * found.grid.size * len(found.sources)
         if size > most:
@@ -103,7 +122,8 @@ class SurveyReader(QObject):
         rest = time.monotonic() + WORK
         for source in found.sources:
             token.step("reading")
-            if time.monotonic() > rest:  # Python runs one thread at a time: the window is drawn in between
+            # Python runs one thread at a time: the window is drawn in between
+            if time.monotonic() > rest:
                 time.sleep(REST)
                 rest = time.monotonic() + WORK
             if source.name in found.problems:

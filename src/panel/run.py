@@ -1,4 +1,6 @@
-"""The Run page: Predict, Sketch and Expand with their parameters, each with its button and what it will cost."""
+"""The Run page: Predict, Sketch and Expand with their parameters, each with its button and what it
+will cost.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,11 @@ from .header import short
 from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
 from .widgets import MARGIN, Note, Section, plain_layout
 
-TITLES = {"predict": "1  Predict: a threshold for every volume", "sketch": "2  Sketch: find blocks in a sample of the voxels",
-          "expand": "3  Expand: test every voxel against the blocks"}
+TITLES = {
+    "predict": "1  Predict: a threshold for every volume",
+    "sketch": "2  Sketch: find blocks in a sample of the voxels",
+    "expand": "3  Expand: test every voxel against the blocks",
+}
 SOURCES = ((PREDICTED, "predicted"), (TABLE, "from a table"), (ONE_LEVEL, "one for all"))
 
 
@@ -41,18 +46,29 @@ class InputSection(QWidget):
         self.source = QComboBox(self)
         for _, text in SOURCES:
             self.source.addItem(text)
-        self.source.setToolTip("Where the volumes' contour levels come from: predictions.csv of the output folder, another table with "
-                               "the columns file and denormalized_predictions, or one number for all volumes")
+        self.source.setToolTip(
+            "Where the volumes' contour levels come from: predictions.csv of "
+            "the output folder, another table with "
+            "the columns file and denormalized_predictions, or one number for "
+            "all volumes"
+        )
         self.table = PathField("predictions.csv", "Table of thresholds", parent=self)
         self.level = NumberField("level", parent=self)
         self._which = QStackedWidget(self)
         for widget in (QWidget(self), self.table, self.level):
             self._which.addWidget(widget)
-        self.output = PathField("beside the volumes", "Folder for the results", folder=True, parent=self)
+        self.output = PathField(
+            "beside the volumes", "Folder for the results", folder=True, parent=self
+        )
         self.voxel_size = NumberField("from headers", parent=self)
-        self.voxel_size.setToolTip("Å per voxel, in place of what the maps' headers say (keyword voxelSize)")
+        self.voxel_size.setToolTip(
+            "Å per voxel, in place of what the maps' headers say (keyword voxelSize)"
+        )
         self.box = NumberField("as they are", whole=True, parent=self)
-        self.box.setToolTip("Resample the volumes on reading to cubes of this many voxels a side, for large maps (keyword box)")
+        self.box.setToolTip(
+            "Resample the volumes on reading to cubes of this many voxels a side, "
+            "for large maps (keyword box)"
+        )
         row = QHBoxLayout()
         plain_layout(row)
         row.addWidget(self.source)
@@ -62,8 +78,12 @@ class InputSection(QWidget):
         form.setVerticalSpacing(4)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-        for label, field in (("Thresholds", row), ("Output folder", self.output), ("Voxel size (Å)", self.voxel_size),
-                             ("Box (voxels)", self.box)):
+        for label, field in (
+            ("Thresholds", row),
+            ("Output folder", self.output),
+            ("Voxel size (Å)", self.voxel_size),
+            ("Box (voxels)", self.box),
+        ):
             form.addRow(label, field)
         self.source.currentIndexChanged.connect(lambda _: self._changed())
         for widget in (self.table, self.level, self.output, self.voxel_size, self.box):
@@ -79,10 +99,16 @@ class InputSection(QWidget):
         self.source.setCurrentIndex([s for s, _ in SOURCES].index(state.source))
         self.source.blockSignals(False)
         self._which.setCurrentIndex(self.source.currentIndex())
-        self.table.value, self.level.value, self.output.value = state.table, state.level, state.output
+        self.table.value, self.level.value, self.output.value = (
+            state.table,
+            state.level,
+            state.output,
+        )
         self.voxel_size.value, self.box.value = state.voxel_size, state.box
         default = state.output_path if not state.output else None
-        self.output.line.setPlaceholderText(short(str(default)) if default else "beside the volumes")
+        self.output.line.setPlaceholderText(
+            short(str(default)) if default else "beside the volumes"
+        )
 
     def _changed(self) -> None:
         state = self.state
@@ -114,7 +140,10 @@ class StepSection(Section):
         self.make_bold()
         self.step, self.page, self.state = step, page, page.state
         kind = commands.STEPS[step]
-        self.common, self.advanced = ParameterFields(kind, False, self), ParameterFields(kind, True, self)
+        self.common, self.advanced = (
+            ParameterFields(kind, False, self),
+            ParameterFields(kind, True, self),
+        )
         self.fold = Section("Advanced", False, self)
         fold_layout = QVBoxLayout(self.fold.body)
         fold_layout.setContentsMargins(MARGIN, 0, 0, 0)
@@ -151,12 +180,25 @@ class StepSection(Section):
         self.button.setEnabled(not reason and not busy)
         self.button.setToolTip(reason or f"Runs the command siren {self.step}")
         cost = steps.cost(self.state, self.step, record)
-        self.estimate.setText(reason if reason and not problem else cost.text(self.page.speed(self.step)) if cost else "")
-        self.estimate.setToolTip("Time and memory, from the number of voxels and volumes and from how fast this computer was before")
+        self.estimate.setText(
+            reason
+            if reason and not problem
+            else cost.text(self.page.speed(self.step))
+            if cost
+            else ""
+        )
+        self.estimate.setToolTip(
+            "Time and memory, from the number of voxels and volumes and from "
+            "how fast this computer was before"
+        )
 
     def _missing(self) -> str:
         if self.step == "expand":
-            return "" if steps.blocks_to_expand(self.state) else "Sketch first: there are no blocks yet."
+            return (
+                ""
+                if steps.blocks_to_expand(self.state)
+                else ("Sketch first: there are no blocks yet.")
+            )
         return "" if self.state.found is not None else "Choose volumes first."
 
     def _problem(self, values: dict[str, Any]) -> str:
@@ -170,7 +212,9 @@ class StepSection(Section):
         record = steps.record_to_expand(self.state) if self.step == "expand" else None
         defaults = steps.expand_defaults(self.state, record) if self.step == "expand" else {}
         kind = commands.STEPS[self.step]
-        usual = {name: defaults.get(name, f.default) for name, f in kind.__dataclass_fields__.items()}
+        usual = {
+            name: defaults.get(name, f.default) for name, f in kind.__dataclass_fields__.items()
+        }
         try:
             values = {**self.common.values(), **self.advanced.values()}
         except SirenError as error:
@@ -213,7 +257,12 @@ class RunPage(QScrollArea):
         self._soon = QTimer(self)  # several of these come together, and the window is to stay alive
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.refresh)
-        for signal in (state.survey_changed, state.selection_changed, state.run_changed, state.levels_changed):
+        for signal in (
+            state.survey_changed,
+            state.selection_changed,
+            state.run_changed,
+            state.levels_changed,
+        ):
             signal.connect(self._soon.start)
         state.choices_changed.connect(self.refresh)
         state.job_ended.connect(self._job_ended)
@@ -228,7 +277,11 @@ class RunPage(QScrollArea):
 
     def run_step(self, step: str) -> None:
         """Run one step with the panel's choices."""
-        make = {"predict": steps.predict_command, "sketch": steps.sketch_command, "expand": steps.expand_command}[step]
+        make = {
+            "predict": steps.predict_command,
+            "sketch": steps.sketch_command,
+            "expand": steps.expand_command,
+        }[step]
         try:
             line = make(self.state)
         except SirenError as error:
@@ -260,7 +313,10 @@ class RunPage(QScrollArea):
         step = end.name.removeprefix("siren ")
         expected = self._expected.pop(step, 0.0)
         if end.error is None and expected > 0:
-            self.state.settings.speed = {**self.state.settings.speed, step: min(100.0, max(0.01, end.seconds / expected))}
+            self.state.settings.speed = {
+                **self.state.settings.speed,
+                step: min(100.0, max(0.01, end.seconds / expected)),
+            }
         self.refresh()
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from Qt.QtCore import QTimer, Signal
-from Qt.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from Qt.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ..session.jobs import current_job
 from . import steps
@@ -17,7 +25,9 @@ STEPS_OF_BAR = 1000
 
 
 class RunBar(QWidget):
-    """Asks the session for its running job, so that a panel opened during a run finds it, whoever started it."""
+    """Asks the session for its running job, so that a panel opened during a run finds it, whoever
+    started it.
+    """
 
     busy_changed = Signal(bool)
 
@@ -26,10 +36,15 @@ class RunBar(QWidget):
         self.state = state
         self._busy = False
         self.run_all = QPushButton("Run all", self)
-        self.run_all.setToolTip("Predict thresholds where they are missing, sketch, and expand, with the choices of the Run page")
+        self.run_all.setToolTip(
+            "Predict thresholds where they are missing, sketch, and expand, "
+            "with the choices of the Run page"
+        )
         self.run_all.clicked.connect(run_all)
         self.stop = QPushButton("Stop", self)
-        self.stop.setToolTip("Stop the running command (siren stop); earlier results stay as they are")
+        self.stop.setToolTip(
+            "Stop the running command (siren stop); earlier results stay as they are"
+        )
         self.stop.clicked.connect(lambda: state.execute("siren stop"))
         self.bar = QProgressBar(self)
         self.bar.setRange(0, STEPS_OF_BAR)
@@ -68,13 +83,18 @@ class RunBar(QWidget):
         """Show the running job, if there is one."""
         job = current_job(self.state.session)
         if job is not None:
-            self.text.setText(f"{job.name}: {job.status.line}" if not job.progress.cancelled else f"{job.name}: stopping")
+            self.text.setText(
+                f"{job.name}: {job.status.line}"
+                if not job.progress.cancelled
+                else f"{job.name}: stopping"
+            )
             self.text.setToolTip(self.text.text())
             if job.status.fraction > 0:
                 self.bar.setRange(0, STEPS_OF_BAR)
                 self.bar.setValue(round(STEPS_OF_BAR * job.status.fraction))
             else:
-                self.bar.setRange(0, 0)  # something is being done, and nobody knows how much is left
+                # something is being done, and nobody knows how much is left
+                self.bar.setRange(0, 0)
         self._progress.setVisible(job is not None)
         if (job is not None) != self._busy:
             self._busy = job is not None
@@ -89,7 +109,10 @@ class RunBar(QWidget):
             self.result.setToolTip("")
             return
         count = record.counts.get("blocks", 0)
-        self.result.setText(f"{folder.name}: {count} block{'s' * (count != 1)}, {record.counts.get('block_voxels', 0):,} voxels")
+        self.result.setText(
+            f"{folder.name}: {count} block{'s' * (count != 1)}, "
+            f"{record.counts.get('block_voxels', 0):,} voxels"
+        )
         self.result.setToolTip(f"The results that are shown: {folder}")
 
     def _enable(self) -> None:

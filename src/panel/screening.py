@@ -1,4 +1,6 @@
-"""The slider of the stringency: pairs are counted once, and each place of the slider shows the blocks that are found there."""
+"""The slider of the stringency: pairs are counted once, and each place of the slider shows the
+blocks that are found there.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ class Stringency(Protocol):
 
 
 class ScreeningBar(QWidget):
-    """The slider with its button: ``Screen`` counts, then the slider is alive until other volumes or settings are chosen.
+    """The slider with its button: ``Screen`` counts, then the slider is alive until other volumes
+    or settings are chosen.
 
     Attributes
     ----------
@@ -77,18 +80,28 @@ class ScreeningBar(QWidget):
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST)
         self._rest.timeout.connect(self._offer)
-        for signal in (state.survey_changed, state.selection_changed, state.levels_changed, state.choices_changed):
+        for signal in (
+            state.survey_changed,
+            state.selection_changed,
+            state.levels_changed,
+            state.choices_changed,
+        ):
             signal.connect(self.refresh)
         state.job_ended.connect(self._job_ended)
         self.refresh()
 
     def _build(self) -> None:
         self.count = QPushButton("Screen", self)
-        self.count.setToolTip("Count all pairs of voxels once, so that the slider shows at once what is found at any stringency")
+        self.count.setToolTip(
+            "Count all pairs of voxels once, so that the slider shows at once "
+            "what is found at any stringency"
+        )
         self.count.clicked.connect(self.start)
         self.slider = QSlider(Qt.Orientation.Horizontal, self)
         self.slider.setRange(0, round(PER_DECADE * math.log10(LOOSEST / STRICTEST)))
-        self.slider.setToolTip("p-value (posp) at which voxels go together: 0.2 at the left, 1e-8 at the right")
+        self.slider.setToolTip(
+            "p-value (posp) at which voxels go together: 0.2 at the left, 1e-8 at the right"
+        )
         self.slider.valueChanged.connect(self._moved)
         self.keep = QPushButton("Sketch", self)
         self.keep.setToolTip("Write the blocks of this stringency: runs siren sketch with it")
@@ -122,11 +135,16 @@ class ScreeningBar(QWidget):
         return not self._busy and self._drawing is None and self._wanted is None
 
     def refresh(self) -> None:
-        """Show whether the slider can be moved; counts of other volumes or settings are given up."""
+        """Show whether the slider can be moved; counts of other volumes or settings are given
+        up.
+        """
         if self._ask is not None and self._counted_for != self._command(None):
             self.give_up()
         self.setVisible(bool(self.state.levels))
-        self.count.setEnabled(len(self.state.included) > 1 and all(n in self.state.levels for n in self.state.included))
+        self.count.setEnabled(
+            len(self.state.included) > 1
+            and all(n in self.state.levels for n in self.state.included)
+        )
         for widget in (self.slider, self.keep):
             widget.setEnabled(self.alive)
         if not self.alive:
@@ -160,7 +178,9 @@ class ScreeningBar(QWidget):
             self._moved()
 
     def give_up(self) -> None:
-        """Forget the counts, close the surfaces of the slider, and show again what it had hidden."""
+        """Forget the counts, close the surfaces of the slider, and show again what it had
+        hidden.
+        """
         self._token.cancel()
         self._ask, self._wanted, self._drawing, self._blocks = None, None, None, None
         self._rest.stop()
@@ -183,7 +203,9 @@ class ScreeningBar(QWidget):
         self._next()
 
     def _next(self) -> None:
-        """Ask for the place of the slider, unless an earlier one is being computed or drawn: then that is finished first."""
+        """Ask for the place of the slider, unless an earlier one is being computed or drawn: then
+        that is finished first.
+        """
         if self._ask is None or self._wanted is None or self._busy or self._drawing is not None:
             return
         ask, posp, token, known = self._ask, self._wanted, Progress(), self._known
@@ -231,13 +253,19 @@ class ScreeningBar(QWidget):
         if self._group is None:
             groups = {m.parent for m in self.session.models.list(type=BlockMap) if m.parent.display}
             self._hidden = [g for g in groups if g is not self.session.models.scene_root_model]
-        before = {m.voxels.tobytes(): m for m in self._group.child_models()} if self._group and not self._group.deleted else {}
+        before = (
+            {m.voxels.tobytes(): m for m in self._group.child_models()}
+            if self._group and not self._group.deleted
+            else {}
+        )
         new: list[BlockMap] = []
         for number, voxels in blocks:
             same = before.pop(voxels.tobytes(), None)
             if same is None:
                 yield
-                new.append(block_map(self.session, blocks, number, (*self._colors[number], 1.0), ""))
+                new.append(
+                    block_map(self.session, blocks, number, (*self._colors[number], 1.0), "")
+                )
             else:
                 same.siren_block = number
                 same.label(len(voxels))
@@ -248,7 +276,9 @@ class ScreeningBar(QWidget):
                 model.display = False
         count = len(blocks)
         waiting = " …" * (self._wanted is not None)  # the slider went on meanwhile
-        self.result.setText(f"p {posp:g}: {count} block{'s' * (count != 1)}, {blocks.voxel_count:,} voxels{waiting}")
+        self.result.setText(
+            f"p {posp:g}: {count} block{'s' * (count != 1)}, {blocks.voxel_count:,} voxels{waiting}"
+        )
 
     def _open(self, new: list[BlockMap], gone: list[BlockMap]) -> None:
         """Open the new surfaces in place of those that are gone."""
@@ -262,7 +292,9 @@ class ScreeningBar(QWidget):
     # --- from the slider to commands
 
     def _command(self, posp: float | None) -> str:
-        """The sketch of the choices with this p-value in place of theirs; with None, what all places of the slider share."""
+        """The sketch of the choices with this p-value in place of theirs; with None, what all
+        places of the slider share.
+        """
         before = self.state.steps["sketch"]
         values = {k: v for k, v in before.items() if k not in ("posp", "resamples")}
         self.state.steps["sketch"] = values if posp is None else {**before, "posp": posp}
@@ -274,7 +306,9 @@ class ScreeningBar(QWidget):
     def _offer(self) -> None:
         if self.alive:
             command = self._command(self.posp)
-            self.session.logger.info(f"These blocks are those of {link(command, command)}", is_html=True)
+            self.session.logger.info(
+                f"These blocks are those of {link(command, command)}", is_html=True
+            )
 
     def _sketch(self) -> None:
         posp, command = self.posp, self._command(self.posp)
@@ -290,7 +324,8 @@ class ScreeningBar(QWidget):
 
 
 def counting(state: PanelState) -> Callable[[Progress], Stringency]:
-    """The work of counting for the panel's choices, to be done in a thread; gives what the slider asks.
+    """The work of counting for the panel's choices, to be done in a thread; gives what the slider
+    asks.
 
     Raises
     ------
@@ -298,13 +333,20 @@ def counting(state: PanelState) -> Callable[[Progress], Stringency]:
         If the choices do not allow a sketch.
     """
     parameters = SketchParameters(**{**state.steps["sketch"], "posp": LOOSEST, "resamples": 0})
-    excluded, voxel_size, box, levels = tuple(state.excluded), state.voxel_size, state.box, dict(state.levels)
+    excluded, voxel_size, box, levels = (
+        tuple(state.excluded),
+        state.voxel_size,
+        state.box,
+        dict(state.levels),
+    )
     sources = list(state.found.sources) if state.found else []
     chosen = [s for s in sources if s.name not in excluded]
 
     def work(progress: Progress) -> Stringency:
         ensemble = find_ensemble(chosen, voxel_size, progress).resampled(box)
-        screening = prepare(ensemble, np.array([levels[n] for n in ensemble.names]), parameters, progress)
+        screening = prepare(
+            ensemble, np.array([levels[n] for n in ensemble.names]), parameters, progress
+        )
 
         def ask(posp: float, progress: Progress) -> BlockSet:
             return screening.at(posp, progress=progress).blocks

@@ -1,4 +1,6 @@
-"""What the pages of the panel share: which volumes, what is chosen, where results are; and the one way to run a command."""
+"""What the pages of the panel share: which volumes, what is chosen, where results are; and the one
+way to run a command.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from .reader import SurveyReader
 from .settings import panel_settings
 
 PREDICTED, TABLE, ONE_LEVEL = "predicted", "table", "level"  # where thresholds come from
-AUTOMATIC_BYTES = 8e9  # more than that is read for pictures and flags only when asked: it may lie on a slow disk
+# more than that is read for pictures and flags only when asked: it may lie on a slow disk
+AUTOMATIC_BYTES = 8e9
 
 
 class PanelState(QObject):
@@ -39,9 +42,11 @@ class PanelState(QObject):
     excluded : names that are not ticked
     output : the user's output folder, or "" for the default
     voxel_size, box : as the commands take them
-    source, table, level : where thresholds come from (PREDICTED, TABLE, ONE_LEVEL), the table, the level
+    source, table, level : where thresholds come from (PREDICTED, TABLE, ONE_LEVEL), the table, the
+        level
     steps : for predict, sketch and expand, those parameters that are not at their defaults
-    run_folder, run : Path of the results that are shown, or None, and what is there, where it was read
+    run_folder, run : Path of the results that are shown, or None, and what is there, where it was
+        read
     """
 
     survey_changed = Signal()
@@ -72,7 +77,8 @@ class PanelState(QObject):
         self._levels_read: Any = None
         self._places: list[Any] = []
         self._models: dict[str, Any] = {}  # open maps by the names of their volumes
-        self._excluded_before: set[str] = set()  # of a restored session, until the volumes are listed
+        # of a restored session, until the volumes are listed
+        self._excluded_before: set[str] = set()
         self.set_choices({})
         self.reader = SurveyReader(self)
         self.reader.surveyed.connect(self._surveyed)
@@ -93,7 +99,9 @@ class PanelState(QObject):
     # --- commands
 
     def execute(self, command: str, log: bool = True) -> Any:
-        """Run a command as if typed; what is wrong with it is said in the panel. None if it failed."""
+        """Run a command as if typed; what is wrong with it is said in the panel. None if it
+        failed.
+        """
         try:
             return run(self.session, command, log=log)
         except NotABug as error:
@@ -123,17 +131,28 @@ class PanelState(QObject):
         """List other volumes; "" empties the panel."""
         self.reader.stop()
         self._levels_read = None
-        self.volumes, self.found, self._places, self._models = os.path.expanduser(volumes.strip()), None, [], {}
+        self.volumes, self.found, self._places, self._models = (
+            os.path.expanduser(volumes.strip()),
+            None,
+            [],
+            {},
+        )
         self.previews, self.levels, self.flags, self.predicted_flags = {}, {}, {}, {}
         self.excluded, self._excluded_before = set(), excluded or set()
         if self.volumes:
             try:
-                self._places = VolumesArg.parse(commands.volumes_text(self.volumes), self.session)[0]
+                self._places = VolumesArg.parse(commands.volumes_text(self.volumes), self.session)[
+                    0
+                ]
                 sources = sources_of(self._places)
             except (NotABug, SirenError, ValueError) as error:
                 self.said.emit(_volumes_missing(self.volumes, error), True)
             else:
-                self._models = {s.name: p for p, s in zip(self._places, sources, strict=True) if isinstance(s, Source)}
+                self._models = {
+                    s.name: p
+                    for p, s in zip(self._places, sources, strict=True)
+                    if isinstance(s, Source)
+                }
                 self.settings.remember(self.volumes)
                 self.unread = 0.0
                 self.reader.read(sources, self.voxel_size, AUTOMATIC_BYTES)
@@ -142,7 +161,12 @@ class PanelState(QObject):
 
     def look_at_all(self) -> None:
         """Read maps for the list that were only listed, since they are large."""
-        self.unread, self.levels, self._levels_read, self._excluded_before = 0.0, {}, None, set(self.excluded)
+        self.unread, self.levels, self._levels_read, self._excluded_before = (
+            0.0,
+            {},
+            None,
+            set(self.excluded),
+        )
         if self.found is not None:
             self.reader.read(self.found.sources, self.voxel_size)
 
@@ -161,14 +185,17 @@ class PanelState(QObject):
         """The output folder, given or default; None while there are no volumes."""
         if self.output:
             return Path(self.output).expanduser().absolute()
-        places = [p for p in self._places if not getattr(p, "deleted", False)]  # open maps may have been closed since
+        # open maps may have been closed since
+        places = [p for p in self._places if not getattr(p, "deleted", False)]
         return output_folder(places, None) if places else None
 
     @property
     def predictions(self) -> Path | None:
         """The table of predicted thresholds, if it is there."""
         folder = self.output_path
-        return folder / PREDICTIONS_FILE if folder and (folder / PREDICTIONS_FILE).is_file() else None
+        return (
+            folder / PREDICTIONS_FILE if folder and (folder / PREDICTIONS_FILE).is_file() else None
+        )
 
     @property
     def threshold_table(self) -> Path | None:
@@ -196,7 +223,9 @@ class PanelState(QObject):
             self.selection_changed.emit()
 
     def read_levels(self) -> None:
-        """Read the thresholds again, with what the prediction flagged, and look for what is odd at them."""
+        """Read the thresholds again, with what the prediction flagged, and look for what is odd at
+        them.
+        """
         levels: dict[str, float] = {}
         flags: dict[str, str] = {}
         read = self._levels_to_read()
@@ -234,8 +263,12 @@ class PanelState(QObject):
         self.read_levels()
         if found.problems:
             count = len(found.problems)
-            self.said.emit(f"{count} of the {len(found.names):,} maps cannot take part and {'are' if count > 1 else 'is'} not ticked: "
-                           f"{next(iter(found.problems.values())).reason}", True)
+            self.said.emit(
+                f"{count} of the {len(found.names):,} maps cannot take part and "
+                f"{'are' if count > 1 else 'is'} not ticked: "
+                f"{next(iter(found.problems.values())).reason}",
+                True,
+            )
 
     def _looked(self, items: list[Any]) -> None:
         names = []
@@ -257,8 +290,15 @@ class PanelState(QObject):
 
     def choices(self) -> dict[str, Any]:
         """The fields of the run page, as plain values."""
-        return {"output": self.output, "voxel_size": self.voxel_size, "box": self.box, "source": self.source, "table": self.table,
-                "level": self.level, "steps": {step: dict(values) for step, values in self.steps.items()}}
+        return {
+            "output": self.output,
+            "voxel_size": self.voxel_size,
+            "box": self.box,
+            "source": self.source,
+            "table": self.table,
+            "level": self.level,
+            "steps": {step: dict(values) for step, values in self.steps.items()},
+        }
 
     def set_choices(self, choices: dict[str, Any]) -> None:
         """Take over the fields of the run page; those that are not given are at their defaults."""
@@ -269,7 +309,9 @@ class PanelState(QObject):
         self.table = str(choices.get("table") or "")
         self.level: float | None = choices.get("level")
         given = choices.get("steps", {})
-        self.steps: dict[str, dict[str, Any]] = {step: dict(given.get(step, {})) for step in commands.STEPS}
+        self.steps: dict[str, dict[str, Any]] = {
+            step: dict(given.get(step, {})) for step in commands.STEPS
+        }
         self.choices_changed.emit()
 
     def changed(self) -> None:
@@ -283,7 +325,15 @@ class PanelState(QObject):
     def find_run(self) -> None:
         """Show the results that lie in the output folder, the expansion rather than the sketch."""
         folder = self.output_path
-        found = [folder / name for name in (EXPAND_FOLDER, SKETCH_FOLDER) if (folder / name / "run.json").is_file()] if folder else []
+        found = (
+            [
+                folder / name
+                for name in (EXPAND_FOLDER, SKETCH_FOLDER)
+                if (folder / name / "run.json").is_file()
+            ]
+            if folder
+            else []
+        )
         self.set_run(None)
         self.reader.open(found[0] if found else None)
 
@@ -306,4 +356,8 @@ class PanelState(QObject):
 
 def _volumes_missing(volumes: str, error: Exception) -> str:
     text = str(error)
-    return f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" if text else f"{volumes} cannot be read."
+    return (
+        f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+        if text
+        else f"{volumes} cannot be read."
+    )

@@ -19,11 +19,18 @@ from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
 
 
 def predict_command(state: PanelState) -> str:
-    """``siren predict`` for all volumes that can be read: a threshold is of use for those not ticked, too."""
+    """``siren predict`` for all volumes that can be read: a threshold is of use for those not
+    ticked, too.
+    """
     unusable = {name for name, flag in state.flags.items() if flag.kind == UNREADABLE}
-    return commands.join("siren predict", commands.volumes_text(state.volumes), commands.selection_text(state.names, unusable),
-                         _places(state), commands.keywords_text(voxel_size=state.voxel_size),
-                         commands.parameters_text(commands.STEPS["predict"], state.steps["predict"]))
+    return commands.join(
+        "siren predict",
+        commands.volumes_text(state.volumes),
+        commands.selection_text(state.names, unusable),
+        _places(state),
+        commands.keywords_text(voxel_size=state.voxel_size),
+        commands.parameters_text(commands.STEPS["predict"], state.steps["predict"]),
+    )
 
 
 def sketch_command(state: PanelState, after_predict: bool = False) -> str:
@@ -32,10 +39,15 @@ def sketch_command(state: PanelState, after_predict: bool = False) -> str:
     table: Path | None = state.threshold_table
     if state.source == PREDICTED and after_predict and state.output_path is not None:
         table = state.output_path / PREDICTIONS_FILE
-    return commands.join("siren sketch", commands.volumes_text(state.volumes), commands.selection_text(state.names, state.excluded),
-                         commands.keywords_text(level=level, thresholds=table), _places(state),
-                         commands.keywords_text(voxel_size=state.voxel_size, box=state.box),
-                         commands.parameters_text(commands.STEPS["sketch"], state.steps["sketch"]))
+    return commands.join(
+        "siren sketch",
+        commands.volumes_text(state.volumes),
+        commands.selection_text(state.names, state.excluded),
+        commands.keywords_text(level=level, thresholds=table),
+        _places(state),
+        commands.keywords_text(voxel_size=state.voxel_size, box=state.box),
+        commands.parameters_text(commands.STEPS["sketch"], state.steps["sketch"]),
+    )
 
 
 def expand_command(state: PanelState, folder: Path | None = None) -> str:
@@ -44,13 +56,18 @@ def expand_command(state: PanelState, folder: Path | None = None) -> str:
     if folder is None:
         raise SirenError("There are no blocks to expand: sketch first.")
     output = Path(state.output).expanduser() if state.output else None
-    return commands.join("siren expand", commands.keywords_text(folder=folder).removeprefix("folder "),
-                         commands.keywords_text(output_dir=output),
-                         commands.parameters_text(commands.STEPS["expand"], state.steps["expand"]))
+    return commands.join(
+        "siren expand",
+        commands.keywords_text(folder=folder).removeprefix("folder "),
+        commands.keywords_text(output_dir=output),
+        commands.parameters_text(commands.STEPS["expand"], state.steps["expand"]),
+    )
 
 
 def all_commands(state: PanelState) -> list[str]:
-    """From the volumes to expanded blocks; thresholds are predicted where a ticked volume has none."""
+    """From the volumes to expanded blocks; thresholds are predicted where a ticked volume has
+    none.
+    """
     predict = state.source == PREDICTED and not all(name in state.levels for name in state.included)
     if state.source == TABLE and not state.table:
         raise SirenError("Thresholds are to come from a table: say which (Run page, Thresholds).")
@@ -58,7 +75,11 @@ def all_commands(state: PanelState) -> list[str]:
         raise SirenError("One threshold for all volumes: say which (Run page, Thresholds).")
     assert state.output_path is not None
     lines = [predict_command(state)] if predict else []
-    return [*lines, sketch_command(state, predict), expand_command(state, state.output_path / SKETCH_FOLDER)]
+    return [
+        *lines,
+        sketch_command(state, predict),
+        expand_command(state, state.output_path / SKETCH_FOLDER),
+    ]
 
 
 def blocks_to_expand(state: PanelState) -> Path | None:
@@ -90,8 +111,16 @@ def expand_defaults(state: PanelState, record: Record | None) -> dict[str, Any]:
     """What ``siren expand`` uses where nothing is said: the test of the sketch."""
     overridden = state.steps["expand"].get("statistic")
     if record is not None:
-        return {} if overridden not in (None, record.parameters.get("statistic")) else dict(inherited(record))
-    values = {k: v for k, v in state.steps["sketch"].items() if k in commands.STEPS["expand"].__dataclass_fields__ and k != "filter"}
+        return (
+            {}
+            if overridden not in (None, record.parameters.get("statistic"))
+            else dict(inherited(record))
+        )
+    values = {
+        k: v
+        for k, v in state.steps["sketch"].items()
+        if k in commands.STEPS["expand"].__dataclass_fields__ and k != "filter"
+    }
     return {} if overridden not in (None, values.get("statistic", "profile")) else values
 
 
@@ -105,8 +134,19 @@ def cost(state: PanelState, step: str, record: Record | None) -> Estimate | None
         grid, read = Grid((state.box,) * 3, grid.voxel_size), grid.size
     values = {**state.steps["sketch"], **(state.steps[step] if step == "expand" else {})}
     counts = record.counts if record is not None and record.grid.shape == grid.shape else {}
-    return estimate(Work(step, len(state.included), grid, values.get("statistic", "profile"), values.get("subsample"),
-                         values.get("resamples", 10), counts.get("union_voxels"), counts.get("block_voxels"), read))
+    return estimate(
+        Work(
+            step,
+            len(state.included),
+            grid,
+            values.get("statistic", "profile"),
+            values.get("subsample"),
+            values.get("resamples", 10),
+            counts.get("union_voxels"),
+            counts.get("block_voxels"),
+            read,
+        )
+    )
 
 
 @lru_cache(maxsize=4)
@@ -115,4 +155,6 @@ def _record(folder: Path, _: int) -> Record:
 
 
 def _places(state: PanelState) -> str:
-    return commands.keywords_text(output_dir=Path(state.output).expanduser() if state.output else None)
+    return commands.keywords_text(
+        output_dir=Path(state.output).expanduser() if state.output else None
+    )

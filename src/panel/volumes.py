@@ -13,11 +13,14 @@ from .widgets import faint
 
 NAME, THRESHOLD, VOLUME, FLAG = range(4)
 HEADINGS = ("volume", "threshold", "Å³", "flag")
-TIPS = ("File name of the map; ticked maps take part. The picture is the map's mean along z.",
-        "Contour level: predicted, from a table, or one for all (see the Run page)",
-        "Volume inside the surface at the threshold, cubic Å",
-        "outlier: threshold beyond mean ± 2 SD; junk: unlike all other volumes; empty: nothing above the threshold;\n"
-        "unusable: cannot be read, or is on another grid")
+TIPS = (
+    "File name of the map; ticked maps take part. The picture is the map's mean along z.",
+    "Contour level: predicted, from a table, or one for all (see the Run page)",
+    "Volume inside the surface at the threshold, cubic Å",
+    "outlier: threshold beyond mean ± 2 SD; junk: unlike all other volumes; empty: nothing "
+    "above the threshold;\n"
+    "unusable: cannot be read, or is on another grid",
+)
 ICON = 32  # pixels
 SORT = Qt.ItemDataRole.UserRole
 
@@ -53,13 +56,17 @@ class VolumesModel(QAbstractTableModel):
         """Qt's."""
         return len(HEADINGS)
 
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
         """Qt's."""
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _alignment(section)
-        return {Qt.ItemDataRole.DisplayRole: HEADINGS, Qt.ItemDataRole.ToolTipRole: TIPS}.get(role, (None,) * 4)[section]
+        return {Qt.ItemDataRole.DisplayRole: HEADINGS, Qt.ItemDataRole.ToolTipRole: TIPS}.get(
+            role, (None,) * 4
+        )[section]
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
         """Qt's."""
@@ -95,21 +102,35 @@ class VolumesModel(QAbstractTableModel):
             return False
         ticked = Qt.CheckState(value) == Qt.CheckState.Checked
         name = {self._names[index.row()]}
-        self.state.set_excluded(self.state.excluded - name if ticked else self.state.excluded | name)
+        self.state.set_excluded(
+            self.state.excluded - name if ticked else self.state.excluded | name
+        )
         return True
 
     def _text(self, name: str, column: int) -> str:
-        level, preview, flag = self.state.levels.get(name), self.state.previews.get(name), self.state.flags.get(name)
+        level, preview, flag = (
+            self.state.levels.get(name),
+            self.state.previews.get(name),
+            self.state.flags.get(name),
+        )
         if column == THRESHOLD:
             return f"{level:#.3g}" if level is not None else "–"
         if column == VOLUME:
-            return f"{float(f'{preview.enclosed(level):.3g}'):,.0f}" if preview and level is not None else "–"
+            return (
+                f"{float(f'{preview.enclosed(level):.3g}'):,.0f}"
+                if preview and level is not None
+                else "–"
+            )
         if column == FLAG:
             return flag.kind if flag else ""
         return name
 
     def _sort_key(self, name: str, column: int) -> Any:
-        level, preview, flag = self.state.levels.get(name), self.state.previews.get(name), self.state.flags.get(name)
+        level, preview, flag = (
+            self.state.levels.get(name),
+            self.state.previews.get(name),
+            self.state.flags.get(name),
+        )
         if column == THRESHOLD:
             return level if level is not None else -1e300
         if column == VOLUME:
@@ -124,9 +145,17 @@ class VolumesModel(QAbstractTableModel):
                 blank.fill(self._parent.palette().color(QPalette.ColorRole.AlternateBase))
                 return blank
             rows, columns = preview.picture.shape
-            image = QImage(preview.picture.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8)
-            self._pictures[name] = QPixmap.fromImage(image.scaled(
-                ICON, ICON, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation))
+            image = QImage(
+                preview.picture.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8
+            )
+            self._pictures[name] = QPixmap.fromImage(
+                image.scaled(
+                    ICON,
+                    ICON,
+                    Qt.AspectRatioMode.KeepAspectRatio,
+                    Qt.TransformationMode.SmoothTransformation,
+                )
+            )
         return self._pictures[name]
 
     def _reset(self) -> None:
@@ -147,7 +176,9 @@ class VolumesModel(QAbstractTableModel):
 
 
 def _alignment(column: int) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignRight if column in (THRESHOLD, VOLUME) else Qt.AlignmentFlag.AlignLeft
+    side = (
+        Qt.AlignmentFlag.AlignRight if column in (THRESHOLD, VOLUME) else Qt.AlignmentFlag.AlignLeft
+    )
     return side | Qt.AlignmentFlag.AlignVCenter
 
 
@@ -181,7 +212,8 @@ class VolumesTable(QTableView):
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         header.setResizeContentsPrecision(20)  # rows; to measure 500 each time takes too long
         header.setMinimumSectionSize(48)
-        header.setSectionResizeMode(FLAG, QHeaderView.ResizeMode.Interactive)  # long ones are in the tooltip; the name must stay readable
+        # long ones are in the tooltip; the name must stay readable
+        header.setSectionResizeMode(FLAG, QHeaderView.ResizeMode.Interactive)
         header.resizeSection(FLAG, 76)
 
     def name_at(self, index: QModelIndex) -> str | None:
@@ -190,7 +222,11 @@ class VolumesTable(QTableView):
 
     def selected(self) -> list[str]:
         """Names of the selected volumes."""
-        return [name for index in self.selectionModel().selectedRows() if (name := self.name_at(index)) is not None]
+        return [
+            name
+            for index in self.selectionModel().selectedRows()
+            if (name := self.name_at(index)) is not None
+        ]
 
     def go_to(self, name: str) -> None:
         """Make a volume the current row."""

@@ -1,4 +1,6 @@
-"""Small widgets that the pages are made of. Colours come from the palette, so that light and dark themes both work."""
+"""Small widgets that the pages are made of. Colours come from the palette, so that light and dark
+themes both work.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,24 @@ from html import escape
 
 from Qt.QtCore import QSize, Qt, Signal
 from Qt.QtGui import QColor, QPalette
-from Qt.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QStyle, QToolButton, QVBoxLayout, QWidget
+from Qt.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QStyle,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 SPACING = 6  # pixels
 MARGIN = 8
 
 
-def plain_layout(layout: QVBoxLayout | QHBoxLayout, margin: int = 0, spacing: int = SPACING) -> None:
+def plain_layout(
+    layout: QVBoxLayout | QHBoxLayout, margin: int = 0, spacing: int = SPACING
+) -> None:
     """Margins and spacing as everywhere in the panel."""
     layout.setContentsMargins(margin, margin, margin, margin)
     layout.setSpacing(spacing)
@@ -20,12 +33,19 @@ def plain_layout(layout: QVBoxLayout | QHBoxLayout, margin: int = 0, spacing: in
 
 def faint(palette: QPalette) -> QColor:
     """The colour of secondary text: between text and background, in either theme."""
-    return mixed(palette.color(QPalette.ColorRole.WindowText), palette.color(QPalette.ColorRole.Window), 0.4)
+    return mixed(
+        palette.color(QPalette.ColorRole.WindowText), palette.color(QPalette.ColorRole.Window), 0.4
+    )
 
 
 def mixed(a: QColor, b: QColor, share: float) -> QColor:
     """A colour with this share of ``b`` in ``a``."""
-    return QColor(*(round((1 - share) * p + share * q) for p, q in zip(a.getRgb()[:3], b.getRgb()[:3], strict=True)))
+    return QColor(
+        *(
+            round((1 - share) * p + share * q)
+            for p, q in zip(a.getRgb()[:3], b.getRgb()[:3], strict=True)
+        )
+    )
 
 
 class Note(QLabel):
@@ -115,7 +135,11 @@ class MessageStrip(QFrame):
         if not sentence:
             self.hide()
             return
-        kind = QStyle.StandardPixmap.SP_MessageBoxWarning if is_error else QStyle.StandardPixmap.SP_MessageBoxInformation
+        kind = (
+            QStyle.StandardPixmap.SP_MessageBoxWarning
+            if is_error
+            else QStyle.StandardPixmap.SP_MessageBoxInformation
+        )
         self._icon.setPixmap(self.style().standardIcon(kind).pixmap(16, 16))
         self._text.setText(escape(sentence, quote=False))
         self.show()

@@ -10,13 +10,29 @@ from numpy.typing import NDArray
 from ..core.blocks.blockset import BlockSet, neighbours
 
 # Okabe & Ito 2008, then Paul Tol's muted set: told apart with any color vision.
-PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
-           "#332288", "#44AA99", "#882255", "#999933", "#DDCC77", "#117733", "#AA4499")
+PALETTE = (
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+    "#332288",
+    "#44AA99",
+    "#882255",
+    "#999933",
+    "#DDCC77",
+    "#117733",
+    "#AA4499",
+)
 SCALE = ("#440154", "#3B528B", "#21918C", "#5EC962", "#FDE725")  # viridis, for values from 0 to 1
 
 
 def block_colors(blocks: BlockSet) -> dict[int, tuple[float, float, float]]:
-    """A colour (r, g, b, 0 to 1) for each block; blocks that touch differ, as far as the palette reaches."""
+    """A colour (r, g, b, 0 to 1) for each block; blocks that touch differ, as far as the palette
+    reaches.
+    """
     touching: dict[int, set[int]] = {n: set() for n, _ in blocks}
     for a, b in neighbours(blocks):
         touching[a].add(b)
@@ -28,12 +44,20 @@ def block_colors(blocks: BlockSet) -> dict[int, tuple[float, float, float]]:
         color = min(range(len(PALETTE)), key=lambda c: (near.count(c), used[c], c))
         chosen[number] = color
         used[color] += 1
-    return {n: tuple(int(PALETTE[c][i:i + 2], 16) / 255 for i in (1, 3, 5)) for n, c in chosen.items()}  # type: ignore[misc]
+    return {n: _rgb(PALETTE[c]) for n, c in chosen.items()}
 
 
-def carried_colors(blocks: BlockSet, before: BlockSet | None,
-                   colors: Mapping[int, tuple[float, float, float]]) -> dict[int, tuple[float, float, float]]:
-    """Colours for blocks that follow others: a block keeps the colour of the one that it shares most voxels with.
+def _rgb(color: str) -> tuple[float, float, float]:
+    """Red, green and blue, 0 to 1, of a color like ``#E69F00``."""
+    red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue
+
+
+def carried_colors(
+    blocks: BlockSet, before: BlockSet | None, colors: Mapping[int, tuple[float, float, float]]
+) -> dict[int, tuple[float, float, float]]:
+    """Colours for blocks that follow others: a block keeps the colour of the one that it shares
+    most voxels with.
 
     Parameters
     ----------
@@ -42,7 +66,14 @@ def carried_colors(blocks: BlockSet, before: BlockSet | None,
     fresh = block_colors(blocks)
     if before is None:
         return fresh
-    shared = sorted(((len(np.intersect1d(voxels, other, True)), new, old) for new, voxels in blocks for old, other in before), reverse=True)
+    shared = sorted(
+        (
+            (len(np.intersect1d(voxels, other, True)), new, old)
+            for new, voxels in blocks
+            for old, other in before
+        ),
+        reverse=True,
+    )
     kept: dict[int, int] = {}
     for count, new, old in shared:
         if count and new not in kept and old not in kept.values():
@@ -60,6 +91,10 @@ def carried_colors(blocks: BlockSet, before: BlockSet | None,
 
 def scale_colors(values: NDArray[np.floating]) -> NDArray[np.uint8]:
     """(n, 3) red, green, blue of values from 0 to 1 on SCALE."""
-    stops = np.array([[int(c[i:i + 2], 16) for i in (1, 3, 5)] for c in SCALE])
+    stops = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in SCALE])
     at = np.linspace(0, 1, len(SCALE))
-    return np.stack([np.interp(values, at, channel) for channel in stops.T], axis=1).round().astype(np.uint8)
+    return (
+        np.stack([np.interp(values, at, channel) for channel in stops.T], axis=1)
+        .round()
+        .astype(np.uint8)
+    )

@@ -18,7 +18,8 @@ from .colors import PALETTE
 from .inputs import map_source
 from .surfaces import BlockMap, block_map
 
-BLOCKS_CHANGED = "siren blocks changed"  # trigger: an edit, its undo, or a save; its data is the group's id
+# trigger: an edit, its undo, or a save; its data is the group's id
+BLOCKS_CHANGED = "siren blocks changed"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,11 @@ def block_set(group: Model) -> BlockSet:
     if twice is not None:
         raise UserError(f"Two open blocks have the number {twice}: close one.")
     voxels = {m.siren_block: m.voxels for m in models}
-    return BlockSet(grid_of(models[0]), voxels, names={m.siren_block: m.given_name for m in models if m.given_name})
+    return BlockSet(
+        grid_of(models[0]),
+        voxels,
+        names={m.siren_block: m.given_name for m in models if m.given_name},
+    )
 
 
 def grid_of(model: BlockMap) -> Grid:
@@ -103,15 +108,22 @@ def grid_of(model: BlockMap) -> Grid:
     return grid
 
 
-def edit(session: Any, group: Model, what: str, change: Callable[[BlockSet], BlockSet],
-         values: dict[int, dict[str, float]] | None = None) -> BlockSet:
-    """Change open blocks so that ``siren block undo``, and ChimeraX's own undo, can change them back.
+def edit(
+    session: Any,
+    group: Model,
+    what: str,
+    change: Callable[[BlockSet], BlockSet],
+    values: dict[int, dict[str, float]] | None = None,
+) -> BlockSet:
+    """Change open blocks so that ``siren block undo``, and ChimeraX's own undo, can change them
+    back.
 
     Parameters
     ----------
     what : the edit in words, for the undo menu
     change : from the blocks before to those after
-    values : number -> row of blocks.csv, for blocks whose voxels change and whose numbers are known all the same
+    values : number -> row of blocks.csv, for blocks whose voxels change and whose numbers are known
+        all the same
 
     Returns
     -------
@@ -126,11 +138,33 @@ def edit(session: Any, group: Model, what: str, change: Callable[[BlockSet], Blo
         state, name = old.get(number), after.names.get(number, "")
         if state is None:
             rgba = _free_color([s.rgba for s in (*before, *states)])
-            states.append(BlockState(None, number, name, voxels, rgba, True, before[0].folder, (values or {}).get(number, {})))
+            states.append(
+                BlockState(
+                    None,
+                    number,
+                    name,
+                    voxels,
+                    rgba,
+                    True,
+                    before[0].folder,
+                    (values or {}).get(number, {}),
+                )
+            )
         else:
             same = np.array_equal(state.voxels, voxels)
-            states.append(BlockState(state.id, number, name, voxels, state.rgba, state.display, state.folder,
-                                     state.values if same else (values or {}).get(number, {}), state.strength if same else None))
+            states.append(
+                BlockState(
+                    state.id,
+                    number,
+                    name,
+                    voxels,
+                    state.rgba,
+                    state.display,
+                    state.folder,
+                    state.values if same else (values or {}).get(number, {}),
+                    state.strength if same else None,
+                )
+            )
     action = EditAction(session, what, group.id, grid, before, states)
     action.redo()
     session.undo.register(action)
@@ -140,7 +174,15 @@ def edit(session: Any, group: Model, what: str, change: Callable[[BlockSet], Blo
 class EditAction(UndoAction):
     """One edit: the blocks of a group before and after."""
 
-    def __init__(self, session: Any, name: str, group: tuple[int, ...], grid: Grid, before: list[BlockState], after: list[BlockState]):
+    def __init__(
+        self,
+        session: Any,
+        name: str,
+        group: tuple[int, ...],
+        grid: Grid,
+        before: list[BlockState],
+        after: list[BlockState],
+    ):
         super().__init__(name)
         self._session, self._group, self._grid = session, group, grid
         self._before, self._after = before, after
@@ -154,19 +196,33 @@ class EditAction(UndoAction):
         self._after = self._show(self._after)
 
     def _show(self, states: list[BlockState]) -> list[BlockState]:
-        """Make the open blocks those of ``states``; models that stay keep their colour and display."""
+        """Make the open blocks those of ``states``; models that stay keep their colour and
+        display.
+        """
         models = self._session.models
         group = next((m for m in models.list() if m.id == self._group), None)
         if group is None:
-            raise UserError("The blocks were closed: open them again with \"siren open FOLDER\".")
+            raise UserError('The blocks were closed: open them again with "siren open FOLDER".')
         there = {m.siren_block: m for m in blocks_in(group)}
-        folder = next((m.siren_folder for m in there.values()), "")  # the set may have been saved since
-        wanted = BlockSet(self._grid, {s.number: s.voxels for s in states}, names={s.number: s.name for s in states if s.name})
+        # the set may have been saved since
+        folder = next((m.siren_folder for m in there.values()), "")
+        wanted = BlockSet(
+            self._grid,
+            {s.number: s.voxels for s in states},
+            names={s.number: s.name for s in states if s.name},
+        )
         shown = []
         for state in states:
             model = there.pop(state.number, None)
             if model is None:
-                model = block_map(self._session, wanted, state.number, state.rgba, folder or state.folder, dict(state.values))
+                model = block_map(
+                    self._session,
+                    wanted,
+                    state.number,
+                    state.rgba,
+                    folder or state.folder,
+                    dict(state.values),
+                )
                 model.id = state.id if state.id and not models.have_id(state.id) else None
                 models.add([model], parent=group)
                 model.display, model.siren_strength = state.display, state.strength
@@ -187,7 +243,11 @@ def _change(model: BlockMap, state: BlockState) -> None:
         for surface in model.surfaces:  # coloured by the strength of voxels that may be gone
             surface.vertex_colors, surface.auto_recolor_vertices = None, None
         model.update_drawings()
-    model.siren_name, model.siren_values, model.siren_strength = state.name, dict(state.values), state.strength
+    model.siren_name, model.siren_values, model.siren_strength = (
+        state.name,
+        dict(state.values),
+        state.strength,
+    )
     model.label(len(state.voxels))
 
 
@@ -247,17 +307,33 @@ def add_trigger(session: Any) -> None:
 
 
 def _state(model: BlockMap) -> BlockState:
-    return BlockState(model.id, model.siren_block, model.given_name, model.voxels, surface_color(model), model.display, model.siren_folder,
-                      dict(model.siren_values), model.siren_strength)
+    return BlockState(
+        model.id,
+        model.siren_block,
+        model.given_name,
+        model.voxels,
+        surface_color(model),
+        model.display,
+        model.siren_folder,
+        dict(model.siren_values),
+        model.siren_strength,
+    )
 
 
 def surface_color(model: BlockMap) -> tuple[float, ...]:
     """(r, g, b, a) of a block's surface, 0 to 1."""
-    return tuple(float(c) for c in model.surfaces[0].rgba) if model.surfaces else (0.7, 0.7, 0.7, 1.0)
+    return (
+        tuple(float(c) for c in model.surfaces[0].rgba) if model.surfaces else (0.7, 0.7, 0.7, 1.0)
+    )
 
 
 def _free_color(used: list[tuple[float, ...]]) -> tuple[float, ...]:
     """The colour of the palette that is furthest from all in use."""
-    palette = [tuple(int(c[i:i + 2], 16) / 255 for i in (1, 3, 5)) for c in PALETTE]
-    far = max(palette, key=lambda c: min((sum((a - b) ** 2 for a, b in zip(c, u, strict=False)) for u in used), default=0.0))
+    palette = [tuple(int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)) for c in PALETTE]
+    far = max(
+        palette,
+        key=lambda c: min(
+            (sum((a - b) ** 2 for a, b in zip(c, u, strict=False)) for u in used), default=0.0
+        ),
+    )
     return (*far, 1.0)

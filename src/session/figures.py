@@ -1,6 +1,7 @@
 """The figures of a run, for the panel and for files. Needs matplotlib, and no Qt.
 
-Each ``draw_...`` fills a figure and gives a :class:`Drawn`, which tells what is under a point of it.
+Each ``draw_...`` fills a figure and gives a :class:`Drawn`, which tells what is under a point of
+it.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Theme:
     @staticmethod
     def on(background: str, text: str) -> Theme:
         """The theme for a window of these colours, ``#rrggbb``."""
-        dark = sum(int(background[i:i + 2], 16) for i in (1, 3, 5)) < 3 * 128
+        dark = sum(int(background[i : i + 2], 16) for i in (1, 3, 5)) < 3 * 128
         if not dark:
             return Theme(background, text)
         return Theme(background, text, "#8a8a8a", "#56B4E9", "#E69F00", "#56B4E930", True)
@@ -133,11 +134,20 @@ class Content:
     volumes: Tree | None = None
 
     @staticmethod
-    def of(names: Sequence[str], levels: NDArray[np.float64], states: States | None = None) -> Content:
+    def of(
+        names: Sequence[str], levels: NDArray[np.float64], states: States | None = None
+    ) -> Content:
         """Cluster blocks and volumes, count pairs."""
         if states is None or not len(states.numbers):
             return Content(names, levels)
-        return Content(names, levels, states, relations(states), similar_together(states.share), similar_together(states.share.T))
+        return Content(
+            names,
+            levels,
+            states,
+            relations(states),
+            similar_together(states.share),
+            similar_together(states.share.T),
+        )
 
 
 def draw(figure: Figure, kind: str, content: Content, labels: Labels, theme: Theme) -> Drawn:
@@ -157,7 +167,9 @@ def draw(figure: Figure, kind: str, content: Content, labels: Labels, theme: The
         raise SirenError("There are no blocks: the sketch found none.")
     if kind == "states":
         return draw_states(figure, c.states, c.blocks, c.volumes, labels, theme)
-    return draw_relations(figure, c.states, c.relations, c.blocks, labels, theme, kind == "conditional")
+    return draw_relations(
+        figure, c.states, c.relations, c.blocks, labels, theme, kind == "conditional"
+    )
 
 
 def save_figure(path: Path, fill: Callable[[Any], Any]) -> None:
@@ -165,25 +177,40 @@ def save_figure(path: Path, fill: Callable[[Any], Any]) -> None:
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     fill(figure)
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
-    with whole_file(path) as temporary, matplotlib.rc_context({"svg.hashsalt": "siren", "svg.fonttype": "none"}):
+    with (
+        whole_file(path) as temporary,
+        matplotlib.rc_context({"svg.hashsalt": "siren", "svg.fonttype": "none"}),
+    ):
         figure.savefig(temporary, dpi=200, metadata=undated)
 
 
-def draw_thresholds(figure: Figure, names: Sequence[str], levels: NDArray[np.float64], theme: Theme) -> Drawn:
+def draw_thresholds(
+    figure: Figure, names: Sequence[str], levels: NDArray[np.float64], theme: Theme
+) -> Drawn:
     """Histogram of the (V,) thresholds with the band that ``filter`` keeps, mean +- 2 SD."""
     axes = _one(figure, theme)
     keep = within_two_sd(levels)
     mean, sd = float(levels.mean()), float(levels.std())
-    edges = np.histogram_bin_edges(levels, bins=min(60, max(10, round(2 * len(levels) ** 0.5))) if sd > 0 else 1)
+    edges = np.histogram_bin_edges(
+        levels, bins=min(60, max(10, round(2 * len(levels) ** 0.5))) if sd > 0 else 1
+    )
     axes.axvspan(mean - 2 * sd, mean + 2 * sd, color=theme.band, linewidth=0)
     axes.axvline(mean, color=theme.faint, linewidth=1, linestyle="--")
-    axes.hist([levels[keep], levels[~keep]], bins=list(edges), stacked=True, color=[theme.accent, theme.warn])
+    axes.hist(
+        [levels[keep], levels[~keep]],
+        bins=list(edges),
+        stacked=True,
+        color=[theme.accent, theme.warn],
+    )
     axes.set_xlabel("threshold (contour level, map units)")
     axes.set_ylabel("volumes")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     outside = [n for n, k in zip(names, keep, strict=True) if not k]
-    caption = (f"{len(levels):,} thresholds, {mean:.3g} ± {sd:.2g} (mean, SD). Shaded: mean ± 2 SD; {len(outside)} outside"
-               + (f" ({', '.join(outside[:3])}{' ...' if len(outside) > 3 else ''})." if outside else "."))
+    caption = (
+        f"{len(levels):,} thresholds, {mean:.3g} ± {sd:.2g} (mean, SD). Shaded: mean ± 2 "
+        f"SD; {len(outside)} outside"
+        + (f" ({', '.join(outside[:3])}{' ...' if len(outside) > 3 else ''})." if outside else ".")
+    )
 
     def pick(_: Any, x: float, y: float) -> Pick:
         nearest = int(np.abs(levels - x).argmin())
@@ -193,14 +220,22 @@ def draw_thresholds(figure: Figure, names: Sequence[str], levels: NDArray[np.flo
     return Drawn(caption, pick)
 
 
-def draw_states(figure: Figure, states: States, blocks: Tree, volumes: Tree, labels: Labels, theme: Theme) -> Drawn:
-    """Blocks by volumes: the share of each block that is occupied, both axes in the order of their trees."""
+def draw_states(
+    figure: Figure, states: States, blocks: Tree, volumes: Tree, labels: Labels, theme: Theme
+) -> Drawn:
+    """Blocks by volumes: the share of each block that is occupied, both axes in the order of their
+    trees.
+    """
     figure.clear()
     figure.set_facecolor(theme.background)
-    grid = figure.add_gridspec(2, 2, width_ratios=(1, 12), height_ratios=(1, 8), wspace=0.02, hspace=0.02)
+    grid = figure.add_gridspec(
+        2, 2, width_ratios=(1, 12), height_ratios=(1, 8), wspace=0.02, hspace=0.02
+    )
     main, left, top = (figure.add_subplot(grid[k]) for k in ((1, 1), (1, 0), (0, 1)))
     shown = states.share[blocks.order][:, volumes.order]
-    image = main.imshow(shown, aspect="auto", interpolation="nearest", cmap=theme.sequential, vmin=0, vmax=1)
+    image = main.imshow(
+        shown, aspect="auto", interpolation="nearest", cmap=theme.sequential, vmin=0, vmax=1
+    )
     _style(main, theme)
     main.set_xticks([])
     main.set_xlabel(f"{len(states.names):,} volumes, similar ones side by side")
@@ -208,7 +243,9 @@ def draw_states(figure: Figure, states: States, blocks: Tree, volumes: Tree, lab
     _block_ticks(main, [states.numbers[b] for b in blocks.order], labels, theme, "y")
     _draw_tree(left, blocks, theme, sideways=True)
     _draw_tree(top, volumes, theme, sideways=False)
-    scale = figure.colorbar(image, ax=[main, left, top], orientation="horizontal", fraction=0.03, pad=0.02, aspect=40)
+    scale = figure.colorbar(
+        image, ax=[main, left, top], orientation="horizontal", fraction=0.03, pad=0.02, aspect=40
+    )
     scale.set_label("share of the block's voxels that is occupied", color=theme.text, fontsize=8)
     scale.ax.tick_params(colors=theme.text, labelsize=8)
     scale.outline.set(edgecolor=theme.faint)  # type: ignore[operator]
@@ -218,17 +255,34 @@ def draw_states(figure: Figure, states: States, blocks: Tree, volumes: Tree, lab
         if axes is not main or not (0 <= row < shown.shape[0] and 0 <= column < shown.shape[1]):
             return None
         b, v = int(blocks.order[row]), int(volumes.order[column])
-        return Pick(f"{states.names[v]}, block {labels.text(states.numbers[b])}: {100 * states.share[b, v]:.0f} % of its voxels occupied.",
-                    states.names[v], states.numbers[b])
+        return Pick(
+            f"{states.names[v]}, block {labels.text(states.numbers[b])}: "
+            f"{100 * states.share[b, v]:.0f} % of its voxels occupied.",
+            states.names[v],
+            states.numbers[b],
+        )
 
     found = states.present.sum(axis=1)
     often = ", ".join(f"{n}: {c:,}" for n, c in list(zip(states.numbers, found, strict=True))[:8])
-    return Drawn(f"Volumes that have a block ({states.cut_words}): {often}{' ...' if len(found) > 8 else ''}.", pick)
+    return Drawn(
+        f"Volumes that have a block ({states.cut_words}): "
+        f"{often}{' ...' if len(found) > 8 else ''}.",
+        pick,
+    )
 
 
-def draw_relations(figure: Figure, states: States, found: Relations, blocks: Tree, labels: Labels, theme: Theme,
-                   conditional: bool) -> Drawn:
-    """Blocks by blocks: correlation phi of presence, or the share of the volumes with the column's block that have the row's."""
+def draw_relations(
+    figure: Figure,
+    states: States,
+    found: Relations,
+    blocks: Tree,
+    labels: Labels,
+    theme: Theme,
+    conditional: bool,
+) -> Drawn:
+    """Blocks by blocks: correlation phi of presence, or the share of the volumes with the column's
+    block that have the row's.
+    """
     axes = _one(figure, theme)
     values = found.given if conditional else found.phi
     shown = values[blocks.order][:, blocks.order]
@@ -244,11 +298,22 @@ def draw_relations(figure: Figure, states: States, found: Relations, blocks: Tre
         for (i, j), value in np.ndenumerate(shown):
             strong = (value - low) / (1 - low) if conditional else abs(value)
             color = theme.background if strong > 0.6 else theme.text
-            text = "" if not np.isfinite(value) else f"{100 * value:.0f}" if conditional else f"{value:.2f}"
+            text = (
+                ""
+                if not np.isfinite(value)
+                else f"{100 * value:.0f}"
+                if conditional
+                else f"{value:.2f}"
+            )
             axes.text(j, i, text, ha="center", va="center", fontsize=8, color=color)
     scale = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
-    scale.set_label("share of the volumes with the column's block\nthat have the row's" if conditional else "correlation of presence, phi",
-                    color=theme.text, fontsize=8)
+    scale.set_label(
+        "share of the volumes with the column's block\nthat have the row's"
+        if conditional
+        else "correlation of presence, phi",
+        color=theme.text,
+        fontsize=8,
+    )
     scale.ax.tick_params(colors=theme.text, labelsize=8)
     scale.outline.set(edgecolor=theme.faint)  # type: ignore[operator]
 
@@ -266,10 +331,17 @@ def draw_relations(figure: Figure, states: States, found: Relations, blocks: Tre
 
 def _dependences(found: Relations) -> str:
     """The relations that stand out, in one sentence."""
-    said = [f"{first} {word} {second}" for first, second, word in found.graph().edges(data="relation")
-            if word == "only with" or (first < second and word in ("together", "never with"))]
+    said = [
+        f"{first} {word} {second}"
+        for first, second, word in found.graph().edges(data="relation")
+        if word == "only with" or (first < second and word in ("together", "never with"))
+    ]
     more = f" and {len(said) - 6} more" if len(said) > 6 else ""
-    return f"Blocks that depend on each other: {', '.join(said[:6])}{more}." if said else "No block depends on another."
+    return (
+        f"Blocks that depend on each other: {', '.join(said[:6])}{more}."
+        if said
+        else ("No block depends on another.")
+    )
 
 
 def _one(figure: Figure, theme: Theme) -> Axes:
@@ -290,7 +362,9 @@ def _style(axes: Axes, theme: Theme) -> None:
         spine.set_color(theme.faint)
 
 
-def _block_ticks(axes: Axes, numbers: Sequence[int], labels: Labels, theme: Theme, which: str) -> None:
+def _block_ticks(
+    axes: Axes, numbers: Sequence[int], labels: Labels, theme: Theme, which: str
+) -> None:
     """A label for each block, and a square in the block's colour between it and the picture."""
     step = max(1, -(-len(numbers) // MOST_LABELS))
     places = list(range(0, len(numbers), step))
@@ -303,12 +377,22 @@ def _block_ticks(axes: Axes, numbers: Sequence[int], labels: Labels, theme: Them
     edge = [1.0 if right else 0.0] * len(places)
     x, y = (edge, places) if which == "y" else (places, edge)
     colors = [labels.colors.get(numbers[k], (0.6, 0.6, 0.6))[:3] for k in places]
-    axes.scatter(x, y, marker="s", s=36, linewidths=0, clip_on=False, c=colors,
-                 transform=offset_copy(along, axes.get_figure(), dx, dy, units="points"))
+    axes.scatter(
+        x,
+        y,
+        marker="s",
+        s=36,
+        linewidths=0,
+        clip_on=False,
+        c=colors,
+        transform=offset_copy(along, axes.get_figure(), dx, dy, units="points"),
+    )
 
 
 def _draw_tree(axes: Axes, tree: Tree, theme: Theme, sideways: bool) -> None:
-    """The tree of a clustering beside its axis, without scale: leaves at the places of the order."""
+    """The tree of a clustering beside its axis, without scale: leaves at the places of the
+    order.
+    """
     leaves = len(tree.order)
     place = np.empty(leaves + len(tree.links))
     place[tree.order] = np.arange(leaves)
@@ -317,7 +401,12 @@ def _draw_tree(axes: Axes, tree: Tree, theme: Theme, sideways: bool) -> None:
     for k, (a, b, distance, _) in enumerate(tree.links):
         i, j = int(a), int(b)
         place[leaves + k], height[leaves + k] = (place[i] + place[j]) / 2, distance
-        path = [(place[i], height[i]), (place[i], distance), (place[j], distance), (place[j], height[j])]
+        path = [
+            (place[i], height[i]),
+            (place[i], distance),
+            (place[j], distance),
+            (place[j], height[j]),
+        ]
         lines.append([(y, x) if sideways else (x, y) for x, y in path])
     axes.add_collection(LineCollection(lines, colors=theme.faint, linewidths=0.6))
     most = float(height.max(initial=0)) * 1.02 or 1.0

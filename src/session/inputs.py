@@ -1,4 +1,6 @@
-"""From what a command was given to what core takes: blocks and maps that are open, and the run that blocks belong to."""
+"""From what a command was given to what core takes: blocks and maps that are open, and the run that
+blocks belong to.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,10 @@ def sources_of(volumes: Sequence[Any]) -> list[Any]:
     for v in volumes:
         if isinstance(v, Volume):
             names[map_name(v)] = names.get(map_name(v), 0) + 1
-    return [user_errors(map_source, v, names[map_name(v)] > 1) if isinstance(v, Volume) else v for v in volumes]
+    return [
+        user_errors(map_source, v, names[map_name(v)] > 1) if isinstance(v, Volume) else v
+        for v in volumes
+    ]
 
 
 def map_name(volume: Volume) -> str:
@@ -63,14 +68,22 @@ def map_source(volume: Volume, ambiguous: bool) -> Source:
     data = volume.data
     angles_straight = all(abs(a - 90) < 0.01 for a in data.cell_angles)
     if not angles_straight or tuple(map(tuple, data.rotation)) != ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
-        raise SirenError(f"{volume.name} is on a rotated or skewed grid: resample it with \"volume resample\".")
+        raise SirenError(
+            f'{volume.name} is on a rotated or skewed grid: resample it with "volume resample".'
+        )
     name = map_name(volume)
-    if ambiguous:  # several open maps from files of one name, or one file: told apart by their numbers
+    # several open maps from files of one name, or one file: told apart by their numbers
+    if ambiguous:
         name = f"{name} #{volume.id_string}"
-    (nx, ny, nz), (sx, sy, sz), (ox, oy, oz) = data.size, map(float, data.step), map(float, data.origin)
+    (nx, ny, nz), (sx, sy, sz), (ox, oy, oz) = (
+        data.size,
+        map(float, data.step),
+        map(float, data.origin),
+    )
     grid = Grid((nz, ny, nx), (sx, sy, sz), (ox, oy, oz))
     path = data.path if isinstance(data.path, str) else ""
-    whole_file = type(data).__module__.startswith("chimerax.map_data.mrc")  # and not a part of it, or edited
+    # and not a part of it, or edited
+    whole_file = type(data).__module__.startswith("chimerax.map_data.mrc")
     if whole_file and path.lower().endswith(SUFFIXES) and os.path.isfile(path):
         return Source(name, Path(path), grid=grid)
 
@@ -87,16 +100,26 @@ def run_folder(session: Any, blocks: Any) -> Path:
         for candidate in (folder, folder.parent / SKETCH_FOLDER):
             if (candidate / "run.json").is_file():
                 return candidate
-        raise UserError(f'{folder} has no run.json, nor has a {SKETCH_FOLDER} beside it: say which sketch the blocks are from, as '
-                        'in "siren expand FOLDER sketch siren/00_sketch".')
+        raise UserError(
+            f"{folder} has no run.json, nor has a {SKETCH_FOLDER} beside it: say which "
+            "sketch the blocks are from, as "
+            'in "siren expand FOLDER sketch siren/00_sketch".'
+        )
     from .surfaces import BlockMap
 
     named = {m.siren_folder for m in blocks if isinstance(m, BlockMap)}
     # a merged or erased map is a new one, without memory of its run: the blocks still open tell
     folders = named or {m.siren_folder for m in session.models.list(type=BlockMap)}
     if len(folders) != 1:
-        which = "no SIREn blocks are open" if not folders else f"blocks of {len(folders)} runs are open"
-        raise UserError(f'Which sketch do these blocks belong to? ({which}.) Say it, as in "siren expand #2 sketch siren/00_sketch".')
+        which = (
+            "no SIREn blocks are open"
+            if not folders
+            else (f"blocks of {len(folders)} runs are open")
+        )
+        raise UserError(
+            f'Which sketch do these blocks belong to? ({which}.) Say it, as in "siren '
+            'expand #2 sketch siren/00_sketch".'
+        )
     return Path(folders.pop())
 
 
@@ -108,7 +131,9 @@ def opened_blocks(models: Sequence[Any], record: Record) -> BlockSet:
     if any(isinstance(m, BlockMap) for m in maps):
         maps = [m for m in maps if isinstance(m, BlockMap) or m.name != "mean of the volumes"]
     if not maps:
-        raise SirenError("No map is among these models: name the block models, as in \"siren expand #2\".")
+        raise SirenError(
+            'No map is among these models: name the block models, as in "siren expand #2".'
+        )
     masks: list[tuple[str, Any]] = []
     names: dict[int, str] = {}
     for volume in maps:
@@ -118,7 +143,9 @@ def opened_blocks(models: Sequence[Any], record: Record) -> BlockSet:
         block = isinstance(volume, BlockMap)
         if block:
             names.setdefault(volume.siren_block, volume.given_name)
-        masks.append((f"block {volume.siren_block}" if block else volume.name, volume.full_matrix()))
+        masks.append(
+            (f"block {volume.siren_block}" if block else volume.name, volume.full_matrix())
+        )
     blocks = blocks_from_masks(masks, record.grid)
     return replace(blocks, names={n: name for n, name in sorted(names.items()) if name})
 
@@ -162,12 +189,23 @@ def label_of(volume: Volume, lower: float | None, upper: float | None) -> Label:
     UserError
         If the map is not from a map file, or does not have one level.
     """
-    path = Path(volume.data.path) if isinstance(volume.data.path, str) and volume.data.path else None
+    path = (
+        Path(volume.data.path) if isinstance(volume.data.path, str) and volume.data.path else None
+    )
     if path is None or not is_map_name(path.name) or not path.is_file():
-        raise UserError(f"{volume.name} is not from a map file (.mrc, .map, .ccp4), by whose name a label is known: save it first.")
+        raise UserError(
+            f"{volume.name} is not from a map file (.mrc, .map, .ccp4), by whose name "
+            "a label is known: save it first."
+        )
     levels = [float(s.level) for s in volume.surfaces]
     if len(levels) != 1:
-        raise UserError(f"{volume.name} has {len(levels)} contour levels: show it as a surface at one, as with "
-                        f'"volume #{volume.id_string} style surface level X".')
-    names = sorted((p.name for p in path.parent.iterdir() if is_map_name(p.name) and not p.is_dir()), key=natural_key)
+        raise UserError(
+            f"{volume.name} has {len(levels)} contour levels: show it as a surface at "
+            "one, as with "
+            f'"volume #{volume.id_string} style surface level X".'
+        )
+    names = sorted(
+        (p.name for p in path.parent.iterdir() if is_map_name(p.name) and not p.is_dir()),
+        key=natural_key,
+    )
     return Label(str(names.index(path.name)), path.name, levels[0], lower, upper)

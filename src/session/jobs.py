@@ -1,4 +1,6 @@
-"""One way to run long work: in a thread with progress and cancel, or blocking where nobody waits at a window."""
+"""One way to run long work: in a thread with progress and cancel, or blocking where nobody waits at
+a window.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ class JobEnd:
 
 
 def when_job_ends(session: Any, call: Callable[[JobEnd], Any]) -> Any:
-    """Call on the main thread whenever a siren command has ended, in the background or not, well or not.
+    """Call on the main thread whenever a siren command has ended, in the background or not, well or
+    not.
 
     Returns
     -------
@@ -60,7 +63,8 @@ def _trigger(session: Any) -> Any:
 
 
 def run_in_turn(session: Any, commands: Sequence[str]) -> None:
-    """Run siren commands one after the other, each when the one before has ended well; else the rest is dropped.
+    """Run siren commands one after the other, each when the one before has ended well; else the
+    rest is dropped.
 
     They belong to the session: they go on when the panel that asked for them is closed.
 
@@ -94,28 +98,35 @@ def run_in_turn(session: Any, commands: Sequence[str]) -> None:
         raise
 
 
-def run_job(session: Any, name: str, work: Callable[[Progress], T], show: Callable[[T], Any]) -> Any:
+def run_job(
+    session: Any, name: str, work: Callable[[Progress], T], show: Callable[[T], Any]
+) -> Any:
     """Do ``work`` off the main thread and then ``show`` its result on it.
 
-    Without windows, or in a script, this blocks and gives what ``show`` returns; with windows it gives the
-    :class:`SirenJob` at once.
+    Without windows, or in a script, this blocks and gives what ``show`` returns; with windows it
+    gives the :class:`SirenJob` at once.
 
     Parameters
     ----------
     session : ChimeraX session
     name : the command, for messages: ``siren sketch``
-    work : called with a Progress, in a thread where there are windows. Touches no model, no log, no Qt.
-    show : called with work's result on the main thread. It may be a generator: where there are windows, events are handled at each
-        of its pauses, so that they stay alive while many surfaces are made; what it returns counts.
+    work : called with a Progress, in a thread where there are windows. Touches no model, no log, no
+        Qt.
+    show : called with work's result on the main thread. It may be a generator: where there are
+        windows, events are handled at each of its pauses, so that they stay alive while many
+        surfaces are made; what it returns counts.
 
     Raises
     ------
     UserError
-        If a job is running already; when blocking, also if the work fails for a reason the user can mend.
+        If a job is running already; when blocking, also if the work fails for a reason the user can
+        mend.
     """
     running = current_job(session)
     if running:
-        raise UserError(f'"{running.name}" is still running: wait for it, or stop it with "siren stop".')
+        raise UserError(
+            f'"{running.name}" is still running: wait for it, or stop it with "siren stop".'
+        )
     if session.in_script or not session.ui.is_gui:
         return _run_here(session, name, work, show)
     job = SirenJob(session, name, work, show)
@@ -123,9 +134,14 @@ def run_job(session: Any, name: str, work: Callable[[Progress], T], show: Callab
     return job
 
 
-def _run_here(session: Any, name: str, work: Callable[[Progress], T], show: Callable[[T], Any]) -> Any:
+def _run_here(
+    session: Any, name: str, work: Callable[[Progress], T], show: Callable[[T], Any]
+) -> Any:
     began = time.monotonic()
-    progress = Progress(_Lines(session, name) if not session.ui.is_gui else _Status(session, name), say=session.logger.info)
+    progress = Progress(
+        _Lines(session, name) if not session.ui.is_gui else _Status(session, name),
+        say=session.logger.info,
+    )
     result: Any = None
     ended_by: BaseException | None = None
     try:
@@ -140,7 +156,9 @@ def _run_here(session: Any, name: str, work: Callable[[Progress], T], show: Call
         ended_by = error
         raise
     finally:
-        _trigger(session).activate_trigger(JOB_ENDED, JobEnd(name, result, ended_by, time.monotonic() - began))
+        _trigger(session).activate_trigger(
+            JOB_ENDED, JobEnd(name, result, ended_by, time.monotonic() - began)
+        )
     return result
 
 
@@ -157,7 +175,9 @@ def at_once(outcome: Any) -> Any:
 
 def current_job(session: Any) -> SirenJob | None:
     """The job that is running in this session, or None."""
-    return next((t for t in session.tasks.list() if isinstance(t, SirenJob) and not t.terminated()), None)
+    return next(
+        (t for t in session.tasks.list() if isinstance(t, SirenJob) and not t.terminated()), None
+    )
 
 
 def stopped_text() -> str:
@@ -167,8 +187,9 @@ def stopped_text() -> str:
 class SirenJob(Task):
     """A piece of work in a thread, seen by ChimeraX's task list.
 
-    ``Task.start`` is not used: it leaves a task running for ever when its work raises, and activates the end trigger on
-    the worker's thread. Here everything but ``work`` happens on the main thread.
+    ``Task.start`` is not used: it leaves a task running for ever when its work raises, and
+    activates the end trigger on the worker's thread. Here everything but ``work`` happens on the
+    main thread.
 
     Attributes
     ----------
@@ -182,7 +203,9 @@ class SirenJob(Task):
     SESSION_SAVE = False
     SESSION_ENDURING = True  # a closed or opened session must not lose sight of a running thread
 
-    def __init__(self, session: Any, name: str, work: Callable[[Progress], Any], show: Callable[[Any], Any]):
+    def __init__(
+        self, session: Any, name: str, work: Callable[[Progress], Any], show: Callable[[Any], Any]
+    ):
         super().__init__(session)
         self.name = name
         self.result: Any = None
@@ -191,8 +214,10 @@ class SirenJob(Task):
         self._showing: Any = None
         # reports come from the worker: only the main thread may touch the status line
         self.status = _Status(session, name)
-        self.progress = Progress(lambda phase, fraction: session.ui.thread_safe(self.status, phase, fraction),
-                                 say=lambda sentence: session.ui.thread_safe(session.logger.info, sentence))
+        self.progress = Progress(
+            lambda phase, fraction: session.ui.thread_safe(self.status, phase, fraction),
+            say=lambda sentence: session.ui.thread_safe(session.logger.info, sentence),
+        )
 
     def start(self) -> None:
         """Start the thread."""
@@ -212,13 +237,20 @@ class SirenJob(Task):
         except BaseException as caught:  # whatever it is, the main thread must learn of it
             error = caught
         ended = threading.Event()
-        while not ended.is_set():  # the main thread shows a piece at a time, and handles its events in between
+        # the main thread shows a piece at a time, and handles its events in between
+        while not ended.is_set():
             shown = threading.Event()
             self.session.ui.thread_safe(self._show_piece, outcome, error, shown, ended)
             shown.wait()
             time.sleep(PAUSE)
 
-    def _show_piece(self, outcome: Any, error: BaseException | None, shown: threading.Event, ended: threading.Event) -> None:
+    def _show_piece(
+        self,
+        outcome: Any,
+        error: BaseException | None,
+        shown: threading.Event,
+        ended: threading.Event,
+    ) -> None:
         """Show the next piece of the result; after the last, or an error, the job ends."""
         try:
             if error is None:
@@ -256,11 +288,14 @@ class SirenJob(Task):
             self.error = caught
             log.report_exception(preface=f"Error in {self.name}", exc_info=sys.exc_info())
         finally:
-            self._work = self._show = self._showing = None  # type: ignore[assignment]  # they hold maps
+            # they hold maps
+            self._work = self._show = self._showing = None  # type: ignore[assignment]
             session.tasks.remove(self)
             self.state = TaskState.TERMINATED if self.error else TaskState.FINISHED
         seconds = (self.end_time - self.start_time).total_seconds()
-        _trigger(session).activate_trigger(JOB_ENDED, JobEnd(self.name, self.result, self.error, seconds))
+        _trigger(session).activate_trigger(
+            JOB_ENDED, JobEnd(self.name, self.result, self.error, seconds)
+        )
 
     def __str__(self) -> str:
         return self.name

@@ -1,4 +1,6 @@
-"""What commands write into the log: lines, tables, pictures, and links that run the next command."""
+"""What commands write into the log: lines, tables, pictures, and links that run the next
+command.
+"""
 
 from __future__ import annotations
 
@@ -27,23 +29,46 @@ def path_text(path: Path) -> str:
 
 
 def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
-    """The table of blocks; in a log with links, each row shows, hides or singles out its surface."""
+    """The table of blocks; in a log with links, each row shows, hides or singles out its
+    surface.
+    """
     if not len(table):
         return
-    rows = ["<tr><th></th><th>block</th><th>voxels</th><th>&Aring;<sup>3</sup></th><th>occupancy</th><th>stability</th><th></th></tr>"]
-    models = {m.siren_block: m for m in group.child_models() if isinstance(m, BlockMap)} if group else {}
+    rows = [
+        "<tr><th></th><th>block</th><th>voxels</th><th>&Aring;<sup>3</sup></th><th>occupancy</th><th>stability</th><th></th></tr>"
+    ]
+    models = (
+        {m.siren_block: m for m in group.child_models() if isinstance(m, BlockMap)} if group else {}
+    )
     for row in table.itertuples():
         model = models.get(int(row.block))
         swatch, links = "", ""
         if model is not None and group is not None:
             r, g, b = (int(255 * c) for c in model.surfaces[0].rgba[:3])
             swatch = f'<span style="color:rgb({r},{g},{b})">&#9632;</span>'
-            links = " ".join((link(f"show #{model.id_string} models", "show"), link(f"hide #{model.id_string} models", "hide"),
-                              link(f"hide #{group.id_string}.1-{len(models)} models; show #{model.id_string} models", "only")))
+            links = " ".join(
+                (
+                    link(f"show #{model.id_string} models", "show"),
+                    link(f"hide #{model.id_string} models", "hide"),
+                    link(
+                        f"hide #{group.id_string}.1-{len(models)} models; show "
+                        f"#{model.id_string} models",
+                        "only",
+                    ),
+                )
+            )
         stable = getattr(row, "stability", np.nan)  # runs before 0.2 have none
-        cells = (f"{row.voxels:,}", f"{row.volume_A3:,.0f}", f"{row.mean_occupancy:.2f}", f"{stable:.2f}" if stable == stable else "-")
-        rows.append(f"<tr><td>{swatch}</td><td>{_called(row)}</td>" + "".join(f'<td align="right">{c}</td>' for c in cells)
-                    + f"<td>{links}</td></tr>")
+        cells = (
+            f"{row.voxels:,}",
+            f"{row.volume_A3:,.0f}",
+            f"{row.mean_occupancy:.2f}",
+            f"{stable:.2f}" if stable == stable else "-",
+        )
+        rows.append(
+            f"<tr><td>{swatch}</td><td>{_called(row)}</td>"
+            + "".join(f'<td align="right">{c}</td>' for c in cells)
+            + f"<td>{links}</td></tr>"
+        )
     session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
 
 
@@ -63,7 +88,9 @@ def next_step(session: Any, word: str, command: str) -> None:
     session.logger.info(f"Next, {word}: {link(command, command)}", is_html=True)
 
 
-def log_table(session: Any, columns: Sequence[str], rows: Iterable[Sequence[str]], links: bool = False) -> None:
+def log_table(
+    session: Any, columns: Sequence[str], rows: Iterable[Sequence[str]], links: bool = False
+) -> None:
     """A plain table; ``links`` where the last cell of each row is HTML."""
     body = ["<tr>" + "".join(f"<th>{escape(c)}</th>" for c in columns) + "</tr>"]
     for row in rows:
@@ -76,4 +103,8 @@ def log_picture(session: Any, path: Path) -> None:
     """A PNG in the log, where there are windows."""
     if session.ui.is_gui:
         data = base64.b64encode(path.read_bytes()).decode("ascii")
-        session.logger.info(f'<img src="data:image/png;base64,{data}" width="640" alt="{escape(path.name, quote=True)}">', is_html=True)
+        session.logger.info(
+            f'<img src="data:image/png;base64,{data}" width="640" '
+            f'alt="{escape(path.name, quote=True)}">',
+            is_html=True,
+        )

@@ -25,7 +25,8 @@ from .jobs import at_once
 V = TypeVar("V", bound=Volume)
 
 GROUP_NAME = "SIREn blocks"
-DISPLAY_SIGMA = 0.75  # voxels; with DISPLAY_LEVEL a 0/1 mask looks like a molecule and keeps its volume
+# voxels; with DISPLAY_LEVEL a 0/1 mask looks like a molecule and keeps its volume
+DISPLAY_SIGMA = 0.75
 DISPLAY_LEVEL = 0.35
 DUST_VOXELS = 10  # pieces below this are not drawn where the block has larger ones
 MAP_COLOR = (0.7, 0.7, 0.7, 1.0)  # ChimeraX's own for a first map
@@ -33,9 +34,11 @@ REFERENCE_COLOR = (0.62, 0.62, 0.62, 0.3)
 
 
 class BlockMap(Volume):
-    """A block as a map: its values are 0 and 1 (as saved, erased and expanded), its surface is of the smoothed mask.
+    """A block as a map: its values are 0 and 1 (as saved, erased and expanded), its surface is of
+    the smoothed mask.
 
-    A bare mask contoured at 0.5 shows each voxel as an octahedron; a sketch's mask, a random half of the voxels, as gravel.
+    A bare mask contoured at 0.5 shows each voxel as an octahedron; a sketch's mask, a random half
+    of the voxels, as gravel.
 
     Attributes
     ----------
@@ -59,7 +62,9 @@ class BlockMap(Volume):
 
     @property
     def given_name(self) -> str:
-        """What a person called it: by "siren block rename", or by any other means that ChimeraX has."""
+        """What a person called it: by "siren block rename", or by any other means that ChimeraX
+        has.
+        """
         return self.siren_name if self.name == self._siren_label else str(self.name)
 
     @property
@@ -79,13 +84,19 @@ class BlockMap(Volume):
     def label(self, count: int) -> None:
         """Set the model's name: number, given name and size."""
         called = f": {self.siren_name}" if self.siren_name else ""
-        self.name = self._siren_label = f"block {self.siren_block}{called} ({count:,} voxel{'s' * (count != 1)})"
+        self.name = self._siren_label = (
+            f"block {self.siren_block}{called} ({count:,} voxel{'s' * (count != 1)})"
+        )
 
     def added_to_session(self, session: Any) -> None:
         """Not a line in the log for each block: the table of blocks says it all."""
 
-    def matrix(self, read_matrix: bool = True, step: Any = None, subregion: Any = None) -> NDArray[np.float32]:
-        """What is displayed, (z, y, x): asked for with a step or subregion (as by full_matrix), the plain values."""
+    def matrix(
+        self, read_matrix: bool = True, step: Any = None, subregion: Any = None
+    ) -> NDArray[np.float32]:
+        """What is displayed, (z, y, x): asked for with a step or subregion (as by full_matrix), the
+        plain values.
+        """
         values = super().matrix(read_matrix, step, subregion)
         if step is not None or subregion is not None or values is None:
             return values
@@ -93,9 +104,15 @@ class BlockMap(Volume):
 
     def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
         """Session data: a Volume's, and what makes it a block."""
-        return {**super().take_snapshot(session, flags), "siren folder": self.siren_folder, "siren block": self.siren_block,
-                "siren name": self.siren_name, "siren label": self._siren_label, "siren values": self.siren_values,
-                "siren strength": self.siren_strength}
+        return {
+            **super().take_snapshot(session, flags),
+            "siren folder": self.siren_folder,
+            "siren block": self.siren_block,
+            "siren name": self.siren_name,
+            "siren label": self._siren_label,
+            "siren values": self.siren_values,
+            "siren strength": self.siren_strength,
+        }
 
     @staticmethod
     def restore_snapshot(session: Any, data: dict[str, Any]) -> BlockMap | None:
@@ -105,7 +122,8 @@ class BlockMap(Volume):
             return None
         volume.__class__ = BlockMap
         volume.siren_folder = data.get("siren folder", "")
-        number = re.match(r"block (\d+)", volume.name)  # sessions of earlier versions have no more than the name
+        # sessions of earlier versions have no more than the name
+        number = re.match(r"block (\d+)", volume.name)
         volume.siren_block = data.get("siren block", int(number[1]) if number else 0)
         volume.siren_name = data.get("siren name", "")
         volume._siren_label = data.get("siren label", volume.name)
@@ -130,8 +148,11 @@ class EnsembleMap(Volume):
         return volume
 
 
-def show_map(session: Any, name: str, array: NDArray[np.float32], grid: Grid, level: float | None) -> EnsembleMap:
-    """Show a map of an ensemble in the place of the one shown before, which keeps its colour, style and position.
+def show_map(
+    session: Any, name: str, array: NDArray[np.float32], grid: Grid, level: float | None
+) -> EnsembleMap:
+    """Show a map of an ensemble in the place of the one shown before, which keeps its colour, style
+    and position.
 
     Parameters
     ----------
@@ -141,8 +162,11 @@ def show_map(session: Any, name: str, array: NDArray[np.float32], grid: Grid, le
     shown = next(iter(session.models.list(type=EnsembleMap)), None)
     if shown is None or shown.data.size != grid.shape[::-1]:
         new = _volume(EnsembleMap, session, array, grid, name)
-        _surface(new, new.initial_surface_levels()[0][0] if level is None else level,
-                 MAP_COLOR if shown is None else shown.surfaces[0].rgba)
+        _surface(
+            new,
+            new.initial_surface_levels()[0][0] if level is None else level,
+            MAP_COLOR if shown is None else shown.surfaces[0].rgba,
+        )
         if shown is not None:
             session.models.close([shown])
         session.models.add([new])
@@ -160,7 +184,8 @@ def smooth_mask(mask: NDArray[np.floating]) -> NDArray[np.float32]:
     """A (z, y, x) 0/1 mask made fit for contouring at DISPLAY_LEVEL; specks are dropped."""
     inside = np.asarray(mask) > 0.5
     smooth = np.zeros(inside.shape, np.float32)
-    where = box_around(inside, 1 + int(4 * DISPLAY_SIGMA))  # the filter ends at 4 SD; a block is small in its box
+    # the filter ends at 4 SD; a block is small in its box
+    where = box_around(inside, 1 + int(4 * DISPLAY_SIGMA))
     if where is None:
         return smooth
     inside = inside[where]
@@ -174,16 +199,29 @@ def smooth_mask(mask: NDArray[np.floating]) -> NDArray[np.float32]:
     return smooth
 
 
-def open_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[np.float32] | None = None,
-                level: float = 0.0, table: DataFrame | None = None) -> Model:
+def open_blocks(
+    session: Any,
+    blocks: BlockSet,
+    folder: Path,
+    mean: NDArray[np.float32] | None = None,
+    level: float = 0.0,
+    table: DataFrame | None = None,
+) -> Model:
     """Open blocks as one group of coloured surfaces: :func:`opening_blocks` at once."""
     group: Model = at_once(opening_blocks(session, blocks, folder, mean, level, table))
     return group
 
 
-def opening_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[np.float32] | None = None, level: float = 0.0,
-                   table: DataFrame | None = None) -> Generator[None, None, Model]:
-    """Open blocks as one group of coloured surfaces, with a pause after each, in which a window can be drawn.
+def opening_blocks(
+    session: Any,
+    blocks: BlockSet,
+    folder: Path,
+    mean: NDArray[np.float32] | None = None,
+    level: float = 0.0,
+    table: DataFrame | None = None,
+) -> Generator[None, None, Model]:
+    """Open blocks as one group of coloured surfaces, with a pause after each, in which a window can
+    be drawn.
 
     Parameters
     ----------
@@ -200,19 +238,40 @@ def opening_blocks(session: Any, blocks: BlockSet, folder: Path, mean: NDArray[n
     maps: list[Volume] = []
     for number, voxels in blocks:
         yield
-        maps.append(block_map(session, blocks, number, (*colors[number], 1.0), str(folder), table_values(table, number, len(voxels))))
+        maps.append(
+            block_map(
+                session,
+                blocks,
+                number,
+                (*colors[number], 1.0),
+                str(folder),
+                table_values(table, number, len(voxels)),
+            )
+        )
     yield
     if mean is not None:
-        maps.append(plain_map(session, mean, blocks.grid, "mean of the volumes", level, REFERENCE_COLOR))
+        maps.append(
+            plain_map(session, mean, blocks.grid, "mean of the volumes", level, REFERENCE_COLOR)
+        )
     group = session.models.add_group(maps, name=GROUP_NAME)
     return group
 
 
-def block_map(session: Any, blocks: BlockSet, number: int, rgba: Sequence[float], folder: str,
-              values: dict[str, float] | None = None) -> BlockMap:
+def block_map(
+    session: Any,
+    blocks: BlockSet,
+    number: int,
+    rgba: Sequence[float],
+    folder: str,
+    values: dict[str, float] | None = None,
+) -> BlockMap:
     """One block as a map with its surface, not yet opened."""
     block = _volume(BlockMap, session, blocks.mask(number), blocks.grid, f"block {number}")
-    block.siren_folder, block.siren_block, block.siren_name = folder, number, blocks.names.get(number, "")
+    block.siren_folder, block.siren_block, block.siren_name = (
+        folder,
+        number,
+        blocks.names.get(number, ""),
+    )
     block.siren_values = values or {}
     block.siren_strength = blocks.strength.get(number)
     block.label(len(blocks.blocks[number]))
@@ -225,10 +284,21 @@ def table_values(table: DataFrame | None, number: int, voxels: int) -> dict[str,
     if table is None:
         return {}
     rows = table[(table["block"] == number) & (table["voxels"] == voxels)].select_dtypes("number")
-    return {str(k): float(v) for k, v in rows.iloc[0].items() if np.isfinite(v)} if len(rows) == 1 else {}
+    return (
+        {str(k): float(v) for k, v in rows.iloc[0].items() if np.isfinite(v)}
+        if len(rows) == 1
+        else {}
+    )
 
 
-def plain_map(session: Any, array: NDArray[np.float32], grid: Grid, name: str, level: float, rgba: Sequence[float]) -> Volume:
+def plain_map(
+    session: Any,
+    array: NDArray[np.float32],
+    grid: Grid,
+    name: str,
+    level: float,
+    rgba: Sequence[float],
+) -> Volume:
     """A map from a (z, y, x) array with its surface, not yet opened."""
     volume = _volume(Volume, session, array, grid, name)
     _surface(volume, level, rgba)
@@ -237,7 +307,9 @@ def plain_map(session: Any, array: NDArray[np.float32], grid: Grid, name: str, l
 
 def _volume(kind: type[V], session: Any, array: NDArray[np.float32], grid: Grid, name: str) -> V:
     data = ArrayGridData(array, origin=grid.origin, step=grid.voxel_size, name=name)
-    volume = kind(session, data, rendering_options=default_settings(session).rendering_option_defaults())
+    volume = kind(
+        session, data, rendering_options=default_settings(session).rendering_option_defaults()
+    )
     volume.name = name
     volume.new_region(ijk_step=(1, 1, 1), adjust_step=False)
     return volume
@@ -250,7 +322,8 @@ def _surface(volume: Volume, level: float, rgba: Sequence[float]) -> None:
 
 
 def color_by(block: BlockMap, value: str) -> bool:
-    """Colour a block's surface by ``strength`` (each place by the voxel nearest to it) or ``stability`` (all of it), on SCALE.
+    """Colour a block's surface by ``strength`` (each place by the voxel nearest to it) or
+    ``stability`` (all of it), on SCALE.
 
     Returns
     -------

@@ -1,4 +1,6 @@
-"""siren states, plot and representatives: tables against the planted ensemble, figures that are pictures, the right maps."""
+"""siren states, plot and representatives: tables against the planted ensemble, figures that are
+pictures, the right maps.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,11 @@ def out(_chimerax: Any, planted: Planted, tmp_path_factory: pytest.TempPathFacto
     from chimerax.core.commands import run
 
     folder = tmp_path_factory.mktemp("out")
-    run(_chimerax, f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{folder}' statistic exact subsample 1 resamples 0 open false")
+    run(
+        _chimerax,
+        f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{folder}' statistic "
+        "exact subsample 1 resamples 0 open false",
+    )
     return folder / "00_sketch"
 
 
@@ -39,21 +45,29 @@ def shares(table: pd.DataFrame, planted: Planted) -> None:
     assert (table.level == LEVEL).all()
     for column, name in (("block_1", "right"), ("block_2", "left")):
         assert np.array_equal(table[column] > 0.5, planted.present[name])
-        assert (table[column][planted.present[name]] > 0.99).all() and (table[column][~planted.present[name]] < 0.1).all()
+        assert (table[column][planted.present[name]] > 0.99).all() and (
+            table[column][~planted.present[name]] < 0.1
+        ).all()
 
 
 def test_every_run_has_its_states_as_a_table(out, planted):
     shares(pd.read_csv(out / "states.csv"), planted)
 
 
-def test_states_of_a_folder_and_of_open_blocks_are_written_and_logged(session, run, out, planted, tmp_path):
+def test_states_of_a_folder_and_of_open_blocks_are_written_and_logged(
+    session, run, out, planted, tmp_path
+):
     run(f"siren open '{out}'")
     for blocks in (f"'{out}'", "#1"):
         with StringPlainTextLog(session.logger) as log:
             run(f"siren states {blocks} saveFile '{tmp_path}/s.csv' pairsFile '{tmp_path}/p.csv'")
         assert (tmp_path / "s.csv").read_bytes() == (out / "states.csv").read_bytes()
         both = (planted.present["left"] & planted.present["right"]).sum()
-        assert pd.read_csv(tmp_path / "p.csv").loc[0, ["both", "only_a", "only_b"]].tolist() == [both, 120 - both, 80 - both]
+        assert pd.read_csv(tmp_path / "p.csv").loc[0, ["both", "only_a", "only_b"]].tolist() == [
+            both,
+            120 - both,
+            80 - both,
+        ]
         assert "2 blocks in 200 volumes" in log.getvalue()
         assert "60 %" in log.getvalue() and "40 %" in log.getvalue()
 
@@ -63,7 +77,9 @@ def test_states_of_an_edited_set_are_measured_anew(session, run, out, planted, t
     run("siren block merge #1.1#1.2")
     states = run("siren states #1")
     sizes = [int(planted.masks[n].sum()) for n in ("right", "left")]
-    expected = sum(planted.present[n] * s for n, s in zip(("right", "left"), sizes, strict=True)) / sum(sizes)
+    expected = sum(
+        planted.present[n] * s for n, s in zip(("right", "left"), sizes, strict=True)
+    ) / sum(sizes)
     assert np.abs(states.share[0] - expected).max() < 0.02
 
 
@@ -76,9 +92,14 @@ def test_a_folder_from_before_there_were_tables_of_states_is_measured(session, r
     assert (tmp_path / "s.csv").read_bytes() == (out / "states.csv").read_bytes()
 
 
-def test_representatives_are_a_volume_with_and_one_without_at_their_levels(session, run, out, planted):
+def test_representatives_are_a_volume_with_and_one_without_at_their_levels(
+    session, run, out, planted
+):
     run(f"siren open '{out}'")
-    before = {m: (m.display, tuple(m.surfaces[0].color), m.position.is_identity()) for m in session.models.list(type=Volume)}
+    before = {
+        m: (m.display, tuple(m.surfaces[0].color), m.position.is_identity())
+        for m in session.models.list(type=Volume)
+    }
     with StringPlainTextLog(session.logger) as log:
         group = run("siren representatives #1.2")
     with_it, without = group.child_models()
@@ -88,9 +109,12 @@ def test_representatives_are_a_volume_with_and_one_without_at_their_levels(sessi
         assert planted.present["left"][number - 1] == there
         assert volume.surfaces[0].level == LEVEL
     numbers = [int(v.name.split("_")[1].split(".")[0]) - 1 for v in (with_it, without)]
-    assert planted.present["right"][numbers[0]] == planted.present["right"][numbers[1]]  # alike but for the block
+    # alike but for the block
+    assert planted.present["right"][numbers[0]] == planted.present["right"][numbers[1]]
     assert "Block 2" in log.getvalue()
-    assert {m: (m.display, tuple(m.surfaces[0].color), m.position.is_identity()) for m in before} == before
+    assert {
+        m: (m.display, tuple(m.surfaces[0].color), m.position.is_identity()) for m in before
+    } == before
 
 
 def test_representatives_stand_beside_each_other_and_beside_all_else(session, run, out):
@@ -102,7 +126,9 @@ def test_representatives_stand_beside_each_other_and_beside_all_else(session, ru
         assert left.xyz_max[0] < right.xyz_min[0]
 
 
-def test_the_blocks_place_has_its_colour_on_the_surface_and_the_rest_has_not(session, run, out, planted):
+def test_the_blocks_place_has_its_colour_on_the_surface_and_the_rest_has_not(
+    session, run, out, planted
+):
     run(f"siren open '{out}'")
     color = tuple(session.models.list()[1].surfaces[0].color[:3])
     with_it = run("siren representatives #1.1").child_models()[0]
@@ -117,7 +143,9 @@ def test_the_blocks_place_has_its_colour_on_the_surface_and_the_rest_has_not(ses
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
-def test_figures_are_written_in_each_format_and_are_the_same_each_time(session, run, out, tmp_path, kind, suffix):
+def test_figures_are_written_in_each_format_and_are_the_same_each_time(
+    session, run, out, tmp_path, kind, suffix
+):
     for name in ("a", "b"):
         run(f"siren plot '{out}' {kind} saveFile '{tmp_path}/{name}{suffix}'")
     content = (tmp_path / f"a{suffix}").read_bytes()
@@ -129,7 +157,9 @@ def test_figures_are_written_in_each_format_and_are_the_same_each_time(session, 
 
 
 def test_a_table_of_thresholds_is_drawn_without_a_run(session, run, tmp_path):
-    (tmp_path / "predictions.csv").write_text("file,denormalized_predictions\n" + "".join(f"v{k}.mrc,{k % 7}\n" for k in range(50)))
+    (tmp_path / "predictions.csv").write_text(
+        "file,denormalized_predictions\n" + "".join(f"v{k}.mrc,{k % 7}\n" for k in range(50))
+    )
     run(f"siren plot '{tmp_path}/predictions.csv' thresholds saveFile '{tmp_path}/t.png'")
     assert (tmp_path / "t.png").is_file()
 
@@ -145,7 +175,8 @@ BAD = {
     "states '{out}' present 2": "present 2 is out of bounds",
     "representatives '{out}'": "Which block",
     "representatives '{out}' block 9": "no block 9: there are 1, 2",
-    "representatives '{out}' block 1 present 1": "none of the 200 volumes"}
+    "representatives '{out}' block 1 present 1": "none of the 200 volumes",
+}
 
 
 @pytest.mark.parametrize("command", BAD)
@@ -161,8 +192,11 @@ def test_volumes_that_are_gone_are_named(session, run, planted, tmp_path):
     import shutil
 
     shutil.copytree(planted.folder, tmp_path / "v")
-    folder = run(f"siren sketch '{tmp_path}/v' level {LEVEL} outputDir '{tmp_path}/out' statistic exact subsample 1 resamples 0 "
-                 "open false").folder
+    folder = run(
+        f"siren sketch '{tmp_path}/v' level {LEVEL} outputDir '{tmp_path}/out' statistic "
+        "exact subsample 1 resamples 0 "
+        "open false"
+    ).folder
     (tmp_path / "v").rename(tmp_path / "w")
     run(f"siren states '{folder}'")  # the table knows
     with pytest.raises(UserError, match=r"vol_\d+\.mrc is gone"):
@@ -180,7 +214,11 @@ def content() -> Content:
     share = (rng.random((4, 30)) < 0.5).astype(np.float32)
     share[1] = share[0] * share[2]
     names = tuple(f"v{k}.mrc" for k in range(30))
-    return Content.of(names, np.linspace(1, 2, 30), States(names, np.linspace(1, 2, 30), (1, 2, 5, 9), np.full(4, 50), share))
+    return Content.of(
+        names,
+        np.linspace(1, 2, 30),
+        States(names, np.linspace(1, 2, 30), (1, 2, 5, 9), np.full(4, 50), share),
+    )
 
 
 @pytest.mark.parametrize("theme", [Theme(), Theme.on("#2b2b2b", "#eeeeee")])

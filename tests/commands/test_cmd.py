@@ -52,13 +52,19 @@ def test_sketch_and_expand_find_the_planted_boxes_and_open_them(session, run, pl
     groups = [m for m in session.models.list() if m.name == "SIREn blocks"]
     assert len(groups) == 1
     sizes = sorted((int(m.sum()) for m in planted.masks.values()), reverse=True)
-    assert sorted(blocks_of(session)) == [f"block {n} ({s:,} voxels)" for n, s in enumerate(sizes, 1)]
+    assert sorted(blocks_of(session)) == [
+        f"block {n} ({s:,} voxels)" for n, s in enumerate(sizes, 1)
+    ]
 
 
 def test_block_surfaces_lie_on_the_planted_boxes_in_the_volumes_frame(session, run, planted, out):
     run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST}")
     volume = run(f"open '{planted.folder}/vol_1.mrc'")[0]
-    right = next(m for m in blocks_of(session).values() if m.full_matrix().sum() == planted.masks["right"].sum())
+    right = next(
+        m
+        for m in blocks_of(session).values()
+        if m.full_matrix().sum() == planted.masks["right"].sum()
+    )
     assert right.data.size == volume.data.size
     assert np.allclose(right.data.origin, volume.data.origin)
     assert np.allclose(right.data.step, volume.data.step)
@@ -67,7 +73,9 @@ def test_block_surfaces_lie_on_the_planted_boxes_in_the_volumes_frame(session, r
     assert np.allclose(right.surfaces[0].vertices.mean(axis=0), centre, atol=VOXEL_SIZE / 2)
 
 
-def test_block_maps_hold_zeros_and_ones_though_the_surface_is_smooth(session, run, planted, out, tmp_path):
+def test_block_maps_hold_zeros_and_ones_though_the_surface_is_smooth(
+    session, run, planted, out, tmp_path
+):
     run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST}")
     block = next(iter(blocks_of(session).values()))
     assert set(np.unique(block.full_matrix())) == {0, 1}
@@ -76,14 +84,22 @@ def test_block_maps_hold_zeros_and_ones_though_the_surface_is_smooth(session, ru
     assert set(np.unique(mrcfile.read(tmp_path / "saved.mrc"))) == {0, 1}
 
 
-def test_a_saved_session_brings_blocks_and_reference_back_and_they_can_be_expanded(session, run, planted, out, tmp_path):
+def test_a_saved_session_brings_blocks_and_reference_back_and_they_can_be_expanded(
+    session, run, planted, out, tmp_path
+):
     run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} reference true")
-    before = {n: (m.surfaces[0].level, tuple(m.surfaces[0].color), len(m.surfaces[0].vertices)) for n, m in blocks_of(session).items()}
+    before = {
+        n: (m.surfaces[0].level, tuple(m.surfaces[0].color), len(m.surfaces[0].vertices))
+        for n, m in blocks_of(session).items()
+    }
     group = next(m.id_string for m in session.models.list() if m.name == "SIREn blocks")
     run(f"save '{tmp_path}/s.cxs'")
     run("close")
     run(f"open '{tmp_path}/s.cxs'")
-    after = {n: (m.surfaces[0].level, tuple(m.surfaces[0].color), len(m.surfaces[0].vertices)) for n, m in blocks_of(session).items()}
+    after = {
+        n: (m.surfaces[0].level, tuple(m.surfaces[0].color), len(m.surfaces[0].vertices))
+        for n, m in blocks_of(session).items()
+    }
     assert after == before
     assert any(m.name == "mean of the volumes" for m in session.models.list())
     assert len(run(f"siren expand #{group} open false").blocks) == 2
@@ -95,7 +111,9 @@ def test_expanding_open_models_gives_what_expanding_the_folder_gives(session, ru
     run(f"siren expand #{group} open false outputDir '{out}/models'")
     run(f"siren expand '{out}/00_sketch' open false outputDir '{out}/folder'")
     for name in ("blocks.json", "blocks.csv", "block_1.mrc", "mean.mrc"):
-        assert (out / "models/02_expand" / name).read_bytes() == (out / "folder/02_expand" / name).read_bytes()
+        assert (out / "models/02_expand" / name).read_bytes() == (
+            out / "folder/02_expand" / name
+        ).read_bytes()
 
 
 def test_an_erased_block_is_expanded_as_it_was_left(session, run, planted, out):
@@ -108,7 +126,8 @@ def test_an_erased_block_is_expanded_as_it_was_left(session, run, planted, out):
     result = run(f"siren expand #{block.id_string} open false")
     assert list(result.blocks.blocks) == [1]
     assert result.record.counts["block_voxels_before"] == left
-    assert overlap(result.blocks.mask(1) > 0, planted.masks["right"]) > 0.95  # and expansion brings the corner back
+    # and expansion brings the corner back
+    assert overlap(result.blocks.mask(1) > 0, planted.masks["right"]) > 0.95
 
 
 def test_merged_blocks_are_expanded_as_one(session, run, planted, out):
@@ -118,7 +137,9 @@ def test_merged_blocks_are_expanded_as_one(session, run, planted, out):
     merged = next(m for m in session.models.list(type=Volume) if m.name not in blocks_of(session))
     result = run(f"siren expand #{merged.id_string} open false")
     assert len(result.blocks) == 1
-    assert result.record.counts["block_voxels_before"] == sum(m.sum() for m in planted.masks.values())
+    assert result.record.counts["block_voxels_before"] == sum(
+        m.sum() for m in planted.masks.values()
+    )
 
 
 def test_open_maps_are_an_ensemble_and_keep_their_display(session, run, planted, out):
@@ -127,8 +148,12 @@ def test_open_maps_are_an_ensemble_and_keep_their_display(session, run, planted,
     run(f"volume #{volume.id_string} level 0.3 color tomato")
     shown = (volume.surfaces[0].level, tuple(volume.surfaces[0].color))
     models = run(f"siren sketch #1 level {LEVEL} outputDir '{out}' {FAST} open false")
-    files = run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}/f' {FAST} open false")
-    assert (models.folder / "blocks.json").read_bytes() == (files.folder / "blocks.json").read_bytes()
+    files = run(
+        f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}/f' {FAST} open false"
+    )
+    assert (models.folder / "blocks.json").read_bytes() == (
+        files.folder / "blocks.json"
+    ).read_bytes()
     assert (volume.surfaces[0].level, tuple(volume.surfaces[0].color)) == shown
 
 
@@ -143,7 +168,9 @@ def test_maps_without_a_file_are_an_ensemble(session, run, out):
         array[2:6, 2:6, 2:6] += v % 2
         volume_from_grid_data(ArrayGridData(array, step=(2, 2, 2), name=f"m{v}"), session)
     result = run(f"siren sketch #1-100 level {LEVEL} outputDir '{out}' {FAST} open false")
-    assert np.array_equal(result.blocks.mask(1), (np.indices(SHAPE) >= 2).all(0) & (np.indices(SHAPE) < 6).all(0))
+    assert np.array_equal(
+        result.blocks.mask(1), (np.indices(SHAPE) >= 2).all(0) & (np.indices(SHAPE) < 6).all(0)
+    )
     with pytest.raises(UserError, match="without a file"):
         run(f"siren expand '{result.folder}'")
     assert len(run(f"siren expand '{result.folder}' volumes #1-100 open false").blocks) == 1
@@ -154,24 +181,42 @@ def test_a_list_of_files_names_or_wildcards_is_an_ensemble(session, run, planted
     typed = " ".join(f"'{n}'" for n in names)
     commas = ",".join(names)
     for k, volumes in enumerate((typed, commas, f"'{planted.folder}/vol_[12]?.mrc'")):
-        result = run(f"siren sketch {volumes} level {LEVEL} outputDir '{out}/{k}' {FAST} open false")
+        result = run(
+            f"siren sketch {volumes} level {LEVEL} outputDir '{out}/{k}' {FAST} open false"
+        )
         assert len(result.record.volumes) == (20 if k == 2 else 150)
 
 
 def test_exclude_and_include_choose_volumes_and_are_recorded(session, run, planted, out):
-    result = run(f"siren sketch '{planted.folder}' level {LEVEL} exclude vol_3.mrc,vol_4 outputDir '{out}' {FAST} open false")
+    result = run(
+        f"siren sketch '{planted.folder}' level {LEVEL} exclude vol_3.mrc,vol_4 outputDir "
+        f"'{out}' {FAST} open false"
+    )
     names = [v["name"] for v in result.record.volumes]
     assert len(names) == 198
     assert not {"vol_3.mrc", "vol_4.mrc"} & set(names)
-    assert json.loads((out / "00_sketch/run.json").read_text())["not_chosen"] == ["vol_3.mrc", "vol_4.mrc"]
-    result = run(f"siren sketch '{planted.folder}' level {LEVEL} include vol_1* outputDir '{out}' {FAST} open false")
+    assert json.loads((out / "00_sketch/run.json").read_text())["not_chosen"] == [
+        "vol_3.mrc",
+        "vol_4.mrc",
+    ]
+    result = run(
+        f"siren sketch '{planted.folder}' level {LEVEL} include vol_1* outputDir '{out}' "
+        f"{FAST} open false"
+    )
     assert len(result.record.volumes) == 111
 
 
-def test_thresholds_come_from_a_table_and_filter_leaves_outliers_out(session, run, planted, out, tmp_path):
+def test_thresholds_come_from_a_table_and_filter_leaves_outliers_out(
+    session, run, planted, out, tmp_path
+):
     rows = [f"vol_{n}.mrc,{5.0 if n == 9 else LEVEL + 1e-3 * n}" for n in range(1, 201)]
     (tmp_path / "t.csv").write_text("file,denormalized_predictions\n" + "\n".join(rows) + "\n")
-    log = log_of(session, run, f"siren sketch '{planted.folder}' thresholds '{tmp_path}/t.csv' filter true outputDir '{out}' {FAST}")
+    log = log_of(
+        session,
+        run,
+        f"siren sketch '{planted.folder}' thresholds '{tmp_path}/t.csv' "
+        f"filter true outputDir '{out}' {FAST}",
+    )
     assert "1 left out (vol_9.mrc: threshold beyond mean +- 2 SD)" in " ".join(log.split())
     record = json.loads((out / "00_sketch/run.json").read_text())
     assert record["volumes"]["vol_9.mrc"]["left_out"]
@@ -201,11 +246,20 @@ def test_blocks_found_earlier_open_again(session, run, planted, out):
 
 
 def test_voxel_size_given_by_the_user_is_used_and_written(session, run, planted, out):
-    result = run(f"siren sketch '{planted.folder}' level {LEVEL} voxelSize 6.5 outputDir '{out}' {FAST} open false")
-    assert result.table.volume_A3[0] == pytest.approx(planted.masks["right"].sum() * 6.5**3, abs=0.1)
+    result = run(
+        f"siren sketch '{planted.folder}' level {LEVEL} voxelSize 6.5 outputDir '{out}' "
+        f"{FAST} open false"
+    )
+    assert result.table.volume_A3[0] == pytest.approx(
+        planted.masks["right"].sum() * 6.5**3, abs=0.1
+    )
     with mrcfile.open(result.folder / "block_1.mrc") as mrc:
         assert mrc.voxel_size.x == pytest.approx(6.5)
-    assert run(f"siren expand '{result.folder}' open false").record.grid.voxel_size == (6.5, 6.5, 6.5)
+    assert run(f"siren expand '{result.folder}' open false").record.grid.voxel_size == (
+        6.5,
+        6.5,
+        6.5,
+    )
 
 
 BAD = {
@@ -235,7 +289,9 @@ BAD = {
 def test_bad_input_gets_one_sentence_and_writes_nothing(session, run, planted, tmp_path, command):
     (tmp_path / "empty").mkdir()
     (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
-    typed = command.format(empty=tmp_path / "empty", volumes=planted.folder, csv=tmp_path / "wrong.csv")
+    typed = command.format(
+        empty=tmp_path / "empty", volumes=planted.folder, csv=tmp_path / "wrong.csv"
+    )
     if typed.startswith("siren sketch"):
         typed += f" outputDir '{tmp_path}/out'"
     with pytest.raises(UserError) as caught:
@@ -246,7 +302,9 @@ def test_bad_input_gets_one_sentence_and_writes_nothing(session, run, planted, t
     assert not (tmp_path / "out").exists()
 
 
-def test_a_second_expansion_needs_no_sketch_folder_when_its_name_says_where(session, run, planted, out):
+def test_a_second_expansion_needs_no_sketch_folder_when_its_name_says_where(
+    session, run, planted, out
+):
     import shutil
 
     run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} open false")
@@ -257,20 +315,39 @@ def test_a_second_expansion_needs_no_sketch_folder_when_its_name_says_where(sess
     assert result.folder == out / "02_expand"
 
 
-def test_another_statistic_for_expanding_does_not_inherit_the_sketchs_parameters(session, run, planted, out):
-    run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} negp 0.01 open false")
+def test_another_statistic_for_expanding_does_not_inherit_the_sketchs_parameters(
+    session, run, planted, out
+):
+    run(
+        f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} negp 0.01 open "
+        "false"
+    )
     result = run(f"siren expand '{out}/00_sketch' open false")
-    assert (result.record.parameters["statistic"], result.record.parameters["negp"]) == ("exact", 0.01)
+    assert (result.record.parameters["statistic"], result.record.parameters["negp"]) == (
+        "exact",
+        0.01,
+    )
     result = run(f"siren expand '{out}/00_sketch' statistic profile open false")
-    assert (result.record.parameters["statistic"], result.record.parameters["negp"]) == ("profile", 0.05)
+    assert (result.record.parameters["statistic"], result.record.parameters["negp"]) == (
+        "profile",
+        0.05,
+    )
 
 
-def test_levels_below_everything_and_very_few_volumes_find_nothing_and_say_why(session, run, planted, out):
-    log = " ".join(log_of(session, run, f"siren sketch '{planted.folder}' level -100 outputDir '{out}'").split())
+def test_levels_below_everything_and_very_few_volumes_find_nothing_and_say_why(
+    session, run, planted, out
+):
+    log = " ".join(
+        log_of(
+            session, run, f"siren sketch '{planted.folder}' level -100 outputDir '{out}'"
+        ).split()
+    )
     assert "0 blocks" in log
     assert "too low or too high" in log
     three = " ".join(f"'{planted.folder}/vol_{n}.mrc'" for n in (1, 2, 3))
-    log = " ".join(log_of(session, run, f"siren sketch {three} level {LEVEL} outputDir '{out}'").split())
+    log = " ".join(
+        log_of(session, run, f"siren sketch {three} level {LEVEL} outputDir '{out}'").split()
+    )
     assert "0 blocks" in log
     assert "3 volumes are few" in log
 
@@ -278,7 +355,7 @@ def test_levels_below_everything_and_very_few_volumes_find_nothing_and_say_why(s
 def test_volumes_that_are_all_unlike_are_not_all_left_out(session, run, tmp_path):
     for n in range(12):
         array = np.zeros((24, 24, 24), np.float32)
-        array[2 * n:2 * n + 2] = 1
+        array[2 * n : 2 * n + 2] = 1
         with mrcfile.new(tmp_path / f"v{n}.mrc", array) as mrc:
             mrc.voxel_size = 2
     result = run(f"siren sketch '{tmp_path}' level 0.5 outputDir '{tmp_path}/out'")
@@ -304,7 +381,8 @@ def test_merged_blocks_keep_their_voxels_to_themselves(session, run, planted, ou
     first, second = blocks_of(session).values()
     mine = first.full_matrix() > 0
     half = mine.copy()
-    half[:, :, : int(np.argwhere(mine)[:, 2].mean())] = False  # half of one block goes with the other, as a person wants it
+    # half of one block goes with the other, as a person wants it
+    half[:, :, : int(np.argwhere(mine)[:, 2].mean())] = False
     second.data.array[half] = 1
     first.data.array[half] = 0
     group = next(m.id_string for m in session.models.list() if m.name == "SIREn blocks")
@@ -314,7 +392,9 @@ def test_merged_blocks_keep_their_voxels_to_themselves(session, run, planted, ou
 
 
 def test_large_volumes_are_resampled_on_the_fly(session, run, planted, out):
-    result = run(f"siren sketch '{planted.folder}' level {LEVEL} box 12 outputDir '{out}' {FAST} open false")
+    result = run(
+        f"siren sketch '{planted.folder}' level {LEVEL} box 12 outputDir '{out}' {FAST} open false"
+    )
     assert result.record.grid.shape == (12, 12, 12)
     assert result.record.grid.origin == pytest.approx(ORIGIN)
     assert result.record.grid.voxel_size == pytest.approx((8.0, 8.0, 8.0))
@@ -322,9 +402,17 @@ def test_large_volumes_are_resampled_on_the_fly(session, run, planted, out):
 
 
 def test_screening_logs_each_setting_with_the_sketch_that_gives_it(session, run, planted, out):
-    text = log_of(session, run, f"siren screen '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} posp 0.001,0.01 exclude vol_3.mrc")
+    text = log_of(
+        session,
+        run,
+        f"siren screen '{planted.folder}' level {LEVEL} outputDir '{out}' "
+        f"{FAST} posp 0.001,0.01 exclude vol_3.mrc",
+    )
     assert (out / "screen.csv").is_file() and (out / "screen.png").is_file()
-    command = f"siren sketch {planted.folder} outputDir {out} exclude vol_3.mrc level 0.5 statistic exact subsample 1 posp 0.001"
+    command = (
+        f"siren sketch {planted.folder} outputDir {out} exclude vol_3.mrc level 0.5 "
+        "statistic exact subsample 1 posp 0.001"
+    )
     assert "".join(command.split()) in "".join(text.split())  # the plain log breaks lines
     table = pd.read_csv(out / "screen.csv")
     assert table["posp"].tolist() == [0.001, 0.001, 0.01, 0.01]
@@ -338,25 +426,36 @@ def test_blocks_are_coloured_by_strength_and_stability_and_back(session, run, pl
     block = next(iter(blocks_of(session).values()))
     own = tuple(block.surfaces[0].color)
     run("siren block color #1 strength")
-    assert (block.surfaces[0].vertex_colors[:, :3] == (0xFD, 0xE7, 0x25)).all()  # a box that is all there, or not at all
-    block.siren_strength = np.linspace(0, 1, len(block.voxels), dtype=np.float32)  # along z, as voxels are ordered
+    # a box that is all there, or not at all
+    assert (block.surfaces[0].vertex_colors[:, :3] == (0xFD, 0xE7, 0x25)).all()
+    # along z, as voxels are ordered
+    block.siren_strength = np.linspace(0, 1, len(block.voxels), dtype=np.float32)
     run("siren block color #1 strength")
     surface = block.surfaces[0]
     low, high = surface.vertices[:, 2].argmin(), surface.vertices[:, 2].argmax()
-    assert surface.vertex_colors[low, 2] > surface.vertex_colors[low, 1] and surface.vertex_colors[high, 0] > surface.vertex_colors[high, 2]
+    assert (
+        surface.vertex_colors[low, 2] > surface.vertex_colors[low, 1]
+        and surface.vertex_colors[high, 0] > surface.vertex_colors[high, 2]
+    )
     run(f"volume #{block.id_string} level 0.5")  # another surface, coloured anew
     block.update_drawings()  # as with the next frame
     assert len(block.surfaces[0].vertex_colors) == len(block.surfaces[0].vertices)
     block.siren_values["stability"] = 1.0
     run("siren block color #1 stability")
-    assert block.surfaces[0].vertex_colors is None and tuple(block.surfaces[0].color[:3]) == (0xFD, 0xE7, 0x25)
+    assert block.surfaces[0].vertex_colors is None and tuple(block.surfaces[0].color[:3]) == (
+        0xFD,
+        0xE7,
+        0x25,
+    )
     run("siren block color #1 block")
     assert tuple(block.surfaces[0].color) == own
     run("siren block merge #1.1#1.2")
     assert "is not known" in log_of(session, run, "siren block color #1.1 strength")
 
 
-def test_a_session_with_colours_by_strength_can_be_saved_and_opened(session, run, planted, out, tmp_path):
+def test_a_session_with_colours_by_strength_can_be_saved_and_opened(
+    session, run, planted, out, tmp_path
+):
     run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST}")
     run("siren block color #1 strength")
     run(f"save '{tmp_path}/s.cxs'")
@@ -366,7 +465,12 @@ def test_a_session_with_colours_by_strength_can_be_saved_and_opened(session, run
 
 
 def test_a_device_is_chosen_and_said_and_an_expansion_chooses_its_own(session, run, planted, out):
-    log = log_of(session, run, f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} open false device auto")
+    log = log_of(
+        session,
+        run,
+        f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' "
+        f"{FAST} open false device auto",
+    )
     used = json.loads((out / "00_sketch/run.json").read_text())["counted_on"]
     assert f"(statistic exact; counted on {used})" in " ".join(log.split())
     log = log_of(session, run, f"siren expand '{out}/00_sketch' open false")
@@ -374,9 +478,14 @@ def test_a_device_is_chosen_and_said_and_an_expansion_chooses_its_own(session, r
     assert json.loads((out / "02_expand/run.json").read_text())["parameters"]["device"] == "cpu"
 
 
-def test_a_scheduler_is_an_address_and_no_file_and_one_that_is_not_there_is_named(run, planted, out, monkeypatch):
+def test_a_scheduler_is_an_address_and_no_file_and_one_that_is_not_there_is_named(
+    run, planted, out, monkeypatch
+):
     monkeypatch.setattr("chimerax.siren.core.compute.cluster.CONNECT_SECONDS", 0.5)
-    command = f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} scheduler tcp://127.0.0.1:9"
+    command = (
+        f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} scheduler "
+        "tcp://127.0.0.1:9"
+    )
     with pytest.raises(UserError, match=r"No Dask scheduler answers at tcp://127\.0\.0\.1:9 "):
         run(command)
     with pytest.raises(UserError, match='leave out either "device" or "scheduler"'):

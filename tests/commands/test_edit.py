@@ -1,4 +1,6 @@
-"""siren block ...: the open blocks are edited as a person means it, taken back, saved and expanded."""
+"""siren block ...: the open blocks are edited as a person means it, taken back, saved and
+expanded.
+"""
 
 from __future__ import annotations
 
@@ -24,19 +26,31 @@ Contents = dict[str, tuple[str, list[int]]]
 def box(*corners: int) -> np.ndarray:
     mask = np.zeros(GRID.shape, bool)
     z, y, x, size = corners
-    mask[z:z + size, y:y + size, x:x + size] = True
+    mask[z : z + size, y : y + size, x : x + size] = True
     return np.flatnonzero(mask)
 
 
 ONE, TWO, THREE = box(1, 1, 1, 4), box(10, 10, 10, 5), box(1, 12, 1, 3)
-TABLE = pd.DataFrame({"block": [1, 2, 3], "voxels": [64, 125, 27], "mean_occupancy": [0.5, 0.2, 0.9], "stability": [1.0, 0.8, 0.1]})
+TABLE = pd.DataFrame(
+    {
+        "block": [1, 2, 3],
+        "voxels": [64, 125, 27],
+        "mean_occupancy": [0.5, 0.2, 0.9],
+        "stability": [1.0, 0.8, 0.1],
+    }
+)
 
 
 @pytest.fixture
 def three(session: Any) -> Any:
     """Three blocks in group #1."""
     session.undo.clear()
-    return open_blocks(session, BlockSet(GRID, {1: ONE, 2: TWO, 3: THREE}), Path("/somewhere/00_sketch"), table=TABLE)
+    return open_blocks(
+        session,
+        BlockSet(GRID, {1: ONE, 2: TWO, 3: THREE}),
+        Path("/somewhere/00_sketch"),
+        table=TABLE,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +62,18 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 def sketched(session: Any, run: Any, planted: Planted, tmp_path: Path) -> Path:
     """The planted ensemble's two blocks, open as #1.1 and #1.2."""
     session.undo.clear()
-    run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{tmp_path}/out' statistic exact subsample 1 resamples 0")
+    run(
+        f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{tmp_path}/out' statistic exact "
+        "subsample 1 resamples 0"
+    )
     return tmp_path / "out"
 
 
 def contents(session: Any) -> Contents:
-    return {m.id_string: (m.name, m.voxels.tolist()) for m in sorted(session.models.list(type=BlockMap), key=lambda m: m.id)}
+    return {
+        m.id_string: (m.name, m.voxels.tolist())
+        for m in sorted(session.models.list(type=BlockMap), key=lambda m: m.id)
+    }
 
 
 def model(session: Any, id_string: str) -> BlockMap:
@@ -68,7 +88,8 @@ def test_merged_blocks_are_one_surface_with_all_voxels_and_the_first_colour(sess
     assert merged.voxels.tolist() == np.union1d(ONE, THREE).tolist()
     assert merged.name == "block 1 (91 voxels)"
     assert tuple(merged.surfaces[0].color) == color
-    corner = np.array(ORIGIN) + 4 * np.array([1, 12, 1])  # the other box is now part of this surface
+    # the other box is now part of this surface
+    corner = np.array(ORIGIN) + 4 * np.array([1, 12, 1])
     assert np.abs(merged.surfaces[0].vertices - corner).max(axis=1).min() < 4
 
 
@@ -96,8 +117,17 @@ def test_strength_goes_with_the_voxels_and_comes_back_with_them(session, run, sk
     assert len(model(session, "1.1").siren_strength) == len(before[1]) + len(before[2])
 
 
-@pytest.mark.parametrize("edit", ["merge #1.1#1.3", "merge #1", "delete #1.2", "delete #1.1#1.2", "rename #1.2 'a b'",
-                                  "split #1.2 center 42,72,57 radius 9"])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "merge #1.1#1.3",
+        "merge #1",
+        "delete #1.2",
+        "delete #1.1#1.2",
+        "rename #1.2 'a b'",
+        "split #1.2 center 42,72,57 radius 9",
+    ],
+)
 def test_every_edit_is_taken_back_and_done_again_by_either_undo(session, run, three, edit):
     before = contents(session)
     colors = {m.id_string: tuple(m.surfaces[0].color) for m in session.models.list(type=BlockMap)}
@@ -108,7 +138,9 @@ def test_every_edit_is_taken_back_and_done_again_by_either_undo(session, run, th
     for back, again in (("siren block undo", "siren block redo"), ("undo", "redo")):
         run(back)
         assert contents(session) == before
-        assert {m.id_string: tuple(m.surfaces[0].color) for m in session.models.list(type=BlockMap)} == colors
+        assert {
+            m.id_string: tuple(m.surfaces[0].color) for m in session.models.list(type=BlockMap)
+        } == colors
         assert {m.id_string: m.siren_values for m in session.models.list(type=BlockMap)} == values
         run(again)
         assert contents(session) == after
@@ -139,12 +171,18 @@ def test_pieces_are_split_off_and_the_largest_keeps_number_name_and_colour(sessi
     run("siren block rename #1.1 stalk")
     run("siren block merge #1.1#1.2#1.3")
     run("siren block split #1.1")
-    assert {n: len(v) for n, (_, v) in contents(session).items()} == {"1.1": 125, "1.2": 64, "1.3": 27}
+    assert {n: len(v) for n, (_, v) in contents(session).items()} == {
+        "1.1": 125,
+        "1.2": 64,
+        "1.3": 27,
+    }
     assert model(session, "1.1").name == "block 1: stalk (125 voxels)"
     assert len({tuple(m.surfaces[0].color) for m in session.models.list(type=BlockMap)}) == 3
 
 
-def test_what_is_in_a_sphere_is_split_off_in_angstrom_whether_by_numbers_or_by_a_model(session, run, three):
+def test_what_is_in_a_sphere_is_split_off_in_angstrom_whether_by_numbers_or_by_a_model(
+    session, run, three
+):
     x, y, z = np.array(ORIGIN) + 4 * np.array([10, 10, 10])
     run(f"siren block split #1.2 center {x},{y},{z} radius 4.1")
     assert len(model(session, "1.4").voxels) == 4  # the corner and its three neighbours
@@ -163,7 +201,9 @@ def test_a_moved_block_is_split_where_it_is_seen(session, run, three):
 
 def test_the_block_that_was_clicked_is_the_selected_one(session, run, three):
     x, y, _ = np.array(ORIGIN) + 4 * np.array([12, 12, 0])
-    session.main_view.picked_object_on_segment(np.array([x, y, -300.0]), np.array([x, y, 300.0])).select()
+    session.main_view.picked_object_on_segment(
+        np.array([x, y, -300.0]), np.array([x, y, 300.0])
+    ).select()
     run("siren block rename sel clicked")
     assert model(session, "1.2").given_name == "clicked"
 
@@ -177,14 +217,26 @@ def test_a_name_given_by_chimeraxs_own_rename_counts(session, run, three):
     assert model(session, "1.2").name == "block 2 (125 voxels)"
 
 
-@pytest.mark.parametrize(("command", "said"), [
-    ("merge #1.1", "name two or more"), ("split #1.1", "one piece: give a smaller gap"),
-    ("split #1.1 radius 3", "center and radius together"),
-    ("split #1.1 center 0,0,0 radius 1", "holds no voxel"), ("split #1.1 center 0,0,0 radius 999", "holds every voxel"),
-    ("split #1.1 center 0,0,0 radius 9 gap 2", "leave them out"), ("split #1.1#1.2", "one block at a time"), ("split #1.1 gap 0", "gap 0"),
-    ("rename #1.1 " + "x" * 70, "70 characters"), ("delete #7", "no open block"), ("merge #1.1#2.1", "different groups"),
-    ("save #1", "no run.json")])
-def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(session, run, three, command, said):
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("merge #1.1", "name two or more"),
+        ("split #1.1", "one piece: give a smaller gap"),
+        ("split #1.1 radius 3", "center and radius together"),
+        ("split #1.1 center 0,0,0 radius 1", "holds no voxel"),
+        ("split #1.1 center 0,0,0 radius 999", "holds every voxel"),
+        ("split #1.1 center 0,0,0 radius 9 gap 2", "leave them out"),
+        ("split #1.1#1.2", "one block at a time"),
+        ("split #1.1 gap 0", "gap 0"),
+        ("rename #1.1 " + "x" * 70, "70 characters"),
+        ("delete #7", "no open block"),
+        ("merge #1.1#2.1", "different groups"),
+        ("save #1", "no run.json"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(
+    session, run, three, command, said
+):
     open_blocks(session, BlockSet(GRID, {1: ONE}), Path("/somewhere/else"))
     before = contents(session)
     with pytest.raises(UserError, match=said) as caught:
@@ -212,15 +264,27 @@ def test_a_saved_set_is_complete_opens_expands_and_keeps_names(session, run, ske
     run("siren block delete #1.1")
     saved = run("siren block save #1")
     assert saved.folder == sketched / "01_edited"
-    assert {p.name for p in saved.folder.iterdir()} == {"block_2.mrc", "blocks.json", "blocks.csv", "mean.mrc", "unassigned.mrc",
-                                                        "states.csv", "run.json"}
+    assert {p.name for p in saved.folder.iterdir()} == {
+        "block_2.mrc",
+        "blocks.json",
+        "blocks.csv",
+        "mean.mrc",
+        "unassigned.mrc",
+        "states.csv",
+        "run.json",
+    }
     record = json.loads((saved.folder / "run.json").read_text())
     assert (record["step"], record["source"]) == ("edit", str(sketched / "00_sketch"))
-    sketch, edited = (pd.read_csv(f / "blocks.csv").set_index("block") for f in (sketched / "00_sketch", saved.folder))
+    sketch, edited = (
+        pd.read_csv(f / "blocks.csv").set_index("block")
+        for f in (sketched / "00_sketch", saved.folder)
+    )
     assert edited.loc[2, "mean_occupancy"] == sketch.loc[2, "mean_occupancy"]
     assert edited.loc[2, "name"] == "left box"
     unassigned = json.loads((saved.folder / "blocks.json").read_text())["unassigned"]
-    assert len(unassigned) >= len(json.loads((sketched / "00_sketch/blocks.json").read_text())["blocks"]["1"])
+    assert len(unassigned) >= len(
+        json.loads((sketched / "00_sketch/blocks.json").read_text())["blocks"]["1"]
+    )
     run("close")
     run(f"siren open '{saved.folder}'")
     assert [m.given_name for m in session.models.list(type=BlockMap)] == ["left box"]
@@ -237,14 +301,18 @@ def test_expanding_open_blocks_gives_what_expanding_the_saved_set_gives(session,
     run("siren block save #1")
     run(f"siren expand '{sketched}/01_edited' open false resamples 0 outputDir '{sketched}/b'")
     for name in ("blocks.json", "blocks.csv", "states.csv"):
-        assert (sketched / "a/02_expand" / name).read_bytes() == (sketched / "b/02_expand" / name).read_bytes()
+        assert (sketched / "a/02_expand" / name).read_bytes() == (
+            sketched / "b/02_expand" / name
+        ).read_bytes()
 
 
 def test_open_blocks_belong_to_the_saved_set_and_a_second_save_follows_undo(session, run, sketched):
     run("siren block merge #1.1#1.2")
     first = run("siren block save #1")
     assert {m.siren_folder for m in session.models.list(type=BlockMap)} == {str(first.folder)}
-    assert model(session, "1.1").siren_values["mean_occupancy"] == pytest.approx(first.table.mean_occupancy[0])
+    assert model(session, "1.1").siren_values["mean_occupancy"] == pytest.approx(
+        first.table.mean_occupancy[0]
+    )
     run("siren block undo")
     assert {m.siren_folder for m in session.models.list(type=BlockMap)} == {str(first.folder)}
     second = run("siren block save #1")
@@ -275,12 +343,17 @@ def test_a_set_whose_volumes_moved_is_saved_when_they_are_named(session, run, pl
     import shutil
 
     shutil.copytree(planted.folder, tmp_path / "v")
-    run(f"siren sketch '{tmp_path}/v' level {LEVEL} outputDir '{tmp_path}/out' statistic exact subsample 1 resamples 0")
+    run(
+        f"siren sketch '{tmp_path}/v' level {LEVEL} outputDir '{tmp_path}/out' statistic exact "
+        "subsample 1 resamples 0"
+    )
     (tmp_path / "v").rename(tmp_path / "moved")
     with pytest.raises(UserError, match="is gone since the sketch"):
         run("siren block save #1")
     saved = run(f"siren block save #1 volumes '{tmp_path}/moved'")
-    assert (saved.folder / "states.csv").read_bytes() == (tmp_path / "out/00_sketch/states.csv").read_bytes()
+    assert (saved.folder / "states.csv").read_bytes() == (
+        tmp_path / "out/00_sketch/states.csv"
+    ).read_bytes()
 
 
 def test_voxel_size_is_that_of_the_planted_maps(sketched, session):

@@ -1,4 +1,6 @@
-"""siren predict, evaluate, label, finetune and filter flags as a user types them, in a real ChimeraX session."""
+"""siren predict, evaluate, label, finetune and filter flags as a user types them, in a real
+ChimeraX session.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ LABEL_HEAD = "vol_id,lower_bound,contour_level,upper_bound,map_file\n"
 
 @pytest.fixture(scope="module")
 def predicted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with volumes/ (ten molecules, one of them constant, one of them noise) and siren/predictions.csv."""
+    """A folder with volumes/ (ten molecules, one of them constant, one of them noise) and
+    siren/predictions.csv.
+    """
     from chimerax.siren.core.maps.ensemble import find_ensemble
     from chimerax.siren.core.thresholds.predict import predict_levels
     from chimerax.siren.core.thresholds.tables import write_predictions
@@ -82,23 +86,32 @@ def test_a_level_set_by_eye_becomes_a_row_and_replaces_the_maps_earlier_one(sess
     run("volume #2 level 0.42")
     run("siren label #1 lower 0.25 upper 0.4")
     run("siren label #2")
-    assert (folder / "siren/labels.csv").read_text() == LABEL_HEAD + "1,0.25,0.31,0.4,vol_2.mrc\n9,,0.42,,vol_10.mrc\n"
+    assert (
+        folder / "siren/labels.csv"
+    ).read_text() == LABEL_HEAD + "1,0.25,0.31,0.4,vol_2.mrc\n9,,0.42,,vol_10.mrc\n"
     run("volume #1 level 0.35")
     log = log_of(session, run, "siren label #1")
     assert "in place of its earlier label" in log
     assert "siren evaluate" in log
-    assert (folder / "siren/labels.csv").read_text() == LABEL_HEAD + "1,,0.35,,vol_2.mrc\n9,,0.42,,vol_10.mrc\n"
+    assert (
+        folder / "siren/labels.csv"
+    ).read_text() == LABEL_HEAD + "1,,0.35,,vol_2.mrc\n9,,0.42,,vol_10.mrc\n"
     run(f"siren label #1,2 labels '{folder}/both.csv'")
     assert list(rows_of(folder / "both.csv")) == ["vol_2.mrc", "vol_10.mrc"]
 
 
-@pytest.mark.parametrize(("before", "command", "says"), [
-    ("", "siren label #1 lower 0.5", "do not enclose"),
-    ("volume #1 level 0.2 level 0.4", "siren label #1", "has 2 contour levels"),
-    ("volume copy #1", "siren label #2", "not from a map file"),
-    ("open '{volumes}/vol_3.mrc'", "siren label #1,2 lower 0.1", "bounds of one map"),
-])
-def test_labels_that_cannot_be_say_why_and_write_nothing(session, run, folder, before, command, says):
+@pytest.mark.parametrize(
+    ("before", "command", "says"),
+    [
+        ("", "siren label #1 lower 0.5", "do not enclose"),
+        ("volume #1 level 0.2 level 0.4", "siren label #1", "has 2 contour levels"),
+        ("volume copy #1", "siren label #2", "not from a map file"),
+        ("open '{volumes}/vol_3.mrc'", "siren label #1,2 lower 0.1", "bounds of one map"),
+    ],
+)
+def test_labels_that_cannot_be_say_why_and_write_nothing(
+    session, run, folder, before, command, says
+):
     run(f"open '{folder}/volumes/vol_2.mrc'")
     run("volume #1 level 0.3")
     if before:
@@ -130,7 +143,10 @@ def test_evaluate_compares_tables_and_draws(session, run, folder):
     assert f"{len(good)} labelled volumes: RMSE" in log
     assert "evaluation.pdf" in log
     table = rows_of(folder / "siren/evaluation/evaluation.csv")
-    assert all(float(r["predicted_level"]) == pytest.approx(0.8 * float(r["contour_level"])) for r in table.values())
+    assert all(
+        float(r["predicted_level"]) == pytest.approx(0.8 * float(r["contour_level"]))
+        for r in table.values()
+    )
     assert (folder / "siren/evaluation/evaluation.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -145,7 +161,9 @@ def test_with_windows_the_picture_is_in_the_log(session, folder):
 
     (folder / "p.png").write_bytes(b"\x89PNG")
     lines: list[str] = []
-    Fake.logger = type("L", (), {"info": staticmethod(lambda text, is_html=False: lines.append(text))})
+    Fake.logger = type(
+        "L", (), {"info": staticmethod(lambda text, is_html=False: lines.append(text))}
+    )
     log_picture(Fake(), folder / "p.png")
     assert lines == ['<img src="data:image/png;base64,iVBORw==" width="640" alt="p.png">']
 
@@ -155,7 +173,11 @@ def test_finetune_writes_weights_that_predict_uses(session, run, folder):
     good = [n for n in rows if not rows[n]["flag"]]
     text = "".join(f",,{1.3 * float(rows[n]['denormalized_predictions'])},,{n}\n" for n in good)
     (folder / "siren/labels.csv").write_text(LABEL_HEAD + text)
-    log = log_of(session, run, f"siren finetune '{folder}/volumes' labels '{folder}/siren/labels.csv' epochs 2 folds 2")
+    log = log_of(
+        session,
+        run,
+        f"siren finetune '{folder}/volumes' labels '{folder}/siren/labels.csv' epochs 2 folds 2",
+    )
     assert "held out, before:" in log
     assert "held out, after:" in log
     weights = folder / "siren/finetune/finetuned_weights.pt"
@@ -165,34 +187,60 @@ def test_finetune_writes_weights_that_predict_uses(session, run, folder):
 
 def test_filter_flags_leaves_flagged_volumes_out_and_the_record_says_why(session, run, tmp_path):
     planted = write_planted(tmp_path / "volumes")
-    lines = [f"vol_{n}.mrc,{'' if n == 9 else LEVEL},{'constant' if n == 9 else 'mostly noise' if n == 12 else ''}" for n in range(1, 201)]
-    (tmp_path / "t.csv").write_text("file,denormalized_predictions,flag\n" + "\n".join(lines) + "\n")
-    command = (f"siren sketch '{planted.folder}' thresholds '{tmp_path}/t.csv' statistic exact subsample 1 open false "
-               f"outputDir '{tmp_path}/out'")
-    with pytest.raises(UserError, match=r'no threshold for vol_9\.mrc \(flagged: constant\): use "filter flags"'):
+    lines = [
+        f"vol_{n}.mrc,{'' if n == 9 else LEVEL},{ {9: 'constant', 12: 'mostly noise'}.get(n, '') }"
+        for n in range(1, 201)
+    ]
+    (tmp_path / "t.csv").write_text(
+        "file,denormalized_predictions,flag\n" + "\n".join(lines) + "\n"
+    )
+    command = (
+        f"siren sketch '{planted.folder}' thresholds '{tmp_path}/t.csv' statistic exact "
+        "subsample 1 open false "
+        f"outputDir '{tmp_path}/out'"
+    )
+    with pytest.raises(
+        UserError,
+        match=r"no threshold for vol_9\.mrc \(flagged: constant\): use "
+        r'"filter flags"',
+    ):
         run(command)
     log = log_of(session, run, command + " filter flags")
     assert "2 left out (vol_9.mrc, vol_12.mrc: flagged: constant; flagged: mostly noise)" in log
     record = run(f"siren open '{tmp_path}/out/00_sketch'").record
     assert {v["name"]: v["left_out"] for v in record.volumes if v["left_out"]} == {
-        "vol_9.mrc": "flagged: constant", "vol_12.mrc": "flagged: mostly noise"}
+        "vol_9.mrc": "flagged: constant",
+        "vol_12.mrc": "flagged: mostly noise",
+    }
     assert record.parameters["filter"] == "flags"
     assert record.counts["volumes_used"] == 198
     expanded = run(f"siren expand '{tmp_path}/out/00_sketch' open false").record
     assert not {"vol_9.mrc", "vol_12.mrc"} & {v["name"] for v in expanded.volumes}
 
 
-@pytest.mark.parametrize(("command", "says"), [
-    ("siren sketch '{volumes}' level 1 filter flags", "needs the table of thresholds"),
-    ("siren sketch '{volumes}' filter flaggs", "filter|Expected"),
-    ("siren evaluate '{volumes}/vol_1.mrc'", "cannot be read as text"),
-    ("siren evaluate '{siren}/predictions.csv'", "no column 'contour_level'"),
-    ("siren finetune '{volumes}'", "labels"),
-    ("siren finetune '{volumes}' labels '{siren}/predictions.csv'", "no column 'contour_level'"),
-    ("siren finetune '{volumes}' labels '{siren}/predictions.csv' epochs 0", "epochs 0 is out of bounds"),
-    ("siren label template '{volumes}' count 0", "count 0 is out of bounds"),
-    ("siren label template '{volumes}' predictions '{volumes}/vol_1.mrc'", "cannot be read as text"),
-])
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("siren sketch '{volumes}' level 1 filter flags", "needs the table of thresholds"),
+        ("siren sketch '{volumes}' filter flaggs", "filter|Expected"),
+        ("siren evaluate '{volumes}/vol_1.mrc'", "cannot be read as text"),
+        ("siren evaluate '{siren}/predictions.csv'", "no column 'contour_level'"),
+        ("siren finetune '{volumes}'", "labels"),
+        (
+            "siren finetune '{volumes}' labels '{siren}/predictions.csv'",
+            "no column 'contour_level'",
+        ),
+        (
+            "siren finetune '{volumes}' labels '{siren}/predictions.csv' epochs 0",
+            "epochs 0 is out of bounds",
+        ),
+        ("siren label template '{volumes}' count 0", "count 0 is out of bounds"),
+        (
+            "siren label template '{volumes}' predictions '{volumes}/vol_1.mrc'",
+            "cannot be read as text",
+        ),
+    ],
+)
 def test_wrong_input_is_one_sentence(session, run, folder, command, says):
     before = sorted(folder.rglob("*"))
     with pytest.raises(UserError) as caught:

@@ -27,7 +27,14 @@ def ensembles() -> Iterator[ModuleType]:
         sys.path.remove(path)
 
 
-SMALL = ExampleParameters(volumes=6, box=24, voxel_size=6.0, core_residues=300, seed=2, blocks=(BlockPlan("one", 120, 0.5),))
+SMALL = ExampleParameters(
+    volumes=6,
+    box=24,
+    voxel_size=6.0,
+    core_residues=300,
+    seed=2,
+    blocks=(BlockPlan("one", 120, 0.5),),
+)
 
 
 def test_a_cut_box_has_the_planted_voxels_where_they_were(ensembles: ModuleType) -> None:
@@ -42,7 +49,9 @@ def test_a_cut_box_has_the_planted_voxels_where_they_were(ensembles: ModuleType)
     np.testing.assert_array_equal(case.volumes[3], s.volume(3)[part])
 
 
-def test_levels_that_are_too_low_as_a_whole_make_the_planted_blocks_thicker(ensembles: ModuleType) -> None:
+def test_levels_that_are_too_low_as_a_whole_make_the_planted_blocks_thicker(
+    ensembles: ModuleType,
+) -> None:
     s = simulate(SMALL)
     same, low = ensembles.case_of(s), ensembles.case_of(s, far=0.7)
     assert same.off == 1 and low.off == pytest.approx(0.7)
@@ -50,7 +59,9 @@ def test_levels_that_are_too_low_as_a_whole_make_the_planted_blocks_thicker(ense
     np.testing.assert_allclose(low.levels, 0.7 * s.levels)
 
 
-def test_a_tight_mask_leaves_exact_zeros_outside_and_the_particle_alone(ensembles: ModuleType) -> None:
+def test_a_tight_mask_leaves_exact_zeros_outside_and_the_particle_alone(
+    ensembles: ModuleType,
+) -> None:
     s = simulate(SMALL)
     volumes = ensembles.case_of(s, masked=True).volumes
     outside = (volumes == 0).all(axis=0)
@@ -60,16 +71,25 @@ def test_a_tight_mask_leaves_exact_zeros_outside_and_the_particle_alone(ensemble
 
 def parts_on_a_line(ensembles: ModuleType, count: int) -> tuple:
     rng = np.random.default_rng(0)
-    return tuple(ensembles.Part(f"p{k}", rng.standard_normal((200, 3)) * 6 + [40 + 14 * k, 100, 100], np.full(200, 6))
-                 for k in range(count))
+    return tuple(
+        ensembles.Part(
+            f"p{k}", rng.standard_normal((200, 3)) * 6 + [40 + 14 * k, 100, 100], np.full(200, 6)
+        )
+        for k in range(count)
+    )
 
 
 def test_parts_are_all_in_the_core_or_in_one_block(ensembles: ModuleType) -> None:
-    parts = (*parts_on_a_line(ensembles, 9), ensembles.Part("ion", np.zeros((1, 3)), np.array([12])))
+    parts = (
+        *parts_on_a_line(ensembles, 9),
+        ensembles.Part("ion", np.zeros((1, 3)), np.array([12])),
+    )
     core, blocks = ensembles.grouped(parts, 5, 0.3, np.random.default_rng(1))
     points = np.concatenate([core.points, *(b.points for b in blocks)])
     everything = np.concatenate([p.points for p in parts])
-    assert len(points) == len(everything) and {tuple(p) for p in points} == {tuple(p) for p in everything}
+    assert len(points) == len(everything) and {tuple(p) for p in points} == {
+        tuple(p) for p in everything
+    }
     assert (core.points == 0).all(axis=1).any() and core.mass >= 0.3 * sum(p.mass for p in parts)
 
 
@@ -83,18 +103,31 @@ def test_density_has_the_scattering_of_its_atoms_where_they_are(ensembles: Modul
 
 
 def test_blocks_of_an_atomic_model_come_and_go_as_planned(ensembles: ModuleType) -> None:
-    s = ensembles.from_parts(parts_on_a_line(ensembles, 7), Grid((32,) * 3, (6.0,) * 3), 3, volumes=40)
+    s = ensembles.from_parts(
+        parts_on_a_line(ensembles, 7), Grid((32,) * 3, (6.0,) * 3), 3, volumes=40
+    )
     assert len(s.units) >= 3
     for unit, plan in zip(s.units, s.parameters.blocks, strict=True):
         there = next((u.present for u in s.units if u.name == plan.only_with), np.ones(40, bool))
-        assert 0.03 < unit.present.mean() < 0.97 and not (unit.present & ~there).any() and len(unit.voxels)
+        assert (
+            0.03 < unit.present.mean() < 0.97
+            and not (unit.present & ~there).any()
+            and len(unit.voxels)
+        )
 
 
-def test_the_real_subunit_has_its_parts_and_its_noise_falls_as_the_simulators(ensembles: ModuleType) -> None:
+def test_the_real_subunit_has_its_parts_and_its_noise_falls_as_the_simulators(
+    ensembles: ModuleType,
+) -> None:
     if ensembles.SHARED is None:
         pytest.skip("../shared/data is not here")
-    assert 130 <= len([p for p in ensembles.ribosome() if len(p.points) >= ensembles.FEWEST_ATOMS]) <= 136
+    assert (
+        130
+        <= len([p for p in ensembles.ribosome() if len(p.points) >= ensembles.FEWEST_ATOMS])
+        <= 136
+    )
     from chimerax.siren.core.simulation.example import noise_power
+
     frequency = np.array([2, 4, 8, 16, 28]) / 64
     ratio = np.log(ensembles.real_spectrum()(frequency) / noise_power(frequency))
     assert np.ptp(ratio) < 1.0  # over five orders of magnitude

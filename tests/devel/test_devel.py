@@ -1,4 +1,6 @@
-"""devel/: the project's ChimeraX without windows behaves as the real one does, and `make env` keeps its promises."""
+"""devel/: the project's ChimeraX without windows behaves as the real one does, and `make env` keeps
+its promises.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,16 @@ Start = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def chimerax(tmp_path: Path) -> Start:
-    """Start devel/chimerax in an empty folder, with a home and a folder for temporary files of its own."""
+    """Start devel/chimerax in an empty folder, with a home and a folder for temporary files of its
+    own.
+    """
     for name in ("here", "home", "temporary"):
         (tmp_path / name).mkdir()
-    environment = {**os.environ, "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "temporary")}
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path / "home"),
+        "TMPDIR": str(tmp_path / "temporary"),
+    }
 
     def start(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -57,7 +65,9 @@ def here(chimerax: Start, tmp_path: Path) -> Path:
 
 
 def test_commands_see_the_folder_they_are_started_in(chimerax: Start, here: Path) -> None:
-    done = chimerax("--nogui", "--exit", "--cmd", "open cube.mrc; volume #1 level 0.5; save copy.mrc models #1")
+    done = chimerax(
+        "--nogui", "--exit", "--cmd", "open cube.mrc; volume #1 level 0.5; save copy.mrc models #1"
+    )
     assert done.returncode == 0, done.stderr
     assert "INFO:\nOpened cube.mrc as #1, grid size 16,16,16, pixel 2" in done.stdout
     assert mrcfile.read(here / "copy.mrc").sum() == 8**3
@@ -70,9 +80,17 @@ def test_a_failed_command_fails_the_start(chimerax: Start, command: str) -> None
 
 @pytest.mark.parametrize(
     ("ending", "status"),
-    [("", 0), ("sys.exit(0)", 0), ("sys.exit(3)", 3), ("sys.exit('no')", 1), ("raise ValueError", os.EX_SOFTWARE)],
+    [
+        ("", 0),
+        ("sys.exit(0)", 0),
+        ("sys.exit(3)", 3),
+        ("sys.exit('no')", 1),
+        ("raise ValueError", os.EX_SOFTWARE),
+    ],
 )
-def test_the_end_of_a_script_is_the_exit_status(chimerax: Start, here: Path, ending: str, status: int) -> None:
+def test_the_end_of_a_script_is_the_exit_status(
+    chimerax: Start, here: Path, ending: str, status: int
+) -> None:
     (here / "script.py").write_text(f"import sys\nprint('began', session)\n{ending}\n")
     done = chimerax("--nogui", "--exit", "--script", "script.py")
     assert "began <chimerax.core.session.Session" in done.stdout
@@ -85,7 +103,9 @@ def test_a_script_gets_the_arguments_that_stand_with_it(chimerax: Start, here: P
     assert "['script.py', 'one', 'and two']" in done.stdout
 
 
-def test_what_stands_after_a_double_dash_is_opened_and_no_argument_of_the_script(chimerax: Start, here: Path) -> None:
+def test_what_stands_after_a_double_dash_is_opened_and_no_argument_of_the_script(
+    chimerax: Start, here: Path
+) -> None:
     """As ChimeraX 1.7 to 1.11 do."""
     (here / "script.py").write_text("import sys\nprint(sys.argv)\n")
     done = chimerax("--nogui", "--exit", "--script", "script.py", "--", "cube.mrc")
@@ -100,19 +120,30 @@ def test_no_module_of_the_current_folder_gets_in_the_way(chimerax: Start, here: 
 
 
 def test_nothing_is_left_in_the_home_or_temporary_folder(chimerax: Start, here: Path) -> None:
-    chimerax("--offscreen", "--exit", "--cmd", "open cube.mrc; save session.cxs; save cube.png width 60 height 40")
+    chimerax(
+        "--offscreen",
+        "--exit",
+        "--cmd",
+        "open cube.mrc; save session.cxs; save cube.png width 60 height 40",
+    )
     assert (here / "cube.png").is_file()
     assert (here / "session.cxs").is_file()
-    assert [path.name for name in ("home", "temporary") for path in (here.parent / name).rglob("*")] == []
+    assert [
+        path.name for name in ("home", "temporary") for path in (here.parent / name).rglob("*")
+    ] == []
 
 
 def test_a_script_sees_the_users_home(chimerax: Start, here: Path) -> None:
     (here / "script.py").write_text("from pathlib import Path\nprint(Path.home())\n")
-    assert str(here.parent / "home") in chimerax("--nogui", "--exit", "--script", "script.py").stdout
+    assert (
+        str(here.parent / "home") in chimerax("--nogui", "--exit", "--script", "script.py").stdout
+    )
 
 
 def test_without_exit_it_reads_commands_until_told_to_stop(chimerax: Start, here: Path) -> None:
-    done = chimerax(typed="open cube.mrc\nno such command\nmeasure mapstats #1\nexit\nopen nosuch.mrc\n")
+    done = chimerax(
+        typed="open cube.mrc\nno such command\nmeasure mapstats #1\nexit\nopen nosuch.mrc\n"
+    )
     assert done.returncode == 0, done.stderr
     assert "ERROR:\nUnknown command: no such command" in done.stdout
     assert "maximum 1" in done.stdout
@@ -120,7 +151,10 @@ def test_without_exit_it_reads_commands_until_told_to_stop(chimerax: Start, here
 
 
 def test_the_bundle_is_found_by_a_new_process(chimerax: Start) -> None:
-    code = "b = session.toolshed.find_bundle('ChimeraX-SIREn', session.logger); print(b.package_name, b.version)"
+    code = (
+        "b = session.toolshed.find_bundle('ChimeraX-SIREn', session.logger); "
+        "print(b.package_name, b.version)"
+    )
     done = chimerax("-c", code)
     version = (ROOT / "bundle_info.xml").read_text().split('version="')[1].split('"')[0]
     assert done.stdout.split() == ["chimerax.siren", version]
@@ -146,7 +180,9 @@ def test_the_bundle_builds_from_any_folder(chimerax: Start, here: Path) -> None:
 # ---- the session of the tests
 
 
-def test_the_commands_that_the_project_uses_are_there(session: Any, run: Callable[[str], Any], tmp_path: Path) -> None:
+def test_the_commands_that_the_project_uses_are_there(
+    session: Any, run: Callable[[str], Any], tmp_path: Path
+) -> None:
     from chimerax.map import volume_from_grid_data
     from chimerax.map_data import ArrayGridData
 
@@ -162,7 +198,9 @@ def test_the_commands_that_the_project_uses_are_there(session: Any, run: Callabl
     assert [v.full_matrix().max() for v in session.models.list() if v.id_string in "12"] == [1, 2]
 
 
-def test_text_is_drawn_into_pictures(session: Any, run: Callable[[str], Any], tmp_path: Path) -> None:
+def test_text_is_drawn_into_pictures(
+    session: Any, run: Callable[[str], Any], tmp_path: Path
+) -> None:
     from PIL import Image
 
     run("set bgColor black; 2dlabels text SIREn size 60 color red xpos 0.1 ypos 0.4")
@@ -202,11 +240,15 @@ def test_a_panel_has_real_widgets_and_commands_run_by_it_reach_the_session(sessi
 # ---- make env
 
 
-@pytest.mark.skipif(not (env.VENV / "stamps" / "bundle").is_file(), reason="no complete .venv: make env first")
+@pytest.mark.skipif(
+    not (env.VENV / "stamps" / "bundle").is_file(), reason="no complete .venv: make env first"
+)
 def test_a_second_make_env_takes_no_time() -> None:
     subprocess.run(["make", "-C", ROOT, "env"], check=True, timeout=600)
     began = time.monotonic()
-    done = subprocess.run(["make", "-s", "-C", ROOT, "env"], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", "-s", "-C", ROOT, "env"], check=True, capture_output=True, text=True
+    )
     assert time.monotonic() - began < 2
     assert done.stdout == ""
 
@@ -278,10 +320,16 @@ def test_an_installed_package_must_be_its_source(tmp_path: Path) -> None:
     assert problems == "b.py is out of date, c.py is not installed, d.py is still installed"
 
 
-def test_who_may_not_install_debian_packages_is_told_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_may_not_install_debian_packages_is_told_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert env.missing({"libnosuch.so.1": "libnosuch1", "libc.so.6": "libc6"}) == ["libnosuch1"]
-    with pytest.raises(env.EnvError, match=r"Nothing works without libnosuch1\. Run: .*apt-get install -y .*libnosuch1"):
+    with pytest.raises(
+        env.EnvError,
+        match=r"Nothing works without libnosuch1\. Run: .*apt-get "
+        r"install -y .*libnosuch1",
+    ):
         env.have_debian_packages(["libnosuch1"], "Nothing works without")
     env.have_debian_packages([], "Nothing is missing")
 
@@ -289,7 +337,12 @@ def test_who_may_not_install_debian_packages_is_told_the_command(monkeypatch: py
 def test_all_that_the_bundle_names_is_installed() -> None:
     """A data file that does not exist is left out of a wheel without a word."""
     xml = ElementTree.parse(ROOT / "bundle_info.xml").getroot()
-    named = [e.text for files in xml.iter("DataFiles") if files.get("package") for e in files.iter("DataFile")]
+    named = [
+        e.text
+        for files in xml.iter("DataFiles")
+        if files.get("package")
+        for e in files.iter("DataFile")
+    ]
     assert "siren_thresholds.pt" in named
     for name in named:
         installed = env.INSTALLED_PACKAGE / "weights" / str(name)

@@ -16,9 +16,32 @@ from ensembles import write_planted
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "src/docs/user/commands/siren.html"
-COMMANDS = ["block color", "block delete", "block merge", "block redo", "block rename", "block save", "block split", "block undo",
-            "evaluate", "example", "expand", "finetune", "label", "label template", "open", "plot", "predict", "preprocess",
-            "representatives", "screen", "show", "sketch", "states", "stop"]
+COMMANDS = [
+    "block color",
+    "block delete",
+    "block merge",
+    "block redo",
+    "block rename",
+    "block save",
+    "block split",
+    "block undo",
+    "evaluate",
+    "example",
+    "expand",
+    "finetune",
+    "label",
+    "label template",
+    "open",
+    "plot",
+    "predict",
+    "preprocess",
+    "representatives",
+    "screen",
+    "show",
+    "sketch",
+    "states",
+    "stop",
+]
 
 
 def test_the_manuals_tables_are_those_of_the_code():
@@ -28,7 +51,18 @@ def test_the_manuals_tables_are_those_of_the_code():
 
 def test_bundle_info_the_session_and_the_manual_name_the_same_commands(session):
     xml = ElementTree.parse(ROOT / "bundle_info.xml").getroot()
-    declared = sorted(m[1] for e in xml.iter("ChimeraXClassifier") if (m := re.match(r"Command :: siren ([\w ]+?) ::", e.text or "")))
+    declared = sorted(
+        m[1]
+        for e in xml.iter("ChimeraXClassifier")
+        if (
+            m := re.match(
+                r"Command :: "
+                r"siren ([\w "
+                r"]+?) ::",
+                e.text or "",
+            )
+        )
+    )
     assert declared == COMMANDS
     known = {" ".join(c.split()) for c in registered_commands(multiword=True)}
     page = PAGE.read_text(encoding="utf-8")
@@ -46,18 +80,44 @@ def test_every_keyword_of_every_command_is_in_the_manual(session, name):
 
 
 def test_the_manuals_script_for_a_cluster_runs_as_the_manual_says(tmp_path):
-    script = next(t for t in re.findall(r"<pre>(.*?)</pre>", PAGE.read_text(encoding="utf-8"), re.S) if "import sys" in t)
+    script = next(
+        t
+        for t in re.findall(r"<pre>(.*?)</pre>", PAGE.read_text(encoding="utf-8"), re.S)
+        if "import sys" in t
+    )
     (tmp_path / "run.py").write_text(html.unescape(script), encoding="utf-8")
     write_planted(tmp_path / "my volumes", 20)
-    done = subprocess.run([ROOT / "devel/chimerax", "--nogui", "--exit", "--script", "run.py 'my volumes' 'my output'"],
-                          cwd=tmp_path, capture_output=True, text=True, timeout=250)
+    done = subprocess.run(
+        [
+            ROOT / "devel/chimerax",
+            "--nogui",
+            "--exit",
+            "--script",
+            "run.py 'my volumes' 'my output'",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
     # 20 volumes are too few for any block, and to expand none is an error that the status tells
     assert (tmp_path / "my output/predictions.csv").is_file()
     assert (tmp_path / "my output/00_sketch/run.json").is_file()
     assert done.returncode != 0
     assert "the sketch found none" in done.stdout + done.stderr
     write_planted(tmp_path / "my volumes")
-    done = subprocess.run([ROOT / "devel/chimerax", "--nogui", "--exit", "--script", "run.py 'my volumes' 'my output'"],
-                          cwd=tmp_path, capture_output=True, text=True, timeout=250)
+    done = subprocess.run(
+        [
+            ROOT / "devel/chimerax",
+            "--nogui",
+            "--exit",
+            "--script",
+            "run.py 'my volumes' 'my output'",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "SIREn: done, 2 blocks" in done.stdout

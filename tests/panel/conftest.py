@@ -1,4 +1,6 @@
-"""A panel in a session with windows: the real ones where there are any, else ``cxheadless.ui_shim``'s."""
+"""A panel in a session with windows: the real ones where there are any, else
+``cxheadless.ui_shim``'s.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +52,11 @@ class Desk:
 
         from chimerax.siren.tool import SirenTool
 
-        if self.session.ui.is_gui and hasattr(self.session.ui, "pump"):  # the stand-in has no command "ui"
-            self.session.toolshed.find_bundle("ChimeraX-SIREn", self.session.logger).start_tool(self.session, "SIREn")
+        # the stand-in has no command "ui"
+        if self.session.ui.is_gui and hasattr(self.session.ui, "pump"):
+            self.session.toolshed.find_bundle("ChimeraX-SIREn", self.session.logger).start_tool(
+                self.session, "SIREn"
+            )
         else:
             run(self.session, "ui tool show SIREn")
         self.tool = SirenTool.get_singleton(self.session)

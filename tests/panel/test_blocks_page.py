@@ -1,4 +1,6 @@
-"""The Blocks page with real widgets: what is clicked is a command, and what happens elsewhere is seen in the table."""
+"""The Blocks page with real widgets: what is clicked is a command, and what happens elsewhere is
+seen in the table.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,25 @@ from ensembles import LEVEL, write_planted
 
 GRID = Grid((20, 22, 24), (4.0, 4.0, 4.0))
 FOLDER = Path("/somewhere/00_sketch")
-TABLE = pd.DataFrame({"block": [1, 2, 10], "voxels": [64, 125, 27], "mean_occupancy": [0.5, 0.25, 0.9], "stability": [1.0, 0.8, np.nan]})
+TABLE = pd.DataFrame(
+    {
+        "block": [1, 2, 10],
+        "voxels": [64, 125, 27],
+        "mean_occupancy": [0.5, 0.25, 0.9],
+        "stability": [1.0, 0.8, np.nan],
+    }
+)
 
 
 def box(z: int, y: int, x: int, size: int) -> np.ndarray:
     mask = np.zeros(GRID.shape, bool)
-    mask[z:z + size, y:y + size, x:x + size] = True
+    mask[z : z + size, y : y + size, x : x + size] = True
     return np.flatnonzero(mask)
 
 
-BLOCKS = BlockSet(GRID, {1: box(1, 1, 1, 4), 2: box(10, 10, 10, 5), 10: box(1, 12, 1, 3)}, names={10: "stalk"})
+BLOCKS = BlockSet(
+    GRID, {1: box(1, 1, 1, 4), 2: box(10, 10, 10, 5), 10: box(1, 12, 1, 3)}, names={10: "stalk"}
+)
 
 
 def click(widget: Any, place: Any, key: Any) -> None:
@@ -38,9 +49,16 @@ def click(widget: Any, place: Any, key: Any) -> None:
     from Qt.QtCore import QEvent, QPointF, Qt
     from Qt.QtGui import QMouseEvent
     from Qt.QtWidgets import QApplication
+
     left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
-    for kind, held in ((QEvent.Type.MouseButtonPress, left), (QEvent.Type.MouseButtonRelease, none)):
-        QApplication.sendEvent(widget, QMouseEvent(kind, QPointF(place), QPointF(widget.mapToGlobal(place)), left, held, key))
+    for kind, held in (
+        (QEvent.Type.MouseButtonPress, left),
+        (QEvent.Type.MouseButtonRelease, none),
+    ):
+        QApplication.sendEvent(
+            widget,
+            QMouseEvent(kind, QPointF(place), QPointF(widget.mapToGlobal(place)), left, held, key),
+        )
 
 
 class Person:
@@ -66,11 +84,16 @@ class Person:
             self.errors.append(str(error))
 
     def wait(self, until: Callable[[], bool] | None = None) -> None:
-        """Let the application work: until something holds, or long enough for all timers of the page."""
+        """Let the application work: until something holds, or long enough for all timers of the
+        page.
+        """
         from Qt.QtCore import QCoreApplication, QEvent
+
         end = time.monotonic() + (10 if until else 0.5)
         while time.monotonic() < end and not (until and until()):
-            ui_shim.events(self.session) if hasattr(self.session.ui, "pump") else self.session.ui.processEvents()
+            ui_shim.events(self.session) if hasattr(
+                self.session.ui, "pump"
+            ) else self.session.ui.processEvents()
             QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
             time.sleep(0.005)
         assert until is None or until()
@@ -78,16 +101,24 @@ class Person:
     def text(self, column: int) -> list[str]:
         """A column from top to bottom as it is shown."""
         from Qt.QtCore import Qt
+
         proxy = self.page.sorted
-        return [proxy.data(proxy.index(row, column), Qt.ItemDataRole.DisplayRole) for row in range(proxy.rowCount())]
+        return [
+            proxy.data(proxy.index(row, column), Qt.ItemDataRole.DisplayRole)
+            for row in range(proxy.rowCount())
+        ]
 
     def select(self, *numbers: int) -> None:
         """Click rows, with the control key from the second on."""
         from Qt.QtCore import Qt
+
         for k, number in enumerate(numbers):
             index = self.page.sorted.index(self.text(2).index(str(number)), 3)
-            click(self.page.view.viewport(), self.page.view.visualRect(index).center(),
-                  Qt.KeyboardModifier.ControlModifier if k else Qt.KeyboardModifier.NoModifier)
+            click(
+                self.page.view.viewport(),
+                self.page.view.visualRect(index).center(),
+                Qt.KeyboardModifier.ControlModifier if k else Qt.KeyboardModifier.NoModifier,
+            )
         self.wait()
 
     def press(self, action: str) -> None:
@@ -130,28 +161,41 @@ def test_the_table_says_what_is_known_of_each_block(three: Person) -> None:
     assert "3 blocks, 216 voxels" in three.page.title.text()
 
 
-@pytest.mark.parametrize(("column", "descending"), [(2, ["10", "2", "1"]), (4, ["2", "1", "10"]), (6, ["10", "1", "2"]),
-                                                    (7, ["1", "2", "10"])])
-def test_rows_sort_by_numbers_not_by_their_text(three: Person, column: int, descending: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("column", "descending"),
+    [(2, ["10", "2", "1"]), (4, ["2", "1", "10"]), (6, ["10", "1", "2"]), (7, ["1", "2", "10"])],
+)
+def test_rows_sort_by_numbers_not_by_their_text(
+    three: Person, column: int, descending: list[str]
+) -> None:
     from Qt.QtCore import Qt
+
     three.page.view.sortByColumn(column, Qt.SortOrder.DescendingOrder)
     assert three.text(2) == descending
     three.page.view.sortByColumn(column, Qt.SortOrder.AscendingOrder)
     assert three.text(2) == descending[::-1]
 
 
-def test_a_click_on_a_row_selects_its_surface_by_one_command_and_the_answer_starts_no_other(three: Person) -> None:
+def test_a_click_on_a_row_selects_its_surface_by_one_command_and_the_answer_starts_no_other(
+    three: Person,
+) -> None:
     three.select(2)
     assert three.typed == ["select #1.2"]
-    assert three.block(2).get_selected(include_children=True) and not three.block(1).get_selected(include_children=True)
+    assert three.block(2).get_selected(include_children=True) and not three.block(1).get_selected(
+        include_children=True
+    )
     three.select(2, 10)
     assert three.typed == ["select #1.2", "select #1.2-3"]
     assert three.page.chosen == [three.block(2), three.block(10)]
 
 
-def test_a_surface_picked_with_the_mouse_selects_its_row_and_no_command_follows(three: Person) -> None:
+def test_a_surface_picked_with_the_mouse_selects_its_row_and_no_command_follows(
+    three: Person,
+) -> None:
     x, y = 4 * 2.0, 4 * 13.0  # through the middle of block 10, along z
-    pick = three.session.main_view.picked_object_on_segment(np.array([x, y, -100.0]), np.array([x, y, 100.0]))
+    pick = three.session.main_view.picked_object_on_segment(
+        np.array([x, y, -100.0]), np.array([x, y, 100.0])
+    )
     pick.select()
     three.wait()
     assert three.page.chosen == [three.block(10)]
@@ -166,6 +210,7 @@ def test_a_surface_picked_with_the_mouse_selects_its_row_and_no_command_follows(
 
 def test_the_tick_box_shows_and_hides_and_follows_hide_from_elsewhere(three: Person) -> None:
     from Qt.QtCore import Qt
+
     index = three.page.model.index(1, 0)
     three.page.model.setData(index, Qt.CheckState.Unchecked.value, Qt.ItemDataRole.CheckStateRole)
     three.wait()
@@ -173,7 +218,10 @@ def test_the_tick_box_shows_and_hides_and_follows_hide_from_elsewhere(three: Per
     assert not three.block(2).display
     run_command(three.session, "show #1.2 models; hide #1.1 models")
     three.wait()
-    state = [three.page.model.data(three.page.model.index(r, 0), Qt.ItemDataRole.CheckStateRole) for r in range(3)]
+    state = [
+        three.page.model.data(three.page.model.index(r, 0), Qt.ItemDataRole.CheckStateRole)
+        for r in range(3)
+    ]
     assert state == [Qt.CheckState.Unchecked, Qt.CheckState.Checked, Qt.CheckState.Checked]
 
 
@@ -185,8 +233,11 @@ def test_only_hides_the_other_blocks_and_all_brings_them_back(three: Person) -> 
     assert all(m.display for m in three.page.blocks)
 
 
-def test_a_new_colour_is_a_command_keeps_the_transparency_and_is_seen_in_the_table(three: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_colour_is_a_command_keeps_the_transparency_and_is_seen_in_the_table(
+    three: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from Qt.QtGui import QColor
+
     run_command(three.session, "transparency #1.2 40 target s")
     monkeypatch.setattr(three.page, "_ask_color", lambda now: QColor("#ff0000"))
     three.select(2)
@@ -200,8 +251,11 @@ def test_a_new_colour_is_a_command_keeps_the_transparency_and_is_seen_in_the_tab
     assert three.page.model.rows[1].color[:3] == (0.0, 0.0, 1.0)
 
 
-def test_a_colour_that_is_not_chosen_after_all_changes_nothing(three: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_colour_that_is_not_chosen_after_all_changes_nothing(
+    three: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from Qt.QtGui import QColor
+
     three.select(2)
     monkeypatch.setattr(three.page, "_ask_color", lambda now: QColor())
     three.press("color")
@@ -210,13 +264,15 @@ def test_a_colour_that_is_not_chosen_after_all_changes_nothing(three: Person, mo
 
 def test_a_name_typed_into_the_cell_is_a_command_quotes_and_all(three: Person) -> None:
     from Qt.QtCore import Qt
+
     index = three.page.model.index(0, 3)
     three.page.model.setData(index, "5' end; it's", Qt.ItemDataRole.EditRole)
     three.wait()
     assert len(three.typed) == 1 and three.typed[0].startswith("siren block rename #1.1 ")
     assert three.block(1).given_name == "5' end; it's"
     assert three.text(3)[0] == "5' end; it's"
-    three.page.model.setData(index, "5' end; it's", Qt.ItemDataRole.EditRole)  # nothing new, no command
+    # nothing new, no command
+    three.page.model.setData(index, "5' end; it's", Qt.ItemDataRole.EditRole)
     assert len(three.typed) == 1
 
 
@@ -225,7 +281,11 @@ def test_merge_split_delete_and_undo_by_their_buttons(three: Person) -> None:
     three.select(1, 10)
     three.press("merge")
     assert three.typed[-1] == "siren block merge #1.1,3"
-    assert (three.text(2), three.text(4), three.text(3)) == (["1", "2"], ["91", "125"], ["stalk", ""])
+    assert (three.text(2), three.text(4), three.text(3)) == (
+        ["1", "2"],
+        ["91", "125"],
+        ["stalk", ""],
+    )
     assert three.text(6)[0] == f"{(64 * 0.5 + 27 * 0.9) / 91:.2f}"
     assert three.text(7)[0] == "-"
     assert "edited and not saved" in three.page.title.text()
@@ -239,7 +299,11 @@ def test_merge_split_delete_and_undo_by_their_buttons(three: Person) -> None:
     assert three.text(2) == ["1", "3"]
     for _ in range(3):
         three.press("undo")
-    assert (three.text(2), three.text(6), three.text(7)) == (["1", "2", "10"], ["0.50", "0.25", "0.90"], ["1.00", "0.80", "-"])
+    assert (three.text(2), three.text(6), three.text(7)) == (
+        ["1", "2", "10"],
+        ["0.50", "0.25", "0.90"],
+        ["1.00", "0.80", "-"],
+    )
     assert not three.page.actions_["undo"].isEnabled()
     three.press("redo")
     assert three.text(2) == ["1", "2"]
@@ -248,14 +312,20 @@ def test_merge_split_delete_and_undo_by_their_buttons(three: Person) -> None:
 
 def test_the_erasers_sphere_splits_off_what_is_in_it(three: Person) -> None:
     from chimerax.core.models import Surface
+
     three.select(2)
     three.page.actions_["split"].menu().actions()[1].trigger()
     assert three.typed[-1] == 'ui tool show "Map Eraser"'
     sphere = Surface("eraser sphere", three.session)  # as the tool makes it
-    sphere.set_geometry(np.array([(-1, -1, -1), (1, 1, 1), (1, -1, 1)], np.float32), None, np.array([(0, 1, 2)], np.int32))
+    sphere.set_geometry(
+        np.array([(-1, -1, -1), (1, 1, 1), (1, -1, 1)], np.float32),
+        None,
+        np.array([(0, 1, 2)], np.int32),
+    )
     sphere.radius = 4.5
     three.session.models.add([sphere])
     from chimerax.geometry import translation
+
     sphere.position = translation((40, 40, 40))  # the corner of block 2
     three.page.actions_["split"].menu().actions()[1].trigger()
     three.wait()
@@ -263,7 +333,9 @@ def test_the_erasers_sphere_splits_off_what_is_in_it(three: Person) -> None:
     assert three.text(4) == ["64", "121", "27", "4"]
 
 
-def test_parts_erased_with_chimeraxs_own_command_are_seen_and_their_values_forgotten(three: Person) -> None:
+def test_parts_erased_with_chimeraxs_own_command_are_seen_and_their_values_forgotten(
+    three: Person,
+) -> None:
     run_command(three.session, "volume erase #1.2 center 40,40,40 radius 4.5")
     three.wait()
     assert three.text(4)[1] == "121"
@@ -289,7 +361,8 @@ def test_the_slider_is_one_command_however_far_it_was_dragged(three: Person) -> 
     three.page.slider.setSliderDown(True)
     for value in (10, 35, 60):
         three.page.slider.setSliderPosition(value)
-        assert three.block(1).surfaces[0].rgba[3] == pytest.approx(1 - value / 100, abs=0.01)  # it follows at once
+        # it follows at once
+        assert three.block(1).surfaces[0].rgba[3] == pytest.approx(1 - value / 100, abs=0.01)
     three.page.slider.setSliderDown(False)
     three.wait()
     assert three.typed == ["transparency #1.1-3 60 target s"]
@@ -299,12 +372,15 @@ def test_the_slider_is_one_command_however_far_it_was_dragged(three: Person) -> 
     assert len(three.typed) == 1
 
 
-def test_the_commands_of_the_page_replayed_in_a_fresh_session_give_the_same_blocks(three: Person) -> None:
+def test_the_commands_of_the_page_replayed_in_a_fresh_session_give_the_same_blocks(
+    three: Person,
+) -> None:
     three.select(1, 10)
     three.press("merge")
     three.select(2)
     three.press("rename")
     from Qt.QtCore import Qt
+
     three.page.model.setData(three.page.model.index(1, 3), "two", Qt.ItemDataRole.EditRole)
     three.press("undo")
     three.press("redo")
@@ -325,13 +401,22 @@ def test_an_empty_page_says_what_to_do_and_offers_nothing(person: Person) -> Non
     assert not any(a.isEnabled() for name, a in person.page.actions_.items() if name != "undo")
     assert not person.page.expand_button.isEnabled()
     person.page.set_run(Path("/no/such/folder"))
-    assert person.page.title.text() == "/no/such/folder cannot be opened." or "no blocks" in person.page.title.text()
+    assert (
+        person.page.title.text() == "/no/such/folder cannot be opened."
+        or "no blocks" in person.page.title.text()
+    )
 
 
-def test_a_run_whose_blocks_are_not_open_is_listed_opened_edited_saved_and_expanded(session: Any, person: Person, tmp_path: Path) -> None:
+def test_a_run_whose_blocks_are_not_open_is_listed_opened_edited_saved_and_expanded(
+    session: Any, person: Person, tmp_path: Path
+) -> None:
     planted = write_planted(tmp_path / "volumes")
-    run_command(session, f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{tmp_path}/out' statistic exact subsample 1 "
-                         "resamples 0 open false")
+    run_command(
+        session,
+        f"siren sketch '{planted.folder}' level {LEVEL} outputDir "
+        f"'{tmp_path}/out' statistic exact subsample 1 "
+        "resamples 0 open false",
+    )
     person.wait(lambda: (tmp_path / "out/00_sketch").is_dir())
     person.page.set_run(tmp_path / "out/00_sketch")
     assert person.text(4) == ["216", "125"]
@@ -355,6 +440,7 @@ def test_a_run_whose_blocks_are_not_open_is_listed_opened_edited_saved_and_expan
 
 def test_a_closed_page_lets_go_of_the_session(session: Any, three: Person) -> None:
     from chimerax.siren.panel.blocks import BlocksPage
+
     page = BlocksPage(session, three.execute)
     page.set_run(FOLDER)
     callbacks = len(three.block(1).change_callbacks)
@@ -368,7 +454,13 @@ def test_a_closed_page_lets_go_of_the_session(session: Any, three: Person) -> No
 def test_the_table_of_many_large_blocks_is_up_in_a_moment(session: Any, person: Person) -> None:
     grid = Grid((64, 64, 64), (4.0, 4.0, 4.0))
     rng = np.random.default_rng(0)
-    open_blocks(session, BlockSet(grid, {n: np.sort(rng.choice(grid.size, 500, replace=False)) for n in range(1, 31)}), FOLDER)
+    open_blocks(
+        session,
+        BlockSet(
+            grid, {n: np.sort(rng.choice(grid.size, 500, replace=False)) for n in range(1, 31)}
+        ),
+        FOLDER,
+    )
     person.page.set_run(FOLDER)
     longest = 0.0
     for _ in range(3):

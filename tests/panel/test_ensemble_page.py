@@ -1,4 +1,6 @@
-"""The Ensemble page: the list says what is in the maps, rows show them, and the choice goes into the record."""
+"""The Ensemble page: the list says what is in the maps, rows show them, and the choice goes into
+the record.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,18 @@ def key(widget: Any, code: Qt.Key) -> None:
         QApplication.sendEvent(widget, QKeyEvent(kind, code, Qt.KeyboardModifier.NoModifier))
 
 
-def cell(table: Any, name: str, column: int, role: Qt.ItemDataRole = Qt.ItemDataRole.DisplayRole) -> Any:
+def cell(
+    table: Any, name: str, column: int, role: Qt.ItemDataRole = Qt.ItemDataRole.DisplayRole
+) -> Any:
     row = table.volumes.row_of(name)
     return table.volumes.data(table.volumes.index(row, column), role)
 
 
 @pytest.fixture
 def odd(planted: Planted, tmp_path: Path) -> Path:
-    """A copy of the volumes with one of noise, one that is empty, one on another grid and one that is no map."""
+    """A copy of the volumes with one of noise, one that is empty, one on another grid and one that
+    is no map.
+    """
     folder = tmp_path / "odd"
     folder.mkdir()
     for n in range(1, 61):
@@ -40,13 +46,19 @@ def odd(planted: Planted, tmp_path: Path) -> Path:
         map_.set_data((rng.random(map_.data.shape) > 0.9).astype(np.float32))
     with mrcfile.open(folder / "vol_8.mrc", "r+") as map_:
         map_.set_data(0.1 * map_.data)
-    with mrcfile.new(folder / "vol_9.mrc", np.ones((4, 4, 4), np.float32) * np.arange(4, dtype=np.float32), overwrite=True):
+    with mrcfile.new(
+        folder / "vol_9.mrc",
+        np.ones((4, 4, 4), np.float32) * np.arange(4, dtype=np.float32),
+        overwrite=True,
+    ):
         pass
     (folder / "vol_10.mrc").write_text("this is no map")
     return folder
 
 
-def test_the_list_has_every_volume_with_a_picture_and_the_volume_that_its_threshold_encloses(desk: Desk, planted: Planted) -> None:
+def test_the_list_has_every_volume_with_a_picture_and_the_volume_that_its_threshold_encloses(
+    desk: Desk, planted: Planted
+) -> None:
     desk.open()
     desk.list(planted.folder)
     desk.use_level(LEVEL)
@@ -66,14 +78,22 @@ def test_odd_volumes_are_flagged_each_with_its_reason(desk: Desk, odd: Path) -> 
     state = desk.list(odd)
     desk.use_level(LEVEL)
     assert {n: f.kind for n, f in state.flags.items()} == {
-        "vol_7.mrc": "junk", "vol_8.mrc": "empty", "vol_9.mrc": "unusable", "vol_10.mrc": "unusable"}
-    assert "4 x 4 x 4" in cell(desk.tool.ensemble.table, "vol_9.mrc", 3, Qt.ItemDataRole.ToolTipRole)
+        "vol_7.mrc": "junk",
+        "vol_8.mrc": "empty",
+        "vol_9.mrc": "unusable",
+        "vol_10.mrc": "unusable",
+    }
+    assert "4 x 4 x 4" in cell(
+        desk.tool.ensemble.table, "vol_9.mrc", 3, Qt.ItemDataRole.ToolTipRole
+    )
     assert {"vol_9.mrc", "vol_10.mrc"} == state.excluded  # they cannot take part
     desk.tool.ensemble.buttons["Exclude flagged"].click()
     assert state.excluded == {"vol_7.mrc", "vol_8.mrc", "vol_9.mrc", "vol_10.mrc"}
 
 
-def test_what_is_not_ticked_does_not_take_part_and_the_record_says_so(desk: Desk, odd: Path) -> None:
+def test_what_is_not_ticked_does_not_take_part_and_the_record_says_so(
+    desk: Desk, odd: Path
+) -> None:
     desk.open()
     desk.list(odd)
     desk.use_level(LEVEL)
@@ -103,7 +123,9 @@ def test_include_exclude_and_invert_change_the_ticks(desk: Desk, planted: Plante
     assert state.included == ["vol_1.mrc", "vol_4.mrc"]
 
 
-def test_few_ticked_volumes_are_included_by_name_and_many_excluded(desk: Desk, planted: Planted) -> None:
+def test_few_ticked_volumes_are_included_by_name_and_many_excluded(
+    desk: Desk, planted: Planted
+) -> None:
     from chimerax.siren.panel.steps import sketch_command
 
     desk.open()
@@ -112,7 +134,9 @@ def test_few_ticked_volumes_are_included_by_name_and_many_excluded(desk: Desk, p
     assert "include vol_2.mrc,vol_5.mrc" in sketch_command(state)
 
 
-def test_a_row_shows_its_map_at_its_level_in_one_model_and_arrow_keys_go_on(desk: Desk, planted: Planted) -> None:
+def test_a_row_shows_its_map_at_its_level_in_one_model_and_arrow_keys_go_on(
+    desk: Desk, planted: Planted
+) -> None:
     from chimerax.siren.session.surfaces import EnsembleMap
 
     desk.open()
@@ -134,7 +158,8 @@ def test_a_row_shows_its_map_at_its_level_in_one_model_and_arrow_keys_go_on(desk
     assert tuple(shown.surfaces[0].rgba) == (1, 0, 0, 1)  # what a person changed stays
     desk.wait(lambda: not desk.tool.ensemble._log_timer.isActive())
     showing = [c for c in desk.typed if c.startswith("siren show")]
-    assert len(showing) < 4 and "vol_8.mrc" in showing[-1]  # the log has where the keys came to rest
+    # the log has where the keys came to rest
+    assert len(showing) < 4 and "vol_8.mrc" in showing[-1]
 
 
 def test_open_maps_are_listed_and_shown_and_stay_as_they_are(desk: Desk, planted: Planted) -> None:
@@ -147,18 +172,27 @@ def test_open_maps_are_listed_and_shown_and_stay_as_they_are(desk: Desk, planted
     desk.tool.header._use_open_maps()
     desk.wait(lambda: not desk.tool.state.reader.busy)
     assert desk.tool.state.volumes == "#1.1-10" and len(desk.tool.state.names) == 10
-    levels = [m.surfaces[0].level for m in desk.session.models.list() if m.name.startswith("vol_1")][:1]
+    levels = [
+        m.surfaces[0].level for m in desk.session.models.list() if m.name.startswith("vol_1")
+    ][:1]
     desk.use_level(LEVEL)
     desk.tool.ensemble.table.selectRow(2)
     desk.wait(lambda: desk.session.models.list(type=EnsembleMap) != [])
     assert desk.session.models.list(type=EnsembleMap)[0].name == "vol_12.mrc"
-    assert [m.surfaces[0].level for m in desk.session.models.list() if m.name.startswith("vol_1")][:1] == levels
+    assert [m.surfaces[0].level for m in desk.session.models.list() if m.name.startswith("vol_1")][
+        :1
+    ] == levels
 
 
-def test_the_histogram_shows_the_band_of_two_standard_deviations(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+def test_the_histogram_shows_the_band_of_two_standard_deviations(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
     table = tmp_path / "levels.csv"
     levels = np.append(np.linspace(0.45, 0.55, 149), 0.9)
-    table.write_text("file,denormalized_predictions\n" + "".join(f"vol_{k}.mrc,{v}\n" for k, v in enumerate(levels, 1)))
+    table.write_text(
+        "file,denormalized_predictions\n"
+        + "".join(f"vol_{k}.mrc,{v}\n" for k, v in enumerate(levels, 1))
+    )
     desk.open()
     state = desk.list(planted.folder)
     page = desk.tool.run_page.input
@@ -166,11 +200,15 @@ def test_the_histogram_shows_the_band_of_two_standard_deviations(desk: Desk, pla
     page.table.value = str(table)
     page.table.changed.emit()
     desk.wait(lambda: not state.reader.busy)
-    assert desk.tool.ensemble.histogram.band == pytest.approx((levels.mean() - 2 * levels.std(), levels.mean() + 2 * levels.std()))
+    assert desk.tool.ensemble.histogram.band == pytest.approx(
+        (levels.mean() - 2 * levels.std(), levels.mean() + 2 * levels.std())
+    )
     assert [n for n, f in state.flags.items() if "outlier" in f.kind] == ["vol_150.mrc"]
 
 
-def test_very_large_ensembles_are_read_only_when_asked(desk: Desk, planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_very_large_ensembles_are_read_only_when_asked(
+    desk: Desk, planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import chimerax.siren.panel.state as module
 
     monkeypatch.setattr(module, "AUTOMATIC_BYTES", 1e6)

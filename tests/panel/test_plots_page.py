@@ -1,4 +1,6 @@
-"""The Plots page with real widgets: the figures of a run, clicks that name volumes, buttons that are commands."""
+"""The Plots page with real widgets: the figures of a run, clicks that name volumes, buttons that
+are commands.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,12 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 @pytest.fixture(scope="module")
 def sketch(_chimerax: Any, volumes: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out")
-    run_command(_chimerax, f"siren sketch '{volumes.folder}' level {LEVEL} outputDir '{folder}' statistic exact subsample 1 resamples 0 "
-                           "open false")
+    run_command(
+        _chimerax,
+        f"siren sketch '{volumes.folder}' level {LEVEL} outputDir '{folder}' "
+        "statistic exact subsample 1 resamples 0 "
+        "open false",
+    )
     return folder / "00_sketch"
 
 
@@ -53,9 +59,12 @@ class Person:
     def wait(self, until: Callable[[], bool] | None = None) -> None:
         """Let the application work until something holds, or for a moment."""
         from Qt.QtCore import QCoreApplication, QEvent
+
         end = time.monotonic() + (20 if until else 0.2)
         while time.monotonic() < end and not (until and until()):
-            ui_shim.events(self.session) if hasattr(self.session.ui, "pump") else self.session.ui.processEvents()
+            ui_shim.events(self.session) if hasattr(
+                self.session.ui, "pump"
+            ) else self.session.ui.processEvents()
             QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
             time.sleep(0.005)
         assert until is None or until()
@@ -73,25 +82,40 @@ class Person:
         from Qt.QtCore import QEvent, QPointF, Qt
         from Qt.QtGui import QMouseEvent
         from Qt.QtWidgets import QApplication
+
         canvas = self.page.canvas
         across, up = axes.transData.transform((x, y)) / canvas.device_pixel_ratio
         place = QPointF(across, canvas.height() - up)
         left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
         kinds = [(QEvent.Type.MouseMove, none)]
-        kinds += [(QEvent.Type.MouseButtonPress, left), (QEvent.Type.MouseButtonRelease, left)] if click else []
+        kinds += (
+            [(QEvent.Type.MouseButtonPress, left), (QEvent.Type.MouseButtonRelease, left)]
+            if click
+            else []
+        )
         for kind, button in kinds:
-            QApplication.sendEvent(canvas, QMouseEvent(kind, place, canvas.mapToGlobal(place), button, button,
-                                                       Qt.KeyboardModifier.NoModifier))
+            QApplication.sendEvent(
+                canvas,
+                QMouseEvent(
+                    kind,
+                    place,
+                    canvas.mapToGlobal(place),
+                    button,
+                    button,
+                    Qt.KeyboardModifier.NoModifier,
+                ),
+            )
         self.wait()
 
     def picture(self) -> np.ndarray:
         """(height, width, 3) what the figure looks like on the screen."""
         from Qt.QtGui import QImage
+
         image = self.page.canvas.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
         bits = image.constBits()
         bits.setsize(image.sizeInBytes())
         rows = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())
-        return rows[:, :3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+        return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
 
 
 @pytest.fixture
@@ -106,18 +130,26 @@ def person(session: Any) -> Iterator[Person]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_figure_fills_its_place_and_says_what_it_shows(person: Person, sketch: Path, kind: str) -> None:
+def test_each_figure_fills_its_place_and_says_what_it_shows(
+    person: Person, sketch: Path, kind: str
+) -> None:
     person.see(sketch, kind)
     pixels = person.picture().astype(int)
     background = pixels[0, 0]
     drawn = np.argwhere(np.abs(pixels - background).max(axis=2) > 40)
     height, width = pixels.shape[:2]
     assert (np.ptp(drawn, axis=0) > 0.6 * np.array([height, width])).all()
-    assert {"thresholds": "200 thresholds", "states": "1: 120, 2: 80", "correlation": "No block depends",
-            "conditional": "No block depends"}[kind] in person.page.caption.text()
+    assert {
+        "thresholds": "200 thresholds",
+        "states": "1: 120, 2: 80",
+        "correlation": "No block depends",
+        "conditional": "No block depends",
+    }[kind] in person.page.caption.text()
 
 
-def test_a_cell_of_the_heat_map_tells_its_volume_and_a_click_asks_for_it(person: Person, sketch: Path, volumes: Planted) -> None:
+def test_a_cell_of_the_heat_map_tells_its_volume_and_a_click_asks_for_it(
+    person: Person, sketch: Path, volumes: Planted
+) -> None:
     person.see(sketch, "states")
     axes = next(a for a in person.page.figure.axes if a.images)
     data = axes.images[0].get_array()
@@ -134,7 +166,9 @@ def test_a_cell_of_the_heat_map_tells_its_volume_and_a_click_asks_for_it(person:
         assert there == (data[row, column] > 0.5)
 
 
-def test_a_bar_and_a_pair_of_blocks_ask_for_a_volume_too(person: Person, sketch: Path, volumes: Planted) -> None:
+def test_a_bar_and_a_pair_of_blocks_ask_for_a_volume_too(
+    person: Person, sketch: Path, volumes: Planted
+) -> None:
     person.see(sketch, "thresholds")
     person.mouse(person.page.figure.axes[0], LEVEL, 1, click=True)
     assert person.asked.pop().startswith("vol_")
@@ -145,17 +179,25 @@ def test_a_bar_and_a_pair_of_blocks_ask_for_a_volume_too(person: Person, sketch:
     assert "volumes with block" in person.page.caption.text()
 
 
-def test_the_buttons_are_commands_that_write_what_is_seen(person: Person, sketch: Path, tmp_path: Path,
-                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_buttons_are_commands_that_write_what_is_seen(
+    person: Person, sketch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from Qt.QtWidgets import QFileDialog
+
     person.see(sketch, "states")
-    for button, name, formats, suffix in ((person.page.save_button, "my figure", "PDF document (*.pdf)", ".pdf"),
-                                          (person.page.table_button, "t", "Table (*.csv)", ".csv")):
-        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, n=name, f=formats: (str(tmp_path / n), f))
+    for button, name, formats, suffix in (
+        (person.page.save_button, "my figure", "PDF document (*.pdf)", ".pdf"),
+        (person.page.table_button, "t", "Table (*.csv)", ".csv"),
+    ):
+        monkeypatch.setattr(
+            QFileDialog, "getSaveFileName", lambda *_, n=name, f=formats: (str(tmp_path / n), f)
+        )
         button.click()
         person.wait(lambda path=tmp_path / (name + suffix): path.is_file())
-    assert person.typed == [f"siren plot {sketch} states saveFile \"{tmp_path}/my figure.pdf\"",
-                            f"siren states {sketch} saveFile {tmp_path}/t.csv"]
+    assert person.typed == [
+        f'siren plot {sketch} states saveFile "{tmp_path}/my figure.pdf"',
+        f"siren states {sketch} saveFile {tmp_path}/t.csv",
+    ]
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
     person.page.save_button.click()
     assert len(person.typed) == 2
@@ -165,9 +207,13 @@ def test_the_buttons_are_commands_that_write_what_is_seen(person: Person, sketch
     assert person.typed[-1] == f"siren representatives {sketch} block 2"
 
 
-def test_thresholds_of_a_table_are_shown_until_there_is_a_run(person: Person, sketch: Path, tmp_path: Path) -> None:
+def test_thresholds_of_a_table_are_shown_until_there_is_a_run(
+    person: Person, sketch: Path, tmp_path: Path
+) -> None:
     assert "No run yet" in person.page.caption.text() or person.page.caption.text() == ""
-    (tmp_path / "predictions.csv").write_text("file,denormalized_predictions\n" + "".join(f"v{k}.mrc,{k % 9}\n" for k in range(90)))
+    (tmp_path / "predictions.csv").write_text(
+        "file,denormalized_predictions\n" + "".join(f"v{k}.mrc,{k % 9}\n" for k in range(90))
+    )
     person.page.set_thresholds(tmp_path / "predictions.csv")
     person.wait(lambda: "90 thresholds" in person.page.caption.text())
     assert not person.page.pair_button.isEnabled()
@@ -182,6 +228,7 @@ def test_thresholds_of_a_table_are_shown_until_there_is_a_run(person: Person, sk
 
 def test_figures_follow_the_palette(person: Person, sketch: Path) -> None:
     from Qt.QtGui import QColor, QPalette
+
     person.see(sketch, "correlation")
     bright = person.picture().mean()
     dark = QPalette()
@@ -209,8 +256,10 @@ def test_blocks_have_the_colours_of_their_open_surfaces(person: Person, sketch: 
 
 
 def test_without_a_table_of_states_the_volumes_are_read_off_the_main_thread_and_a_new_run_ends_that(
-        person: Person, sketch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    person: Person, sketch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from chimerax.siren.core.runs import steps as runs
+
     shutil.copytree(sketch, tmp_path / "old")
     (tmp_path / "old/states.csv").unlink()
     threads = []
@@ -232,8 +281,11 @@ def test_without_a_table_of_states_the_volumes_are_read_off_the_main_thread_and_
     assert person.page._folder == sketch
 
 
-def test_a_page_closed_while_it_reads_is_no_error(person: Person, sketch: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_page_closed_while_it_reads_is_no_error(
+    person: Person, sketch: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     from chimerax.siren.panel.plots import PlotsPage
+
     page = PlotsPage(person.session, person.execute)
     page.set_run(sketch)
     page.deleteLater()
@@ -243,8 +295,11 @@ def test_a_page_closed_while_it_reads_is_no_error(person: Person, sketch: Path, 
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_nothing_is_drawn_before_the_page_is_seen(session: Any, person: Person, sketch: Path) -> None:
+def test_nothing_is_drawn_before_the_page_is_seen(
+    session: Any, person: Person, sketch: Path
+) -> None:
     from chimerax.siren.panel.plots import PlotsPage
+
     page = PlotsPage(session, person.execute)
     page.set_run(sketch)
     person.wait(lambda: page._reading is None)

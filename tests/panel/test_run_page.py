@@ -1,4 +1,6 @@
-"""The Run page and the bar below: fields made from the parameters, estimates, progress, stop, and commands that the log can replay."""
+"""The Run page and the bar below: fields made from the parameters, estimates, progress, stop, and
+commands that the log can replay.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,11 @@ def test_every_parameter_has_its_field_with_default_unit_bounds_and_help(desk: D
             elif isinstance(widget, QCheckBox):
                 assert widget.isChecked() is f.default
             elif isinstance(widget, QComboBox):
-                words = ("no", "yes", *f.metadata["words"]) if f.metadata["words"] else f.metadata["choices"]
+                words = (
+                    ("no", "yes", *f.metadata["words"])
+                    if f.metadata["words"]
+                    else f.metadata["choices"]
+                )
                 assert tuple(widget.itemText(i) for i in range(widget.count())) == words
     assert not desk.tool.run_page.sections["sketch"].fold.unfolded
 
@@ -73,19 +79,25 @@ def test_a_value_out_of_bounds_is_explained_and_cannot_be_run(desk: Desk, plante
     assert desk.tool.message.text == "much is not a number."
 
 
-def test_the_whole_job_by_clicking_and_the_log_replayed_gives_the_same(desk: Desk, tmp_path: Path) -> None:
+def test_the_whole_job_by_clicking_and_the_log_replayed_gives_the_same(
+    desk: Desk, tmp_path: Path
+) -> None:
     from chimerax.core.commands import run
 
     from chimerax.siren.session.surfaces import BlockMap
 
     pytest.importorskip("torch")
     desk.open()
-    desk.tool.state.execute(f"siren example '{tmp_path}/volumes' volumes 100 box 32 voxelSize 8 resolution 20")
+    desk.tool.state.execute(
+        f"siren example '{tmp_path}/volumes' volumes 100 box 32 voxelSize 8 resolution 20"
+    )
     desk.wait(lambda: current_job(desk.session) is None)
     state = desk.list(tmp_path / "volumes")
     before = len(desk.typed)
     ends = desk.run_to_end(desk.tool.run_bar.run_all, jobs=3)
-    assert [e.name for e in ends] == ["siren predict", "siren sketch", "siren expand"] and not any(e.error for e in ends)
+    assert [e.name for e in ends] == ["siren predict", "siren sketch", "siren expand"] and not any(
+        e.error for e in ends
+    )
     lines = [c for c in desk.typed[before:] if c.startswith("siren")]
     assert len(lines) == 3
     assert state.run_folder == tmp_path / "siren/02_expand"
@@ -110,7 +122,9 @@ def test_the_whole_job_by_clicking_and_the_log_replayed_gives_the_same(desk: Des
     assert {name: contents(tmp_path / "siren" / name) for name in made} == made
 
 
-def test_a_step_gets_the_choices_of_the_panel_and_the_record_has_them(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+def test_a_step_gets_the_choices_of_the_panel_and_the_record_has_them(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
     desk.open()
     desk.list(planted.folder)
     desk.use_level(LEVEL)
@@ -130,10 +144,13 @@ def test_a_step_gets_the_choices_of_the_panel_and_the_record_has_them(desk: Desk
     assert record.voxel_size == 3.5 and record.thresholds.startswith(f"level {LEVEL:g}")
     (end,) = desk.run_to_end(page.sections["expand"].button)
     assert end.error is None
-    assert read_record(tmp_path / "my results/02_expand").parameters["posp"] == 0.02  # of the sketch
+    # of the sketch
+    assert read_record(tmp_path / "my results/02_expand").parameters["posp"] == 0.02
 
 
-def test_expand_shows_what_it_inherits_from_the_sketch(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+def test_expand_shows_what_it_inherits_from_the_sketch(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
     desk.open()
     desk.list(planted.folder)
     page = desk.tool.run_page
@@ -144,7 +161,9 @@ def test_expand_shows_what_it_inherits_from_the_sketch(desk: Desk, planted: Plan
     assert desk.tool.state.steps["expand"] == {}
 
 
-def test_the_estimate_grows_with_the_work_and_learns_from_runs(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+def test_the_estimate_grows_with_the_work_and_learns_from_runs(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
     desk.open()
     desk.list(planted.folder)
     desk.use_level(LEVEL)
@@ -161,7 +180,9 @@ def test_the_estimate_grows_with_the_work_and_learns_from_runs(desk: Desk, plant
     assert page.speed("sketch") == pytest.approx(end.seconds / expected.seconds, rel=0.3)
 
 
-def test_progress_shows_phase_and_stop_ends_the_run_within_half_a_second(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+def test_progress_shows_phase_and_stop_ends_the_run_within_half_a_second(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
     desk.open()
     bar = desk.tool.run_bar
     desk.list(planted.folder)
@@ -175,7 +196,9 @@ def test_progress_shows_phase_and_stop_ends_the_run_within_half_a_second(desk: D
     desk.wait(lambda: current_job(desk.session) is None)
     assert time.monotonic() - began < 0.5
     desk.wait()
-    assert desk.tool.message.text == "Stopped. Nothing was written; earlier results are as they were."
+    assert desk.tool.message.text == (
+        "Stopped. Nothing was written; earlier results are as they were."
+    )
     assert not bar.stop.isEnabled() and bar.run_all.isEnabled()
 
 
@@ -191,7 +214,9 @@ def test_a_run_survives_closing_the_panel_and_a_new_panel_finds_it(desk: Desk) -
     desk.wait(lambda: current_job(desk.session) is None)
 
 
-def test_the_steps_that_are_left_go_on_when_the_panel_is_closed(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+def test_the_steps_that_are_left_go_on_when_the_panel_is_closed(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
     from chimerax.siren.session.jobs import when_job_ends
 
     desk.open()
@@ -230,7 +255,9 @@ def test_maps_deleted_during_a_run_end_it_with_one_sentence(desk: Desk, tmp_path
     desk.wait(lambda: "vol_6.mrc" in desk.tool.message.text)
 
 
-def test_predicted_thresholds_come_from_the_table_in_the_output_folder(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+def test_predicted_thresholds_come_from_the_table_in_the_output_folder(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
     import shutil
 
     from chimerax.siren.core.maps.ensemble import find_ensemble
@@ -239,7 +266,10 @@ def test_predicted_thresholds_come_from_the_table_in_the_output_folder(desk: Des
     shutil.copytree(planted.folder, volumes)
     table = tmp_path / "siren/predictions.csv"
     table.parent.mkdir()
-    table.write_text("file,denormalized_predictions\n" + "".join(f"vol_{k}.mrc,{0.3 + k / 1000}\n" for k in range(1, 151)))
+    table.write_text(
+        "file,denormalized_predictions\n"
+        + "".join(f"vol_{k}.mrc,{0.3 + k / 1000}\n" for k in range(1, 151))
+    )
     desk.open()
     state = desk.list(volumes)
     assert list(state.levels.values()) == read_thresholds(table, find_ensemble([volumes])).tolist()
@@ -260,7 +290,9 @@ def slow(session: Any) -> None:
     run_job(session, "siren test", work, lambda r: r)
 
 
-def test_labels_of_fields_are_words_and_no_text_is_cut_off_in_a_narrow_panel(desk: Desk, planted: Planted) -> None:
+def test_labels_of_fields_are_words_and_no_text_is_cut_off_in_a_narrow_panel(
+    desk: Desk, planted: Planted
+) -> None:
     desk.open(360, 600)
     desk.list(planted.folder)
     desk.tool.tabs.setCurrentWidget(desk.tool.run_page)
@@ -268,7 +300,9 @@ def test_labels_of_fields_are_words_and_no_text_is_cut_off_in_a_narrow_panel(des
     for section in desk.tool.run_page.sections.values():
         section.fold.unfolded = True
     desk.wait()
-    labels = [w for w in desk.tool.run_page.findChildren(QLabel) if w.isVisible() and not w.wordWrap()]
+    labels = [
+        w for w in desk.tool.run_page.findChildren(QLabel) if w.isVisible() and not w.wordWrap()
+    ]
     assert len(labels) > 15
     for label in labels:
         assert label.width() >= label.sizeHint().width(), label.text()

@@ -1,4 +1,6 @@
-"""The slider of the stringency: it shows what a sketch would find, keeps colours, and leaves the session as it was."""
+"""The slider of the stringency: it shows what a sketch would find, keeps colours, and leaves the
+session as it was.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def shown(desk: Desk) -> dict[int, np.ndarray]:
     return {m.siren_block: m.voxels for m in maps}
 
 
-def test_the_slider_shows_what_a_sketch_of_that_stringency_finds(desk: Desk, planted: Planted) -> None:
+def test_the_slider_shows_what_a_sketch_of_that_stringency_finds(
+    desk: Desk, planted: Planted
+) -> None:
     desk.open()
     desk.list(planted.folder)
     desk.use_level(LEVEL)
@@ -54,7 +58,9 @@ def test_the_slider_shows_what_a_sketch_of_that_stringency_finds(desk: Desk, pla
         (end,) = desk.run_to_end(bar.keep)
         assert end.error is None and end.result.record.parameters["posp"] == posp
         assert f"posp {posp:g}" in desk.typed[-1]
-        assert {n: v.tolist() for n, v in end.result.blocks} == {n: v.tolist() for n, v in blocks.items()}
+        assert {n: v.tolist() for n, v in end.result.blocks} == {
+            n: v.tolist() for n, v in blocks.items()
+        }
         screen(desk)
 
 

@@ -1,4 +1,6 @@
-"""The panel as a tool of ChimeraX: opening, sizes, help, first use, sessions, settings, and that its window stays alive."""
+"""The panel as a tool of ChimeraX: opening, sizes, help, first use, sessions, settings, and that
+its window stays alive.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ def test_the_toolbar_has_buttons_with_icons_that_are_there_and_do_something(desk
     from chimerax.siren.session.jobs import run_job
 
     root = Path(__file__).parents[2]
-    buttons = {e.get("name"): e for e in ElementTree.parse(root / "bundle_info.xml").getroot().iter("Provider")}
+    buttons = {
+        e.get("name"): e
+        for e in ElementTree.parse(root / "bundle_info.xml").getroot().iter("Provider")
+    }
     assert set(buttons) == {"panel", "open", "stop"}
     for button in buttons.values():
         icon = Path(chimerax.siren.__file__).parent / "icons" / str(button.get("icon"))
@@ -56,7 +61,9 @@ def test_the_toolbar_has_buttons_with_icons_that_are_there_and_do_something(desk
 def test_every_page_has_its_help(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.open()
     monkeypatch.setattr(desk.tool.state, "execute", desk.typed.append)  # no browser has to be there
-    page = (Path(__file__).parents[2] / "src/docs/user/tools/siren.html").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "src/docs/user/tools/siren.html").read_text(
+        encoding="utf-8"
+    )
     for n, name in enumerate(desk.tool.pages):
         desk.tool.tabs.setCurrentIndex(n)
         desk.tool.show_help()
@@ -64,7 +71,9 @@ def test_every_page_has_its_help(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
         assert f'<a name="{name}"></a>' in page
 
 
-def test_the_first_use_hint_offers_the_example_and_goes_when_volumes_are_there(desk: Desk, planted: Planted) -> None:
+def test_the_first_use_hint_offers_the_example_and_goes_when_volumes_are_there(
+    desk: Desk, planted: Planted
+) -> None:
     desk.open()
     header = desk.tool.header
     assert header.hint.isVisible() and "Try the example" in header.hint.text()
@@ -125,11 +134,17 @@ def test_colours_come_from_the_theme(desk: Desk, planted: Planted) -> None:
     area.setPalette(dark)
     desk.wait()
     image = tool.header.grab().toImage()
-    colors = {QColor(image.pixel(x, y)).lightness() for x in range(0, image.width(), 2) for y in range(image.height())}
+    colors = {
+        QColor(image.pixel(x, y)).lightness()
+        for x in range(0, image.width(), 2)
+        for y in range(image.height())
+    }
     assert min(colors) < 70 and max(colors) > 180  # light text on a dark ground
 
 
-def test_a_saved_session_brings_the_panel_back(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+def test_a_saved_session_brings_the_panel_back(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
     from chimerax.core.commands import run
 
     volumes = tmp_path / "volumes"
@@ -141,16 +156,29 @@ def test_a_saved_session_brings_the_panel_back(desk: Desk, planted: Planted, tmp
     desk.tool.run_page.sections["sketch"].common.inputs["min_size"].setValue(8)
     desk.run_to_end(desk.tool.run_page.sections["sketch"].button)
     desk.tool.tabs.setCurrentIndex(2)
-    before = (desk.tool.state.volumes, desk.tool.state.choices(), desk.tool.state.run_folder, desk.tool.tabs.currentIndex())
+    before = (
+        desk.tool.state.volumes,
+        desk.tool.state.choices(),
+        desk.tool.state.run_folder,
+        desk.tool.tabs.currentIndex(),
+    )
     _save(desk, tmp_path / "s.cxs")
     _reopen(desk, tmp_path / "s.cxs")
     state = desk.tool.state
-    assert (state.volumes, state.choices(), state.run_folder, desk.tool.tabs.currentIndex()) == before
+    assert (
+        state.volumes,
+        state.choices(),
+        state.run_folder,
+        desk.tool.tabs.currentIndex(),
+    ) == before
     assert state.excluded == {"vol_3.mrc", "vol_9.mrc"} and len(state.names) == 150
     shutil.rmtree(volumes)
     shutil.rmtree(tmp_path / "siren")
     _reopen(desk, tmp_path / "s.cxs")
-    assert f"{tmp_path / 'siren/00_sketch'} is gone since this session was saved" in desk.tool.message.text
+    assert (
+        f"{tmp_path / 'siren/00_sketch'} is gone since this session was saved"
+        in desk.tool.message.text
+    )
     assert desk.log.errors == [] and "Traceback" not in desk.log.text
     run(desk.session, "close", log=False)
 
@@ -184,11 +212,14 @@ def test_folder_and_parameters_are_remembered(desk: Desk, planted: Planted) -> N
     assert tool.run_page.sections["sketch"].common.inputs["min_size"].value() == 12
 
 
-def test_the_main_thread_is_never_blocked_for_50_ms(desk: Desk, planted: Planted, tmp_path: Path) -> None:
+def test_the_main_thread_is_never_blocked_for_50_ms(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
     """From listing the volumes to the blocks on the screen.
 
-    A pass of the event loop counts by what the main thread computes in it, or by the clock where that is less: on a machine that others
-    use, and while another thread holds Python, the clock says little. What really blocks does so each of three times.
+    A pass of the event loop counts by what the main thread computes in it, or by the clock where
+    that is less: on a machine that others use, and while another thread holds Python, the clock
+    says little. What really blocks does so each of three times.
     """
     tool = desk.open()
     desk.list(planted.folder)  # what is imported at the first use is
@@ -197,7 +228,9 @@ def test_the_main_thread_is_never_blocked_for_50_ms(desk: Desk, planted: Planted
     desk.run_to_end(tool.run_bar.run_all, jobs=2)
     longest: list[float] = []
     gc.collect()
-    gc.freeze()  # Python's collector takes 60 to 120 ms over what all tests before have left in this process: not the panel's
+    # Python's collector takes 60 to 120 ms over what all tests before have left in this process:
+    # not the panel's
+    gc.freeze()
     try:
         while len(longest) < 3 and min(longest, default=1.0) >= 0.05:
             longest.append(longest_pass(desk, planted))
@@ -208,7 +241,9 @@ def test_the_main_thread_is_never_blocked_for_50_ms(desk: Desk, planted: Planted
 
 
 def longest_pass(desk: Desk, planted: Planted) -> float:
-    """Seconds of the longest pass of the event loop while volumes are listed, and sketched and expanded."""
+    """Seconds of the longest pass of the event loop while volumes are listed, and sketched and
+    expanded.
+    """
     from chimerax.siren.session.jobs import when_job_ends
 
     passes: list[float] = []

@@ -48,7 +48,9 @@ def heard(session: Any) -> Iterator[Heard]:
 
 @pytest.fixture
 def windows(session: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A session that behaves as one with windows: calls of threads wait for the main thread (``pump``)."""
+    """A session that behaves as one with windows: calls of threads wait for the main thread
+    (``pump``).
+    """
     monkeypatch.setattr(session.ui, "is_gui", True)
     monkeypatch.setattr(session.ui, "defer_threads", True)
     return session
@@ -58,7 +60,9 @@ def wait(session: Any, job: Any) -> None:
     assert session.ui.pump(until=job.terminated, timeout=20)
 
 
-def test_with_windows_work_runs_in_a_thread_and_its_result_is_shown_on_the_main_thread(windows: Any) -> None:
+def test_with_windows_work_runs_in_a_thread_and_its_result_is_shown_on_the_main_thread(
+    windows: Any,
+) -> None:
     threads: dict[str, int] = {}
 
     def work(progress: Any) -> int:
@@ -82,7 +86,9 @@ def test_without_windows_work_blocks_and_gives_the_result(session: Any) -> None:
     assert run_job(session, "siren test", lambda progress: 1, lambda r: r + 1) == 2
 
 
-def test_progress_reaches_the_status_line_from_the_main_thread_with_time_left(windows: Any, heard: Heard) -> None:
+def test_progress_reaches_the_status_line_from_the_main_thread_with_time_left(
+    windows: Any, heard: Heard
+) -> None:
     def work(progress: Any) -> None:
         for k in range(9):
             progress.step("counting pairs", k / 9)
@@ -95,11 +101,16 @@ def test_progress_reaches_the_status_line_from_the_main_thread_with_time_left(wi
     assert heard.threads == {threading.get_ident()}
 
 
-@pytest.mark.parametrize("error", [SirenError("vol_1.mrc is bad: leave it out."), ValueError("a bug")])
-def test_a_failing_job_is_reported_and_does_not_stay_running(windows: Any, heard: Heard, error: Exception,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error", [SirenError("vol_1.mrc is bad: leave it out."), ValueError("a bug")]
+)
+def test_a_failing_job_is_reported_and_does_not_stay_running(
+    windows: Any, heard: Heard, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reported: list[str] = []
-    monkeypatch.setattr(windows.logger, "report_exception", lambda **kw: reported.append(str(kw["exc_info"][1])))
+    monkeypatch.setattr(
+        windows.logger, "report_exception", lambda **kw: reported.append(str(kw["exc_info"][1]))
+    )
 
     def work(progress: Any) -> None:
         raise error
@@ -170,12 +181,17 @@ def test_blocking_work_that_is_stopped_or_wrong_raises_what_commands_raise(sessi
 
 
 @pytest.mark.parametrize("moment", [0.05, 0.3, 0.6])
-def test_a_stopped_sketch_leaves_nothing_and_spares_earlier_results(windows: Any, tmp_path: Path, moment: float) -> None:
+def test_a_stopped_sketch_leaves_nothing_and_spares_earlier_results(
+    windows: Any, tmp_path: Path, moment: float
+) -> None:
     from chimerax.core.commands import run
 
     planted = write_planted(tmp_path / "volumes", 300)
     out = tmp_path / "out"
-    command = f"siren sketch '{planted.folder}' level {LEVEL} statistic exact subsample 1 outputDir '{out}' open false"
+    command = (
+        f"siren sketch '{planted.folder}' level {LEVEL} statistic exact subsample 1 "
+        f"outputDir '{out}' open false"
+    )
     with windows.in_script:
         run(windows, command)
     before = {p.name: p.read_bytes() for p in (out / "00_sketch").iterdir()}
@@ -189,11 +205,14 @@ def test_a_stopped_sketch_leaves_nothing_and_spares_earlier_results(windows: Any
     assert [p.name for p in out.iterdir()] == ["00_sketch"]
 
 
-def test_models_closed_during_a_run_do_no_harm(windows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_closed_during_a_run_do_no_harm(
+    windows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from chimerax.core.commands import run
 
     planted = write_planted(tmp_path / "volumes", 150)
-    with monkeypatch.context() as without_windows:  # ChimeraX's own volume panel is not there to open
+    # ChimeraX's own volume panel is not there to open
+    with monkeypatch.context() as without_windows:
         without_windows.setattr(windows.ui, "is_gui", False)
         run(windows, f"open '{planted.folder}/vol_*.mrc'")
     job = run(windows, f"siren sketch #1 level {LEVEL} statistic exact outputDir '{tmp_path}/out'")

@@ -18,7 +18,7 @@ def cubes(count: int) -> BlockSet:
     blocks = {}
     for n in range(count):
         mask = np.zeros(GRID.shape, bool)
-        mask[n % 5 * 6:n % 5 * 6 + 6, n // 5 * 6:n // 5 * 6 + 6, 5:12] = True
+        mask[n % 5 * 6 : n % 5 * 6 + 6, n // 5 * 6 : n // 5 * 6 + 6, 5:12] = True
         blocks[n + 1] = np.flatnonzero(mask)
     return BlockSet(GRID, blocks)
 
@@ -57,7 +57,9 @@ def test_specks_are_not_drawn_but_a_small_block_is():
 
 
 def test_half_sampled_blocks_look_whole():
-    """A sketch holds a random half of the voxels: its surface is to enclose them in one piece, not as gravel."""
+    """A sketch holds a random half of the voxels: its surface is to enclose them in one piece, not
+    as gravel.
+    """
     from scipy import ndimage
 
     rng = np.random.default_rng(0)
@@ -71,12 +73,24 @@ def test_other_models_keep_their_display(session, run):
     from chimerax.map import volume_from_grid_data
     from chimerax.map_data import ArrayGridData
 
-    mine = volume_from_grid_data(ArrayGridData(np.random.default_rng(0).random((20, 20, 20), np.float32)), session)
+    mine = volume_from_grid_data(
+        ArrayGridData(np.random.default_rng(0).random((20, 20, 20), np.float32)), session
+    )
     run("volume #1 level 0.7 color gold style mesh")
-    before = (mine.surfaces[0].level, tuple(mine.surfaces[0].color), mine.surfaces[0].style, mine.display)
+    before = (
+        mine.surfaces[0].level,
+        tuple(mine.surfaces[0].color),
+        mine.surfaces[0].style,
+        mine.display,
+    )
     open_blocks(session, cubes(3), None, np.ones(GRID.shape, np.float32), 0.5)
     session.update_loop.draw_new_frame()
-    assert (mine.surfaces[0].level, tuple(mine.surfaces[0].color), mine.surfaces[0].style, mine.display) == before
+    assert (
+        mine.surfaces[0].level,
+        tuple(mine.surfaces[0].color),
+        mine.surfaces[0].style,
+        mine.display,
+    ) == before
 
 
 def test_blocks_are_seen_in_the_picture_in_their_colours(session, run, tmp_path):
@@ -84,7 +98,11 @@ def test_blocks_are_seen_in_the_picture_in_their_colours(session, run, tmp_path)
 
     open_blocks(session, cubes(3), None)
     run("view initial")  # wherever an earlier test left the camera
-    run("set bgColor white; lighting flat ambientIntensity 1; graphics silhouettes false; turn y 90; view")  # the row is along z
+    # the row is along z
+    run(
+        "set bgColor white; lighting flat ambientIntensity 1; graphics silhouettes false; turn y "
+        "90; view"
+    )
     run(f"save '{tmp_path}/p.png' width 300 height 300")
     pixels = np.asarray(Image.open(tmp_path / "p.png").convert("RGB")).reshape(-1, 3) / 255
     pixels = pixels[pixels.min(axis=1) < 0.9]  # not the background
@@ -93,7 +111,9 @@ def test_blocks_are_seen_in_the_picture_in_their_colours(session, run, tmp_path)
         assert (np.abs(hues - np.array(color) / max(color)).max(axis=1) < 0.04).sum() > 500
 
 
-def test_a_map_of_another_size_takes_the_place_and_the_colour_of_the_one_before(session, run, tmp_path):
+def test_a_map_of_another_size_takes_the_place_and_the_colour_of_the_one_before(
+    session, run, tmp_path
+):
     from chimerax.core.errors import UserError
 
     from chimerax.siren.core.maps.mapfile import write_map
@@ -101,7 +121,12 @@ def test_a_map_of_another_size_takes_the_place_and_the_colour_of_the_one_before(
 
     rng = np.random.default_rng(0)
     for name, shape in (("a.mrc", (12, 13, 14)), ("b.mrc", (20, 21, 22))):
-        write_map(tmp_path / name, rng.random(shape).astype(np.float32), Grid(shape, (3.0, 3.0, 3.0), (1.0, 2.0, 3.0)), "test")
+        write_map(
+            tmp_path / name,
+            rng.random(shape).astype(np.float32),
+            Grid(shape, (3.0, 3.0, 3.0), (1.0, 2.0, 3.0)),
+            "test",
+        )
     first = run(f"siren show '{tmp_path}/a.mrc' level 0.7")
     first.surfaces[0].rgba = (0, 0, 1, 1)
     second = run(f"siren show '{tmp_path}/b.mrc' level 0.6 voxelSize 2")
@@ -109,6 +134,11 @@ def test_a_map_of_another_size_takes_the_place_and_the_colour_of_the_one_before(
     assert tuple(second.surfaces[0].rgba) == (0, 0, 1, 1) and second.surfaces[0].level == 0.6
     assert second.data.size == (22, 21, 20) and tuple(second.data.step) == (2, 2, 2)
     (tmp_path / "a.mrc").unlink()
-    write_map(tmp_path / "c.mrc", rng.random((20, 21, 22)).astype(np.float32), Grid((20, 21, 22), (3.0, 3.0, 3.0), (1.0, 2.0, 3.0)), "test")
+    write_map(
+        tmp_path / "c.mrc",
+        rng.random((20, 21, 22)).astype(np.float32),
+        Grid((20, 21, 22), (3.0, 3.0, 3.0), (1.0, 2.0, 3.0)),
+        "test",
+    )
     with pytest.raises(UserError, match="takes one map"):
         run(f"siren show '{tmp_path}'")

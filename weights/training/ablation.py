@@ -1,9 +1,11 @@
-"""What each half of the network is worth, and what any network could reach if it were told what a map does not show.
+"""What each half of the network is worth, and what any network could reach if it were told what a
+map does not show.
 
 Example::
 
-    python weights/training/ablation.py ../shared/data/structures --part profile --train-maps 4800 --epochs 5
-    python weights/training/ablation.py ../shared/data/structures --part profile --epochs 5 --told resolution mass
+    python weights/training/ablation.py ../shared/data/structures --part profile --train-maps 4800
+    --epochs 5 python weights/training/ablation.py ../shared/data/structures --part profile --epochs
+    5 --told resolution mass
 
 Prints the figures on the validation maps, epoch by epoch; the card's table is made of these.
 """
@@ -29,20 +31,26 @@ from train import Maps, TrainParameters, load, maps_of, train
 from core.thresholds import features
 from core.thresholds.network import FIELDS, WHOLE, compact_network
 
-KEPT = (0, 2, features.CHANNELS - 2)  # of the profile without the rest: shares above each level at 64^3, 32^3 and on the map's own grid
+# of the profile without the rest: shares above each level at 64^3, 32^3 and on the map's own grid
+KEPT = (0, 2, features.CHANNELS - 2)
 
 
 def told_facts(facts: list[dict[str, Any]], names: list[str]) -> torch.Tensor:
     """(n, k) of what maps do not show."""
+
     def of(name: str) -> NDArray[np.float64]:
         return np.array([float(f.get(name, 0)) for f in facts])
 
     edge = of("pixel") * of("box")
     known: dict[str, list[NDArray[np.float64]]] = {
         "resolution": [np.log(of("resolution") / 8), np.log(of("resolution") / (edge / BOX) / 2)],
-        "mass": [np.log(of("mass_kda") * 1210 / edge**3 * 30)],  # 1.21 A^3/Da over the box, of order 1
-        "state": [of("absent"), of("blurred"), np.log(of("noise")), of("best_dice")]}
-    return torch.tensor(np.stack([column for name in names for column in known[name]], axis=1), dtype=torch.float32)
+        # 1.21 A^3/Da over the box, of order 1
+        "mass": [np.log(of("mass_kda") * 1210 / edge**3 * 30)],
+        "state": [of("absent"), of("blurred"), np.log(of("noise")), of("best_dice")],
+    }
+    return torch.tensor(
+        np.stack([column for name in names for column in known[name]], axis=1), dtype=torch.float32
+    )
 
 
 @dataclass
@@ -51,7 +59,9 @@ class Told(Maps):
 
     def seen(self, chosen: torch.Tensor) -> features.Seen:
         """What the network takes of some: ``coarse`` is (n, k, 1, 1, 1)."""
-        return features.Seen(self.profile[chosen].float(), self.scale[chosen], self.coarse[chosen], self.bins[chosen])
+        return features.Seen(
+            self.profile[chosen].float(), self.scale[chosen], self.coarse[chosen], self.bins[chosen]
+        )
 
 
 def profile_alone() -> torch.nn.Module:
@@ -59,7 +69,9 @@ def profile_alone() -> torch.nn.Module:
     network: Any = compact_network()
 
     class Nothing(torch.nn.Module):
-        def forward(self, coarse: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def forward(
+            self, coarse: torch.Tensor, scale: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
             facts = coarse.flatten(1) if coarse.shape[-1] == 1 else coarse.new_zeros(len(coarse), 0)
             whole = torch.nn.functional.pad(facts, (0, WHOLE - facts.shape[1]))
             return scale.new_zeros(len(scale), FIELDS, BOX // 2, BOX // 2, BOX // 2), whole
@@ -67,7 +79,14 @@ def profile_alone() -> torch.nn.Module:
     class ProfileAlone(type(network)):  # type: ignore[misc]
         def rows(self, seen: features.Seen, fields: torch.Tensor) -> torch.Tensor:
             levels = self.levels.expand(len(seen.profile), 1, -1)
-            return torch.cat([seen.profile[:, :-1], levels, seen.profile.new_zeros(len(levels), FIELDS + 2, features.LEVELS)], dim=1)
+            return torch.cat(
+                [
+                    seen.profile[:, :-1],
+                    levels,
+                    seen.profile.new_zeros(len(levels), FIELDS + 2, features.LEVELS),
+                ],
+                dim=1,
+            )
 
     network.voxels, network.__class__ = Nothing(), ProfileAlone
     return network  # type: ignore[no-any-return]
@@ -82,9 +101,11 @@ def voxels_alone() -> torch.nn.Module:
             kept = torch.zeros(features.CHANNELS - 1, 1)
             kept[list(KEPT)] = 1
             made: torch.Tensor = super().rows(seen, fields)
-            return torch.cat([made[:, :len(kept)] * kept, made[:, len(kept):]], dim=1)
+            return torch.cat([made[:, : len(kept)] * kept, made[:, len(kept) :]], dim=1)
 
-        def scores(self, rows: torch.Tensor, shells: torch.Tensor, whole: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def scores(
+            self, rows: torch.Tensor, shells: torch.Tensor, whole: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
             both: tuple[torch.Tensor, torch.Tensor] = super().scores(rows, 0 * shells, whole)
             return both
 
@@ -92,15 +113,27 @@ def voxels_alone() -> torch.nn.Module:
     return network  # type: ignore[no-any-return]
 
 
-PARTS: dict[str, Callable[[], torch.nn.Module]] = {"both": compact_network, "profile": profile_alone, "voxels": voxels_alone}
+PARTS: dict[str, Callable[[], torch.nn.Module]] = {
+    "both": compact_network,
+    "profile": profile_alone,
+    "voxels": voxels_alone,
+}
 
 
 def main() -> None:
     defaults = TrainParameters()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("structures", type=Path)
     parser.add_argument("--part", choices=list(PARTS), required=True)
-    parser.add_argument("--told", nargs="*", choices=("resolution", "mass", "state"), default=[], help="with part profile")
+    parser.add_argument(
+        "--told",
+        nargs="*",
+        choices=("resolution", "mass", "state"),
+        default=[],
+        help="with part profile",
+    )
     parser.add_argument("--train-maps", type=int, default=defaults.train_maps)
     parser.add_argument("--epochs", type=int, default=defaults.epochs)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "siren-maps")
@@ -108,13 +141,27 @@ def main() -> None:
     a = parser.parse_args()
     if a.told and a.part != "profile":
         parser.error("--told goes with --part profile")
-    p = TrainParameters(train_maps=a.train_maps, epochs=a.epochs, voxel_weight=defaults.voxel_weight if a.part != "profile" else 0.0)
+    p = TrainParameters(
+        train_maps=a.train_maps,
+        epochs=a.epochs,
+        voxel_weight=defaults.voxel_weight if a.part != "profile" else 0.0,
+    )
     torch.set_num_threads(1)
-    maps = {split: load(paths) for split, paths in maps_of(a.structures, p, a.cache, a.processes).items()}
+    maps = {
+        split: load(paths)
+        for split, paths in maps_of(a.structures, p, a.cache, a.processes).items()
+    }
     if a.told:
-        maps = {split: Told(**{**vars(m), "coarse": told_facts(m.facts, a.told)[:, :, None, None, None]}) for split, m in maps.items()}
+        maps = {
+            split: Told(
+                **{**vars(m), "coarse": told_facts(m.facts, a.told)[:, :, None, None, None]}
+            )
+            for split, m in maps.items()
+        }
     with tempfile.TemporaryDirectory() as folder:
-        best = train(maps["train"], maps["validation"], Path(folder) / "part.pt", p, make=PARTS[a.part])
+        best = train(
+            maps["train"], maps["validation"], Path(folder) / "part.pt", p, make=PARTS[a.part]
+        )
     print(json.dumps({"part": a.part, "told": a.told, "maps": a.train_maps, **best}))
 
 

@@ -2,7 +2,8 @@
 
 Example::
 
-    python weights/training/dataset.py ../shared/data/structures --split train --count 6000 --each 3 --out siren-training
+    python weights/training/dataset.py ../shared/data/structures --split train --count 6000 --each 3
+    --out siren-training
 """
 
 from __future__ import annotations
@@ -32,22 +33,35 @@ SIMULATOR = ("simulate.py", "degrade.py", "lattice.py", "structures.py", "datase
 def version() -> str:
     """Changes with the simulator: maps kept of an earlier one are not taken for its own."""
     here = Path(__file__).parent
-    levels = f"{LEVELS} {LOWEST} {HIGHEST} {WIDEST_COUNTED}".encode()  # of what is kept of a map's own grid
-    return hashlib.sha256(b"".join((here / name).read_bytes() for name in SIMULATOR) + levels).hexdigest()[:8]
+    # of what is kept of a map's own grid
+    levels = f"{LEVELS} {LOWEST} {HIGHEST} {WIDEST_COUNTED}".encode()
+    return hashlib.sha256(
+        b"".join((here / name).read_bytes() for name in SIMULATOR) + levels
+    ).hexdigest()[:8]
 
 
 def _chunk(job: tuple[Library, int, int, int, int, Path]) -> int:
     library, seed, first, count, each, path = job
     if path.exists():
         return count
-    samples = [s for i in range(first, first + count, each) for s in siblings(library, np.random.default_rng([seed, i]), each)][:count]
+    samples = [
+        s
+        for i in range(first, first + count, each)
+        for s in siblings(library, np.random.default_rng([seed, i]), each)
+    ][:count]
     temporary = path.with_name("." + path.name)
     with open(temporary, "wb") as file:
         # of x + 1: near the background, at -1, half precision is fine there
-        np.savez(file, above_background=np.stack([(s.x + 1).astype(np.float16) for s in samples]),
-                 label=np.array([s.label for s in samples], np.float32), dice=np.stack([s.dice for s in samples]),
-                 volume=np.stack([s.volume for s in samples]), facts=json.dumps([s.facts for s in samples]),
-                 full=np.stack([full_share(s) for s in samples]), inside=np.stack([inside(s) for s in samples]))
+        np.savez(
+            file,
+            above_background=np.stack([(s.x + 1).astype(np.float16) for s in samples]),
+            label=np.array([s.label for s in samples], np.float32),
+            dice=np.stack([s.dice for s in samples]),
+            volume=np.stack([s.volume for s in samples]),
+            facts=json.dumps([s.facts for s in samples]),
+            full=np.stack([full_share(s) for s in samples]),
+            inside=np.stack([inside(s) for s in samples]),
+        )
     os.replace(temporary, path)
     return count
 
@@ -68,17 +82,31 @@ def inside(sample: Sample) -> NDArray[np.uint8]:
     return np.rint(255 * share).astype(np.uint8)
 
 
-def build(structures: Path, split: str, count: int, seed: int, out: Path, processes: int, each: int = 1) -> list[Path]:
-    """Simulate ``count`` maps of a split into files of CHUNK under ``out``; files that exist are kept.
+def build(
+    structures: Path, split: str, count: int, seed: int, out: Path, processes: int, each: int = 1
+) -> list[Path]:
+    """Simulate ``count`` maps of a split into files of CHUNK under ``out``; files that exist are
+    kept.
 
-    ``each`` maps in a row (a divisor of CHUNK) are of one molecule: three cost half as much as three of their own. Map number
-    i depends on the seed and i alone, so any number of processes gives the same set.
+    ``each`` maps in a row (a divisor of CHUNK) are of one molecule: three cost half as much as
+    three of their own. Map number i depends on the seed and i alone, so any number of processes
+    gives the same set.
     """
     out.mkdir(parents=True, exist_ok=True)
     library = read_library(structures, split)
     name = f"maps_{version()}_{structures.name}"
     sizes = [(first, min(CHUNK, count - first)) for first in range(0, count, CHUNK)]
-    jobs = [(library, seed, first, size, each, out / f"{name}_{split}_{seed}_{each}_{first:06d}_{size}.npz") for first, size in sizes]
+    jobs = [
+        (
+            library,
+            seed,
+            first,
+            size,
+            each,
+            out / f"{name}_{split}_{seed}_{each}_{first:06d}_{size}.npz",
+        )
+        for first, size in sizes
+    ]
     done, start = 0, time.time()
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for made in pool.imap_unordered(_chunk, jobs):

@@ -8,45 +8,79 @@ from numpy.typing import NDArray
 from structures import rotation
 
 Facts = dict[str, float | str]
-#: Mean spectrum of decoder noise, fitted to ten real volumes (EMPIAR-10076): power (1 + (f/corner)^2)^(-exponent/2), f in
-#: cycles/voxel; drawn around these.
+#: Mean spectrum of decoder noise, fitted to ten real volumes (EMPIAR-10076): power (1 +
+#: (f/corner)^2)^(-exponent/2), f in cycles/voxel; drawn around these.
 CORNER, EXPONENT = 0.024, 2.8
 
 
-def finish(lattice: Lattice, signal: Map, envelope: NDArray[np.bool_], level: float, centre: NDArray[np.floating],
-           extent: float, facts: Facts, rng: np.random.Generator) -> Map:
-    """Micelle or nanodisc, noise, mask, offset and scale; ``centre`` (x, y, z) and ``extent`` in voxels."""
+def finish(
+    lattice: Lattice,
+    signal: Map,
+    envelope: NDArray[np.bool_],
+    level: float,
+    centre: NDArray[np.floating],
+    extent: float,
+    facts: Facts,
+    rng: np.random.Generator,
+) -> Map:
+    """Micelle or nanodisc, noise, mask, offset and scale; ``centre`` (x, y, z) and ``extent`` in
+    voxels.
+    """
     centre = centre[::-1]
     facts["micelle"] = str(rng.choice(["none", "micelle", "nanodisc"], p=[0.89, 0.07, 0.04]))
     if facts["micelle"] != "none":
         belt = _micelle if facts["micelle"] == "micelle" else _nanodisc
-        signal = signal + belt(lattice, envelope, centre, rng) * np.float32(rng.uniform(0.15, 1.0) * level)
+        signal = signal + belt(lattice, envelope, centre, rng) * np.float32(
+            rng.uniform(0.15, 1.0) * level
+        )
     noise = float(np.exp(rng.uniform(np.log(0.01), np.log(0.55))))
     if facts["decoder"]:
         signal = signal + _decoder_noise(lattice, centre, extent, rng) * np.float32(noise * level)
     else:
-        signal = signal + _noise(lattice, centre, extent, float(facts["resolution"]), rng) * np.float32(noise * level)
+        signal = signal + _noise(
+            lattice, centre, extent, float(facts["resolution"]), rng
+        ) * np.float32(noise * level)
     if rng.random() < 0.25:
         signal = signal + np.float32(rng.normal(0, 0.25) * level)
     odds = [0.75, 0.05, 0.05, 0.15] if facts["decoder"] else [0.45, 0.2, 0.15, 0.2]
     mask = str(rng.choice(["none", "soft", "tight", "sphere"], p=odds))
     facts |= {"noise": noise, "mask": mask}
     signal = _masked(lattice, signal, envelope, centre, extent, mask, rng)
-    return np.ascontiguousarray(signal * np.float32(np.exp(rng.uniform(-7, 7)) / level), dtype=np.float32)
+    return np.ascontiguousarray(
+        signal * np.float32(np.exp(rng.uniform(-7, 7)) / level), dtype=np.float32
+    )
 
 
-def _masked(lattice: Lattice, signal: Map, envelope: NDArray[np.bool_], centre: NDArray[np.floating], extent: float, mask: str,
-            rng: np.random.Generator) -> Map:
-    """Exact zeros outside a mask: a ball, or the molecule's own shape with a wide (soft) or narrow margin."""
+def _masked(
+    lattice: Lattice,
+    signal: Map,
+    envelope: NDArray[np.bool_],
+    centre: NDArray[np.floating],
+    extent: float,
+    mask: str,
+    rng: np.random.Generator,
+) -> Map:
+    """Exact zeros outside a mask: a ball, or the molecule's own shape with a wide (soft) or narrow
+    margin.
+    """
     if mask == "none":
         return signal
     if mask == "sphere":
         radius = rng.uniform(max(0.5 * extent, 0.3 * lattice.n), 0.5 * lattice.n + 1)
-        weight = np.clip((np.float32(radius) - lattice.radius(centre)) / np.float32(rng.uniform(1, 6)), 0, 1)
+        weight = np.clip(
+            (np.float32(radius) - lattice.radius(centre)) / np.float32(rng.uniform(1, 6)), 0, 1
+        )
         return np.asarray(signal * weight, np.float32)
-    wide = (rng.uniform(2.5, 5), rng.uniform(0.01, 0.06)) if mask == "soft" else (rng.uniform(1.2, 2.5), rng.uniform(0.03, 0.1))
+    wide = (
+        (rng.uniform(2.5, 5), rng.uniform(0.01, 0.06))
+        if mask == "soft"
+        else (rng.uniform(1.2, 2.5), rng.uniform(0.03, 0.1))
+    )
     near = lattice.blur(envelope.astype(np.float32), wide[0] * lattice.pixel * lattice.n / 64)
-    return np.asarray(signal * np.clip((near - np.float32(wide[1])) / np.float32(rng.uniform(0.05, 0.3)), 0, 1), np.float32)
+    return np.asarray(
+        signal * np.clip((near - np.float32(wide[1])) / np.float32(rng.uniform(0.05, 0.3)), 0, 1),
+        np.float32,
+    )
 
 
 def _coloured(lattice: Lattice, spectrum: Map, rng: np.random.Generator) -> Map:
@@ -57,8 +91,16 @@ def _coloured(lattice: Lattice, spectrum: Map, rng: np.random.Generator) -> Map:
     return noise / noise.std()
 
 
-def _noise(lattice: Lattice, centre: NDArray[np.floating], extent: float, resolution: float, rng: np.random.Generator) -> Map:
-    """As in the mean of two half maps: coloured, mostly filtered to the resolution, even or weaker far from the centre."""
+def _noise(
+    lattice: Lattice,
+    centre: NDArray[np.floating],
+    extent: float,
+    resolution: float,
+    rng: np.random.Generator,
+) -> Map:
+    """As in the mean of two half maps: coloured, mostly filtered to the resolution, even or weaker
+    far from the centre.
+    """
     k = np.sqrt(lattice.k2)
     spectrum = (k + np.float32(1 / (lattice.n * lattice.pixel))) ** np.float32(-rng.uniform(0, 1.8))
     spectrum *= np.exp(-np.float32(rng.uniform(-0.5, 1.5) * resolution**2) * lattice.k2)
@@ -68,47 +110,92 @@ def _noise(lattice: Lattice, centre: NDArray[np.floating], extent: float, resolu
     return noise * _fading(lattice, centre, extent, rng) if rng.random() < 0.35 else noise
 
 
-def _decoder_noise(lattice: Lattice, centre: NDArray[np.floating], extent: float, rng: np.random.Generator) -> Map:
+def _decoder_noise(
+    lattice: Lattice, centre: NDArray[np.floating], extent: float, rng: np.random.Generator
+) -> Map:
     """As in a decoder's volumes: strong at low frequencies, mostly fading from the centre."""
     corner, exponent = CORNER * float(np.exp(rng.normal(0, 0.6))), EXPONENT * rng.uniform(0.6, 1.5)
-    spectrum = (1 + lattice.k2 * np.float32((lattice.pixel / corner) ** 2)) ** np.float32(-exponent / 4)
+    spectrum = (1 + lattice.k2 * np.float32((lattice.pixel / corner) ** 2)) ** np.float32(
+        -exponent / 4
+    )
     noise = _coloured(lattice, spectrum, rng)
     return noise * _fading(lattice, centre, extent, rng) if rng.random() < 0.8 else noise
 
 
-def _fading(lattice: Lattice, centre: NDArray[np.floating], extent: float, rng: np.random.Generator) -> Map:
+def _fading(
+    lattice: Lattice, centre: NDArray[np.floating], extent: float, rng: np.random.Generator
+) -> Map:
     middle = np.full(3, (lattice.n - 1) / 2) if rng.random() < 0.5 else centre
-    reach = lattice.n * rng.uniform(0.2, 0.5) if rng.random() < 0.5 else extent * rng.uniform(0.2, 0.6)
+    reach = (
+        lattice.n * rng.uniform(0.2, 0.5) if rng.random() < 0.5 else extent * rng.uniform(0.2, 0.6)
+    )
     fade = np.exp(np.float32(-0.5 / reach**2) * lattice.radius(middle) ** 2)
     floor = np.float32(rng.uniform(0.02, 0.5))
     return (floor + (1 - floor) * fade).astype(np.float32)
 
 
-def _belt(lattice: Lattice, envelope: NDArray[np.bool_], centre: NDArray[np.floating],
-          rng: np.random.Generator) -> tuple[Map, Map, Map, float, float, Map]:
-    """Distance along the belt's axis, radius about it (voxels), the same of the molecule within, and where it is not."""
-    grid = np.stack(np.meshgrid(*[np.arange(lattice.n, dtype=np.float32) - np.float32(c) for c in centre], indexing="ij"), -1)
+def _belt(
+    lattice: Lattice,
+    envelope: NDArray[np.bool_],
+    centre: NDArray[np.floating],
+    rng: np.random.Generator,
+) -> tuple[Map, Map, Map, float, float, Map]:
+    """Distance along the belt's axis, radius about it (voxels), the same of the molecule within,
+    and where it is not.
+    """
+    grid = np.stack(
+        np.meshgrid(
+            *[np.arange(lattice.n, dtype=np.float32) - np.float32(c) for c in centre], indexing="ij"
+        ),
+        -1,
+    )
     grid = grid @ rotation(rng).astype(np.float32)
     spread = np.abs(grid[envelope])
     around = float(np.percentile(np.hypot(spread[:, 1], spread[:, 2]), 80))
     along = grid[..., 0] - np.float32(rng.normal(0, 0.3) * float(np.percentile(spread[:, 0], 90)))
     outside = 1 - lattice.blur(envelope.astype(np.float32), 1.2 * lattice.pixel)
     texture = 0.6 + 0.8 * lattice.field(60.0 + lattice.pixel, rng)
-    return along, grid[..., 1], grid[..., 2], around, 1 / lattice.pixel, (outside * texture).astype(np.float32)
+    return (
+        along,
+        grid[..., 1],
+        grid[..., 2],
+        around,
+        1 / lattice.pixel,
+        (outside * texture).astype(np.float32),
+    )
 
 
-def _micelle(lattice: Lattice, envelope: NDArray[np.bool_], centre: NDArray[np.floating], rng: np.random.Generator) -> Map:
-    """Detergent: an ellipsoid about the molecule, brighter at its rim, absent where the molecule is."""
+def _micelle(
+    lattice: Lattice,
+    envelope: NDArray[np.bool_],
+    centre: NDArray[np.floating],
+    rng: np.random.Generator,
+) -> Map:
+    """Detergent: an ellipsoid about the molecule, brighter at its rim, absent where the molecule
+    is.
+    """
     along, y, z, around, voxel, outside = _belt(lattice, envelope, centre, rng)
-    wide, thick = np.float32(around + rng.uniform(8, 25) * voxel), np.float32(rng.uniform(14, 26) * voxel)
+    wide, thick = (
+        np.float32(around + rng.uniform(8, 25) * voxel),
+        np.float32(rng.uniform(14, 26) * voxel),
+    )
     e = np.sqrt((along / thick) ** 2 + (y / wide) ** 2 + (z / wide) ** 2)
     core, rim = np.float32(rng.uniform(0.0, 0.6)), np.float32(rng.uniform(0.08, 0.2))
     shell = core * np.float32(0.5) * (1 - np.tanh((e - np.float32(0.95)) / np.float32(0.12)))
-    return np.asarray((shell + (1 - core) * np.exp(-(((e - np.float32(0.92)) / rim) ** 2))) * outside, np.float32)
+    return np.asarray(
+        (shell + (1 - core) * np.exp(-(((e - np.float32(0.92)) / rim) ** 2))) * outside, np.float32
+    )
 
 
-def _nanodisc(lattice: Lattice, envelope: NDArray[np.bool_], centre: NDArray[np.floating], rng: np.random.Generator) -> Map:
-    """A disc of lipid: two sheets of head groups 36-42 A apart, less between them, and the scaffold's belt at its rim."""
+def _nanodisc(
+    lattice: Lattice,
+    envelope: NDArray[np.bool_],
+    centre: NDArray[np.floating],
+    rng: np.random.Generator,
+) -> Map:
+    """A disc of lipid: two sheets of head groups 36-42 A apart, less between them, and the
+    scaffold's belt at its rim.
+    """
     along, y, z, around, voxel, outside = _belt(lattice, envelope, centre, rng)
     half, soft = np.float32(rng.uniform(18, 21) * voxel), np.float32(max(4.0 * voxel, 0.8))
     wide = np.float32(around + rng.uniform(15, 45) * voxel)
@@ -116,5 +203,9 @@ def _nanodisc(lattice: Lattice, envelope: NDArray[np.bool_], centre: NDArray[np.
     disc = np.float32(0.5) * (1 - np.tanh((radius - wide) / soft))
     sheets = np.exp(-(((np.abs(along) - half) / soft) ** 2))
     inner = np.float32(rng.uniform(0.1, 0.6) * 0.5) * (1 - np.tanh((np.abs(along) - half) / soft))
-    rim = np.exp(-(((radius - wide) / (soft * 1.5)) ** 2)) * np.exp(-((along / half) ** 2)) * np.float32(rng.uniform(0.2, 1.0))
+    rim = (
+        np.exp(-(((radius - wide) / (soft * 1.5)) ** 2))
+        * np.exp(-((along / half) ** 2))
+        * np.float32(rng.uniform(0.2, 1.0))
+    )
     return np.asarray((disc * (sheets + inner) + rim) * outside, np.float32)

@@ -1,4 +1,5 @@
-"""The accuracy table: on maps simulated from unseen structures, on real maps, and speed. ``make bench-thresholds``.
+"""The accuracy table: on maps simulated from unseen structures, on real maps, and speed. ``make
+bench-thresholds``.
 
 Example::
 
@@ -43,16 +44,29 @@ def _chunk(job: tuple[Path, int, int, int, Path]) -> Path:
     if path.exists():
         return path
     library = read_library(structures, "test")
-    columns: dict[str, list[Any]] = {k: [] for k in ("above_background", "label", "full_label", "dice", "volume", "full")}
+    columns: dict[str, list[Any]] = {
+        k: [] for k in ("above_background", "label", "full_label", "dice", "volume", "full")
+    }
     facts = []
     for number in range(first, first + count):
         sample = simulate(library, np.random.default_rng([seed, number]))
         small, full = Range(*sample.scale), value_range(sample.raw, "simulated map")
         level = denormalise_level(sample.label, small)
-        for key, value in (("above_background", (sample.x + 1).astype(np.float16)), ("label", sample.label), ("dice", sample.dice),
-                           ("volume", sample.volume), ("full_label", normalise_level(level, full)), ("full", full_share(sample))):
+        for key, value in (
+            ("above_background", (sample.x + 1).astype(np.float16)),
+            ("label", sample.label),
+            ("dice", sample.dice),
+            ("volume", sample.volume),
+            ("full_label", normalise_level(level, full)),
+            ("full", full_share(sample)),
+        ):
             columns[key].append(value)
-        facts.append({"facts": sample.facts, "levels": {k: normalise_level(v, small) for k, v in rules(sample.raw).items()}})
+        facts.append(
+            {
+                "facts": sample.facts,
+                "levels": {k: normalise_level(v, small) for k, v in rules(sample.raw).items()},
+            }
+        )
     temporary = path.with_name("." + path.name)
     with open(temporary, "wb") as file:
         np.savez(file, facts=json.dumps(facts), **{k: np.stack(v) for k, v in columns.items()})
@@ -60,12 +74,24 @@ def _chunk(job: tuple[Path, int, int, int, Path]) -> Path:
     return path
 
 
-def test_maps(structures: Path, count: int, seed: int, processes: int, cache: Path) -> list[dict[str, Any]]:
-    """Maps of the test split: ``x``, ``label``, ``full_label``, ``dice``, ``volume``, ``facts`` and the rules' ``levels`` of each."""
+def test_maps(
+    structures: Path, count: int, seed: int, processes: int, cache: Path
+) -> list[dict[str, Any]]:
+    """Maps of the test split: ``x``, ``label``, ``full_label``, ``dice``, ``volume``, ``facts`` and
+    the rules' ``levels`` of each.
+    """
     cache.mkdir(parents=True, exist_ok=True)
     sizes = [(first, min(CHUNK, count - first)) for first in range(0, count, CHUNK)]
-    jobs = [(structures, seed, first, size, cache / f"bench_{version()}_{structures.name}_{seed}_{first:05d}_{size}.npz")
-            for first, size in sizes]
+    jobs = [
+        (
+            structures,
+            seed,
+            first,
+            size,
+            cache / f"bench_{version()}_{structures.name}_{seed}_{first:05d}_{size}.npz",
+        )
+        for first, size in sizes
+    ]
     samples: list[dict[str, Any]] = []
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for path in pool.imap(_chunk, jobs):
@@ -80,21 +106,51 @@ def score(level: NDArray[np.floating], samples: list[dict[str, Any]]) -> dict[st
     """Figures of one row of the accuracy table."""
     label = np.array([s["label"] for s in samples])
     dice = np.array([np.interp(v, LEVELS, s["dice"]) for v, s in zip(level, samples, strict=True)])
-    volume = np.array([np.interp(v, LEVELS, s["volume"]) for v, s in zip(level, samples, strict=True)])
+    volume = np.array(
+        [np.interp(v, LEVELS, s["volume"]) for v, s in zip(level, samples, strict=True)]
+    )
     ratio = dice / np.array([np.max(s["dice"]) for s in samples])
-    right = np.array([np.interp(v, LEVELS, s["volume"]) for v, s in zip(label, samples, strict=True)])
+    right = np.array(
+        [np.interp(v, LEVELS, s["volume"]) for v, s in zip(label, samples, strict=True)]
+    )
     off = np.maximum(volume / right, right / np.maximum(volume, 1e-9))
-    clipped = np.clip(level, -1.5, 1.5)  # a rule may go anywhere; one wild value must not be the whole RMSE
-    return {"RMSE": float(np.sqrt(np.mean((clipped - label) ** 2))), "MAE": float(np.mean(np.abs(clipped - label))),
-            "Dice ratio mean": float(ratio.mean()), "5th percentile": float(np.percentile(ratio, 5)), "worst": float(ratio.min()),
-            "under 0.7": float(np.mean(ratio < 0.7)), "volume off by over 2x": float(np.mean(off > 2)), "ratio": ratio}
+    # a rule may go anywhere; one wild value must not be the whole RMSE
+    clipped = np.clip(level, -1.5, 1.5)
+    return {
+        "RMSE": float(np.sqrt(np.mean((clipped - label) ** 2))),
+        "MAE": float(np.mean(np.abs(clipped - label))),
+        "Dice ratio mean": float(ratio.mean()),
+        "5th percentile": float(np.percentile(ratio, 5)),
+        "worst": float(ratio.min()),
+        "under 0.7": float(np.mean(ratio < 0.7)),
+        "volume off by over 2x": float(np.mean(off > 2)),
+        "ratio": ratio,
+    }
 
 
-FIGURES = ("RMSE", "MAE", "Dice ratio mean", "5th percentile", "worst", "under 0.7", "volume off by over 2x")
+FIGURES = (
+    "RMSE",
+    "MAE",
+    "Dice ratio mean",
+    "5th percentile",
+    "worst",
+    "under 0.7",
+    "volume off by over 2x",
+)
 
 
-def simulated(structures: Path, weights: Path, count: int, seed: int, processes: int, cache: Path, published: Path | None = None) -> str:
-    """The tables on maps simulated from the test split; ``published``: weights as from published.py."""
+def simulated(
+    structures: Path,
+    weights: Path,
+    count: int,
+    seed: int,
+    processes: int,
+    cache: Path,
+    published: Path | None = None,
+) -> str:
+    """The tables on maps simulated from the test split; ``published``: weights as from
+    published.py.
+    """
     samples = test_maps(structures, count, seed, processes, cache)
     facts = [s["facts"] for s in samples]
     loaded = load_network(weights)
@@ -103,7 +159,10 @@ def simulated(structures: Path, weights: Path, count: int, seed: int, processes:
     rows = {"this network": predicted, "the same, voxel size not told": untold[:, 0]}
     if published is not None:
         trained = load_network(published)
-        name = f"the published architecture, {trained.metadata['maps']:,} of the same maps, {trained.metadata['seconds'] / 60:.0f} minutes"
+        name = (
+            f"the published architecture, {trained.metadata['maps']:,} of the same maps, "
+            f"{trained.metadata['seconds'] / 60:.0f} minutes"
+        )
         rows[name] = _levels(trained.network, samples)
     if "median_label" in loaded.metadata:
         constant = float(loaded.metadata["median_label"])
@@ -116,27 +175,61 @@ def simulated(structures: Path, weights: Path, count: int, seed: int, processes:
         table.append([name, *(f"{figures[k]:.3f}" for k in FIGURES)])
     ours = score(predicted, samples)
     error = predicted - np.array([s["label"] for s in samples])
-    text = [f"{count} maps of the {len(read_library(structures, 'test').paths)} structures of the test split, seed {seed}.", "",
-            markdown(table), "", "Where it is weak and strong:", "", _breakdown(facts, ours["ratio"], error), "",
-            _labels(samples), "", _calibration(np.exp(outputs[:, 1]), np.abs(error)), "", "The six worst:", ""]
+    text = [
+        f"{count} maps of the {len(read_library(structures, 'test').paths)} structures of the "
+        f"test split, seed {seed}.",
+        "",
+        markdown(table),
+        "",
+        "Where it is weak and strong:",
+        "",
+        _breakdown(facts, ours["ratio"], error),
+        "",
+        _labels(samples),
+        "",
+        _calibration(np.exp(outputs[:, 1]), np.abs(error)),
+        "",
+        "The six worst:",
+        "",
+    ]
     worst = [["map", "Dice ratio", "predicted", "label", "best Dice", "how made"]]
     keys = ("box", "pixel", "resolution", "fraction", "noise", "mask", "micelle", "decoder")
     for i in np.argsort(ours["ratio"])[:6]:
-        made = ", ".join(f"{k} {facts[i][k]:.3g}" if isinstance(facts[i][k], float) else f"{k} {facts[i][k]}" for k in keys)
-        worst.append([str(facts[i]["name"]), f"{ours['ratio'][i]:.3f}", f"{predicted[i]:.3f}", f"{samples[i]['label']:.3f}",
-                      f"{facts[i]['best_dice']:.3f}", made])
+        made = ", ".join(
+            f"{k} {facts[i][k]:.3g}" if isinstance(facts[i][k], float) else f"{k} {facts[i][k]}"
+            for k in keys
+        )
+        worst.append(
+            [
+                str(facts[i]["name"]),
+                f"{ours['ratio'][i]:.3f}",
+                f"{predicted[i]:.3f}",
+                f"{samples[i]['label']:.3f}",
+                f"{facts[i]['best_dice']:.3f}",
+                made,
+            ]
+        )
     return "\n".join([*text, markdown(worst)])
 
 
-def _outputs(network: Any, samples: list[dict[str, Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(n, 2) of a network for maps, told their voxel size and not; of those cut around the molecule it stays unknown."""
+def _outputs(
+    network: Any, samples: list[dict[str, Any]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(n, 2) of a network for maps, told their voxel size and not; of those cut around the molecule
+    it stays unknown.
+    """
     import torch
 
     told, untold = [], []
     with torch.inference_mode():
         for i in range(0, len(samples), 8):
-            part = samples[i:i + 8]
-            x = torch.from_numpy(np.stack([s["above_background"] for s in part]).astype(np.float32))[:, None] - 1
+            part = samples[i : i + 8]
+            x = (
+                torch.from_numpy(
+                    np.stack([s["above_background"] for s in part]).astype(np.float32)
+                )[:, None]
+                - 1
+            )
             made = [s["facts"] for s in part]
             scale = scale_of([None if f["cut"] else f["pixel"] * f["box"] / 64 for f in made])
             seen = seen_of(x, scale, [torch.from_numpy(s["full"]) for s in part])
@@ -150,16 +243,29 @@ def _levels(network: Any, samples: list[dict[str, Any]]) -> NDArray[np.float32]:
     import torch
 
     with torch.inference_mode():
-        maps = (torch.from_numpy(s["above_background"].astype(np.float32) - 1)[None, None] for s in samples)
+        maps = (
+            torch.from_numpy(s["above_background"].astype(np.float32) - 1)[None, None]
+            for s in samples
+        )
         return np.concatenate([network(x).numpy() for x in maps])
 
 
-def _breakdown(facts: list[dict[str, Any]], ratio: NDArray[np.floating], error: NDArray[np.floating]) -> str:
+def _breakdown(
+    facts: list[dict[str, Any]], ratio: NDArray[np.floating], error: NDArray[np.floating]
+) -> str:
     table = [["maps", "count", "RMSE", "Dice ratio mean", "5th percentile", "worst"]]
     for name, chosen in _kinds(facts):
         if chosen.any():
-            table.append([name, str(chosen.sum()), f"{np.sqrt(np.mean(error[chosen] ** 2)):.3f}", f"{ratio[chosen].mean():.3f}",
-                          f"{np.percentile(ratio[chosen], 5):.3f}", f"{ratio[chosen].min():.3f}"])
+            table.append(
+                [
+                    name,
+                    str(chosen.sum()),
+                    f"{np.sqrt(np.mean(error[chosen] ** 2)):.3f}",
+                    f"{ratio[chosen].mean():.3f}",
+                    f"{np.percentile(ratio[chosen], 5):.3f}",
+                    f"{ratio[chosen].min():.3f}",
+                ]
+            )
     return markdown(table)
 
 
@@ -170,9 +276,15 @@ def _kinds(facts: list[dict[str, Any]]) -> Iterator[tuple[str, NDArray[np.bool_]
     for low, high in ((2, 4), (4, 6), (6, 10), (10, 15), (15, 21)):
         yield f"resolution {low} to {high} A", (of("resolution") >= low) & (of("resolution") < high)
     for low, high in ((32, 63), (64, 64), (75, 100), (128, 200), (256, 400)):
-        yield f"box {low} to {high}" if low < high else f"box {low}", (of("box") >= low) & (of("box") <= high)
+        yield (
+            f"box {low} to {high}" if low < high else f"box {low}",
+            (of("box") >= low) & (of("box") <= high),
+        )
     for low, high in ((0, 0.3), (0.3, 0.5), (0.5, 0.7), (0.7, 1)):
-        yield f"particle {low:g} to {high:g} of the box", (of("fraction") >= low) & (of("fraction") < high)
+        yield (
+            f"particle {low:g} to {high:g} of the box",
+            (of("fraction") >= low) & (of("fraction") < high),
+        )
     for mask in ("none", "soft", "tight", "sphere"):
         yield f"mask: {mask}", of("mask") == mask
     for low, high in ((0.01, 0.05), (0.05, 0.2), (0.2, 0.6)):
@@ -188,19 +300,36 @@ def _kinds(facts: list[dict[str, Any]]) -> Iterator[tuple[str, NDArray[np.bool_]
 def _labels(samples: list[dict[str, Any]]) -> str:
     points = [1, 5, 25, 50, 75, 95, 99]
     table = [["normalised levels, percentiles", *map(str, points)]]
-    for name, key in (("labels of these maps, by the 64^3 statistics", "label"), ("the same, by the full box's", "full_label")):
-        table.append([name, *(f"{v:.2f}" for v in np.percentile([s[key] for s in samples], points))])
-    table.append(["EMDB authors' levels, by the full box's (ALGORITHM.md)", "-0.96", "-0.87", "-0.73", "-0.62", "-0.48", "-0.26",
-                  "-0.08"])
+    for name, key in (
+        ("labels of these maps, by the 64^3 statistics", "label"),
+        ("the same, by the full box's", "full_label"),
+    ):
+        table.append(
+            [name, *(f"{v:.2f}" for v in np.percentile([s[key] for s in samples], points))]
+        )
+    table.append(
+        [
+            "EMDB authors' levels, by the full box's (ALGORITHM.md)",
+            "-0.96",
+            "-0.87",
+            "-0.73",
+            "-0.62",
+            "-0.48",
+            "-0.26",
+            "-0.08",
+        ]
+    )
     return markdown(table)
 
 
 def _calibration(expected: NDArray[np.floating], error: NDArray[np.floating]) -> str:
     """Expected against found errors, in quarters by the expected."""
     order = np.array_split(np.argsort(expected), 4)
-    table = [["maps by expected error", "lowest quarter", "second", "third", "highest quarter"],
-             ["expected absolute error", *(f"{expected[q].mean():.3f}" for q in order)],
-             ["found", *(f"{error[q].mean():.3f}" for q in order)]]
+    table = [
+        ["maps by expected error", "lowest quarter", "second", "third", "highest quarter"],
+        ["expected absolute error", *(f"{expected[q].mean():.3f}" for q in order)],
+        ["found", *(f"{error[q].mean():.3f}" for q in order)],
+    ]
     return markdown(table)
 
 
@@ -219,23 +348,57 @@ def into_card(card: Path, text: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder with structures/, and real_maps/, real_ensemble/, ribosome_50S/ if at hand")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "data",
+        type=Path,
+        help="folder with structures/, and real_maps/, real_ensemble/, ribosome_50S/ if at hand",
+    )
     parser.add_argument("--weights", type=Path, default=None)
     parser.add_argument("--maps", type=int, default=320)
-    parser.add_argument("--seed", type=int, default=3, help="not a seed of training (1) or of the maps it stopped by (2)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=3,
+        help="not a seed of training (1) or of the maps it stopped by (2)",
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "siren-maps", help="simulated maps are kept here")
-    parser.add_argument("--published", type=Path, default=None, help="weights from published.py, for a row of the table")
-    parser.add_argument("--card", type=Path, default=None, help="a model card to write the figures into")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "siren-maps",
+        help="simulated maps are kept here",
+    )
+    parser.add_argument(
+        "--published",
+        type=Path,
+        default=None,
+        help="weights from published.py, for a row of the table",
+    )
+    parser.add_argument(
+        "--card", type=Path, default=None, help="a model card to write the figures into"
+    )
     parser.add_argument("--no-speed", action="store_true")
     a = parser.parse_args()
     weights = a.weights or default_weights()
-    parts = ["### Simulated maps", "", simulated(a.data / "structures", weights, a.maps, a.seed, a.processes, a.cache, a.published)]
+    parts = [
+        "### Simulated maps",
+        "",
+        simulated(
+            a.data / "structures", weights, a.maps, a.seed, a.processes, a.cache, a.published
+        ),
+    ]
     if (a.data / "real_maps").is_dir():
         parts += ["", "### Real maps", "", markdown(real_maps(a.data / "real_maps", weights))]
     if (a.data / "real_ensemble").is_dir():
-        parts += ["", "### Real ensemble (50S assembly intermediates)", "", markdown(real_ensemble(a.data, weights))]
+        parts += [
+            "",
+            "### Real ensemble (50S assembly intermediates)",
+            "",
+            markdown(real_ensemble(a.data, weights)),
+        ]
     if not a.no_speed:
         parts += ["", "### Speed", "", speed(weights)]
     text = "\n".join(parts)

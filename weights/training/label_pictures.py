@@ -1,4 +1,5 @@
-"""Pictures of labels: sections of simulated maps of the test split with the molecule's envelope, the label and the prediction.
+"""Pictures of labels: sections of simulated maps of the test split with the molecule's envelope,
+the label and the prediction.
 
 Example::
 
@@ -26,7 +27,9 @@ COLOURS = {"envelope": "#1f77b4", "label": "#ff9f1c", "predicted": "#d62728"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("structures", type=Path)
     parser.add_argument("sheet", type=Path)
     parser.add_argument("--maps", type=int, default=12)
@@ -43,7 +46,9 @@ def main() -> None:
         sample = simulate(library, np.random.default_rng([a.seed, number]))
         level = denormalise_level(sample.label, Range(*sample.scale))
         grid = Grid(sample.raw.shape, (float(sample.facts["pixel"]),) * 3)  # type: ignore[arg-type]
-        ensemble = Ensemble((Source("map", None, lambda array=sample.raw: array, grid),), grid, ("map",))  # type: ignore[misc]
+        ensemble = Ensemble(
+            (Source("map", None, lambda array=sample.raw: array, grid),), grid, ("map",)
+        )
         predicted = predict_levels(ensemble, PredictParameters(device="cpu")).rows[0].level
         z = int(sample.envelope.sum(axis=(1, 2)).argmax())
         section = sample.raw[z]
@@ -51,12 +56,23 @@ def main() -> None:
         axes.imshow(section, cmap="gray_r", origin="lower", vmin=min(0.0, low), vmax=high)
         axes.contour(sample.envelope[z], [0.5], colors=COLOURS["envelope"], linewidths=1.6)
         axes.contour(section, [level], colors=COLOURS["label"], linewidths=1.2)
-        axes.contour(section, [predicted], colors=COLOURS["predicted"], linewidths=0.8, linestyles="dashed")
+        axes.contour(
+            section, [predicted], colors=COLOURS["predicted"], linewidths=0.8, linestyles="dashed"
+        )
         facts = sample.facts
         made = f"{facts['name']}, {facts['resolution']:.1f} Å, noise {facts['noise']:.2f}"
-        axes.set_title(f"{made}\nmask {facts['mask']}, lipid {facts['micelle']}, Dice at the label {sample.dice.max():.2f}", fontsize=8)
-    figure.legend([_line(c) for c in COLOURS.values()], ["the molecule's envelope", "label: the level that agrees best", "predicted level"],
-                  loc="outside lower center", ncols=3, frameon=False)
+        axes.set_title(
+            f"{made}\nmask {facts['mask']}, lipid {facts['micelle']}, Dice at the label "
+            f"{sample.dice.max():.2f}",
+            fontsize=8,
+        )
+    figure.legend(
+        [_line(c) for c in COLOURS.values()],
+        ["the molecule's envelope", "label: the level that agrees best", "predicted level"],
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+    )
     figure.savefig(a.sheet, dpi=90)
 
 

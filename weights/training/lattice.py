@@ -16,10 +16,16 @@ class Lattice:
         self.n, self.pixel = n, pixel
         f = np.fft.fftfreq(n, pixel).astype(np.float32)
         self._axes = (f**2, f**2, f[: n // 2 + 1] ** 2)
-        self.k2: Map = self._axes[0][:, None, None] + self._axes[1][None, :, None] + self._axes[2][None, None, :]
+        self.k2: Map = (
+            self._axes[0][:, None, None]
+            + self._axes[1][None, :, None]
+            + self._axes[2][None, None, :]
+        )
 
     def inverse(self, transform: NDArray[np.complexfloating]) -> Map:
-        return scipy.fft.irfftn(transform.astype(np.complex64, copy=False), s=(self.n,) * 3).astype(np.float32, copy=False)
+        return scipy.fft.irfftn(transform.astype(np.complex64, copy=False), s=(self.n,) * 3).astype(
+            np.float32, copy=False
+        )
 
     def forward(self, array: Map) -> NDArray[np.complex64]:
         return scipy.fft.rfftn(array.astype(np.float32, copy=False))
@@ -39,7 +45,9 @@ class Lattice:
         return np.sqrt(axes[0][:, None, None] + axes[1][None, :, None] + axes[2][None, None, :])
 
     def field(self, length: float, rng: np.random.Generator) -> Map:
-        """A smooth random field between 0 and 1 that varies over about ``length`` A: a few waves."""
+        """A smooth random field between 0 and 1 that varies over about ``length`` A: a few
+        waves.
+        """
         total = np.zeros((self.n,) * 3, np.float32)
         along = np.arange(self.n, dtype=np.float32) * self.pixel
         for _ in range(5):
@@ -47,18 +55,24 @@ class Lattice:
             z, y, x = (np.exp(1j * w * along).astype(np.complex64) for w in wave)
             plane = (np.exp(1j * rng.uniform(0, 2 * np.pi)) * z)[:, None] * y[None, :]
             total += (plane.astype(np.complex64)[:, :, None] * x).real
-        return (1 / (1 + np.exp(-2 * total - np.float32(rng.uniform(-3.0, 1.0))))).astype(np.float32)
+        return (1 / (1 + np.exp(-2 * total - np.float32(rng.uniform(-3.0, 1.0))))).astype(
+            np.float32
+        )
 
     def splat(self, xyz: NDArray[np.floating], weight: Map) -> NDArray[np.complex64]:
-        """Transform of point atoms, on a grid finer than the map's and cropped to it. Positions from the box's corner, A."""
+        """Transform of point atoms, on a grid finer than the map's and cropped to it. Positions
+        from the box's corner, A.
+        """
         fine = scipy.fft.next_fast_len(3 * self.n // 2, real=True)
-        index = np.rint(xyz[:, ::-1] * np.float32(fine / (self.n * self.pixel))).astype(np.int32) % fine
+        index = (
+            np.rint(xyz[:, ::-1] * np.float32(fine / (self.n * self.pixel))).astype(np.int32) % fine
+        )
         flat = (index[:, 0] * fine + index[:, 1]) * fine + index[:, 2]
         counts = np.bincount(flat, weight, fine**3).astype(np.float32).reshape((fine,) * 3)
         # one axis at a time, cropped at once: what is dropped need not be transformed further
         low, high, n = (self.n + 1) // 2, self.n // 2, self.n
         t = scipy.fft.rfft(counts, axis=2)[:, :, : n // 2 + 1]
         t = scipy.fft.fft(t, axis=1)
-        t = np.concatenate([t[:, :low], t[:, fine - high:]], axis=1)
+        t = np.concatenate([t[:, :low], t[:, fine - high :]], axis=1)
         t = scipy.fft.fft(t, axis=0)
-        return np.concatenate([t[:low], t[fine - high:]], axis=0)
+        return np.concatenate([t[:low], t[fine - high :]], axis=0)

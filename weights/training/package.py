@@ -1,4 +1,5 @@
-"""Imports the checkout's own core, so that training and prediction share one preprocessing; ChimeraX is not needed.
+"""Imports the checkout's own core, so that training and prediction share one preprocessing;
+ChimeraX is not needed.
 
 ``import package`` and then ``from core.thresholds... import ...``.
 """

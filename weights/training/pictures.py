@@ -1,6 +1,7 @@
 """Pictures of maps at their predicted levels, on one sheet:
 
-    devel/chimerax --offscreen --exit --script "weights/training/pictures.py ../shared/data/real_maps sheet.png"
+devel/chimerax --offscreen --exit --script "weights/training/pictures.py
+../shared/data/real_maps sheet.png"
 """
 
 from __future__ import annotations
@@ -26,12 +27,28 @@ def main(session: Any, folder: Path, sheet: Path) -> None:
     pictures = []
     with tempfile.TemporaryDirectory() as work:
         for path in paths:
-            level = predict_levels(find_ensemble([path], least=1), PredictParameters(device="cpu")).rows[0].level
+            level = (
+                predict_levels(find_ensemble([path], least=1), PredictParameters(device="cpu"))
+                .rows[0]
+                .level
+            )
             run(session, "close session", log=False)
-            run(session, f"open '{path.absolute()}' {'format ccp4' if path.suffix == '.ccp4' else ''}", log=False)
-            for command in (f"windowsize {SIDE} {SIDE}", "set bgColor white", "lighting soft", "graphics silhouettes true",
-                            f"volume #1 level {level} step 1 style surface color #8fb4d8", "hide #1.2 models", "view", "wait 1",
-                            f"save '{work}/one.png' supersample 2"):
+            run(
+                session,
+                f"open '{path.absolute()}' {'format ccp4' if path.suffix == '.ccp4' else ''}",
+                log=False,
+            )
+            for command in (
+                f"windowsize {SIDE} {SIDE}",
+                "set bgColor white",
+                "lighting soft",
+                "graphics silhouettes true",
+                f"volume #1 level {level} step 1 style surface color #8fb4d8",
+                "hide #1.2 models",
+                "view",
+                "wait 1",
+                f"save '{work}/one.png' supersample 2",
+            ):
                 try:
                     run(session, command, log=False)
                 except Exception as error:

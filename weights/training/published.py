@@ -2,10 +2,12 @@
 
 Example::
 
-    python weights/training/published.py ../shared/data/structures --maps 2400 --out siren-published.pt
-    python weights/training/evaluate.py ../shared/data --published siren-published.pt --card weights/README.md
+    python weights/training/published.py ../shared/data/structures --maps 2400 --out
+    siren-published.pt python weights/training/evaluate.py ../shared/data --published
+    siren-published.pt --card weights/README.md
 
-One pass through the first maps of the training set; half a second a map on two cores with bfloat16 instructions.
+One pass through the first maps of the training set; half a second a map on two cores with bfloat16
+instructions.
 """
 
 from __future__ import annotations
@@ -28,18 +30,25 @@ from core.thresholds.network import published_network, save_network
 
 
 def batches(files: list[Path], size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Normalised maps (size, 1, 64, 64, 64) and their labels (size,); neighbours in a file, three of one molecule, come apart."""
+    """Normalised maps (size, 1, 64, 64, 64) and their labels (size,); neighbours in a file, three
+    of one molecule, come apart.
+    """
     rng = np.random.default_rng(0)
     for first in range(0, len(files), 4):
-        parts = [np.load(path) for path in files[first:first + 4]]
+        parts = [np.load(path) for path in files[first : first + 4]]
         x = np.concatenate([z["above_background"] for z in parts])
         label = np.concatenate([z["label"] for z in parts])
         for chosen in np.array_split(rng.permutation(len(x)), len(x) // size):
-            yield torch.from_numpy(x[chosen].astype(np.float32))[:, None] - 1, torch.from_numpy(label[chosen])
+            yield (
+                torch.from_numpy(x[chosen].astype(np.float32))[:, None] - 1,
+                torch.from_numpy(label[chosen]),
+            )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("structures", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--maps", type=int, default=2400)
@@ -66,8 +75,17 @@ def main() -> None:
         optimiser.step()
         seen, mean = seen + len(x), mean + (float(loss.detach()) - mean) / min(step + 1, 50)
         if step % 20 == 19:
-            print(f"{seen} maps, {time.time() - start:.0f} s, RMSE while training {mean**0.5:.3f}", flush=True)
-    save_network(a.out, network, {"maps": seen, "seconds": round(time.time() - start)}, "published", half=False)
+            print(
+                f"{seen} maps, {time.time() - start:.0f} s, RMSE while training {mean**0.5:.3f}",
+                flush=True,
+            )
+    save_network(
+        a.out,
+        network,
+        {"maps": seen, "seconds": round(time.time() - start)},
+        "published",
+        half=False,
+    )
 
 
 if __name__ == "__main__":

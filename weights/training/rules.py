@@ -10,21 +10,30 @@ from numpy.typing import NDArray
 def rules(array: Map) -> dict[str, float]:
     """Levels of a map by each rule, in the map's units.
 
-    Li's is scikit-image's, and absent where that is not installed: it is no requirement of the bundle.
+    Li's is scikit-image's, and absent where that is not installed: it is no requirement of the
+    bundle.
     """
     shell = array[~_ball(array.shape)]
     shell = shell if shell.std() > 0 else array.ravel()
     median = float(np.median(array))
     robust = 1.4826 * float(np.median(np.abs(array - median)))
-    levels = {"mean + 3 SD of the background (outside the box's sphere)": float(shell.mean() + 3 * shell.std()),
-              "median + 3 robust SD": median + 3 * robust, "Otsu": otsu(array)}
+    levels = {
+        "mean + 3 SD of the background (outside the box's sphere)": float(
+            shell.mean() + 3 * shell.std()
+        ),
+        "median + 3 robust SD": median + 3 * robust,
+        "Otsu": otsu(array),
+    }
     try:
         from skimage.filters import threshold_li
     except ImportError:
         pass
     else:
-        # its own tolerance, half the smallest difference of two voxels, is below what single precision can reach
-        levels["Li (scikit-image)"] = float(threshold_li(array.astype(float), tolerance=1e-4 * float(np.ptp(array))))
+        # its own tolerance, half the smallest difference of two voxels, is below what single
+        # precision can reach
+        levels["Li (scikit-image)"] = float(
+            threshold_li(array.astype(float), tolerance=1e-4 * float(np.ptp(array)))
+        )
     return levels | {"1 % of voxels (ChimeraX's default)": float(np.percentile(array, 99))}
 
 

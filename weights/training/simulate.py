@@ -1,12 +1,14 @@
 """Maps of molecules with everything that real maps have, and the level that suits each best.
 
-The label. Envelope: the noise-free density of the parts that are present (occupancy 0.5 or more), at the map's
-resolution d (atoms as points, Gaussian of sigma 0.225 d), above the level that encloses 1.21 A^3 for each Da of
-these parts. Label: the level of the *finished* map (filtered, masked, noisy, on its own grid) whose set of voxels
-above it has the highest Dice coefficient with the envelope; the middle of the levels within 0.0005 of the highest.
+The label. Envelope: the noise-free density of the parts that are present (occupancy 0.5 or more),
+at the map's resolution d (atoms as points, Gaussian of sigma 0.225 d), above the level that
+encloses 1.21 A^3 for each Da of these parts. Label: the level of the *finished* map (filtered,
+masked, noisy, on its own grid) whose set of voxels above it has the highest Dice coefficient with
+the envelope; the middle of the levels within 0.0005 of the highest.
 
-A map in a box of more than WIDEST voxels has nothing beyond its resolution, so it is made on the smallest grid that holds
-all it has (at least 2.3 voxels a resolution): Fourier cropping to 64^3 gives the same, and Dice is a matter of volumes.
+A map in a box of more than WIDEST voxels has nothing beyond its resolution, so it is made on the
+smallest grid that holds all it has (at least 2.3 voxels a resolution): Fourier cropping to 64^3
+gives the same, and Dice is a matter of volumes.
 """
 
 from __future__ import annotations
@@ -31,11 +33,28 @@ LEAST_DICE = 0.6
 #: Levels on the normalised scale at which the Dice of every map is recorded.
 LEVELS = np.linspace(-1, 1, 513)
 #: Boxes drawn, and how often; half of the maps of BOX are made as a decoder's.
-BOXES = {32: 0.03, 40: 0.01, 48: 0.03, 56: 0.02, 63: 0.01, 64: 0.58, 75: 0.01, 80: 0.03, 96: 0.06, 100: 0.02, 128: 0.08,
-         160: 0.02, 200: 0.02, 256: 0.04, 320: 0.025, 400: 0.015}
+BOXES = {
+    32: 0.03,
+    40: 0.01,
+    48: 0.03,
+    56: 0.02,
+    63: 0.01,
+    64: 0.58,
+    75: 0.01,
+    80: 0.03,
+    96: 0.06,
+    100: 0.02,
+    128: 0.08,
+    160: 0.02,
+    200: 0.02,
+    256: 0.04,
+    320: 0.025,
+    400: 0.015,
+}
 WIDEST, SAMPLING = 96, 2.3
-#: Scattering of the solvent that an atom displaces, in carbon atoms: 0.038 / A^3 (water) by 16.9 or 13.9 A^3 for each heavy
-#: atom of a protein or nucleic acid (partial specific volumes 0.73 and 0.55 ml/g).
+#: Scattering of the solvent that an atom displaces, in carbon atoms: 0.038 / A^3 (water) by 16.9 or
+#: 13.9 A^3 for each heavy atom of a protein or nucleic acid (partial specific volumes 0.73 and 0.55
+#: ml/g).
 SOLVENT_PROTEIN, SOLVENT_NUCLEIC = 0.64, 0.53
 
 
@@ -73,12 +92,16 @@ class Sample:
 
 
 def simulate(library: Library, rng: np.random.Generator) -> Sample:
-    """One map. Drawn again until the best Dice reaches LEAST_DICE: a map that shows nothing has no right level."""
+    """One map. Drawn again until the best Dice reaches LEAST_DICE: a map that shows nothing has no
+    right level.
+    """
     return siblings(library, rng, 1)[0]
 
 
 def siblings(library: Library, rng: np.random.Generator, count: int) -> list[Sample]:
-    """Maps of one molecule in one pose and box that differ in all that follows: filters, lipid, noise, mask, offset."""
+    """Maps of one molecule in one pose and box that differ in all that follows: filters, lipid,
+    noise, mask, offset.
+    """
     samples: list[Sample] = []
     while not samples:
         scene = _scene(library, rng)
@@ -117,10 +140,25 @@ def _scene(library: Library, rng: np.random.Generator) -> _Scene | None:
     resolution = _resolution(pixel, box, decoder, rng)
     if resolution > 20.5:
         return None
-    n = box if box <= WIDEST else min(box, max(WIDEST, scipy.fft.next_fast_len(int(np.ceil(SAMPLING * box * pixel / resolution)))))
+    n = (
+        box
+        if box <= WIDEST
+        else min(
+            box,
+            max(WIDEST, scipy.fft.next_fast_len(int(np.ceil(SAMPLING * box * pixel / resolution)))),
+        )
+    )
     lattice = Lattice(n, box * pixel / n)
-    facts: dict[str, float | str] = {"name": name, "box": box, "pixel": pixel, "resolution": resolution, "decoder": int(decoder),
-                                     "fraction": extent / (box * pixel), "mass_kda": atoms.mass / 1000, "grid": n}
+    facts: dict[str, float | str] = {
+        "name": name,
+        "box": box,
+        "pixel": pixel,
+        "resolution": resolution,
+        "decoder": int(decoder),
+        "fraction": extent / (box * pixel),
+        "mass_kda": atoms.mass / 1000,
+        "grid": n,
+    }
     centre = n * lattice.pixel * (0.5 + rng.normal(0, 0.02, 3))
     made = _molecule(lattice, atoms, resolution, centre, facts, rng)
     return _Scene(lattice, *made, centre, extent, facts) if made else None
@@ -134,25 +172,43 @@ def _photograph(scene: _Scene, rng: np.random.Generator) -> Sample | None:
     level = float(np.partition(signal.ravel(), -count)[-count])
     if level <= 0:
         return None
-    array = finish(lattice, signal, scene.envelope, level, scene.centre / lattice.pixel, scene.extent / lattice.pixel, facts, rng)
+    array = finish(
+        lattice,
+        signal,
+        scene.envelope,
+        level,
+        scene.centre / lattice.pixel,
+        scene.extent / lattice.pixel,
+        facts,
+        rng,
+    )
     array, envelope = _cut_out(array, scene.envelope, facts, rng)
     return _labelled(array, envelope, lattice.pixel, facts)
 
 
 def _resolution(pixel: float, box: int, decoder: bool, rng: np.random.Generator) -> float:
-    """From just above two voxels: a decoder's volumes are mostly near that, large boxes are mostly finely sampled."""
+    """From just above two voxels: a decoder's volumes are mostly near that, large boxes are mostly
+    finely sampled.
+    """
     widest = 2.0 if decoder else 4.0 if box > WIDEST else 3.2
     lowest = 2.02 if box <= 128 else 2.6
     return max(2.5, pixel * lowest * float(np.exp(rng.uniform(0, np.log(widest)))))
 
 
-def _molecule(lattice: Lattice, atoms: Atoms, resolution: float, centre: NDArray[np.floating], facts: dict[str, float | str],
-              rng: np.random.Generator) -> tuple[NDArray[np.complex64], NDArray[np.bool_]] | None:
+def _molecule(
+    lattice: Lattice,
+    atoms: Atoms,
+    resolution: float,
+    centre: NDArray[np.floating],
+    facts: dict[str, float | str],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.complex64], NDArray[np.bool_]] | None:
     """The transform of what is there, and the envelope."""
     occupancy, loose = _occupancy(atoms, facts, rng)
     # solvent takes away from what is seen, more where contrast at low frequencies is whole
-    contrast = atoms.weight - np.where(atoms.nucleic, SOLVENT_NUCLEIC, SOLVENT_PROTEIN).astype(np.float32) * np.float32(
-        rng.uniform(0.3, 1.1))
+    contrast = atoms.weight - np.where(atoms.nucleic, SOLVENT_NUCLEIC, SOLVENT_PROTEIN).astype(
+        np.float32
+    ) * np.float32(rng.uniform(0.3, 1.1))
     weight = contrast * occupancy
     moving = loose if loose.any() and rng.random() < 0.6 else np.zeros_like(loose)
     xyz = atoms.xyz + centre.astype(np.float32)
@@ -168,10 +224,13 @@ def _molecule(lattice: Lattice, atoms: Atoms, resolution: float, centre: NDArray
     return (transform, envelope) if 20 <= envelope.sum() < 0.5 * envelope.size else None
 
 
-def _occupancy(atoms: Atoms, facts: dict[str, float | str], rng: np.random.Generator) -> tuple[Map, NDArray[np.bool_]]:
+def _occupancy(
+    atoms: Atoms, facts: dict[str, float | str], rng: np.random.Generator
+) -> tuple[Map, NDArray[np.bool_]]:
     """Occupancy of each atom, and which belong to a loose domain.
 
-    In half of the molecules some chains, or all on one side of a plane, are partly or wholly absent, or loose.
+    In half of the molecules some chains, or all on one side of a plane, are partly or wholly
+    absent, or loose.
     """
     occupancy, loose = np.ones(len(atoms.xyz), np.float32), np.zeros(len(atoms.xyz), bool)
     if rng.random() < 0.5:
@@ -179,7 +238,8 @@ def _occupancy(atoms: Atoms, facts: dict[str, float | str], rng: np.random.Gener
     parts = int(atoms.part.max()) + 1
     if rng.random() < 0.6 and parts >= 4:
         chosen = rng.random(parts) < rng.uniform(0.1, 0.5)
-        # of parts apart from each other, each has an occupancy of its own; a decoder shows states, so mostly 0 or 1
+        # of parts apart from each other, each has an occupancy of its own; a decoder shows states,
+        # so mostly 0 or 1
         values = np.where(chosen, np.clip(rng.uniform(-0.3, 1.3, parts), 0, 1), 1.0)
         occupancy, loose = values[atoms.part].astype(np.float32), chosen[atoms.part]
     else:
@@ -192,17 +252,26 @@ def _occupancy(atoms: Atoms, facts: dict[str, float | str], rng: np.random.Gener
     return occupancy, loose
 
 
-def _envelope(lattice: Lattice, ideal: NDArray[np.complexfloating], resolution: float, mass: float) -> NDArray[np.bool_]:
+def _envelope(
+    lattice: Lattice, ideal: NDArray[np.complexfloating], resolution: float, mass: float
+) -> NDArray[np.bool_]:
     density = lattice.inverse(ideal * lattice.gauss(0.225 * resolution))
     count = min(density.size - 1, max(1, round(mass * CUBIC_A_PER_DALTON / lattice.pixel**3)))
     return density >= np.partition(density.ravel(), -count)[-count]
 
 
-def _signal(lattice: Lattice, transform: NDArray[np.complexfloating], resolution: float, rng: np.random.Generator) -> Map:
-    """Filtered to the resolution, sharpened or not, some regions blurred, surrounded by a negative ring or not."""
+def _signal(
+    lattice: Lattice,
+    transform: NDArray[np.complexfloating],
+    resolution: float,
+    rng: np.random.Generator,
+) -> Map:
+    """Filtered to the resolution, sharpened or not, some regions blurred, surrounded by a negative
+    ring or not.
+    """
     kd2 = lattice.k2 * np.float32(resolution**2)
-    # decay: B / (4 d^2); 1 is the envelope's own Gaussian, 0 point atoms fully sharpened, below 0 sharpened too far
-    # above 1: not sharpened, B of up to 250 A^2
+    # decay: B / (4 d^2); 1 is the envelope's own Gaussian, 0 point atoms fully sharpened, below 0
+    # sharpened too far above 1: not sharpened, B of up to 250 A^2
     decay = np.float32(rng.uniform(-0.7, min(2.5, max(1.2, 250 / (4 * resolution**2)))))
     transform = transform * (np.exp(-decay * kd2) / (1 + kd2 ** int(rng.integers(3, 12))))
     side = lattice.n * lattice.pixel
@@ -212,12 +281,15 @@ def _signal(lattice: Lattice, transform: NDArray[np.complexfloating], resolution
     signal = lattice.inverse(transform)
     if rng.random() < 0.4:
         weight = lattice.field(side * rng.uniform(0.1, 0.5), rng)
-        signal += (lattice.inverse(transform * lattice.gauss(resolution * rng.uniform(0.2, 0.8))) - signal) * weight
+        signal += (
+            lattice.inverse(transform * lattice.gauss(resolution * rng.uniform(0.2, 0.8))) - signal
+        ) * weight
     return signal
 
 
-def _cut_out(array: Map, envelope: NDArray[np.bool_], facts: dict[str, float | str],
-             rng: np.random.Generator) -> tuple[Map, NDArray[np.bool_]]:
+def _cut_out(
+    array: Map, envelope: NDArray[np.bool_], facts: dict[str, float | str], rng: np.random.Generator
+) -> tuple[Map, NDArray[np.bool_]]:
     """A few maps are cut around the molecule: not cubic, odd sizes."""
     facts["cut"] = int(rng.random() < 0.04)
     if not facts["cut"]:
@@ -225,12 +297,17 @@ def _cut_out(array: Map, envelope: NDArray[np.bool_], facts: dict[str, float | s
     slices = []
     for axis in range(3):
         inside = np.flatnonzero(envelope.any(axis=tuple(a for a in range(3) if a != axis)))
-        low, high = int(inside[0]) - int(rng.integers(1, 6)), int(inside[-1]) + int(rng.integers(2, 7))
+        low, high = (
+            int(inside[0]) - int(rng.integers(1, 6)),
+            int(inside[-1]) + int(rng.integers(2, 7)),
+        )
         slices.append(slice(max(0, low), min(len(array), max(high, low + 16))))
     return np.ascontiguousarray(array[tuple(slices)]), np.ascontiguousarray(envelope[tuple(slices)])
 
 
-def _labelled(array: Map, envelope: NDArray[np.bool_], pixel: float, facts: dict[str, float | str]) -> Sample | None:
+def _labelled(
+    array: Map, envelope: NDArray[np.bool_], pixel: float, facts: dict[str, float | str]
+) -> Sample | None:
     shape = (array.shape[0], array.shape[1], array.shape[2])
     small = array if shape == (BOX,) * 3 else to_box(array, Grid(shape, (pixel,) * 3), BOX)[0]
     if small.max() <= 0:
@@ -244,15 +321,33 @@ def _labelled(array: Map, envelope: NDArray[np.bool_], pixel: float, facts: dict
     if best < LEAST_DICE:
         return None
     label = float(LEVELS[dice >= best - 0.0005].mean())
-    return Sample(x, label, dice, volume, facts | {"best_dice": best, "label": label}, array, (used.vol_min, used.vol_max),
-                  envelope)
+    return Sample(
+        x,
+        label,
+        dice,
+        volume,
+        facts | {"best_dice": best, "label": label},
+        array,
+        (used.vol_min, used.vol_max),
+        envelope,
+    )
 
 
-def dice_curve(array: Map, envelope: NDArray[np.bool_], vol_min: float, vol_max: float) -> tuple[Map, Map]:
-    """Dice with the envelope, and volume over the envelope's, of the voxels above each of LEVELS."""
+def dice_curve(
+    array: Map, envelope: NDArray[np.bool_], vol_min: float, vol_max: float
+) -> tuple[Map, Map]:
+    """Dice with the envelope, and volume over the envelope's, of the voxels above each of
+    LEVELS.
+    """
     x = 2 * (array - vol_min) / (vol_max - vol_min) - 1
     edges = len(LEVELS) - 1
-    bins = np.clip(np.ceil((x + 1) * (edges / 2)), 0, edges + 1).astype(np.int64).ravel()  # above level j <=> bin > j
-    above = [np.bincount(b, minlength=edges + 2)[::-1].cumsum()[::-1][1:] for b in (bins, bins[envelope.ravel()])]
+    # above level j <=> bin > j
+    bins = np.clip(np.ceil((x + 1) * (edges / 2)), 0, edges + 1).astype(np.int64).ravel()
+    above = [
+        np.bincount(b, minlength=edges + 2)[::-1].cumsum()[::-1][1:]
+        for b in (bins, bins[envelope.ravel()])
+    ]
     total = int(envelope.sum())
-    return (2 * above[1] / (above[0] + total)).astype(np.float32), (above[0] / total).astype(np.float32)
+    return (2 * above[1] / (above[0] + total)).astype(np.float32), (above[0] / total).astype(
+        np.float32
+    )

@@ -1,4 +1,6 @@
-"""How long prediction takes, and the published architecture on the same machine at the same time."""
+"""How long prediction takes, and the published architecture on the same machine at the same
+time.
+"""
 
 from __future__ import annotations
 
@@ -36,19 +38,35 @@ def _write(folder: Path, count: int, box: int) -> None:
 
 
 def _ours(folder: Path, weights: Path) -> dict[str, float]:
-    """Seconds and memory of one process that predicts a folder, import of torch and reading included."""
+    """Seconds and memory of one process that predicts a folder, import of torch and reading
+    included.
+    """
     start = time.perf_counter()
     script = f"import speed; speed._child({str(folder)!r}, {str(weights)!r})"
-    done = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return {"seconds": time.perf_counter() - start, **json.loads(done.stdout)}
 
 
 def _child(folder: str, weights: str) -> None:
-    predict_levels(find_ensemble([Path(folder)], least=1), PredictParameters(weights=weights, device="cpu"))
+    predict_levels(
+        find_ensemble([Path(folder)], least=1), PredictParameters(weights=weights, device="cpu")
+    )
     used = resource.getrusage(resource.RUSAGE_SELF)
     # not ru_maxrss, which begins at the size of the process that started this one
-    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    print(json.dumps({"cpu": used.ru_utime + used.ru_stime, "megabytes": int(peak.split()[1]) / 1024}))
+    peak = next(
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    )
+    print(
+        json.dumps({"cpu": used.ru_utime + used.ru_stime, "megabytes": int(peak.split()[1]) / 1024})
+    )
 
 
 def speed(weights: Path) -> str:
@@ -73,7 +91,13 @@ def speed(weights: Path) -> str:
         for _ in range(2):
             network(maps)
     published = (time.perf_counter() - start) * MAPS / PUBLISHED_MAPS
-    return (f"{MAPS} maps of 64^3 in a process of its own, reading and import of torch included: {ours['seconds']:.1f} s "
-            f"({ours['cpu']:.1f} s of CPU time), peak memory {ours['megabytes']:.0f} MB. One map of 256^3: {one:.2f} s. The published "
-            f"architecture in the same run, the network alone, from {PUBLISHED_MAPS} maps: {published:.0f} s for {MAPS}, "
-            f"{published / ours['seconds']:.0f} times as long. {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} by other work.")
+    return (
+        f"{MAPS} maps of 64^3 in a process of its own, reading and import of torch included: "
+        f"{ours['seconds']:.1f} s "
+        f"({ours['cpu']:.1f} s of CPU time), peak memory {ours['megabytes']:.0f} MB. One map "
+        f"of 256^3: {one:.2f} s. The published "
+        f"architecture in the same run, the network alone, from {PUBLISHED_MAPS} maps: "
+        f"{published:.0f} s for {MAPS}, "
+        f"{published / ours['seconds']:.0f} times as long. {os.cpu_count()} cores, load "
+        f"{os.getloadavg()[0]:.1f} by other work."
+    )

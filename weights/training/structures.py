@@ -1,4 +1,6 @@
-"""Atoms to simulate maps of: read from the compact structure set, multiplied by symmetry, or made up."""
+"""Atoms to simulate maps of: read from the compact structure set, multiplied by symmetry, or made
+up.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from scipy.spatial.transform import Rotation
 
 Points = NDArray[np.float32]
 
-#: Electron scattering amplitude at zero angle, relative to carbon (Peng 1996), hydrogens of an average residue added.
+#: Electron scattering amplitude at zero angle, relative to carbon (Peng 1996), hydrogens of an
+#: average residue added.
 SCATTERING = {6: 1.25, 7: 1.05, 8: 0.85, 15: 2.2, 16: 2.1}
 #: Da for each heavy atom, hydrogens included: mean over residues and nucleotides.
 DALTON_PER_ATOM = 14.2
@@ -27,7 +30,9 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Atoms:
-    """A molecule: positions (n, 3) x, y, z in A, scattering weights, part numbers, nucleic acid or not (n,); mass in Da."""
+    """A molecule: positions (n, 3) x, y, z in A, scattering weights, part numbers, nucleic acid or
+    not (n,); mass in Da.
+    """
 
     xyz: Points
     weight: NDArray[np.float32]
@@ -45,12 +50,14 @@ class Library:
 
 
 def read_library(folder: Path, split: str) -> Library:
-    """The structures of a split: ``train``, ``validation`` (training stops by it) or ``test`` (figures come from it).
+    """The structures of a split: ``train``, ``validation`` (training stops by it) or ``test``
+    (figures come from it).
 
-    A folder with ``metadata.csv`` and ``npz`` is the compact set: its own validation structures are halved by their group of
-    near-identical structures, so no group is in two splits. Drawn by kind so that 400 amyloid filaments do not dominate;
-    larger ones, of which there are few, more often. In any other folder the mmCIF and PDB files, compressed or not, are
-    split by a hash of their names (nothing is known of likeness), and all are drawn alike.
+    A folder with ``metadata.csv`` and ``npz`` is the compact set: its own validation structures are
+    halved by their group of near-identical structures, so no group is in two splits. Drawn by kind
+    so that 400 amyloid filaments do not dominate; larger ones, of which there are few, more often.
+    In any other folder the mmCIF and PDB files, compressed or not, are split by a hash of their
+    names (nothing is known of likeness), and all are drawn alike.
     """
     if not (folder / "metadata.csv").is_file():
         return _read_files(folder, split)
@@ -61,17 +68,28 @@ def read_library(folder: Path, split: str) -> Library:
 
 
 def _split(row: dict[str, str]) -> str:
-    return row["split"] if row["split"] == "train" else SPLITS[1 + zlib.crc32(row["dup_group"].encode()) % 2]
+    return (
+        row["split"]
+        if row["split"] == "train"
+        else SPLITS[1 + zlib.crc32(row["dup_group"].encode()) % 2]
+    )
 
 
 def _read_files(folder: Path, split: str) -> Library:
-    found = [p for p in folder.iterdir() if p.name.lower().removesuffix(".gz").endswith((".cif", ".mmcif", ".pdb", ".ent"))]
+    found = [
+        p
+        for p in folder.iterdir()
+        if p.name.lower().removesuffix(".gz").endswith((".cif", ".mmcif", ".pdb", ".ent"))
+    ]
     if len(found) < 3:
-        raise SystemExit(f"{folder} has {len(found)} mmCIF or PDB files: give a folder with at least three, or the compact set "
-                         "(metadata.csv and npz).")
+        raise SystemExit(
+            f"{folder} has {len(found)} mmCIF or PDB files: give a folder with at "
+            "least three, or the compact set "
+            "(metadata.csv and npz)."
+        )
     order = sorted(found, key=lambda p: (zlib.crc32(p.name.encode()), p.name))
     held = max(1, round(0.07 * len(order)))  # each of validation and test
-    parts = {"validation": order[:held], "test": order[held:2 * held], "train": order[2 * held:]}
+    parts = {"validation": order[:held], "test": order[held : 2 * held], "train": order[2 * held :]}
     return Library(tuple(parts[split]), np.full(len(parts[split]), 1 / len(parts[split])))
 
 
@@ -81,13 +99,19 @@ def _odds(category: str, mass: float) -> float:
 
 @lru_cache(maxsize=400)
 def read_structure(path: Path) -> Atoms:
-    """One structure, its first assembly where one is recorded: of the compact set (see its load_structure.py), or any file."""
+    """One structure, its first assembly where one is recorded: of the compact set (see its
+    load_structure.py), or any file.
+    """
     if path.suffix != ".npz":
         return _read_any(path)
     z = np.load(path)
     steps = np.cumsum(z["dxyz"].T.astype(np.int16), axis=0, dtype=np.int16)
     xyz = steps.astype(np.float32) * z["step"] + z["origin"]
-    chain = z["chain"].astype(np.int32) if "chain" in z else np.repeat(np.arange(len(z["chain_len"])), z["chain_len"])
+    chain = (
+        z["chain"].astype(np.int32)
+        if "chain" in z
+        else np.repeat(np.arange(len(z["chain_len"])), z["chain_len"])
+    )
     element = z["elem"]
     nucleic = np.unpackbits(z["kind"], count=len(xyz)).astype(bool)
     if "ops" in z:
@@ -112,7 +136,9 @@ def _read_any(path: Path) -> Atoms:
     structure.remove_hydrogens()
     structure.remove_alternative_conformations()
     if len(structure.assemblies):
-        structure.transform_to_assembly(structure.assemblies[0].name, gemmi.HowToNameCopiedChain.AddNumber)
+        structure.transform_to_assembly(
+            structure.assemblies[0].name, gemmi.HowToNameCopiedChain.AddNumber
+        )
     xyz, element, chain, nucleic = [], [], [], []
     for number, one in enumerate(structure[0]):
         for residue in one:
@@ -124,15 +150,29 @@ def _read_any(path: Path) -> Atoms:
                 nucleic.append(base)
     if len(xyz) < 20:
         raise SystemExit(f"{path} has {len(xyz)} atoms: remove it from the folder.")
-    return _atoms(np.array(xyz, np.float32), np.array(element), np.array(chain), np.array(nucleic, bool))
+    return _atoms(
+        np.array(xyz, np.float32), np.array(element), np.array(chain), np.array(nucleic, bool)
+    )
 
 
-def _atoms(xyz: NDArray[np.floating], element: NDArray[np.integer], chain: NDArray[np.integer],
-           nucleic: NDArray[np.bool_]) -> Atoms:
+def _atoms(
+    xyz: NDArray[np.floating],
+    element: NDArray[np.integer],
+    chain: NDArray[np.integer],
+    nucleic: NDArray[np.bool_],
+) -> Atoms:
     table = np.ones(256, np.float32) * 1.2
     for number, weight in SCATTERING.items():
         table[number] = weight
-    return _limited(Atoms(xyz.astype(np.float32), table[element], chain.astype(np.int32), len(xyz) * DALTON_PER_ATOM, nucleic))
+    return _limited(
+        Atoms(
+            xyz.astype(np.float32),
+            table[element],
+            chain.astype(np.int32),
+            len(xyz) * DALTON_PER_ATOM,
+            nucleic,
+        )
+    )
 
 
 def _limited(atoms: Atoms, most: int = MOST_ATOMS) -> Atoms:
@@ -140,14 +180,21 @@ def _limited(atoms: Atoms, most: int = MOST_ATOMS) -> Atoms:
     step = -(-len(atoms.xyz) // most)
     if step == 1:
         return atoms
-    return Atoms(atoms.xyz[::step], atoms.weight[::step] * step, atoms.part[::step], atoms.mass, atoms.nucleic[::step])
+    return Atoms(
+        atoms.xyz[::step],
+        atoms.weight[::step] * step,
+        atoms.part[::step],
+        atoms.mass,
+        atoms.nucleic[::step],
+    )
 
 
 def draw_molecule(library: Library, rng: np.random.Generator) -> tuple[Atoms, str]:
     """A molecule in a random pose about the origin, and what it is.
 
-    Of ten, about six are structures as they are, one is a ring or a double ring or a helix or a shell of polyhedral
-    symmetry, two are complexes of unlike structures and one is made up of random globules.
+    Of ten, about six are structures as they are, one is a ring or a double ring or a helix or a
+    shell of polyhedral symmetry, two are complexes of unlike structures and one is made up of
+    random globules.
     """
     while True:
         atoms, name = _drawn(library, rng)
@@ -156,7 +203,9 @@ def draw_molecule(library: Library, rng: np.random.Generator) -> tuple[Atoms, st
 
 
 def _crowding(atoms: Atoms) -> float:
-    """Share of the atoms in cubes of 12 A that hold more than matter does: parts that were put through each other."""
+    """Share of the atoms in cubes of 12 A that hold more than matter does: parts that were put
+    through each other.
+    """
     cells = np.floor((atoms.xyz - atoms.xyz.min(axis=0)) / 12).astype(np.int64)
     size = cells.max(axis=0) + 1
     flat = np.ravel_multi_index(tuple(cells.T), tuple(size))
@@ -165,7 +214,10 @@ def _crowding(atoms: Atoms) -> float:
 
 
 def _drawn(library: Library, rng: np.random.Generator) -> tuple[Atoms, str]:
-    kind = rng.choice(["structure", "ring", "helix", "shell", "complex", "globules"], p=[0.62, 0.09, 0.03, 0.02, 0.16, 0.08])
+    kind = rng.choice(
+        ["structure", "ring", "helix", "shell", "complex", "globules"],
+        p=[0.62, 0.09, 0.03, 0.02, 0.16, 0.08],
+    )
     if kind == "globules":
         atoms, name = _globules(rng), "globules"
     else:
@@ -196,8 +248,13 @@ def _merged(parts: list[Atoms]) -> Atoms:
     for p in parts:
         numbers.append(p.part + offset)
         offset += int(p.part.max()) + 1
-    return Atoms(np.concatenate([p.xyz for p in parts]), np.concatenate([p.weight for p in parts]),
-                 np.concatenate(numbers), sum(p.mass for p in parts), np.concatenate([p.nucleic for p in parts]))
+    return Atoms(
+        np.concatenate([p.xyz for p in parts]),
+        np.concatenate([p.weight for p in parts]),
+        np.concatenate(numbers),
+        sum(p.mass for p in parts),
+        np.concatenate([p.nucleic for p in parts]),
+    )
 
 
 def _joined(parts: list[Atoms], rng: np.random.Generator) -> Atoms:
@@ -208,7 +265,12 @@ def _joined(parts: list[Atoms], rng: np.random.Generator) -> Atoms:
         way /= np.linalg.norm(way)
         reach = np.percentile(result.xyz @ way, 95) - np.percentile(part.xyz @ way, 5)
         moved = part.xyz + (way * reach * rng.uniform(0.85, 1.05)).astype(np.float32)
-        result = _merged([result, Atoms(moved.astype(np.float32), part.weight, part.part, part.mass, part.nucleic)])
+        result = _merged(
+            [
+                result,
+                Atoms(moved.astype(np.float32), part.weight, part.part, part.mass, part.nucleic),
+            ]
+        )
     return result
 
 
@@ -227,9 +289,15 @@ def _ring(atoms: Atoms, rng: np.random.Generator) -> Atoms:
     """Copies around an axis; in half of the cases a second layer turned over (dihedral)."""
     count = int(rng.integers(2, 9))
     width = float(np.ptp(np.percentile(atoms.xyz[:, 1], [5, 95])))
-    height = float(np.percentile(atoms.xyz[:, 2], 95)) * rng.uniform(0.9, 1.1) if rng.random() < 0.5 else None
+    height = (
+        float(np.percentile(atoms.xyz[:, 2], 95)) * rng.uniform(0.9, 1.1)
+        if rng.random() < 0.5
+        else None
+    )
     angles = 2 * np.pi * np.arange(count) / count
-    turns = [np.array([[np.cos(t), np.sin(t), 0], [-np.sin(t), np.cos(t), 0], [0, 0, 1]]) for t in angles]
+    turns = [
+        np.array([[np.cos(t), np.sin(t), 0], [-np.sin(t), np.cos(t), 0], [0, 0, 1]]) for t in angles
+    ]
 
     def place(distance: float) -> Atoms:
         copies = [atoms.xyz + np.array([width / (2 * np.sin(np.pi / count)) * distance, 0, 0])]
@@ -245,7 +313,12 @@ def _copies(atoms: Atoms, places: list[NDArray[np.floating]]) -> Atoms:
     """The same molecule at other positions."""
     thin = _limited(atoms, max(200, MOST_ATOMS // len(places)))
     step = -(-len(atoms.xyz) // len(thin.xyz))
-    return _merged([Atoms(xyz[::step].astype(np.float32), thin.weight, thin.part, thin.mass, thin.nucleic) for xyz in places])
+    return _merged(
+        [
+            Atoms(xyz[::step].astype(np.float32), thin.weight, thin.part, thin.mass, thin.nucleic)
+            for xyz in places
+        ]
+    )
 
 
 def _helix(atoms: Atoms, rng: np.random.Generator) -> Atoms:
@@ -254,11 +327,18 @@ def _helix(atoms: Atoms, rng: np.random.Generator) -> Atoms:
     width, height = (float(np.ptp(np.percentile(atoms.xyz[:, a], [5, 95]))) for a in (0, 2))
     per_turn = 360 / turn
     radius = width * rng.uniform(0.4, 1.2)
-    rise = height * rng.uniform(0.8, 1.0) * max(0.15, min(1.0, width / (2 * np.pi * radius / per_turn + 1)))
+    rise = (
+        height
+        * rng.uniform(0.8, 1.0)
+        * max(0.15, min(1.0, width / (2 * np.pi * radius / per_turn + 1)))
+    )
     places = []
     for n in range(count):
         c, s = np.cos(np.radians(n * turn)), np.sin(np.radians(n * turn))
-        places.append((atoms.xyz + np.array([radius, 0, n * rise])) @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T)
+        places.append(
+            (atoms.xyz + np.array([radius, 0, n * rise]))
+            @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T
+        )
     return _copies(atoms, places)
 
 
@@ -267,8 +347,12 @@ def _shell(atoms: Atoms, rng: np.random.Generator) -> Atoms:
     group = Rotation.create_group(str(rng.choice(["T", "O", "I"]))).as_matrix()
     size = 2 * float(np.percentile(np.linalg.norm(atoms.xyz, axis=1), 85))
     way = rng.normal(size=3)
-    way *= size * np.sqrt(len(group)) * 0.25 / np.linalg.norm(way)  # the shell's area is about the copies'
-    return _loosened(lambda distance: _copies(atoms, [(atoms.xyz + way * distance) @ turn.T for turn in group]), rng)
+    # the shell's area is about the copies'
+    way *= size * np.sqrt(len(group)) * 0.25 / np.linalg.norm(way)
+    return _loosened(
+        lambda distance: _copies(atoms, [(atoms.xyz + way * distance) @ turn.T for turn in group]),
+        rng,
+    )
 
 
 def _globules(rng: np.random.Generator) -> Atoms:
@@ -281,13 +365,26 @@ def _globules(rng: np.random.Generator) -> Atoms:
         xyz *= (rng.random(count) ** (1 / 3) / np.linalg.norm(xyz, axis=1))[:, None]
         xyz = xyz * axes
         if rng.random() < 0.5:
-            xyz = xyz[rng.integers(0, count, count // 8)].repeat(8, axis=0) + rng.normal(0, 2.0, (count // 8 * 8, 3))
+            xyz = xyz[rng.integers(0, count, count // 8)].repeat(8, axis=0) + rng.normal(
+                0, 2.0, (count // 8 * 8, 3)
+            )
         if parts:
             other = parts[int(rng.integers(len(parts)))]
             way = rng.normal(size=3)
             way /= np.linalg.norm(way)
-            reach = np.percentile(other.xyz @ way, 98) - other.xyz.mean(axis=0) @ way - np.percentile(xyz @ way, 2)
+            reach = (
+                np.percentile(other.xyz @ way, 98)
+                - other.xyz.mean(axis=0) @ way
+                - np.percentile(xyz @ way, 2)
+            )
             xyz = xyz + other.xyz.mean(axis=0) + way * reach * rng.uniform(0.9, 1.1)
-        parts.append(Atoms(xyz.astype(np.float32), np.full(len(xyz), 1.15, np.float32), np.zeros(len(xyz), np.int32),
-                           len(xyz) * DALTON_PER_ATOM, np.zeros(len(xyz), bool)))
+        parts.append(
+            Atoms(
+                xyz.astype(np.float32),
+                np.full(len(xyz), 1.15, np.float32),
+                np.zeros(len(xyz), np.int32),
+                len(xyz) * DALTON_PER_ATOM,
+                np.zeros(len(xyz), bool),
+            )
+        )
     return _merged(parts)

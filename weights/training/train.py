@@ -53,7 +53,8 @@ class TrainParameters:
     inside_weight: float = 0.1  # of the cross entropy of each level's share of the molecule
     voxel_weight: float = 0.5  # of the cross entropy of each voxel's share of the molecule
     spread_weight: float = 0.05  # of the loss of the expected error
-    ensemble_weight: float = 2.0  # of maps as ensembles have them (box 64, 3.5 A/pixel or more), others 1
+    # of maps as ensembles have them (box 64, 3.5 A/pixel or more), others 1
+    ensemble_weight: float = 2.0
     unknown_scale: float = 0.15  # share of the maps whose voxel size is not told
     blur: float = 0.03  # SD of the noise on the profile while training
     averaging: float = 0.998  # of the running mean of the weights, which is what is kept
@@ -65,8 +66,9 @@ class Maps:
 
     Attributes
     ----------
-    profile (n, 32, 96), scale (n, 2), coarse (n, 2, 32, 32, 32), bins (n, 1, 64, 64, 64) : as :class:`features.Seen`, in half
-        precision; the scale of maps cut around the molecule is left unknown
+    profile (n, 32, 96), scale (n, 2), coarse (n, 2, 32, 32, 32), bins (n, 1, 64, 64, 64) : as
+        :class:`features.Seen`, in half precision; the scale of maps cut around the molecule is left
+        unknown
     inside : (n, 32, 32, 32) uint8, share of the molecule in 255ths
     label : (n,)
     dice, volume : (n, 513)
@@ -87,7 +89,12 @@ class Maps:
 
     def seen(self, chosen: torch.Tensor) -> features.Seen:
         """What the network takes of some."""
-        return features.Seen(self.profile[chosen].float(), self.scale[chosen], self.coarse[chosen].float(), self.bins[chosen])
+        return features.Seen(
+            self.profile[chosen].float(),
+            self.scale[chosen],
+            self.coarse[chosen].float(),
+            self.bins[chosen],
+        )
 
 
 def seen(path: Path) -> Path:
@@ -100,19 +107,38 @@ def seen(path: Path) -> Path:
             full = list(torch.from_numpy(z["full"]))
         torch.set_num_threads(1)
         with torch.inference_mode():
-            parts = [features.seen_of(x[i:i + 5], torch.zeros(len(x[i:i + 5]), 2), full[i:i + 5]) for i in range(0, len(x), 5)]
+            parts = [
+                features.seen_of(x[i : i + 5], torch.zeros(len(x[i : i + 5]), 2), full[i : i + 5])
+                for i in range(0, len(x), 5)
+            ]
         temporary = out.with_name("." + out.name)
         with open(temporary, "wb") as file:
-            np.savez(file, **{k: torch.cat([getattr(q, k) for q in parts]).to(kind).numpy()
-                              for k, kind in (("profile", torch.float16), ("coarse", torch.float16), ("bins", torch.uint8))})
+            np.savez(
+                file,
+                **{
+                    k: torch.cat([getattr(q, k) for q in parts]).to(kind).numpy()
+                    for k, kind in (
+                        ("profile", torch.float16),
+                        ("coarse", torch.float16),
+                        ("bins", torch.uint8),
+                    )
+                },
+            )
         os.replace(temporary, out)
     return out
 
 
-def maps_of(structures: Path, p: TrainParameters, cache: Path, processes: int) -> dict[str, list[Path]]:
-    """Files of the maps of both splits and, beside them, of what the network sees of each; made where they are missing."""
+def maps_of(
+    structures: Path, p: TrainParameters, cache: Path, processes: int
+) -> dict[str, list[Path]]:
+    """Files of the maps of both splits and, beside them, of what the network sees of each; made
+    where they are missing.
+    """
     files = {}
-    for split, count, seed in (("validation", p.validation_maps, p.data_seed + 1), ("train", p.train_maps, p.data_seed)):
+    for split, count, seed in (
+        ("validation", p.validation_maps, p.data_seed + 1),
+        ("train", p.train_maps, p.data_seed),
+    ):
         files[split] = build(structures, split, count, seed, cache, processes, EACH[split])
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         pool.map(seen, files["validation"] + files["train"], chunksize=1)
@@ -131,11 +157,13 @@ def load(paths: list[Path]) -> Maps:
     for path in paths:
         with np.load(path) as truth, np.load(seen(path)) as made:
             facts += json.loads(str(truth["facts"]))
-            arrays = {k: made[k] for k in made.files} | {k: truth[k] for k in ("inside", "label", "dice", "volume")}
+            arrays = {k: made[k] for k in made.files} | {
+                k: truth[k] for k in ("inside", "label", "dice", "volume")
+            }
         for key, array in arrays.items():  # filled in place: twice the set would not fit in memory
             part = torch.from_numpy(array)
             column = columns.setdefault(key, torch.empty(count, *part.shape[1:], dtype=part.dtype))
-            column[first:first + len(part)] = part
+            column[first : first + len(part)] = part
         first = len(facts)
     ensemble = torch.tensor([f["box"] == BOX and f["pixel"] >= 3.5 for f in facts])
     scale = scale_of([None if f["cut"] else f["pixel"] * f["box"] / BOX for f in facts])
@@ -143,7 +171,9 @@ def load(paths: list[Path]) -> Maps:
 
 
 def dice_at(dice: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-    """Dice of each map at its level: the recorded curve (n, 513) over -1..1, linear between; differentiable in the level."""
+    """Dice of each map at its level: the recorded curve (n, 513) over -1..1, linear between;
+    differentiable in the level.
+    """
     position = ((level + 1) * ((dice.shape[1] - 1) / 2)).clamp(0, dice.shape[1] - 1.001)
     low = position.detach().long()
     left, right = dice.gather(1, low[:, None])[:, 0], dice.gather(1, low[:, None] + 1)[:, 0]
@@ -158,13 +188,22 @@ def curve_at(curve: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
     return curve[:, low] * (1 - share) + curve[:, low + 1] * share
 
 
-def loss_of(output: torch.Tensor, score: torch.Tensor, logit: torch.Tensor, inside: torch.Tensor, maps: Maps,
-            chosen: torch.Tensor, levels: torch.Tensor, p: TrainParameters) -> torch.Tensor:
+def loss_of(
+    output: torch.Tensor,
+    score: torch.Tensor,
+    logit: torch.Tensor,
+    inside: torch.Tensor,
+    maps: Maps,
+    chosen: torch.Tensor,
+    levels: torch.Tensor,
+    p: TrainParameters,
+) -> torch.Tensor:
     """What is learned.
 
-    Masks: 1 - Dice / best Dice. Number: smooth L1 of the level. Score: cross entropy with softmax(Dice / 0.01). Inside: of
-    the voxels between two levels, the share that is of the molecule. Voxels: of each voxel (n, 32, 32, 32), the same.
-    Spread: Laplace likelihood of the error.
+    Masks: 1 - Dice / best Dice. Number: smooth L1 of the level. Score: cross entropy with
+    softmax(Dice / 0.01). Inside: of the voxels between two levels, the share that is of the
+    molecule. Voxels: of each voxel (n, 32, 32, 32), the same. Spread: Laplace likelihood of the
+    error.
     """
     label, dice, volume = maps.label[chosen], maps.dice[chosen], maps.volume[chosen]
     level, log_spread = output[:, 0], output[:, 1].clamp(-6, 1)
@@ -178,10 +217,18 @@ def loss_of(output: torch.Tensor, score: torch.Tensor, logit: torch.Tensor, insi
     share = ((common[:, :-1] - common[:, 1:]) / bulk.clamp(min=1e-6)).clamp(0, 1)
     amount = bulk.clamp(max=0.1) + 1e-6
     entropy = torch.nn.functional.binary_cross_entropy_with_logits
-    inside_loss = (entropy(score[:, 1, :-1], share, reduction="none") * amount).sum(dim=1) / amount.sum(dim=1)
+    inside_loss = (entropy(score[:, 1, :-1], share, reduction="none") * amount).sum(
+        dim=1
+    ) / amount.sum(dim=1)
     voxel_loss = entropy(logit, inside, reduction="none").mean(dim=(1, 2, 3))
     spread = (level - label).abs().detach() / log_spread.exp() + log_spread
-    total = masks + p.number_weight * number + p.score_weight * score_loss + p.inside_weight * inside_loss + p.voxel_weight * voxel_loss
+    total = (
+        masks
+        + p.number_weight * number
+        + p.score_weight * score_loss
+        + p.inside_weight * inside_loss
+        + p.voxel_weight * voxel_loss
+    )
     return (weight * total).sum() / weight.sum() + p.spread_weight * spread.mean()
 
 
@@ -197,18 +244,33 @@ def figures(level: torch.Tensor, maps: Maps) -> dict[str, float]:
     """Errors of the level and of the masks on a set."""
     ratio = dice_at(maps.dice, level) / maps.dice.amax(dim=1)
     error = level - maps.label
-    return {"rmse": float(error.square().mean().sqrt()), "mae": float(error.abs().mean()), "dice_mean": float(ratio.mean()),
-            "dice_p5": float(ratio.quantile(0.05)), "dice_worst": float(ratio.min())}
+    return {
+        "rmse": float(error.square().mean().sqrt()),
+        "mae": float(error.abs().mean()),
+        "dice_mean": float(ratio.mean()),
+        "dice_p5": float(ratio.quantile(0.05)),
+        "dice_worst": float(ratio.min()),
+    }
 
 
-def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path | None = None,
-          make: Callable[[], Any] = compact_network) -> dict[str, float]:
-    """Train what ``make`` gives, keep the weights that do best on the validation set in ``out``; returns their figures."""
+def train(
+    maps: Maps,
+    validation: Maps,
+    out: Path,
+    p: TrainParameters,
+    log: Path | None = None,
+    make: Callable[[], Any] = compact_network,
+) -> dict[str, float]:
+    """Train what ``make`` gives, keep the weights that do best on the validation set in ``out``;
+    returns their figures.
+    """
     torch.manual_seed(p.seed)
     rng = np.random.default_rng(p.seed)
     network = make()
     running = copy.deepcopy(network)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay
+    )
     steps = len(maps.label) // p.batch_size
     best: dict[str, float] = {}
     start = time.time()
@@ -220,16 +282,23 @@ def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path
             done = (epoch + step / steps) / p.epochs
             for group in optimiser.param_groups:
                 group["lr"] = p.learning_rate * course(done)
-            chosen = order[step * p.batch_size:(step + 1) * p.batch_size]
+            chosen = order[step * p.batch_size : (step + 1) * p.batch_size]
             loss = _step(network, maps, chosen, p, int(rng.integers(48)))
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
             total += float(loss.detach())
-            _follow(running, network, min(p.averaging, 1 - 1 / (1 + 0.1 * (epoch * steps + step + 1))))
+            _follow(
+                running, network, min(p.averaging, 1 - 1 / (1 + 0.1 * (epoch * steps + step + 1)))
+            )
         now = figures(predict(running, validation)[:, 0], validation)
-        now |= {"member": p.seed, "epoch": epoch, "loss": total / steps, "seconds": time.time() - start}
+        now |= {
+            "member": p.seed,
+            "epoch": epoch,
+            "loss": total / steps,
+            "seconds": time.time() - start,
+        }
         print(json.dumps({k: round(v, 4) for k, v in now.items()}), flush=True)
         if log:
             with open(log, "a", encoding="utf-8") as file:
@@ -240,11 +309,19 @@ def train(maps: Maps, validation: Maps, out: Path, p: TrainParameters, log: Path
     return best
 
 
-def _step(network: Any, maps: Maps, chosen: torch.Tensor, p: TrainParameters, pose: int) -> torch.Tensor:
-    """Loss of some maps in one of the 48 poses of the cube, on a profile with a little noise, by a 3D CNN in bfloat16."""
+def _step(
+    network: Any, maps: Maps, chosen: torch.Tensor, p: TrainParameters, pose: int
+) -> torch.Tensor:
+    """Loss of some maps in one of the 48 poses of the cube, on a profile with a little noise, by a
+    3D CNN in bfloat16.
+    """
     seen = maps.seen(chosen)
-    seen = seen._replace(profile=seen.profile + p.blur * torch.randn_like(seen.profile), scale=_hidden(seen.scale, p),
-                         coarse=posed(seen.coarse, pose), bins=posed(seen.bins, pose))
+    seen = seen._replace(
+        profile=seen.profile + p.blur * torch.randn_like(seen.profile),
+        scale=_hidden(seen.scale, p),
+        coarse=posed(seen.coarse, pose),
+        bins=posed(seen.bins, pose),
+    )
     with torch.autocast("cpu", torch.bfloat16):
         fields, whole = network.voxels(seen.coarse, seen.scale)
     fields, whole = fields.float(), torch.cat([whole.float(), seen.scale], dim=1)
@@ -253,20 +330,38 @@ def _step(network: Any, maps: Maps, chosen: torch.Tensor, p: TrainParameters, po
     return loss_of(output, score, fields[:, 0], inside, maps, chosen, network.levels, p)
 
 
-def average(paths: list[Path], validation: Maps, out: Path, p: TrainParameters, median_label: float) -> dict[str, float]:
+def average(
+    paths: list[Path], validation: Maps, out: Path, p: TrainParameters, median_label: float
+) -> dict[str, float]:
     """Put networks together into one file; returns its figures on the validation set."""
     network = compact_network(len(paths))
     members = [load_network(path).network for path in paths]
-    for mine, trained in zip(network.members if len(paths) > 1 else [network], members, strict=True):
+    for mine, trained in zip(
+        network.members if len(paths) > 1 else [network], members, strict=True
+    ):
         mine.load_state_dict(trained.state_dict())
     found = figures(predict(network, validation)[:, 0], validation)
     print(json.dumps({"average": {k: round(v, 4) for k, v in found.items()}}), flush=True)
-    save_network(out, network, {"parameters": json.dumps(asdict(p)), "validation": json.dumps(found),
-                                "median_label": median_label, "torch": str(torch.__version__)})
+    save_network(
+        out,
+        network,
+        {
+            "parameters": json.dumps(asdict(p)),
+            "validation": json.dumps(found),
+            "median_label": median_label,
+            "torch": str(torch.__version__),
+        },
+    )
     return found
 
 
-def _member(train_files: list[Path], validation_files: list[Path], out: Path, p: TrainParameters, log: Path | None) -> float:
+def _member(
+    train_files: list[Path],
+    validation_files: list[Path],
+    out: Path,
+    p: TrainParameters,
+    log: Path | None,
+) -> float:
     """Train one member in a process of its own; returns the median label."""
     torch.set_num_threads(1)  # the same sums in the same order, however many cores there are
     maps = load(train_files)
@@ -277,12 +372,19 @@ def _member(train_files: list[Path], validation_files: list[Path], out: Path, p:
 def _hidden(scale: torch.Tensor, p: TrainParameters) -> torch.Tensor:
     """Voxel sizes a little off, as calibrations are, and some not told."""
     told = (torch.rand(len(scale), 1) >= p.unknown_scale).float()
-    return torch.cat([scale[:, :1] + 0.02 * torch.randn(len(scale), 1) * scale[:, 1:], scale[:, 1:]], dim=1) * told
+    return (
+        torch.cat(
+            [scale[:, :1] + 0.02 * torch.randn(len(scale), 1) * scale[:, 1:], scale[:, 1:]], dim=1
+        )
+        * told
+    )
 
 
 def course(done: float) -> float:
     """Learning rate over its highest: a short rise, then half a cosine down to nothing."""
-    return max(0.0, min(done / 0.05 + 0.05, 1.0) * 0.5 * (1 + float(np.cos(np.pi * min(1.0, done)))))
+    return max(
+        0.0, min(done / 0.05 + 0.05, 1.0) * 0.5 * (1 + float(np.cos(np.pi * min(1.0, done))))
+    )
 
 
 def _follow(average: torch.nn.Module, network: torch.nn.Module, keep: float) -> None:
@@ -296,11 +398,22 @@ def _follow(average: torch.nn.Module, network: torch.nn.Module, keep: float) -> 
 
 def main() -> None:
     defaults = TrainParameters()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("structures", type=Path, help="folder with metadata.csv and npz/")
-    parser.add_argument("--out", type=Path, default=package.REPOSITORY / "weights" / "siren_thresholds.pt")
-    parser.add_argument("--log", type=Path, default=None, help="a file that gets a line of figures each epoch")
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "siren-maps", help="simulated maps are kept here")
+    parser.add_argument(
+        "--out", type=Path, default=package.REPOSITORY / "weights" / "siren_thresholds.pt"
+    )
+    parser.add_argument(
+        "--log", type=Path, default=None, help="a file that gets a line of figures each epoch"
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "siren-maps",
+        help="simulated maps are kept here",
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     for name, value in asdict(defaults).items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
@@ -311,8 +424,16 @@ def main() -> None:
         paths = [Path(work) / f"{k}.pt" for k in range(p.members)]
         side_by_side = min(p.members, a["processes"])
         with ProcessPoolExecutor(side_by_side, multiprocessing.get_context("spawn")) as pool:
-            median = list(pool.map(_member, [files["train"]] * p.members, [files["validation"]] * p.members, paths,
-                                   [replace(p, seed=p.seed + k) for k in range(p.members)], [a["log"]] * p.members))
+            median = list(
+                pool.map(
+                    _member,
+                    [files["train"]] * p.members,
+                    [files["validation"]] * p.members,
+                    paths,
+                    [replace(p, seed=p.seed + k) for k in range(p.members)],
+                    [a["log"]] * p.members,
+                )
+            )
         average(paths, load(files["validation"]), a["out"], p, median[0])
 
 

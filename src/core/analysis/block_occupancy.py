@@ -1,11 +1,13 @@
-"""Which block is in which volume: the states of the ensemble, how blocks depend on each other, volumes that show a block.
+"""Which block is in which volume: the states of the ensemble, how blocks depend on each other,
+volumes that show a block.
 
 Example::
 
     run = open_run(Path("j42/siren/02_expand"))
     states = read_states(run.folder / STATES_FILE, run.blocks)
     states.present[0].sum()                      # volumes that have the first block
-    representatives(states, block=3)             # two volumes that differ in block 3 and hardly in another
+    representatives(states, block=3)             # two volumes that differ in block 3 and hardly in
+    another
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ class States:
     numbers : B block numbers
     sizes : (B,) voxels of each block
     share : (B, V) float32, share of the block's voxels that are occupied in the volume
-    cut : a block is present where its share is above this; None: above its own cut, see :mod:`..blocks.presence`
+    cut : a block is present where its share is above this; None: above its own cut, see
+        :mod:`..blocks.presence`
     """
 
     names: tuple[str, ...]
@@ -67,7 +70,9 @@ class States:
     @property
     def cut_words(self) -> str:
         """What counts as present, in words."""
-        low, high = (round(100 * float(c)) for c in (self.cuts.min(initial=1), self.cuts.max(initial=0)))
+        low, high = (
+            round(100 * float(c)) for c in (self.cuts.min(initial=1), self.cuts.max(initial=0))
+        )
         text = f"more than {low}" if low >= high else f"more than {low} to {high}"
         return text + " % of its voxels occupied"
 
@@ -80,7 +85,10 @@ class States:
             If it is not there.
         """
         if number not in self.numbers:
-            raise SirenError(f"There is no block {number}: there are {', '.join(map(str, self.numbers)) or 'none'}.")
+            raise SirenError(
+                f"There is no block {number}: there are "
+                f"{', '.join(map(str, self.numbers)) or 'none'}."
+            )
         return self.numbers.index(number)
 
 
@@ -91,15 +99,20 @@ class Tree:
     Attributes
     ----------
     order : (n,) positions of the rows, similar ones side by side
-    links : (n - 1, 4) which two clusters join, at what distance, and of how many rows: as scipy.cluster.hierarchy.linkage
+    links : (n - 1, 4) which two clusters join, at what distance, and of how many rows: as
+        scipy.cluster.hierarchy.linkage
     """
 
     order: NDArray[np.int64]
     links: NDArray[np.float64]
 
 
-def measure_states(blocks: BlockSet, occupancy: Occupancy, parameters: StatesParameters | None = None,
-                   progress: Progress | None = None) -> States:
+def measure_states(
+    blocks: BlockSet,
+    occupancy: Occupancy,
+    parameters: StatesParameters | None = None,
+    progress: Progress | None = None,
+) -> States:
     """How much of each block is occupied in each volume.
 
     Parameters
@@ -109,26 +122,45 @@ def measure_states(blocks: BlockSet, occupancy: Occupancy, parameters: StatesPar
     """
     parameters, progress = parameters or StatesParameters(), progress or Progress()
     share = np.empty((len(blocks), len(occupancy)), np.float32)
-    for row, (_, voxels) in zip(share, progress.each(blocks, "measuring blocks", len(blocks)), strict=True):
-        tiles = [voxels[start:start + constants.TILE_VOXELS] for start in range(0, len(voxels), constants.TILE_VOXELS)]
-        row[:] = np.sum([occupancy.rows(t).sum(axis=0, dtype=np.float64) for t in tiles], axis=0) / len(voxels)
+    for row, (_, voxels) in zip(
+        share, progress.each(blocks, "measuring blocks", len(blocks)), strict=True
+    ):
+        tiles = [
+            voxels[start : start + constants.TILE_VOXELS]
+            for start in range(0, len(voxels), constants.TILE_VOXELS)
+        ]
+        row[:] = np.sum(
+            [occupancy.rows(t).sum(axis=0, dtype=np.float64) for t in tiles], axis=0
+        ) / len(voxels)
     sizes = np.array([len(v) for _, v in blocks], np.int64)
-    return States(occupancy.names, occupancy.levels, tuple(n for n, _ in blocks), sizes, share, parameters.present)
+    return States(
+        occupancy.names,
+        occupancy.levels,
+        tuple(n for n, _ in blocks),
+        sizes,
+        share,
+        parameters.present,
+    )
 
 
 def similar_together(rows: NDArray[np.floating]) -> Tree:
     """Cluster rows (n, m) hierarchically: average linkage of their Euclidean distances."""
     if len(rows) < 2:
         return Tree(np.arange(len(rows)), np.empty((0, 4)))
-    links = linkage(pdist(np.asarray(rows, np.float64)), "average", optimal_ordering=len(rows) <= constants.MOST_ORDERED)
+    links = linkage(
+        pdist(np.asarray(rows, np.float64)),
+        "average",
+        optimal_ordering=len(rows) <= constants.MOST_ORDERED,
+    )
     return Tree(np.asarray(leaves_list(links), np.int64), links)
 
 
 def representatives(states: States, block: int) -> tuple[int, int]:
     """Two volumes, one with a block and one without, that are as alike as can be in all the others.
 
-    The pair that leaves the fewest voxels unexplained: those of other blocks that differ between the two, and those of the
-    block itself that do not. Of equal pairs the first in the order of the volumes.
+    The pair that leaves the fewest voxels unexplained: those of other blocks that differ between
+    the two, and those of the block itself that do not. Of equal pairs the first in the order of the
+    volumes.
 
     Parameters
     ----------
@@ -148,13 +180,20 @@ def representatives(states: States, block: int) -> tuple[int, int]:
     having, lacking = np.flatnonzero(present), np.flatnonzero(~present)
     if not len(having) or not len(lacking):
         where = "all" if len(having) else "none"
-        raise SirenError(f"Block {block} is in {where} of the {len(present):,} volumes ({states.cut_words}): there is no pair of volumes with and without it.")
+        raise SirenError(
+            f"Block {block} is in {where} of the {len(present):,} volumes "
+            f"({states.cut_words}): there is no pair of volumes with and without it."
+        )
     voxels = states.share.astype(np.float64) * states.sizes[:, None]
     others = np.delete(voxels, row, axis=0).T
     best: tuple[float, int, int] | None = None
     for start in range(0, len(having), 256):  # 256 x V distances at a time
-        some = having[start:start + 256]
-        cost = cdist(others[some], others[lacking], "cityblock") if others.shape[1] else np.zeros((len(some), len(lacking)))
+        some = having[start : start + 256]
+        cost = (
+            cdist(others[some], others[lacking], "cityblock")
+            if others.shape[1]
+            else np.zeros((len(some), len(lacking)))
+        )
         cost = cost + states.sizes[row] - (voxels[row][some][:, None] - voxels[row][lacking])
         first, second = np.unravel_index(int(cost.argmin()), cost.shape)
         if best is None or cost[first, second] < best[0] - 1e-9:
@@ -164,7 +203,9 @@ def representatives(states: States, block: int) -> tuple[int, int]:
 
 
 def states_csv(states: States) -> str:
-    """The table as text: a row for each volume with file, level and the share of each block that is occupied, 0 to 1."""
+    """The table as text: a row for each volume with file, level and the share of each block that is
+    occupied, 0 to 1.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([FILE, LEVEL, *(f"{BLOCK}{n}" for n in states.numbers)])
@@ -189,14 +230,26 @@ def read_states(path: Path, blocks: BlockSet, parameters: StatesParameters | Non
         numbers = tuple(int(h.removeprefix(BLOCK)) for h in header[2:])
         values = np.array([r[1:] for r in rows], np.float64).reshape(len(rows), len(numbers) + 1)
     except (OSError, ValueError, IndexError) as error:
-        raise SirenError(f"{path} cannot be read as a table of states ({error}): write it again with \"siren states\".") from error
+        raise SirenError(
+            f"{path} cannot be read as a table of states ({error}): write it again "
+            'with "siren states".'
+        ) from error
     _same_blocks(path, numbers, tuple(n for n, _ in blocks))
     sizes = np.array([len(v) for _, v in blocks], np.int64)
-    return States(tuple(r[0] for r in rows), values[:, 0], numbers, sizes, values[:, 1:].T.astype(np.float32),
-                  (parameters or StatesParameters()).present)
+    return States(
+        tuple(r[0] for r in rows),
+        values[:, 0],
+        numbers,
+        sizes,
+        values[:, 1:].T.astype(np.float32),
+        (parameters or StatesParameters()).present,
+    )
 
 
 def _same_blocks(path: Path, found: Sequence[int], expected: Sequence[int]) -> None:
     if tuple(found) != tuple(expected):
-        raise SirenError(f"{path} is of blocks {', '.join(map(str, found))}, but there are {', '.join(map(str, expected))}: write it "
-                         'again with "siren states".')
+        raise SirenError(
+            f"{path} is of blocks {', '.join(map(str, found))}, but there are "
+            f"{', '.join(map(str, expected))}: write it "
+            'again with "siren states".'
+        )

@@ -1,4 +1,6 @@
-"""Parameters of the analysis of blocks. No numpy here, so that the help page can be written anywhere."""
+"""Parameters of the analysis of blocks. No numpy here, so that the help page can be written
+anywhere.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ class StatesParameters(Parameters):
 
     present: float | None = parameter(
         None,
-        "a block is in a volume when more than this share of its voxels is occupied; not given: each block's own cut, "
+        "a block is in a volume when more than this share of its voxels is occupied; not given: "
+        "each block's own cut, "
         "between the volumes that have it and those that have not",
         least=0,
         most=1,

@@ -36,7 +36,8 @@ class Relations:
     both : int, volumes that have a and b; its diagonal is the volumes that have a block
     phi : correlation of presence, -1 to 1; NaN where a block is in all volumes or in none
     given : share of the volumes with b that have a as well; NaN where no volume has b
-    more, less : probability that independent blocks are together as often as this or more, or less (Fisher's exact test)
+    more, less : probability that independent blocks are together as often as this or more, or less
+        (Fisher's exact test)
     """
 
     numbers: tuple[int, ...]
@@ -48,18 +49,33 @@ class Relations:
     less: NDArray[np.float64]
 
     def word(self, a: int, b: int) -> str:
-        """What block in row ``a`` is to that in row ``b``: 'together', 'only with', 'needed by', 'never with', or ''."""
+        """What block in row ``a`` is to that in row ``b``: 'together', 'only with', 'needed by',
+        'never with', or ''.
+        """
         enough = constants.FALSE_RELATION / max(1, len(self.numbers) * (len(self.numbers) - 1) / 2)
         if a == b:
             return ""
         if self.more[a, b] <= enough:
-            a_needs, b_needs = self.given[b, a] >= constants.NEARLY_ALL, self.given[a, b] >= constants.NEARLY_ALL
-            return {(True, True): "together", (True, False): "only with", (False, True): "needed by"}.get((a_needs, b_needs), "")
+            a_needs, b_needs = (
+                self.given[b, a] >= constants.NEARLY_ALL,
+                self.given[a, b] >= constants.NEARLY_ALL,
+            )
+            return {
+                (True, True): "together",
+                (True, False): "only with",
+                (False, True): "needed by",
+            }.get((a_needs, b_needs), "")
         rare = min(self.both[a, a], self.both[b, b])
-        return "never with" if self.less[a, b] <= enough and self.both[a, b] <= (1 - constants.NEARLY_ALL) * rare else ""
+        return (
+            "never with"
+            if self.less[a, b] <= enough and self.both[a, b] <= (1 - constants.NEARLY_ALL) * rare
+            else ""
+        )
 
     def graph(self) -> nx.DiGraph:
-        """The blocks that depend on each other: a node for each block number, an edge with its ``relation`` in words."""
+        """The blocks that depend on each other: a node for each block number, an edge with its
+        ``relation`` in words.
+        """
         graph = nx.DiGraph()
         graph.add_nodes_from(self.numbers)
         for (a, first), (b, second) in permutations(enumerate(self.numbers), 2):
@@ -73,11 +89,18 @@ class Relations:
         if a == b:
             return f"Block {first} is in {self.both[a, a]:,} of {self.volumes:,} volumes."
         has, other, both = self.both[a, a], self.both[b, b], self.both[a, b]
-        text = (f"Of {has:,} volumes with block {first}, {both:,}{_percent(both, has)} have block {second}; of {self.volumes - has:,} "
-                f"without, {other - both:,}{_percent(other - both, self.volumes - has)}")
+        text = (
+            f"Of {has:,} volumes with block {first}, {both:,}{_percent(both, has)} have block "
+            f"{second}; of {self.volumes - has:,} "
+            f"without, {other - both:,}{_percent(other - both, self.volumes - has)}"
+        )
         word = self.word(a, b)
-        said = {"together": f"blocks {first} and {second} come and go together", "only with": f"block {first} only with block {second}",
-                "needed by": f"block {second} only with block {first}", "never with": f"blocks {first} and {second} exclude each other"}
+        said = {
+            "together": f"blocks {first} and {second} come and go together",
+            "only with": f"block {first} only with block {second}",
+            "needed by": f"block {second} only with block {first}",
+            "never with": f"blocks {first} and {second} exclude each other",
+        }
         return f"{text}: {said[word]}." if word else f"{text}."
 
 
@@ -91,25 +114,58 @@ def relations(states: States) -> Relations:
     with np.errstate(invalid="ignore", divide="ignore"):
         phi = (volumes * both - np.outer(count, count)) / np.sqrt(np.outer(variance, variance))
         given = both / count[None, :]
-    a, b = np.repeat(count, len(count)).astype(np.float64), np.tile(count, len(count)).astype(np.float64)
+    a, b = (
+        np.repeat(count, len(count)).astype(np.float64),
+        np.tile(count, len(count)).astype(np.float64),
+    )
     with np.errstate(over="ignore", invalid="ignore"):  # where the tail is all but 1
         more = hypergeometric_tail(both.ravel(), a, b, volumes)
-        less = hypergeometric_tail(a - both.ravel(), a, volumes - b, volumes)  # seldom together is often apart
+        # seldom together is often apart
+        less = hypergeometric_tail(a - both.ravel(), a, volumes - b, volumes)
     more, less = (np.nan_to_num(p, nan=1.0).reshape(both.shape) for p in (more, less))
-    return Relations(states.numbers, volumes, np.rint(both).astype(np.int64), phi, given, more, less)
+    return Relations(
+        states.numbers, volumes, np.rint(both).astype(np.int64), phi, given, more, less
+    )
 
 
 def relations_csv(found: Relations) -> str:
-    """Every pair of blocks as text: volumes with both, one, the other, neither; phi; the two conditional shares; the relation."""
+    """Every pair of blocks as text: volumes with both, one, the other, neither; phi; the two
+    conditional shares; the relation.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["a", "b", "both", "only_a", "only_b", "neither", "phi", "a_given_b", "b_given_a", "relation"])
+    writer.writerow(
+        [
+            "a",
+            "b",
+            "both",
+            "only_a",
+            "only_b",
+            "neither",
+            "phi",
+            "a_given_b",
+            "b_given_a",
+            "relation",
+        ]
+    )
     for i, a in enumerate(found.numbers):
-        for j, b in enumerate(found.numbers[i + 1:], i + 1):
+        for j, b in enumerate(found.numbers[i + 1 :], i + 1):
             both, has_a, has_b = found.both[i, j], found.both[i, i], found.both[j, j]
-            writer.writerow([a, b, both, has_a - both, has_b - both, found.volumes - has_a - has_b + both,
-                             *(f"{x:.4f}" if np.isfinite(x) else "" for x in (found.phi[i, j], found.given[i, j], found.given[j, i])),
-                             found.word(i, j)])
+            writer.writerow(
+                [
+                    a,
+                    b,
+                    both,
+                    has_a - both,
+                    has_b - both,
+                    found.volumes - has_a - has_b + both,
+                    *(
+                        f"{x:.4f}" if np.isfinite(x) else ""
+                        for x in (found.phi[i, j], found.given[i, j], found.given[j, i])
+                    ),
+                    found.word(i, j),
+                ]
+            )
     return text.getvalue()
 
 

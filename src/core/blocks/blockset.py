@@ -18,7 +18,12 @@ from ..common.progress import Progress
 from ..maps.grid import Grid
 from ..maps.mapfile import is_map_name, natural_key, read_map, write_map
 
-BLOCKS_FILE, TABLE_FILE, UNASSIGNED_FILE, MEAN_FILE = "blocks.json", "blocks.csv", "unassigned.mrc", "mean.mrc"
+BLOCKS_FILE, TABLE_FILE, UNASSIGNED_FILE, MEAN_FILE = (
+    "blocks.json",
+    "blocks.csv",
+    "unassigned.mrc",
+    "mean.mrc",
+)
 _OURS = (UNASSIGNED_FILE, MEAN_FILE)
 
 
@@ -31,8 +36,10 @@ class BlockSet:
     grid : Grid
     blocks : block number -> (n,) int64, flat z, y, x indices of its voxels, ascending, each once
     unassigned : voxels that were tested and belong to no block
-    stability : block number -> share of random halves of the volumes in which it comes back, where that was asked
-    strength : block number -> (n,) float32, how strongly each voxel belongs to it, see :func:`.stability.with_strength`
+    stability : block number -> share of random halves of the volumes in which it comes back, where
+        that was asked
+    strength : block number -> (n,) float32, how strongly each voxel belongs to it, see
+        :func:`.stability.with_strength`
     names : block number -> the name that a person gave it; most blocks have none
     """
 
@@ -59,8 +66,9 @@ class BlockSet:
         return _mask(self.blocks[number], self.grid)
 
     def table(self, frequency: NDArray[np.integer], volumes: int) -> pd.DataFrame:
-        """One row a block: block, voxels, volume_A3, mean_occupancy, stability, strength (mean of its voxels'), centroid_x, centroid_y,
-        centroid_z (A). What was not asked is left empty. A last column, name, where a block has one.
+        """One row a block: block, voxels, volume_A3, mean_occupancy, stability, strength (mean of
+        its voxels'), centroid_x, centroid_y, centroid_z (A). What was not asked is left empty. A
+        last column, name, where a block has one.
 
         Parameters
         ----------
@@ -70,30 +78,74 @@ class BlockSet:
         rows = []
         for number, voxels in self:
             x, y, z = self.grid.points(voxels).mean(axis=0)
-            rows.append((number, len(voxels), round(len(voxels) * self.grid.voxel_volume, 1),
-                         round(float(frequency[voxels].mean()) / volumes, 4), round(self.stability.get(number, np.nan), 3),
-                         round(float(self.strength[number].mean()), 3) if number in self.strength else np.nan,
-                         round(x, 2), round(y, 2), round(z, 2)))
-        columns = ["block", "voxels", "volume_A3", "mean_occupancy", "stability", "strength", "centroid_x", "centroid_y", "centroid_z"]
+            rows.append(
+                (
+                    number,
+                    len(voxels),
+                    round(len(voxels) * self.grid.voxel_volume, 1),
+                    round(float(frequency[voxels].mean()) / volumes, 4),
+                    round(self.stability.get(number, np.nan), 3),
+                    round(float(self.strength[number].mean()), 3)
+                    if number in self.strength
+                    else np.nan,
+                    round(x, 2),
+                    round(y, 2),
+                    round(z, 2),
+                )
+            )
+        columns = [
+            "block",
+            "voxels",
+            "volume_A3",
+            "mean_occupancy",
+            "stability",
+            "strength",
+            "centroid_x",
+            "centroid_y",
+            "centroid_z",
+        ]
         table = pd.DataFrame(rows, columns=columns)
         return table.assign(name=[self.names.get(n, "") for n, _ in self]) if self.names else table
 
-    def write(self, folder: Path, table: pd.DataFrame, mean: NDArray[np.float32], progress: Progress | None = None) -> None:
-        """Write block_N.mrc, blocks.json, blocks.csv, unassigned.mrc and mean.mrc into an existing folder."""
+    def write(
+        self,
+        folder: Path,
+        table: pd.DataFrame,
+        mean: NDArray[np.float32],
+        progress: Progress | None = None,
+    ) -> None:
+        """Write block_N.mrc, blocks.json, blocks.csv, unassigned.mrc and mean.mrc into an existing
+        folder.
+        """
         for number, voxels in (progress or Progress()).each(self, "writing", len(self)):
             label = f"SIREn block {number}, {len(voxels)} voxels"
             write_map(folder / f"block_{number}.mrc", self.mask(number), self.grid, label)
-        write_map(folder / UNASSIGNED_FILE, _mask(self.unassigned, self.grid), self.grid, "SIREn: voxels in no block")
+        write_map(
+            folder / UNASSIGNED_FILE,
+            _mask(self.unassigned, self.grid),
+            self.grid,
+            "SIREn: voxels in no block",
+        )
         write_map(folder / MEAN_FILE, mean, self.grid, "SIREn: mean of the volumes")
-        write_json(folder / BLOCKS_FILE, {
-            "format": "SIREn blocks 1",
-            "axes": "voxels are [z, y, x], counted from 0",
-            "grid": self.grid.as_json(),
-            **({"names": {str(n): name for n, name in self.names.items()}} if self.names else {}),
-            "blocks": {str(n): self._zyx(v) for n, v in self},
-            "unassigned": self._zyx(self.unassigned),
-            "stability": {str(n): round(v, 3) for n, v in self.stability.items()},
-            "strength": {str(n): [round(float(s), 3) for s in v] for n, v in self.strength.items()}})
+        write_json(
+            folder / BLOCKS_FILE,
+            {
+                "format": "SIREn blocks 1",
+                "axes": "voxels are [z, y, x], counted from 0",
+                "grid": self.grid.as_json(),
+                **(
+                    {"names": {str(n): name for n, name in self.names.items()}}
+                    if self.names
+                    else {}
+                ),
+                "blocks": {str(n): self._zyx(v) for n, v in self},
+                "unassigned": self._zyx(self.unassigned),
+                "stability": {str(n): round(v, 3) for n, v in self.stability.items()},
+                "strength": {
+                    str(n): [round(float(s), 3) for s in v] for n, v in self.strength.items()
+                },
+            },
+        )
         table.to_csv(folder / TABLE_FILE, index=False, lineterminator="\n")
 
     def _zyx(self, voxels: NDArray[np.int64]) -> list[list[int]]:
@@ -113,24 +165,35 @@ def read_blocks_file(path: Path) -> BlockSet:
         grid = Grid.from_json(content["grid"])
 
         def flat(zyx: list[list[int]]) -> NDArray[np.int64]:
-            return np.unique(np.ravel_multi_index(tuple(np.array(zyx, np.int64).reshape(-1, 3).T), grid.shape)).astype(np.int64)
+            return np.unique(
+                np.ravel_multi_index(tuple(np.array(zyx, np.int64).reshape(-1, 3).T), grid.shape)
+            ).astype(np.int64)
 
         blocks = {int(n): flat(v) for n, v in content["blocks"].items()}
-        strength = {int(n): np.array(v, np.float32) for n, v in content.get("strength", {}).items()}  # not before 0.2
+        # not before 0.2
+        strength = {int(n): np.array(v, np.float32) for n, v in content.get("strength", {}).items()}
         if any(strength[n].shape != blocks[n].shape for n in strength):
             raise ValueError("as many strengths as voxels are needed")
-        return BlockSet(grid, blocks, flat(content["unassigned"]),
-                        {int(n): float(v) for n, v in content.get("stability", {}).items()}, strength,
-                        {int(n): str(name) for n, name in content.get("names", {}).items() if int(n) in blocks})
+        return BlockSet(
+            grid,
+            blocks,
+            flat(content["unassigned"]),
+            {int(n): float(v) for n, v in content.get("stability", {}).items()},
+            strength,
+            {int(n): str(name) for n, name in content.get("names", {}).items() if int(n) in blocks},
+        )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise SirenError(f"{path} is not a blocks file of SIREn ({error}): run \"siren sketch\" again.") from error
+        raise SirenError(
+            f'{path} is not a blocks file of SIREn ({error}): run "siren sketch" again.'
+        ) from error
 
 
 def read_block_maps(folder: Path, grid: Grid | None = None) -> BlockSet:
-    """Read the block maps of a folder, as a person may have edited them: deleted, merged, erased, added.
+    """Read the block maps of a folder, as a person may have edited them: deleted, merged, erased,
+    added.
 
-    A map named ``block_N`` keeps its number, and its name where blocks.json beside it has one; others are numbered after the
-    largest. A voxel above 0.5 is in the block.
+    A map named ``block_N`` keeps its number, and its name where blocks.json beside it has one;
+    others are numbered after the largest. A voxel above 0.5 is in the block.
 
     Parameters
     ----------
@@ -144,13 +207,21 @@ def read_block_maps(folder: Path, grid: Grid | None = None) -> BlockSet:
         If there is no map, one is on another grid, or one has no voxel above 0.5.
     """
     try:
-        paths = sorted((p for p in folder.iterdir() if is_map_name(p.name) and p.name not in _OURS),
-                       key=lambda p: natural_key(p.name))
+        paths = sorted(
+            (p for p in folder.iterdir() if is_map_name(p.name) and p.name not in _OURS),
+            key=lambda p: natural_key(p.name),
+        )
     except OSError as error:
-        raise SirenError(f"{folder} cannot be read ({error.strerror}): give the folder that \"siren sketch\" wrote.") from error
+        raise SirenError(
+            f"{folder} cannot be read ({error.strerror}): give the folder that "
+            '"siren sketch" wrote.'
+        ) from error
     if not paths:
-        raise SirenError(f"{folder} holds no block maps (block_1.mrc, ...): the sketch found none, or they were moved. Give a folder "
-                         "with block maps.")
+        raise SirenError(
+            f"{folder} holds no block maps (block_1.mrc, ...): the sketch found none, "
+            "or they were moved. Give a folder "
+            "with block maps."
+        )
     masks = []
     for path in paths:
         array, found = read_map(path)
@@ -159,19 +230,27 @@ def read_block_maps(folder: Path, grid: Grid | None = None) -> BlockSet:
         check_on_grid(path.name, found, grid)
     assert grid is not None
     blocks = blocks_from_masks(masks, grid)
-    return replace(blocks, names={n: name for n, name in _names_beside(folder).items() if n in blocks.blocks})
+    return replace(
+        blocks, names={n: name for n, name in _names_beside(folder).items() if n in blocks.blocks}
+    )
 
 
 def _names_beside(folder: Path) -> dict[int, str]:
-    """Names of the blocks in a folder's blocks.json; none where there is no such file, as in a folder filled by hand."""
+    """Names of the blocks in a folder's blocks.json; none where there is no such file, as in a
+    folder filled by hand.
+    """
     try:
         return read_blocks_file(folder / BLOCKS_FILE).names
     except SirenError:
         return {}
 
 
-def blocks_from_masks(masks: Sequence[tuple[str, NDArray[np.floating] | NDArray[np.bool_]]], grid: Grid) -> BlockSet:
-    """Blocks from named (z, y, x) maps on one grid, voxels above 0.5 inside; ``block N`` in a name gives the number."""
+def blocks_from_masks(
+    masks: Sequence[tuple[str, NDArray[np.floating] | NDArray[np.bool_]]], grid: Grid
+) -> BlockSet:
+    """Blocks from named (z, y, x) maps on one grid, voxels above 0.5 inside; ``block N`` in a name
+    gives the number.
+    """
     numbers: list[int | None] = []
     for name, _ in masks:
         match = re.match(r"block[ _](\d+)\b", name)
@@ -182,8 +261,11 @@ def blocks_from_masks(masks: Sequence[tuple[str, NDArray[np.floating] | NDArray[
     for (name, array), number in zip(masks, numbers, strict=True):
         voxels = np.flatnonzero(np.asarray(array) > 0.5).astype(np.int64)
         if not len(voxels):
-            raise SirenError(f"{name} has no voxel above 0.5: block maps are 1 inside and 0 outside. Delete it, or save "
-                             "it again.")
+            raise SirenError(
+                f"{name} has no voxel above 0.5: block maps are 1 inside and 0 "
+                "outside. Delete it, or save "
+                "it again."
+            )
         if number is None:
             number = free = free + 1
         blocks[number] = voxels
@@ -193,14 +275,22 @@ def blocks_from_masks(masks: Sequence[tuple[str, NDArray[np.floating] | NDArray[
 def check_on_grid(name: str, found: Grid, grid: Grid) -> None:
     """Raise SirenError unless a block map lies on the ensemble's grid."""
     tolerance = 0.01 * min(grid.voxel_size)
-    if found.shape != grid.shape or not np.allclose(found.voxel_size, grid.voxel_size, rtol=1e-3) or not np.allclose(
-            found.origin, grid.origin, rtol=1e-5, atol=tolerance):
-        raise SirenError(f"{name} is on another grid ({found.text()}) than the volumes ({grid.text()}): save it with the "
-                         'whole region and the original grid ("volume resample #N onGrid #M").')
+    if (
+        found.shape != grid.shape
+        or not np.allclose(found.voxel_size, grid.voxel_size, rtol=1e-3)
+        or not np.allclose(found.origin, grid.origin, rtol=1e-5, atol=tolerance)
+    ):
+        raise SirenError(
+            f"{name} is on another grid ({found.text()}) than the volumes "
+            f"({grid.text()}): save it with the "
+            'whole region and the original grid ("volume resample #N onGrid #M").'
+        )
 
 
 def neighbours(blocks: BlockSet, reach: int = 2) -> set[tuple[int, int]]:
-    """Pairs of block numbers, smaller first, whose voxels come within ``reach`` voxels of each other."""
+    """Pairs of block numbers, smaller first, whose voxels come within ``reach`` voxels of each
+    other.
+    """
     owner: dict[int, NDArray[np.bool_]] = {}
     for number, voxels in blocks:
         mask = np.zeros(blocks.grid.shape, bool)
@@ -213,7 +303,9 @@ def neighbours(blocks: BlockSet, reach: int = 2) -> set[tuple[int, int]]:
 
 
 def box_around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice, slice] | None:
-    """The part of a (z, y, x) array with all that is true in ``mask``, and ``margin`` voxels more on each side; None if nothing is."""
+    """The part of a (z, y, x) array with all that is true in ``mask``, and ``margin`` voxels more
+    on each side; None if nothing is.
+    """
     slices = []
     for axis in range(3):
         along = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))

@@ -10,12 +10,15 @@ from ..common import constants
 from ..common.progress import Progress, run_cancellable
 
 
-def label_propagation(nodes: int, edges: NDArray[np.integer], progress: Progress | None = None) -> list[NDArray[np.int64]]:
+def label_propagation(
+    nodes: int, edges: NDArray[np.integer], progress: Progress | None = None
+) -> list[NDArray[np.int64]]:
     """Semi-synchronous label propagation, the published tool's clustering.
 
-    Nodes are coloured so that neighbours differ; colour by colour, each node takes the label that most of its
-    neighbours have, keeps its own among equals, else takes the largest; until every node has such a label.
-    Deterministic. The same partition as ``networkx.community.label_propagation_communities`` for nodes added in order.
+    Nodes are coloured so that neighbours differ; colour by colour, each node takes the label that
+    most of its neighbours have, keeps its own among equals, else takes the largest; until every
+    node has such a label. Deterministic. The same partition as
+    ``networkx.community.label_propagation_communities`` for nodes added in order.
 
     Parameters
     ----------
@@ -24,18 +27,22 @@ def label_propagation(nodes: int, edges: NDArray[np.integer], progress: Progress
 
     Returns
     -------
-    list of ascending node arrays, largest community first (ties: smallest node first); lone nodes included.
+    list of ascending node arrays, largest community first (ties: smallest node first); lone nodes
+    included.
 
     References
     ----------
-    Cordasco & Gargano 2010, "Community detection via semi-synchronous label propagation algorithms".
+    Cordasco & Gargano 2010, "Community detection via semi-synchronous label propagation
+    algorithms".
     """
     progress = progress or Progress()
     edges = np.asarray(edges, np.int64).reshape(-1, 2)
     ends = np.concatenate([edges, edges[:, ::-1]])
     graph = csr_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), shape=(nodes, nodes))
     colour = _greedy_colours(graph, progress)
-    classes = [_Class(np.flatnonzero(colour == c), graph) for c in range(colour.max(initial=-1) + 1)]
+    classes = [
+        _Class(np.flatnonzero(colour == c), graph) for c in range(colour.max(initial=-1) + 1)
+    ]
     labels = np.arange(nodes, dtype=np.int64)
     while not all(c.settled(labels) for c in classes):
         for c in classes:
@@ -45,7 +52,9 @@ def label_propagation(nodes: int, edges: NDArray[np.integer], progress: Progress
 
 
 class _Class:
-    """Nodes of one colour with their neighbours: none of them is another's neighbour, so they update at once."""
+    """Nodes of one colour with their neighbours: none of them is another's neighbour, so they
+    update at once.
+    """
 
     def __init__(self, members: NDArray[np.int64], graph: csr_array):
         degree = np.diff(graph.indptr)[members]
@@ -56,7 +65,9 @@ class _Class:
         self.owner = np.repeat(np.arange(len(self.members)), degree)
 
     def _favourites(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """For each member: whether its own label is among its neighbours' most frequent, and the largest of those."""
+        """For each member: whether its own label is among its neighbours' most frequent, and the
+        largest of those.
+        """
         count = len(labels)
         key, votes = np.unique(self.owner * count + labels[self.neighbours], return_counts=True)
         owner, label = np.divmod(key, count)
@@ -85,7 +96,7 @@ def _greedy_colours(graph: csr_array, progress: Progress) -> NDArray[np.int64]:
     for done, node in enumerate(np.argsort(-degree, kind="stable")):
         if done % 1000 == 0:
             progress.step("clustering")
-        taken = colour[graph.indices[graph.indptr[node]:graph.indptr[node + 1]]]
+        taken = colour[graph.indices[graph.indptr[node] : graph.indptr[node + 1]]]
         used = np.zeros(len(taken) + 2, bool)  # a free colour is at most the number of neighbours
         used[taken[(taken >= 0) & (taken <= len(taken))]] = True
         colour[node] = int(np.argmin(used))
@@ -101,8 +112,9 @@ def leiden_communities(
 ) -> list[NDArray[np.int64]]:
     """Communities of high modularity, by the Leiden algorithm of graspologic-native.
 
-    Deterministic for a seed: the library draws its random numbers from it alone, and the order of the edges does not count. Other
-    threads run meanwhile, so a stop is answered at once; the abandoned call ends by itself within a second or two.
+    Deterministic for a seed: the library draws its random numbers from it alone, and the order of
+    the edges does not count. Other threads run meanwhile, so a stop is answered at once; the
+    abandoned call ends by itself within a second or two.
 
     Parameters
     ----------
@@ -112,7 +124,8 @@ def leiden_communities(
 
     Returns
     -------
-    list of ascending node arrays, largest community first (ties: smallest node first); lone nodes included.
+    list of ascending node arrays, largest community first (ties: smallest node first); lone nodes
+    included.
 
     Raises
     ------
@@ -128,7 +141,10 @@ def leiden_communities(
     if not len(edges):  # the library panics
         return _groups(np.arange(nodes, dtype=np.int64))
     ends = np.concatenate([edges, edges[:, ::-1]])
-    graph = csr_array((np.tile(np.asarray(weights, np.float64), 2), (ends[:, 0], ends[:, 1])), shape=(nodes, nodes))
+    graph = csr_array(
+        (np.tile(np.asarray(weights, np.float64), 2), (ends[:, 0], ends[:, 1])),
+        shape=(nodes, nodes),
+    )
     start, near = graph.indptr.astype(np.int64), graph.indices.astype(np.int32)
 
     def cluster() -> dict[int, int]:

@@ -1,4 +1,6 @@
-"""From communities of voxels to blocks: those that no volume tells apart are one, and those that chance may have made are none."""
+"""From communities of voxels to blocks: those that no volume tells apart are one, and those that
+chance may have made are none.
+"""
 
 from __future__ import annotations
 
@@ -20,23 +22,34 @@ from .profiles import block_profiles, correlations, members
 from .significance import fisher_margin
 
 
-def distinct_blocks(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, communities: list[NDArray[np.int64]],
-                    least: int, probability: float, progress: Progress) -> NDArray[np.int64]:
-    """From communities to blocks: those that no volume tells apart are one, each voxel goes where it belongs, and a
-    block that chance and the noise may have made is none.
+def distinct_blocks(
+    occupancy: Occupancy,
+    sample: NDArray[np.int64],
+    noise: Noise,
+    communities: list[NDArray[np.int64]],
+    least: int,
+    probability: float,
+    progress: Progress,
+) -> NDArray[np.int64]:
+    """From communities to blocks: those that no volume tells apart are one, each voxel goes where
+    it belongs, and a block that chance and the noise may have made is none.
 
     Parameters
     ----------
     sample : (n,) flat indices
     communities : positions in ``sample``
     least : smallest block
-    probability : of any false merger or block, before correction; the false discovery rate of members
+    probability : of any false merger or block, before correction; the false discovery rate of
+        members
 
     Returns
     -------
     (n,) block of each voxel from 0, -1 for none.
     """
-    rows, points = occupancy.rows(sample), occupancy.grid.points(sample) / max(occupancy.grid.voxel_size)
+    rows, points = (
+        occupancy.rows(sample),
+        occupancy.grid.points(sample) / max(occupancy.grid.voxel_size),
+    )
     shared = SharedNoise.of(noise, sample, occupancy.grid)
     count = len(sample)
     owner = np.full(count, -1, np.int64)
@@ -59,24 +72,36 @@ def distinct_blocks(occupancy: Occupancy, sample: NDArray[np.int64], noise: Nois
 
 
 def halves(points: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(n,) 0 or 1: the halves of a set of points, cut in the middle across its longest direction."""
+    """(n,) 0 or 1: the halves of a set of points, cut in the middle across its longest
+    direction.
+    """
     centred = points - points.mean(axis=0)
     along = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
-    return np.asarray(np.argsort(np.argsort(along, kind="stable"), kind="stable") >= len(points) // 2, np.int64)
+    return np.asarray(
+        np.argsort(np.argsort(along, kind="stable"), kind="stable") >= len(points) // 2, np.int64
+    )
 
 
-def is_coherent(rows: NDArray[np.float32], points: NDArray[np.float64], noise: SharedNoise, block: NDArray[np.int64],
-                probability: float) -> bool:
-    """Whether the halves of a block go together more than chance and the noise they share can make them.
+def is_coherent(
+    rows: NDArray[np.float32],
+    points: NDArray[np.float64],
+    noise: SharedNoise,
+    block: NDArray[np.int64],
+    probability: float,
+) -> bool:
+    """Whether the halves of a block go together more than chance and the noise they share can make
+    them.
 
-    Noise is correlated: by chance, two distant patches of it may be alike, and then all pairs of their voxels are. That is one
-    coincidence and not many. So the profiles of the halves are compared, once, with as strict a test as one pair of voxels.
+    Noise is correlated: by chance, two distant patches of it may be alike, and then all pairs of
+    their voxels are. That is one coincidence and not many. So the profiles of the halves are
+    compared, once, with as strict a test as one pair of voxels.
 
     Parameters
     ----------
     rows, points, noise : (n, V) occupancy, (n, 3) positions and the noise of the sampled voxels
     block : positions among them, 2 or more
-    probability : of one pair, after correction for the number of pairs among which the block was found
+    probability : of one pair, after correction for the number of pairs among which the block was
+        found
     """
     volumes = rows.shape[1]
     half = halves(points[block])
@@ -85,19 +110,34 @@ def is_coherent(rows: NDArray[np.float32], points: NDArray[np.float64], noise: S
     if min(with_block, volumes - with_block) < constants.FEWEST_WITH_AND_WITHOUT:
         return False
     together = float(correlations(profile[:1].astype(np.float32), profile[1:])[0, 0])
-    some = np.linspace(0, len(block) - 1, min(len(block), constants.DISTANCE_VOXELS)).astype(np.int64)  # their distances stand for all
+    # their distances stand for all
+    some = np.linspace(0, len(block) - 1, min(len(block), constants.DISTANCE_VOXELS)).astype(
+        np.int64
+    )
     shared = noise.phi(block[some, None], block[some]).astype(np.float64)
     first, second = half[some] == 0, half[some] == 1
-    expected = shared[first][:, second].mean() / np.sqrt(shared[first][:, first].mean() * shared[second][:, second].mean())
+    expected = shared[first][:, second].mean() / np.sqrt(
+        shared[first][:, first].mean() * shared[second][:, second].mean()
+    )
     margin = fisher_margin(volumes, probability)
     return bool(np.arctanh(min(together, 0.9999)) - np.arctanh(min(expected, 0.9999)) > margin)
 
 
-def _coherent(rows: NDArray[np.float32], points: NDArray[np.float64], noise: SharedNoise, owner: NDArray[np.int64],
-              probability: float) -> NDArray[np.int64]:
-    """The same without the blocks that are not coherent: one whose presence is a coin toss looks like any other."""
+def _coherent(
+    rows: NDArray[np.float32],
+    points: NDArray[np.float64],
+    noise: SharedNoise,
+    owner: NDArray[np.int64],
+    probability: float,
+) -> NDArray[np.int64]:
+    """The same without the blocks that are not coherent: one whose presence is a coin toss looks
+    like any other.
+    """
     blocks = int(owner.max(initial=-1)) + 1
-    holds = [is_coherent(rows, points, noise, np.flatnonzero(owner == b), probability) for b in range(blocks)]
+    holds = [
+        is_coherent(rows, points, noise, np.flatnonzero(owner == b), probability)
+        for b in range(blocks)
+    ]
     return _renumbered(np.where(np.array([*holds, False])[owner], owner, -1), 2)
 
 
@@ -108,34 +148,45 @@ def _renumbered(owner: NDArray[np.int64], least: int) -> NDArray[np.int64]:
     return np.append(new, -1)[owner]
 
 
-def _merged(rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArray[np.int64],
-            probability: float) -> NDArray[np.int64]:
+def _merged(
+    rows: NDArray[np.float32],
+    points: NDArray[np.float64],
+    owner: NDArray[np.int64],
+    probability: float,
+) -> NDArray[np.int64]:
     """Join blocks that are there in the same volumes.
 
-    Two blocks are one unless the volumes that have one without the other are more than presence errs.
+    Two blocks are one unless the volumes that have one without the other are more than presence
+    errs.
     """
     blocks = int(owner.max(initial=-1)) + 1
     if blocks < 2:
         return owner
     there = presence(block_profiles(rows, owner, blocks))
     errors = _errors(rows, points, owner, blocks)
-    errors = np.maximum(errors, max(1, errors.sum()) / blocks)  # a block without errors may err as often as all of them do
+    # a block without errors may err as often as all of them do
+    errors = np.maximum(errors, max(1, errors.sum()) / blocks)
     differ = (there[:, None] != there[None]).sum(axis=2)
-    # halves of a block that differ in e volumes err in e / 2 each, and the whole in fewer: two that are one differ in no more than
+    # halves of a block that differ in e volumes err in e / 2 each, and the whole in fewer: two that
+    # are one differ in no more than
     expected = (errors[:, None] + errors[None]) / 2
-    one = _within_errors(differ, expected, rows.shape[1],
-                         probability / (blocks * (blocks - 1) / 2))
+    one = _within_errors(differ, expected, rows.shape[1], probability / (blocks * (blocks - 1) / 2))
     np.fill_diagonal(one, True)
     joined = connected_components(csr_array(one), directed=False)[1]
     return np.where(owner < 0, -1, joined[owner])
 
 
-def _without_seams(rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArray[np.int64],
-                   probability: float) -> NDArray[np.int64]:
-    """Dissolve seams: where the blurred edges of two neighbours add up, voxels are occupied when both are there.
+def _without_seams(
+    rows: NDArray[np.float32],
+    points: NDArray[np.float64],
+    owner: NDArray[np.int64],
+    probability: float,
+) -> NDArray[np.int64]:
+    """Dissolve seams: where the blurred edges of two neighbours add up, voxels are occupied when
+    both are there.
 
-    A block is a seam when it lies within reach of two larger ones and nothing but presence's errors tells it from "both there" or
-    "either there".
+    A block is a seam when it lies within reach of two larger ones and nothing but presence's errors
+    tells it from "both there" or "either there".
     """
     blocks = int(owner.max(initial=-1)) + 1
     size = np.bincount(owner[owner >= 0], minlength=blocks)
@@ -145,18 +196,33 @@ def _without_seams(rows: NDArray[np.float32], points: NDArray[np.float64], owner
     tests = max(1, blocks * (blocks - 1) * (blocks - 2))
     owner = owner.copy()
     for seam in np.argsort(size):
-        near = [b for b in range(blocks) if size[b] > size[seam]
-                and np.median(trees[b].query(points[owner == seam])[0]) <= constants.SEAM_REACH]
+        near = [
+            b
+            for b in range(blocks)
+            if size[b] > size[seam]
+            and np.median(trees[b].query(points[owner == seam])[0]) <= constants.SEAM_REACH
+        ]
         for a, b in combinations(near, 2):
-            differ = np.array([(there[seam] != (there[a] & there[b])).sum(), (there[seam] != (there[a] | there[b])).sum()])
-            if _within_errors(differ, np.full(2, max(errors[seam], 1)), rows.shape[1], probability / tests).any():
+            differ = np.array(
+                [
+                    (there[seam] != (there[a] & there[b])).sum(),
+                    (there[seam] != (there[a] | there[b])).sum(),
+                ]
+            )
+            if _within_errors(
+                differ, np.full(2, max(errors[seam], 1)), rows.shape[1], probability / tests
+            ).any():
                 owner[owner == seam] = -1
                 break
     return owner
 
 
-def _errors(rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArray[np.int64], blocks: int) -> NDArray[np.int64]:
-    """How often presence errs, by block: the number of volumes where one half of it is there and the other is not."""
+def _errors(
+    rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArray[np.int64], blocks: int
+) -> NDArray[np.int64]:
+    """How often presence errs, by block: the number of volumes where one half of it is there and
+    the other is not.
+    """
     result = np.zeros(blocks, np.int64)
     for b in range(blocks):
         voxels = np.flatnonzero(owner == b)
@@ -165,8 +231,14 @@ def _errors(rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArr
     return result
 
 
-def _within_errors(differ: NDArray[np.integer], errors: NDArray[np.floating] | NDArray[np.integer], volumes: int,
-                   probability: float) -> NDArray[np.bool_]:
-    """Whether so many differing volumes may be errors (binomial tail), of which ``errors`` are expected."""
+def _within_errors(
+    differ: NDArray[np.integer],
+    errors: NDArray[np.floating] | NDArray[np.integer],
+    volumes: int,
+    probability: float,
+) -> NDArray[np.bool_]:
+    """Whether so many differing volumes may be errors (binomial tail), of which ``errors`` are
+    expected.
+    """
     rate = np.minimum(errors / volumes, 0.5)
     return np.asarray(bdtrc(differ - 1.0, volumes, rate) > probability)

@@ -1,4 +1,5 @@
-"""What a person does to blocks between sketch and expand: merge, split, delete, rename. Nothing is changed in place.
+"""What a person does to blocks between sketch and expand: merge, split, delete, rename. Nothing is
+changed in place.
 
 Example::
 
@@ -27,7 +28,8 @@ LONGEST_NAME = 60  # characters: what a row of a table and a line of the log can
 
 
 def merge(blocks: BlockSet, numbers: Sequence[int]) -> BlockSet:
-    """Make one block of several; it takes the smallest of their numbers, and the first name among them in order of number.
+    """Make one block of several; it takes the smallest of their numbers, and the first name among
+    them in order of number.
 
     Raises
     ------
@@ -37,7 +39,10 @@ def merge(blocks: BlockSet, numbers: Sequence[int]) -> BlockSet:
     chosen = sorted(set(numbers))
     _check(blocks, chosen)
     if len(chosen) < 2:
-        raise SirenError('One block alone cannot be merged: name two or more, as in "siren block merge #2.1#2.3".')
+        raise SirenError(
+            'One block alone cannot be merged: name two or more, as in "siren block '
+            'merge #2.1#2.3".'
+        )
     first = chosen[0]
     kept = {n: v for n, v in blocks if n not in chosen[1:]}
     kept[first] = np.unique(np.concatenate([blocks.blocks[n] for n in chosen]))
@@ -57,7 +62,9 @@ def delete(blocks: BlockSet, numbers: Sequence[int]) -> BlockSet:
     kept = {n: v for n, v in blocks if n not in numbers}
     gone = np.concatenate([np.empty(0, np.int64), *(blocks.blocks[n] for n in numbers)])
     left = np.concatenate([np.empty(0, np.int64), *kept.values()])
-    return replace(_edited(blocks, kept), unassigned=np.union1d(blocks.unassigned, np.setdiff1d(gone, left)))
+    return replace(
+        _edited(blocks, kept), unassigned=np.union1d(blocks.unassigned, np.setdiff1d(gone, left))
+    )
 
 
 def rename(blocks: BlockSet, number: int, name: str) -> BlockSet:
@@ -89,7 +96,8 @@ def clean_name(name: str) -> str:
 
 
 def split(blocks: BlockSet, number: int, parts: Sequence[NDArray[np.int64]]) -> BlockSet:
-    """Make several blocks of one: the first part keeps number and name, the others are numbered after the largest.
+    """Make several blocks of one: the first part keeps number and name, the others are numbered
+    after the largest.
 
     Parameters
     ----------
@@ -102,17 +110,22 @@ def split(blocks: BlockSet, number: int, parts: Sequence[NDArray[np.int64]]) -> 
     """
     _check(blocks, [number])
     if len(parts) < 2 or not all(len(p) for p in parts):
-        raise SirenError(f"Block {number} is one piece: give a smaller gap, or a center and radius of what to split off.")
+        raise SirenError(
+            f"Block {number} is one piece: give a smaller gap, or a center and radius "
+            "of what to split off."
+        )
     free = max(blocks.blocks) + 1
     added = {free + k: np.sort(part) for k, part in enumerate(parts[1:])}
     return _edited(blocks, {**blocks.blocks, number: np.sort(parts[0]), **added})
 
 
-def pieces(voxels: NDArray[np.int64], grid: Grid, parameters: SplitParameters | None = None) -> list[NDArray[np.int64]]:
+def pieces(
+    voxels: NDArray[np.int64], grid: Grid, parameters: SplitParameters | None = None
+) -> list[NDArray[np.int64]]:
     """The pieces of a block that are apart from each other, largest first.
 
-    Voxels no further apart than ``gap`` are in one piece, and so are their neighbours in turn. Distances are in voxels, as
-    counted along z, y and x.
+    Voxels no further apart than ``gap`` are in one piece, and so are their neighbours in turn.
+    Distances are in voxels, as counted along z, y and x.
 
     Parameters
     ----------
@@ -121,7 +134,9 @@ def pieces(voxels: NDArray[np.int64], grid: Grid, parameters: SplitParameters | 
     parameters = parameters or SplitParameters()
     zyx = np.stack(np.unravel_index(voxels, grid.shape), axis=1).astype(np.float64)
     pairs = cKDTree(zyx).query_pairs(parameters.gap * (1 + 1e-9), output_type="ndarray")
-    graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(voxels), len(voxels)))
+    graph = coo_matrix(
+        (np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(voxels), len(voxels))
+    )
     count, label = connected_components(graph, directed=False)
     size = np.bincount(label, minlength=count)
     large = np.flatnonzero(size >= parameters.min_size)
@@ -135,7 +150,9 @@ def pieces(voxels: NDArray[np.int64], grid: Grid, parameters: SplitParameters | 
     return sorted(parts, key=lambda part: (-len(part), int(part[0])))
 
 
-def inside_sphere(voxels: NDArray[np.int64], grid: Grid, center: Sequence[float], radius: float) -> list[NDArray[np.int64]]:
+def inside_sphere(
+    voxels: NDArray[np.int64], grid: Grid, center: Sequence[float], radius: float
+) -> list[NDArray[np.int64]]:
     """The voxels outside of a sphere and those inside, for :func:`split`.
 
     Parameters
@@ -149,23 +166,37 @@ def inside_sphere(voxels: NDArray[np.int64], grid: Grid, center: Sequence[float]
 
 
 def with_values_of(blocks: BlockSet, source: BlockSet) -> BlockSet:
-    """The same blocks with what is known from the set that they were edited from: stability and strength where the voxels are
-    still those, and as unassigned all that was tested and is in no block now.
+    """The same blocks with what is known from the set that they were edited from: stability and
+    strength where the voxels are still those, and as unassigned all that was tested and is in no
+    block now.
     """
     tested = np.concatenate([source.unassigned, *source.blocks.values()])
     inside = np.concatenate([np.empty(0, np.int64), *blocks.blocks.values()])
-    return replace(_edited(source, blocks.blocks), unassigned=np.setdiff1d(tested, inside), names=blocks.names)
+    return replace(
+        _edited(source, blocks.blocks), unassigned=np.setdiff1d(tested, inside), names=blocks.names
+    )
 
 
 def _edited(blocks: BlockSet, after: dict[int, NDArray[np.int64]]) -> BlockSet:
-    """The set with other blocks; what was known of a block is kept as long as its voxels are the same."""
-    same = {n for n, v in after.items() if n in blocks.blocks and np.array_equal(v, blocks.blocks[n])}
-    return replace(blocks, blocks=after, stability={n: s for n, s in blocks.stability.items() if n in same},
-                   strength={n: s for n, s in blocks.strength.items() if n in same},
-                   names={n: name for n, name in blocks.names.items() if n in after})
+    """The set with other blocks; what was known of a block is kept as long as its voxels are the
+    same.
+    """
+    same = {
+        n for n, v in after.items() if n in blocks.blocks and np.array_equal(v, blocks.blocks[n])
+    }
+    return replace(
+        blocks,
+        blocks=after,
+        stability={n: s for n, s in blocks.stability.items() if n in same},
+        strength={n: s for n, s in blocks.strength.items() if n in same},
+        names={n: name for n, name in blocks.names.items() if n in after},
+    )
 
 
 def _check(blocks: BlockSet, numbers: Sequence[int]) -> None:
     missing = [n for n in numbers if n not in blocks.blocks]
     if missing:
-        raise SirenError(f"There is no block {missing[0]}: there are {', '.join(str(n) for n, _ in blocks) or 'none'}.")
+        raise SirenError(
+            f"There is no block {missing[0]}: there are "
+            f"{', '.join(str(n) for n, _ in blocks) or 'none'}."
+        )

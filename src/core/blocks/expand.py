@@ -1,6 +1,7 @@
 """Expand: test every occupied voxel against every block, and add it to those it goes with.
 
-With the statistic ``profile``, the default, a voxel joins one block at most; with ``published`` and ``exact``, several.
+With the statistic ``profile``, the default, a voxel joins one block at most; with ``published`` and
+``exact``, several.
 
 Example::
 
@@ -11,7 +12,8 @@ Example::
     blocks = sketch(example.ensemble(), example.levels).blocks
     result = expand(example.ensemble(), example.levels, blocks, ExpandParameters(resamples=0))
 
-Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi 10.1016/j.str.2025.02.004.
+Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi
+10.1016/j.str.2025.02.004.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ from .stability import COMING_BACK, draw_halves, recovery_rate, with_strength
 from .statistics import statistic_named
 from .statistics.protocol import Statistic
 
-OTHER_VOLUMES = "No voxel of the blocks is occupied in enough volumes: do the blocks belong to these volumes?"
+OTHER_VOLUMES = (
+    "No voxel of the blocks is occupied in enough volumes: do the blocks belong to these volumes?"
+)
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,8 @@ class ExpandResult:
 
     Attributes
     ----------
-    blocks : BlockSet with the numbers and names of the blocks given, each with its own voxels and those that joined;
-        ``unassigned`` holds the union voxels in no block
+    blocks : BlockSet with the numbers and names of the blocks given, each with its own voxels and
+        those that joined; ``unassigned`` holds the union voxels in no block
     occupancy : Occupancy of the volumes that took part
     union : flat indices of the voxels that were tested
     counted_on : the device or cluster
@@ -63,7 +67,8 @@ def expand(
     progress: Progress | None = None,
     agreed: bool = False,
 ) -> ExpandResult:
-    """Add to each block every voxel of the ensemble that goes with it. The blocks' own voxels stay in them.
+    """Add to each block every voxel of the ensemble that goes with it. The blocks' own voxels stay
+    in them.
 
     Parameters
     ----------
@@ -72,20 +77,22 @@ def expand(
     blocks : BlockSet on the ensemble's grid
     parameters : ExpandParameters
     progress : Progress, optional
-    agreed : the levels are those of a sketch by a statistic that harmonizes: they agree already, and junk is out
+    agreed : the levels are those of a sketch by a statistic that harmonizes: they agree already,
+        and junk is out
 
     Raises
     ------
     SirenError
-        If there is no block, none has a voxel that is occupied in enough volumes, or the device or cluster is not there
-        or gives up.
+        If there is no block, none has a voxel that is occupied in enough volumes, or the device or
+        cluster is not there or gives up.
     Cancelled
         If ``progress`` was asked to stop.
     """
     parameters, progress = parameters or ExpandParameters(), progress or Progress()
     if not len(blocks):
         raise SirenError(
-            "There is no block to expand: the sketch found none. Try more volumes, other thresholds or "
+            "There is no block to expand: the sketch found none. Try more volumes, other "
+            "thresholds or "
             "a higher posp, or give a folder with block maps."
         )
     statistic = statistic_named(parameters.statistic)
@@ -95,19 +102,24 @@ def expand(
         with progress.timed("reading"):
             observed = statistic.observe(ensemble, levels, parameters, progress, agreed)
             occupancy, union = observed.occupancy, observed.union
-        seeds = [np.intersect1d(voxels, union) for _, voxels in blocks]  # a voxel drawn by hand may never be occupied
+        # a voxel drawn by hand may never be occupied
+        seeds = [np.intersect1d(voxels, union) for _, voxels in blocks]
         if not any(map(len, seeds)):
             raise SirenError(OTHER_VOLUMES)
         with progress.timed("testing"):
             joined = statistic.join(occupancy, union, seeds, parameters, progress, compute)
     grown = [np.union1d(voxels, more) for (_, voxels), more in zip(blocks, joined, strict=True)]
     outside = np.setdiff1d(union, np.concatenate(grown))
-    result = BlockSet(blocks.grid, dict(zip(blocks.blocks, grown, strict=True)), outside, names=blocks.names)
+    result = BlockSet(
+        blocks.grid, dict(zip(blocks.blocks, grown, strict=True)), outside, names=blocks.names
+    )
     with progress.timed("stability"):
         if parameters.resamples:
             rates = _stability(statistic, grown, seeds, outside, occupancy, parameters, progress)
             result = replace(result, stability=dict(zip(blocks.blocks, rates, strict=True)))
-        return ExpandResult(with_strength(result, occupancy, progress), occupancy, union, compute.name)
+        return ExpandResult(
+            with_strength(result, occupancy, progress), occupancy, union, compute.name
+        )
 
 
 def _stability(
@@ -119,11 +131,15 @@ def _stability(
     parameters: ExpandParameters,
     progress: Progress,
 ) -> list[float]:
-    """How often each block grows again from a random half of its seeds in a random half of the volumes."""
+    """How often each block grows again from a random half of its seeds in a random half of the
+    volumes.
+    """
     rng = np.random.default_rng(parameters.seed)
     halves = draw_halves(grown, outside, len(occupancy), parameters.resamples, parameters.seed)
     found = []
     for half, voxels in progress.each(halves, COMING_BACK, len(halves)):
         some = [np.sort(rng.permutation(s)[: -(-len(s) // 2)]) for s in seeds]
-        found.append(statistic.join(occupancy.without(~half), voxels, some, parameters, progress.quiet()))
+        found.append(
+            statistic.join(occupancy.without(~half), voxels, some, parameters, progress.quiet())
+        )
     return recovery_rate(grown, found, [voxels for _, voxels in halves])

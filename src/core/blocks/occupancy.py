@@ -29,7 +29,8 @@ class Occupancy:
     grid : Grid of N voxels
     mean : (z, y, x) float32, mean of the volumes
     left_out : names of the volumes that were dropped, with the reason
-    among : flat indices, ascending, of the only voxels that ``bits`` holds, see :meth:`part`; None: all of the grid
+    among : flat indices, ascending, of the only voxels that ``bits`` holds, see :meth:`part`; None:
+        all of the grid
     """
 
     names: tuple[str, ...]
@@ -53,34 +54,55 @@ class Occupancy:
         return total
 
     def union(self, fraction: float) -> NDArray[np.int64]:
-        """Flat indices, ascending, of the voxels occupied in more than ``fraction`` of the volumes."""
+        """Flat indices, ascending, of the voxels occupied in more than ``fraction`` of the
+        volumes.
+        """
         return np.flatnonzero(self.frequency > fraction * len(self))
 
     def rows(self, voxels: NDArray[np.integer]) -> NDArray[np.float32]:
-        """(n, V) float32, 1 where the voxel is occupied: float so that counts come from matrix products.
+        """(n, V) float32, 1 where the voxel is occupied: float so that counts come from matrix
+        products.
 
         Counts are whole numbers below 2**24, which float32 holds exactly.
         """
-        held = np.asarray(voxels, np.int64) if self.among is None else np.searchsorted(self.among, voxels)
+        held = (
+            np.asarray(voxels, np.int64)
+            if self.among is None
+            else np.searchsorted(self.among, voxels)
+        )
         byte, place = np.divmod(held, 8)
-        return ((self.bits[:, byte] >> (7 - place).astype(np.uint8)) & 1).T.astype(np.float32, order="C")
+        return ((self.bits[:, byte] >> (7 - place).astype(np.uint8)) & 1).T.astype(
+            np.float32, order="C"
+        )
 
     def packed(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """(n, ceil(V/8)) uint8, the same with eight volumes to a byte: a thirty-second of the memory."""
-        tiles = [np.packbits(self.rows(voxels[start:start + constants.TILE_VOXELS]).astype(bool), axis=1) for start in range(0, len(voxels), constants.TILE_VOXELS)]
+        """(n, ceil(V/8)) uint8, the same with eight volumes to a byte: a thirty-second of the
+        memory.
+        """
+        tiles = [
+            np.packbits(
+                self.rows(voxels[start : start + constants.TILE_VOXELS]).astype(bool), axis=1
+            )
+            for start in range(0, len(voxels), constants.TILE_VOXELS)
+        ]
         return np.concatenate(tiles) if tiles else np.empty((0, -(-len(self) // 8)), np.uint8)
 
     def part(self, volumes: NDArray[np.bool_], voxels: NDArray[np.int64]) -> Occupancy:
-        """Some volumes, (V,) bool, at some voxels, (n,) flat indices, ascending: to ask :meth:`rows` and :meth:`packed` for these."""
+        """Some volumes, (V,) bool, at some voxels, (n,) flat indices, ascending: to ask
+        :meth:`rows` and :meth:`packed` for these.
+        """
         bits = np.packbits(self.rows(voxels).T[volumes].astype(bool), axis=1)
         names = tuple(n for n, v in zip(self.names, volumes, strict=True) if v)
         return replace(self, names=names, levels=self.levels[volumes], bits=bits, among=voxels)
 
     def without(self, dropped: NDArray[np.bool_]) -> Occupancy:
-        """The same without the volumes flagged in ``dropped``, (V,) bool; ``mean`` stays that of all."""
+        """The same without the volumes flagged in ``dropped``, (V,) bool; ``mean`` stays that of
+        all.
+        """
         names = tuple(n for n, d in zip(self.names, dropped, strict=True) if not d)
         fewer = replace(self, names=names, levels=self.levels[~dropped], bits=self.bits[~dropped])
-        if "frequency" in vars(self) and 4 * dropped.sum() < len(self):  # else it is quicker to count again, if ever
+        # else it is quicker to count again, if ever
+        if "frequency" in vars(self) and 4 * dropped.sum() < len(self):
             vars(fewer)["frequency"] = self.frequency - _count(self.bits[dropped], self.grid.size)
         return fewer
 
@@ -90,18 +112,25 @@ def _count(bits: NDArray[np.uint8], voxels: int) -> NDArray[np.int32]:
     total = np.zeros(voxels, np.int32)
     for start in range(0, len(bits), BYTE):  # bytes add up fastest
         some = np.zeros(voxels, np.uint8)
-        for row in bits[start:start + BYTE]:
+        for row in bits[start : start + BYTE]:
             some += np.unpackbits(row, count=voxels)
         total += some
     return total
 
 
 def within_two_sd(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which thresholds lie within mean +- 2 (population) SD of all: the published tool's ``filter``."""
+    """Which thresholds lie within mean +- 2 (population) SD of all: the published tool's
+    ``filter``.
+    """
     return np.abs(levels - levels.mean()) <= 2 * levels.std() * (1 + 1e-12)
 
 
-def binarize(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool = False, progress: Progress | None = None) -> Occupancy:
+def binarize(
+    ensemble: Ensemble,
+    levels: NDArray[np.float64],
+    filter: bool = False,
+    progress: Progress | None = None,
+) -> Occupancy:
     """Binarize each volume at its own level; one volume is in memory at a time.
 
     Parameters
@@ -113,7 +142,8 @@ def binarize(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool = Fal
     Raises
     ------
     SirenError
-        If a level is not finite, or fewer than 2 volumes are left that are neither filtered nor empty.
+        If a level is not finite, or fewer than 2 volumes are left that are neither filtered nor
+        empty.
     """
     progress = progress or Progress()
     levels = np.asarray(levels, np.float64)
@@ -121,15 +151,27 @@ def binarize(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool = Fal
         raise ValueError(f"{levels.shape} levels for {len(ensemble)} volumes")
     bad = [n for n, level in zip(ensemble.names, levels, strict=True) if not np.isfinite(level)]
     if bad:
-        raise SirenError(f"The threshold of {listed(bad)} is not a number: correct the table, or exclude the volume.")
+        raise SirenError(
+            f"The threshold of {listed(bad)} is not a number: correct the table, or "
+            "exclude the volume."
+        )
     left_out: dict[str, str] = {}
     keep = within_two_sd(levels) if filter else np.ones(len(ensemble), bool)
-    left_out.update({n: "threshold beyond mean +- 2 SD" for n, k in zip(ensemble.names, keep, strict=True) if not k})
+    left_out.update(
+        {
+            n: "threshold beyond mean +- 2 SD"
+            for n, k in zip(ensemble.names, keep, strict=True)
+            if not k
+        }
+    )
     level_of = dict(zip(ensemble.names, levels, strict=True))
     chosen = ensemble.select(exclude=tuple(left_out)) if left_out else ensemble
 
     bits = np.empty((len(chosen), (ensemble.grid.size + 7) // 8), np.uint8)
-    total, some = np.zeros(ensemble.grid.shape, np.float64), np.zeros(ensemble.grid.shape, np.float32)
+    total, some = (
+        np.zeros(ensemble.grid.shape, np.float64),
+        np.zeros(ensemble.grid.shape, np.float32),
+    )
     frequency, few = np.zeros(ensemble.grid.size, np.int32), np.zeros(ensemble.grid.size, np.uint8)
     kept: list[str] = []
     for name, array in chosen.read(progress, "reading volumes"):
@@ -148,9 +190,19 @@ def binarize(ensemble: Ensemble, levels: NDArray[np.float64], filter: bool = Fal
             frequency += few
             few[:] = 0
     if len(kept) < 2:
-        raise SirenError(f"Only {len(kept)} of {len(ensemble)} volumes have voxels above their threshold: the level is too "
-                         "high for these maps, or the table belongs to others.")
-    result = Occupancy(tuple(kept), np.array([level_of[n] for n in kept]), bits[:len(kept)], ensemble.grid,
-                     ((total + some) / len(kept)).astype(np.float32), left_out)
-    vars(result)["frequency"] = frequency + few  # counted while reading: later it would take a pass over all bits
+        raise SirenError(
+            f"Only {len(kept)} of {len(ensemble)} volumes have voxels above their "
+            "threshold: the level is too "
+            "high for these maps, or the table belongs to others."
+        )
+    result = Occupancy(
+        tuple(kept),
+        np.array([level_of[n] for n in kept]),
+        bits[: len(kept)],
+        ensemble.grid,
+        ((total + some) / len(kept)).astype(np.float32),
+        left_out,
+    )
+    # counted while reading: later it would take a pass over all bits
+    vars(result)["frequency"] = frequency + few
     return result

@@ -1,4 +1,6 @@
-"""Volumes that are unlike all others: failed reconstructions, empty or smeared, which would make blocks of their own."""
+"""Volumes that are unlike all others: failed reconstructions, empty or smeared, which would make
+blocks of their own.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +16,24 @@ SEED = 1  # of the choice of voxels: any will do, so it is no parameter
 UNLIKE = "unlike all other volumes: less than half as like its nearest as volumes usually are"
 
 
-def unlike_others(occupancy: Occupancy, union: NDArray[np.int64], least: float = 0.0,
-                  progress: Progress | None = None) -> NDArray[np.bool_]:
+def unlike_others(
+    occupancy: Occupancy,
+    union: NDArray[np.int64],
+    least: float = 0.0,
+    progress: Progress | None = None,
+) -> NDArray[np.bool_]:
     """Which volumes are junk.
 
-    A volume's *kinship* is the correlation of its occupied voxels with those of the 2 % of the volumes that are most like it.
-    A volume is junk when its kinship is less than half the median's. A small class of real particles is unlike the majority, but
-    its members are like each other; failed volumes are noise, each its own.
+    A volume's *kinship* is the correlation of its occupied voxels with those of the 2 % of the
+    volumes that are most like it. A volume is junk when its kinship is less than half the median's.
+    A small class of real particles is unlike the majority, but its members are like each other;
+    failed volumes are noise, each its own.
 
     Parameters
     ----------
     union : flat indices of the voxels to compare
-    least : where the median kinship is not above this, the volumes are no ensemble to be unlike, and none is junk
+    least : where the median kinship is not above this, the volumes are no ensemble to be unlike,
+        and none is junk
 
     Returns
     -------
@@ -35,15 +43,18 @@ def unlike_others(occupancy: Occupancy, union: NDArray[np.int64], least: float =
     if volumes < constants.FEWEST_FOR_A_MAJORITY or len(union) < 2:
         return np.zeros(volumes, bool)
     if len(union) > constants.JUNK_VOXELS:
-        union = np.sort(np.random.default_rng(SEED).choice(union, constants.JUNK_VOXELS, replace=False))
+        union = np.sort(
+            np.random.default_rng(SEED).choice(union, constants.JUNK_VOXELS, replace=False)
+        )
     columns = occupancy.rows(union)
     columns -= columns.mean(axis=0)
     columns /= np.maximum(np.linalg.norm(columns, axis=0), 1e-6)
     alike = np.zeros((volumes, volumes), np.float32)
     progress = progress or Progress()
-    for start in range(0, len(columns), constants.KINSHIP_VOXELS_AT_ONCE):  # one product of all takes longer than a person waits for a stop
+    # one product of all takes longer than a person waits for a stop
+    for start in range(0, len(columns), constants.KINSHIP_VOXELS_AT_ONCE):
         progress.step("looking for junk", start / len(columns))
-        part = columns[start:start + constants.KINSHIP_VOXELS_AT_ONCE]
+        part = columns[start : start + constants.KINSHIP_VOXELS_AT_ONCE]
         alike += part.T @ part
     np.fill_diagonal(alike, -1)
     rank = max(2, round(constants.KIN_SHARE * volumes))

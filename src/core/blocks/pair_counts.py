@@ -1,8 +1,10 @@
-"""Counting: in how many volumes two voxels are occupied together, and empty together, against what chance gives.
+"""Counting: in how many volumes two voxels are occupied together, and empty together, against what
+chance gives.
 
-Null of independence for voxels of frequency f1 and f2 in V volumes: both are redrawn, so the number of volumes with
-both occupied is Binomial(V, f1 f2 / V^2), and with both empty Binomial(V, (1 - f1/V)(1 - f2/V)). The statistics
-``exact`` and ``published`` differ in the cutoffs that they take from these; the rest of the method is here.
+Null of independence for voxels of frequency f1 and f2 in V volumes: both are redrawn, so the number
+of volumes with both occupied is Binomial(V, f1 f2 / V^2), and with both empty Binomial(V, (1 -
+f1/V)(1 - f2/V)). The statistics ``exact`` and ``published`` differ in the cutoffs that they take
+from these; the rest of the method is here.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ class PairTest(ABC):
     ----------
     volumes : V
     frequencies : (F,) ascending, those that occur
-    positive, negative : (F, F) int32, cutoffs for both-occupied and both-empty; row f of the tables belongs to the frequency
-        ``frequencies[f]``
+    positive, negative : (F, F) int32, cutoffs for both-occupied and both-empty; row f of the tables
+        belongs to the frequency ``frequencies[f]``
     """
 
     volumes: int
@@ -54,7 +56,9 @@ class PairTest(ABC):
 
     @abstractmethod
     def factor(self, distance: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64] | None:
-        """Factor on the positive cutoff of pairs whose distance in A ``distance()`` gives; None where it is 1 for all."""
+        """Factor on the positive cutoff of pairs whose distance in A ``distance()`` gives; None
+        where it is 1 for all.
+        """
 
     @abstractmethod
     def significant(
@@ -69,7 +73,8 @@ class PairTest(ABC):
         Parameters
         ----------
         both : volumes in which both voxels of a pair are occupied, any shape
-        row, column : table rows of the pairs' voxels, from :meth:`index`; they broadcast to that shape
+        row, column : table rows of the pairs' voxels, from :meth:`index`; they broadcast to that
+            shape
         factor : of that shape, from :meth:`factor`, or None for 1
         """
 
@@ -112,7 +117,9 @@ class PairSearch:
         return unpacked(self.bits, self.volumes)
 
     def tile(self, start: int, stop: int, counter: Counter) -> Found:
-        """(e, 2) int32 positions of significant pairs, first < second, and (e,) int32 volumes in which both are occupied."""
+        """(e, 2) int32 positions of significant pairs, first < second, and (e,) int32 volumes in
+        which both are occupied.
+        """
         both = counter(unpacked(self.bits[start:stop], self.volumes), start)
         factor = self.test.factor(lambda: distances(self.points[start:stop], self.points[start:]))
         goes = self.test.significant(both, self.index[start:stop, None], self.index[start:], factor)
@@ -150,10 +157,14 @@ class CountedPairs:
             return self.pairs, self.both
         count = len(self.frequency)
         parameters = replace(self.parameters, posp=posp, negp=negp)
-        test = self.statistic.pair_test(self.frequency, self.volumes, max(1, count * (count - 1) // 2), parameters)
+        test = self.statistic.pair_test(
+            self.frequency, self.volumes, max(1, count * (count - 1) // 2), parameters
+        )
         first, second = self.pairs.T
         index = test.index(self.frequency)
-        factor = test.factor(lambda: np.sqrt(((self.points[first] - self.points[second]) ** 2).sum(axis=1)))
+        factor = test.factor(
+            lambda: np.sqrt(((self.points[first] - self.points[second]) ** 2).sum(axis=1))
+        )
         goes = test.significant(self.both, index[first], index[second], factor)
         return self.pairs[goes], self.both[goes]
 
@@ -199,10 +210,13 @@ class JoinSearch:
         away = distances(self.points[start:stop], self.centers)
         factor = self.test.factor(lambda: away)
         if factor is not None:
-            factor = np.where(away == 0, 1.0, factor)[:, self.block_of]  # 1 in a block's middle, as published
+            # 1 in a block's middle, as published
+            factor = np.where(away == 0, 1.0, factor)[:, self.block_of]
         goes = self.test.significant(both, self.index[start:stop, None], self.block_index, factor)
         sizes = np.bincount(self.block_of, minlength=len(self.centers))
-        together = np.stack([goes[:, self.block_of == b].sum(axis=1) for b in range(len(sizes))], axis=1)
+        together = np.stack(
+            [goes[:, self.block_of == b].sum(axis=1) for b in range(len(sizes))], axis=1
+        )
         return ((together >= self.share * np.maximum(sizes, 1)) & (sizes > 0),)
 
 
@@ -215,8 +229,9 @@ def distances(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.floa
 
 
 class CountingStatistic(ABC):
-    """The method of Kinman et al., but for the cutoffs: pairs that go together make a graph, its communities are the blocks;
-    a voxel joins each block with enough voxels of which it goes together.
+    """The method of Kinman et al., but for the cutoffs: pairs that go together make a graph, its
+    communities are the blocks; a voxel joins each block with enough voxels of which it goes
+    together.
 
     The attributes and methods are :class:`.protocol.Statistic`'s.
     """
@@ -236,7 +251,9 @@ class CountingStatistic(ABC):
         parameters: PairTestParameters,
         progress: Progress | None = None,
     ) -> PairTest:
-        """The test for voxels of these frequencies, in any order, corrected for so many tests, 1 or more."""
+        """The test for voxels of these frequencies, in any order, corrected for so many tests, 1 or
+        more.
+        """
 
     def most_sampled(self, subsample: int | None) -> int | None:
         """MOST_COUNTED where the user does not say."""
@@ -279,7 +296,9 @@ class CountingStatistic(ABC):
         compute: Compute | None = None,
         of: int | None = None,
     ) -> CountedPairs:
-        """The pairs that go together; with ``of``, tested as strictly as in a sample of so many voxels."""
+        """The pairs that go together; with ``of``, tested as strictly as in a sample of so many
+        voxels.
+        """
         occupancy, count = observation.occupancy, of or len(sample)
         bits, points = occupancy.packed(sample), occupancy.grid.points(sample)
         frequency = occupied(bits)
@@ -317,7 +336,9 @@ class CountingStatistic(ABC):
         bits, block_bits = occupancy.packed(voxels), occupancy.packed(members)
         frequency, block_frequency = occupied(bits), occupied(block_bits)
         tests = max(1, len(voxels) * len(members))
-        test = self.pair_test(np.union1d(frequency, block_frequency), volumes, tests, parameters, progress)
+        test = self.pair_test(
+            np.union1d(frequency, block_frequency), volumes, tests, parameters, progress
+        )
         search = JoinSearch(
             bits,
             block_bits,
@@ -330,5 +351,7 @@ class CountingStatistic(ABC):
             test.index(block_frequency),
             parameters.exp_frac,
         )
-        joins = np.concatenate([found for (found,) in run_tiles(search, "expanding blocks", progress, compute)])
+        joins = np.concatenate(
+            [found for (found,) in run_tiles(search, "expanding blocks", progress, compute)]
+        )
         return [voxels[joins[:, b]] for b in range(len(seeds))]

@@ -1,4 +1,6 @@
-"""Parameters of sketch, expand and of editing blocks. No numpy here, so that the help page can be written anywhere."""
+"""Parameters of sketch, expand and of editing blocks. No numpy here, so that the help page can be
+written anywhere.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ class PairTestParameters(Parameters):
     )
     posp: float = parameter(
         0.01,
-        "p for a false block, and share of false members (profile statistic); p for both-occupied, before "
+        "p for a false block, and share of false members (profile statistic); p for both-occupied, "
+        "before "
         "Bonferroni correction (published and exact statistic)",
         above=0,
         most=1,
@@ -39,7 +42,8 @@ class PairTestParameters(Parameters):
     )
     posp_factor: float | None = parameter(
         None,
-        "fixed factor on the both-occupied cutoff, in place of the one that grows with distance (published statistic)",
+        "fixed factor on the both-occupied cutoff, in place of the one that grows with distance "
+        "(published statistic)",
         above=0,
         advanced=True,
         statistics=("published",),
@@ -70,21 +74,24 @@ class PairTestParameters(Parameters):
     )
     resamples: int = parameter(
         10,
-        "random halves of the volumes in which blocks are looked for again, for their stability; 0 for none",
+        "random halves of the volumes in which blocks are looked for again, for their stability; 0 "
+        "for none",
         least=0,
         most=1000,
         label="halves for stability",
     )
     device: str = parameter(
         CPU,
-        "where pairs are counted, with the same result: the processor, or a graphics card by torch; auto takes "
+        "where pairs are counted, with the same result: the processor, or a graphics card by "
+        "torch; auto takes "
         "a card where there is one",
         choices=DEVICES,
         advanced=True,
     )
     scheduler: str | None = parameter(
         None,
-        "address of a Dask scheduler, as in tcp://host:8786, whose workers count the pairs, with the same result",
+        "address of a Dask scheduler, as in tcp://host:8786, whose workers count the pairs, with "
+        "the same result",
         word="address",
         advanced=True,
         label="Dask scheduler",
@@ -94,7 +101,8 @@ class PairTestParameters(Parameters):
         super().__post_init__()
         if self.scheduler is not None and self.device != CPU:
             raise SirenError(
-                'The workers of a cluster count on their processors: leave out either "device" or "scheduler".'
+                'The workers of a cluster count on their processors: leave out either "device" or '
+                '"scheduler".'
             )
         for f in fields(self):
             owners = f.metadata["statistics"]
@@ -128,7 +136,8 @@ class ExpandParameters(PairTestParameters):
 
     exp_frac: float = parameter(
         0.25,
-        "share of a block's voxels that a voxel must go with to join (published and exact statistic)",
+        "share of a block's voxels that a voxel must go with to join (published and exact "
+        "statistic)",
         above=0,
         most=1,
         statistics=("published", "exact"),
@@ -143,7 +152,8 @@ class SplitParameters(Parameters):
 
     gap: float = parameter(
         2.0,
-        "voxels of one piece may lie this far apart: a sketch's blocks are a random part of their voxels",
+        "voxels of one piece may lie this far apart: a sketch's blocks are a random part of their "
+        "voxels",
         least=1,
         most=5,
         unit="voxels",

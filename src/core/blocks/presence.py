@@ -1,8 +1,10 @@
-"""Whether a block is in a volume: the one definition, for clustering, states, relations and figures.
+"""Whether a block is in a volume: the one definition, for clustering, states, relations and
+figures.
 
-A block's *share* in a volume is the share of its voxels that is occupied there. Shares fall into two groups, volumes with the block
-and volumes without, and the cut between them is the block's own: at a level that is too high no volume has half of a block's
-voxels, and in noise every volume has some.
+A block's *share* in a volume is the share of its voxels that is occupied there. Shares fall into
+two groups, volumes with the block and volumes without, and the cut between them is the block's own:
+at a level that is too high no volume has half of a block's voxels, and in noise every volume has
+some.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from ..common import constants
 def presence_cuts(shares: NDArray[np.floating], cut: float | None = None) -> NDArray[np.float64]:
     """(blocks,) the share above which each block is present.
 
-    By 2-means (Lloyd 1982, doi 10.1109/TIT.1982.1056489) from the middle of the range: halfway between the means of the two groups
-    that it parts. Where these means differ by less than PRESENCE_GAP there are no two groups, as with a block that is in
-    all volumes, and half of the voxels decides.
+    By 2-means (Lloyd 1982, doi 10.1109/TIT.1982.1056489) from the middle of the range: halfway
+    between the means of the two groups that it parts. Where these means differ by less than
+    PRESENCE_GAP there are no two groups, as with a block that is in all volumes, and half of the
+    voxels decides.
 
     Parameters
     ----------

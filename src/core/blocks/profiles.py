@@ -12,26 +12,39 @@ from .presence import presence
 from .significance import discoveries, significant_phi
 
 
-def block_profiles(rows: NDArray[np.floating], owner: NDArray[np.integer], blocks: int) -> NDArray[np.float64]:
-    """(blocks, V) share of each block's voxels that is occupied, from (n, V) rows and (n,) owners (-1: none)."""
+def block_profiles(
+    rows: NDArray[np.floating], owner: NDArray[np.integer], blocks: int
+) -> NDArray[np.float64]:
+    """(blocks, V) share of each block's voxels that is occupied, from (n, V) rows and (n,) owners
+    (-1: none).
+    """
     member = owner[None, :] == np.arange(blocks)[:, None]
-    return np.asarray(member.astype(np.float32) @ rows / np.maximum(member.sum(axis=1, keepdims=True), 1), np.float64)
+    return np.asarray(
+        member.astype(np.float32) @ rows / np.maximum(member.sum(axis=1, keepdims=True), 1),
+        np.float64,
+    )
 
 
 def correlations(rows: NDArray[np.float32], profiles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, blocks) Pearson correlation of each (n, V) row with each profile; 0 where either is constant."""
+    """(n, blocks) Pearson correlation of each (n, V) row with each profile; 0 where either is
+    constant.
+    """
     centred = profiles - profiles.mean(axis=1, keepdims=True)
-    length = np.sqrt(np.outer(rows.var(axis=1, dtype=np.float64) * rows.shape[1], (centred**2).sum(axis=1)))
+    length = np.sqrt(
+        np.outer(rows.var(axis=1, dtype=np.float64) * rows.shape[1], (centred**2).sum(axis=1))
+    )
     product = (rows @ centred.T.astype(np.float32)).astype(np.float64)
     return np.divide(product, length, out=np.zeros_like(product), where=length > 1e-6)
 
 
-def members(rows: NDArray[np.float32], profiles: NDArray[np.float64], rate: float, tested: int) -> NDArray[np.int64]:
+def members(
+    rows: NDArray[np.float32], profiles: NDArray[np.float64], rate: float, tested: int
+) -> NDArray[np.int64]:
     """Which block each voxel belongs to: (n,), -1 for none.
 
-    It is the one whose profile the voxel's occupancy correlates with best, where that correlation is significant, and the
-    voxel is occupied in most of the volumes with the block and empty in most without. Noise that is as often up as down
-    leaves the majority alone, however strong it is.
+    It is the one whose profile the voxel's occupancy correlates with best, where that correlation
+    is significant, and the voxel is occupied in most of the volumes with the block and empty in
+    most without. Noise that is as often up as down leaves the majority alone, however strong it is.
 
     Parameters
     ----------
@@ -45,16 +58,24 @@ def members(rows: NDArray[np.float32], profiles: NDArray[np.float64], rate: floa
     phi = correlations(rows, profiles)
     best = phi.argmax(axis=1)
     there = presence(profiles)
-    with_block, without = (rows @ t.T.astype(np.float32) / np.maximum(t.sum(axis=1), 1) for t in (there, ~there))
+    with_block, without = (
+        rows @ t.T.astype(np.float32) / np.maximum(t.sum(axis=1), 1) for t in (there, ~there)
+    )
     each = np.arange(len(rows))
     belongs = discoveries(phi[each, best], rows.shape[1], rate / len(profiles), tested)
     belongs &= (with_block[each, best] > 0.5) & (without[each, best] < 0.5)
     return np.where(belongs, best, -1)
 
 
-def grown_blocks(occupancy: Occupancy, voxels: NDArray[np.int64], seeds: list[NDArray[np.int64]], probability: float,
-                 progress: Progress) -> NDArray[np.int64]:
-    """The block that each voxel belongs to, starting from the profiles of seeds, repeated until it settles.
+def grown_blocks(
+    occupancy: Occupancy,
+    voxels: NDArray[np.int64],
+    seeds: list[NDArray[np.int64]],
+    probability: float,
+    progress: Progress,
+) -> NDArray[np.int64]:
+    """The block that each voxel belongs to, starting from the profiles of seeds, repeated until it
+    settles.
 
     Parameters
     ----------
@@ -68,12 +89,14 @@ def grown_blocks(occupancy: Occupancy, voxels: NDArray[np.int64], seeds: list[ND
     """
     volumes = len(occupancy)
     fixed = [occupancy.rows(s) for s in seeds]
-    profiles = np.array([r.mean(axis=0) if len(r) else np.zeros(volumes) for r in fixed], np.float64)
+    profiles = np.array(
+        [r.mean(axis=0) if len(r) else np.zeros(volumes) for r in fixed], np.float64
+    )
     glance = significant_phi(volumes, constants.GLANCE)
     near = []
     for start in range(0, len(voxels), constants.TILE_VOXELS):
         progress.step("expanding blocks", 0.7 * start / len(voxels))
-        phi = correlations(occupancy.rows(voxels[start:start + constants.TILE_VOXELS]), profiles)
+        phi = correlations(occupancy.rows(voxels[start : start + constants.TILE_VOXELS]), profiles)
         near.append(start + np.flatnonzero(phi.max(axis=1) > glance))
     candidates = np.concatenate(near)
     rows = occupancy.rows(voxels[candidates])
@@ -84,8 +107,14 @@ def grown_blocks(occupancy: Occupancy, voxels: NDArray[np.int64], seeds: list[ND
         before, owner = owner, members(rows, profiles, probability, len(voxels))
         if np.array_equal(before, owner):
             break
-        profiles = np.array([np.concatenate([f, rows[(owner == b) & ~s]]).mean(axis=0, dtype=np.float64)
-                             if len(f) else np.zeros(volumes) for b, (f, s) in enumerate(zip(fixed, in_seed, strict=True))])
+        profiles = np.array(
+            [
+                np.concatenate([f, rows[(owner == b) & ~s]]).mean(axis=0, dtype=np.float64)
+                if len(f)
+                else np.zeros(volumes)
+                for b, (f, s) in enumerate(zip(fixed, in_seed, strict=True))
+            ]
+        )
     result = np.full(len(voxels), -1, np.int64)
     result[candidates] = owner
     return result

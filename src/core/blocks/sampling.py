@@ -1,4 +1,6 @@
-"""The voxels that a sketch compares: a random part, small enough for the time and the memory that people have."""
+"""The voxels that a sketch compares: a random part, small enough for the time and the memory that
+people have.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,15 @@ from .statistics.protocol import Observation, Statistic
 def affordable_sample(
     statistic: Statistic, observation: Observation, parameters: SketchParameters, progress: Progress
 ) -> NDArray[np.int64]:
-    """The voxels to compare: as many as the user asks for, or as time and memory allow; the user is told.
+    """The voxels to compare: as many as the user asks for, or as time and memory allow; the user is
+    told.
 
     Parameters
     ----------
     statistic : that will compare them
     observation : whose voxels count
-    parameters : of the sketch; without ``subsample`` one voxel in 2 is drawn, or fewer where there are too many to compare
+    parameters : of the sketch; without ``subsample`` one voxel in 2 is drawn, or fewer where there
+        are too many to compare
 
     Returns
     -------
@@ -41,7 +45,8 @@ def affordable_sample(
     sample = draw_sample(union, chosen, parameters.seed)
     edges = statistic.edges_expected(observation, sample, parameters, parameters.seed, progress)
     if asked is None and edges > constants.MOST_EDGES:
-        chosen = int(np.ceil(chosen * np.sqrt(edges / constants.MOST_EDGES)))  # edges go with the square of the voxels
+        # edges go with the square of the voxels
+        chosen = int(np.ceil(chosen * np.sqrt(edges / constants.MOST_EDGES)))
         sample = draw_sample(union, chosen, parameters.seed)
         edges = constants.MOST_EDGES
     need = need_of_pairs(len(sample), volumes, edges)
@@ -53,7 +58,10 @@ def affordable_sample(
         raise refusal(need, f'use "subsample {coarser}" ({less.text()}), or fewer volumes')
     slow = need.seconds > constants.LONG_SECONDS or need.memory > constants.MUCH_BYTES
     if chosen > (asked or constants.USUAL_SUBSAMPLE) or slow:
-        progress.say(f"Comparing {len(sample):,} of {len(union):,} voxels (subsample {chosen}): {need.text()}.")
+        progress.say(
+            f"Comparing {len(sample):,} of {len(union):,} voxels (subsample {chosen}): "
+            f"{need.text()}."
+        )
     return sample
 
 
@@ -67,8 +75,11 @@ def draw_sample(union: NDArray[np.int64], subsample: int, seed: int) -> NDArray[
     """
     if len(union) < 2:
         raise SirenError(
-            "No two voxels are occupied in enough volumes: the thresholds are too high for these maps, or unionFraction "
+            "No two voxels are occupied in enough volumes: the thresholds are too high for these "
+            "maps, or unionFraction "
             "is too large."
         )
-    chosen = np.random.default_rng(seed).choice(len(union), max(2, len(union) // subsample), replace=False)
+    chosen = np.random.default_rng(seed).choice(
+        len(union), max(2, len(union) // subsample), replace=False
+    )
     return union[np.sort(chosen)]

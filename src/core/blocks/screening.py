@@ -1,9 +1,10 @@
-"""Screening: which blocks are found at which stringency. Everything is read and counted once; a further setting costs a clustering.
+"""Screening: which blocks are found at which stringency. Everything is read and counted once; a
+further setting costs a clustering.
 
 Example::
 
-    screening = prepare(ensemble, levels, SketchParameters(posp=0.05), Progress())  # the loosest of interest
-    screening.at(0.001).blocks
+    screening = prepare(ensemble, levels, SketchParameters(posp=0.05), Progress())  # the loosest of
+    interest screening.at(0.001).blocks
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Setting:
     ----------
     parameters : SketchParameters, with the ``posp`` and ``negp`` of the setting
     blocks : BlockSet with stability
-    same_as : (blocks,) for each block, a number that it shares with the one at other settings that has a Jaccard index above 1/2
+    same_as : (blocks,) for each block, a number that it shares with the one at other settings that
+        has a Jaccard index above 1/2
     seconds : what this setting cost, after counting
     """
 
@@ -61,13 +63,21 @@ class Screening:
     halves: tuple[Comparison, ...]
     parameters: SketchParameters
 
-    def at(self, posp: float, negp: float | None = None, stable: bool = False, progress: Progress | None = None) -> SketchResult:
+    def at(
+        self,
+        posp: float,
+        negp: float | None = None,
+        stable: bool = False,
+        progress: Progress | None = None,
+    ) -> SketchResult:
         """The blocks at a stringency: those that ``siren sketch`` finds with it.
 
         Parameters
         ----------
-        posp, negp : as in SketchParameters, no looser than was counted; ``negp`` as counted where not given
-        stable : also say how often each block comes back (of blocks of a sketch the same up to the draw of voxels)
+        posp, negp : as in SketchParameters, no looser than was counted; ``negp`` as counted where
+            not given
+        stable : also say how often each block comes back (of blocks of a sketch the same up to the
+            draw of voxels)
 
         Raises
         ------
@@ -75,18 +85,30 @@ class Screening:
             If it is looser than what was counted.
         """
         progress = progress or Progress()
-        parameters = replace(self.parameters, posp=posp, negp=self.parameters.negp if negp is None else negp)
+        parameters = replace(
+            self.parameters, posp=posp, negp=self.parameters.negp if negp is None else negp
+        )
         if parameters.posp > self.parameters.posp or parameters.negp > self.parameters.negp:
-            raise SirenError(f"Pairs were counted up to posp {self.parameters.posp:g} and negp {self.parameters.negp:g}: screen again with "
-                             "a looser setting among those listed.")
+            raise SirenError(
+                f"Pairs were counted up to posp {self.parameters.posp:g} and negp "
+                f"{self.parameters.negp:g}: screen again with "
+                "a looser setting among those listed."
+            )
         blocks = self.compared.blocks(parameters, progress)
         numbered = number_blocks(self.compared.occupancy.grid, blocks, self.compared.sample)
         if stable and self.halves:
-            numbered = replace(numbered, stability=stability_in(self.halves, blocks, parameters, progress))
+            numbered = replace(
+                numbered, stability=stability_in(self.halves, blocks, parameters, progress)
+            )
         return self.compared.result(numbered, parameters)
 
 
-def prepare(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress) -> Screening:
+def prepare(
+    ensemble: Ensemble,
+    levels: NDArray[np.float64],
+    parameters: SketchParameters,
+    progress: Progress,
+) -> Screening:
     """Read and count an ensemble for screening.
 
     Parameters
@@ -106,7 +128,9 @@ def prepare(ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchP
     return Screening(compared, tuple(halves), parameters)
 
 
-def screen(screening: Screening, posps: Sequence[float], negps: Sequence[float], progress: Progress) -> list[Setting]:
+def screen(
+    screening: Screening, posps: Sequence[float], negps: Sequence[float], progress: Progress
+) -> list[Setting]:
     """The blocks at each pair of settings, strictest ``posp`` first."""
     settings: list[Setting] = []
     grid = [(posp, negp) for negp in sorted(set(negps)) for posp in sorted(set(posps))]
@@ -114,18 +138,28 @@ def screen(screening: Screening, posps: Sequence[float], negps: Sequence[float],
         start = time.perf_counter()
         blocks = screening.at(posp, negp, True, progress.quiet()).blocks
         parameters = replace(screening.parameters, posp=posp, negp=negp)
-        settings.append(Setting(parameters, blocks, _same_as(blocks, settings), time.perf_counter() - start))
+        settings.append(
+            Setting(parameters, blocks, _same_as(blocks, settings), time.perf_counter() - start)
+        )
     return settings
 
 
 def _same_as(blocks: BlockSet, earlier: list[Setting]) -> tuple[int, ...]:
     """For each block, the number of the one like it at an earlier setting, else a new number."""
-    known = {same: voxels for s in earlier for same, (_, voxels) in zip(s.same_as, s.blocks, strict=True)}
+    known = {
+        same: voxels for s in earlier for same, (_, voxels) in zip(s.same_as, s.blocks, strict=True)
+    }
     numbers = []
     free = max(known, default=0)
     for _, voxels in blocks:
-        match = next((n for n, other in known.items() if 3 * len(np.intersect1d(voxels, other, True))
-                      > len(voxels) + len(other)), None)  # the Jaccard index is above 1/2
+        match = next(
+            (
+                n
+                for n, other in known.items()
+                if 3 * len(np.intersect1d(voxels, other, True)) > len(voxels) + len(other)
+            ),
+            None,
+        )  # the Jaccard index is above 1/2
         if match is None or match in numbers:
             match = free = free + 1
         numbers.append(match)
@@ -133,17 +167,30 @@ def _same_as(blocks: BlockSet, earlier: list[Setting]) -> tuple[int, ...]:
 
 
 def table(settings: Sequence[Setting]) -> pd.DataFrame:
-    """One row a block and setting: posp, negp, blocks (found at the setting), block (the same at all settings), voxels, stability."""
+    """One row a block and setting: posp, negp, blocks (found at the setting), block (the same at
+    all settings), voxels, stability.
+    """
     rows = []
     for s in settings:
         for same, (number, voxels) in zip(s.same_as, s.blocks, strict=True):
-            rows.append((s.parameters.posp, s.parameters.negp, len(s.blocks), same, len(voxels), s.blocks.stability.get(number, np.nan)))
+            rows.append(
+                (
+                    s.parameters.posp,
+                    s.parameters.negp,
+                    len(s.blocks),
+                    same,
+                    len(voxels),
+                    s.blocks.stability.get(number, np.nan),
+                )
+            )
         if not len(s.blocks):
             rows.append((s.parameters.posp, s.parameters.negp, 0, pd.NA, 0, np.nan))
     return pd.DataFrame(rows, columns=["posp", "negp", "blocks", "block", "voxels", "stability"])
 
 
-def write_screen(folder: Path, settings: Sequence[Setting], colors: Sequence[str]) -> tuple[Path, Path]:
+def write_screen(
+    folder: Path, settings: Sequence[Setting], colors: Sequence[str]
+) -> tuple[Path, Path]:
     """Write screen.csv and screen.png: blocks found, their sizes and stability against ``posp``.
 
     Parameters
@@ -168,19 +215,37 @@ def _picture(settings: Sequence[Setting], colors: Sequence[str], path: Path) -> 
     negps = sorted({s.parameters.negp for s in settings})
     for style, negp in zip(("-", "--", ":", "-.") * len(negps), negps, strict=False):
         chosen = [s for s in settings if s.parameters.negp == negp]
-        top.plot([s.parameters.posp for s in chosen], [len(s.blocks) for s in chosen], f"k{style}", marker="o", markersize=4,
-                 label=f"negp {negp:g}")
+        top.plot(
+            [s.parameters.posp for s in chosen],
+            [len(s.blocks) for s in chosen],
+            f"k{style}",
+            marker="o",
+            markersize=4,
+            label=f"negp {negp:g}",
+        )
         for same in sorted({n for s in chosen for n in s.same_as}):
-            found = [(s.parameters.posp, s.blocks, list(s.blocks.blocks)[s.same_as.index(same)]) for s in chosen if same in s.same_as]
-            look = {"color": colors[(same - 1) % len(colors)], "linestyle": style, "marker": "o", "markersize": 4}
+            found = [
+                (s.parameters.posp, s.blocks, list(s.blocks.blocks)[s.same_as.index(same)])
+                for s in chosen
+                if same in s.same_as
+            ]
+            look = {
+                "color": colors[(same - 1) % len(colors)],
+                "linestyle": style,
+                "marker": "o",
+                "markersize": 4,
+            }
             x = [posp for posp, _, _ in found]
             middle.plot(x, [len(blocks.blocks[n]) for _, blocks, n in found], **look)
             bottom.plot(x, [blocks.stability.get(n, np.nan) for _, blocks, n in found], **look)
     if len(negps) > 1:
         top.legend(frameon=False, fontsize="small")
     largest = max((len(v) for s in settings for _, v in s.blocks), default=1)
-    for axes, label, limit in ((top, "blocks found", max(1, *(len(s.blocks) for s in settings))), (middle, "voxels of each block", largest),
-                               (bottom, "stability", 1.0)):
+    for axes, label, limit in (
+        (top, "blocks found", max(1, *(len(s.blocks) for s in settings))),
+        (middle, "voxels of each block", largest),
+        (bottom, "stability", 1.0),
+    ):
         axes.set_ylabel(label)
         axes.set_ylim(-0.04 * limit, 1.08 * limit)
         axes.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,6 @@
-"""Probabilities by which voxels and blocks are compared: tails, cutoffs and discoveries. Nothing here knows of maps."""
+"""Probabilities by which voxels and blocks are compared: tails, cutoffs and discoveries. Nothing
+here knows of maps.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +42,11 @@ def binomial_cutoff(
 def hypergeometric_tail(
     both: NDArray[np.number], first: NDArray[np.number], second: NDArray[np.number], volumes: int
 ) -> NDArray[np.float64]:
-    """P(X >= both) where ``first`` and ``second`` of V volumes are drawn independently and X are in both draws.
+    """P(X >= both) where ``first`` and ``second`` of V volumes are drawn independently and X are in
+    both draws.
 
-    Fisher's exact test of two voxels of known frequencies: unlike the binomial, it does not redraw the frequencies, and
-    so is the sharper test at few volumes.
+    Fisher's exact test of two voxels of known frequencies: unlike the binomial, it does not redraw
+    the frequencies, and so is the sharper test at few volumes.
 
     Parameters
     ----------
@@ -73,19 +76,24 @@ def hypergeometric_tail(
 
 
 def fisher_margin(volumes: int, probability: float) -> float:
-    """By how much Fisher's z of two correlations over V volumes differs by chance: its SD is 1 / sqrt(V - 3)."""
+    """By how much Fisher's z of two correlations over V volumes differs by chance: its SD is 1 /
+    sqrt(V - 3).
+    """
     return -float(ndtri(probability)) / np.sqrt(max(volumes - 3, 1))
 
 
 def significant_phi(volumes: int, probability: float) -> float:
-    """The correlation over V volumes that chance exceeds with this probability, see :func:`fisher_margin`."""
+    """The correlation over V volumes that chance exceeds with this probability, see
+    :func:`fisher_margin`.
+    """
     return float(np.tanh(fisher_margin(volumes, probability)))
 
 
 def discoveries(
     phi: NDArray[np.float64], volumes: int, rate: float, tested: int
 ) -> NDArray[np.bool_]:
-    """Which of the largest (n,) of ``tested`` correlations over V volumes are significant, by their false discovery rate.
+    """Which of the largest (n,) of ``tested`` correlations over V volumes are significant, by their
+    false discovery rate.
 
     Benjamini & Hochberg 1995, doi 10.1111/j.2517-6161.1995.tb02031.x; the p of a correlation as in
     :func:`significant_phi`.

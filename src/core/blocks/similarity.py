@@ -9,26 +9,40 @@ from numpy.typing import NDArray
 
 from ..common import constants
 from ..common.progress import Progress
-from ..compute.pair_tiles import Compute, Counter, Found, both_occupied, occupied, run_tiles, unpacked
+from ..compute.pair_tiles import (
+    Compute,
+    Counter,
+    Found,
+    both_occupied,
+    occupied,
+    run_tiles,
+    unpacked,
+)
 from .level_harmonization import Noise, SharedNoise
 from .occupancy import Occupancy
 from .significance import fisher_margin, hypergeometric_tail
 
 
 def variable_voxels(occupancy: Occupancy, fraction: float) -> NDArray[np.int64]:
-    """Flat indices of the voxels that are occupied in more than ``fraction`` of the volumes, and empty in as many."""
+    """Flat indices of the voxels that are occupied in more than ``fraction`` of the volumes, and
+    empty in as many.
+    """
     least = max(1.0, fraction * len(occupancy))  # one volume alone relates nothing
-    return np.flatnonzero((occupancy.frequency > least) & (occupancy.frequency < len(occupancy) - least))
+    return np.flatnonzero(
+        (occupancy.frequency > least) & (occupancy.frequency < len(occupancy) - least)
+    )
 
 
 @dataclass(frozen=True)
 class SimilarityGraph:
-    """Pairs of voxels that may be alike, with what a test needs: :meth:`at` tests, at any stringency.
+    """Pairs of voxels that may be alike, with what a test needs: :meth:`at` tests, at any
+    stringency.
 
     Attributes
     ----------
     pairs : (e, 2) int32 positions in the sample, first < second, in ascending order
-    strength : (e,) float32, phi beyond what the noise that the two share explains, see :class:`SimilaritySearch`
+    strength : (e,) float32, phi beyond what the noise that the two share explains, see
+        :class:`SimilaritySearch`
     chance : (e,) float64, Fisher's exact test of independence
     voxels : n of the sample
     volumes : V
@@ -43,13 +57,15 @@ class SimilarityGraph:
     def at(self, posp: float, negp: float = 1.0) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The pairs that are alike, and their strengths.
 
-        Two conditions. Fisher's z of phi, of SD 1 / sqrt(V - 3), exceeds that of the noise at the pair's distance by the normal
-        quantile; and Fisher's exact test agrees, which tells where rare voxels are far from normal.
+        Two conditions. Fisher's z of phi, of SD 1 / sqrt(V - 3), exceeds that of the noise at the
+        pair's distance by the normal quantile; and Fisher's exact test agrees, which tells where
+        rare voxels are far from normal.
 
         Parameters
         ----------
-        posp : probability that a voxel has a false partner, were all independent but for the noise (Bonferroni over its
-            partners; over all pairs is for blocks, see :func:`.distinct_blocks.is_coherent`)
+        posp : probability that a voxel has a false partner, were all independent but for the noise
+            (Bonferroni over its partners; over all pairs is for blocks, see
+            :func:`.distinct_blocks.is_coherent`)
         negp : not used: phi weighs occupied and empty alike
         """
         each = posp / max(1, self.voxels)
@@ -61,8 +77,9 @@ class SimilarityGraph:
 class SimilaritySearch:
     """Each sampled voxel's strongest partners.
 
-    A pair's strength is what is left of phi without the noise: tanh(atanh(phi) - atanh(noise)), the difference of the Fisher z,
-    where ``noise`` is the phi that the noise at their distance makes. So near voxels, which share noise, do not crowd out far ones.
+    A pair's strength is what is left of phi without the noise: tanh(atanh(phi) - atanh(noise)), the
+    difference of the Fisher z, where ``noise`` is the phi that the noise at their distance makes.
+    So near voxels, which share noise, do not crowd out far ones.
 
     Attributes
     ----------
@@ -112,7 +129,9 @@ class SimilaritySearch:
         both = counter(rows, 0)
         frequency = self.frequency
         spread = frequency * (self.volumes - frequency)
-        scale = np.divide(1, np.sqrt(spread), out=np.zeros(len(spread)), where=spread > 0).astype(np.float32)
+        scale = np.divide(1, np.sqrt(spread), out=np.zeros(len(spread)), where=spread > 0).astype(
+            np.float32
+        )
         # V * both - f1 * f2 is below V**2, exact in float32 up to 4,096 volumes; beyond, float64
         kind = np.float32 if self.volumes <= 4096 else np.float64
         both = both.astype(kind, copy=False)
@@ -125,8 +144,14 @@ class SimilaritySearch:
         return phi
 
 
-def similarity_graph(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noise, probability: float,
-                progress: Progress, compute: Compute | None = None) -> SimilarityGraph:
+def similarity_graph(
+    occupancy: Occupancy,
+    sample: NDArray[np.int64],
+    noise: Noise,
+    probability: float,
+    progress: Progress,
+    compute: Compute | None = None,
+) -> SimilarityGraph:
     """The graph of the sampled voxels: each joined to those most alike, where they may be alike.
 
     Parameters
@@ -143,11 +168,19 @@ def similarity_graph(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noi
     bits, volumes = occupancy.packed(sample), len(occupancy)
     frequency = occupied(bits)
     least = float(np.tanh(fisher_margin(volumes, probability / max(1, len(sample)))))
-    search = SimilaritySearch(bits, frequency, volumes, SharedNoise.of(noise, sample, occupancy.grid), least,
-                              constants.NEIGHBORS)
+    search = SimilaritySearch(
+        bits,
+        frequency,
+        volumes,
+        SharedNoise.of(noise, sample, occupancy.grid),
+        least,
+        constants.NEIGHBORS,
+    )
     found = run_tiles(search, "comparing voxels", progress, compute)
     if not found:
-        return SimilarityGraph(np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty(0), len(sample), volumes)
+        return SimilarityGraph(
+            np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty(0), len(sample), volumes
+        )
     first, second, strength = (np.concatenate(part) for part in zip(*found, strict=True))
     key = np.minimum(first, second).astype(np.int64) * len(sample) + np.maximum(first, second)
     key, where = np.unique(key, return_index=True)
@@ -157,8 +190,12 @@ def similarity_graph(occupancy: Occupancy, sample: NDArray[np.int64], noise: Noi
     return SimilarityGraph(pairs, strength[where], chance, len(sample), volumes)
 
 
-def _strongest(value: NDArray[np.float32], least: np.float32, count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row and column of each row's ``count`` largest values above ``least``; equals of the last count too."""
+def _strongest(
+    value: NDArray[np.float32], least: np.float32, count: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column of each row's ``count`` largest values above ``least``; equals of the last
+    count too.
+    """
     above = value > least
     full = np.flatnonzero(above.sum(axis=1) > count)
     if len(full):

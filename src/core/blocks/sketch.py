@@ -1,6 +1,7 @@
 """Sketch: from a sample of the occupied voxels to the blocks that come and go together.
 
-:func:`sketch` is the method of Kinman et al. in its steps; what each step does for a statistic is in :mod:`.statistics`.
+:func:`sketch` is the method of Kinman et al. in its steps; what each step does for a statistic is
+in :mod:`.statistics`.
 
 Example::
 
@@ -10,7 +11,8 @@ Example::
     result = sketch(example.ensemble(), example.levels, SketchParameters(seed=1))
     len(result.blocks), result.blocks.stability, result.occupancy.left_out
 
-Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi 10.1016/j.str.2025.02.004.
+Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi
+10.1016/j.str.2025.02.004.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ class SketchResult:
     occupancy : Occupancy of the volumes that took part
     union : flat indices of the voxels that count
     sample : those of them that were compared
-    edges : (e, 2) int32, the pairs that go together (profile statistic: the most alike of them), as positions in ``sample``
+    edges : (e, 2) int32, the pairs that go together (profile statistic: the most alike of them), as
+        positions in ``sample``
     counted_on : the device or cluster
     """
 
@@ -77,7 +80,8 @@ def sketch(
     Raises
     ------
     SirenError
-        If fewer than 2 volumes are left, no voxel varies, or the device or cluster is not there or gives up.
+        If fewer than 2 volumes are left, no voxel varies, or the device or cluster is not there or
+        gives up.
     Cancelled
         If ``progress`` was asked to stop.
     """
@@ -95,7 +99,10 @@ def sketch(
 
 
 def compare(
-    ensemble: Ensemble, levels: NDArray[np.float64], parameters: SketchParameters, progress: Progress
+    ensemble: Ensemble,
+    levels: NDArray[np.float64],
+    parameters: SketchParameters,
+    progress: Progress,
 ) -> Comparison:
     """Read an ensemble and compare its voxels with each other: the longer part of a sketch.
 
@@ -123,7 +130,8 @@ def compare(
 
 @dataclass(frozen=True)
 class Comparison:
-    """An ensemble whose voxels are compared with each other: from here, blocks at any stringency come quickly.
+    """An ensemble whose voxels are compared with each other: from here, blocks at any stringency
+    come quickly.
 
     Attributes
     ----------
@@ -146,8 +154,12 @@ class Comparison:
         return self.observation.occupancy
 
     def blocks(self, parameters: SketchParameters, progress: Progress) -> list[NDArray[np.int64]]:
-        """Flat indices of each block's voxels, largest first, at this ``posp`` and ``negp``, no looser than was compared."""
-        return self.statistic.blocks(self.observation, self.sample, self.graph, parameters, progress)
+        """Flat indices of each block's voxels, largest first, at this ``posp`` and ``negp``, no
+        looser than was compared.
+        """
+        return self.statistic.blocks(
+            self.observation, self.sample, self.graph, parameters, progress
+        )
 
     def result(self, blocks: BlockSet, parameters: SketchParameters) -> SketchResult:
         """These blocks with what they come from."""
@@ -162,7 +174,9 @@ class Comparison:
         parameters: SketchParameters,
         progress: Progress,
     ) -> Comparison:
-        """The same of some volumes, (V,) bool, and some voxels, (n,) flat indices, compared anew."""
+        """The same of some volumes, (V,) bool, and some voxels, (n,) flat indices, compared
+        anew.
+        """
         part = replace(self.observation, occupancy=self.occupancy.part(half, voxels))
         graph = self.statistic.graph(part, voxels, parameters, progress)
         return replace(self, observation=part, sample=voxels, graph=graph)
@@ -170,12 +184,15 @@ class Comparison:
     def halves(
         self, blocks: list[NDArray[np.int64]], parameters: SketchParameters, progress: Progress
     ) -> list[Comparison]:
-        """Random halves of the volumes with some voxels of each block, compared anew, see :mod:`.stability`.
+        """Random halves of the volumes with some voxels of each block, compared anew, see
+        :mod:`.stability`.
 
         Always in this process: each is a strip or two.
         """
         others = np.setdiff1d(self.sample, np.concatenate(blocks)) if blocks else self.sample
-        drawn = draw_halves(blocks, others, len(self.occupancy), parameters.resamples, parameters.seed)
+        drawn = draw_halves(
+            blocks, others, len(self.occupancy), parameters.resamples, parameters.seed
+        )
         return [
             self.of(half, voxels, parameters, progress.quiet())
             for half, voxels in progress.each(drawn, "counting halves of the volumes", len(drawn))
@@ -189,20 +206,31 @@ def stability_in(
     progress: Progress,
 ) -> dict[int, float]:
     """How often each of the blocks, numbered from 1, comes back in :meth:`Comparison.halves`."""
-    found = [half.blocks(parameters, progress.quiet()) for half in progress.each(halves, COMING_BACK, len(halves))]
+    found = [
+        half.blocks(parameters, progress.quiet())
+        for half in progress.each(halves, COMING_BACK, len(halves))
+    ]
     return dict(enumerate(recovery_rate(blocks, found, [half.sample for half in halves]), 1))
 
 
-def number_blocks(grid: Grid, blocks: list[NDArray[np.int64]], tested: NDArray[np.int64]) -> BlockSet:
+def number_blocks(
+    grid: Grid, blocks: list[NDArray[np.int64]], tested: NDArray[np.int64]
+) -> BlockSet:
     """Number blocks from 1, largest first; the tested voxels in none are unassigned."""
     inside = np.concatenate(blocks) if blocks else np.empty(0, np.int64)
-    return BlockSet(grid, {n: np.sort(b) for n, b in enumerate(blocks, 1)}, np.setdiff1d(tested, inside))
+    return BlockSet(
+        grid, {n: np.sort(b) for n, b in enumerate(blocks, 1)}, np.setdiff1d(tested, inside)
+    )
 
 
 def _check_reading(ensemble: Ensemble, statistic: Statistic, progress: Progress) -> None:
     """Say what reading takes where it is much; raise SirenError where it does not fit."""
     reading = need_of_reading(ensemble, statistic.passes)
     if not fits(reading):
-        raise refusal(reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes')
+        raise refusal(
+            reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes'
+        )
     if reading.seconds > constants.LONG_SECONDS or reading.memory > constants.MUCH_BYTES:
-        progress.say(f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}.")
+        progress.say(
+            f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}."
+        )

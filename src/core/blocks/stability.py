@@ -1,6 +1,8 @@
-"""How sure a block is: does it come back in other volumes, and how strongly does each voxel belong to it?
+"""How sure a block is: does it come back in other volumes, and how strongly does each voxel belong
+to it?
 
-Halves of the volumes have half the evidence: a block that comes back in most of them is safe in the whole.
+Halves of the volumes have half the evidence: a block that comes back in most of them is safe in the
+whole.
 """
 
 from __future__ import annotations
@@ -19,11 +21,18 @@ from .occupancy import Occupancy
 COMING_BACK = "asking whether blocks come back"  # the phase, in words
 
 
-def draw_halves(blocks: Sequence[NDArray[np.int64]], others: NDArray[np.int64], volumes: int, resamples: int,
-                seed: int) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
-    """Random halves of the volumes, each with a draw of voxels: half of each block's, at most JUDGED_VOXELS, and as many of the others.
+def draw_halves(
+    blocks: Sequence[NDArray[np.int64]],
+    others: NDArray[np.int64],
+    volumes: int,
+    resamples: int,
+    seed: int,
+) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
+    """Random halves of the volumes, each with a draw of voxels: half of each block's, at most
+    JUDGED_VOXELS, and as many of the others.
 
-    Halves come in pairs that have no volume in common, so a block is looked for in volumes that did not show it before.
+    Halves come in pairs that have no volume in common, so a block is looked for in volumes that did
+    not show it before.
 
     Parameters
     ----------
@@ -53,10 +62,13 @@ def draw_halves(blocks: Sequence[NDArray[np.int64]], others: NDArray[np.int64], 
     return result
 
 
-def recovery_rate(blocks: Sequence[NDArray[np.int64]], found: Sequence[Sequence[NDArray[np.int64]]],
-               drawn: Sequence[NDArray[np.int64]]) -> list[float]:
-    """How often each block came back: the share of the halves where one of the blocks found in it has a Jaccard index above 1/2
-    with it, over the voxels that were drawn.
+def recovery_rate(
+    blocks: Sequence[NDArray[np.int64]],
+    found: Sequence[Sequence[NDArray[np.int64]]],
+    drawn: Sequence[NDArray[np.int64]],
+) -> list[float]:
+    """How often each block came back: the share of the halves where one of the blocks found in it
+    has a Jaccard index above 1/2 with it, over the voxels that were drawn.
 
     Parameters
     ----------
@@ -68,7 +80,10 @@ def recovery_rate(blocks: Sequence[NDArray[np.int64]], found: Sequence[Sequence[
     ----------
     Hennig 2007, doi 10.1016/j.csda.2006.11.025 (Jaccard index over resamples).
     """
-    back = [[_best_match(b, one, voxels) > constants.SAME_BLOCK for b in blocks] for one, voxels in zip(found, drawn, strict=True)]
+    back = [
+        [_best_match(b, one, voxels) > constants.SAME_BLOCK for b in blocks]
+        for one, voxels in zip(found, drawn, strict=True)
+    ]
     return np.mean(back, axis=0).tolist() if back else [0.0] * len(blocks)
 
 
@@ -76,33 +91,51 @@ def _draw(voxels: NDArray[np.int64], count: int, rng: np.random.Generator) -> ND
     return rng.choice(voxels, count, replace=False) if count else voxels[:0]
 
 
-def _best_match(block: NDArray[np.int64], found: Sequence[NDArray[np.int64]], drawn: NDArray[np.int64]) -> float:
+def _best_match(
+    block: NDArray[np.int64], found: Sequence[NDArray[np.int64]], drawn: NDArray[np.int64]
+) -> float:
     """Largest Jaccard index of a block with those found, over the drawn voxels."""
     own = np.intersect1d(block, drawn)
     shared = [len(np.intersect1d(own, f)) for f in found]
-    return max((s / (len(own) + len(f) - s) for s, f in zip(shared, found, strict=True) if len(f)), default=0.0)
+    return max(
+        (s / (len(own) + len(f) - s) for s, f in zip(shared, found, strict=True) if len(f)),
+        default=0.0,
+    )
 
 
-def with_strength(blocks: BlockSet, occupancy: Occupancy, progress: Progress | None = None) -> BlockSet:
-    """The same blocks with each voxel's membership strength: its occupancy's correlation over the volumes with the occupancy of
-    the rest of its block (the share of the other voxels that is occupied). 1: always there with them; 0: unrelated.
+def with_strength(
+    blocks: BlockSet, occupancy: Occupancy, progress: Progress | None = None
+) -> BlockSet:
+    """The same blocks with each voxel's membership strength: its occupancy's correlation over the
+    volumes with the occupancy of the rest of its block (the share of the other voxels that is
+    occupied). 1: always there with them; 0: unrelated.
     """
     progress = progress or Progress()
     strengths: dict[int, NDArray[np.float32]] = {}
     for number, voxels in blocks:
         progress.step("weighing voxels", len(strengths) / len(blocks))
-        tiles = [voxels[start:start + constants.TILE_VOXELS] for start in range(0, len(voxels), constants.TILE_VOXELS)]
-        whole = np.sum([occupancy.rows(t).sum(axis=0, dtype=np.float64) for t in tiles], axis=0)  # (V,) occupied voxels
-        strengths[number] = np.concatenate([_with_the_rest(occupancy.rows(t), whole) for t in tiles])
+        tiles = [
+            voxels[start : start + constants.TILE_VOXELS]
+            for start in range(0, len(voxels), constants.TILE_VOXELS)
+        ]
+        # (V,) occupied voxels
+        whole = np.sum([occupancy.rows(t).sum(axis=0, dtype=np.float64) for t in tiles], axis=0)
+        strengths[number] = np.concatenate(
+            [_with_the_rest(occupancy.rows(t), whole) for t in tiles]
+        )
     return replace(blocks, strength=strengths)
 
 
 def _with_the_rest(rows: NDArray[np.float32], whole: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(n,) correlation of each (n, V) row with ``whole``, the sum of it and others, less itself; 0 where either is constant."""
+    """(n,) correlation of each (n, V) row with ``whole``, the sum of it and others, less itself; 0
+    where either is constant.
+    """
     centred = whole - whole.mean()
     mean = rows.mean(axis=1, dtype=np.float64)
     own = mean * (1 - mean) * rows.shape[1]
     common = rows @ centred.astype(np.float32)  # sum over the volumes of row * whole, both centred
     rest = (centred**2).sum() - 2 * common + own
     length = np.sqrt(np.maximum(own * rest, 0))
-    return np.divide(common - own, length, out=np.zeros(len(rows)), where=length > 1e-6).astype(np.float32)
+    return np.divide(common - own, length, out=np.zeros(len(rows)), where=length > 1e-6).astype(
+        np.float32
+    )

@@ -28,7 +28,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         If the folder cannot be written to.
     """
     with _plain_errors(path), _folder_for(path):
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        )
         os.close(handle)
         temporary = Path(name)
         try:
@@ -41,9 +43,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside ``path``; it takes the place of ``path`` when the block ends well, else vanishes.
+    """A temporary folder beside ``path``; it takes the place of ``path`` when the block ends well,
+    else vanishes.
 
-    What stood at ``path`` before is replaced; call :func:`set_edits_aside` first where a person may have worked in it.
+    What stood at ``path`` before is replaced; call :func:`set_edits_aside` first where a person may
+    have worked in it.
 
     Raises
     ------
@@ -64,7 +68,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def _exchange(new: Path, path: Path) -> None:
-    """Put a folder in another's place; the other is deleted, or back in its place where that fails."""
+    """Put a folder in another's place; the other is deleted, or back in its place where that
+    fails.
+    """
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         path.replace(old / path.name)
@@ -78,11 +84,13 @@ def _exchange(new: Path, path: Path) -> None:
 
 
 def set_edits_aside(path: Path) -> Path | None:
-    """Move a folder that is not as its run left it to a free name beside it, so that nobody's work is lost.
+    """Move a folder that is not as its run left it to a free name beside it, so that nobody's work
+    is lost.
 
     Returns
     -------
-    The new name, or None if there was nothing to save: no folder, or exactly the files its record lists.
+    The new name, or None if there was nothing to save: no folder, or exactly the files its record
+    lists.
     """
     if not path.exists() or _as_recorded(path):
         return None
@@ -116,7 +124,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise SirenError(f"{path} cannot be read ({error}): run the step that writes it again.") from error
+        raise SirenError(
+            f"{path} cannot be read ({error}): run the step that writes it again."
+        ) from error
     if not isinstance(content, dict):
         raise SirenError(f"{path} is not a file of SIREn: run the step that writes it again.")
     return content
@@ -134,14 +144,18 @@ def _as_recorded(path: Path) -> bool:
     try:
         outputs = json.loads((path / RECORD).read_text(encoding="utf-8"))["outputs"]
         present = {p.name for p in path.iterdir()} - {RECORD} - _LITTER
-        return present == set(outputs) and all(sha256(path / name) == digest for name, digest in outputs.items())
+        return present == set(outputs) and all(
+            sha256(path / name) == digest for name, digest in outputs.items()
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
 @contextmanager
 def _folder_for(path: Path) -> Iterator[None]:
-    """Make the folders above a path; those that were not there vanish again when the block fails."""
+    """Make the folders above a path; those that were not there vanish again when the block
+    fails.
+    """
     made = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +172,9 @@ def _plain_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SirenError(f"{path} cannot be written ({error.strerror or error}): give another output folder.") from error
+        raise SirenError(
+            f"{path} cannot be written ({error.strerror or error}): give another output folder."
+        ) from error
 
 
 def _umask() -> int:

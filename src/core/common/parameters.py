@@ -43,9 +43,22 @@ def parameter(
     word : what a str stands for, as in "address"; it is a file's name where this is not given.
     words : words allowed beside the values of its type.
     """
-    return dataclasses.field(default=default, metadata={
-        "help": help, "least": least, "most": most, "above": above, "unit": unit, "choices": choices,
-        "advanced": advanced, "statistics": statistics, "label": label, "word": word, "words": words})
+    return dataclasses.field(
+        default=default,
+        metadata={
+            "help": help,
+            "least": least,
+            "most": most,
+            "above": above,
+            "unit": unit,
+            "choices": choices,
+            "advanced": advanced,
+            "statistics": statistics,
+            "label": label,
+            "word": word,
+            "words": words,
+        },
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,14 +88,30 @@ def camel_case(name: str) -> str:
 def _check(f: dataclasses.Field[Any], value: Any) -> None:
     if value is None or "help" not in f.metadata:
         return
-    name, low, high, above = camel_case(f.name), f.metadata["least"], f.metadata["most"], f.metadata["above"]
+    name, low, high, above = (
+        camel_case(f.name),
+        f.metadata["least"],
+        f.metadata["most"],
+        f.metadata["above"],
+    )
     if f.metadata["choices"] and value not in f.metadata["choices"]:
         raise SirenError(f"{name} {value} is not known: give {' or '.join(f.metadata['choices'])}.")
     if f.metadata["words"] and isinstance(value, str) and value not in f.metadata["words"]:
-        raise SirenError(f"{name} {value} is not known: give true, false or {' or '.join(f.metadata['words'])}.")
+        raise SirenError(
+            f"{name} {value} is not known: give true, false or {' or '.join(f.metadata['words'])}."
+        )
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
-    if not ((low is None or value >= low) and (high is None or value <= high) and (above is None or value > above)):
-        bounds = [f"at least {low:g}" if low is not None else "", f"above {above:g}" if above is not None else "",
-                  f"at most {high:g}" if high is not None else ""]
-        raise SirenError(f"{name} {value:g} is out of bounds: give {' and '.join(b for b in bounds if b)}.")
+    if not (
+        (low is None or value >= low)
+        and (high is None or value <= high)
+        and (above is None or value > above)
+    ):
+        bounds = [
+            f"at least {low:g}" if low is not None else "",
+            f"above {above:g}" if above is not None else "",
+            f"at most {high:g}" if high is not None else "",
+        ]
+        raise SirenError(
+            f"{name} {value:g} is out of bounds: give {' and '.join(b for b in bounds if b)}."
+        )

@@ -26,13 +26,18 @@ class Progress:
     interval : float
         Seconds between two reports of one phase.
     say : callable, optional
-        Called with a sentence that the user should read before the work goes on, from whichever thread does the work.
+        Called with a sentence that the user should read before the work goes on, from whichever
+        thread does the work.
 
     A job calls :meth:`step` inside each of its loops; :meth:`cancel` may be called from any thread.
     """
 
-    def __init__(self, report: Callable[[str, float], None] | None = None, interval: float = 0.2,
-                 say: Callable[[str], None] | None = None):
+    def __init__(
+        self,
+        report: Callable[[str, float], None] | None = None,
+        interval: float = 0.2,
+        say: Callable[[str], None] | None = None,
+    ):
         self._report = report
         self._say = say
         self._interval = interval
@@ -96,9 +101,15 @@ class _Quiet(Progress):
         self._cancelled = outer._cancelled
 
 
-def run_cancellable(function: Callable[[], T], phase: str, progress: Progress, fraction: float = 0.0,
-           dispose: Callable[[T], object] | None = None) -> T:
-    """What ``function`` gives: it runs in another thread, so that cancel need not wait for what answers late or never.
+def run_cancellable(
+    function: Callable[[], T],
+    phase: str,
+    progress: Progress,
+    fraction: float = 0.0,
+    dispose: Callable[[T], object] | None = None,
+) -> T:
+    """What ``function`` gives: it runs in another thread, so that cancel need not wait for what
+    answers late or never.
 
     Parameters
     ----------
@@ -125,6 +136,8 @@ def run_cancellable(function: Callable[[], T], phase: str, progress: Progress, f
             progress.step(phase, fraction)
     except Cancelled:
         if dispose is not None:
-            outcome.add_done_callback(lambda late: None if late.exception() else dispose(late.result()))
+            outcome.add_done_callback(
+                lambda late: None if late.exception() else dispose(late.result())
+            )
         raise
     return outcome.result()

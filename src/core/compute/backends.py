@@ -1,4 +1,5 @@
-"""Where strips are counted: the processor, a graphics card (:mod:`.gpu`) or a cluster (:mod:`.cluster`).
+"""Where strips are counted: the processor, a graphics card (:mod:`.gpu`) or a cluster
+(:mod:`.cluster`).
 
 Example::
 

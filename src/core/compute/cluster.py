@@ -3,12 +3,14 @@
     dask scheduler                              on one machine
     dask worker tcp://host:8786                 on each
 
-Workers need distributed, numpy and scipy, in the same versions of Python and distributed: a :class:`Parcel` brings a search and the code
-that it runs. Whether strips are counted here or there, the result is the same: counts are whole numbers, and what follows
-from them is rounded as IEEE 754 says. A lost worker's strips are done again by the others.
+Workers need distributed, numpy and scipy, in the same versions of Python and distributed: a
+:class:`Parcel` brings a search and the code that it runs. Whether strips are counted here or there,
+the result is the same: counts are whole numbers, and what follows from them is rounded as IEEE 754
+says. A lost worker's strips are done again by the others.
 
-Dask sends pickles in both directions. A scheduler can therefore run what it likes in this program, as this program can on its
-workers: connect to none that you do not trust. No file is ever written so.
+Dask sends pickles in both directions. A scheduler can therefore run what it likes in this program,
+as this program can on its workers: connect to none that you do not trust. No file is ever written
+so.
 """
 
 from __future__ import annotations
@@ -31,19 +33,23 @@ from ..common.errors import Cancelled, SirenError
 from ..common.progress import Progress, run_cancellable
 from .pair_tiles import Counter, Found, Search, product_counter, strips
 
-CONNECT_SECONDS = 10  # until a scheduler that does not answer is said to be not there, and for the first worker to come
+# until a scheduler that does not answer is said to be not there, and for the first worker to come
+CONNECT_SECONDS = 10
 LOOK = 0.02  # seconds between two looks for results
 LONELY_SECONDS = 60  # without any worker; one that is started again comes back sooner
 ROUNDS = 4  # of sending a search: Dask cannot make it again where its last holder died
 RETRIES = 3  # of a strip that failed on a worker
-MISSING = 'The package distributed is not installed: "scheduler" needs it. Install it with: pip install distributed'
+MISSING = (
+    'The package distributed is not installed: "scheduler" needs it. Install it with: pip '
+    "install distributed"
+)
 
 
 class Parcel:
     """A search on its way to a worker, or there.
 
-    Its pickle brings the code along by value, so a worker needs nothing of SIREn. The columns are unpacked once, with the first
-    strip, and live as long as the worker holds the parcel.
+    Its pickle brings the code along by value, so a worker needs nothing of SIREn. The columns are
+    unpacked once, with the first strip, and live as long as the worker holds the parcel.
     """
 
     def __init__(self, search: Search):
@@ -65,7 +71,9 @@ class Parcel:
 
 
 class _Packing:
-    """Unpickled, it is a Parcel: the class itself must be in the pickle, and not be looked for by its name."""
+    """Unpickled, it is a Parcel: the class itself must be in the pickle, and not be looked for by
+    its name.
+    """
 
     def __init__(self, search: Search):
         self._search = search
@@ -78,7 +86,8 @@ def _by_value(content: object) -> bytes:
     """A pickle that holds the code of SIREn's classes and functions, in place of their names."""
     import cloudpickle
 
-    package = sys.modules.get(__package__.rpartition(".")[0])  # core: a search is of another of its rooms
+    # core: a search is of another of its rooms
+    package = sys.modules.get(__package__.rpartition(".")[0])
     if package is None:  # on a worker, where the code came by value itself
         return cloudpickle.dumps(content)
     cloudpickle.register_pickle_by_value(package)
@@ -116,7 +125,8 @@ class Cluster:
         Raises
         ------
         SirenError
-            If distributed is not installed, the scheduler cannot be reached, has no workers, or its versions do not fit.
+            If distributed is not installed, the scheduler cannot be reached, has no workers, or its
+            versions do not fit.
         Cancelled
             If ``progress`` was asked to stop.
         """
@@ -139,42 +149,81 @@ class Cluster:
                 with _sentence(self.address):
                     self._round(search, todo, found, phase, progress)
                 return found
-            except CancelledError:  # not the user's: of strips whose search is gone with the workers that held it
+            # not the user's: of strips whose search is gone with the workers that held it
+            except CancelledError:
                 if self.client.status != "running":
                     break
         else:
-            raise SirenError(f"The workers of {self.address} died again and again: see their logs, perhaps for too little memory, and run "
-                             "the command again.")
-        raise SirenError(f"The scheduler {self.address} went away: see that it runs, and run the command again.")
+            raise SirenError(
+                f"The workers of {self.address} died again and again: see their logs, "
+                "perhaps for too little memory, and run "
+                "the command again."
+            )
+        raise SirenError(
+            f"The scheduler {self.address} went away: see that it runs, and run the command again."
+        )
 
-    def _round(self, search: Search, todo: list[tuple[int, int]], found: list[Found], phase: str, progress: Progress) -> None:
-        """Send the search, and gather in order what the strips find that ``found`` does not hold yet."""
-        held = run_cancellable(lambda: self.client.scatter(Parcel(search), broadcast=True, hash=False), "sending voxels", progress)
+    def _round(
+        self,
+        search: Search,
+        todo: list[tuple[int, int]],
+        found: list[Found],
+        phase: str,
+        progress: Progress,
+    ) -> None:
+        """Send the search, and gather in order what the strips find that ``found`` does not hold
+        yet.
+        """
+        held = run_cancellable(
+            lambda: self.client.scatter(Parcel(search), broadcast=True, hash=False),
+            "sending voxels",
+            progress,
+        )
         run = uuid.uuid4().hex
         futures: list[Any] = []
         try:
-            for start, stop in progress.each(todo[len(found):], "sending voxels", len(todo)):
-                futures.append(self.client.submit(methodcaller("tile", start, stop), held, key=f"siren-strip-{run}-{start}",
-                                                  retries=RETRIES))
+            for start, stop in progress.each(todo[len(found) :], "sending voxels", len(todo)):
+                futures.append(
+                    self.client.submit(
+                        methodcaller("tile", start, stop),
+                        held,
+                        key=f"siren-strip-{run}-{start}",
+                        retries=RETRIES,
+                    )
+                )
             while futures:
                 ready = self._ready(futures, held, phase, 1 - len(futures) / len(todo), progress)
-                found += run_cancellable(partial(self.client.gather, ready), phase, progress, 1 - len(futures) / len(todo))
-                del futures[:len(ready)]  # the cluster need not keep them
+                found += run_cancellable(
+                    partial(self.client.gather, ready),
+                    phase,
+                    progress,
+                    1 - len(futures) / len(todo),
+                )
+                del futures[: len(ready)]  # the cluster need not keep them
         except BaseException:
             waste = [held, *futures]
-            threading.Thread(target=lambda: self.client.cancel(waste, force=True), daemon=True).start()  # nobody waits for it
+            # nobody waits for it
+            threading.Thread(
+                target=lambda: self.client.cancel(waste, force=True), daemon=True
+            ).start()
             raise
 
-    def _ready(self, futures: list[Any], held: Any, phase: str, fraction: float, progress: Progress) -> list[Any]:
+    def _ready(
+        self, futures: list[Any], held: Any, phase: str, fraction: float, progress: Progress
+    ) -> list[Any]:
         """The first of these that are done, one or more."""
         seen = time.monotonic()
-        while futures[0].status in ("pending", "lost") and held.status == "finished":  # a lost one is done again
+        # a lost one is done again
+        while futures[0].status in ("pending", "lost") and held.status == "finished":
             progress.step(phase, fraction)
             time.sleep(LOOK)
             if time.monotonic() - seen > LONELY_SECONDS:
                 if not run_cancellable(self.client.nthreads, phase, progress, fraction):
-                    raise SirenError(f'The scheduler {self.address} has lost all workers: start some with "dask worker {self.address}", '
-                                     "and run the command again.")
+                    raise SirenError(
+                        f"The scheduler {self.address} has lost all workers: start "
+                        f'some with "dask worker {self.address}", '
+                        "and run the command again."
+                    )
                 seen = time.monotonic()
         ready = list(takewhile(lambda f: f.status not in ("pending", "lost"), futures))
         for future in ready:
@@ -191,8 +240,11 @@ def _sentence(address: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:  # as all of distributed's errors of the network
-        raise SirenError(f"The cluster {address} answers no more ({_first_line(error)}): see that the scheduler and its workers run, and "
-                         "run the command again.") from error
+        raise SirenError(
+            f"The cluster {address} answers no more ({_first_line(error)}): see that "
+            "the scheduler and its workers run, and "
+            "run the command again."
+        ) from error
 
 
 def _task_error(address: str, error: BaseException) -> SirenError:
@@ -200,9 +252,14 @@ def _task_error(address: str, error: BaseException) -> SirenError:
     from distributed import KilledWorker
 
     if isinstance(error, KilledWorker):
-        return SirenError(f"Several workers of {address} died over the same voxels, perhaps of too little memory: see their logs, and "
-                          "start fewer on each machine.")
-    return SirenError(f"A worker of {address} failed ({type(error).__name__}: {_first_line(error)}): see its log.")
+        return SirenError(
+            f"Several workers of {address} died over the same voxels, perhaps of too "
+            "little memory: see their logs, and "
+            "start fewer on each machine."
+        )
+    return SirenError(
+        f"A worker of {address} failed ({type(error).__name__}: {_first_line(error)}): see its log."
+    )
 
 
 def _connect(address: str, progress: Progress) -> Any:
@@ -212,25 +269,41 @@ def _connect(address: str, progress: Progress) -> Any:
         raise SirenError(MISSING) from None
 
     def connect() -> Any:
-        return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="siren")
+        return distributed.Client(
+            address, timeout=CONNECT_SECONDS, set_as_default=False, name="siren"
+        )
 
     try:
-        return run_cancellable(connect, f"connecting to {address}", progress, dispose=lambda client: client.close())
+        return run_cancellable(
+            connect, f"connecting to {address}", progress, dispose=lambda client: client.close()
+        )
     except Cancelled:
         raise
-    except Exception as error:  # of the network, or of an address that is none: distributed raises many kinds
-        raise SirenError(f"No Dask scheduler answers at {address} ({_first_line(error)}): start one with \"dask scheduler\", and give the "
-                         "address that it prints, as in scheduler tcp://host:8786.") from error
+    # of the network, or of an address that is none: distributed raises many kinds
+    except Exception as error:
+        raise SirenError(
+            f"No Dask scheduler answers at {address} ({_first_line(error)}): start "
+            'one with "dask scheduler", and give the '
+            "address that it prints, as in scheduler tcp://host:8786."
+        ) from error
 
 
 def _versions(client: Any, address: str, progress: Progress) -> Any:
-    """Versions of the cluster's packages, looked at for what would fail later in ways hard to understand."""
+    """Versions of the cluster's packages, looked at for what would fail later in ways hard to
+    understand.
+    """
     phase = f"waiting for workers of {address}"
     try:
-        run_cancellable(lambda: client.wait_for_workers(1, timeout=CONNECT_SECONDS), phase, progress)
+        run_cancellable(
+            lambda: client.wait_for_workers(1, timeout=CONNECT_SECONDS), phase, progress
+        )
     except TimeoutError:
-        raise SirenError(f"The scheduler {address} has no workers: start some with \"dask worker {address}\".") from None
-    versions = run_cancellable(lambda: client.get_versions(packages=["numpy", "scipy"]), phase, progress)
+        raise SirenError(
+            f'The scheduler {address} has no workers: start some with "dask worker {address}".'
+        ) from None
+    versions = run_cancellable(
+        lambda: client.get_versions(packages=["numpy", "scipy"]), phase, progress
+    )
     here = versions["client"]
     for name, there in [("scheduler", versions["scheduler"]), *versions["workers"].items()]:
         who = f"The scheduler {address}" if name == "scheduler" else f"The worker {name}"
@@ -242,24 +315,37 @@ def _check_versions(who: str, here: dict[str, Any], there: dict[str, Any], works
     """Raise SirenError where one machine of a cluster does not fit this one."""
     ours, theirs = here["packages"], there["packages"]
     if ours["distributed"] != theirs["distributed"]:
-        raise SirenError(f"{who} has distributed {theirs['distributed']} and this program {ours['distributed']}: install the same in "
-                         f"both, as in pip install distributed=={theirs['distributed']}.")
+        raise SirenError(
+            f"{who} has distributed {theirs['distributed']} and this program "
+            f"{ours['distributed']}: install the same in "
+            f"both, as in pip install distributed=={theirs['distributed']}."
+        )
     if not works:
         return
     python, other = (".".join(v["host"]["python"].split(".")[:2]) for v in (here, there))
     if python != other:
-        raise SirenError(f"{who} runs Python {other} and this program {python}: start the workers with Python {python}.")
+        raise SirenError(
+            f"{who} runs Python {other} and this program {python}: start the workers "
+            f"with Python {python}."
+        )
     missing = [package for package in ("numpy", "scipy") if not theirs.get(package)]
     if missing:
-        raise SirenError(f"{who} has no {' and no '.join(missing)}: install it there with: pip install {' '.join(missing)}")
+        raise SirenError(
+            f"{who} has no {' and no '.join(missing)}: install it there with: pip "
+            f"install {' '.join(missing)}"
+        )
     major, other = (p["numpy"].split(".")[0] for p in (ours, theirs))
     if major != other:
-        raise SirenError(f"{who} has numpy {theirs['numpy']} and this program {ours['numpy']}: install numpy {major} there, "
-                         f"as in pip install numpy=={ours['numpy']}.")
+        raise SirenError(
+            f"{who} has numpy {theirs['numpy']} and this program {ours['numpy']}: "
+            f"install numpy {major} there, "
+            f"as in pip install numpy=={ours['numpy']}."
+        )
 
 
 def _close(client: Any, seconds: float) -> None:
     """Close a connection; wait so long at most."""
+
     def close() -> None:
         with contextlib.suppress(Exception):  # a scheduler that is gone need not be told
             client.close()

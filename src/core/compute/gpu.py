@@ -1,8 +1,9 @@
 """Counting on a graphics card, with torch.
 
-A count is a whole number, at most the number of volumes, and a matrix product in float32 gives it exactly as long as the
-card really multiplies and adds in float32. Cards may use shorter numbers to be faster (TF32, bfloat16). That is
-turned off while counting, and each card must prove once that it counts exactly: see :func:`torch_counter`.
+A count is a whole number, at most the number of volumes, and a matrix product in float32 gives it
+exactly as long as the card really multiplies and adds in float32. Cards may use shorter numbers to
+be faster (TF32, bfloat16). That is turned off while counting, and each card must prove once that it
+counts exactly: see :func:`torch_counter`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ PROBE = 64  # rows whose counts are compared with numpy's before a card is trust
 
 
 def on_device(device: str, progress: Progress) -> LocalBackend:
-    """Where to count for ``cuda``, ``mps`` or ``auto``: the card of the first two that there is, else plain numpy.
+    """Where to count for ``cuda``, ``mps`` or ``auto``: the card of the first two that there is,
+    else plain numpy.
 
     Raises
     ------
@@ -37,8 +39,10 @@ def on_device(device: str, progress: Progress) -> LocalBackend:
     except ImportError:
         if device == "auto":
             return LocalBackend()
-        raise SirenError(f'torch is not installed: "device {device}" needs it. Install it with: pip install torch, or use device cpu.'
-                         ) from None
+        raise SirenError(
+            f'torch is not installed: "device {device}" needs it. Install it with: '
+            "pip install torch, or use device cpu."
+        ) from None
     chosen = run_cancellable(partial(torch_device, device), "starting torch", progress)
     if chosen is None:
         return LocalBackend()
@@ -59,7 +63,10 @@ def torch_device(device: str) -> str | None:
         return next((name for name, there in available.items() if there), None)
     if not available[device]:
         others = "".join(f"device {name} or " for name, there in available.items() if there)
-        raise SirenError(f"torch {torch.__version__} finds no {device} device on this computer: use {others}device cpu.")
+        raise SirenError(
+            f"torch {torch.__version__} finds no {device} device on this computer: "
+            f"use {others}device cpu."
+        )
     return device
 
 
@@ -82,9 +89,15 @@ def torch_counter(columns: NDArray[np.float32], device: str) -> Counter:
 
     def failure(error: RuntimeError) -> SirenError:
         if _out_of_memory(error):
-            return SirenError(f"{device} has too little memory for {len(columns):,} voxels of {columns.shape[1]:,} volumes "
-                              f"({columns.nbytes / 2**20:,.0f} MB): use device cpu, or close what else uses it.")
-        return SirenError(f"{device} failed ({next(iter(str(error).splitlines()), '')}): use device cpu.")
+            return SirenError(
+                f"{device} has too little memory for {len(columns):,} voxels of "
+                f"{columns.shape[1]:,} volumes "
+                f"({columns.nbytes / 2**20:,.0f} MB): use device cpu, or close what "
+                "else uses it."
+            )
+        return SirenError(
+            f"{device} failed ({next(iter(str(error).splitlines()), '')}): use device cpu."
+        )
 
     try:
         held = torch.from_numpy(columns).to(device)
@@ -106,10 +119,15 @@ def torch_counter(columns: NDArray[np.float32], device: str) -> Counter:
 
 
 def _prove(count: Counter, columns: NDArray[np.float32], device: str) -> None:
-    """Compare counts of a few rows with numpy's, among them the largest that there are: each column's with a row of ones."""
+    """Compare counts of a few rows with numpy's, among them the largest that there are: each
+    column's with a row of ones.
+    """
     rows = np.concatenate([columns[:PROBE], np.ones((1, columns.shape[1]), np.float32)])
     if not np.array_equal(count(rows, 0), rows @ columns.T):
-        raise SirenError(f"{device} does not count exactly, so that blocks would not be those of the processor: use device cpu.")
+        raise SirenError(
+            f"{device} does not count exactly, so that blocks would not be those of "
+            "the processor: use device cpu."
+        )
 
 
 def _product(torch: Any, rows: NDArray[np.float32], held: Any, first: int) -> NDArray[np.float32]:

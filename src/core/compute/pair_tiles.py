@@ -1,10 +1,11 @@
 """Pairs of voxels, a strip of them at a time: here, on a graphics card, or on other machines.
 
-A *search* holds what a strip needs: bit-packed occupancy, tables, cuts. :func:`run_tiles` lets each strip be counted and
-tested, and gives what they found, in order. No array of all pairs is ever made. Where that is done is a :class:`Compute`: see
-:mod:`.backends`.
+A *search* holds what a strip needs: bit-packed occupancy, tables, cuts. :func:`run_tiles` lets each
+strip be counted and tested, and gives what they found, in order. No array of all pairs is ever
+made. Where that is done is a :class:`Compute`: see :mod:`.backends`.
 
-Searches travel to machines that have numpy and scipy and nothing of ChimeraX, see :mod:`.cluster`: what ``tile`` calls imports no more.
+Searches travel to machines that have numpy and scipy and nothing of ChimeraX, see :mod:`.cluster`:
+what ``tile`` calls imports no more.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from ..common import constants
 from ..common.progress import Progress
 
 Found = tuple[NDArray[Any], ...]
-# (t, V) rows, first -> (t, n - first) float32, a new array: volumes in which a row's voxel and a column's, from the column
-# ``first`` on, are both occupied; whole numbers
+# (t, V) rows, first -> (t, n - first) float32, a new array: volumes in which a row's voxel and a
+# column's, from the column ``first`` on, are both occupied; whole numbers
 Counter = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 
 
@@ -77,7 +78,9 @@ class LocalBackend:
         return found
 
 
-def run_tiles(search: Search, phase: str, progress: Progress, compute: Compute | None = None) -> list[Found]:
+def run_tiles(
+    search: Search, phase: str, progress: Progress, compute: Compute | None = None
+) -> list[Found]:
     """Let every strip of a search be counted and tested; what each found, in order.
 
     Parameters
@@ -103,7 +106,9 @@ def strips(rows: int, columns: int) -> list[tuple[int, int]]:
 
 
 def product_counter(columns: NDArray[np.float32]) -> Counter:
-    """Counts by a matrix product: exact, as float32 holds whole numbers below 2**24 (Occupancy has fewer volumes)."""
+    """Counts by a matrix product: exact, as float32 holds whole numbers below 2**24 (Occupancy has
+    fewer volumes).
+    """
     return lambda rows, first: rows @ columns[first:].T
 
 
@@ -115,7 +120,9 @@ def unpacked(bits: NDArray[np.uint8], volumes: int) -> NDArray[np.float32]:
 _BITS_SET = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
 
 
-def both_occupied(bits: NDArray[np.uint8], first: NDArray[np.integer], second: NDArray[np.integer]) -> NDArray[np.int64]:
+def both_occupied(
+    bits: NDArray[np.uint8], first: NDArray[np.integer], second: NDArray[np.integer]
+) -> NDArray[np.int64]:
     """(e,) volumes in which both voxels of each pair are occupied, from packed rows."""
     count = np.empty(len(first), np.int64)
     step = max(1, 50_000_000 // max(1, bits.shape[1]))  # 50 MB at a time

@@ -53,7 +53,10 @@ def need_of_reading(ensemble: Ensemble, passes: int) -> Need:
 def need_of_pairs(sample: int, volumes: int, edges: float) -> Need:
     """To compare all pairs of a sample and cluster the edges among them."""
     pairs = float(sample) ** 2
-    return Need(4.0 * sample * volumes + constants.TILE_BYTES + constants.BYTES_AN_EDGE * edges, pairs / constants.PAIRS_A_SECOND)
+    return Need(
+        4.0 * sample * volumes + constants.TILE_BYTES + constants.BYTES_AN_EDGE * edges,
+        pairs / constants.PAIRS_A_SECOND,
+    )
 
 
 def fits(need: Need) -> bool:
@@ -63,7 +66,10 @@ def fits(need: Need) -> bool:
 
 def refusal(need: Need, remedy: str) -> SirenError:
     """The error of what does not fit, with its remedy."""
-    return SirenError(f"This needs about {size_text(need.memory)} of memory and {size_text(free_memory())} are free: {remedy}.")
+    return SirenError(
+        f"This needs about {size_text(need.memory)} of memory and "
+        f"{size_text(free_memory())} are free: {remedy}."
+    )
 
 
 def size_text(size: float) -> str:
@@ -73,4 +79,8 @@ def size_text(size: float) -> str:
 
 def time_text(seconds: float) -> str:
     """Seconds or minutes."""
-    return f"{max(1, np.ceil(seconds)):.0f} s" if seconds < 90 else f"{np.ceil(seconds / 60):.0f} min"
+    return (
+        f"{max(1, np.ceil(seconds)):.0f} s"
+        if seconds < 90
+        else (f"{np.ceil(seconds / 60):.0f} min")
+    )

@@ -69,9 +69,15 @@ class Source:
             data = read_map(self.path)[0]
         low, high = float(data.min()), float(data.max())  # NaN and infinities show in one of them
         if not (np.isfinite(low) and np.isfinite(high)):
-            raise JunkMap(f'{self.name} has values that are not finite numbers: use "exclude {self.name}".', "values not finite")
+            raise JunkMap(
+                f'{self.name} has values that are not finite numbers: use "exclude {self.name}".',
+                "values not finite",
+            )
         if low == high:
-            raise JunkMap(f'{self.name} is constant (every voxel is {low:g}): use "exclude {self.name}".', "constant")
+            raise JunkMap(
+                f'{self.name} is constant (every voxel is {low:g}): use "exclude {self.name}".',
+                "constant",
+            )
         return data
 
 
@@ -116,14 +122,20 @@ class Ensemble:
     def __len__(self) -> int:
         return len(self.sources)
 
-    def read(self, progress: Progress | None = None, phase: str = "reading") -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Name and (z, y, x) float32 array of each map; one is held in memory at a time, unless :meth:`keeping`."""
+    def read(
+        self, progress: Progress | None = None, phase: str = "reading"
+    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Name and (z, y, x) float32 array of each map; one is held in memory at a time, unless
+        :meth:`keeping`.
+        """
         progress = progress or Progress()
         for source in progress.each(self.sources, phase, len(self.sources)):
             yield source.name, self.array(source)
 
     def array(self, source: Source) -> NDArray[np.float32]:
-        """(z, y, x) float32 of one of the maps, resampled where the ensemble is; raises as :meth:`Source.read`."""
+        """(z, y, x) float32 of one of the maps, resampled where the ensemble is; raises as
+        :meth:`Source.read`.
+        """
         if self.kept is not None and source.name in self.kept:
             return self.kept[source.name]
         array = source.read()
@@ -136,11 +148,15 @@ class Ensemble:
         return array
 
     def keeping(self, most_bytes: float) -> Ensemble:
-        """The same; if all its maps fit into so much memory, they stay there once read, for those who read twice."""
+        """The same; if all its maps fit into so much memory, they stay there once read, for those
+        who read twice.
+        """
         fits = 4 * self.grid.size * len(self) <= most_bytes
         return replace(self, kept={}) if fits and self.kept is None else self
 
-    def select(self, include: Sequence[str] = (), exclude: Sequence[str] = (), least: int = 2) -> Ensemble:
+    def select(
+        self, include: Sequence[str] = (), exclude: Sequence[str] = (), least: int = 2
+    ) -> Ensemble:
         """Keep the maps named in ``include`` (all when empty) less those in ``exclude``.
 
         A name is a file name, with or without its suffix, or a pattern with ``*`` and ``?``.
@@ -158,11 +174,21 @@ class Ensemble:
 
     def _matching(self, patterns: Sequence[str], word: str) -> Iterator[str]:
         for pattern in patterns:
-            hits = [n for n in self.names if n == pattern] or [n for n in self.names if _stem(n) == pattern] or [
-                n for n in self.names if fnmatch.fnmatchcase(n, pattern) or fnmatch.fnmatchcase(_stem(n), pattern)]
+            hits = (
+                [n for n in self.names if n == pattern]
+                or [n for n in self.names if _stem(n) == pattern]
+                or [
+                    n
+                    for n in self.names
+                    if fnmatch.fnmatchcase(n, pattern) or fnmatch.fnmatchcase(_stem(n), pattern)
+                ]
+            )
             if not hits:
-                raise SirenError(f'"{word} {pattern}" fits none of the {len(self)} volumes (the first is '
-                                 f"{self.names[0]}): give file names as they are in the folder.")
+                raise SirenError(
+                    f'"{word} {pattern}" fits none of the {len(self)} volumes (the '
+                    "first is "
+                    f"{self.names[0]}): give file names as they are in the folder."
+                )
             yield from hits
 
     def resampled(self, box: int | None) -> Ensemble:
@@ -197,35 +223,54 @@ def find_ensemble(
     Raises
     ------
     SirenError
-        If a place does not exist or has no maps, two maps have one name, a map cannot be read, or the maps
-        differ in shape, voxel size or origin.
+        If a place does not exist or has no maps, two maps have one name, a map cannot be read, or
+        the maps differ in shape, voxel size or origin.
     """
     progress = progress or Progress()
     sources = sorted(sources_at(places), key=lambda s: natural_key(s.name))
     names = tuple(s.name for s in sources)
     twice = sorted({n for n, following in pairwise(names) if n == following}, key=natural_key)
     if twice:
-        raise SirenError(f"{listed(twice)}: more than one of the volumes has this name, and volumes are told apart by "
-                         "name. Give one folder, or rename.")
+        raise SirenError(
+            f"{listed(twice)}: more than one of the volumes has this name, and "
+            "volumes are told apart by "
+            "name. Give one folder, or rename."
+        )
     _check_count(tuple(sources), f"in {_place_text(places)}", least)
     ensemble = Ensemble(tuple(sources), Grid((1, 1, 1), (1.0, 1.0, 1.0)), names)
     if include or exclude:
         ensemble = ensemble.select(include, exclude, least)
-    grids = [s.read_grid() for s in progress.each(ensemble.sources, "checking volumes", len(ensemble))]
-    first = Counter(grids).most_common(1)[0][0]  # of the majority: the odd one out is the one to name
+    grids = [
+        s.read_grid() for s in progress.each(ensemble.sources, "checking volumes", len(ensemble))
+    ]
+    # of the majority: the odd one out is the one to name
+    first = Counter(grids).most_common(1)[0][0]
     example = ensemble.sources[grids.index(first)].name
     for source, grid in zip(ensemble.sources, grids, strict=True):
         check_same(source.name, grid, example, first)
-    notes = [f"{a} and {b} look like one volume twice; both are used. Exclude one if they are the same."
-             for a, b in pairwise(ensemble.names) if _stem(a) == _stem(b)]
+    notes = [
+        f"{a} and {b} look like one volume twice; both are used. Exclude one if they are the same."
+        for a, b in pairwise(ensemble.names)
+        if _stem(a) == _stem(b)
+    ]
     if voxel_size is not None:
         first = with_voxel_size(first, voxel_size)
-        ensemble = replace(ensemble, sources=tuple(_override(s, voxel_size) for s in ensemble.sources))
-        notes.append(f"Voxel size {voxel_size:g} A as given, in place of {grids[0].voxel_size[0]:.4g} in the headers; block "
-                     f'maps carry it too. To overlay the volumes in ChimeraX, give them "volume #N voxelSize {voxel_size:g}".')
+        ensemble = replace(
+            ensemble, sources=tuple(_override(s, voxel_size) for s in ensemble.sources)
+        )
+        notes.append(
+            f"Voxel size {voxel_size:g} A as given, in place of "
+            f"{grids[0].voxel_size[0]:.4g} in the headers; block "
+            'maps carry it too. To overlay the volumes in ChimeraX, give them "volume #N '
+            f'voxelSize {voxel_size:g}".'
+        )
     elif first.voxel_size == (1.0, 1.0, 1.0):
-        notes.append('All volumes say 1.00 A/voxel, which is usually a header that was never set: give "voxelSize 6.55" '
-                     "(your value) if you know it. Going on with 1.00; only distances and volumes in A are affected.")
+        notes.append(
+            "All volumes say 1.00 A/voxel, which is usually a header that was never set: "
+            'give "voxelSize 6.55" '
+            "(your value) if you know it. Going on with 1.00; only distances and volumes "
+            "in A are affected."
+        )
     return replace(ensemble, grid=first, notes=tuple(notes))
 
 
@@ -246,7 +291,8 @@ def ensemble_from_arrays(
     Raises
     ------
     SirenError
-        If there are fewer than 2 arrays, they differ in shape, or the names are not as many, or not different.
+        If there are fewer than 2 arrays, they differ in shape, or the names are not as many, or not
+        different.
 
     Example::
 
@@ -256,16 +302,30 @@ def ensemble_from_arrays(
         ensemble_from_arrays(maps, 4.0).grid.text()
     """
     width = max(3, len(str(len(arrays))))
-    given = tuple(names) if names is not None else tuple(f"map_{n:0{width}}" for n in range(1, len(arrays) + 1))
+    given = (
+        tuple(names)
+        if names is not None
+        else tuple(f"map_{n:0{width}}" for n in range(1, len(arrays) + 1))
+    )
     if len(given) != len(arrays) or len(set(given)) != len(given):
-        raise SirenError(f"{len(arrays)} maps need as many different names, and {len(set(given))} were given.")
+        raise SirenError(
+            f"{len(arrays)} maps need as many different names, and {len(set(given))} were given."
+        )
     shapes = {np.shape(a) for a in arrays}
     shape = next(iter(shapes), ())
     if len(shapes) > 1 or (len(arrays) and len(shape) != 3):
-        raise SirenError(f"All maps must be (z, y, x) arrays of one shape, and these have {sorted(shapes)}.")
+        raise SirenError(
+            f"All maps must be (z, y, x) arrays of one shape, and these have {sorted(shapes)}."
+        )
     edges = (float(voxel_size),) * 3 if isinstance(voxel_size, int | float) else voxel_size
-    grid = Grid((1, 1, 1) if not shape else (shape[0], shape[1], shape[2]), (edges[0], edges[1], edges[2]), origin)
-    sources = tuple(Source(n, None, partial(np.asarray, a), grid) for n, a in zip(given, arrays, strict=True))
+    grid = Grid(
+        (1, 1, 1) if not shape else (shape[0], shape[1], shape[2]),
+        (edges[0], edges[1], edges[2]),
+        origin,
+    )
+    sources = tuple(
+        Source(n, None, partial(np.asarray, a), grid) for n, a in zip(given, arrays, strict=True)
+    )
     _check_count(sources, "in memory")
     return Ensemble(sources, grid, given)
 
@@ -283,10 +343,17 @@ def sources_at(places: Sequence[str | Path | Source]) -> Iterator[Source]:
             path = Path(place).expanduser()
             paths = _maps_at(path)
         except (OSError, RuntimeError) as error:  # no permission, a name too long, no such user
-            raise SirenError(f"{place} cannot be read ({getattr(error, 'strerror', None) or error}): give a folder of maps, or "
-                             "map files.") from error
+            raise SirenError(
+                f"{place} cannot be read "
+                f"({getattr(error, 'strerror', None) or error}): give a folder of "
+                "maps, or "
+                "map files."
+            ) from error
         if not paths:
-            raise SirenError(f"{path} holds no maps (.mrc, .map, .ccp4, also .gz): give the folder of the volumes.")
+            raise SirenError(
+                f"{path} holds no maps (.mrc, .map, .ccp4, also .gz): give the folder "
+                "of the volumes."
+            )
         # a link keeps its own name, which is the map's identity
         yield from (Source(p.name, p.parent.resolve() / p.name) for p in paths)
 
@@ -296,7 +363,9 @@ def _maps_at(path: Path) -> list[Path]:
         return [p for p in path.iterdir() if is_map_name(p.name) and not p.is_dir()]
     if path.is_file():
         return [path]
-    raise SirenError(f"{path}: there is no such file or folder; give a folder of maps, or map files.")
+    raise SirenError(
+        f"{path}: there is no such file or folder; give a folder of maps, or map files."
+    )
 
 
 def _stem(name: str) -> str:
@@ -310,9 +379,13 @@ def _place_text(places: Sequence[str | Path | Source]) -> str:
 
 def _check_count(sources: tuple[Source, ...], where: str, least: int = 2) -> None:
     if len(sources) < least:
-        count = "no volume" if not sources else f"only {len(sources)} volume" + "s" * (len(sources) > 1)
-        raise SirenError(f"There is {count} {where}: an ensemble needs at least {least}"
-                         f"{', and hundreds for significance' if least > 1 else ''}.")
+        count = (
+            "no volume" if not sources else f"only {len(sources)} volume" + "s" * (len(sources) > 1)
+        )
+        raise SirenError(
+            f"There is {count} {where}: an ensemble needs at least {least}"
+            f"{', and hundreds for significance' if least > 1 else ''}."
+        )
 
 
 def check_same(name: str, grid: Grid, first_name: str, first: Grid) -> None:
@@ -324,12 +397,22 @@ def check_same(name: str, grid: Grid, first_name: str, first: Grid) -> None:
 
     remedy = f'Use "exclude {name}", or resample it.'
     if grid.shape != first.shape:
-        raise SirenError(f"{name} is {sizes(grid)} but {first_name} is {sizes(first)}: all volumes must share one grid. "
-                         f"{remedy}")
+        raise SirenError(
+            f"{name} is {sizes(grid)} but {first_name} is {sizes(first)}: all volumes "
+            "must share one grid. "
+            f"{remedy}"
+        )
     if not np.allclose(grid.voxel_size, first.voxel_size, rtol=1e-3):
-        raise SirenError(f"{name} has {triple(grid.voxel_size)} A/voxel but {first_name} has {triple(first.voxel_size)}: all "
-                         f"volumes must share one grid. {remedy}")
+        raise SirenError(
+            f"{name} has {triple(grid.voxel_size)} A/voxel but {first_name} has "
+            f"{triple(first.voxel_size)}: all "
+            f"volumes must share one grid. {remedy}"
+        )
     tolerance = 0.01 * min(first.voxel_size)
     if not np.allclose(grid.origin, first.origin, rtol=1e-5, atol=tolerance):
-        raise SirenError(f"{name} has its origin at ({', '.join(f'{o:.4g}' for o in grid.origin)}) A but {first_name} at "
-                         f"({', '.join(f'{o:.4g}' for o in first.origin)}): all volumes must share one grid. {remedy}")
+        raise SirenError(
+            f"{name} has its origin at ({', '.join(f'{o:.4g}' for o in grid.origin)}) "
+            f"A but {first_name} at "
+            f"({', '.join(f'{o:.4g}' for o in first.origin)}): all volumes must share "
+            f"one grid. {remedy}"
+        )

@@ -48,13 +48,19 @@ class Grid:
         return float(np.prod(self.voxel_size))
 
     def points(self, voxels: NDArray[np.integer]) -> NDArray[np.float64]:
-        """Positions (n, 3) x, y, z in Angstrom of voxels given by flat index (n,) in z, y, x order."""
+        """Positions (n, 3) x, y, z in Angstrom of voxels given by flat index (n,) in z, y, x
+        order.
+        """
         zyx = np.stack(np.unravel_index(voxels, self.shape), axis=1)
         return zyx[:, ::-1] * np.asarray(self.voxel_size) + np.asarray(self.origin)
 
     def as_json(self) -> dict[str, list[float]]:
         """The grid for a JSON file."""
-        return {"shape_zyx": list(self.shape), "voxel_size_xyz": list(self.voxel_size), "origin_xyz": list(self.origin)}
+        return {
+            "shape_zyx": list(self.shape),
+            "voxel_size_xyz": list(self.voxel_size),
+            "origin_xyz": list(self.origin),
+        }
 
     @classmethod
     def from_json(cls, content: Any) -> Grid:
@@ -75,7 +81,11 @@ class Grid:
     def text(self) -> str:
         """The grid for the log, as ``64 x 64 x 64, 6.55 A/voxel`` (x, y, z)."""
         x, y, z = self.voxel_size
-        edge = f"{x:.4g}" if max(abs(y - x), abs(z - x)) <= 1e-3 * x else f"{x:.4g} x {y:.4g} x {z:.4g}"
+        edge = (
+            f"{x:.4g}"
+            if max(abs(y - x), abs(z - x)) <= 1e-3 * x
+            else (f"{x:.4g} x {y:.4g} x {z:.4g}")
+        )
         return f"{' x '.join(str(n) for n in self.shape[::-1])}, {edge} A/voxel"
 
 
@@ -83,7 +93,8 @@ def fourier_resample(array: NDArray[np.floating], shape: Shape) -> NDArray[np.fl
     """Crop or pad the centred Fourier transform of a map to another box.
 
     The map is kept in place and in scale: voxel (0, 0, 0) stays where it is, and the values are
-    multiplied by new/old number of voxels. Frequencies outside the smaller of the two boxes are dropped.
+    multiplied by new/old number of voxels. Frequencies outside the smaller of the two boxes are
+    dropped.
 
     Parameters
     ----------
@@ -100,20 +111,25 @@ def fourier_resample(array: NDArray[np.floating], shape: Shape) -> NDArray[np.fl
     """
     if tuple(array.shape) == tuple(shape):
         return np.asarray(array, np.float32)
-    # one axis at a time: what is cropped first need not be transformed again; in slabs, so that a large map's transform is never whole
+    # one axis at a time: what is cropped first need not be transformed again; in slabs, so that a
+    # large map's transform is never whole
     slabs = []
     for start in range(0, array.shape[0], SLAB):
-        slab: NDArray[np.inexact] = np.asarray(array[start:start + SLAB], np.float32)
+        slab: NDArray[np.inexact] = np.asarray(array[start : start + SLAB], np.float32)
         for axis in (2, 1):
             slab = _centred(scipy.fft.fft(slab, axis=axis), shape[axis], axis)
         slabs.append(slab)
     transform = _centred(scipy.fft.fft(np.concatenate(slabs), axis=0), shape[0], 0)
     scale = np.float32(np.prod(shape, dtype=float) / array.size)
-    return np.ascontiguousarray(scipy.fft.ifftn(transform, overwrite_x=True).real * scale, dtype=np.float32)
+    return np.ascontiguousarray(
+        scipy.fft.ifftn(transform, overwrite_x=True).real * scale, dtype=np.float32
+    )
 
 
 def _centred(transform: NDArray[np.inexact], new: int, axis: int) -> NDArray[np.inexact]:
-    """Keep the ``new`` lowest frequencies -new//2 ... along an axis in FFT order, zeros where there are none."""
+    """Keep the ``new`` lowest frequencies -new//2 ... along an axis in FFT order, zeros where there
+    are none.
+    """
     old = transform.shape[axis]
     kept = min(old, new)
     low, high = (kept + 1) // 2, kept // 2  # frequencies >= 0, and < 0
@@ -129,7 +145,8 @@ def _centred(transform: NDArray[np.inexact], new: int, axis: int) -> NDArray[np.
 def to_box(array: NDArray[np.floating], grid: Grid, box: int) -> tuple[NDArray[np.float32], Grid]:
     """Resample a map to a cube of ``box`` voxels a side, in place: it overlays the original.
 
-    A map that is not cubic is first padded at its high ends to a cube in Angstrom, with the median of its faces.
+    A map that is not cubic is first padded at its high ends to a cube in Angstrom, with the median
+    of its faces.
 
     Parameters
     ----------
@@ -148,7 +165,9 @@ def to_box(array: NDArray[np.floating], grid: Grid, box: int) -> tuple[NDArray[n
     if box < 8:
         raise SirenError(f"A box of {box} voxels is too small: give 8 or more.")
     edge = max(n * s for n, s in zip(grid.shape, grid.voxel_size[::-1], strict=True))
-    padded = tuple(max(n, round(edge / s)) for n, s in zip(grid.shape, grid.voxel_size[::-1], strict=True))
+    padded = tuple(
+        max(n, round(edge / s)) for n, s in zip(grid.shape, grid.voxel_size[::-1], strict=True)
+    )
     if padded != grid.shape:
         fill = np.float32(np.median(_faces(array)))
         width = [(0, new - old) for old, new in zip(grid.shape, padded, strict=True)]
@@ -159,4 +178,6 @@ def to_box(array: NDArray[np.floating], grid: Grid, box: int) -> tuple[NDArray[n
 
 
 def _faces(array: NDArray[np.floating]) -> NDArray[np.floating]:
-    return np.concatenate([array.take(side, axis=axis).ravel() for axis in range(3) for side in (0, -1)])
+    return np.concatenate(
+        [array.take(side, axis=axis).ravel() for axis in range(3) for side in (0, -1)]
+    )

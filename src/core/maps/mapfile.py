@@ -28,7 +28,9 @@ _BYTES = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}  # of a voxel, by MRC mode
 
 def is_map_name(name: str) -> bool:
     """Whether a file name ends like a map's."""
-    return not name.startswith(".") and name.lower().endswith(tuple(s + c for s in SUFFIXES for c in COMPRESSIONS))
+    return not name.startswith(".") and name.lower().endswith(
+        tuple(s + c for s in SUFFIXES for c in COMPRESSIONS)
+    )
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -73,37 +75,70 @@ def _open(path: Path, header_only: bool) -> tuple[Grid, NDArray[np.float32] | No
         header = _checked_header(path)
         order = _axis_order(header, path)
         grid = _grid(header, order, path)
-        return grid, None if header_only else np.ascontiguousarray(_data(path, header).transpose(order), dtype=np.float32)
-    except (ValueError, OSError, EOFError, TypeError, OverflowError, MemoryError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
-        raise SirenError(f"{path.name} cannot be read as a map ({reason}). Copy it again, or leave it out.") from error
+        return grid, None if header_only else np.ascontiguousarray(
+            _data(path, header).transpose(order), dtype=np.float32
+        )
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+        zlib.error,
+    ) as error:
+        reason = (
+            getattr(error, "strerror", None)
+            or str(error).partition("\n")[0]
+            or type(error).__name__
+        )
+        raise SirenError(
+            f"{path.name} cannot be read as a map ({reason}). Copy it again, or leave it out."
+        ) from error
 
 
 def _checked_header(path: Path) -> np.void:
-    """The header, in the byte order in which ChimeraX reads it, when it can be a map's and the file is long enough.
+    """The header, in the byte order in which ChimeraX reads it, when it can be a map's and the file
+    is long enough.
 
-    It is checked before mrcfile sees it, which makes room for as many bytes as a damaged header promises.
+    It is checked before mrcfile sees it, which makes room for as many bytes as a damaged header
+    promises.
     """
     opened = _unpacker(path)
     with opened(path, "rb") as file:
         raw = file.read(HEADER_DTYPE.itemsize)
     swapped = not 0 < int.from_bytes(raw[:4], "little", signed=True) < 65536
     if len(raw) < HEADER_DTYPE.itemsize:
-        raise SirenError(f"{path.name} is empty or truncated: it ends inside its header. Copy it again, or leave it out.")
+        raise SirenError(
+            f"{path.name} is empty or truncated: it ends inside its header. Copy it "
+            "again, or leave it out."
+        )
     header = np.frombuffer(raw, HEADER_DTYPE.newbyteorder(">" if swapped else "<"))[0]
     nz, ny, nx = _file_shape(header)
     mode, extended = int(header["mode"]), int(header["nsymbt"])
     if not all(0 < n < 65536 for n in (nz, ny, nx)) or not 0 <= mode < 128:
-        raise SirenError(f"{path.name} is not a map, or its header is damaged. Copy it again, or leave it out.")
+        raise SirenError(
+            f"{path.name} is not a map, or its header is damaged. Copy it again, or leave it out."
+        )
     if mode not in _BYTES:
-        raise SirenError(f"{path.name} holds values of MRC mode {mode}, which is not a density map's: save it again as "
-                         "32-bit floats.")
-    stack = int(header["ispg"]) == 0 and int(header["mz"]) == 1 and int(header["mx"]) > 1  # MRC2014's mark of images
+        raise SirenError(
+            f"{path.name} holds values of MRC mode {mode}, which is not a density "
+            "map's: save it again as "
+            "32-bit floats."
+        )
+    # MRC2014's mark of images
+    stack = int(header["ispg"]) == 0 and int(header["mz"]) == 1 and int(header["mx"]) > 1
     if stack or min(nz, ny, nx) == 1:
-        raise SirenError(f"{path.name} is {'a 2D image' if nz == 1 else f'a stack of {nz:,} images'}, not a map: leave it out.")
+        raise SirenError(
+            f"{path.name} is "
+            f"{'a 2D image' if nz == 1 else f'a stack of {nz:,} images'}, not a map: "
+            "leave it out."
+        )
     depth = int(header["mz"])
     if 401 <= int(header["ispg"]) <= 630 and 0 < depth < nz:
-        raise SirenError(f"{path.name} holds {nz // depth:,} maps in one file: save each to a file of its own.")
+        raise SirenError(
+            f"{path.name} holds {nz // depth:,} maps in one file: save each to a file of its own."
+        )
     needed = HEADER_DTYPE.itemsize + extended + nx * ny * nz * _BYTES[mode]
     # what is compressed says its length only at the end
     if extended < 0 or (opened is open and path.stat().st_size < needed) or extended > 1 << 28:
@@ -138,8 +173,11 @@ def _unpacker(path: Path) -> Callable[..., Any]:
 
 def _truncated(path: Path, header: np.void) -> SirenError:
     nz, ny, nx = _file_shape(header)
-    return SirenError(f"{path.name} is truncated or damaged: its header promises {nx} x {ny} x {nz} voxels. Copy it again, or "
-                      "leave it out.")
+    return SirenError(
+        f"{path.name} is truncated or damaged: its header promises {nx} x {ny} x "
+        f"{nz} voxels. Copy it again, or "
+        "leave it out."
+    )
 
 
 def _file_shape(header: np.void) -> Shape:
@@ -161,7 +199,9 @@ def _is_mrc2000(header: np.void, path: Path) -> bool:
 
 
 def _is_unsigned(header: np.void, path: Path) -> bool:
-    """Whether ChimeraX takes a map of 8-bit values as 0 to 255: IMOD's flag says, else files older than 2000 are."""
+    """Whether ChimeraX takes a map of 8-bit values as 0 to 255: IMOD's flag says, else files older
+    than 2000 are.
+    """
     if _is_mrc2000(header, path):
         stamp, flags = np.frombuffer(header.tobytes()[152:160], header.dtype["mode"])
         if stamp == 1146047817:
@@ -171,24 +211,37 @@ def _is_unsigned(header: np.void, path: Path) -> bool:
 
 
 def _axis_order(header: np.void, path: Path) -> tuple[int, int, int]:
-    """For each of z, y, x: the axis of the file's array (section, row, column) that runs along it."""
+    """For each of z, y, x: the axis of the file's array (section, row, column) that runs along
+    it.
+    """
     crs = (int(header["mapc"]), int(header["mapr"]), int(header["maps"]))
     if crs == (0, 0, 0):  # never set
         crs = _AXES
     if sorted(crs) != list(_AXES):
-        raise SirenError(f"{path.name} names its axes {crs}, which is no order of 1, 2, 3: save it again "
-                         "with another program.")
+        raise SirenError(
+            f"{path.name} names its axes {crs}, which is no order of 1, 2, 3: save it "
+            "again "
+            "with another program."
+        )
     return (2 - crs.index(3), 2 - crs.index(2), 2 - crs.index(1))
 
 
 def _grid(header: np.void, order: tuple[int, int, int], path: Path) -> Grid:
     angles = [float(header["cellb"][n]) for n in ("alpha", "beta", "gamma")]
-    set_angles = all(0 < a < 180 for a in angles) and sum(angles) < 360 and max(angles) < sum(angles) / 2  # as ChimeraX
+    # as ChimeraX
+    set_angles = (
+        all(0 < a < 180 for a in angles) and sum(angles) < 360 and max(angles) < sum(angles) / 2
+    )
     if set_angles and any(abs(a - 90) > 0.01 for a in angles):
-        raise SirenError(f"{path.name} has cell angles {angles[0]:g}, {angles[1]:g}, {angles[2]:g}: only maps on "
-                         'right-angled axes can be used. Resample it with "volume resample".')
+        raise SirenError(
+            f"{path.name} has cell angles {angles[0]:g}, {angles[1]:g}, "
+            f"{angles[2]:g}: only maps on "
+            'right-angled axes can be used. Resample it with "volume resample".'
+        )
     if any(bytes(label).startswith(b"Chimera rotation: ") for label in header["label"]):
-        raise SirenError(f'{path.name} is on a rotated grid, by its header: resample it with "volume resample".')
+        raise SirenError(
+            f'{path.name} is on a rotated grid, by its header: resample it with "volume resample".'
+        )
     file_shape = _file_shape(header)
     shape = (file_shape[order[0]], file_shape[order[1]], file_shape[order[2]])
     cell = [float(header["cella"][n]) for n in "xyz"]
@@ -196,15 +249,18 @@ def _grid(header: np.void, order: tuple[int, int, int], path: Path) -> Grid:
     size: Triple = (1.0, 1.0, 1.0)  # what ChimeraX takes where the header does not say
     if min(intervals) > 0 and min(cell) > 0 and np.isfinite(cell).all():
         size = (cell[0] / intervals[0], cell[1] / intervals[1], cell[2] / intervals[2])
-    starts = (int(header["nzstart"]), int(header["nystart"]), int(header["nxstart"]))  # of section, row and column, despite the names
+    # of section, row and column, despite the names
+    starts = (int(header["nzstart"]), int(header["nystart"]), int(header["nxstart"]))
     return Grid(shape, size, _origin(header, [starts[o] for o in order][::-1], size, shape, path))
 
 
-def _origin(header: np.void, start_xyz: list[int], size: Triple, shape: Shape, path: Path) -> Triple:
+def _origin(
+    header: np.void, start_xyz: list[int], size: Triple, shape: Shape, path: Path
+) -> Triple:
     """Position of the first voxel by ChimeraX's rules, so that blocks overlay the volumes there.
 
-    The header's origin counts where it is set, else the start indices; CCP4 files (.map, .ccp4) and MRC files older
-    than 2000 have no origin field.
+    The header's origin counts where it is set, else the start indices; CCP4 files (.map, .ccp4) and
+    MRC files older than 2000 have no origin field.
     """
     origin = tuple(float(header["origin"][n]) for n in "xyz")
     sane = all(np.isfinite(o) and o + s != o for o, s in zip(origin, size, strict=True))
@@ -240,9 +296,18 @@ def write_map(path: Path, array: NDArray[np.floating], grid: Grid, label: str) -
 
 
 def with_voxel_size(grid: Grid, voxel_size: float | Triple) -> Grid:
-    """The same grid with another voxel size, in Angstrom; its origin stays in voxels, as with ``volume voxelSize``."""
+    """The same grid with another voxel size, in Angstrom; its origin stays in voxels, as with
+    ``volume voxelSize``.
+    """
     edges = (voxel_size,) * 3 if isinstance(voxel_size, int | float) else voxel_size
     if not all(np.isfinite(e) and e > 0 for e in edges):
-        raise SirenError(f"A voxel size of {voxel_size} A is not possible: give Angstrom per voxel, above 0.")
-    x, y, z = (o / old * float(new) for o, old, new in zip(grid.origin, grid.voxel_size, edges, strict=True))
-    return replace(grid, voxel_size=(float(edges[0]), float(edges[1]), float(edges[2])), origin=(x, y, z))
+        raise SirenError(
+            f"A voxel size of {voxel_size} A is not possible: give Angstrom per voxel, above 0."
+        )
+    x, y, z = (
+        o / old * float(new)
+        for o, old, new in zip(grid.origin, grid.voxel_size, edges, strict=True)
+    )
+    return replace(
+        grid, voxel_size=(float(edges[0]), float(edges[1]), float(edges[2])), origin=(x, y, z)
+    )

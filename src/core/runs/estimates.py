@@ -1,8 +1,9 @@
 """How long a step will take and how much memory: said beside its button, before anything is read.
 
-The work is counted (values read, maps shown to the network, pairs of voxels compared), and each kind of work has a price, measured on
-one core of the reference machine (benchmarks/speed.md). A computer's own speed is learned by whoever asks, from the steps that it has
-run. What a command itself plans with, once it has read the maps, is in :mod:`.resources`.
+The work is counted (values read, maps shown to the network, pairs of voxels compared), and each
+kind of work has a price, measured on one core of the reference machine (benchmarks/speed.md). A
+computer's own speed is learned by whoever asks, from the steps that it has run. What a command
+itself plans with, once it has read the maps, is in :mod:`.resources`.
 
 Example::
 
@@ -84,7 +85,9 @@ def _blocks(work: Work) -> Estimate:
     voxels, read = work.grid.size, work.read_voxels or work.grid.size
     kept = 4.0 * voxels * work.volumes
     fits = kept <= constants.KEPT_BYTES
-    each = constants.READ_SECONDS * read + (constants.RESAMPLE_SECONDS * read if work.read_voxels else 0.0)
+    each = constants.READ_SECONDS * read + (
+        constants.RESAMPLE_SECONDS * read if work.read_voxels else 0.0
+    )
     seconds = constants.FIXED_SECONDS + (1 if fits else statistic.passes) * work.volumes * each
     memory = constants.LIBRARY_BYTES + constants.BYTES_A_VOXEL * voxels + work.volumes * voxels / 4
     if fits and statistic.passes > 1:
@@ -96,7 +99,11 @@ def _blocks(work: Work) -> Estimate:
     if work.step == "sketch":
         edges = constants.NEIGHBORS * sample
         pairs = need_of_pairs(round(sample), work.volumes, edges)
-        comparing = sample**2 * work.volumes * constants.PAIR_SECONDS + pairs.seconds + constants.EDGE_SECONDS * edges
+        comparing = (
+            sample**2 * work.volumes * constants.PAIR_SECONDS
+            + pairs.seconds
+            + constants.EDGE_SECONDS * edges
+        )
         seconds += comparing * (1 + constants.HALF_SHARE * work.resamples)
         return Estimate(seconds, memory + pairs.memory)
     block = work.block_voxels if work.block_voxels is not None else sample / 2

@@ -1,11 +1,13 @@
-"""What a person should see of an ensemble before computing with it: a picture of each map, its enclosed volume, and what is odd.
+"""What a person should see of an ensemble before computing with it: a picture of each map, its
+enclosed volume, and what is odd.
 
 Example::
 
     found = survey(["~/j42/volumes"])
     preview = look(found.sources[0], found.grid)
     preview.enclosed(0.81)                      # cubic Angstrom above this level
-    flags = find_flags(found, levels)           # {"vol_017.mrc": Flag("junk", "unlike all other volumes ...")}
+    flags = find_flags(found, levels)           # {"vol_017.mrc": Flag("junk", "unlike all other
+    volumes ...")}
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ OUTLIER, EMPTY, JUNK, UNREADABLE = "outlier", "empty", "junk", "unusable"  # kin
 
 @dataclass(frozen=True)
 class Flag:
-    """Why a volume should be looked at: a word for the list (two, where there are two reasons), and the whole sentence."""
+    """Why a volume should be looked at: a word for the list (two, where there are two reasons), and
+    the whole sentence.
+    """
 
     kind: str
     reason: str
@@ -69,9 +73,11 @@ class Preview:
     Attributes
     ----------
     name : str
-    picture : (n, m) uint8, mean along z, seen from the front: rows from the top (y falls), columns x
+    picture : (n, m) uint8, mean along z, seen from the front: rows from the top (y falls), columns
+        x
     low, high : lowest and highest value
-    above : (BINS + 1,) number of voxels at or above each of the evenly spaced values from ``low`` to ``high``
+    above : (BINS + 1,) number of voxels at or above each of the evenly spaced values from ``low``
+        to ``high``
     voxel_volume : cubic Angstrom
     """
 
@@ -88,8 +94,13 @@ class Preview:
         return float(np.interp(place, np.arange(BINS + 1), self.above)) * self.voxel_volume
 
 
-def survey(places: Sequence[str | Path | Source], voxel_size: float | None = None, progress: Progress | None = None) -> Survey:
-    """Find the maps in folders and files; unlike :func:`.ensemble.find_ensemble`, keep going at those that do not fit.
+def survey(
+    places: Sequence[str | Path | Source],
+    voxel_size: float | None = None,
+    progress: Progress | None = None,
+) -> Survey:
+    """Find the maps in folders and files; unlike :func:`.ensemble.find_ensemble`, keep going at
+    those that do not fit.
 
     Parameters
     ----------
@@ -107,8 +118,11 @@ def survey(places: Sequence[str | Path | Source], voxel_size: float | None = Non
     grids: dict[str, Grid] = {}
     for source in progress.each(sources, "checking volumes", len(sources)):
         if source.name in grids or source.name in problems:
-            raise SirenError(f"More than one of the volumes is called {source.name}, and volumes are told apart by name: give one "
-                             "folder, or rename.")
+            raise SirenError(
+                f"More than one of the volumes is called {source.name}, and volumes "
+                "are told apart by name: give one "
+                "folder, or rename."
+            )
         try:
             grids[source.name] = source.read_grid()
         except SirenError as error:
@@ -122,7 +136,9 @@ def survey(places: Sequence[str | Path | Source], voxel_size: float | None = Non
             check_same(name, grid, example, common)
         except SirenError as error:
             problems[name] = Flag(UNREADABLE, str(error))
-    return Survey(sources, common if voxel_size is None else with_voxel_size(common, voxel_size), problems)
+    return Survey(
+        sources, common if voxel_size is None else with_voxel_size(common, voxel_size), problems
+    )
 
 
 def look(source: Source, grid: Grid) -> Preview:
@@ -138,7 +154,10 @@ def look(source: Source, grid: Grid) -> Preview:
     counts = np.zeros(BINS, np.int64)
     flat = array.ravel()
     for start in range(0, flat.size, constants.PREVIEW_VOXELS_AT_ONCE):
-        bins = ((flat[start:start + constants.PREVIEW_VOXELS_AT_ONCE] - np.float32(low)) * np.float32(BINS / (high - low))).astype(np.int32)
+        bins = (
+            (flat[start : start + constants.PREVIEW_VOXELS_AT_ONCE] - np.float32(low))
+            * np.float32(BINS / (high - low))
+        ).astype(np.int32)
         counts += np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)
     above = np.append(np.cumsum(counts[::-1])[::-1], 0)
     return Preview(source.name, picture(array), low, high, above, grid.voxel_volume)
@@ -149,22 +168,30 @@ def picture(array: NDArray[np.floating], size: int = PICTURE) -> NDArray[np.uint
     flat = array.mean(axis=0)
     step = max(1, -(-max(flat.shape) // size))
     height, width = (n // step * step for n in flat.shape)
-    small = flat[:height, :width].reshape(height // step, step, width // step, step).mean(axis=(1, 3))
+    small = (
+        flat[:height, :width].reshape(height // step, step, width // step, step).mean(axis=(1, 3))
+    )
     dark, bright = np.percentile(small, (1, 99.5))
     grey = np.clip((small - dark) / max(bright - dark, 1e-12), 0, 1)
     return np.ascontiguousarray((255 * grey[::-1]).astype(np.uint8))
 
 
-def find_flags(found: Survey, levels: Mapping[str, float], progress: Progress | None = None,
-               predicted: Mapping[str, str] | None = None) -> dict[str, Flag]:
-    """What is odd about the volumes at their levels: what ``siren sketch`` leaves out, or would with ``filter``.
+def find_flags(
+    found: Survey,
+    levels: Mapping[str, float],
+    progress: Progress | None = None,
+    predicted: Mapping[str, str] | None = None,
+) -> dict[str, Flag]:
+    """What is odd about the volumes at their levels: what ``siren sketch`` leaves out, or would
+    with ``filter``.
 
     Large maps are compared on every second, third ... voxel.
 
     Parameters
     ----------
     levels : contour level by name; volumes without one are not compared
-    predicted : what "siren predict" wrote about volumes, by name; it is said beside what is found here
+    predicted : what "siren predict" wrote about volumes, by name; it is said beside what is found
+        here
 
     Returns
     -------
@@ -174,10 +201,17 @@ def find_flags(found: Survey, levels: Mapping[str, float], progress: Progress | 
     flags = dict(found.problems)
     sources = [s for s in found.sources if s.name in levels and s.name not in flags]
     chosen = np.array([levels[s.name] for s in sources], np.float64)
-    for source, inside in zip(sources, within_two_sd(chosen) if len(sources) > 1 else [True] * len(sources), strict=True):
+    for source, inside in zip(
+        sources, within_two_sd(chosen) if len(sources) > 1 else [True] * len(sources), strict=True
+    ):
         if not inside:
-            flags[source.name] = Flag(OUTLIER, f"threshold {levels[source.name]:.3g} is beyond mean +- 2 SD "
-                                      f"({chosen.mean() - 2 * chosen.std():.3g} to {chosen.mean() + 2 * chosen.std():.3g})")
+            flags[source.name] = Flag(
+                OUTLIER,
+                f"threshold {levels[source.name]:.3g} is beyond "
+                "mean +- 2 SD "
+                f"({chosen.mean() - 2 * chosen.std():.3g} to "
+                f"{chosen.mean() + 2 * chosen.std():.3g})",
+            )
     step = -(-max(found.grid.shape) // COARSE)
     shape = tuple(-(-n // step) for n in found.grid.shape)
     grid = Grid((shape[0], shape[1], shape[2]), found.grid.voxel_size)
@@ -190,22 +224,50 @@ def find_flags(found: Survey, levels: Mapping[str, float], progress: Progress | 
             flags[source.name] = Flag(UNREADABLE, str(error))
             continue
         if not mask.any():
-            flags[source.name] = _also(flags, source.name, EMPTY, f"no voxel is above its threshold {levels[source.name]:.3g}")
+            flags[source.name] = _also(
+                flags,
+                source.name,
+                EMPTY,
+                f"no voxel is above its threshold {levels[source.name]:.3g}",
+            )
             continue
         names.append(source.name)
         bits.append(np.packbits(mask[::step, ::step, ::step]))
     if len(names) > 1:
-        occupancy = Occupancy(tuple(names), np.array([levels[n] for n in names]), np.stack(bits), grid,
-                              np.zeros((1, 1, 1), np.float32))
+        occupancy = Occupancy(
+            tuple(names),
+            np.array([levels[n] for n in names]),
+            np.stack(bits),
+            grid,
+            np.zeros((1, 1, 1), np.float32),
+        )
         junk = unlike_others(occupancy, occupancy.union(0.01))
-        flags.update({name: _also(flags, name, JUNK, UNLIKE) for name, bad in zip(names, junk, strict=True) if bad})
+        flags.update(
+            {
+                name: _also(flags, name, JUNK, UNLIKE)
+                for name, bad in zip(names, junk, strict=True)
+                if bad
+            }
+        )
     for name, text in (predicted or {}).items():
-        short = [part.split(" (")[0] for part in text.split("; ") if part != "unlike all other volumes" or name not in flags]
-        flags[name] = _also(flags, name, ", ".join(short), f"siren predict says: {text}") if short else flags[name]
+        short = [
+            part.split(" (")[0]
+            for part in text.split("; ")
+            if part != "unlike all other volumes" or name not in flags
+        ]
+        flags[name] = (
+            _also(flags, name, ", ".join(short), f"siren predict says: {text}")
+            if short
+            else flags[name]
+        )
     return flags
 
 
 def _also(flags: Mapping[str, Flag], name: str, kind: str, reason: str) -> Flag:
     """A flag, added to the one that a volume has already."""
     before = flags.get(name)
-    return Flag(kind, reason) if before is None else Flag(f"{before.kind}, {kind}", f"{before.reason}; {reason}")
+    return (
+        Flag(kind, reason)
+        if before is None
+        else Flag(f"{before.kind}, {kind}", f"{before.reason}; {reason}")
+    )

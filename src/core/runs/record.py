@@ -28,7 +28,8 @@ class Record:
     ----------
     step : 'sketch', 'edit' (by hand) or 'expand'
     parameters : every parameter of the step, the seed among them
-    volumes : for each volume chosen: name, path (None for a model in memory), bytes, level, and why it was left out (or None)
+    volumes : for each volume chosen: name, path (None for a model in memory), bytes, level, and why
+        it was left out (or None)
     thresholds : where the levels came from, in words
     grid : Grid of the volumes as they were used
     box : cube to which volumes were resampled on reading, or None
@@ -56,14 +57,26 @@ class Record:
     def write(self, folder: Path) -> None:
         """Write run.json, last of a folder's files: it lists the others with their hashes."""
         outputs = {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != RECORD}
-        write_json(folder / RECORD, {
-            "format": FORMAT, "step": self.step, "parameters": self.parameters, "thresholds": self.thresholds,
-            "grid": self.grid.as_json(),
-            "box": self.box, "voxel_size_given": self.voxel_size, "source": self.source, "counts": self.counts,
-            "volumes": {v["name"]: {k: v[k] for k in v if k != "name"} for v in self.volumes},
-            "not_chosen": self.not_chosen, "counted_on": self.counted_on, "versions": versions(),
-            "timings_s": {k: round(v, 3) for k, v in self.timings.items()},
-            "outputs": outputs})
+        write_json(
+            folder / RECORD,
+            {
+                "format": FORMAT,
+                "step": self.step,
+                "parameters": self.parameters,
+                "thresholds": self.thresholds,
+                "grid": self.grid.as_json(),
+                "box": self.box,
+                "voxel_size_given": self.voxel_size,
+                "source": self.source,
+                "counts": self.counts,
+                "volumes": {v["name"]: {k: v[k] for k in v if k != "name"} for v in self.volumes},
+                "not_chosen": self.not_chosen,
+                "counted_on": self.counted_on,
+                "versions": versions(),
+                "timings_s": {k: round(v, 3) for k, v in self.timings.items()},
+                "outputs": outputs,
+            },
+        )
 
     @property
     def used(self) -> list[dict[str, Any]]:
@@ -72,7 +85,9 @@ class Record:
 
     @property
     def harmonized(self) -> bool:
-        """Whether the step brought the levels into line with each other, so that its levels agree."""
+        """Whether the step brought the levels into line with each other, so that its levels
+        agree.
+        """
         name = self.parameters.get("statistic")
         return name in STATISTICS and statistic_named(name).harmonizes
 
@@ -93,18 +108,24 @@ class Record:
         sources: list[Source | str | Path] = []
         for v in self.used:
             if v["path"] is None:
-                raise SirenError(f"{v['name']} was an open model without a file: name the volumes, as in "
-                                 '"volumes #1-20".')
+                raise SirenError(
+                    f"{v['name']} was an open model without a file: name the volumes, "
+                    "as in "
+                    '"volumes #1-20".'
+                )
             path = Path(v["path"])
             if not path.is_file():
-                raise SirenError(f"{path} is gone since the sketch: put it back, or say where the volumes are now, as in "
-                                 '"volumes FOLDER".')
+                raise SirenError(
+                    f"{path} is gone since the sketch: put it back, or say where the "
+                    "volumes are now, as in "
+                    '"volumes FOLDER".'
+                )
             if path.stat().st_size != v["bytes"]:
-                raise SirenError(f"{path} changed since the sketch: run \"siren sketch\" again.")
+                raise SirenError(f'{path} changed since the sketch: run "siren sketch" again.')
             sources.append(path)
         ensemble = find_ensemble(sources, self.voxel_size, progress).resampled(self.box)
         if ensemble.grid.shape != self.grid.shape:
-            raise SirenError(f"{sources[0]} changed since the sketch: run \"siren sketch\" again.")
+            raise SirenError(f'{sources[0]} changed since the sketch: run "siren sketch" again.')
         return replace(ensemble, grid=self.grid)  # an open map's may have been set in ChimeraX
 
     def levels(self, ensemble: Ensemble) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -118,7 +139,10 @@ class Record:
         level = {v["name"]: v["level"] for v in self.volumes}
         missing = [n for n in ensemble.names if level.get(n) is None]
         if missing:
-            raise SirenError(f'{missing[0]} has no threshold in the sketch\'s record: give "thresholds FILE.csv" or "level X".')
+            raise SirenError(
+                f"{missing[0]} has no threshold in the sketch's record: give "
+                '"thresholds FILE.csv" or "level X".'
+            )
         return np.array([level[n] for n in ensemble.names], np.float64)
 
 
@@ -132,27 +156,57 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / RECORD
     if not path.is_file():
-        raise SirenError(f"{folder} has no {RECORD}: give the folder that \"siren sketch\" wrote, or a copy with its {RECORD}.")
+        raise SirenError(
+            f'{folder} has no {RECORD}: give the folder that "siren sketch" wrote, '
+            f"or a copy with its {RECORD}."
+        )
     content = read_json(path)
     try:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']}")
         grid = Grid.from_json(content["grid"])
-        volumes = [{"name": name, **{k: v[k] for k in ("path", "bytes", "level", "left_out")}}
-                   for name, v in content["volumes"].items()]
-        return Record(content["step"], content["parameters"], volumes, content["thresholds"], grid, content["box"],
-                      content["voxel_size_given"], content["counts"], content["timings_s"], content["source"],
-                      content["not_chosen"], content.get("counted_on", "cpu"))
+        volumes = [
+            {"name": name, **{k: v[k] for k in ("path", "bytes", "level", "left_out")}}
+            for name, v in content["volumes"].items()
+        ]
+        return Record(
+            content["step"],
+            content["parameters"],
+            volumes,
+            content["thresholds"],
+            grid,
+            content["box"],
+            content["voxel_size_given"],
+            content["counts"],
+            content["timings_s"],
+            content["source"],
+            content["not_chosen"],
+            content.get("counted_on", "cpu"),
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SirenError(f"{path} is not a record that this version reads ({error}): run \"siren sketch\" again.") from error
+        raise SirenError(
+            f'{path} is not a record that this version reads ({error}): run "siren sketch" again.'
+        ) from error
 
 
-def describe_volumes(ensemble: Ensemble, levels: np.ndarray[Any, np.dtype[np.float64]],
-                     left_out: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The record's rows for an ensemble's volumes; SirenError if a file is gone since it was read."""
+def describe_volumes(
+    ensemble: Ensemble, levels: np.ndarray[Any, np.dtype[np.float64]], left_out: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The record's rows for an ensemble's volumes; SirenError if a file is gone since it was
+    read.
+    """
     try:
-        return [{"name": s.name, "path": None if s.path is None else str(s.path),
-                 "bytes": None if s.path is None else s.path.stat().st_size, "level": float(level) if np.isfinite(level) else None,
-                 "left_out": left_out.get(s.name)} for s, level in zip(ensemble.sources, levels, strict=True)]
+        return [
+            {
+                "name": s.name,
+                "path": None if s.path is None else str(s.path),
+                "bytes": None if s.path is None else s.path.stat().st_size,
+                "level": float(level) if np.isfinite(level) else None,
+                "left_out": left_out.get(s.name),
+            }
+            for s, level in zip(ensemble.sources, levels, strict=True)
+        ]
     except OSError as error:
-        raise SirenError(f"{error.filename} went away during the run: put it back, and run the command again.") from error
+        raise SirenError(
+            f"{error.filename} went away during the run: put it back, and run the command again."
+        ) from error

@@ -1,4 +1,5 @@
-"""A step from its input to its finished folder: what the commands, a notebook and a cluster script all call.
+"""A step from its input to its finished folder: what the commands, a notebook and a cluster script
+all call.
 
 Example::
 
@@ -65,8 +66,16 @@ class Run:
     notes: tuple[str, ...] = field(default=())
 
 
-def run_sketch(ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str, parameters: SketchParameters, output: Path,
-               voxel_size: float | None = None, progress: Progress | None = None, left_out: Mapping[str, str] | None = None) -> Run:
+def run_sketch(
+    ensemble: Ensemble,
+    levels: NDArray[np.float64],
+    thresholds: str,
+    parameters: SketchParameters,
+    output: Path,
+    voxel_size: float | None = None,
+    progress: Progress | None = None,
+    left_out: Mapping[str, str] | None = None,
+) -> Run:
     """Sketch an ensemble and write ``output``/00_sketch.
 
     Parameters
@@ -77,8 +86,8 @@ def run_sketch(ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str,
     parameters : SketchParameters
     output : folder, made where missing
     voxel_size : the user's voxel size in place of the headers', for the record
-    left_out : volumes that take no part though they were chosen, with the reason, as those flagged in the table of thresholds;
-        their levels may be NaN
+    left_out : volumes that take no part though they were chosen, with the reason, as those flagged
+        in the table of thresholds; their levels may be NaN
 
     Raises
     ------
@@ -89,17 +98,40 @@ def run_sketch(ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str,
     taking_part = np.array([name not in left_out for name in ensemble.names])
     chosen = ensemble.select(exclude=tuple(left_out)) if left_out else ensemble
     result = sketch(chosen, levels[taking_part], parameters, progress)
-    counts = {"union_voxels": len(result.union), "sampled_voxels": len(result.sample), "significant_pairs": len(result.edges)}
+    counts = {
+        "union_voxels": len(result.union),
+        "sampled_voxels": len(result.sample),
+        "significant_pairs": len(result.edges),
+    }
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
     left_out = {**left_out, **result.occupancy.left_out}
-    record = Record("sketch", parameters.as_dict(), describe_volumes(ensemble, levels, left_out), thresholds,
-                    ensemble.grid, ensemble.box, voxel_size, counts, counted_on=result.counted_on)
-    return _write(output / SKETCH_FOLDER, record, result.blocks, result.occupancy, ensemble, progress)
+    record = Record(
+        "sketch",
+        parameters.as_dict(),
+        describe_volumes(ensemble, levels, left_out),
+        thresholds,
+        ensemble.grid,
+        ensemble.box,
+        voxel_size,
+        counts,
+        counted_on=result.counted_on,
+    )
+    return _write(
+        output / SKETCH_FOLDER, record, result.blocks, result.occupancy, ensemble, progress
+    )
 
 
-def run_expand(blocks: BlockSet, source: Record, parameters: ExpandParameters, output: Path, ensemble: Ensemble | None = None,
-               levels: NDArray[np.float64] | None = None, thresholds: str = "", source_folder: Path | None = None,
-               progress: Progress | None = None) -> Run:
+def run_expand(
+    blocks: BlockSet,
+    source: Record,
+    parameters: ExpandParameters,
+    output: Path,
+    ensemble: Ensemble | None = None,
+    levels: NDArray[np.float64] | None = None,
+    thresholds: str = "",
+    source_folder: Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
     """Expand blocks and write ``output``/02_expand.
 
     Parameters
@@ -122,26 +154,50 @@ def run_expand(blocks: BlockSet, source: Record, parameters: ExpandParameters, o
     agreed = levels is None and source.harmonized and not parameters.filter and same_volumes
     if levels is None:
         levels, thresholds = source.levels(ensemble), source.thresholds
-    if blocks.grid.shape != ensemble.grid.shape or not np.allclose(blocks.grid.voxel_size, ensemble.grid.voxel_size, rtol=1e-3):
-        raise SirenError(f"The blocks are on a grid of {blocks.grid.text()} but the volumes have {ensemble.grid.text()}: give "
-                         'the volumes of the sketch, or the same "box" and "voxelSize".')
+    if blocks.grid.shape != ensemble.grid.shape or not np.allclose(
+        blocks.grid.voxel_size, ensemble.grid.voxel_size, rtol=1e-3
+    ):
+        raise SirenError(
+            f"The blocks are on a grid of {blocks.grid.text()} but the volumes have "
+            f"{ensemble.grid.text()}: give "
+            'the volumes of the sketch, or the same "box" and "voxelSize".'
+        )
     result = expand(ensemble, levels, blocks, parameters, progress, agreed)
     counts = {"union_voxels": len(result.union), "block_voxels_before": blocks.voxel_count}
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
-    record = Record("expand", parameters.as_dict(), describe_volumes(ensemble, levels, result.occupancy.left_out), thresholds,
-                    ensemble.grid, ensemble.box, source.voxel_size, counts,
-                    source=None if source_folder is None else str(source_folder), counted_on=result.counted_on)
-    return _write(output / EXPAND_FOLDER, record, result.blocks, result.occupancy, ensemble, progress)
+    record = Record(
+        "expand",
+        parameters.as_dict(),
+        describe_volumes(ensemble, levels, result.occupancy.left_out),
+        thresholds,
+        ensemble.grid,
+        ensemble.box,
+        source.voxel_size,
+        counts,
+        source=None if source_folder is None else str(source_folder),
+        counted_on=result.counted_on,
+    )
+    return _write(
+        output / EXPAND_FOLDER, record, result.blocks, result.occupancy, ensemble, progress
+    )
 
 
-def run_edit(blocks: BlockSet, source: Record, source_folder: Path, folder: Path, ensemble: Ensemble | None = None,
-             progress: Progress | None = None) -> Run:
-    """Write blocks that a person edited, as complete as a step's: their occupancy is measured again.
+def run_edit(
+    blocks: BlockSet,
+    source: Record,
+    source_folder: Path,
+    folder: Path,
+    ensemble: Ensemble | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Write blocks that a person edited, as complete as a step's: their occupancy is measured
+    again.
 
     Parameters
     ----------
     blocks : BlockSet on the grid of the source
-    source : record of the sketch or expansion that was edited: volumes, levels and parameters are its
+    source : record of the sketch or expansion that was edited: volumes, levels and parameters are
+        its
     source_folder : where that is
     folder : to write, made where missing
     ensemble : the volumes, where they are no longer where the record says
@@ -155,14 +211,29 @@ def run_edit(blocks: BlockSet, source: Record, source_folder: Path, folder: Path
     if not len(blocks):
         raise SirenError("There is no block to save: all were deleted.")
     if folder.resolve() == source_folder.resolve() and source.step != EDIT:
-        raise SirenError(f"{folder} is what was edited, and it would be replaced: give another folder.")
+        raise SirenError(
+            f"{folder} is what was edited, and it would be replaced: give another folder."
+        )
     ensemble = ensemble or source.ensemble(progress)
     occupancy = occupancy_of(source, ensemble, progress)
     origin = source.source if source.step == EDIT else str(source_folder)
-    counts = {"union_voxels": source.counts["union_voxels"], "blocks_before": source.counts["blocks"]}
-    record = Record(EDIT, source.parameters, describe_volumes(ensemble, source.levels(ensemble), occupancy.left_out),
-                    source.thresholds, source.grid, source.box, source.voxel_size, counts, source=origin)
-    with progress.timed("strength"):  # how stable a block is was asked before it was edited: it holds for those that were not
+    counts = {
+        "union_voxels": source.counts["union_voxels"],
+        "blocks_before": source.counts["blocks"],
+    }
+    record = Record(
+        EDIT,
+        source.parameters,
+        describe_volumes(ensemble, source.levels(ensemble), occupancy.left_out),
+        source.thresholds,
+        source.grid,
+        source.box,
+        source.voxel_size,
+        counts,
+        source=origin,
+    )
+    # how stable a block is was asked before it was edited: it holds for those that were not
+    with progress.timed("strength"):
         weighed = with_strength(_like_source(blocks, source_folder), occupancy, progress)
     return _write(folder, record, weighed, occupancy, ensemble, progress)
 
@@ -175,13 +246,16 @@ def _like_source(blocks: BlockSet, folder: Path) -> BlockSet:
         return blocks
 
 
-def occupancy_of(record: Record, ensemble: Ensemble | None = None, progress: Progress | None = None) -> Occupancy:
+def occupancy_of(
+    record: Record, ensemble: Ensemble | None = None, progress: Progress | None = None
+) -> Occupancy:
     """Read and binarize a run's volumes again, at the levels that it used.
 
     Raises
     ------
     SirenError, Cancelled
-        If a volume is gone, changed, or was only in memory, and ``ensemble`` is not given in their place.
+        If a volume is gone, changed, or was only in memory, and ``ensemble`` is not given in their
+        place.
     """
     progress = progress or Progress()
     ensemble = ensemble or record.ensemble(progress)
@@ -189,9 +263,15 @@ def occupancy_of(record: Record, ensemble: Ensemble | None = None, progress: Pro
         return binarize(ensemble, record.levels(ensemble), progress=progress)
 
 
-def run_states(folder: Path, blocks: BlockSet | None = None, parameters: StatesParameters | None = None,
-               ensemble: Ensemble | None = None, progress: Progress | None = None) -> States:
-    """How much of each block is in each volume of a run: from its table, or from the volumes where the blocks are others.
+def run_states(
+    folder: Path,
+    blocks: BlockSet | None = None,
+    parameters: StatesParameters | None = None,
+    ensemble: Ensemble | None = None,
+    progress: Progress | None = None,
+) -> States:
+    """How much of each block is in each volume of a run: from its table, or from the volumes where
+    the blocks are others.
 
     Parameters
     ----------
@@ -207,11 +287,18 @@ def run_states(folder: Path, blocks: BlockSet | None = None, parameters: StatesP
     record, own = read_record(folder), read_blocks_file(folder / BLOCKS_FILE)
     if (blocks is None or _same_voxels(blocks, own)) and (folder / STATES_FILE).is_file():
         return read_states(folder / STATES_FILE, own, parameters)
-    return measure_states(own if blocks is None else blocks, occupancy_of(record, ensemble, progress), parameters, progress)
+    return measure_states(
+        own if blocks is None else blocks,
+        occupancy_of(record, ensemble, progress),
+        parameters,
+        progress,
+    )
 
 
 def _same_voxels(one: BlockSet, other: BlockSet) -> bool:
-    return list(one.blocks) == list(other.blocks) and all(np.array_equal(v, other.blocks[n]) for n, v in one)
+    return list(one.blocks) == list(other.blocks) and all(
+        np.array_equal(v, other.blocks[n]) for n, v in one
+    )
 
 
 def inherited(source: Record) -> dict[str, object]:
@@ -237,16 +324,25 @@ def open_run(folder: Path) -> Run:
     try:
         table = pd.read_csv(folder / TABLE_FILE)
     except (OSError, ValueError) as error:
-        raise SirenError(f"{folder / TABLE_FILE} cannot be read ({error}): run the step again.") from error
+        raise SirenError(
+            f"{folder / TABLE_FILE} cannot be read ({error}): run the step again."
+        ) from error
     return Run(folder, blocks, table, mean, _mean_level(record), record)
 
 
-def _levels_used(ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str,
-                 occupancy: Occupancy) -> tuple[NDArray[np.float64], str]:
-    """The levels at which volumes were binarized (those left out keep their own), and where they came from in words."""
+def _levels_used(
+    ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str, occupancy: Occupancy
+) -> tuple[NDArray[np.float64], str]:
+    """The levels at which volumes were binarized (those left out keep their own), and where they
+    came from in words.
+    """
     used = dict(zip(occupancy.names, occupancy.levels.tolist(), strict=True))
-    result = np.array([used.get(name, level) for name, level in zip(ensemble.names, levels.tolist(), strict=True)])
-    changed = not np.array_equal(result, levels, equal_nan=True) and not thresholds.endswith(HARMONISED)
+    result = np.array(
+        [used.get(name, level) for name, level in zip(ensemble.names, levels.tolist(), strict=True)]
+    )
+    changed = not np.array_equal(result, levels, equal_nan=True) and not thresholds.endswith(
+        HARMONISED
+    )
     return result, thresholds + HARMONISED if changed else thresholds
 
 
@@ -254,12 +350,24 @@ def _mean_level(record: Record) -> float:
     return float(np.mean([v["level"] for v in record.used]))
 
 
-def _write(folder: Path, record: Record, blocks: BlockSet, occupancy: Occupancy, ensemble: Ensemble,
-           progress: Progress) -> Run:
+def _write(
+    folder: Path,
+    record: Record,
+    blocks: BlockSet,
+    occupancy: Occupancy,
+    ensemble: Ensemble,
+    progress: Progress,
+) -> Run:
     progress.step("writing", 0)
     record.not_chosen = [n for n in ensemble.all_names if n not in set(ensemble.names)]
-    record.counts = {"volumes": len(ensemble), "volumes_used": len(occupancy), **record.counts, "blocks": len(blocks),
-                     "block_voxels": blocks.voxel_count, "unassigned_voxels": len(blocks.unassigned)}
+    record.counts = {
+        "volumes": len(ensemble),
+        "volumes_used": len(occupancy),
+        **record.counts,
+        "blocks": len(blocks),
+        "block_voxels": blocks.voxel_count,
+        "unassigned_voxels": len(blocks.unassigned),
+    }
     table = blocks.table(occupancy.frequency, len(occupancy))
     with whole_folder(folder) as temporary:
         with progress.timed("writing"):
@@ -271,6 +379,14 @@ def _write(folder: Path, record: Record, blocks: BlockSet, occupancy: Occupancy,
         progress.step("writing", 1)  # the last moment to stop: from here on earlier results change
         aside = set_edits_aside(folder)
         replaced = folder.exists()
-    return Run(folder, blocks, table, occupancy.mean, _mean_level(record), record, aside, replaced, ensemble.notes)
-
-
+    return Run(
+        folder,
+        blocks,
+        table,
+        occupancy.mean,
+        _mean_level(record),
+        record,
+        aside,
+        replaced,
+        ensemble.notes,
+    )

@@ -1,4 +1,5 @@
-"""A simulated ensemble with known blocks: for the first steps of a user, the demo, tests and benchmarks.
+"""A simulated ensemble with known blocks: for the first steps of a user, the demo, tests and
+benchmarks.
 
 Example::
 
@@ -8,8 +9,9 @@ Example::
 
 :func:`.example_folder.write_example` writes it as maps and truth.
 
-Everything is made by code. Pseudo-proteins are grown as self-avoiding walks at protein density, rendered at the chosen
-resolution, switched on and off by plan, and put into coloured noise. Arrays are z, y, x; points x, y, z in Angstrom.
+Everything is made by code. Pseudo-proteins are grown as self-avoiding walks at protein density,
+rendered at the chosen resolution, switched on and off by plan, and put into coloured noise. Arrays
+are z, y, x; points x, y, z in Angstrom.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ from .pseudoprotein import RESIDUE_VOLUME, Crowd
 
 Floats = NDArray[np.floating]
 
-SIGMA_PER_RESOLUTION = 1 / (np.pi * np.sqrt(2.0))  # Gaussian that falls to 1/e at 1/resolution in Fourier space
+# Gaussian that falls to 1/e at 1/resolution in Fourier space
+SIGMA_PER_RESOLUTION = 1 / (np.pi * np.sqrt(2.0))
 SIDE_CHAIN = 2.5  # A, how far the atoms of a residue are spread (SD along each axis)
 
 
@@ -62,7 +65,8 @@ class Simulation:
     grid : Grid
     core : (z, y, x) float32, density that is in every volume
     units : tuple of Unit
-    shared : (n,) int64, flat indices of variable voxels that belong to no unit: see :func:`simulate`
+    shared : (n,) int64, flat indices of variable voxels that belong to no unit: see
+        :func:`simulate`
     level : the level of the noise-free particle at scale 1
     scale, offset : (V,) float64; volume = scale * (density + noise) + offset
     levels : (V,) float64, true level of each volume
@@ -99,11 +103,15 @@ class Simulation:
 
     def ensemble(self) -> Ensemble:
         """The volumes as an ensemble in memory, each made whenever it is read."""
-        sources = (Source(n, None, partial(self.volume, i), self.grid) for i, n in enumerate(self.names))
+        sources = (
+            Source(n, None, partial(self.volume, i), self.grid) for i, n in enumerate(self.names)
+        )
         return Ensemble(tuple(sources), self.grid, self.names)
 
     def density(self, i: int) -> NDArray[np.float32]:
-        """(z, y, x) noise-free density of volume ``i`` (0-based) at scale 1; a junk volume's is smeared, or nothing."""
+        """(z, y, x) noise-free density of volume ``i`` (0-based) at scale 1; a junk volume's is
+        smeared, or nothing.
+        """
         total = self.core.copy()
         for unit in self.units:
             if unit.present[i] or self.junk[i]:
@@ -114,13 +122,18 @@ class Simulation:
         if np.count_nonzero(self.junk[:i]) % 2 == 0:
             return np.zeros_like(total)
         transform = scipy.fft.rfftn(total)
-        transform *= np.exp(-2 * (np.pi * 5.0 * _frequency(self.parameters.box)) ** 2)  # Gaussian of 5 voxels
+        # Gaussian of 5 voxels
+        transform *= np.exp(-2 * (np.pi * 5.0 * _frequency(self.parameters.box)) ** 2)
         return np.asarray(scipy.fft.irfftn(transform, total.shape), np.float32)
 
     def noise(self, i: int) -> NDArray[np.float32]:
-        """(z, y, x) noise of volume ``i`` at scale 1, in units of density; see :func:`noise_power`."""
+        """(z, y, x) noise of volume ``i`` at scale 1, in units of density; see
+        :func:`noise_power`.
+        """
         box = self.parameters.box
-        white = np.random.default_rng([self.parameters.seed, 3, i]).standard_normal((box,) * 3, dtype=np.float32)
+        white = np.random.default_rng([self.parameters.seed, 3, i]).standard_normal(
+            (box,) * 3, dtype=np.float32
+        )
         transform = scipy.fft.rfftn(white, overwrite_x=True)
         transform *= self.noise_filter
         noise = scipy.fft.irfftn(transform, (box,) * 3, overwrite_x=True) * self.noise_envelope
@@ -134,21 +147,28 @@ class Simulation:
         return array * np.float32(self.scale[i]) + np.float32(self.offset[i])
 
 
-def simulate(parameters: ExampleParameters | None = None, progress: Progress | None = None) -> Simulation:
-    """Plan an ensemble: structure, states, scales; its volumes are made by ``Simulation.volume(i)``.
+def simulate(
+    parameters: ExampleParameters | None = None, progress: Progress | None = None
+) -> Simulation:
+    """Plan an ensemble: structure, states, scales; its volumes are made by
+    ``Simulation.volume(i)``.
 
-    The level is that at which the whole particle (a moving block in its first position) encloses the volume of its
-    residues, 1.21 A^3/Da. A volume's true level is scale * level + offset.
+    The level is that at which the whole particle (a moving block in its first position) encloses
+    the volume of its residues, 1.21 A^3/Da. A volume's true level is scale * level + offset.
 
-    The voxels of a planted block (a *unit*: a block, or one position of a moving one) are those where, without noise,
+    The voxels of a planted block (a *unit*: a block, or one position of a moving one) are those
+    where, without noise,
 
-    1. the core and the unit alone are above the level: the voxel is occupied wherever the unit is there;
-    2. all the rest at once (core, other units, other positions) is not: it is occupied nowhere else;
+    1. the core and the unit alone are above the level: the voxel is occupied wherever the unit is
+    there;
+    2. all the rest at once (core, other units, other positions) is not: it is occupied nowhere
+    else;
     3. the unit gives more than all the rest together: the majority.
 
-    So sets are disjoint, and in every noise-free volume such a voxel is occupied exactly where its unit is there. Where
-    two positions of a moving block overlap, the voxel follows neither: it is in no unit's set but in ``shared``, as is
-    every other voxel that is occupied in some noise-free state, not in the core's, and belongs to no unit (thin seams).
+    So sets are disjoint, and in every noise-free volume such a voxel is occupied exactly where its
+    unit is there. Where two positions of a moving block overlap, the voxel follows neither: it is
+    in no unit's set but in ``shared``, as is every other voxel that is occupied in some noise-free
+    state, not in the core's, and belongs to no unit (thin seams).
 
     Parameters
     ----------
@@ -168,48 +188,82 @@ def simulate(parameters: ExampleParameters | None = None, progress: Progress | N
     core, *densities = [_render(points, p, progress) for points in chains.values()]
     unit_names = list(chains)[1:]
 
-    first = [d for name, d in zip(unit_names, densities, strict=True) if "/" not in name or name.endswith("/1")]
+    first = [
+        d
+        for name, d in zip(unit_names, densities, strict=True)
+        if "/" not in name or name.endswith("/1")
+    ]
     count = sum(len(c) for name, c in chains.items() if "/" not in name or name.endswith("/1"))
-    level = enclosing_level(np.sum([core, *first], axis=0), count * RESIDUE_VOLUME / grid.voxel_volume)
+    level = enclosing_level(
+        np.sum([core, *first], axis=0), count * RESIDUE_VOLUME / grid.voxel_volume
+    )
     return compose(p, grid, core, dict(zip(unit_names, densities, strict=True)), level)
 
 
-def compose(p: ExampleParameters, grid: Grid, core: NDArray[np.float32], densities: dict[str, NDArray[np.float32]],
-            level: float) -> Simulation:
+def compose(
+    p: ExampleParameters,
+    grid: Grid,
+    core: NDArray[np.float32],
+    densities: dict[str, NDArray[np.float32]],
+    level: float,
+) -> Simulation:
     """The ensemble of a core and units whose densities are given, by the plan of :func:`simulate`.
 
     Parameters
     ----------
     p : of its structure, only the blocks' plan counts
     grid : Grid of the densities, a cube of ``p.box`` voxels
-    core, densities : (z, y, x) density of the core, and of each unit by the name that the plan gives it, in the plan's order
+    core, densities : (z, y, x) density of the core, and of each unit by the name that the plan
+        gives it, in the plan's order
     level : the level at scale 1
     """
     total = np.sum([core, *densities.values()], axis=0)
-    voxels = dict(zip(densities, planted_voxels(core, list(densities.values()), level), strict=True))
+    voxels = dict(
+        zip(densities, planted_voxels(core, list(densities.values()), level), strict=True)
+    )
     owned = np.zeros(grid.size, bool)
     owned[np.concatenate([*voxels.values(), np.empty(0, np.int64)])] = True
     shared = np.flatnonzero((total.ravel() > level) & (core.ravel() <= level) & ~owned)
 
     rng = np.random.default_rng([p.seed, 1])
     junk = np.zeros(p.volumes, bool)
-    junk[rng.permutation(p.volumes)[:round(p.junk * p.volumes)]] = True
+    junk[rng.permutation(p.volumes)[: round(p.junk * p.volumes)]] = True
     present = _states(p.blocks, ~junk, rng)
     rng = np.random.default_rng([p.seed, 2])
     scale = np.exp(p.scale_jitter * rng.standard_normal(p.volumes))
     offset = p.offset_jitter * level * rng.standard_normal(p.volumes)
     units = tuple(Unit(n, d, voxels[n], present[n]) for n, d in densities.items())
-    return Simulation(p, grid, core, units, shared, level, scale, offset, junk, _noise_filter(p.box),
-                      (p.noise * NOISE_SD * level * _envelope(p.box, p.noise_edge)).astype(np.float32))
+    return Simulation(
+        p,
+        grid,
+        core,
+        units,
+        shared,
+        level,
+        scale,
+        offset,
+        junk,
+        _noise_filter(p.box),
+        (p.noise * NOISE_SD * level * _envelope(p.box, p.noise_edge)).astype(np.float32),
+    )
 
 
-def planted_voxels(core: NDArray[np.float32], densities: Sequence[NDArray[np.float32]], level: float) -> list[NDArray[np.int64]]:
-    """Flat indices of the voxels of each unit at a level, by the three conditions of :func:`simulate`."""
+def planted_voxels(
+    core: NDArray[np.float32], densities: Sequence[NDArray[np.float32]], level: float
+) -> list[NDArray[np.int64]]:
+    """Flat indices of the voxels of each unit at a level, by the three conditions of
+    :func:`simulate`.
+    """
     total = np.sum([core, *densities], axis=0)
-    return [np.flatnonzero((core + d > level) & (total - d <= level) & (d > total - d)) for d in densities]
+    return [
+        np.flatnonzero((core + d > level) & (total - d <= level) & (d > total - d))
+        for d in densities
+    ]
 
 
-# --- the plan -----------------------------------------------------------------------------------------------------
+# --- the plan
+# ------------------------------------------------------------
+
 
 def _states(
     blocks: tuple[BlockPlan, ...], allowed: NDArray[np.bool_], rng: np.random.Generator
@@ -227,11 +281,13 @@ def _states(
         if b.never_with is not None:
             possible &= ~there[b.never_with]
         order = rng.permutation(np.flatnonzero(possible))
-        order = order[:round(b.occupancy * len(order))]
+        order = order[: round(b.occupancy * len(order))]
         there[b.name] = _flags(order, len(allowed))
         ends = np.round(np.cumsum(b.positions) * len(order)).astype(int)
         for k, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True), 1):
-            units[f"{b.name}/{k}" if len(b.positions) > 1 else b.name] = _flags(order[start:end], len(allowed))
+            units[f"{b.name}/{k}" if len(b.positions) > 1 else b.name] = _flags(
+                order[start:end], len(allowed)
+            )
     return units
 
 
@@ -241,12 +297,18 @@ def _flags(indices: NDArray[np.integer], size: int) -> NDArray[np.bool_]:
     return flags
 
 
-# --- pseudo-proteins ----------------------------------------------------------------------------------------------
+# --- pseudo-proteins
+# ------------------------------------------------------------
 
-def _grow(p: ExampleParameters, rng: np.random.Generator, progress: Progress) -> dict[str, NDArray[np.float64]]:
-    """Residue positions (n, 3) x, y, z in A from the box's centre, by unit name; the core is first, as ``""``.
 
-    Moving blocks are grown first among the blocks, so that they find room to move; the result is in the plan's order.
+def _grow(
+    p: ExampleParameters, rng: np.random.Generator, progress: Progress
+) -> dict[str, NDArray[np.float64]]:
+    """Residue positions (n, 3) x, y, z in A from the box's centre, by unit name; the core is first,
+    as ``""``.
+
+    Moving blocks are grown first among the blocks, so that they find room to move; the result is in
+    the plan's order.
     """
     total = p.core_residues + sum(b.residues * len(b.positions) for b in p.blocks)
     reach = 0.45 * p.box * p.voxel_size - 1.5 * SIGMA_PER_RESOLUTION * p.resolution
@@ -266,15 +328,24 @@ def _grow(p: ExampleParameters, rng: np.random.Generator, progress: Progress) ->
         grown[f"{b.name}/1"] = points
         for k in range(2, len(b.positions) + 1):
             grown[f"{b.name}/{k}"] = crowd.swing(points)
-    order = [""] + [f"{b.name}/{k}" if len(b.positions) > 1 else b.name
-                    for b in p.blocks for k in range(1, len(b.positions) + 1)]
+    order = [""] + [
+        f"{b.name}/{k}" if len(b.positions) > 1 else b.name
+        for b in p.blocks
+        for k in range(1, len(b.positions) + 1)
+    ]
     return {name: grown[name] for name in order}
 
 
-# --- density and noise --------------------------------------------------------------------------------------------
+# --- density and noise
+# ------------------------------------------------------------
 
-def _render(points: NDArray[np.float64], p: ExampleParameters, progress: Progress) -> NDArray[np.float32]:
-    """(z, y, x) density of residues at x, y, z in A from the box's centre: Gaussians; bulk protein is near 1."""
+
+def _render(
+    points: NDArray[np.float64], p: ExampleParameters, progress: Progress
+) -> NDArray[np.float32]:
+    """(z, y, x) density of residues at x, y, z in A from the box's centre: Gaussians; bulk protein
+    is near 1.
+    """
     result = np.zeros((p.box,) * 3, np.float64)
     if not len(points):
         return result.astype(np.float32)
@@ -282,11 +353,16 @@ def _render(points: NDArray[np.float64], p: ExampleParameters, progress: Progres
     zyx = points[:, ::-1] + p.box // 2 * p.voxel_size
     low = np.maximum(np.floor((zyx.min(axis=0) - 6 * sigma) / p.voxel_size).astype(int), 0)
     high = np.minimum(np.ceil((zyx.max(axis=0) + 6 * sigma) / p.voxel_size).astype(int) + 1, p.box)
-    window = result[low[0]:high[0], low[1]:high[1], low[2]:high[2]]
+    window = result[low[0] : high[0], low[1] : high[1], low[2] : high[2]]
     for start in range(0, len(zyx), 128):
         progress.step("rendering the particle", start / len(zyx))
-        gz, gy, gx = (np.exp(-(np.arange(a, b) * p.voxel_size - zyx[start:start + 128, k, None]) ** 2 / (2 * sigma**2))
-                      for k, (a, b) in enumerate(zip(low, high, strict=True)))
+        gz, gy, gx = (
+            np.exp(
+                -((np.arange(a, b) * p.voxel_size - zyx[start : start + 128, k, None]) ** 2)
+                / (2 * sigma**2)
+            )
+            for k, (a, b) in enumerate(zip(low, high, strict=True))
+        )
         plane = (gy[:, :, None] * gx[:, None, :]).reshape(len(gz), -1)
         window += (gz.T @ plane).reshape(window.shape)
     result *= RESIDUE_VOLUME / (2 * np.pi * sigma**2) ** 1.5
@@ -300,9 +376,9 @@ def enclosing_level(density: Floats, voxels: float) -> float:
     return float((float(top[-n - 1]) + float(top[-n])) / 2)
 
 
-# Noise of real decoder volumes: ten 50S assembly intermediates of cryoDRGN (EMPIAR-10076, 64^3, 6.55 A), each less
-# their mean, outside the particle. Spectrum fitted over 2-30 cycles/box; SD at the
-# box's centre, against a level of about 0.9.
+# Noise of real decoder volumes: ten 50S assembly intermediates of cryoDRGN (EMPIAR-10076, 64^3,
+# 6.55 A), each less their mean, outside the particle. Spectrum fitted over 2-30 cycles/box; SD at
+# the box's centre, against a level of about 0.9.
 NOISE_CORNER = 0.024  # cycles/voxel
 NOISE_EXPONENT = 2.8
 NOISE_SD = 0.22  # of the level
@@ -311,13 +387,18 @@ NOISE_SD = 0.22  # of the level
 def noise_power(frequency: Floats) -> NDArray[np.float64]:
     """Power spectrum of the noise (arbitrary unit) at spatial frequencies in cycles/voxel.
 
-    ``(1 + (f / 0.024)^2)^(-2.8 / 2)``: flat over the box, then falling almost as the cube of the frequency.
+    ``(1 + (f / 0.024)^2)^(-2.8 / 2)``: flat over the box, then falling almost as the cube of the
+    frequency.
     """
-    return np.asarray((1 + (np.asarray(frequency) / NOISE_CORNER) ** 2) ** (-NOISE_EXPONENT / 2), np.float64)
+    return np.asarray(
+        (1 + (np.asarray(frequency) / NOISE_CORNER) ** 2) ** (-NOISE_EXPONENT / 2), np.float64
+    )
 
 
 def _frequency(box: int) -> NDArray[np.float64]:
-    """(box, box, box // 2 + 1) distance from the origin of Fourier space, in cycles/voxel, as ``rfftn`` orders it."""
+    """(box, box, box // 2 + 1) distance from the origin of Fourier space, in cycles/voxel, as
+    ``rfftn`` orders it.
+    """
     full, half = np.fft.fftfreq(box), np.fft.rfftfreq(box)
     return np.asarray(np.sqrt(full[:, None, None] ** 2 + full[:, None] ** 2 + half**2), np.float64)
 
@@ -328,7 +409,8 @@ def _noise_filter(box: int) -> NDArray[np.float32]:
 
 
 def spectral_filter(box: int, spectrum: Callable[[Floats], Floats]) -> NDArray[np.float32]:
-    """(box, box, box // 2 + 1): what turns the ``rfftn`` of white noise of SD 1 into that of noise of a power spectrum, SD 1, mean 0.
+    """(box, box, box // 2 + 1): what turns the ``rfftn`` of white noise of SD 1 into that of noise
+    of a power spectrum, SD 1, mean 0.
 
     Parameters
     ----------
@@ -344,6 +426,8 @@ def spectral_filter(box: int, spectrum: Callable[[Floats], Floats]) -> NDArray[n
 
 
 def _envelope(box: int, edge: float) -> NDArray[np.float64]:
-    """(z, y, x) SD of the noise relative to the centre: a Gaussian, ``edge`` at the middle of the faces."""
+    """(z, y, x) SD of the noise relative to the centre: a Gaussian, ``edge`` at the middle of the
+    faces.
+    """
     squared = ((np.arange(box) - box // 2) / (box / 2)) ** 2
     return np.asarray(edge ** (squared[:, None, None] + squared[:, None] + squared), np.float64)

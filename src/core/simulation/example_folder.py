@@ -45,18 +45,23 @@ class Example:
 
 
 def write_example(
-    folder: str | Path, parameters: ExampleParameters | None = None, progress: Progress | None = None
+    folder: str | Path,
+    parameters: ExampleParameters | None = None,
+    progress: Progress | None = None,
 ) -> Example:
-    """Write a simulated ensemble: ``vol_001.mrc`` ..., ``truth.json`` and ``truth.csv``, all or nothing.
+    """Write a simulated ensemble: ``vol_001.mrc`` ..., ``truth.json`` and ``truth.csv``, all or
+    nothing.
 
-    The same parameters give the same bytes. ``truth.json`` has the parameters, the grid, each volume's level, scale,
-    offset and junk flag, and for each planted block its name, voxels ``[z, y, x]`` and presence in each volume.
-    ``truth.csv`` has a row a volume: ``file``, the true level as ``denormalized_predictions`` (so that it serves as a
-    table of thresholds), and a 0/1 column for each block.
+    The same parameters give the same bytes. ``truth.json`` has the parameters, the grid, each
+    volume's level, scale, offset and junk flag, and for each planted block its name, voxels ``[z,
+    y, x]`` and presence in each volume. ``truth.csv`` has a row a volume: ``file``, the true level
+    as ``denormalized_predictions`` (so that it serves as a table of thresholds), and a 0/1 column
+    for each block.
 
     Parameters
     ----------
-    folder : made if missing. An earlier example in it is replaced; files that are no maps are left alone.
+    folder : made if missing. An earlier example in it is replaced; files that are no maps are left
+        alone.
 
     Raises
     ------
@@ -80,7 +85,9 @@ def write_example(
         _move_in(partial, folder, earlier)
     except OSError as error:
         _clean(partial, missing)
-        raise SirenError(f"{folder} cannot be written ({error.strerror or error}): give another folder.") from error
+        raise SirenError(
+            f"{folder} cannot be written ({error.strerror or error}): give another folder."
+        ) from error
     except BaseException:
         _clean(partial, missing)
         raise
@@ -103,36 +110,73 @@ def _earlier_example(folder: Path) -> list[str]:
     names = sorted(p.name for p in folder.iterdir())
     foreign = [n for n in names if n not in ours and (is_map_name(n) or n in (TRUTH, TRUTH_TABLE))]
     if foreign:
-        raise SirenError(f"{folder} already holds files that are not an example's ({listed(foreign)}): "
-                         "give a new or empty folder.")
+        raise SirenError(
+            f"{folder} already holds files that are not an example's "
+            f"({listed(foreign)}): "
+            "give a new or empty folder."
+        )
     return [n for n in ours if n in names]
 
 
 def _write_files(folder: Path, simulation: Simulation, progress: Progress) -> None:
     label = f"SIREn example, seed {simulation.parameters.seed}"
-    for i, name in enumerate(progress.each(simulation.names, "writing the example", len(simulation))):
+    for i, name in enumerate(
+        progress.each(simulation.names, "writing the example", len(simulation))
+    ):
         write_map(folder / name, simulation.volume(i), simulation.grid, label)
     (folder / TRUTH).write_text(_truth_text(simulation), encoding="utf-8", newline="\n")
     with open(folder / TRUTH_TABLE, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(["file", "denormalized_predictions", "scale", "offset", "junk",
-                        *(u.name for u in simulation.units)])
+        table.writerow(
+            [
+                "file",
+                "denormalized_predictions",
+                "scale",
+                "offset",
+                "junk",
+                *(u.name for u in simulation.units),
+            ]
+        )
         for i, name in enumerate(simulation.names):
             numbers = (simulation.levels[i], simulation.scale[i], simulation.offset[i])
-            table.writerow([name, *(f"{v:.9g}" for v in numbers), int(simulation.junk[i]),
-                            *(int(u.present[i]) for u in simulation.units)])
+            table.writerow(
+                [
+                    name,
+                    *(f"{v:.9g}" for v in numbers),
+                    int(simulation.junk[i]),
+                    *(int(u.present[i]) for u in simulation.units),
+                ]
+            )
 
 
 def _truth_text(s: Simulation) -> str:
     """The truth as JSON, a volume and a block each on a line of its own."""
-    def zyx(voxels: NDArray[np.int64]) -> list[list[int]]:
-        return cast("list[list[int]]", np.stack(np.unravel_index(voxels, s.grid.shape), axis=1).tolist())
 
-    volumes = [{"file": n, "level": float(s.levels[i]), "scale": float(s.scale[i]), "offset": float(s.offset[i]),
-                "junk": bool(s.junk[i])} for i, n in enumerate(s.names)]
-    blocks = [{"name": u.name, "present": u.present.astype(int).tolist(), "voxels": zyx(u.voxels)} for u in s.units]
-    head = {"origin": SIGNATURE, "parameters": s.parameters.as_dict(), "level": s.level,
-            "grid": s.grid.as_json()}
+    def zyx(voxels: NDArray[np.int64]) -> list[list[int]]:
+        return cast(
+            "list[list[int]]", np.stack(np.unravel_index(voxels, s.grid.shape), axis=1).tolist()
+        )
+
+    volumes = [
+        {
+            "file": n,
+            "level": float(s.levels[i]),
+            "scale": float(s.scale[i]),
+            "offset": float(s.offset[i]),
+            "junk": bool(s.junk[i]),
+        }
+        for i, n in enumerate(s.names)
+    ]
+    blocks = [
+        {"name": u.name, "present": u.present.astype(int).tolist(), "voxels": zyx(u.voxels)}
+        for u in s.units
+    ]
+    head = {
+        "origin": SIGNATURE,
+        "parameters": s.parameters.as_dict(),
+        "level": s.level,
+        "grid": s.grid.as_json(),
+    }
     parts = [f'"{key}": {json.dumps(value)}' for key, value in head.items()]
     for key, rows in (("volumes", volumes), ("blocks", blocks)):
         parts.append(f'"{key}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]")

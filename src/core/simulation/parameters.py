@@ -1,4 +1,6 @@
-"""Parameters of the simulated example. No numpy here, so that the help page can be written anywhere."""
+"""Parameters of the simulated example. No numpy here, so that the help page can be written
+anywhere.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,13 @@ class BlockPlan:
     ----------
     name : unique
     residues : in all its places together, 30 or more
-    occupancy : share of the volumes where it is there, *among those that its conditions allow* (0 to 1)
+    occupancy : share of the volumes where it is there, *among those that its conditions allow* (0
+        to 1)
     only_with : name of an earlier block without which this one is never there
     never_with : name of an earlier block with which this one is never there
     places : number of separate places, filled together
-    positions : for a moving block, the share of each position among the volumes where the block is there; each position
-        is planted as a block of its own, named ``name/1``, ``name/2``, ...
+    positions : for a moving block, the share of each position among the volumes where the block is
+        there; each position is planted as a block of its own, named ``name/1``, ``name/2``, ...
     """
 
     name: str
@@ -51,40 +54,64 @@ class ExampleParameters(Parameters):
     volumes: int = parameter(200, "number of volumes", least=2, most=100_000)
     box: int = parameter(64, "voxels a side", least=16, most=512, unit="voxels")
     voxel_size: float = parameter(5.0, "voxel edge", least=0.5, most=50, unit="A")
-    resolution: float = parameter(13.0, "resolution of the noise-free density", least=2, most=100, unit="A")
+    resolution: float = parameter(
+        13.0, "resolution of the noise-free density", least=2, most=100, unit="A"
+    )
     core_residues: int = parameter(3600, "residues that are in every volume", least=0, most=100_000)
     noise: float = parameter(1.0, "noise, times that of real decoder volumes", least=0, most=100)
-    noise_edge: float = parameter(0.15, "noise at the faces of the box, relative to its centre; 1 is even noise",
-                                  above=0, most=1)
+    noise_edge: float = parameter(
+        0.15,
+        "noise at the faces of the box, relative to its centre; 1 is even noise",
+        above=0,
+        most=1,
+    )
     scale_jitter: float = parameter(0.12, "SD of the log of each volume's scale", least=0, most=1)
-    offset_jitter: float = parameter(0.0, "SD of each volume's offset, relative to the level", least=0, most=10)
+    offset_jitter: float = parameter(
+        0.0, "SD of each volume's offset, relative to the level", least=0, most=10
+    )
     junk: float = parameter(0.0, "share of junk volumes", least=0, most=0.9)
     seed: int = parameter(0, "seed of states, scales and noise, and of the structure", least=0)
-    structure_seed: int | None = parameter(None, "seed of the structure, where it is not the same", least=0)
+    structure_seed: int | None = parameter(
+        None, "seed of the structure, where it is not the same", least=0
+    )
     blocks: tuple[BlockPlan, ...] = DEFAULT_BLOCKS
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_plan(self.blocks)
         if self.core_residues == 0 and not self.blocks:
-            raise SirenError("An example without a core and without blocks is empty: give coreResidues, or blocks.")
+            raise SirenError(
+                "An example without a core and without blocks is empty: give "
+                "coreResidues, or blocks."
+            )
 
 
 def _check_plan(blocks: tuple[BlockPlan, ...]) -> None:
     known: set[str] = set()
     for b in blocks:
         where = f'Block "{b.name}" of the example'
-        if not b.name or b.name in known or set(b.name) & set("/,\"\n"):
+        if not b.name or b.name in known or set(b.name) & set('/,"\n'):
             raise SirenError(f"{where} needs a name of its own, without slash, comma and quote.")
         if not 0 <= b.occupancy <= 1:
-            raise SirenError(f"{where} has an occupancy of {b.occupancy:g}: give a share from 0 to 1.")
+            raise SirenError(
+                f"{where} has an occupancy of {b.occupancy:g}: give a share from 0 to 1."
+            )
         if b.places < 1 or b.residues < 30 * b.places:
-            raise SirenError(f"{where} has {b.residues} residues in {b.places} places: give at least 30 a place.")
+            raise SirenError(
+                f"{where} has {b.residues} residues in {b.places} places: give at least 30 a place."
+            )
         if not b.positions or min(b.positions) <= 0 or abs(sum(b.positions) - 1) > 1e-6:
-            raise SirenError(f"{where} has positions {b.positions}: give shares above 0 that sum to 1.")
+            raise SirenError(
+                f"{where} has positions {b.positions}: give shares above 0 that sum to 1."
+            )
         if len(b.positions) > 1 and b.places > 1:
-            raise SirenError(f"{where} cannot both move and be in {b.places} places: plan two blocks.")
+            raise SirenError(
+                f"{where} cannot both move and be in {b.places} places: plan two blocks."
+            )
         for other in (b.only_with, b.never_with):
             if other is not None and other not in known:
-                raise SirenError(f'{where} refers to "{other}", which is no block before it: plan that one first.')
+                raise SirenError(
+                    f'{where} refers to "{other}", which is no block before it: plan '
+                    "that one first."
+                )
         known.add(b.name)

@@ -1,4 +1,5 @@
-"""Chains that pack like proteins: self-avoiding walks on a lattice, at protein density, around domain centres.
+"""Chains that pack like proteins: self-avoiding walks on a lattice, at protein density, around
+domain centres.
 
 For simulated ensembles; points are x, y, z in Angstrom.
 """
@@ -15,25 +16,31 @@ Floats = NDArray[np.floating]
 
 RESIDUE_VOLUME = 134.0  # A^3: 1.21 A^3/Da times 111 Da, the mean residue
 STEP = 3.8  # A between the CA atoms of neighbours in a chain
-SPACING = STEP / np.sqrt(2.0)  # of the face-centred cubic lattice with that step between nearest sites
+# of the face-centred cubic lattice with that step between nearest sites
+SPACING = STEP / np.sqrt(2.0)
 DOMAIN = 150  # residues in a domain
-# How a chain weighs room (per unit of protein density) against its domain's centre (per A): chosen by looking at
-# slices; weaker weights give sponges, a stronger pull gives overfilled beads.
+# How a chain weighs room (per unit of protein density) against its domain's centre (per A): chosen
+# by looking at slices; weaker weights give sponges, a stronger pull gives overfilled beads.
 CROWDING_WEIGHT, CENTRE_WEIGHT = 25.0, 1.2
 
 
 class Crowd:
     """Residues on a lattice, and how dense they stand around each of its points.
 
-    ``field`` counts residues in a Gaussian window of 4.5 A, in units of protein density: a chain walks where there is
-    room, close to its domain's centre, and so packs like a globule, against what is there and not into it.
+    ``field`` counts residues in a Gaussian window of 4.5 A, in units of protein density: a chain
+    walks where there is room, close to its domain's centre, and so packs like a globule, against
+    what is there and not into it.
     """
 
     def __init__(self, reach: float, total: int, rng: np.random.Generator, progress: Progress):
         radius = (3 * total * RESIDUE_VOLUME / (4 * np.pi)) ** (1 / 3)
         if reach < 1.25 * radius:
-            raise SirenError(f"A particle of {total:,} residues, about {2.5 * radius:.0f} A across, does not fit a box "
-                             f"with {2 * reach:.0f} A of room: give a larger box or voxel size, or fewer residues.")
+            raise SirenError(
+                f"A particle of {total:,} residues, about {2.5 * radius:.0f} A "
+                "across, does not fit a box "
+                f"with {2 * reach:.0f} A of room: give a larger box or voxel size, or "
+                "fewer residues."
+            )
         self.reach = min(reach, 2.2 * radius + 30)
         self.total, self.grown = total, 0
         self.rng, self.progress = rng, progress
@@ -42,14 +49,19 @@ class Crowd:
         self.field = np.zeros((2 * self.centre + 1,) * 3, np.float64)
         self.taken = np.zeros(self.field.shape, bool)
         steps = np.indices((3, 3, 3)).reshape(3, -1).T - 1
-        self.steps = steps[np.abs(steps).sum(axis=1) == 2]  # the 12 nearest sites of a face-centred cubic lattice
+        # the 12 nearest sites of a face-centred cubic lattice
+        self.steps = steps[np.abs(steps).sum(axis=1) == 2]
         window = np.arange(-4, 5) * SPACING
-        gauss = np.exp(-window**2 / (2 * 4.5**2))
+        gauss = np.exp(-(window**2) / (2 * 4.5**2))
         stamp = gauss[:, None, None] * gauss[:, None] * gauss
         self.stamp = stamp * RESIDUE_VOLUME / (stamp.sum() * SPACING**3)
 
-    def grow(self, residues: int, near: Floats | None, away: Floats | None = None) -> NDArray[np.float64]:
-        """A chain of domains, (residues, 3) in A: close to ``near`` (default the centre), across from ``away``."""
+    def grow(
+        self, residues: int, near: Floats | None, away: Floats | None = None
+    ) -> NDArray[np.float64]:
+        """A chain of domains, (residues, 3) in A: close to ``near`` (default the centre), across
+        from ``away``.
+        """
         domains = max(1, round(residues / DOMAIN))
         sizes = np.diff(np.round(np.linspace(0, residues, domains + 1)).astype(int))
         sites: list[NDArray[np.int64]] = []
@@ -62,15 +74,25 @@ class Crowd:
                 sites.append(site)
             near, away = centre, None  # the next domain sits beside this one
         points = (np.array(sites, np.float64).reshape(-1, 3) - self.centre) * SPACING
-        return np.asarray(points + 0.5 * self.rng.standard_normal(points.shape), np.float64)  # off the lattice
+        # off the lattice
+        return np.asarray(points + 0.5 * self.rng.standard_normal(points.shape), np.float64)
 
     def swing(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same domain turned about its innermost point by 50 to 110 degrees, to where there is most room."""
+        """The same domain turned about its innermost point by 50 to 110 degrees, to where there is
+        most room.
+        """
         hinge = points[np.argmin(np.linalg.norm(points, axis=1))]
         best, least = points, np.inf
         for _ in range(300):
             axis = self.rng.standard_normal(3)
-            turned = _turn(points - hinge, axis / np.linalg.norm(axis), np.radians(self.rng.uniform(50, 110))) + hinge
+            turned = (
+                _turn(
+                    points - hinge,
+                    axis / np.linalg.norm(axis),
+                    np.radians(self.rng.uniform(50, 110)),
+                )
+                + hinge
+            )
             if np.linalg.norm(turned, axis=1).max() > self.reach:
                 continue
             crowding = float(self.field[tuple(self._index(turned).T)].mean())
@@ -86,10 +108,13 @@ class Crowd:
         if self.grown == 0:
             return np.zeros(3)
         trial = self.rng.standard_normal((1500, 3))
-        distance = self.rng.uniform(0, (self.reach - radius) ** 3, 1500) ** (1 / 3)  # even in the ball
+        # even in the ball
+        distance = self.rng.uniform(0, (self.reach - radius) ** 3, 1500) ** (1 / 3)
         trial *= (distance / np.linalg.norm(trial, axis=1))[:, None]
         probe = _sphere(26) * 0.75 * radius
-        crowding = np.mean([self.field[tuple(self._index(trial + d).T)] for d in [np.zeros(3), *probe]], axis=0)
+        crowding = np.mean(
+            [self.field[tuple(self._index(trial + d).T)] for d in [np.zeros(3), *probe]], axis=0
+        )
         cost = np.linalg.norm(trial - near, axis=1) + 0.4 * np.linalg.norm(trial, axis=1)
         cost += 6 * self.rng.standard_normal(1500)
         cost += 500 * np.maximum(crowding - 0.12, 0)
@@ -106,9 +131,12 @@ class Crowd:
         away = (options - self.centre) * SPACING
         inside = np.einsum("ij,ij->i", away, away) < self.reach**2
         away = away - centre
-        score = -CROWDING_WEIGHT * self.field[x, y, z] - CENTRE_WEIGHT * np.sqrt(np.einsum("ij,ij->i", away, away))
+        score = -CROWDING_WEIGHT * self.field[x, y, z] - CENTRE_WEIGHT * np.sqrt(
+            np.einsum("ij,ij->i", away, away)
+        )
         score[self.taken[x, y, z] | ~inside] = -np.inf
-        if np.isneginf(score).all():  # a dead end: the chain goes on elsewhere, as after a loop that nobody sees
+        # a dead end: the chain goes on elsewhere, as after a loop that nobody sees
+        if np.isneginf(score).all():
             chosen = self._free_site(centre)
         else:
             weight = np.cumsum(np.exp(score - score.max()))
@@ -126,7 +154,7 @@ class Crowd:
 
     def _stamp(self, site: NDArray[np.int64]) -> None:
         x, y, z = (int(s) for s in site)
-        self.field[x - 4:x + 5, y - 4:y + 5, z - 4:z + 5] += self.stamp
+        self.field[x - 4 : x + 5, y - 4 : y + 5, z - 4 : z + 5] += self.stamp
         self.taken[x, y, z] = True
 
     def _index(self, points: Floats) -> NDArray[np.int64]:
@@ -136,8 +164,11 @@ class Crowd:
 
 def _turn(points: Floats, axis: Floats, angle: float) -> NDArray[np.float64]:
     """Points (n, 3) turned about a unit axis through 0 (Rodrigues)."""
-    return np.asarray(points * np.cos(angle) + np.cross(axis, points) * np.sin(angle)
-                      + np.outer(points @ axis, axis) * (1 - np.cos(angle)))
+    return np.asarray(
+        points * np.cos(angle)
+        + np.cross(axis, points) * np.sin(angle)
+        + np.outer(points @ axis, axis) * (1 - np.cos(angle))
+    )
 
 
 def _sphere(n: int) -> NDArray[np.float64]:

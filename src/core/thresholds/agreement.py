@@ -63,15 +63,26 @@ class Agreement:
 
     @property
     def figures(self) -> dict[str, float | int | None]:
-        """RMSE, MAE, bias of the normalised level and of the level in the maps' units, and how well the order is met."""
+        """RMSE, MAE, bias of the normalised level and of the level in the maps' units, and how well
+        the order is met.
+        """
         units = np.array([r.error for r in self.rows])
-        label, predicted = (np.array(v) for v in zip(*((r.label.level, r.prediction.level) for r in self.rows), strict=True))
-        return {"count": self.count,
-                **{f"normalized_{k}": v for k, v in _figures(self.errors).items()}, **_figures(units),
-                "correlation": _correlation(label, predicted),
-                "normalized_correlation": _correlation(np.array([r.normalised_label for r in self.rows]),
-                                                       np.array([r.prediction.prediction for r in self.rows])),
-                "within_bounds": self.within, "with_bounds": self.bounded}
+        label, predicted = (
+            np.array(v)
+            for v in zip(*((r.label.level, r.prediction.level) for r in self.rows), strict=True)
+        )
+        return {
+            "count": self.count,
+            **{f"normalized_{k}": v for k, v in _figures(self.errors).items()},
+            **_figures(units),
+            "correlation": _correlation(label, predicted),
+            "normalized_correlation": _correlation(
+                np.array([r.normalised_label for r in self.rows]),
+                np.array([r.prediction.prediction for r in self.rows]),
+            ),
+            "within_bounds": self.within,
+            "with_bounds": self.bounded,
+        }
 
     @property
     def rmse(self) -> float:
@@ -101,16 +112,27 @@ class Agreement:
     def text(self) -> str:
         """One sentence for the log."""
         f = self.figures
-        text = (f"{self.count} labelled volume{'s' * (self.count != 1)}: RMSE {self.rmse:.3f}, MAE {self.mae:.3f}, bias "
-                f"{self.bias:+.3f} of the normalised level (range 2); in the maps' "
-                f"units RMSE {f['rmse']:.3g}, MAE {f['mae']:.3g}, bias {f['bias']:+.3g}")
+        text = (
+            f"{self.count} labelled volume{'s' * (self.count != 1)}: RMSE {self.rmse:.3f}, MAE "
+            f"{self.mae:.3f}, bias "
+            f"{self.bias:+.3f} of the normalised level (range 2); in the maps' "
+            f"units RMSE {f['rmse']:.3g}, MAE {f['mae']:.3g}, bias {f['bias']:+.3g}"
+        )
         if f["correlation"] is not None:
             text += f"; correlation {f['correlation']:.2f}"
-        return text + (f"; {self.within} of {self.bounded} predictions within the label's bounds" if self.bounded else "")
+        return text + (
+            f"; {self.within} of {self.bounded} predictions within the label's bounds"
+            if self.bounded
+            else ""
+        )
 
 
 def _figures(errors: NDArray[np.float64]) -> dict[str, float]:
-    return {"rmse": float(np.sqrt(np.mean(errors**2))), "mae": float(np.mean(np.abs(errors))), "bias": float(np.mean(errors))}
+    return {
+        "rmse": float(np.sqrt(np.mean(errors**2))),
+        "mae": float(np.mean(np.abs(errors))),
+        "bias": float(np.mean(errors)),
+    }
 
 
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:

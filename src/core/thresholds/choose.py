@@ -37,14 +37,18 @@ class Proposal:
     reason: str
 
 
-def choose_maps(ensemble: Ensemble, predictions: Predictions, count: int, progress: Progress | None = None) -> list[Proposal]:
-    """The maps whose labels teach most: over the whole range of levels, unlike each other, and where the network is unsure.
+def choose_maps(
+    ensemble: Ensemble, predictions: Predictions, count: int, progress: Progress | None = None
+) -> list[Proposal]:
+    """The maps whose labels teach most: over the whole range of levels, unlike each other, and
+    where the network is unsure.
 
-    Maps in the order of their predicted normalised level are cut into ``count`` runs of equal length. Each run gives one map,
-    so that labels span the levels. The runs are gone through from the outermost to the middle; a run gives the map with the
-    largest product of its expected error and its distance (1 - correlation of the 16^3 copies) to the nearest map chosen
-    before. The first has no such distance: the most uncertain is taken. Flagged maps are passed over: nobody can tell their level.
-    Nothing is drawn at random.
+    Maps in the order of their predicted normalised level are cut into ``count`` runs of equal
+    length. Each run gives one map, so that labels span the levels. The runs are gone through from
+    the outermost to the middle; a run gives the map with the largest product of its expected error
+    and its distance (1 - correlation of the 16^3 copies) to the nearest map chosen before. The
+    first has no such distance: the most uncertain is taken. Flagged maps are passed over: nobody
+    can tell their level. Nothing is drawn at random.
 
     Parameters
     ----------
@@ -61,18 +65,31 @@ def choose_maps(ensemble: Ensemble, predictions: Predictions, count: int, progre
     found = {r.file: r for r in predictions.rows}
     missing = next((n for n in ensemble.names if n not in found), None)
     if missing is not None:
-        raise SirenError(f'No prediction for {missing}: run "siren predict" again, or give the predictions of this folder.')
-    rows = sorted((found[n] for n in ensemble.names if not found[n].flags), key=lambda r: (r.prediction, r.vol_id))
+        raise SirenError(
+            f'No prediction for {missing}: run "siren predict" again, or give the '
+            "predictions of this folder."
+        )
+    rows = sorted(
+        (found[n] for n in ensemble.names if not found[n].flags),
+        key=lambda r: (r.prediction, r.vol_id),
+    )
     if not rows:
-        raise SirenError("Every map is flagged in the predictions: there is none whose level could be told by eye.")
+        raise SirenError(
+            "Every map is flagged in the predictions: there is none whose level could "
+            "be told by eye."
+        )
     looks = _looks(ensemble, {r.file for r in rows}, progress)
     nearest = np.full(len(rows), np.inf)
     proposals: dict[int, Proposal] = {}
     for run in _outer_first(np.array_split(np.arange(len(rows)), min(count, len(rows)))):
-        error = np.array([1.0 if rows[i].spread is None else float(rows[i].spread or 0) for i in run])
+        error = np.array(
+            [1.0 if rows[i].spread is None else float(rows[i].spread or 0) for i in run]
+        )
         best = int(run[np.argmax(error * np.where(np.isfinite(nearest[run]), nearest[run], 1.0))])
         row = rows[best]
-        reason = f"normalised level {row.prediction:.3f}" + ("" if row.spread is None else f" +- {row.spread:.3f}")
+        reason = f"normalised level {row.prediction:.3f}" + (
+            "" if row.spread is None else f" +- {row.spread:.3f}"
+        )
         if np.isfinite(nearest[best]):
             reason += f"; correlation with the likest chosen before {1 - nearest[best]:.2f}"
         proposals[best] = Proposal(row.file, reason)
@@ -90,12 +107,16 @@ def _outer_first(runs: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
     return order
 
 
-def _looks(ensemble: Ensemble, chosen: set[str], progress: Progress) -> dict[str, NDArray[np.float64]]:
+def _looks(
+    ensemble: Ensemble, chosen: set[str], progress: Progress
+) -> dict[str, NDArray[np.float64]]:
     """Copies of 16^3 voxels less their mean, of length 1, flat."""
     result = {}
     for source in progress.each(ensemble.sources, PHASE, len(ensemble)):
         if source.name in chosen:
-            look = fourier_resample(ensemble.array(source), (LOOK_BOX,) * 3).astype(np.float64).ravel()
+            look = (
+                fourier_resample(ensemble.array(source), (LOOK_BOX,) * 3).astype(np.float64).ravel()
+            )
             look -= look.mean()
             result[source.name] = look / max(float(np.linalg.norm(look)), 1e-30)
     return result

@@ -25,8 +25,20 @@ from .tables import Prediction, Predictions, read_predictions, stem, write_table
 
 EVALUATION_FOLDER = "evaluation"
 TABLE_FILE, PLOT_STEM = "evaluation.csv", "evaluation"
-COLUMNS = ("file", "lower_bound", "contour_level", "upper_bound", "predicted_level", "error", "normalized_label",
-           "normalized_prediction", "normalized_error", "normalized_uncertainty", "within_bounds", "flag")
+COLUMNS = (
+    "file",
+    "lower_bound",
+    "contour_level",
+    "upper_bound",
+    "predicted_level",
+    "error",
+    "normalized_label",
+    "normalized_prediction",
+    "normalized_error",
+    "normalized_uncertainty",
+    "within_bounds",
+    "flag",
+)
 
 
 def compare(predictions: Predictions, labels: Path, ensemble: Ensemble) -> Agreement:
@@ -35,15 +47,19 @@ def compare(predictions: Predictions, labels: Path, ensemble: Ensemble) -> Agree
     Raises
     ------
     SirenError
-        If the table cannot be read, names volumes that are not in the ensemble, or none that has a prediction.
+        If the table cannot be read, names volumes that are not in the ensemble, or none that has a
+        prediction.
     """
-    return _agreement(match_labels(read_labels(labels), labels, ensemble.all_names), predictions, labels)
+    return _agreement(
+        match_labels(read_labels(labels), labels, ensemble.all_names), predictions, labels
+    )
 
 
 def evaluate(labels: Path, predictions: Path) -> Agreement:
     """Compare two tables: a labels csv with a predictions csv, ours or the published tool's.
 
-    Rows are matched by file name; a published table, which has none, and labels without ``map_file``, by ``vol_id``.
+    Rows are matched by file name; a published table, which has none, and labels without
+    ``map_file``, by ``vol_id``.
 
     Raises
     ------
@@ -68,13 +84,18 @@ def evaluate(labels: Path, predictions: Path) -> Agreement:
     return _agreement(pairs, table, predictions)
 
 
-def _agreement(pairs: Sequence[tuple[str, Label]], predictions: Predictions, path: Path) -> Agreement:
+def _agreement(
+    pairs: Sequence[tuple[str, Label]], predictions: Predictions, path: Path
+) -> Agreement:
     found = {r.file: r for r in predictions.rows if np.isfinite(r.prediction)}
     rows = tuple(Compared(label, found[name]) for name, label in pairs if name in found)
     without = tuple(name for name, _ in pairs if name not in found)
     if not rows:
-        raise SirenError(f"{path.name} has no prediction for any labelled volume ({listed(list(without))}): give tables of the same "
-                         "volumes.")
+        raise SirenError(
+            f"{path.name} has no prediction for any labelled volume "
+            f"({listed(list(without))}): give tables of the same "
+            "volumes."
+        )
     return Agreement(rows, without)
 
 
@@ -102,7 +123,8 @@ class Evaluation:
 
 
 def run_evaluation(labels: Path, predictions: Path, output: Path) -> Evaluation:
-    """Evaluate and write ``output``/evaluation: ``evaluation.csv``, the sorted plot as PNG and PDF, ``run.json`` with the figures.
+    """Evaluate and write ``output``/evaluation: ``evaluation.csv``, the sorted plot as PNG and PDF,
+    ``run.json`` with the figures.
 
     Raises
     ------
@@ -120,14 +142,39 @@ def run_evaluation(labels: Path, predictions: Path, output: Path) -> Evaluation:
 
 def _write(folder: Path, agreement: Agreement, inputs: dict[str, object]) -> None:
     rows = sorted(agreement.rows, key=lambda r: (r.normalised_label, r.prediction.file))
-    write_table(folder / TABLE_FILE, COLUMNS, (
-        (r.prediction.file, _blank(r.label.lower), r.label.level, _blank(r.label.upper), r.prediction.level, r.error,
-         r.normalised_label, r.prediction.prediction, r.prediction.prediction - r.normalised_label, _blank(r.prediction.spread),
-         "" if r.within is None else str(r.within).lower(), "; ".join(r.prediction.flags)) for r in rows))
+    write_table(
+        folder / TABLE_FILE,
+        COLUMNS,
+        (
+            (
+                r.prediction.file,
+                _blank(r.label.lower),
+                r.label.level,
+                _blank(r.label.upper),
+                r.prediction.level,
+                r.error,
+                r.normalised_label,
+                r.prediction.prediction,
+                r.prediction.prediction - r.normalised_label,
+                _blank(r.prediction.spread),
+                "" if r.within is None else str(r.within).lower(),
+                "; ".join(r.prediction.flags),
+            )
+            for r in rows
+        ),
+    )
     write_figure(folder / PLOT_STEM, sorted_plot(agreement))
-    write_json(folder / RECORD, {"format": "SIREn evaluation 1", **inputs, "figures": agreement.figures,
-                                 "without_prediction": list(agreement.without), "versions": versions(),
-                                 "outputs": {p.name: sha256(p) for p in sorted(folder.iterdir())}})
+    write_json(
+        folder / RECORD,
+        {
+            "format": "SIREn evaluation 1",
+            **inputs,
+            "figures": agreement.figures,
+            "without_prediction": list(agreement.without),
+            "versions": versions(),
+            "outputs": {p.name: sha256(p) for p in sorted(folder.iterdir())},
+        },
+    )
 
 
 def _file(path: Path) -> dict[str, str]:

@@ -16,8 +16,9 @@ from .normalize import Range
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Levels at which a map is described: LEVELS of them in equal ratios from LOWEST to HIGHEST of half the map's range above -1.
-#: A map whose peaks are higher moves along the profile and keeps its shape.
+#: Levels at which a map is described: LEVELS of them in equal ratios from LOWEST to HIGHEST of half
+#: the map's range above -1. A map whose peaks are higher moves along the profile and keeps its
+#: shape.
 LEVELS, LOWEST, HIGHEST = 96, 0.004, 1.7
 SHELLS = 32
 CHANNELS = 32
@@ -61,17 +62,21 @@ def seen_of(x: Tensor, scale: Tensor, full: Sequence[Tensor | None] | None = Non
     ----------
     x : (n, 1, 64, 64, 64) float32, normalised maps
     scale : (n, 2), see :func:`.voxel_size.scale_of`
-    full : for each map what :func:`share_above` says of it on its own grid; None where that is the 64^3 grid
+    full : for each map what :func:`share_above` says of it on its own grid; None where that is the
+        64^3 grid
 
     Returns
     -------
     Seen
-        Its profile says, for each of 96 levels t, at full (64^3), half and quarter resolution: log10 of the share of voxels above t, of the
-        map, its local means and maxima, of what is left of it after erosion and opening and what closing adds (noise is
-        specks, a molecule is bulk), in four shells about the box's centre; how ragged and how compact the part above is;
-        and means over the voxels at t, over t + 1: gradient, difference from the surroundings at three scales (at the edge
-        of a solid body these change sign); distance from the centre; the share of voxels above t on the map's own grid. The last row
-        is of another kind: 32 shells of the power spectrum, 32 of the mean and 32 of the maximum by distance from the centre of mass.
+        Its profile says, for each of 96 levels t, at full (64^3), half and quarter resolution:
+        log10 of the share of voxels above t, of the map, its local means and maxima, of what is
+        left of it after erosion and opening and what closing adds (noise is specks, a molecule is
+        bulk), in four shells about the box's centre; how ragged and how compact the part above is;
+        and means over the voxels at t, over t + 1: gradient, difference from the surroundings at
+        three scales (at the edge of a solid body these change sign); distance from the centre; the
+        share of voxels above t on the map's own grid. The last row is of another kind: 32 shells of
+        the power spectrum, 32 of the mean and 32 of the maximum by distance from the centre of
+        mass.
     """
     torch = _torch()
     v = (x + 1).clamp(0, 2)
@@ -81,16 +86,24 @@ def seen_of(x: Tensor, scale: Tensor, full: Sequence[Tensor | None] | None = Non
     bins, half = bins_of(v), bins_of(mean)
     rows = _volumes(bins, local, half, mean, coarse) + _shapes(bins, half, coarse, r2)
     rows += _means_at(bins, v, local, half, mean, r2)
-    rows.append(torch.stack([rows[0][i] if f is None else f.to(v) for i, f in enumerate(full or [None] * len(v))]))
+    rows.append(
+        torch.stack(
+            [rows[0][i] if f is None else f.to(v) for i, f in enumerate(full or [None] * len(v))]
+        )
+    )
     rows.append(_shells(v, mean, r2))
     peak = torch.nn.functional.max_pool3d(v, 2)
     return Seen(torch.stack(rows, dim=1), scale.to(v), torch.cat([mean, peak], dim=1), bins)
 
 
-def share_above(array: NDArray[np.floating], used: Range, voxel_size: Triple = (1.0, 1.0, 1.0)) -> Tensor:
-    """(96,) logarithm, as in the profile, of the share of a map's voxels above each level, on the map's own grid.
+def share_above(
+    array: NDArray[np.floating], used: Range, voxel_size: Triple = (1.0, 1.0, 1.0)
+) -> Tensor:
+    """(96,) logarithm, as in the profile, of the share of a map's voxels above each level, on the
+    map's own grid.
 
-    What 64^3 voxels smooth away, a larger box still shows: how far its level stands above its peaks' mean.
+    What 64^3 voxels smooth away, a larger box still shows: how far its level stands above its
+    peaks' mean.
 
     Parameters
     ----------
@@ -100,7 +113,8 @@ def share_above(array: NDArray[np.floating], used: Range, voxel_size: Triple = (
     """
     torch = _torch()
     some = array[tuple(slice(None, None, -(-n // WIDEST_COUNTED)) for n in array.shape)]
-    some = torch.from_numpy(np.array(some, np.float32, order="C"))  # a copy: torch warns of what is read-only
+    # a copy: torch warns of what is read-only
+    some = torch.from_numpy(np.array(some, np.float32, order="C"))
     v = (some - used.vol_min) * (2 / (used.vol_max - used.vol_min))
     edges = [n * size for n, size in zip(array.shape, voxel_size[::-1], strict=True)]
     share = _above(bins_of(v)[None])[0] * (math.prod(edges) / max(edges) ** 3)
@@ -108,7 +122,8 @@ def share_above(array: NDArray[np.floating], used: Range, voxel_size: Triple = (
 
 
 def at_levels(bins: Tensor, field: Tensor) -> Tensor:
-    """(n, k, 96) means of k fields over the voxels at each level, neighbouring levels joined; differentiable in the fields.
+    """(n, k, 96) means of k fields over the voxels at each level, neighbouring levels joined;
+    differentiable in the fields.
 
     Parameters
     ----------
@@ -117,7 +132,8 @@ def at_levels(bins: Tensor, field: Tensor) -> Tensor:
     """
     torch = _torch()
     n, k = field.shape[:2]
-    # a constant 1 beside the fields counts the voxels; a little of it stands in where a level has none
+    # a constant 1 beside the fields counts the voxels; a little of it stands in where a level has
+    # none
     both = torch.cat([field, torch.ones_like(field[:, :1])], dim=1)
     sums = torch.zeros(n, k + 1, LEVELS + 1, device=field.device, dtype=field.dtype)
     sums = sums.scatter_add(2, bins[:, None].expand(-1, k + 1, -1), both)
@@ -126,7 +142,8 @@ def at_levels(bins: Tensor, field: Tensor) -> Tensor:
 
 
 def dice_above(bins: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-    """Dice that each level is expected to have, and the logarithm of the volume it encloses over the molecule's: (n, 96) each.
+    """Dice that each level is expected to have, and the logarithm of the volume it encloses over
+    the molecule's: (n, 96) each.
 
     Parameters
     ----------
@@ -135,7 +152,9 @@ def dice_above(bins: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     """
     torch = _torch()
     if inside.requires_grad:
-        common = torch.zeros(len(bins), LEVELS + 1, device=inside.device).scatter_add(1, bins.long(), inside)
+        common = torch.zeros(len(bins), LEVELS + 1, device=inside.device).scatter_add(
+            1, bins.long(), inside
+        )
         common = common.flip(1).cumsum(1).flip(1)[:, 1:]
     else:  # counted faster
         common = _above(bins, inside) * bins.shape[1]
@@ -144,16 +163,34 @@ def dice_above(bins: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     return 2 * common / (above + total), torch.log10((above + 1) / total)
 
 
-def _volumes(bins: Tensor, local: Tensor, half: Tensor, mean: Tensor, coarse: Tensor) -> list[Tensor]:
-    """Log shares above each level; of shells about the box's centre too. Order survives binning, so extremes are of bins."""
+def _volumes(
+    bins: Tensor, local: Tensor, half: Tensor, mean: Tensor, coarse: Tensor
+) -> list[Tensor]:
+    """Log shares above each level; of shells about the box's centre too. Order survives binning, so
+    extremes are of bins.
+    """
     torch = _torch()
     peak = torch.nn.functional.max_pool3d(bins.to(mean.dtype), 2).to(torch.uint8)
     eroded, eroded_half = _extreme(bins, 1, least=True), _extreme(half, 1, least=True)
     opened, opened_half = _extreme(eroded, 1, least=False), _extreme(eroded_half, 1, least=False)
     opened_wide = _extreme(_extreme(eroded_half, 1, least=True), 2, least=False)
     closed_half = _extreme(_extreme(half, 1, least=False), 1, least=True)
-    rows = [_log_share(_above(a)) for a in (bins, bins_of(local), half, peak, bins_of(coarse), eroded, opened, eroded_half,
-                                            opened_half, opened_wide, closed_half)]
+    rows = [
+        _log_share(_above(a))
+        for a in (
+            bins,
+            bins_of(local),
+            half,
+            peak,
+            bins_of(coarse),
+            eroded,
+            opened,
+            eroded_half,
+            opened_half,
+            opened_wide,
+            closed_half,
+        )
+    ]
     radius = _box_radius(mean.shape[-1]).to(mean)
     for low, high in ((0, 0.5), (0.5, 0.8), (0.8, 1.0), (1.0, 2.0)):
         rows.append(_log_share(_above(half[:, :, (radius >= low) & (radius < high)])))
@@ -163,15 +200,23 @@ def _volumes(bins: Tensor, local: Tensor, half: Tensor, mean: Tensor, coarse: Te
 def _shapes(bins: Tensor, half: Tensor, coarse: Tensor, r2: Tensor) -> list[Tensor]:
     """How ragged, compact and central what lies above each level is."""
     torch = _torch()
-    rows = [torch.log10((_parted(a, step) + _SMALLEST_SHARE) / (_above(a) + _SMALLEST_SHARE))
-            for a, step in ((bins, 1), (half, 1), (half, 2), (bins_of(coarse), 1))]
+    rows = [
+        torch.log10((_parted(a, step) + _SMALLEST_SHARE) / (_above(a) + _SMALLEST_SHARE))
+        for a, step in ((bins, 1), (half, 1), (half, 2), (bins_of(coarse), 1))
+    ]
     above = _above(half)
     rows.append((_above(half, r2) / (above + 1e-7)).sqrt())
-    rows.append(torch.log10((_above(half, (r2 < 0.25).to(r2)) + _SMALLEST_SHARE) / (above + _SMALLEST_SHARE)))
+    rows.append(
+        torch.log10(
+            (_above(half, (r2 < 0.25).to(r2)) + _SMALLEST_SHARE) / (above + _SMALLEST_SHARE)
+        )
+    )
     return rows
 
 
-def _means_at(bins: Tensor, v: Tensor, local: Tensor, half: Tensor, mean: Tensor, r2: Tensor) -> list[Tensor]:
+def _means_at(
+    bins: Tensor, v: Tensor, local: Tensor, half: Tensor, mean: Tensor, r2: Tensor
+) -> list[Tensor]:
     """Means over the voxels at each level, neighbouring levels joined where there are few."""
     rows = []
     slope_half = _gradient(mean)
@@ -193,7 +238,9 @@ def _shells(v: Tensor, mean: Tensor, r2: Tensor) -> Tensor:
     n, size = len(v), v.shape[-1]
     power = torch.fft.rfftn(v[:, 0], dim=(1, 2, 3)).abs() ** 2
     shell = _frequency_shell(size).to(v.device)
-    sums = torch.zeros(n, SHELLS + 1, device=v.device, dtype=v.dtype).index_add_(1, shell.flatten(), power.flatten(1))
+    sums = torch.zeros(n, SHELLS + 1, device=v.device, dtype=v.dtype).index_add_(
+        1, shell.flatten(), power.flatten(1)
+    )
     counts = torch.bincount(shell.flatten(), minlength=SHELLS + 1).clamp(min=1)
     spectrum = torch.log10(sums[:, :SHELLS] / counts[:SHELLS] + 1e-6)
     spectrum = spectrum - spectrum.mean(dim=1, keepdim=True)
@@ -215,7 +262,12 @@ def _torch() -> Any:
 def bins_of(v: Tensor) -> Tensor:
     """Values v = x + 1 as small whole numbers (uint8): above level j <=> bin > j."""
     torch = _torch()
-    return ((v * (1 / LOWEST)).clamp_(min=1e-3).log_() * (1 / _STEP)).ceil_().clamp_(0, LEVELS).to(torch.uint8)
+    return (
+        ((v * (1 / LOWEST)).clamp_(min=1e-3).log_() * (1 / _STEP))
+        .ceil_()
+        .clamp_(0, LEVELS)
+        .to(torch.uint8)
+    )
 
 
 def _histogram(bins: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -223,12 +275,16 @@ def _histogram(bins: Tensor, weight: Tensor | None = None) -> Tensor:
     torch = _torch()
     flat = bins.flatten(1)
     weights = [None] * len(flat) if weight is None else weight.flatten(1)
-    counts = [torch.bincount(b, w, minlength=LEVELS + 1) for b, w in zip(flat, weights, strict=True)]
+    counts = [
+        torch.bincount(b, w, minlength=LEVELS + 1) for b, w in zip(flat, weights, strict=True)
+    ]
     return torch.stack(counts).float() / flat.shape[1]
 
 
 def _above(bins: Tensor, weight: Tensor | None = None) -> Tensor:
-    """(n, LEVELS) share of the voxels of each map, or of their weights, that lies above each level."""
+    """(n, LEVELS) share of the voxels of each map, or of their weights, that lies above each
+    level.
+    """
     return _histogram(bins, weight).flip(1).cumsum(1).flip(1)[:, 1:]
 
 
@@ -238,14 +294,18 @@ def _log_share(share: Tensor) -> Tensor:
 
 
 def _smooth(counts: Tensor) -> Tensor:
-    """(n, LEVELS) from bins (n, LEVELS + 1): the bins beside each level joined, five with weights 1 2 3 2 1."""
+    """(n, LEVELS) from bins (n, LEVELS + 1): the bins beside each level joined, five with weights 1
+    2 3 2 1.
+    """
     torch = _torch()
     kernel = torch.tensor([[[1.0, 2.0, 3.0, 2.0, 1.0]]], device=counts.device)
     return torch.nn.functional.conv1d(counts[:, None, 1:], kernel, padding=2)[:, 0]
 
 
 def _parted(v: Tensor, step: int) -> Tensor:
-    """(n, LEVELS) share of pairs of voxels ``step`` apart along an axis of which one is above each level and one is not."""
+    """(n, LEVELS) share of pairs of voxels ``step`` apart along an axis of which one is above each
+    level and one is not.
+    """
     torch = _torch()
     total = torch.zeros(len(v), LEVELS, device=v.device)
     for dim in (2, 3, 4):
@@ -255,7 +315,9 @@ def _parted(v: Tensor, step: int) -> Tensor:
 
 
 def _extreme(v: Tensor, reach: int, least: bool) -> Tensor:
-    """Smallest or largest value within a cube of ``reach`` voxels to each side; the box's rim is left as it is."""
+    """Smallest or largest value within a cube of ``reach`` voxels to each side; the box's rim is
+    left as it is.
+    """
     torch = _torch()
     choose = torch.minimum if least else torch.maximum
     for dim in (2, 3, 4):
@@ -298,12 +360,16 @@ def _gradient(v: Tensor) -> Tensor:
     total = torch.zeros_like(v)
     for dim in (2, 3, 4):
         size = v.shape[dim]
-        total.narrow(dim, 1, size - 2).add_((v.narrow(dim, 2, size - 2) - v.narrow(dim, 0, size - 2)) ** 2, alpha=0.25)
+        total.narrow(dim, 1, size - 2).add_(
+            (v.narrow(dim, 2, size - 2) - v.narrow(dim, 0, size - 2)) ** 2, alpha=0.25
+        )
     return total.sqrt()
 
 
 def _mass_radius(mean: Tensor) -> Tensor:
-    """Squared distance of each voxel from the centre of mass (of squared density), in half boxes."""
+    """Squared distance of each voxel from the centre of mass (of squared density), in half
+    boxes.
+    """
     torch = _torch()
     axis = torch.linspace(-1, 1, mean.shape[-1], device=mean.device, dtype=mean.dtype)
     weight = mean**2

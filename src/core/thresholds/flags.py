@@ -1,4 +1,6 @@
-"""What speaks against a map or its predicted level: noise, levels that enclose all or nothing, volumes unlike the others."""
+"""What speaks against a map or its predicted level: noise, levels that enclose all or nothing,
+volumes unlike the others.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from ..common import constants
 from ..maps.grid import Grid
 from .tables import Prediction
 
-# Of 300 simulated maps of unseen structures none is beyond these limits; see devel/benchmarks/trust.md.
+# Of 300 simulated maps of unseen structures none is beyond these limits; see
+# devel/benchmarks/trust.md.
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,9 @@ class Enclosed:
     flags: tuple[str, ...]
 
 
-def enclosed(array: NDArray[np.float32], level: float, prediction: float, spread: float | None) -> Enclosed:
+def enclosed(
+    array: NDArray[np.float32], level: float, prediction: float, spread: float | None
+) -> Enclosed:
     """Look at a map by itself.
 
     Parameters
@@ -59,17 +64,27 @@ def enclosed(array: NDArray[np.float32], level: float, prediction: float, spread
     return Enclosed(np.packbits(mask), voxels, tuple(flags))
 
 
-def _ragged(array: NDArray[np.float32], mask: NDArray[np.bool_], level: float, voxels: int) -> list[str]:
+def _ragged(
+    array: NDArray[np.float32], mask: NDArray[np.bool_], level: float, voxels: int
+) -> list[str]:
     below, tail = noise_below(array, level, voxels)
     if tail > constants.NOISE_TAIL:
-        return [f"mostly noise (for 100 voxels above the level, {100 * below:.0f} are as far below the background)"]
+        return [
+            f"mostly noise (for 100 voxels above the level, {100 * below:.0f} are as far below "
+            "the background)"
+        ]
     largest = largest_piece(mask) / voxels
-    return [f"in pieces (the largest holds {largest:.0%} of what the level encloses)"] if largest < constants.LARGEST_PIECE else []
+    return (
+        [f"in pieces (the largest holds {largest:.0%} of what the level encloses)"]
+        if largest < constants.LARGEST_PIECE
+        else []
+    )
 
 
 def noise_below(array: NDArray[np.float32], level: float, voxels: int) -> tuple[float, float]:
-    """Voxels as far below the background as the level is above it, over the ``voxels`` above the level; and how far the lowest go down,
-    over how far the highest go up: 0 where the former are no more than constants.NOISE_SHARE.
+    """Voxels as far below the background as the level is above it, over the ``voxels`` above the
+    level; and how far the lowest go down, over how far the highest go up: 0 where the former are no
+    more than constants.NOISE_SHARE.
 
     Noise goes as far down as up; a sharpened molecule may go down often, but not as far.
     """
@@ -89,7 +104,9 @@ def largest_piece(mask: NDArray[np.bool_]) -> int:
     return int(np.bincount(pieces.ravel())[1:].max()) if count else 0
 
 
-def with_flags(rows: Sequence[Prediction], seen: dict[str, Enclosed], grid: Grid) -> list[Prediction]:
+def with_flags(
+    rows: Sequence[Prediction], seen: dict[str, Enclosed], grid: Grid
+) -> list[Prediction]:
     """Predictions with their flags: each map's own, and those by the ensemble's others.
 
     Parameters
@@ -106,13 +123,22 @@ def with_flags(rows: Sequence[Prediction], seen: dict[str, Enclosed], grid: Grid
 
 
 def _unlike(seen: list[Enclosed], grid: Grid) -> list[list[str]]:
-    """For each volume: is what it encloses far more or less than usual, or unlike that of any other?"""
+    """For each volume: is what it encloses far more or less than usual, or unlike that of any
+    other?
+    """
     log = np.log(np.array([max(1, e.voxels) for e in seen]))
     middle = float(np.median(log))
     sd = 1.4826 * float(np.median(np.abs(log - middle)))
-    far = np.abs(log - middle) > max(constants.ENCLOSED_SD * sd, float(np.log(constants.ENCLOSED_FACTOR)))
+    far = np.abs(log - middle) > max(
+        constants.ENCLOSED_SD * sd, float(np.log(constants.ENCLOSED_FACTOR))
+    )
     bits = np.stack([e.bits for e in seen])
-    volumes = Occupancy(tuple(map(str, range(len(seen)))), np.zeros(len(seen)), bits, grid, np.empty(0, np.float32))
+    volumes = Occupancy(
+        tuple(map(str, range(len(seen)))), np.zeros(len(seen)), bits, grid, np.empty(0, np.float32)
+    )
     alone = unlike_others(volumes, volumes.union(constants.UNION_FRACTION), constants.SAME_MOLECULE)
-    return [[f"encloses {np.exp(v - middle):.2g} times the volume that is usual here"] * bool(f) + ["unlike all other volumes"] * bool(a)
-            for v, f, a in zip(log, far, alone, strict=True)]
+    return [
+        [f"encloses {np.exp(v - middle):.2g} times the volume that is usual here"] * bool(f)
+        + ["unlike all other volumes"] * bool(a)
+        for v, f, a in zip(log, far, alone, strict=True)
+    ]

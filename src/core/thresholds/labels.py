@@ -1,4 +1,5 @@
-"""Labels: contour levels that a person sets by eye, one row a map, in a csv laid out as the published ``template.csv``.
+"""Labels: contour levels that a person sets by eye, one row a map, in a csv laid out as the
+published ``template.csv``.
 
 Example::
 
@@ -22,7 +23,8 @@ LABEL_COLUMNS = (VOL_ID, "lower_bound", "contour_level", "upper_bound", "map_fil
 
 @dataclass(frozen=True)
 class Label:
-    """A level that a person chose for a map, in the map's units, with the bounds within which it is as good.
+    """A level that a person chose for a map, in the map's units, with the bounds within which it is
+    as good.
 
     ``lower`` and ``upper`` are None where the table leaves them empty.
     """
@@ -37,17 +39,21 @@ class Label:
 def read_labels(path: Path) -> list[Label]:
     """Levels chosen by a person, from a csv laid out as the published ``template.csv``.
 
-    Columns: ``vol_id``, ``lower_bound``, ``contour_level``, ``upper_bound``, ``map_file``; the bounds may be empty or absent.
-    Rows of a template that are not filled in yet are passed over.
+    Columns: ``vol_id``, ``lower_bound``, ``contour_level``, ``upper_bound``, ``map_file``; the
+    bounds may be empty or absent. Rows of a template that are not filled in yet are passed over.
 
     Raises
     ------
     SirenError
-        If the table cannot be read, a level is no number, bounds are the wrong way round, or a volume stands twice.
+        If the table cannot be read, a level is no number, bounds are the wrong way round, or a
+        volume stands twice.
     """
     rows, columns = read_rows(path, ["contour_level"], "labels table")
     if VOL_ID not in columns and "map_file" not in columns:
-        raise SirenError(f'{path.name} does not say which row is which volume: it needs a column "map_file" or "{VOL_ID}".')
+        raise SirenError(
+            f"{path.name} does not say which row is which volume: it needs a column "
+            f'"map_file" or "{VOL_ID}".'
+        )
     labels: list[Label] = []
     seen: set[tuple[str, str]] = set()
     for row in rows:
@@ -60,17 +66,30 @@ def read_labels(path: Path) -> list[Label]:
         if (file, "" if file else vol_id) in seen:
             raise SirenError(f"{path.name} has two rows for {owner}: remove one.")
         seen.add((file, "" if file else vol_id))
-        bounds = [number(row[c], path, c, owner) if row.get(c) else None for c in ("lower_bound", "upper_bound")]
+        bounds = [
+            number(row[c], path, c, owner) if row.get(c) else None
+            for c in ("lower_bound", "upper_bound")
+        ]
         level = number(row["contour_level"], path, "contour_level", owner)
-        if (bounds[0] is not None and bounds[0] > level) or (bounds[1] is not None and bounds[1] < level):
-            raise SirenError(f"{path.name}: the bounds of {owner} do not enclose its contour_level {level:g}. Correct them.")
+        if (bounds[0] is not None and bounds[0] > level) or (
+            bounds[1] is not None and bounds[1] < level
+        ):
+            raise SirenError(
+                f"{path.name}: the bounds of {owner} do not enclose its contour_level "
+                f"{level:g}. Correct them."
+            )
         labels.append(Label(vol_id, file, level, bounds[0], bounds[1]))
     if not labels:
-        raise SirenError(f'{path.name} has no contour_level yet: open its maps, set each level by eye, and run "siren label".')
+        raise SirenError(
+            f"{path.name} has no contour_level yet: open its maps, set each level by "
+            'eye, and run "siren label".'
+        )
     return labels
 
 
-def match_labels(labels: Sequence[Label], path: Path, all_names: Sequence[str]) -> list[tuple[str, Label]]:
+def match_labels(
+    labels: Sequence[Label], path: Path, all_names: Sequence[str]
+) -> list[tuple[str, Label]]:
     """The volume of each label: by ``map_file``, else by ``vol_id`` as in :func:`read_thresholds`.
 
     Parameters
@@ -83,11 +102,16 @@ def match_labels(labels: Sequence[Label], path: Path, all_names: Sequence[str]) 
         If a label fits no volume.
     """
     by_number = not all(label.file for label in labels)
-    names = row_names([label.vol_id if by_number else label.file for label in labels], path, all_names, by_number)
+    names = row_names(
+        [label.vol_id if by_number else label.file for label in labels], path, all_names, by_number
+    )
     lost = [n for n in names if n not in all_names]
     if lost:
-        raise SirenError(f"{path.name} has a label for {listed(lost)}, which is not among the {len(all_names):,} volumes: "
-                         " correct its map_file, or remove the row.")
+        raise SirenError(
+            f"{path.name} has a label for {listed(lost)}, which is not among the "
+            f"{len(all_names):,} volumes: "
+            " correct its map_file, or remove the row."
+        )
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         raise SirenError(f"{path.name} has two rows for {twice[0]}: remove one.")
@@ -95,7 +119,8 @@ def match_labels(labels: Sequence[Label], path: Path, all_names: Sequence[str]) 
 
 
 def set_label(path: Path, label: Label) -> bool:
-    """Write a label into a table: in place of the map's earlier row, else as a new last row. Other rows and columns stay.
+    """Write a label into a table: in place of the map's earlier row, else as a new last row. Other
+    rows and columns stay.
 
     Parameters
     ----------
@@ -113,9 +138,18 @@ def set_label(path: Path, label: Label) -> bool:
     """
     low, high = label.lower, label.upper
     if (low is not None and low > label.level) or (high is not None and high < label.level):
-        raise SirenError(f"The bounds of {label.file} do not enclose its contour level {label.level:.6g}: give lower and upper around it.")
+        raise SirenError(
+            f"The bounds of {label.file} do not enclose its contour level "
+            f"{label.level:.6g}: give lower and upper around it."
+        )
     rows, columns = _rows(path)
-    new = dict(zip(LABEL_COLUMNS, (label.vol_id, _text(low), repr(float(label.level)), _text(high), label.file), strict=True))
+    new = dict(
+        zip(
+            LABEL_COLUMNS,
+            (label.vol_id, _text(low), repr(float(label.level)), _text(high), label.file),
+            strict=True,
+        )
+    )
     at = next((i for i, row in enumerate(rows) if _is_of(row, label)), None)
     before = at is not None and bool(rows[at].get("contour_level"))
     if at is None:
@@ -127,7 +161,8 @@ def set_label(path: Path, label: Label) -> bool:
 
 
 def write_template(path: Path, files: Sequence[str], all_names: Sequence[str]) -> list[str]:
-    """Add empty rows for maps to a labels table, made where there is none; rows that are there stay as they are.
+    """Add empty rows for maps to a labels table, made where there is none; rows that are there stay
+    as they are.
 
     Returns
     -------
@@ -154,7 +189,11 @@ def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
 
 def _is_of(row: dict[str, str], label: Label) -> bool:
     name = Path(row.get("map_file", "").replace("\\", "/")).name
-    return stem(name) == stem(label.file) if name else bool(label.vol_id) and row.get(VOL_ID, "") == label.vol_id
+    return (
+        stem(name) == stem(label.file)
+        if name
+        else bool(label.vol_id) and row.get(VOL_ID, "") == label.vol_id
+    )
 
 
 def _text(value: float | None) -> str:

@@ -77,7 +77,9 @@ def normalise(array: NDArray[np.floating], name: str) -> tuple[NDArray[np.float3
         As :func:`value_range`.
     """
     used, low = _statistics(array, name)
-    clipped = np.clip(np.asarray(array, np.float32), np.float32(max(low, 0.0)), np.float32(used.vol_max))
+    clipped = np.clip(
+        np.asarray(array, np.float32), np.float32(max(low, 0.0)), np.float32(used.vol_max)
+    )
     scale = 2.0 / (used.vol_max - used.vol_min)
     clipped -= np.float32(used.vol_min)
     clipped *= np.float32(scale)
@@ -88,21 +90,36 @@ def normalise(array: NDArray[np.floating], name: str) -> tuple[NDArray[np.float3
 def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
     """The range of a map, and its low percentile."""
     if not (np.isfinite(array.min()) and np.isfinite(array.max())):
-        raise JunkMap(f'{name} has values that are not finite numbers: use "exclude {name}".', "values not finite")
-    low, high = low_percentile(array, LOW_PERCENTILE), -low_percentile(-array, 100 - HIGH_PERCENTILE)
+        raise JunkMap(
+            f'{name} has values that are not finite numbers: use "exclude {name}".',
+            "values not finite",
+        )
+    low, high = (
+        low_percentile(array, LOW_PERCENTILE),
+        -low_percentile(-array, 100 - HIGH_PERCENTILE),
+    )
     positive = array[array > 0]
     if high <= 0 or positive.size == 0:
-        raise JunkMap(f"{name} has no positive density worth the name (its 99.999 percentile is {high:.3g}), so it has "
-                      f'no threshold: turn its sign if it is inverted, or use "exclude {name}".', "no positive density")
+        raise JunkMap(
+            f"{name} has no positive density worth the name (its 99.999 percentile is "
+            f"{high:.3g}), so it has "
+            f'no threshold: turn its sign if it is inverted, or use "exclude {name}".',
+            "no positive density",
+        )
     vol_min = min(max(float(positive.min()), low), high)
     if vol_min >= high:
-        raise JunkMap(f"{name} has a single positive value ({high:.3g}), as a mask has, so it cannot be normalised: "
-                      f'use "exclude {name}".', "a single positive value")
+        raise JunkMap(
+            f"{name} has a single positive value ({high:.3g}), as a mask has, so it "
+            "cannot be normalised: "
+            f'use "exclude {name}".',
+            "a single positive value",
+        )
     return Range(vol_min, high), low
 
 
 def low_percentile(array: NDArray[np.floating], percentile: float) -> float:
-    """What numpy.percentile gives, faster for a percentile near 0: what lies far above it is not ordered.
+    """What numpy.percentile gives, faster for a percentile near 0: what lies far above it is not
+    ordered.
 
     The k smallest values of an array lie in those k of its rows that have the smallest minima.
 
@@ -118,14 +135,18 @@ def low_percentile(array: NDArray[np.floating], percentile: float) -> float:
     whole = values.size // length * length
     rows = values[:whole].reshape(-1, length)
     if below + 2 < len(rows):
-        chosen = np.argpartition(rows.min(axis=1), below + 1)[:below + 2]
+        chosen = np.argpartition(rows.min(axis=1), below + 1)[: below + 2]
         values = np.concatenate([rows[chosen].ravel(), values[whole:]])
-    ends = np.partition(values, [below, min(below + 1, len(values) - 1)])[below:below + 2].astype(np.float64)
+    ends = np.partition(values, [below, min(below + 1, len(values) - 1)])[below : below + 2].astype(
+        np.float64
+    )
     return float(ends[0] + (ends[-1] - ends[0]) * (place - below))
 
 
 def normalise_level(level: float, used: Range) -> float:
-    """A level in the map's units on the normalised scale, where ``vol_min`` is -1 and ``vol_max`` is 1."""
+    """A level in the map's units on the normalised scale, where ``vol_min`` is -1 and ``vol_max``
+    is 1.
+    """
     return 2.0 * (level - used.vol_min) / (used.vol_max - used.vol_min) - 1.0
 
 

@@ -1,4 +1,5 @@
-"""Pictures of labels against predictions, and of a fine-tuning: the same numbers give the same bytes.
+"""Pictures of labels against predictions, and of a fine-tuning: the same numbers give the same
+bytes.
 
 Figures are made without pyplot: nothing is global, no window opens, a thread may draw.
 """
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 LABEL, PREDICTION, OTHER = "#000000", "#D55E00", "#0072B2"  # Okabe & Ito 2008
 MOST_NAMES = 40  # volumes whose names fit under the axis
-LIKE_SCALES = 5.0  # maps whose ranges differ by less than this factor share an axis in their own units
+# maps whose ranges differ by less than this factor share an axis in their own units
+LIKE_SCALES = 5.0
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -39,12 +41,16 @@ def write_figure(path: Path, figure: Figure) -> list[Path]:
     with whole_file(png) as temporary:
         FigureCanvasAgg(figure).print_png(str(temporary), metadata={"Software": None})
     with whole_file(pdf) as temporary:
-        FigureCanvasPdf(figure).print_pdf(str(temporary), metadata={"CreationDate": None, "Producer": None, "Creator": None})
+        FigureCanvasPdf(figure).print_pdf(
+            str(temporary), metadata={"CreationDate": None, "Producer": None, "Creator": None}
+        )
     return [png, pdf]
 
 
 def sorted_plot(agreement: Agreement) -> Figure:
-    """Labels in ascending order with their bounds as error bars, and the predictions with their expected error."""
+    """Labels in ascending order with their bounds as error bars, and the predictions with their
+    expected error.
+    """
     in_units = _like_scales([r.prediction.range.vol_max for r in agreement.rows])
     unit = "contour level" if in_units else "normalised contour level"
 
@@ -56,14 +62,42 @@ def sorted_plot(agreement: Agreement) -> Figure:
     place = np.arange(len(rows))
     label = np.array([value(r, r.label.level) for r in rows])
     predicted = np.array([value(r, r.prediction.level) for r in rows])
-    bounds = np.array([[label[i] - value(r, r.label.lower) if r.label.lower is not None else 0.0,
-                        value(r, r.label.upper) - label[i] if r.label.upper is not None else 0.0] for i, r in enumerate(rows)]).T
-    spread = np.array([((r.prediction.uncertainty if in_units else r.prediction.spread) or 0.0) for r in rows])
+    bounds = np.array(
+        [
+            [
+                label[i] - value(r, r.label.lower) if r.label.lower is not None else 0.0,
+                value(r, r.label.upper) - label[i] if r.label.upper is not None else 0.0,
+            ]
+            for i, r in enumerate(rows)
+        ]
+    ).T
+    spread = np.array(
+        [((r.prediction.uncertainty if in_units else r.prediction.spread) or 0.0) for r in rows]
+    )
     figure = new_figure(min(14.0, 6.5 + 0.12 * len(rows)), 4.6)
     left, right = figure.subplots(1, 2, width_ratios=(2, 1))
-    left.errorbar(place, label, bounds, fmt="o", color=LABEL, ms=4, capsize=3, lw=1, label="label, with bounds")
-    left.errorbar(place + 0.15, predicted, spread, fmt="s", color=PREDICTION, ms=4, lw=1, alpha=0.8,
-                  label="prediction, with expected error" if spread.any() else "prediction")
+    left.errorbar(
+        place,
+        label,
+        bounds,
+        fmt="o",
+        color=LABEL,
+        ms=4,
+        capsize=3,
+        lw=1,
+        label="label, with bounds",
+    )
+    left.errorbar(
+        place + 0.15,
+        predicted,
+        spread,
+        fmt="s",
+        color=PREDICTION,
+        ms=4,
+        lw=1,
+        alpha=0.8,
+        label="prediction, with expected error" if spread.any() else "prediction",
+    )
     left.set(xlabel="labelled volumes, by label", ylabel=unit)
     if len(rows) <= MOST_NAMES:
         left.set_xticks(place, [r.prediction.file for r in rows], rotation=90, fontsize=6)
@@ -77,9 +111,14 @@ def sorted_plot(agreement: Agreement) -> Figure:
 
 
 def _title(agreement: Agreement) -> str:
-    text = (f"{agreement.count} labelled volumes; normalised level: RMSE {agreement.rmse:.3f}, MAE {agreement.mae:.3f}, bias "
-            f"{agreement.bias:+.3f}")
-    return text + (f"; {agreement.within} of {agreement.bounded} within bounds" if agreement.bounded else "")
+    text = (
+        f"{agreement.count} labelled volumes; normalised level: RMSE {agreement.rmse:.3f}, MAE "
+        f"{agreement.mae:.3f}, bias "
+        f"{agreement.bias:+.3f}"
+    )
+    return text + (
+        f"; {agreement.within} of {agreement.bounded} within bounds" if agreement.bounded else ""
+    )
 
 
 def _like_scales(ranges: Sequence[float]) -> bool:
@@ -91,8 +130,16 @@ def loss_plot(train: Sequence[float], validation: Sequence[float], best: int) ->
     figure = new_figure(6.0, 4.0)
     axes = figure.subplots()
     axes.plot(range(len(train)), train, color=LABEL, marker=".", label="training maps")
-    axes.plot(range(len(validation)), validation, color=PREDICTION, marker=".", label="validation maps")
-    axes.axvline(best, color=OTHER, lw=1, ls="--", label=f"kept: epoch {best}" + (" (unchanged)" if best == 0 else ""))
+    axes.plot(
+        range(len(validation)), validation, color=PREDICTION, marker=".", label="validation maps"
+    )
+    axes.axvline(
+        best,
+        color=OTHER,
+        lw=1,
+        ls="--",
+        label=f"kept: epoch {best}" + (" (unchanged)" if best == 0 else ""),
+    )
     axes.set(xlabel="epoch", ylabel="loss (mean square difference of the soft masks)")
     if min(min(train), min(validation)) > 0:
         axes.set_yscale("log")

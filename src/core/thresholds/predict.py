@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 PHASE = "predicting thresholds"
 HELD = 2**30  # bytes that maps in work, and what networks make of them, may take together
-NETWORK_BYTES = {"siren": 12_000_000, "published": 115_000_000}  # for a map: measured with one worker and with several
+# for a map: measured with one worker and with several
+NETWORK_BYTES = {"siren": 12_000_000, "published": 115_000_000}
 COPIES = 4  # of a map in work: itself, and what resampling makes of it
 
 
@@ -52,7 +53,11 @@ def choose_device(name: str) -> str:
         If it is not available here.
     """
     torch = import_torch()
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if name == "auto":
         return next(d for d in ("cuda", "mps", "cpu") if available[d])
     if not available.get(name, False):
@@ -60,13 +65,17 @@ def choose_device(name: str) -> str:
     return name
 
 
-def predict_levels(ensemble: Ensemble, parameters: PredictParameters | None = None,
-                   progress: Progress | None = None) -> Predictions:
+def predict_levels(
+    ensemble: Ensemble,
+    parameters: PredictParameters | None = None,
+    progress: Progress | None = None,
+) -> Predictions:
     """Predict a threshold for each chosen volume.
 
-    Each map is brought to 64^3 in Fourier space, normalised, and shown to the network. The level counts in the map's
-    own units: this program's weights are trained on levels normalised by the 64^3 map's statistics, the published ones on
-    levels normalised by the full box's, so these are what each is turned back with, and what the table shows.
+    Each map is brought to 64^3 in Fourier space, normalised, and shown to the network. The level
+    counts in the map's own units: this program's weights are trained on levels normalised by the
+    64^3 map's statistics, the published ones on levels normalised by the full box's, so these are
+    what each is turned back with, and what the table shows.
 
     Parameters
     ----------
@@ -79,12 +88,14 @@ def predict_levels(ensemble: Ensemble, parameters: PredictParameters | None = No
     Returns
     -------
     Predictions
-        The same on every run on the CPU of one machine. A map that holds nothing to contour has a flag in place of a level.
+        The same on every run on the CPU of one machine. A map that holds nothing to contour has a
+        flag in place of a level.
 
     Raises
     ------
     SirenError
-        If torch, the weights or the device is not there, a map cannot be read, or none can be normalised.
+        If torch, the weights or the device is not there, a map cannot be read, or none can be
+        normalised.
     Cancelled
         If the progress says so.
 
@@ -95,7 +106,11 @@ def predict_levels(ensemble: Ensemble, parameters: PredictParameters | None = No
     parameters, progress = parameters or PredictParameters(), progress or Progress()
     import_torch()  # before the weights are sought: its absence is the first thing to say
     device = choose_device(parameters.device)
-    path = Path(parameters.weights).expanduser() if parameters.weights is not None else default_weights()
+    path = (
+        Path(parameters.weights).expanduser()
+        if parameters.weights is not None
+        else default_weights()
+    )
     progress.step("loading the network")
     loaded = load_network(path)
     loaded.network.to(device)
@@ -123,7 +138,8 @@ class Shrunk:
     x : the same, normalised
     range : the statistics that turn a prediction into a level
     voxel_size : edge of the 64^3 box's voxels in A, None where it is not known
-    full : see :func:`.features.share_above`; None where the map has 64^3 voxels itself, or the network does not ask
+    full : see :func:`.features.share_above`; None where the map has 64^3 voxels itself, or the
+        network does not ask
     """
 
     name: str
@@ -135,7 +151,13 @@ class Shrunk:
     full: Tensor | None
 
 
-def shrink(ensemble: Ensemble, source: Source, vol_id: int, kind: str, reading: AbstractContextManager[object] | None = None) -> Shrunk:
+def shrink(
+    ensemble: Ensemble,
+    source: Source,
+    vol_id: int,
+    kind: str,
+    reading: AbstractContextManager[object] | None = None,
+) -> Shrunk:
     """A map brought to 64^3 and normalised for a network of a kind.
 
     Parameters
@@ -172,14 +194,23 @@ class _Looked:
     junk: JunkMap | None = None
 
 
-def _looked_at(ensemble: Ensemble, loaded: LoadedNetwork, device: str, weights: str, batch_size: int, progress: Progress) -> list[_Looked]:
-    """The maps in the ensemble's order. Batches of them go through as many threads as there are cores.
+def _looked_at(
+    ensemble: Ensemble,
+    loaded: LoadedNetwork,
+    device: str,
+    weights: str,
+    batch_size: int,
+    progress: Progress,
+) -> list[_Looked]:
+    """The maps in the ensemble's order. Batches of them go through as many threads as there are
+    cores.
 
     A batch is the same maps whatever the number of threads, so results are too.
     """
     torch: Any = import_torch()
     place = ensemble.places
-    reading = threading.Lock()  # who gives the values of open models need not bear two askers at once
+    # who gives the values of open models need not bear two askers at once
+    reading = threading.Lock()
     network = nullcontext() if device == "cpu" else threading.Lock()
     inside = progress.quiet()
     read: list[str] = []
@@ -192,28 +223,55 @@ def _looked_at(ensemble: Ensemble, loaded: LoadedNetwork, device: str, weights: 
             try:
                 maps.append(shrink(ensemble, source, place[source.name], loaded.kind, reading))
             except JunkMap as error:
-                row = Prediction(source.name, place[source.name], Range(np.nan, np.nan), np.nan, flags=(error.reason,))
-                found[source.name] = _Looked(row, junk=error.with_traceback(None))  # which would keep the map in memory
+                row = Prediction(
+                    source.name,
+                    place[source.name],
+                    Range(np.nan, np.nan),
+                    np.nan,
+                    flags=(error.reason,),
+                )
+                # which would keep the map in memory
+                found[source.name] = _Looked(row, junk=error.with_traceback(None))
             read.append(source.name)
         if maps:
             with network:
                 numbers = _numbers(loaded, maps, device)
-            found |= {m.name: _judged(m, level, spread, weights) for m, (level, spread) in zip(maps, numbers, strict=True)}
+            found |= {
+                m.name: _judged(m, level, spread, weights)
+                for m, (level, spread) in zip(maps, numbers, strict=True)
+            }
         return [found[s.name] for s in sources]
 
-    batches = [ensemble.sources[i:i + batch_size] for i in range(0, len(ensemble), batch_size)]
+    batches = [ensemble.sources[i : i + batch_size] for i in range(0, len(ensemble), batch_size)]
     each = COPIES * 4 * max(ensemble.grid.shape) ** 3 + batch_size * NETWORK_BYTES[loaded.kind]
     workers = max(1, min(_cores(), len(batches), HELD // each))
-    # one thread of torch for each of ours, more would wait for each other; but convolutions of the published network are large
+    # one thread of torch for each of ours, more would wait for each other; but convolutions of the
+    # published network are large
     of_torch = _cores() // workers if loaded.kind == "published" else 1
     with _torch_threads_kept(torch):
-        return _gathered(ThreadPoolExecutor(workers, "siren-predict", initializer=torch.set_num_threads, initargs=(of_torch,)),
-                         look, batches, read, len(ensemble), progress)
+        return _gathered(
+            ThreadPoolExecutor(
+                workers, "siren-predict", initializer=torch.set_num_threads, initargs=(of_torch,)
+            ),
+            look,
+            batches,
+            read,
+            len(ensemble),
+            progress,
+        )
 
 
-def _gathered(pool: ThreadPoolExecutor, look: Callable[[Sequence[Source]], list[_Looked]], batches: Sequence[Sequence[Source]],
-              read: Sequence[str], count: int, progress: Progress) -> list[_Looked]:
-    """What ``look`` finds of each batch, in order; ``read`` tells how many maps of ``count`` have been read."""
+def _gathered(
+    pool: ThreadPoolExecutor,
+    look: Callable[[Sequence[Source]], list[_Looked]],
+    batches: Sequence[Sequence[Source]],
+    read: Sequence[str],
+    count: int,
+    progress: Progress,
+) -> list[_Looked]:
+    """What ``look`` finds of each batch, in order; ``read`` tells how many maps of ``count`` have
+    been read.
+    """
     looked: list[_Looked] = []
     try:
         waiting = [pool.submit(look, batch) for batch in batches]
@@ -241,7 +299,9 @@ class _Kept:
 
 @contextmanager
 def _torch_threads_kept(torch: Any) -> Iterator[None]:
-    """torch's number of threads, which is the whole process's, is as before when the last who is at work ends."""
+    """torch's number of threads, which is the whole process's, is as before when the last who is at
+    work ends.
+    """
     with _Kept.lock:
         if not _Kept.users:
             _Kept.threads = torch.get_num_threads()
@@ -267,6 +327,11 @@ def _numbers(loaded: LoadedNetwork, maps: Sequence[Shrunk], device: str) -> list
 
 def _judged(m: Shrunk, prediction: float, spread: float, weights: str) -> _Looked:
     if not np.isfinite(prediction):
-        raise SirenError(f"{weights} gives no number for {m.name}: its weights are damaged. Use others, or leave \"weights\" out.")
+        raise SirenError(
+            f"{weights} gives no number for {m.name}: its weights are damaged. Use "
+            'others, or leave "weights" out.'
+        )
     row = Prediction(m.name, m.vol_id, m.range, prediction, spread if np.isfinite(spread) else None)
-    return _Looked(row, enclosed(m.small, denormalise_level(prediction, m.range), prediction, row.spread))
+    return _Looked(
+        row, enclosed(m.small, denormalise_level(prediction, m.range), prediction, row.spread)
+    )

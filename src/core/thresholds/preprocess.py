@@ -1,4 +1,5 @@
-"""Copies of maps as the networks see them, with their statistics: the published tool's ``preprocess``.
+"""Copies of maps as the networks see them, with their statistics: the published tool's
+``preprocess``.
 
 Prediction needs none of this beforehand: it does it inside.
 """
@@ -25,7 +26,11 @@ from .parameters import PreprocessParameters
 from .tables import STATISTICS_COLUMNS, stem, write_table
 
 DOWNSAMPLED_FOLDER, NORMALISED_FOLDER = "downsampled", "normalised"
-DOWNSAMPLED_TABLE, RAW_TABLE, LABELS_TABLE = "map_stats_downsampled.csv", "map_stats_raw.csv", "normalized_labels.csv"
+DOWNSAMPLED_TABLE, RAW_TABLE, LABELS_TABLE = (
+    "map_stats_downsampled.csv",
+    "map_stats_raw.csv",
+    "normalized_labels.csv",
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Preprocessed:
     small : dict
         Statistics of the copies by file name.
     raw : dict
-        Statistics of the maps on their own grid by file name; empty where none is larger than the box.
+        Statistics of the maps on their own grid by file name; empty where none is larger than the
+        box.
     """
 
     folder: Path
@@ -56,29 +62,42 @@ class Preprocessed:
     raw: dict[str, Range] = field(default_factory=dict)
 
 
-def shrunk(source: Source, array: NDArray[np.floating], grid: Grid, box: int) -> tuple[NDArray[np.float32], Grid]:
-    """A map in a cube of ``box`` voxels a side, overlaying the original; kept as it is where it has that box."""
+def shrunk(
+    source: Source, array: NDArray[np.floating], grid: Grid, box: int
+) -> tuple[NDArray[np.float32], Grid]:
+    """A map in a cube of ``box`` voxels a side, overlaying the original; kept as it is where it has
+    that box.
+    """
     if grid.shape == (box, box, box):
         return np.asarray(array, np.float32), grid
     small, small_grid = to_box(array, grid, box)
     if not np.isfinite(small).all():  # float32 overflows where values are near its limit
-        raise SirenError(f'{source.name} has values too large to resample: rescale it, or use "exclude {source.name}".')
+        raise SirenError(
+            f"{source.name} has values too large to resample: rescale it, or use "
+            f'"exclude {source.name}".'
+        )
     return small, small_grid
 
 
-def preprocess(ensemble: Ensemble, out_dir: Path, parameters: PreprocessParameters | None = None,
-               progress: Progress | None = None) -> Preprocessed:
-    """Write Fourier-cropped copies of maps, normalised ones on request, and the tables of their statistics.
+def preprocess(
+    ensemble: Ensemble,
+    out_dir: Path,
+    parameters: PreprocessParameters | None = None,
+    progress: Progress | None = None,
+) -> Preprocessed:
+    """Write Fourier-cropped copies of maps, normalised ones on request, and the tables of their
+    statistics.
 
     Parameters
     ----------
     ensemble : Ensemble
         The maps on their own grid; one is enough.
     out_dir : Path
-        Gets ``downsampled/NAME.mrc`` (voxel size and origin such that they overlay the originals), ``normalised/NAME.mrc``,
-        ``map_stats_downsampled.csv``, ``map_stats_raw.csv`` where the maps are larger than the box, and
-        ``normalized_labels.csv`` where labels are given. Labels are normalised by the statistics of the map on its own
-        grid where it is larger than the box, as the published network's were.
+        Gets ``downsampled/NAME.mrc`` (voxel size and origin such that they overlay the originals),
+        ``normalised/NAME.mrc``, ``map_stats_downsampled.csv``, ``map_stats_raw.csv`` where the maps
+        are larger than the box, and ``normalized_labels.csv`` where labels are given. Labels are
+        normalised by the statistics of the map on its own grid where it is larger than the box, as
+        the published network's were.
     parameters : PreprocessParameters
     progress : Progress
 
@@ -89,7 +108,8 @@ def preprocess(ensemble: Ensemble, out_dir: Path, parameters: PreprocessParamete
     Raises
     ------
     SirenError
-        If a map cannot be read or normalised, labels do not fit, or the folder cannot be written. Nothing is left behind.
+        If a map cannot be read or normalised, labels do not fit, or the folder cannot be written.
+        Nothing is left behind.
     Cancelled
         If the progress says so. Nothing is left behind.
 
@@ -103,15 +123,24 @@ def preprocess(ensemble: Ensemble, out_dir: Path, parameters: PreprocessParamete
         labels_path = Path(parameters.labels).expanduser()
         labels = match_labels(read_labels(labels_path), labels_path, ensemble.all_names)
     names = [stem(name) + ".mrc" for name in ensemble.names]
-    clash = next((n for n in names if names.count(n) > 1), None) if len(set(names)) < len(names) else None
+    clash = (
+        next((n for n in names if names.count(n) > 1), None)
+        if len(set(names)) < len(names)
+        else None
+    )
     if clash:
-        raise SirenError(f"Two volumes would both be written to {clash}: rename one, or leave one out.")
+        raise SirenError(
+            f"Two volumes would both be written to {clash}: rename one, or leave one out."
+        )
     made = not out_dir.exists()
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".writing-", dir=out_dir))
     except OSError as error:
-        raise SirenError(f"{out_dir} cannot be written ({error.strerror or error}): choose another output folder.") from error
+        raise SirenError(
+            f"{out_dir} cannot be written ({error.strerror or error}): choose another "
+            "output folder."
+        ) from error
     try:
         grid, small, raw = _write_maps(ensemble, names, work, parameters, progress)
         tables = _write_tables(ensemble, work, small, raw, labels)
@@ -119,7 +148,10 @@ def preprocess(ensemble: Ensemble, out_dir: Path, parameters: PreprocessParamete
         progress.step("preprocessing", 1.0)  # the last moment to stop
         _move(work, out_dir)
     except OSError as error:
-        raise SirenError(f"{out_dir} cannot be written ({error.strerror or error}): choose another output folder.") from error
+        raise SirenError(
+            f"{out_dir} cannot be written ({error.strerror or error}): choose another "
+            "output folder."
+        ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
         if made and not any(out_dir.iterdir()):
@@ -127,38 +159,74 @@ def preprocess(ensemble: Ensemble, out_dir: Path, parameters: PreprocessParamete
     return Preprocessed(out_dir, grid, files, tuple(out_dir / t for t in tables), small, raw)
 
 
-def _write_maps(ensemble: Ensemble, names: list[str], work: Path, parameters: PreprocessParameters,
-                progress: Progress) -> tuple[Grid, dict[str, Range], dict[str, Range]]:
+def _write_maps(
+    ensemble: Ensemble,
+    names: list[str],
+    work: Path,
+    parameters: PreprocessParameters,
+    progress: Progress,
+) -> tuple[Grid, dict[str, Range], dict[str, Range]]:
     box, larger = parameters.box, max(ensemble.grid.shape) > parameters.box
     (work / DOWNSAMPLED_FOLDER).mkdir()
     if parameters.normalised:
         (work / NORMALISED_FOLDER).mkdir()
     small_ranges, raw_ranges, grid = {}, {}, ensemble.grid
-    for source, name, (_, array) in zip(ensemble.sources, names, ensemble.read(progress, "preprocessing"), strict=True):
+    for source, name, (_, array) in zip(
+        ensemble.sources, names, ensemble.read(progress, "preprocessing"), strict=True
+    ):
         small, grid = shrunk(source, array, ensemble.grid, box)
         x, small_ranges[source.name] = normalise(small, source.name)
         if larger:
             raw_ranges[source.name] = value_range(array, source.name)
-        write_map(work / DOWNSAMPLED_FOLDER / name, small, grid, f"SIREn: {source.name} in a box of {box}")
+        write_map(
+            work / DOWNSAMPLED_FOLDER / name, small, grid, f"SIREn: {source.name} in a box of {box}"
+        )
         if parameters.normalised:
-            write_map(work / NORMALISED_FOLDER / name, x, grid, f"SIREn: {source.name} normalised in a box of {box}")
+            write_map(
+                work / NORMALISED_FOLDER / name,
+                x,
+                grid,
+                f"SIREn: {source.name} normalised in a box of {box}",
+            )
     return grid, small_ranges, raw_ranges
 
 
-def _write_tables(ensemble: Ensemble, work: Path, small: dict[str, Range], raw: dict[str, Range],
-                  labels: list[tuple[str, Label]]) -> list[str]:
+def _write_tables(
+    ensemble: Ensemble,
+    work: Path,
+    small: dict[str, Range],
+    raw: dict[str, Range],
+    labels: list[tuple[str, Label]],
+) -> list[str]:
     place = ensemble.places
     tables = []
     for table, ranges in ((DOWNSAMPLED_TABLE, small), (RAW_TABLE, raw)):
         if ranges:
-            write_table(work / table, STATISTICS_COLUMNS, ((n, place[n], r.vol_min, r.vol_max) for n, r in ranges.items()))
+            write_table(
+                work / table,
+                STATISTICS_COLUMNS,
+                ((n, place[n], r.vol_min, r.vol_max) for n, r in ranges.items()),
+            )
             tables.append(table)
     if labels:
         used = raw or small
         # a label of a volume that was left out has no statistics: it is left out too
-        write_table(work / LABELS_TABLE, (*LABEL_COLUMNS, "normalized_label"), (
-            (place[n], _blank(b.lower), b.level, _blank(b.upper), n, normalise_level(b.level, used[n]))
-            for n, b in labels if n in used))
+        write_table(
+            work / LABELS_TABLE,
+            (*LABEL_COLUMNS, "normalized_label"),
+            (
+                (
+                    place[n],
+                    _blank(b.lower),
+                    b.level,
+                    _blank(b.upper),
+                    n,
+                    normalise_level(b.level, used[n]),
+                )
+                for n, b in labels
+                if n in used
+            ),
+        )
         tables.append(LABELS_TABLE)
     return tables
 
@@ -168,7 +236,9 @@ def _blank(bound: float | None) -> float | str:
 
 
 def _move(work: Path, out_dir: Path) -> None:
-    """Every finished file to its place; the tables last, so that a table never speaks of files that are not there."""
+    """Every finished file to its place; the tables last, so that a table never speaks of files that
+    are not there.
+    """
     files = sorted((p for p in work.rglob("*") if p.is_file()), key=lambda p: (p.parent == work, p))
     for path in files:
         target = out_dir / path.relative_to(work)

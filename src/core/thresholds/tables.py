@@ -1,9 +1,11 @@
-"""Tables of thresholds: what was predicted, and the statistics of maps; for labels see :mod:`.labels`.
+"""Tables of thresholds: what was predicted, and the statistics of maps; for labels see
+:mod:`.labels`.
 
 Example::
 
     write_predictions(Path("out/predictions.csv"), predictions)
-    levels = read_thresholds(Path("out/predictions.csv"), ensemble)   # one a volume, in the ensemble's order
+    levels = read_thresholds(Path("out/predictions.csv"), ensemble)   # one a volume, in the
+    ensemble's order
 """
 
 from __future__ import annotations
@@ -26,8 +28,18 @@ from .normalize import Range, denormalise_level
 
 FILE, VOL_ID, LEVEL = "file", "vol_id", "denormalized_predictions"
 UNCERTAINTY, FLAG = "uncertainty", "flag"
-PREDICTION_COLUMNS = (FILE, VOL_ID, "vol_min", "vol_max", "prediction", "int_predictions", LEVEL, UNCERTAINTY,
-                      "normalized_uncertainty", FLAG)
+PREDICTION_COLUMNS = (
+    FILE,
+    VOL_ID,
+    "vol_min",
+    "vol_max",
+    "prediction",
+    "int_predictions",
+    LEVEL,
+    UNCERTAINTY,
+    "normalized_uncertainty",
+    FLAG,
+)
 OWN_LEVEL = "own_level"  # one column more where levels were brought into line with each other
 STATISTICS_COLUMNS = (FILE, VOL_ID, "vol_min", "vol_max")
 
@@ -72,7 +84,11 @@ class Prediction:
     @property
     def uncertainty(self) -> float | None:
         """Expected absolute error of the level, in the volume's own units."""
-        return None if self.spread is None else self.spread / 2 * (self.range.vol_max - self.range.vol_min)
+        return (
+            None
+            if self.spread is None
+            else self.spread / 2 * (self.range.vol_max - self.range.vol_min)
+        )
 
 
 @dataclass(frozen=True)
@@ -108,7 +124,9 @@ class Predictions:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a csv, whole or not at all; numbers with as many digits as they need to be read back the same."""
+    """Write a csv, whole or not at all; numbers with as many digits as they need to be read back
+    the same.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -120,26 +138,43 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write predictions.csv: after the file name the published columns, then how far to trust each.
 
-    ``int_predictions`` is (prediction + 1)/2; ``denormalized_predictions`` the level in the volume's units; ``uncertainty`` its
-    expected absolute error in these units, ``normalized_uncertainty`` that of ``prediction``; ``flag`` what speaks against the
-    map, empty where nothing does. ``own_level`` is there where levels were brought into line: what the map alone gave. Cells
-    without a number are empty.
+    ``int_predictions`` is (prediction + 1)/2; ``denormalized_predictions`` the level in the
+    volume's units; ``uncertainty`` its expected absolute error in these units,
+    ``normalized_uncertainty`` that of ``prediction``; ``flag`` what speaks against the map, empty
+    where nothing does. ``own_level`` is there where levels were brought into line: what the map
+    alone gave. Cells without a number are empty.
     """
     shared = any(r.own is not None for r in predictions.rows)
 
     def cells(r: Prediction) -> list[object]:
-        numbers = [r.range.vol_min, r.range.vol_max, r.prediction, (r.prediction + 1) / 2, r.level, r.uncertainty, r.spread]
-        own = [denormalise_level(r.prediction if r.own is None else r.own, r.range)] if shared else []
+        numbers = [
+            r.range.vol_min,
+            r.range.vol_max,
+            r.prediction,
+            (r.prediction + 1) / 2,
+            r.level,
+            r.uncertainty,
+            r.spread,
+        ]
+        own = (
+            [denormalise_level(r.prediction if r.own is None else r.own, r.range)] if shared else []
+        )
         return [r.file, r.vol_id, *map(_cell, numbers), "; ".join(r.flags), *map(_cell, own)]
 
-    write_table(path, (*PREDICTION_COLUMNS, OWN_LEVEL) if shared else PREDICTION_COLUMNS, map(cells, predictions.rows))
+    write_table(
+        path,
+        (*PREDICTION_COLUMNS, OWN_LEVEL) if shared else PREDICTION_COLUMNS,
+        map(cells, predictions.rows),
+    )
 
 
 def _cell(value: float | None) -> float | str:
     return "" if value is None or not np.isfinite(value) else value
 
 
-def read_rows(path: Path, needed: Sequence[str], what: str) -> tuple[list[dict[str, str]], list[str]]:
+def read_rows(
+    path: Path, needed: Sequence[str], what: str
+) -> tuple[list[dict[str, str]], list[str]]:
     """Rows of a csv as dicts of stripped texts, and its columns.
 
     Parameters
@@ -161,7 +196,11 @@ def read_rows(path: Path, needed: Sequence[str], what: str) -> tuple[list[dict[s
     if "\0" in text:
         raise SirenError(f"{path.name} cannot be read as text: give the {what} (.csv).")
     try:
-        table = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(c.strip() for c in row)]
+        table = [
+            [cell.strip() for cell in row]
+            for row in csv.reader(io.StringIO(text))
+            if any(c.strip() for c in row)
+        ]
     except csv.Error as error:
         raise SirenError(f"{path.name} is not a csv ({error}): give the {what}.") from error
     if not table:
@@ -169,14 +208,20 @@ def read_rows(path: Path, needed: Sequence[str], what: str) -> tuple[list[dict[s
     columns = table[0]
     missing = [c for c in needed if c not in columns]
     if missing:
-        raise SirenError(f"{path.name} has no column {listed([repr(m) for m in missing])} (it has {listed(columns, 8)}): "
-                         f"give the {what}.")
+        raise SirenError(
+            f"{path.name} has no column {listed([repr(m) for m in missing])} (it has "
+            f"{listed(columns, 8)}): "
+            f"give the {what}."
+        )
     if len(table) == 1:
         raise SirenError(f"{path.name} has a heading but no rows: give the {what}.")
     ragged = next((n for n, row in enumerate(table[1:], 2) if len(row) != len(columns)), None)
     if ragged:
-        raise SirenError(f"{path.name} has {len(table[ragged - 1])} cells in row {ragged} but {len(columns)} columns: repair "
-                         "that row.")
+        raise SirenError(
+            f"{path.name} has {len(table[ragged - 1])} cells in row {ragged} but "
+            f"{len(columns)} columns: repair "
+            "that row."
+        )
     return [dict(zip(columns, row, strict=True)) for row in table[1:]], columns
 
 
@@ -194,19 +239,25 @@ def number(text: str, path: Path, column: str, owner: str) -> float:
         value = float("nan")
     if not np.isfinite(value):
         shown = f'"{text}"' if text else "empty"
-        raise SirenError(f"{path.name}: {column} of {owner} is {shown}, not a number. Correct it, or leave the volume out.")
+        raise SirenError(
+            f"{path.name}: {column} of {owner} is {shown}, not a number. Correct it, "
+            "or leave the volume out."
+        )
     return value
 
 
-def read_thresholds(path: Path, ensemble: Ensemble, left_out: Container[str] = ()) -> NDArray[np.float64]:
-    """Thresholds of an ensemble's chosen volumes from a predictions table, ours or the published tool's.
+def read_thresholds(
+    path: Path, ensemble: Ensemble, left_out: Container[str] = ()
+) -> NDArray[np.float64]:
+    """Thresholds of an ensemble's chosen volumes from a predictions table, ours or the published
+    tool's.
 
     Parameters
     ----------
     path : Path
-        A csv with ``denormalized_predictions`` and ``file``, or ``vol_id``: the volume's number from 0 among all
-        volumes of the folder in natural order (``ensemble.all_names``), or its name. Other columns, and rows of
-        volumes that are not chosen, are ignored.
+        A csv with ``denormalized_predictions`` and ``file``, or ``vol_id``: the volume's number
+        from 0 among all volumes of the folder in natural order (``ensemble.all_names``), or its
+        name. Other columns, and rows of volumes that are not chosen, are ignored.
     ensemble : Ensemble
     left_out : volumes that need no threshold: theirs is NaN
 
@@ -222,8 +273,11 @@ def read_thresholds(path: Path, ensemble: Ensemble, left_out: Container[str] = (
     """
     rows, columns = read_rows(path, [LEVEL], "predictions table")
     if FILE not in columns and VOL_ID not in columns:
-        raise SirenError(f'{path.name} does not say which row is which volume: it needs a column "{FILE}" or "{VOL_ID}" '
-                         f'(it has {listed(columns, 8)}). Run "siren predict" again.')
+        raise SirenError(
+            f"{path.name} does not say which row is which volume: it needs a column "
+            f'"{FILE}" or "{VOL_ID}" '
+            f'(it has {listed(columns, 8)}). Run "siren predict" again.'
+        )
     keys = [row[FILE] if FILE in columns else row[VOL_ID] for row in rows]
     names = row_names(keys, path, ensemble.all_names, by_number=FILE not in columns)
     found: dict[str, str] = {}
@@ -238,17 +292,25 @@ def read_thresholds(path: Path, ensemble: Ensemble, left_out: Container[str] = (
             levels.append(np.nan)
             continue
         if name not in found:
-            raise SirenError(f'No threshold for {name} in {path.name} (it has {len(rows):,} rows for '
-                             f'{len(ensemble.all_names):,} volumes): run "siren predict" again, or "exclude {name}".')
+            raise SirenError(
+                f"No threshold for {name} in {path.name} (it has {len(rows):,} rows "
+                "for "
+                f'{len(ensemble.all_names):,} volumes): run "siren predict" again, or '
+                f'"exclude {name}".'
+            )
         if not found[name] and flags[name]:
-            raise SirenError(f'{path.name} has no threshold for {name} (flagged: {flags[name]}): use "filter flags", or '
-                             f'"exclude {name}".')
+            raise SirenError(
+                f"{path.name} has no threshold for {name} (flagged: {flags[name]}): "
+                'use "filter flags", or '
+                f'"exclude {name}".'
+            )
         levels.append(number(found[name], path, LEVEL, name))
     return np.array(levels, np.float64)
 
 
 def levels_by_name(path: Path, all_names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
-    """Thresholds of those volumes that have one, read as by :func:`read_thresholds`, and flags of those that have one: for a list to show.
+    """Thresholds of those volumes that have one, read as by :func:`read_thresholds`, and flags of
+    those that have one: for a list to show.
 
     Parameters
     ----------
@@ -262,18 +324,31 @@ def levels_by_name(path: Path, all_names: Sequence[str]) -> tuple[dict[str, floa
     """
     rows, columns = read_rows(path, [LEVEL], "predictions table")
     if FILE not in columns and VOL_ID not in columns:
-        raise SirenError(f'{path.name} does not say which row is which volume: it needs a column "{FILE}" or "{VOL_ID}" '
-                         f'(it has {listed(columns, 8)}). Run "siren predict" again.')
-    names = row_names([row[FILE] if FILE in columns else row[VOL_ID] for row in rows], path, all_names, by_number=FILE not in columns)
+        raise SirenError(
+            f"{path.name} does not say which row is which volume: it needs a column "
+            f'"{FILE}" or "{VOL_ID}" '
+            f'(it has {listed(columns, 8)}). Run "siren predict" again.'
+        )
+    names = row_names(
+        [row[FILE] if FILE in columns else row[VOL_ID] for row in rows],
+        path,
+        all_names,
+        by_number=FILE not in columns,
+    )
     known = set(all_names)
     by_name = {name: row for name, row in zip(names, rows, strict=True) if name in known}
     flags = {name: row[FLAG] for name, row in by_name.items() if row.get(FLAG)}
-    levels = {name: number(row[LEVEL], path, LEVEL, name) for name, row in by_name.items() if row[LEVEL] or name not in flags}
+    levels = {
+        name: number(row[LEVEL], path, LEVEL, name)
+        for name, row in by_name.items()
+        if row[LEVEL] or name not in flags
+    }
     return levels, flags
 
 
 def table_levels(path: Path) -> tuple[list[str], NDArray[np.float64]]:
-    """Names and thresholds of a predictions table as it stands, without the volumes: for a histogram.
+    """Names and thresholds of a predictions table as it stands, without the volumes: for a
+    histogram.
 
     Returns
     -------
@@ -282,21 +357,29 @@ def table_levels(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     Raises
     ------
     SirenError
-        If the table cannot be read, or a row has no number and no flag: a flagged map may have no threshold.
+        If the table cannot be read, or a row has no number and no flag: a flagged map may have no
+        threshold.
     """
     rows, columns = read_rows(path, [LEVEL], "predictions table")
     key = next((c for c in (FILE, VOL_ID) if c in columns), None)
     names = [row[key] if key else str(k) for k, row in enumerate(rows)]
     if not rows:
         raise SirenError(f'{path.name} has no row: run "siren predict" again.')
-    pairs = [(row, name) for row, name in zip(rows, names, strict=True) if row[LEVEL] or not row.get(FLAG)]
-    return [name for _, name in pairs], np.array([number(row[LEVEL], path, LEVEL, name) for row, name in pairs], np.float64)
+    pairs = [
+        (row, name)
+        for row, name in zip(rows, names, strict=True)
+        if row[LEVEL] or not row.get(FLAG)
+    ]
+    return [name for _, name in pairs], np.array(
+        [number(row[LEVEL], path, LEVEL, name) for row, name in pairs], np.float64
+    )
 
 
 def read_predictions(path: Path) -> Predictions:
     """A predictions table, ours or the published tool's, by itself.
 
-    Without a column ``file``, volumes are known by their ``vol_id``. ``weights`` is empty: the table does not say.
+    Without a column ``file``, volumes are known by their ``vol_id``. ``weights`` is empty: the
+    table does not say.
 
     Raises
     ------
@@ -307,17 +390,30 @@ def read_predictions(path: Path) -> Predictions:
     rows, columns = read_rows(path, needed, "predictions table")
     key = FILE if FILE in columns else VOL_ID
     if key not in columns:
-        raise SirenError(f'{path.name} does not say which row is which volume: it needs a column "{FILE}" or "{VOL_ID}".')
+        raise SirenError(
+            f"{path.name} does not say which row is which volume: it needs a column "
+            f'"{FILE}" or "{VOL_ID}".'
+        )
     result = []
     for place, row in enumerate(rows):
         name = row[key]
         flags = tuple(f for f in row.get(FLAG, "").split("; ") if f)
         empty = flags and not row["prediction"]
-        low, high, prediction = (np.nan if empty else number(row[c], path, c, name) for c in needed[:3])
+        low, high, prediction = (
+            np.nan if empty else number(row[c], path, c, name) for c in needed[:3]
+        )
         spread = row.get("normalized_uncertainty", "")
         vol_id = _whole(row.get(VOL_ID, ""))
-        result.append(Prediction(name, place if vol_id is None else vol_id, Range(low, high), prediction,
-                                 number(spread, path, "normalized_uncertainty", name) if spread else None, flags))
+        result.append(
+            Prediction(
+                name,
+                place if vol_id is None else vol_id,
+                Range(low, high),
+                prediction,
+                number(spread, path, "normalized_uncertainty", name) if spread else None,
+                flags,
+            )
+        )
     names = [r.file for r in result]
     twice = next((n for n, following in pairwise(sorted(names)) if n == following), None)
     if twice is not None:
@@ -335,10 +431,18 @@ def read_flags(path: Path, ensemble: Ensemble) -> dict[str, str]:
     """
     rows, columns = read_rows(path, [LEVEL], "predictions table")
     if FLAG not in columns or FILE not in columns:
-        raise SirenError(f'{path.name} has no flags to filter by: use a table of "siren predict", or "filter true" for the volumes '
-                         "whose threshold is beyond mean +- 2 SD.")
-    flags = dict(zip(row_names([row[FILE] for row in rows], path, ensemble.all_names, by_number=False),
-                     (row[FLAG] for row in rows), strict=True))
+        raise SirenError(
+            f'{path.name} has no flags to filter by: use a table of "siren predict", '
+            'or "filter true" for the volumes '
+            "whose threshold is beyond mean +- 2 SD."
+        )
+    flags = dict(
+        zip(
+            row_names([row[FILE] for row in rows], path, ensemble.all_names, by_number=False),
+            (row[FLAG] for row in rows),
+            strict=True,
+        )
+    )
     return {name: flags[name] for name in ensemble.names if flags.get(name)}
 
 
@@ -351,14 +455,25 @@ def row_names(keys: list[str], path: Path, all_names: Sequence[str], by_number: 
         if len(whole) == len(keys):
             beyond = next((n for n in whole if not 0 <= n < len(all_names)), None)
             if beyond is not None:
-                raise SirenError(f"{path.name} has {VOL_ID} {beyond}, but the {len(all_names):,} volumes count from 0 "
-                                 f"to {len(all_names) - 1:,}: it belongs to another folder, or volumes were removed "
-                                 'since. Run "siren predict" again.')
+                raise SirenError(
+                    f"{path.name} has {VOL_ID} {beyond}, but the {len(all_names):,} "
+                    "volumes count from 0 "
+                    f"to {len(all_names) - 1:,}: it belongs to another folder, or "
+                    "volumes were removed "
+                    'since. Run "siren predict" again.'
+                )
             return [all_names[n] for n in whole]
-    names = [known.get(key, known.get(Path(key).name, known.get(stem(Path(key).name), key))) for key in keys]
+    names = [
+        known.get(key, known.get(Path(key).name, known.get(stem(Path(key).name), key)))
+        for key in keys
+    ]
     if not any(name in known for name in names):
-        raise SirenError(f"{path.name} belongs to other volumes: its first row is {keys[0] or 'empty'}, the first volume here "
-                         f'is {all_names[0]}. Give the table of this folder, or run "siren predict".')
+        raise SirenError(
+            f"{path.name} belongs to other volumes: its first row is "
+            f"{keys[0] or 'empty'}, the first volume here "
+            f'is {all_names[0]}. Give the table of this folder, or run "siren '
+            'predict".'
+        )
     return names
 
 
@@ -373,5 +488,7 @@ def _whole(text: str) -> int | None:
 
 def stem(name: str) -> str:
     """A map's file name without its suffixes; other names stay whole (``vol.1`` is no suffix)."""
-    ending = next((s + c for s in SUFFIXES for c in COMPRESSIONS if name.lower().endswith(s + c)), "")
+    ending = next(
+        (s + c for s in SUFFIXES for c in COMPRESSIONS if name.lower().endswith(s + c)), ""
+    )
     return name[: len(name) - len(ending)]

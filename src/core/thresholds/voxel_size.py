@@ -15,14 +15,18 @@ _USUAL = 3.0  # A
 
 
 def known_voxel_size(grid: Grid, box: int) -> float | None:
-    """Edge in A of a map's voxels once it is in a cube of ``box`` voxels; None where the header gives 1.0, as if nobody had set it."""
+    """Edge in A of a map's voxels once it is in a cube of ``box`` voxels; None where the header
+    gives 1.0, as if nobody had set it.
+    """
     if all(abs(v - 1) < 1e-6 for v in grid.voxel_size):
         return None
     return max(n * v for n, v in zip(grid.shape, grid.voxel_size[::-1], strict=True)) / box
 
 
 def scale_of(voxel_size: Sequence[float | None]) -> Tensor:
-    """(n, 2) float32: logarithm of each size over a usual one, and 1; 0 and 0 where it is not known."""
+    """(n, 2) float32: logarithm of each size over a usual one, and 1; 0 and 0 where it is not
+    known.
+    """
     import torch  # the caller has made sure that it is there
 
     rows: list[Any] = [(0.0, 0.0) if v is None else (math.log(v / _USUAL), 1.0) for v in voxel_size]

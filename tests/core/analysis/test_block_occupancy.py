@@ -1,4 +1,6 @@
-"""States of blocks: shares and pairs in plain loops, Fisher's test of scipy, the planted example's dependences."""
+"""States of blocks: shares and pairs in plain loops, Fisher's test of scipy, the planted example's
+dependences.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ import pytest
 from scipy import stats
 from scipy.cluster.hierarchy import leaves_list, linkage
 
-from chimerax.siren.core.analysis.block_occupancy import States, measure_states, read_states, representatives, similar_together, states_csv
+from chimerax.siren.core.analysis.block_occupancy import (
+    States,
+    measure_states,
+    read_states,
+    representatives,
+    similar_together,
+    states_csv,
+)
 from chimerax.siren.core.analysis.parameters import StatesParameters
 from chimerax.siren.core.analysis.relations import relations, relations_csv
 from chimerax.siren.core.blocks.blockset import BlockSet
@@ -24,8 +33,13 @@ GRID = Grid((5, 6, 7), (2.0, 2.0, 2.0))
 
 def made(share: np.ndarray, sizes: list[int] | None = None) -> States:
     blocks, volumes = share.shape
-    return States(tuple(f"v{v}.mrc" for v in range(volumes)), np.linspace(1, 2, volumes), tuple(range(1, blocks + 1)),
-                  np.array(sizes or [100] * blocks), share.astype(np.float32))
+    return States(
+        tuple(f"v{v}.mrc" for v in range(volumes)),
+        np.linspace(1, 2, volumes),
+        tuple(range(1, blocks + 1)),
+        np.array(sizes or [100] * blocks),
+        share.astype(np.float32),
+    )
 
 
 def present(rows: list[str]) -> States:
@@ -35,9 +49,16 @@ def present(rows: list[str]) -> States:
 def test_the_share_of_a_block_is_that_of_its_voxels_counted_one_by_one() -> None:
     rng = np.random.default_rng(0)
     occupied = rng.random((12, GRID.size)) < 0.4
-    occupancy = Occupancy(tuple(f"v{v}" for v in range(12)), np.ones(12), np.packbits(occupied, axis=1), GRID,
-                          np.zeros(GRID.shape, np.float32))
-    blocks = BlockSet(GRID, {2: np.sort(rng.choice(GRID.size, 30, replace=False)), 5: np.array([7, 8, 209])})
+    occupancy = Occupancy(
+        tuple(f"v{v}" for v in range(12)),
+        np.ones(12),
+        np.packbits(occupied, axis=1),
+        GRID,
+        np.zeros(GRID.shape, np.float32),
+    )
+    blocks = BlockSet(
+        GRID, {2: np.sort(rng.choice(GRID.size, 30, replace=False)), 5: np.array([7, 8, 209])}
+    )
     states = measure_states(blocks, occupancy, StatesParameters(present=0.4))
     assert states.numbers == (2, 5)
     assert states.sizes.tolist() == [30, 3]
@@ -50,7 +71,9 @@ def test_the_share_of_a_block_is_that_of_its_voxels_counted_one_by_one() -> None
 
 def test_pairs_are_those_counted_in_loops_and_fishers_test_is_scipys() -> None:
     rng = np.random.default_rng(1)
-    states = made((rng.random((5, 60)) < np.array([[0.5], [0.3], [0.9], [0.1], [0.5]])).astype(float))
+    states = made(
+        (rng.random((5, 60)) < np.array([[0.5], [0.3], [0.9], [0.1], [0.5]])).astype(float)
+    )
     found = relations(states)
     here = states.present
     for a, b in product(range(5), repeat=2):
@@ -73,8 +96,13 @@ def test_blocks_in_all_volumes_or_none_have_no_correlation_and_no_relation() -> 
 def test_dependences_have_their_words() -> None:
     free = np.arange(200) % 2 == 0
     other = np.arange(200) % 4 < 2
-    rows = {"free": free, "needs free": free & other, "excludes free": ~free & (np.arange(200) % 8 < 6), "twin of free": free,
-            "unrelated": other}
+    rows = {
+        "free": free,
+        "needs free": free & other,
+        "excludes free": ~free & (np.arange(200) % 8 < 6),
+        "twin of free": free,
+        "unrelated": other,
+    }
     found = relations(made(np.array(list(rows.values()), float)))
     words = {(a, b): found.word(i, j) for i, a in enumerate(rows) for j, b in enumerate(rows)}
     assert words["needs free", "free"] == "only with"
@@ -83,7 +111,10 @@ def test_dependences_have_their_words() -> None:
     assert words["twin of free", "free"] == "together"
     assert words["unrelated", "free"] == ""
     assert "block 2 only with block 1" in found.text(1, 0)
-    assert "Of 50 volumes with block 2, 50 (100 %) have block 1; of 150 without, 50 (33 %)" in found.text(1, 0)
+    assert (
+        "Of 50 volumes with block 2, 50 (100 %) have block 1; of 150 without, 50 (33 %)"
+        in found.text(1, 0)
+    )
 
 
 def test_blocks_that_are_always_apart_by_chance_are_not_said_to_exclude_each_other() -> None:
@@ -102,7 +133,9 @@ def test_the_order_is_scipys_leaves_and_two_kinds_of_rows_come_out_apart() -> No
     kind = rng.integers(0, 2, 40)
     rows = np.where(kind[:, None] == 0, [1.0, 0, 0], [0, 1.0, 0.5]) + rng.normal(0, 0.01, (40, 3))
     tree = similar_together(rows)
-    assert tree.order.tolist() == leaves_list(linkage(rows, "average", optimal_ordering=True)).tolist()
+    assert (
+        tree.order.tolist() == leaves_list(linkage(rows, "average", optimal_ordering=True)).tolist()
+    )
     assert (np.diff(kind[tree.order]) != 0).sum() == 1
     assert sorted(similar_together(rng.random((300, 2))).order.tolist()) == list(range(300))
     for few in (0, 1, 2):
@@ -118,11 +151,22 @@ def test_the_representatives_are_the_best_of_all_pairs(seed: int) -> None:
 
         def unexplained(pair: tuple[int, int], row: int = row) -> float:
             with_it, without = pair
-            difference = (states.share[:, with_it].astype(float) - states.share[:, without]) * states.sizes
-            return float(states.sizes[row] - difference[row] + np.abs(np.delete(difference, row)).sum())
+            difference = (
+                states.share[:, with_it].astype(float) - states.share[:, without]
+            ) * states.sizes
+            return float(
+                states.sizes[row] - difference[row] + np.abs(np.delete(difference, row)).sum()
+            )
 
-        pairs = [(v, w) for v in range(40) for w in range(40) if states.present[row, v] and not states.present[row, w]]
-        assert unexplained(representatives(states, block)) == pytest.approx(min(map(unexplained, pairs)))
+        pairs = [
+            (v, w)
+            for v in range(40)
+            for w in range(40)
+            if states.present[row, v] and not states.present[row, w]
+        ]
+        assert unexplained(representatives(states, block)) == pytest.approx(
+            min(map(unexplained, pairs))
+        )
 
 
 def test_representatives_differ_in_the_block_alone_where_such_volumes_exist() -> None:
@@ -151,19 +195,36 @@ def test_tables_are_read_by_pandas_and_back(tmp_path: Path) -> None:
     path.write_text(states_csv(states), encoding="utf-8")
     table = pd.read_csv(path)
     assert table.columns.tolist() == ["file", "level", "block_1", "block_2", "block_3"]
-    assert np.allclose(table[["block_1", "block_2", "block_3"]].to_numpy().T, states.share, atol=1e-4)
+    assert np.allclose(
+        table[["block_1", "block_2", "block_3"]].to_numpy().T, states.share, atol=1e-4
+    )
     blocks = BlockSet(GRID, {1: np.array([1, 2]), 2: np.array([3]), 3: np.array([4])})
     again = read_states(path, blocks)
-    assert (again.names, again.numbers, again.sizes.tolist()) == (states.names, states.numbers, [2, 1, 1])
-    assert np.allclose(again.share, states.share, atol=1e-4) and np.allclose(again.levels, states.levels, rtol=1e-5)
+    assert (again.names, again.numbers, again.sizes.tolist()) == (
+        states.names,
+        states.numbers,
+        [2, 1, 1],
+    )
+    assert np.allclose(again.share, states.share, atol=1e-4) and np.allclose(
+        again.levels, states.levels, rtol=1e-5
+    )
     (tmp_path / "pairs.csv").write_text(relations_csv(relations(states)), encoding="utf-8")
     pairs = pd.read_csv(tmp_path / "pairs.csv")
     assert len(pairs) == 3
     assert (pairs[["both", "only_a", "only_b", "neither"]].sum(axis=1) == 7).all()
 
 
-@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "file,level,block_1\nv,1\n", "file,level,block_x\nv,1,0\n",
-                                     "file,level,block_1\nv,1,?\n", "file,level,block_9\nv,1,0\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "a,b\n1,2\n",
+        "file,level,block_1\nv,1\n",
+        "file,level,block_x\nv,1,0\n",
+        "file,level,block_1\nv,1,?\n",
+        "file,level,block_9\nv,1,0\n",
+    ],
+)
 def test_a_table_that_is_not_one_is_refused_by_name(tmp_path: Path, content: str) -> None:
     (tmp_path / "states.csv").write_text(content)
     with pytest.raises(SirenError, match=r"states\.csv .*siren states"):

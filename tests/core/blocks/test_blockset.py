@@ -1,4 +1,6 @@
-"""Blocks: written, edited by hand, read back; their table and neighbours against answers made by hand."""
+"""Blocks: written, edited by hand, read back; their table and neighbours against answers made by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -72,6 +74,7 @@ def save_mask(path: Path, voxels: NDArray[np.int64], grid: Grid = GRID) -> None:
 
 # --- a set
 
+
 def test_a_set_counts_a_voxel_once_for_each_of_its_blocks() -> None:
     assert len(BLOCKS) == 3
     assert BLOCKS.voxel_count == 8
@@ -91,11 +94,20 @@ def test_the_table_is_what_is_worked_out_by_hand() -> None:
     frequency[flat((5, 6, 7))], frequency[flat((5, 6, 6))] = 4, 7
     sure = replace(BLOCKS, stability={2: 0.9}, strength={2: np.array([0.5, 0.25], np.float32)})
     table = sure.table(frequency, 10).set_index("block")
-    assert table.columns.tolist() == ["voxels", "volume_A3", "mean_occupancy", "stability", "strength", "centroid_x", "centroid_y",
-                                      "centroid_z"]
+    assert table.columns.tolist() == [
+        "voxels",
+        "volume_A3",
+        "mean_occupancy",
+        "stability",
+        "strength",
+        "centroid_x",
+        "centroid_y",
+        "centroid_z",
+    ]
     # voxels (z 5, y 6, x 7 and 6) of 2 x 2.5 x 3 A from (-10, 0, 5.5)
     assert table.loc[2].tolist() == [2, 30.0, 0.55, 0.9, 0.375, -10 + 6.5 * 2, 6 * 2.5, 5.5 + 5 * 3]
-    assert table.loc[1].dropna().tolist() == [4, 60.0, 0.0, -9.5, 0.62, 6.25]  # 0.625 rounds to the even digit
+    # 0.625 rounds to the even digit
+    assert table.loc[1].dropna().tolist() == [4, 60.0, 0.0, -9.5, 0.62, 6.25]
     assert table.loc[1, ["stability", "strength"]].isna().all()  # nobody asked
     assert table.index.tolist() == [1, 2, 7]
 
@@ -103,13 +115,17 @@ def test_the_table_is_what_is_worked_out_by_hand() -> None:
 def test_no_block_makes_an_empty_table_and_a_folder_that_reads_back(tmp_path: Path) -> None:
     none = BlockSet(GRID, {}, FREE)
     none.write(tmp_path, none.table(FREQUENCY, 10), MEAN)
-    assert pd.read_csv(tmp_path / "blocks.csv").columns.tolist() == BLOCKS.table(FREQUENCY, 10).columns.tolist()
+    assert (
+        pd.read_csv(tmp_path / "blocks.csv").columns.tolist()
+        == BLOCKS.table(FREQUENCY, 10).columns.tolist()
+    )
     assert len(read_blocks_file(tmp_path / "blocks.json")) == 0
     assert neighbours(none) == set()
     assert "holds no block maps" in sentence(read_block_maps, tmp_path)
 
 
 # --- written and read
+
 
 def test_a_written_folder_has_these_files_and_all_maps_validate(written: Path) -> None:
     maps = {"block_1.mrc", "block_2.mrc", "block_7.mrc", "unassigned.mrc", "mean.mrc"}
@@ -132,10 +148,16 @@ def test_blocks_json_comes_back_and_says_z_y_x(written: Path) -> None:
     assert back.unassigned.tolist() == FREE.tolist()
     plain = json.loads((written / "blocks.json").read_text())
     assert plain["blocks"]["2"] == [[5, 6, 6], [5, 6, 7]]
-    assert plain["grid"] == {"shape_zyx": [6, 7, 8], "voxel_size_xyz": [2.0, 2.5, 3.0], "origin_xyz": [-10.0, 0.0, 5.5]}
+    assert plain["grid"] == {
+        "shape_zyx": [6, 7, 8],
+        "voxel_size_xyz": [2.0, 2.5, 3.0],
+        "origin_xyz": [-10.0, 0.0, 5.5],
+    }
 
 
-def test_block_maps_come_back_with_their_numbers_and_without_mean_and_unassigned(written: Path) -> None:
+def test_block_maps_come_back_with_their_numbers_and_without_mean_and_unassigned(
+    written: Path,
+) -> None:
     back = read_block_maps(written, GRID)
     assert contents(back) == contents(BLOCKS)
     assert back.grid == GRID
@@ -149,11 +171,23 @@ def test_a_voxel_listed_twice_counts_once(written: Path) -> None:
     assert read_blocks_file(written / "blocks.json").blocks[2].tolist() == TWO.tolist()
 
 
-@pytest.mark.parametrize("change", [
-    {"blocks": [1]}, {"blocks": {"x": []}}, {"blocks": {"1": [[0, 0, 99]]}}, {"blocks": {"1": [[-1, 0, 0]]}},
-    {"blocks": {"1": [[10 ** 30, 0, 0]]}}, {"blocks": {"1": "abc"}}, {"blocks": {"1": [[1, 2], [3]]}}, {"grid": None},
-    {"grid": {}}, {"grid": {**GRID.as_json(), "shape_zyx": [6, 7]}}, {"grid": {**GRID.as_json(), "shape_zyx": 6}},
-    {"unassigned": 3}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"blocks": [1]},
+        {"blocks": {"x": []}},
+        {"blocks": {"1": [[0, 0, 99]]}},
+        {"blocks": {"1": [[-1, 0, 0]]}},
+        {"blocks": {"1": [[10**30, 0, 0]]}},
+        {"blocks": {"1": "abc"}},
+        {"blocks": {"1": [[1, 2], [3]]}},
+        {"grid": None},
+        {"grid": {}},
+        {"grid": {**GRID.as_json(), "shape_zyx": [6, 7]}},
+        {"grid": {**GRID.as_json(), "shape_zyx": 6}},
+        {"unassigned": 3},
+    ],
+)
 def test_a_blocks_file_that_is_none_is_one_sentence(written: Path, change: dict[str, Any]) -> None:
     content = json.loads((written / "blocks.json").read_text())
     (written / "blocks.json").write_text(json.dumps({**content, **change}))
@@ -164,6 +198,7 @@ def test_a_blocks_file_that_is_none_is_one_sentence(written: Path, change: dict[
 
 # --- edited by hand in between
 
+
 def test_a_deleted_block_is_gone_and_the_others_keep_their_numbers(written: Path) -> None:
     (written / "block_1.mrc").unlink()
     assert contents(read_block_maps(written, GRID)) == {2: TWO.tolist(), 7: SEVEN.tolist()}
@@ -172,14 +207,20 @@ def test_a_deleted_block_is_gone_and_the_others_keep_their_numbers(written: Path
 def test_merged_blocks_are_one(written: Path) -> None:
     save_mask(written / "block_1.mrc", np.union1d(ONE, TWO))
     (written / "block_2.mrc").unlink()
-    assert contents(read_block_maps(written, GRID)) == {1: sorted([*ONE.tolist(), *TWO.tolist()]), 7: SEVEN.tolist()}
+    assert contents(read_block_maps(written, GRID)) == {
+        1: sorted([*ONE.tolist(), *TWO.tolist()]),
+        7: SEVEN.tolist(),
+    }
 
 
 def test_added_maps_are_numbered_after_the_largest_in_natural_order(written: Path) -> None:
     save_mask(written / "part_10.mrc", FREE[:1])
     save_mask(written / "part_2.mrc", FREE[1:])
     assert contents(read_block_maps(written, GRID)) == {
-        **contents(BLOCKS), 8: FREE[1:].tolist(), 9: FREE[:1].tolist()}
+        **contents(BLOCKS),
+        8: FREE[1:].tolist(),
+        9: FREE[:1].tolist(),
+    }
 
 
 def test_a_copy_of_a_block_gets_a_number_of_its_own(written: Path) -> None:
@@ -192,7 +233,14 @@ def test_numbers_need_not_begin_at_one_nor_follow_each_other() -> None:
     ones = np.ones((2, 2, 2), np.float32)
     small = Grid((2, 2, 2), (1, 1, 1))
     names = ["block 12 (8 voxels)", "block_3.mrc", "mine", "block_x.mrc", "Block 4", "blocky 5"]
-    assert list(blocks_from_masks([(n, ones) for n in names], small).blocks) == [3, 12, 13, 14, 15, 16]
+    assert list(blocks_from_masks([(n, ones) for n in names], small).blocks) == [
+        3,
+        12,
+        13,
+        14,
+        15,
+        16,
+    ]
 
 
 def test_a_smoothed_map_is_cut_at_a_half(written: Path) -> None:
@@ -201,7 +249,9 @@ def test_a_smoothed_map_is_cut_at_a_half(written: Path) -> None:
     smooth = ndimage.gaussian_filter(cube, 0.7)
     write_map(written / "block_1.mrc", smooth, GRID, "smoothed")
     assert contents(read_block_maps(written, GRID))[1] == np.flatnonzero(smooth > 0.5).tolist()
-    write_map(written / "block_1.mrc", np.where(cube > 0, 0.5, 0.5001), GRID, "exactly a half is outside")
+    write_map(
+        written / "block_1.mrc", np.where(cube > 0, 0.5, 0.5001), GRID, "exactly a half is outside"
+    )
     assert contents(read_block_maps(written, GRID))[1] == np.flatnonzero(cube == 0).tolist()
 
 
@@ -220,9 +270,15 @@ def test_an_empty_map_is_one_sentence(written: Path) -> None:
     assert "Delete it, or save it again." in said
 
 
-@pytest.mark.parametrize("grid", [
-    Grid((6, 7, 9), GRID.voxel_size, GRID.origin), Grid(GRID.shape, (2.0, 2.5, 3.1), GRID.origin),
-    Grid(GRID.shape, GRID.voxel_size, (-10.0, 0.0, 8.5)), Grid((8, 7, 6), GRID.voxel_size, GRID.origin)])
+@pytest.mark.parametrize(
+    "grid",
+    [
+        Grid((6, 7, 9), GRID.voxel_size, GRID.origin),
+        Grid(GRID.shape, (2.0, 2.5, 3.1), GRID.origin),
+        Grid(GRID.shape, GRID.voxel_size, (-10.0, 0.0, 8.5)),
+        Grid((8, 7, 6), GRID.voxel_size, GRID.origin),
+    ],
+)
 def test_a_map_on_another_grid_is_one_sentence(written: Path, grid: Grid) -> None:
     save_mask(written / "block_2.mrc", np.array([3]), grid)
     for given in (GRID, None):
@@ -247,23 +303,34 @@ def test_a_folder_without_maps_is_one_sentence(tmp_path: Path) -> None:
     assert "holds no block maps" in sentence(read_block_maps, tmp_path)
 
 
-def test_block_maps_saved_by_chimerax_come_back(written: Path, request: pytest.FixtureRequest) -> None:
+def test_block_maps_saved_by_chimerax_come_back(
+    written: Path, request: pytest.FixtureRequest
+) -> None:
     """Erased in and saved from ChimeraX, as a person edits them."""
     pytest.importorskip("cxheadless", reason="ChimeraX is needed to edit with: make env")
     run = request.getfixturevalue("run")
     run(f'open "{written / "block_1.mrc"}"')
     erased = run("volume erase #1 center -10,0,5.5 radius 1")  # the voxel 0, 0, 0 alone
     run(f'save "{written / "block_1.mrc"}" models #{erased.id_string}')
-    assert contents(read_block_maps(written, GRID)) == {**contents(BLOCKS), 1: sorted(set(ONE.tolist()) - {0})}
+    assert contents(read_block_maps(written, GRID)) == {
+        **contents(BLOCKS),
+        1: sorted(set(ONE.tolist()) - {0}),
+    }
 
 
 # --- neighbours
 
+
 def test_neighbours_are_blocks_within_two_voxels() -> None:
-    blocks = BlockSet(Grid((1, 3, 12), (1, 1, 1)), {
-        1: np.array([0, 1]), 2: np.array([3]),  # x 3: two from x 1
-        5: np.array([6]),  # three from x 3
-        6: np.array([12 + 7, 11])})  # y 1, x 7: one step each in y and x from x 6
+    blocks = BlockSet(
+        Grid((1, 3, 12), (1, 1, 1)),
+        {
+            1: np.array([0, 1]),
+            2: np.array([3]),  # x 3: two from x 1
+            5: np.array([6]),  # three from x 3
+            6: np.array([12 + 7, 11]),
+        },
+    )  # y 1, x 7: one step each in y and x from x 6
     assert neighbours(blocks) == {(1, 2), (5, 6)}
     assert neighbours(blocks, 1) == set()
     assert neighbours(blocks, 3) == {(1, 2), (2, 5), (5, 6)}
@@ -273,13 +340,18 @@ def test_blocks_that_share_a_voxel_are_neighbours_and_faces_of_the_box_are_not()
     assert neighbours(BLOCKS) == {(1, 7)}  # 2 is in the opposite corner
 
 
-def test_names_are_written_and_read_back_from_either_the_file_or_the_maps_beside_it(tmp_path: Path) -> None:
-    named = replace(BLOCKS, names={2: "5' domain, \"head\"", 7: "stalk"})
+def test_names_are_written_and_read_back_from_either_the_file_or_the_maps_beside_it(
+    tmp_path: Path,
+) -> None:
+    named = replace(BLOCKS, names={2: '5\' domain, "head"', 7: "stalk"})
     table = named.table(FREQUENCY, 10)
-    assert table["name"].tolist() == ["", "5' domain, \"head\"", "stalk"]
+    assert table["name"].tolist() == ["", '5\' domain, "head"', "stalk"]
     named.write(tmp_path, table, MEAN)
     assert read_blocks_file(tmp_path / "blocks.json").names == named.names
-    assert pd.read_csv(tmp_path / "blocks.csv")["name"].tolist()[1:] == ["5' domain, \"head\"", "stalk"]
+    assert pd.read_csv(tmp_path / "blocks.csv")["name"].tolist()[1:] == [
+        '5\' domain, "head"',
+        "stalk",
+    ]
     (tmp_path / "block_2.mrc").unlink()
     assert read_block_maps(tmp_path).names == {7: "stalk"}
     (tmp_path / "blocks.json").unlink()

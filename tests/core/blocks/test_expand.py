@@ -1,4 +1,6 @@
-"""Expand: the published rule in plain loops, planted blocks by the default, and what a person did to the blocks in between."""
+"""Expand: the published rule in plain loops, planted blocks by the default, and what a person did
+to the blocks in between.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,17 @@ from chimerax.siren.core.simulation.parameters import BlockPlan, ExampleParamete
 from ensembles import in_memory
 
 PARTICLE = ExampleParameters(
-    volumes=100, box=32, voxel_size=6.0, core_residues=600, seed=3,
-    blocks=(BlockPlan("one", 250, 0.6), BlockPlan("two", 200, 0.5, only_with="one"), BlockPlan("three", 250, 0.3)))
+    volumes=100,
+    box=32,
+    voxel_size=6.0,
+    core_residues=600,
+    seed=3,
+    blocks=(
+        BlockPlan("one", 250, 0.6),
+        BlockPlan("two", 200, 0.5, only_with="one"),
+        BlockPlan("three", 250, 0.3),
+    ),
+)
 Ready = tuple[Simulation, Ensemble, SketchResult]
 
 
@@ -49,7 +60,9 @@ def test_joining_by_counting_is_that_of_plain_loops(statistic: str) -> None:
     seeds = {n: np.flatnonzero(kind.ravel() == n - 1)[:8] for n in (1, 2)}
     ensemble = in_memory(maps.astype(np.float32), 9.0)
     parameters = ExpandParameters(statistic=statistic, exp_frac=0.5)
-    found = expand(ensemble, np.full(volumes, 0.5), BlockSet(ensemble.grid, seeds), parameters).blocks
+    found = expand(
+        ensemble, np.full(volumes, 0.5), BlockSet(ensemble.grid, seeds), parameters
+    ).blocks
 
     rows = maps.reshape(volumes, -1).T
     union = np.flatnonzero(rows.sum(axis=1) > 0.01 * volumes)
@@ -57,7 +70,11 @@ def test_joining_by_counting_is_that_of_plain_loops(statistic: str) -> None:
     floor = 1 - 0.5 ** (1 / 1000) if statistic == "published" else 0
 
     def cutoff(p: float, tail: float) -> int:
-        return int(np.flatnonzero(stats.binom.sf(np.arange(volumes + 1), volumes, p) <= max(tail, floor))[0])
+        return int(
+            np.flatnonzero(stats.binom.sf(np.arange(volumes + 1), volumes, p) <= max(tail, floor))[
+                0
+            ]
+        )
 
     def place(voxel: int) -> np.ndarray:
         return 9.0 * np.array(np.unravel_index(voxel, shape), float)
@@ -67,7 +84,13 @@ def test_joining_by_counting_is_that_of_plain_loops(statistic: str) -> None:
         expected = set(members.tolist())
         for v in union.tolist():
             d = float(np.linalg.norm(place(v) - middle))
-            factor = 1.0 if d == 0 or statistic == "exact" else max(1.25, 0.02 * d + 0.95) if d < 40 else 1.75
+            factor = (
+                1.0
+                if d == 0 or statistic == "exact"
+                else max(1.25, 0.02 * d + 0.95)
+                if d < 40
+                else 1.75
+            )
             goes = 0
             for m in members.tolist():
                 f1, f2 = int(rows[v].sum()), int(rows[m].sum())
@@ -109,22 +132,35 @@ def test_a_deleted_block_does_not_come_back_and_numbers_stay(ready: Ready) -> No
 def test_pieces_of_one_block_merged_by_hand_grow_as_one(ready: Ready) -> None:
     s, ensemble, sketched = ready
     whole = sketched.blocks.blocks[1]
-    result = expand(ensemble, s.levels, replace(sketched.blocks, blocks={1: np.union1d(whole[:10], whole[-10:])}))
+    result = expand(
+        ensemble,
+        s.levels,
+        replace(sketched.blocks, blocks={1: np.union1d(whole[:10], whole[-10:])}),
+    )
     assert max(iou(u.voxels, result.blocks.blocks[1]) for u in s.units) > 0.8
 
 
 def test_two_blocks_merged_by_hand_stay_together_whole(ready: Ready) -> None:
     s, ensemble, sketched = ready
     merged = np.union1d(sketched.blocks.blocks[1], sketched.blocks.blocks[2])
-    result = expand(ensemble, s.levels, replace(sketched.blocks, blocks={1: merged, 3: sketched.blocks.blocks[3]}))
+    result = expand(
+        ensemble,
+        s.levels,
+        replace(sketched.blocks, blocks={1: merged, 3: sketched.blocks.blocks[3]}),
+    )
     assert np.isin(merged, result.blocks.blocks[1]).all()
 
 
 def test_voxels_drawn_by_hand_stay_even_where_nothing_is_ever_occupied(ready: Ready) -> None:
     s, ensemble, sketched = ready
     drawn = np.union1d(sketched.blocks.blocks[1], [0, 1, 2])
-    result = expand(ensemble, s.levels, replace(sketched.blocks, blocks={1: drawn, 2: np.array([5, 6])}))
-    assert np.isin(drawn, result.blocks.blocks[1]).all() and result.blocks.blocks[2].tolist() == [5, 6]
+    result = expand(
+        ensemble, s.levels, replace(sketched.blocks, blocks={1: drawn, 2: np.array([5, 6])})
+    )
+    assert np.isin(drawn, result.blocks.blocks[1]).all() and result.blocks.blocks[2].tolist() == [
+        5,
+        6,
+    ]
 
 
 def test_blocks_of_other_volumes_are_refused(ready: Ready) -> None:
@@ -138,6 +174,8 @@ def test_blocks_of_other_volumes_are_refused(ready: Ready) -> None:
 
 def test_expanding_can_be_cancelled(ready: Ready) -> None:
     s, ensemble, sketched = ready
-    progress = Progress(lambda name, _: progress.cancel() if name == "expanding blocks" else None, interval=0)
+    progress = Progress(
+        lambda name, _: progress.cancel() if name == "expanding blocks" else None, interval=0
+    )
     with pytest.raises(Cancelled):
         expand(ensemble, s.levels, sketched.blocks, None, progress)

@@ -1,4 +1,6 @@
-"""The profile statistic and what it stands on: harmonized levels, junk, the noise's correlation, the graph, the blocks."""
+"""The profile statistic and what it stands on: harmonized levels, junk, the noise's correlation,
+the graph, the blocks.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ import pytest
 from scipy import ndimage, stats
 
 from chimerax.siren.core.blocks.distinct_blocks import distinct_blocks, halves, is_coherent
-from chimerax.siren.core.blocks.level_harmonization import Noise, SharedNoise, measure_noise, noise_distance, prepare, read_anchors
+from chimerax.siren.core.blocks.level_harmonization import (
+    Noise,
+    SharedNoise,
+    measure_noise,
+    noise_distance,
+    prepare,
+    read_anchors,
+)
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.blocks.outliers import unlike_others
 from chimerax.siren.core.blocks.presence import presence
@@ -27,8 +36,17 @@ from chimerax.siren.core.simulation.parameters import BlockPlan, ExampleParamete
 from ensembles import in_memory
 
 PARTICLE = ExampleParameters(
-    volumes=100, box=32, voxel_size=6.0, core_residues=600, seed=3,
-    blocks=(BlockPlan("one", 250, 0.6), BlockPlan("two", 200, 0.5, only_with="one"), BlockPlan("three", 250, 0.3)))
+    volumes=100,
+    box=32,
+    voxel_size=6.0,
+    core_residues=600,
+    seed=3,
+    blocks=(
+        BlockPlan("one", 250, 0.6),
+        BlockPlan("two", 200, 0.5, only_with="one"),
+        BlockPlan("three", 250, 0.3),
+    ),
+)
 SILENT = Noise(np.ones(1))
 
 
@@ -39,8 +57,13 @@ def simulated(parameters: ExampleParameters) -> tuple[Simulation, Ensemble]:
 
 def occupancy_of(rows: np.ndarray, shape: tuple[int, int, int]) -> Occupancy:
     """Occupancy from (N, V) 0/1 rows."""
-    return Occupancy(tuple(map(str, range(rows.shape[1]))), np.ones(rows.shape[1]), np.packbits(rows.T.astype(bool), axis=1),
-                     Grid(shape, (1.0, 1.0, 1.0)), np.zeros(shape, np.float32))
+    return Occupancy(
+        tuple(map(str, range(rows.shape[1]))),
+        np.ones(rows.shape[1]),
+        np.packbits(rows.T.astype(bool), axis=1),
+        Grid(shape, (1.0, 1.0, 1.0)),
+        np.zeros(shape, np.float32),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +73,22 @@ def particle() -> tuple[Simulation, Ensemble]:
 
 # --- thresholds
 
+
 def spread(occupancy: Occupancy, s: Simulation) -> float:
     """SD of the log of level over true level."""
     return float(np.std(np.log(occupancy.levels / s.levels)))
 
 
 @pytest.mark.parametrize("kind", ["jitter", "one"])
-def test_wrong_thresholds_come_to_agree_with_the_scales(particle: tuple[Simulation, Ensemble], kind: str) -> None:
+def test_wrong_thresholds_come_to_agree_with_the_scales(
+    particle: tuple[Simulation, Ensemble], kind: str
+) -> None:
     s, ensemble = particle
-    given = s.levels * np.random.default_rng(1).uniform(0.8, 1.2, len(s)) if kind == "jitter" else np.full(len(s), s.level)
+    given = (
+        s.levels * np.random.default_rng(1).uniform(0.8, 1.2, len(s))
+        if kind == "jitter"
+        else np.full(len(s), s.level)
+    )
     occupancy, _ = prepare(ensemble, given, False, 0.01, Progress())
     assert np.std(np.log(given / s.levels)) > 0.1
     assert len(occupancy) == len(s) and spread(occupancy, s) < 0.05
@@ -88,6 +118,7 @@ def test_without_a_core_thresholds_stay_as_given() -> None:
 
 # --- junk
 
+
 def test_junk_volumes_are_left_out_with_a_reason_and_no_other() -> None:
     s, ensemble = simulated(replace(PARTICLE, junk=0.1))
     occupancy, _ = prepare(ensemble, s.levels, False, 0.01, Progress())
@@ -108,6 +139,7 @@ def test_a_minority_whose_members_are_like_each_other_is_no_junk() -> None:
 
 # --- noise
 
+
 def test_the_noises_correlation_is_measured_by_distance() -> None:
     rng = np.random.default_rng(2)
     white = rng.standard_normal((150, 24, 24, 24)).astype(np.float32)
@@ -118,8 +150,10 @@ def test_the_noises_correlation_is_measured_by_distance() -> None:
     noise = measure_noise(read_anchors(ensemble, occupancy, Progress()), ensemble.grid)
     offsets = np.sqrt((np.indices((13, 13, 13)).reshape(3, -1) - 6.0) ** 2).T
     length = np.linalg.norm(offsets, axis=1)
-    for d in (1, 2, 3, 4):  # two Gaussians of SD 1.2 overlap as one of SD 1.2 * sqrt(2); a bin holds half a voxel either way
-        expected = np.exp(-length[np.rint(length) == d] ** 2 / (4 * 1.2**2)).mean()
+    # two Gaussians of SD 1.2 overlap as one of SD 1.2 * sqrt(2); a bin holds half a voxel either
+    # way
+    for d in (1, 2, 3, 4):
+        expected = np.exp(-(length[np.rint(length) == d] ** 2) / (4 * 1.2**2)).mean()
         assert noise.correlation[d] == pytest.approx(expected, abs=0.04)
     assert noise.correlation[9:].max() < 0.02
 
@@ -142,13 +176,18 @@ def test_noise_goes_around_the_box() -> None:
 
 # --- the graph
 
-@pytest.mark.parametrize("asked", [0.01, 0.5])  # the test alone decides, not what was kept for looser ones
+
+# the test alone decides, not what was kept for looser ones
+@pytest.mark.parametrize("asked", [0.01, 0.5])
 def test_alike_pairs_are_those_of_plain_loops(asked: float) -> None:
     rng = np.random.default_rng(4)
     volumes, shape = 60, (4, 4, 4)
     state = rng.random((2, volumes)) < 0.4
-    rows = np.where(np.arange(64)[:, None] % 3 == 2, rng.random((64, volumes)) < 0.3,
-                    state[np.arange(64) % 3 % 2] ^ (rng.random((64, volumes)) < 0.08)).astype(float)
+    rows = np.where(
+        np.arange(64)[:, None] % 3 == 2,
+        rng.random((64, volumes)) < 0.3,
+        state[np.arange(64) % 3 % 2] ^ (rng.random((64, volumes)) < 0.08),
+    ).astype(float)
     noise = Noise(np.array([1.0, 0.3, 0.1]))
     sample = np.arange(64)
     found = similarity_graph(occupancy_of(rows, shape), sample, noise, asked, Progress())
@@ -160,15 +199,21 @@ def test_alike_pairs_are_those_of_plain_loops(asked: float) -> None:
     for i in range(64):
         passing = []
         for j in range(64):
-            apart = [abs(a - b) for a, b in zip(np.unravel_index(i, shape), np.unravel_index(j, shape), strict=True)]
+            apart = [
+                abs(a - b)
+                for a, b in zip(np.unravel_index(i, shape), np.unravel_index(j, shape), strict=True)
+            ]
             distance = round(np.sqrt(sum(min(a, 4 - a) ** 2 for a in apart)))
             shared = 2 / np.pi * np.arcsin({0: 0.999, 1: 0.3, 2: 0.1}.get(distance, 0.0))
             strongest[i, j] = np.tanh(z[i, j] - np.arctanh(shared))
             if i != j and z[i, j] - np.arctanh(shared) > margin:
                 passing.append(j)
-        for j in sorted(passing, key=lambda j: -strongest[i, j])[:constants.NEIGHBORS]:
+        for j in sorted(passing, key=lambda j: -strongest[i, j])[: constants.NEIGHBORS]:
             both = int((rows[i] * rows[j]).sum())
-            if stats.hypergeom.sf(both - 1, volumes, int(rows[i].sum()), int(rows[j].sum())) <= 0.01 / 64:
+            if (
+                stats.hypergeom.sf(both - 1, volumes, int(rows[i].sum()), int(rows[j].sum()))
+                <= 0.01 / 64
+            ):
                 expected.add((min(i, j), max(i, j)))
     assert {tuple(p) for p in pairs.tolist()} == expected and len(expected) > 100
     np.testing.assert_allclose(strength, strongest[tuple(pairs.T)], atol=1e-5)
@@ -182,6 +227,7 @@ def test_voxels_that_hardly_vary_take_no_part() -> None:
 
 
 # --- profiles and blocks
+
 
 def test_correlations_are_pearsons() -> None:
     rng = np.random.default_rng(5)
@@ -208,18 +254,27 @@ def test_a_member_is_occupied_in_most_volumes_with_the_block_and_empty_in_most_w
 def test_a_member_goes_to_the_block_it_is_most_like() -> None:
     base = np.repeat([1.0, 0.0], [60, 40])
     dependent = np.repeat([1.0, 0.0], [35, 65])
-    assert members(np.stack([base, dependent]).astype(np.float32), np.stack([dependent, base]), 0.1, 2).tolist() == [1, 0]
+    assert members(
+        np.stack([base, dependent]).astype(np.float32), np.stack([dependent, base]), 0.1, 2
+    ).tolist() == [1, 0]
 
 
 def test_discoveries_are_those_of_benjamini_and_hochberg() -> None:
     rng = np.random.default_rng(12)
-    phi = np.concatenate([np.tanh(rng.standard_normal(4900) / np.sqrt(97)), np.tanh(0.35 + rng.standard_normal(100) / np.sqrt(97))])
+    phi = np.concatenate(
+        [
+            np.tanh(rng.standard_normal(4900) / np.sqrt(97)),
+            np.tanh(0.35 + rng.standard_normal(100) / np.sqrt(97)),
+        ]
+    )
     adjusted = stats.false_discovery_control(stats.norm.sf(np.arctanh(phi) * np.sqrt(97)))
     found = discoveries(phi, 100, 0.05, len(phi))
     np.testing.assert_array_equal(found, adjusted <= 0.05)
     assert found[4900:].sum() > 30 and found[:4900].sum() < 10
     large = np.sort(phi)[::-1][:600]  # the others need not be shown, only counted
-    np.testing.assert_array_equal(discoveries(large, 100, 0.05, len(phi)), np.arange(600) < found.sum())
+    np.testing.assert_array_equal(
+        discoveries(large, 100, 0.05, len(phi)), np.arange(600) < found.sum()
+    )
     assert not discoveries(np.array([0.9]), 4, 0.05, 1000).any()
 
 
@@ -243,7 +298,9 @@ def test_significance_is_that_of_correlated_coin_tosses() -> None:
 def test_halves_are_cut_across_the_longest_direction() -> None:
     points = np.array([[0, 0, z] for z in range(10)] + [[1, 0, z] for z in range(10)], float)
     half = halves(points)
-    assert half.sum() == 10 and len({half[points[:, 2] < 5].min(), half[points[:, 2] < 5].max()}) == 1
+    assert (
+        half.sum() == 10 and len({half[points[:, 2] < 5].min(), half[points[:, 2] < 5].max()}) == 1
+    )
 
 
 def test_two_patches_of_noise_that_are_alike_by_chance_are_no_block() -> None:
@@ -251,11 +308,12 @@ def test_two_patches_of_noise_that_are_alike_by_chance_are_no_block() -> None:
     volumes = 100
     shared = rng.standard_normal(volumes)
 
-    def rows(r: float) -> np.ndarray:  # two patches of 8 voxels, each nearly one; correlation r between them
+    # two patches of 8 voxels, each nearly one; correlation r between them
+    def rows(r: float) -> np.ndarray:
         out = np.zeros((1000, volumes))
         for start, own in ((0, rng.standard_normal(volumes)), (540, rng.standard_normal(volumes))):
             patch = np.sqrt(r) * shared + np.sqrt(1 - r) * own
-            out[start:start + 8] = patch + 0.2 * rng.standard_normal((8, volumes)) > 0
+            out[start : start + 8] = patch + 0.2 * rng.standard_normal((8, volumes)) > 0
         return out
 
     voxels = np.concatenate([np.arange(8), np.arange(540, 548)])
@@ -265,10 +323,16 @@ def test_two_patches_of_noise_that_are_alike_by_chance_are_no_block() -> None:
     assert is_coherent(rows(0.97).astype(np.float32), where, silent, voxels, 1e-7)
 
 
-def planted_rows(states: list[np.ndarray], counts: list[int], flips: float, seed: int) -> np.ndarray:
-    """Rows of voxels that follow states but for random flips; the rest of 1,000 voxels are coin tosses."""
+def planted_rows(
+    states: list[np.ndarray], counts: list[int], flips: float, seed: int
+) -> np.ndarray:
+    """Rows of voxels that follow states but for random flips; the rest of 1,000 voxels are coin
+    tosses.
+    """
     rng = np.random.default_rng(seed)
-    rows = np.concatenate([np.tile(s, (n, 1)) for s, n in zip(states, counts, strict=True)]).astype(float)
+    rows = np.concatenate([np.tile(s, (n, 1)) for s, n in zip(states, counts, strict=True)]).astype(
+        float
+    )
     rows = np.abs(rows - (rng.random(rows.shape) < flips))
     return np.concatenate([rows, rng.random((1000 - len(rows), rows.shape[1])) < 0.3]).astype(float)
 
@@ -278,7 +342,13 @@ def test_communities_of_one_block_are_merged_and_those_of_two_are_not() -> None:
     a = rng.random(120) < 0.5
     b = a & (rng.random(120) < 0.7)
     occupancy = occupancy_of(planted_rows([a, b], [200, 200], 0.15, 1), (10, 10, 10))
-    communities = [np.arange(0, 110), np.arange(110, 200), np.arange(200, 300), np.arange(300, 400), np.arange(500, 520)]
+    communities = [
+        np.arange(0, 110),
+        np.arange(110, 200),
+        np.arange(200, 300),
+        np.arange(300, 400),
+        np.arange(500, 520),
+    ]
     owner = distinct_blocks(occupancy, np.arange(1000), SILENT, communities, 6, 0.01, Progress())
     assert owner.max() == 1 and owner[0] != owner[300] and (owner[400:] == -1).all()
     assert np.mean(owner[:200] == owner[0]) > 0.97 and np.mean(owner[200:400] == owner[300]) > 0.97
@@ -297,11 +367,18 @@ def test_growing_ends_with_every_voxel_where_it_belongs() -> None:
     rng = np.random.default_rng(10)
     a, b = rng.random((2, 100)) < 0.5
     occupancy = occupancy_of(planted_rows([a, b], [150, 150], 0.2, 3), (10, 10, 10))
-    owner = grown_blocks(occupancy, np.arange(1000), [np.arange(5), np.arange(150, 156)], 0.01, Progress())
-    assert np.mean(owner[:150] == 0) > 0.97 and np.mean(owner[150:300] == 1) > 0.97 and (owner[300:] == -1).all()
+    owner = grown_blocks(
+        occupancy, np.arange(1000), [np.arange(5), np.arange(150, 156)], 0.01, Progress()
+    )
+    assert (
+        np.mean(owner[:150] == 0) > 0.97
+        and np.mean(owner[150:300] == 1) > 0.97
+        and (owner[300:] == -1).all()
+    )
 
 
 # --- the whole
+
 
 def test_block_profiles_are_mean_occupancies() -> None:
     rows = np.array([[1, 0, 1], [1, 1, 0], [0, 0, 1]], np.float32)
@@ -310,21 +387,39 @@ def test_block_profiles_are_mean_occupancies() -> None:
 
 @pytest.mark.parametrize("k", range(16))
 def test_nothing_is_found_where_nothing_is(k: int) -> None:
-    """A constant particle in noise: true levels, one level for varying scales, varying levels; and independent voxels."""
+    """A constant particle in noise: true levels, one level for varying scales, varying levels; and
+    independent voxels.
+    """
     rng = np.random.default_rng(k)
     volumes = (50, 100, 200)[k % 3]
     if k % 4 == 0:
         bits = rng.random((volumes, 16, 16, 16)) < rng.beta(0.7, 0.7, (16, 16, 16))
         assert not len(sketch(in_memory(bits.astype(np.float32)), np.full(volumes, 0.5)).blocks)
         return
-    s, ensemble = simulated(ExampleParameters(
-        volumes=volumes, box=24, voxel_size=6.0, core_residues=350, blocks=(), seed=k, noise=(0.5, 1, 2, 4)[k // 4],
-        noise_edge=(0.15, 1)[k % 2], scale_jitter=0.15))
-    levels = {1: s.levels, 2: np.full(volumes, s.level), 3: s.levels * rng.uniform(0.8, 1.2, volumes)}[k % 4]
+    s, ensemble = simulated(
+        ExampleParameters(
+            volumes=volumes,
+            box=24,
+            voxel_size=6.0,
+            core_residues=350,
+            blocks=(),
+            seed=k,
+            noise=(0.5, 1, 2, 4)[k // 4],
+            noise_edge=(0.15, 1)[k % 2],
+            scale_jitter=0.15,
+        )
+    )
+    levels = {
+        1: s.levels,
+        2: np.full(volumes, s.level),
+        3: s.levels * rng.uniform(0.8, 1.2, volumes),
+    }[k % 4]
     assert not len(sketch(ensemble, levels).blocks)
 
 
-@pytest.mark.parametrize("phase", ["reading scales", "comparing voxels", "clustering", "telling blocks apart"])
+@pytest.mark.parametrize(
+    "phase", ["reading scales", "comparing voxels", "clustering", "telling blocks apart"]
+)
 def test_every_phase_can_be_cancelled(particle: tuple[Simulation, Ensemble], phase: str) -> None:
     s, ensemble = particle
     progress = Progress(lambda name, _: progress.cancel() if name == phase else None, interval=0)

@@ -10,7 +10,14 @@ import pytest
 
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.parameters import SketchParameters
-from chimerax.siren.core.blocks.screening import Screening, Setting, prepare, screen, table, write_screen
+from chimerax.siren.core.blocks.screening import (
+    Screening,
+    Setting,
+    prepare,
+    screen,
+    table,
+    write_screen,
+)
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.progress import Progress
@@ -32,15 +39,25 @@ def prepared(ensemble: Ensemble, **loosest: object) -> Screening:
 
 @pytest.mark.parametrize("statistic", ["profile", "exact"])
 def test_a_setting_gives_the_blocks_of_a_sketch_with_it_without_reading_again(
-        ensemble: Ensemble, statistic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensemble: Ensemble, statistic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     screening = prepared(ensemble, statistic=statistic, posp=0.2)
     posps = (1e-40, 0.001, 0.2)
-    sketches = [sketch(ensemble, np.full(len(ensemble), LEVEL), SketchParameters(statistic=statistic, posp=p, resamples=0)) for p in posps]
+    sketches = [
+        sketch(
+            ensemble,
+            np.full(len(ensemble), LEVEL),
+            SketchParameters(statistic=statistic, posp=p, resamples=0),
+        )
+        for p in posps
+    ]
     assert len({len(s.edges) for s in sketches}) >= 2  # settings that matter
     monkeypatch.setattr(Ensemble, "read", None)
     settings = screen(screening, posps, (screening.parameters.negp,), Progress())
     for setting, expected in zip(settings, sketches, strict=True):
-        assert {n: v.tolist() for n, v in setting.blocks} == {n: v.tolist() for n, v in expected.blocks}
+        assert {n: v.tolist() for n, v in setting.blocks} == {
+            n: v.tolist() for n, v in expected.blocks
+        }
         assert set(setting.blocks.stability) == set(setting.blocks.blocks)
     assert all(s == 1 for s in settings[-1].blocks.stability.values())
 
@@ -63,8 +80,16 @@ def settings_by_hand() -> list[Setting]:
     one, other = np.arange(0, 40), np.arange(100, 130)
     return [
         Setting(SketchParameters(posp=0.001), BlockSet(GRID, {}), (), 0.1),
-        Setting(SketchParameters(posp=0.01), BlockSet(GRID, {1: one}, stability={1: 0.5}), (1,), 0.1),
-        Setting(SketchParameters(posp=0.1), BlockSet(GRID, {1: np.arange(5, 50), 2: other}, stability={1: 1.0, 2: 0.3}), (1, 2), 0.1)]
+        Setting(
+            SketchParameters(posp=0.01), BlockSet(GRID, {1: one}, stability={1: 0.5}), (1,), 0.1
+        ),
+        Setting(
+            SketchParameters(posp=0.1),
+            BlockSet(GRID, {1: np.arange(5, 50), 2: other}, stability={1: 1.0, 2: 0.3}),
+            (1, 2),
+            0.1,
+        ),
+    ]
 
 
 def test_the_table_has_a_row_for_each_block_and_one_where_there_is_none() -> None:
@@ -83,7 +108,11 @@ def test_a_block_keeps_its_number_through_the_settings_whatever_its_size_makes_i
         parameters = SketchParameters(posp=0.1)
 
         def at(self, posp: float, negp: float, stable: bool, progress: Progress) -> object:
-            blocks = {0.001: [small], 0.01: [large, small[:15]], 0.1: [large, np.arange(500, 530), small]}[posp]
+            blocks = {
+                0.001: [small],
+                0.01: [large, small[:15]],
+                0.1: [large, np.arange(500, 530), small],
+            }[posp]
             return type("Result", (), {"blocks": BlockSet(GRID, dict(enumerate(blocks, 1)))})
 
     settings = screen(Stub(), (0.1, 0.001, 0.01), (0.05,), Progress())  # type: ignore[arg-type]
@@ -92,7 +121,10 @@ def test_a_block_keeps_its_number_through_the_settings_whatever_its_size_makes_i
 
 
 def test_table_and_picture_are_written_whole_and_the_same_twice(tmp_path: Path) -> None:
-    files = [write_screen(tmp_path / name, settings_by_hand(), ("#E69F00", "#56B4E9")) for name in ("a", "b")]
+    files = [
+        write_screen(tmp_path / name, settings_by_hand(), ("#E69F00", "#56B4E9"))
+        for name in ("a", "b")
+    ]
     assert pd.read_csv(files[0][0])["voxels"].tolist() == [0, 40, 45, 30]
     assert [p.read_bytes() for p in files[0]] == [p.read_bytes() for p in files[1]]
     assert files[0][1].read_bytes().startswith(b"\x89PNG")

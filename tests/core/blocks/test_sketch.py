@@ -1,4 +1,6 @@
-"""Sketch: the published rule voxel by voxel in plain loops, planted blocks by the default, parameters, seeds, the record."""
+"""Sketch: the published rule voxel by voxel in plain loops, planted blocks by the default,
+parameters, seeds, the record.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +27,32 @@ from chimerax.siren.core.simulation.example import Simulation, simulate
 from chimerax.siren.core.simulation.parameters import BlockPlan, ExampleParameters
 
 PARTICLE = ExampleParameters(
-    volumes=100, box=32, voxel_size=6.0, core_residues=600, seed=3,
-    blocks=(BlockPlan("one", 250, 0.6), BlockPlan("two", 200, 0.5, only_with="one"), BlockPlan("three", 250, 0.3)))
+    volumes=100,
+    box=32,
+    voxel_size=6.0,
+    core_residues=600,
+    seed=3,
+    blocks=(
+        BlockPlan("one", 250, 0.6),
+        BlockPlan("two", 200, 0.5, only_with="one"),
+        BlockPlan("three", 250, 0.3),
+    ),
+)
 
 
-def in_memory(volumes: np.ndarray, voxel_size: float = 6.0, names: tuple[str, ...] | None = None) -> Ensemble:
+def in_memory(
+    volumes: np.ndarray, voxel_size: float = 6.0, names: tuple[str, ...] | None = None
+) -> Ensemble:
     """An ensemble of (V, z, y, x) arrays."""
+
     def reader(i: int) -> Callable[[], np.ndarray]:
         return lambda: volumes[i]
 
     grid = Grid(volumes.shape[1:], (voxel_size,) * 3)
     names = names or tuple(f"vol_{i:03d}.mrc" for i in range(len(volumes)))
-    return Ensemble(tuple(Source(n, None, reader(i), grid) for i, n in enumerate(names)), grid, names)
+    return Ensemble(
+        tuple(Source(n, None, reader(i), grid) for i, n in enumerate(names)), grid, names
+    )
 
 
 @pytest.fixture(scope="module")
@@ -56,22 +72,34 @@ def coin_blocks(seed: int = 0, volumes: int = 150) -> Ensemble:
     return in_memory((maps ^ (rng.random(maps.shape) < 0.03)).astype(np.float32), 9.0)
 
 
-def plain_pairs(ensemble: Ensemble, statistic: str, sample: np.ndarray, posp: float, negp: float) -> set[tuple[int, int]]:
-    """The pairs that go together, by the words of the paper; floor and maximum as statistics.py says."""
+def plain_pairs(
+    ensemble: Ensemble, statistic: str, sample: np.ndarray, posp: float, negp: float
+) -> set[tuple[int, int]]:
+    """The pairs that go together, by the words of the paper; floor and maximum as statistics.py
+    says.
+    """
     rows = np.stack([array.ravel()[sample] > 0.5 for _, array in ensemble.read()], axis=1)
     volumes, count = rows.shape[1], len(sample)
     tests = count * (count - 1) // 2
     floor = 1 - 0.5 ** (1 / 1000) if statistic == "published" else 0
 
     def cutoff(p: float, tail: float) -> int:
-        return int(np.flatnonzero(stats.binom.sf(np.arange(volumes + 1), volumes, p) <= max(tail, floor))[0])
+        return int(
+            np.flatnonzero(stats.binom.sf(np.arange(volumes + 1), volumes, p) <= max(tail, floor))[
+                0
+            ]
+        )
 
     found = set()
     for i in range(count):
         for j in range(i + 1, count):
             f1, f2 = int(rows[i].sum()), int(rows[j].sum())
             both, empty = int((rows[i] & rows[j]).sum()), int((~rows[i] & ~rows[j]).sum())
-            d = 9.0 * np.linalg.norm(np.subtract(np.unravel_index(sample[i], (6, 6, 6)), np.unravel_index(sample[j], (6, 6, 6))))
+            d = 9.0 * np.linalg.norm(
+                np.subtract(
+                    np.unravel_index(sample[i], (6, 6, 6)), np.unravel_index(sample[j], (6, 6, 6))
+                )
+            )
             factor = 1.0 if statistic == "exact" else max(1.25, 0.02 * d + 0.95) if d < 40 else 1.75
             cut = factor * cutoff(f1 * f2 / volumes**2, posp / tests)
             low = cutoff((1 - f1 / volumes) * (1 - f2 / volumes), negp / tests)
@@ -85,14 +113,18 @@ def plain_pairs(ensemble: Ensemble, statistic: str, sample: np.ndarray, posp: fl
 @pytest.mark.parametrize("statistic", ["published", "exact"])
 def test_pairs_and_blocks_by_counting_are_those_of_plain_loops(statistic: str) -> None:
     ensemble = coin_blocks()
-    result = sketch(ensemble, np.full(150, 0.5), SketchParameters(statistic=statistic, subsample=3, seed=4))
+    result = sketch(
+        ensemble, np.full(150, 0.5), SketchParameters(statistic=statistic, subsample=3, seed=4)
+    )
     pairs = plain_pairs(ensemble, statistic, result.sample, 0.01, 0.05)
     assert {tuple(e) for e in result.edges.tolist()} == pairs and len(pairs) > 50
     graph = nx.Graph()
     graph.add_nodes_from(range(len(result.sample)))
     graph.add_edges_from(sorted(pairs))
     expected = [c for c in nx.community.label_propagation_communities(graph) if len(c) > 5]
-    assert {frozenset(v.tolist()) for _, v in result.blocks} == {frozenset(result.sample[sorted(c)].tolist()) for c in expected}
+    assert {frozenset(v.tolist()) for _, v in result.blocks} == {
+        frozenset(result.sample[sorted(c)].tolist()) for c in expected
+    }
 
 
 def test_tiles_do_not_change_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,9 +138,16 @@ def test_tiles_do_not_change_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("statistic", ["exact", "published", "profile"])
 def test_a_stricter_test_of_what_was_counted_is_that_of_counting_anew(
-        statistic: str, particle: tuple[Simulation, Ensemble]) -> None:
-    ensemble, levels = (particle[1], particle[0].levels) if statistic == "profile" else (coin_blocks(), np.full(150, 0.5))
-    loose = SketchParameters(statistic=statistic, posp=0.5, **({} if statistic == "profile" else {"negp": 0.5}))
+    statistic: str, particle: tuple[Simulation, Ensemble]
+) -> None:
+    ensemble, levels = (
+        (particle[1], particle[0].levels)
+        if statistic == "profile"
+        else (coin_blocks(), np.full(150, 0.5))
+    )
+    loose = SketchParameters(
+        statistic=statistic, posp=0.5, **({} if statistic == "profile" else {"negp": 0.5})
+    )
     compared = compare(ensemble, levels, loose, Progress())
     sizes = set()
     for posp in (1e-30, 1e-6, 0.01):
@@ -118,20 +157,27 @@ def test_a_stricter_test_of_what_was_counted_is_that_of_counting_anew(
         blocks = compared.blocks(strict, Progress())
         assert [b.tolist() for b in blocks] == [v.tolist() for _, v in anew.blocks]
         sizes.add(len(anew.edges))
-    assert len(sizes) > (1 if statistic != "published" else 0)  # the published cutoffs hardly follow p
+    # the published cutoffs hardly follow p
+    assert len(sizes) > (1 if statistic != "published" else 0)
 
 
-def test_the_default_finds_the_planted_blocks_and_no_other(particle: tuple[Simulation, Ensemble]) -> None:
+def test_the_default_finds_the_planted_blocks_and_no_other(
+    particle: tuple[Simulation, Ensemble],
+) -> None:
     s, ensemble = particle
     result = sketch(ensemble, s.levels)
     assert len(result.blocks) == 3
     for unit in s.units:
         wanted = np.intersect1d(unit.voxels, result.sample)
-        shares = [len(np.intersect1d(wanted, v)) / len(np.union1d(wanted, v)) for _, v in result.blocks]
+        shares = [
+            len(np.intersect1d(wanted, v)) / len(np.union1d(wanted, v)) for _, v in result.blocks
+        ]
         assert max(shares) > 0.75
 
 
-def test_blocks_are_numbered_from_the_largest_and_the_rest_is_unassigned(particle: tuple[Simulation, Ensemble]) -> None:
+def test_blocks_are_numbered_from_the_largest_and_the_rest_is_unassigned(
+    particle: tuple[Simulation, Ensemble],
+) -> None:
     s, ensemble = particle
     result = sketch(ensemble, s.levels)
     sizes = [len(v) for _, v in result.blocks]
@@ -140,9 +186,13 @@ def test_blocks_are_numbered_from_the_largest_and_the_rest_is_unassigned(particl
     np.testing.assert_array_equal(everything, result.sample)
 
 
-def test_the_same_seed_gives_the_same_blocks_and_another_another_sample(particle: tuple[Simulation, Ensemble]) -> None:
+def test_the_same_seed_gives_the_same_blocks_and_another_another_sample(
+    particle: tuple[Simulation, Ensemble],
+) -> None:
     s, ensemble = particle
-    one, two, other = (sketch(ensemble, s.levels, SketchParameters(seed=seed)) for seed in (1, 1, 2))
+    one, two, other = (
+        sketch(ensemble, s.levels, SketchParameters(seed=seed)) for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(one.sample, two.sample)
     assert [v.tolist() for _, v in one.blocks] == [v.tolist() for _, v in two.blocks]
     assert not np.array_equal(one.sample, other.sample) and len(other.blocks) == 3
@@ -150,14 +200,26 @@ def test_the_same_seed_gives_the_same_blocks_and_another_another_sample(particle
 
 def test_a_sample_is_a_share_of_the_union_in_order() -> None:
     sample = draw_sample(np.arange(100, 300), 4, 0)
-    assert len(sample) == 50 and (np.diff(sample) > 0).all() and np.isin(sample, np.arange(100, 300)).all()
+    assert (
+        len(sample) == 50
+        and (np.diff(sample) > 0).all()
+        and np.isin(sample, np.arange(100, 300)).all()
+    )
     with pytest.raises(SirenError, match="thresholds are too high"):
         draw_sample(np.arange(1), 2, 0)
 
 
-@pytest.mark.parametrize(("parameters", "word"), [
-    ({"negp": 0.01}, "negp"), ({"posp_factor": 1.5}, "pospFactor"), ({"negp_factor": 1.1}, "negpFactor")])
-def test_parameters_of_the_counting_rules_are_refused_with_profile(parameters: dict, word: str) -> None:
+@pytest.mark.parametrize(
+    ("parameters", "word"),
+    [
+        ({"negp": 0.01}, "negp"),
+        ({"posp_factor": 1.5}, "pospFactor"),
+        ({"negp_factor": 1.1}, "negpFactor"),
+    ],
+)
+def test_parameters_of_the_counting_rules_are_refused_with_profile(
+    parameters: dict, word: str
+) -> None:
     assert SketchParameters().statistic == "profile"
     with pytest.raises(SirenError, match=f"no {word}.*published"):
         SketchParameters(**parameters)
@@ -181,9 +243,13 @@ def test_the_record_holds_the_levels_that_were_used_and_what_was_left_out(tmp_pa
     assert out == {n for n, j in zip(s.names, s.junk, strict=True) if j}
     kept = [i for i, n in enumerate(s.names) if n not in out]
     used = np.array([level[s.names[i]] for i in kept])
-    assert np.std(np.log(used / s.levels[kept])) < 0.5 * np.std(np.log(given[kept] / s.levels[kept]))
+    assert np.std(np.log(used / s.levels[kept])) < 0.5 * np.std(
+        np.log(given[kept] / s.levels[kept])
+    )
     assert all(level[n] == g for n, g in zip(s.names, given, strict=True) if n in out)
     assert run.record.thresholds == "a table, adjusted so that the always occupied part agrees"
     grown = run_expand(run.blocks, run.record, ExpandParameters(), tmp_path / "out")
-    assert {v["name"]: v["level"] for v in grown.record.volumes} == {n: level[n] for n in level if n not in out}
+    assert {v["name"]: v["level"] for v in grown.record.volumes} == {
+        n: level[n] for n in level if n not in out
+    }
     assert grown.record.thresholds == "a table, adjusted so that the always occupied part agrees"

@@ -1,4 +1,6 @@
-"""Stability and membership strength, against numpy's own correlation and blocks that are there or made up."""
+"""Stability and membership strength, against numpy's own correlation and blocks that are there or
+made up.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,12 @@ from chimerax.siren.core.blocks.expand import expand
 from chimerax.siren.core.blocks.occupancy import Occupancy
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
-from chimerax.siren.core.blocks.stability import COMING_BACK, draw_halves, recovery_rate, with_strength
+from chimerax.siren.core.blocks.stability import (
+    COMING_BACK,
+    draw_halves,
+    recovery_rate,
+    with_strength,
+)
 from chimerax.siren.core.common.errors import Cancelled
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import find_ensemble
@@ -27,7 +34,13 @@ GRID = Grid((6, 6, 6), (2.0, 2.0, 2.0))
 def occupancy_of(rows: NDArray[np.bool_]) -> Occupancy:
     """Occupancy from (N, V) rows."""
     names = tuple(f"{v}.mrc" for v in range(rows.shape[1]))
-    return Occupancy(names, np.ones(len(names)), np.packbits(rows.T, axis=1), GRID, np.zeros(GRID.shape, np.float32))
+    return Occupancy(
+        names,
+        np.ones(len(names)),
+        np.packbits(rows.T, axis=1),
+        GRID,
+        np.zeros(GRID.shape, np.float32),
+    )
 
 
 def test_strength_is_the_correlation_with_the_rest_of_the_block() -> None:
@@ -36,7 +49,9 @@ def test_strength_is_the_correlation_with_the_rest_of_the_block() -> None:
     rows[10:30] ^= rows[5]
     rows[12] = True  # one that never varies
     voxels = np.arange(8, 32)
-    found = with_strength(BlockSet(GRID, {4: voxels, 9: np.array([3])}), occupancy_of(rows)).strength
+    found = with_strength(
+        BlockSet(GRID, {4: voxels, 9: np.array([3])}), occupancy_of(rows)
+    ).strength
     for position, voxel in enumerate(voxels):
         rest = rows[np.setdiff1d(voxels, voxel)].mean(axis=0)
         expected = 0 if voxel == 12 else np.corrcoef(rows[voxel], rest)[0, 1]
@@ -53,14 +68,22 @@ def test_halves_are_complementary_and_hold_some_voxels_of_each_block() -> None:
     assert len({tuple(half) for half, _ in halves}) == 7
     for _, voxels in halves:
         assert [np.isin(b, voxels).sum() for b in blocks] == [50, 6, 2]
-        assert np.isin(voxels, others).sum() == len(others) // 2 and len(np.unique(voxels)) == len(voxels)
+        assert np.isin(voxels, others).sum() == len(others) // 2 and len(np.unique(voxels)) == len(
+            voxels
+        )
     assert draw_halves([], others, 21, 7, 0) == draw_halves(blocks, others, 3, 7, 0) == []
 
 
 def test_the_share_is_what_is_counted_by_hand() -> None:
     blocks = [np.arange(10), np.arange(20, 26)]
     drawn = [np.arange(0, 30, 2), np.arange(30), np.arange(30), np.arange(30)]
-    found = [[np.arange(0, 10, 2)], [np.arange(8), np.arange(20, 23)], [np.arange(5)], [np.arange(19)]]  # J 1, 0.8 and 0.5, 0.5, 10/19
+    # J 1, 0.8 and 0.5, 0.5, 10/19
+    found = [
+        [np.arange(0, 10, 2)],
+        [np.arange(8), np.arange(20, 23)],
+        [np.arange(5)],
+        [np.arange(19)],
+    ]
     assert recovery_rate(blocks, found, drawn) == [0.75, 0.0]
     assert recovery_rate(blocks, [], []) == [0.0, 0.0]
 
@@ -76,7 +99,12 @@ def test_planted_blocks_come_back_and_a_made_up_one_does_not(tmp_path: Path) -> 
     right = np.flatnonzero(planted.masks["right"])
     anywhere = np.random.default_rng(1).choice(ensemble.grid.size, 60, replace=False)
     noisy = replace(ExpandParameters(), union_fraction=0.0)
-    grown = expand(ensemble, np.full(len(ensemble), 0.08), BlockSet(ensemble.grid, {1: right, 2: anywhere}), noisy).blocks
+    grown = expand(
+        ensemble,
+        np.full(len(ensemble), 0.08),
+        BlockSet(ensemble.grid, {1: right, 2: anywhere}),
+        noisy,
+    ).blocks
     assert grown.stability[1] == 1 and grown.stability[2] < 0.5
     assert grown.strength[1].mean() > 0.9 > 0.5 > grown.strength[2].mean()
 
@@ -91,9 +119,15 @@ def test_the_same_seed_gives_the_same_and_none_is_left_open(tmp_path: Path) -> N
 
 
 def test_a_written_block_file_keeps_them(tmp_path: Path) -> None:
-    blocks = BlockSet(GRID, {1: np.array([1, 5]), 3: np.array([7])}, stability={1: 0.9, 3: 0.1},
-                      strength={1: np.array([0.25, 1], np.float32), 3: np.array([0], np.float32)})
-    blocks.write(tmp_path, blocks.table(np.zeros(GRID.size, int), 2), np.zeros(GRID.shape, np.float32))
+    blocks = BlockSet(
+        GRID,
+        {1: np.array([1, 5]), 3: np.array([7])},
+        stability={1: 0.9, 3: 0.1},
+        strength={1: np.array([0.25, 1], np.float32), 3: np.array([0], np.float32)},
+    )
+    blocks.write(
+        tmp_path, blocks.table(np.zeros(GRID.size, int), 2), np.zeros(GRID.shape, np.float32)
+    )
     back = read_blocks_file(tmp_path / "blocks.json")
     assert back.stability == blocks.stability
     assert {n: s.tolist() for n, s in back.strength.items()} == {1: [0.25, 1.0], 3: [0.0]}

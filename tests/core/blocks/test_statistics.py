@@ -32,11 +32,20 @@ def test_the_binomial_cutoff_is_the_smallest_count_whose_tail_is_small_enough(ta
 def test_the_published_cutoff_is_the_median_of_the_largest_of_1000_draws() -> None:
     n, p = 200, 0.3
     largest = np.random.default_rng(0).binomial(n, p, (4000, DRAWS)).max(axis=1)
-    assert binomial_cutoff(n, np.array([p]), maximum_tail())[0] == pytest.approx(np.median(largest), abs=1)
+    assert binomial_cutoff(n, np.array([p]), maximum_tail())[0] == pytest.approx(
+        np.median(largest), abs=1
+    )
 
 
 def test_the_published_factor_grows_with_distance_and_jumps_at_40_angstrom() -> None:
-    for d, wanted in ((0, 1.25), (14.9, 1.25), (20, 1.35), (39.99, 1.7498), (40, 1.75), (300, 1.75)):
+    for d, wanted in (
+        (0, 1.25),
+        (14.9, 1.25),
+        (20, 1.35),
+        (39.99, 1.7498),
+        (40, 1.75),
+        (300, 1.75),
+    ):
         assert published_factor(np.array(float(d))) == pytest.approx(wanted)
 
 
@@ -45,12 +54,20 @@ def test_the_published_rule_is_what_plain_loops_give(factor: float | None) -> No
     rng = np.random.default_rng(3)
     volumes, count = 120, 30
     state = rng.random((3, volumes)) < np.array([[0.2], [0.4], [0.85]])
-    rows = (state[rng.integers(0, 3, count)] ^ (rng.random((count, volumes)) < 0.04)).astype(np.float32)
+    rows = (state[rng.integers(0, 3, count)] ^ (rng.random((count, volumes)) < 0.04)).astype(
+        np.float32
+    )
     frequency = rows.sum(axis=1).astype(int)
     distance = rng.uniform(0, 60, (count, count))
     posp, negp, tests, negfactor = 0.01, 0.05, 435, 1.05
-    test = published.pair_test(frequency, volumes, tests, SketchParameters(
-        statistic="published", posp=posp, negp=negp, posp_factor=factor, negp_factor=negfactor))
+    test = published.pair_test(
+        frequency,
+        volumes,
+        tests,
+        SketchParameters(
+            statistic="published", posp=posp, negp=negp, posp_factor=factor, negp_factor=negfactor
+        ),
+    )
     index = test.index(frequency)
     found = test.significant(rows @ rows.T, index[:, None], index, test.factor(lambda: distance))
     floor = 1 - 0.5 ** (1 / 1000)
@@ -61,11 +78,16 @@ def test_the_published_rule_is_what_plain_loops_give(factor: float | None) -> No
             both = sum(1 for v in range(volumes) if rows[i, v] and rows[j, v])
             empty = sum(1 for v in range(volumes) if not rows[i, v] and not rows[j, v])
             d = distance[i, j]
-            scale = factor if factor is not None else (max(1.25, 0.02 * d + 0.95) if d < 40 else 1.75)
+            scale = (
+                factor if factor is not None else (max(1.25, 0.02 * d + 0.95) if d < 40 else 1.75)
+            )
             together = plain_cutoff(volumes, f1 * f2 / volumes**2, max(posp / tests, floor))
-            apart = plain_cutoff(volumes, (1 - f1 / volumes) * (1 - f2 / volumes), max(negp / tests, floor))
-            expected[i, j] = both > min(scale * together, min(f1, f2)) and empty > min(negfactor * apart,
-                                                                                      volumes - max(f1, f2))
+            apart = plain_cutoff(
+                volumes, (1 - f1 / volumes) * (1 - f2 / volumes), max(negp / tests, floor)
+            )
+            expected[i, j] = both > min(scale * together, min(f1, f2)) and empty > min(
+                negfactor * apart, volumes - max(f1, f2)
+            )
     np.testing.assert_array_equal(found, expected)
     assert 10 < expected.sum() < 400  # the case tells something
 
@@ -74,10 +96,15 @@ def test_the_exact_rule_is_the_binomial_tail_of_both_counts() -> None:
     rng = np.random.default_rng(4)
     volumes, tests = 60, 190
     state = rng.random(volumes) < 0.5
-    rows = np.where(np.arange(20)[:, None] < 10, state ^ (rng.random((20, volumes)) < 0.1),
-                    rng.random((20, volumes)) < 0.3).astype(np.float32)
+    rows = np.where(
+        np.arange(20)[:, None] < 10,
+        state ^ (rng.random((20, volumes)) < 0.1),
+        rng.random((20, volumes)) < 0.3,
+    ).astype(np.float32)
     frequency = rows.sum(axis=1).astype(int)
-    test = exact.pair_test(frequency, volumes, tests, SketchParameters(statistic="exact", posp=0.01, negp=0.05))
+    test = exact.pair_test(
+        frequency, volumes, tests, SketchParameters(statistic="exact", posp=0.01, negp=0.05)
+    )
     index = test.index(frequency)
     found = test.significant(rows @ rows.T, index[:, None], index, None)
     for i in range(20):
@@ -85,17 +112,29 @@ def test_the_exact_rule_is_the_binomial_tail_of_both_counts() -> None:
             f1, f2 = frequency[i] / volumes, frequency[j] / volumes
             both = float(rows[i] @ rows[j])
             empty = float((1 - rows[i]) @ (1 - rows[j]))
-            assert found[i, j] == (stats.binom.sf(both - 1, volumes, f1 * f2) <= 0.01 / tests
-                                   and stats.binom.sf(empty - 1, volumes, (1 - f1) * (1 - f2)) <= 0.05 / tests)
+            assert found[i, j] == (
+                stats.binom.sf(both - 1, volumes, f1 * f2) <= 0.01 / tests
+                and stats.binom.sf(empty - 1, volumes, (1 - f1) * (1 - f2)) <= 0.05 / tests
+            )
 
 
 def test_the_hypergeometric_tail_is_fishers_exact_test() -> None:
     rng = np.random.default_rng(5)
     volumes = 120
     first, second = rng.integers(1, volumes, (2, 400))
-    both = np.array([rng.integers(max(0, a + b - volumes), min(a, b) + 1) for a, b in zip(first, second, strict=True)])
-    expected = [stats.hypergeom.sf(k - 1, volumes, a, b) for k, a, b in zip(both, first, second, strict=True)]
-    np.testing.assert_allclose(hypergeometric_tail(both, first, second, volumes), expected, rtol=1e-7, atol=1e-250)
+    both = np.array(
+        [
+            rng.integers(max(0, a + b - volumes), min(a, b) + 1)
+            for a, b in zip(first, second, strict=True)
+        ]
+    )
+    expected = [
+        stats.hypergeom.sf(k - 1, volumes, a, b)
+        for k, a, b in zip(both, first, second, strict=True)
+    ]
+    np.testing.assert_allclose(
+        hypergeometric_tail(both, first, second, volumes), expected, rtol=1e-7, atol=1e-250
+    )
 
 
 def test_the_hypergeometric_tail_of_a_perfect_match_counts_the_ways() -> None:

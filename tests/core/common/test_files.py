@@ -14,12 +14,23 @@ import pytest
 
 from chimerax.siren.core.common import files
 from chimerax.siren.core.common.errors import Cancelled, SirenError
-from chimerax.siren.core.common.files import RECORD, read_json, set_edits_aside, sha256, whole_file, whole_folder, write_json
+from chimerax.siren.core.common.files import (
+    RECORD,
+    read_json,
+    set_edits_aside,
+    sha256,
+    whole_file,
+    whole_folder,
+    write_json,
+)
 
 
 def everything(folder: Path) -> dict[str, bytes | None]:
     """Every path below a folder, hidden ones too, with its content; None for folders."""
-    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in sorted(folder.rglob("*"))}
+    return {
+        str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None
+        for p in sorted(folder.rglob("*"))
+    }
 
 
 def run_folder(path: Path, **contents: str) -> Path:
@@ -52,8 +63,12 @@ Writer = Callable[..., None]
 
 
 @pytest.mark.parametrize("write", WRITERS)
-@pytest.mark.parametrize("error", [ValueError("wrong"), Cancelled("Stopped."), KeyboardInterrupt(), SirenError("Bad.")])
-def test_an_exception_leaves_nothing_behind_and_passes_through(tmp_path: Path, write: Writer, error: BaseException) -> None:
+@pytest.mark.parametrize(
+    "error", [ValueError("wrong"), Cancelled("Stopped."), KeyboardInterrupt(), SirenError("Bad.")]
+)
+def test_an_exception_leaves_nothing_behind_and_passes_through(
+    tmp_path: Path, write: Writer, error: BaseException
+) -> None:
     with pytest.raises(type(error)) as caught:
         write(tmp_path / "new" / "deep" / "result", "half", error)
     assert caught.value is error
@@ -71,7 +86,9 @@ def test_an_exception_leaves_an_earlier_result_as_it_was(tmp_path: Path, write: 
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_a_result_takes_the_place_of_the_earlier_one_and_nothing_else_is_left(tmp_path: Path, write: Writer) -> None:
+def test_a_result_takes_the_place_of_the_earlier_one_and_nothing_else_is_left(
+    tmp_path: Path, write: Writer
+) -> None:
     write(tmp_path / "result", "first")
     write(tmp_path / "result", "second")
     texts = {k: v for k, v in everything(tmp_path).items() if v is not None}
@@ -87,7 +104,9 @@ def test_a_new_folder_has_none_of_the_earlier_ones_files(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_the_earlier_result_stands_until_the_new_one_is_whole(tmp_path: Path, write: Writer) -> None:
+def test_the_earlier_result_stands_until_the_new_one_is_whole(
+    tmp_path: Path, write: Writer
+) -> None:
     write(tmp_path / "result", "first")
     before = everything(tmp_path / "result") or (tmp_path / "result").read_bytes()
     manager = (whole_file if write is write_file else whole_folder)(tmp_path / "result")
@@ -127,7 +146,11 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path, writ
 
 @pytest.mark.parametrize("write", WRITERS)
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, write: Writer) -> None:
-    with pytest.raises(SirenError, match=r"result cannot be written \(No space left on device\): give another output folder"):
+    with pytest.raises(
+        SirenError,
+        match=r"result cannot be written \(No space left on device\): "
+        r"give another output folder",
+    ):
         write(tmp_path / "result", "x", OSError(28, "No space left on device"))
     assert everything(tmp_path) == {}
 
@@ -140,7 +163,8 @@ def test_a_folder_in_the_place_of_a_file_is_one_sentence(tmp_path: Path) -> None
 
 
 def test_an_earlier_folder_is_back_in_its_place_when_the_new_one_cannot_be_moved(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_folder(tmp_path / "result", "first")
     before = everything(tmp_path)
     move = Path.replace
@@ -157,6 +181,7 @@ def test_an_earlier_folder_is_back_in_its_place_when_the_new_one_cannot_be_moved
 
 
 # --- a person's edits
+
 
 def test_a_folder_as_its_run_left_it_is_not_set_aside(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "00_sketch", a="1", b="2")
@@ -194,8 +219,12 @@ def spoil_record(folder: Path) -> None:
     (folder / RECORD).write_text("[]")
 
 
-@pytest.mark.parametrize("change", [edit, add, add_folder, delete, rename, lose_record, spoil_record])
-def test_a_folder_in_which_somebody_worked_is_set_aside_whole(tmp_path: Path, change: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    "change", [edit, add, add_folder, delete, rename, lose_record, spoil_record]
+)
+def test_a_folder_in_which_somebody_worked_is_set_aside_whole(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
     folder = run_folder(tmp_path / "00_sketch", a="1", b="2")
     change(folder)
     before = everything(folder)
@@ -210,7 +239,11 @@ def test_a_second_folder_set_aside_does_not_replace_the_first(tmp_path: Path) ->
         folder = run_folder(tmp_path / "00_sketch", a=str(number))
         add(folder)
         assert set_edits_aside(folder) == tmp_path / f"00_sketch_edited_{number}"
-    assert [(tmp_path / f"00_sketch_edited_{n}" / "a.txt").read_text() for n in (1, 2, 3)] == ["1", "2", "3"]
+    assert [(tmp_path / f"00_sketch_edited_{n}" / "a.txt").read_text() for n in (1, 2, 3)] == [
+        "1",
+        "2",
+        "3",
+    ]
 
 
 def test_a_file_of_the_folders_name_is_set_aside(tmp_path: Path) -> None:
@@ -222,15 +255,25 @@ def test_a_file_of_the_folders_name_is_set_aside(tmp_path: Path) -> None:
 
 # --- JSON
 
+
 def test_json_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    content = {"a": {"b": [1, 2.5, None, True], "c": {}, "ä": "ü\n"}, "d": [[1, 2, 3], [4, 5, 6]], "e": 1e-300, "f": "x"}
+    content = {
+        "a": {"b": [1, 2.5, None, True], "c": {}, "ä": "ü\n"},
+        "d": [[1, 2, 3], [4, 5, 6]],
+        "e": 1e-300,
+        "f": "x",
+    }
     write_json(tmp_path / "a.json", content)
-    assert read_json(tmp_path / "a.json") == content == json.loads((tmp_path / "a.json").read_text())
+    assert (
+        read_json(tmp_path / "a.json") == content == json.loads((tmp_path / "a.json").read_text())
+    )
 
 
 def test_json_has_one_line_for_each_list_and_plain_line_ends(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"a": {"b": [1, 2], "c": [[1, 2], [3, 4]]}})
-    assert (tmp_path / "a.json").read_bytes() == b'{\n  "a": {\n    "b": [1, 2],\n    "c": [[1, 2], [3, 4]]\n  }\n}\n'
+    assert (tmp_path / "a.json").read_bytes() == (
+        b'{\n  "a": {\n    "b": [1, 2],\n    "c": [[1, 2], [3, 4]]\n  }\n}\n'
+    )
 
 
 def test_json_of_what_is_no_json_is_a_programming_error(tmp_path: Path) -> None:
@@ -238,7 +281,9 @@ def test_json_of_what_is_no_json_is_a_programming_error(tmp_path: Path) -> None:
         write_json(tmp_path / "a.json", {"a": np.zeros(3)})
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1, 2]", b"3", b"\xff\xfe\x00", b"vol_id,level\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1, 2]", b"3", b"\xff\xfe\x00", b"vol_id,level\n"]
+)
 def test_a_file_that_is_no_json_object_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(SirenError) as caught:
@@ -255,4 +300,7 @@ def test_a_missing_json_file_is_one_sentence(tmp_path: Path) -> None:
 
 def test_hashes_are_those_of_sha256sum(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
-    assert files.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert (
+        files.sha256(tmp_path / "a")
+        == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )

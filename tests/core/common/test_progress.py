@@ -14,7 +14,9 @@ from chimerax.siren.core.common.progress import Progress, run_cancellable
 def test_waiting_gives_what_the_function_gives_or_raises() -> None:
     assert run_cancellable(lambda: 7, "sleeping", Progress()) == 7
     with pytest.raises(TimeoutError, match="its own"):
-        run_cancellable(lambda: (_ for _ in ()).throw(TimeoutError("its own")), "sleeping", Progress())
+        run_cancellable(
+            lambda: (_ for _ in ()).throw(TimeoutError("its own")), "sleeping", Progress()
+        )
 
 
 def test_cancel_ends_a_wait_at_once_and_what_comes_later_is_disposed_of() -> None:
@@ -41,5 +43,10 @@ def test_cancel_ends_a_wait_at_once_and_what_comes_later_is_disposed_of() -> Non
 
 def test_a_wait_reports_its_phase_and_how_far_the_job_is() -> None:
     reports: list[tuple[str, float]] = []
-    run_cancellable(lambda: time.sleep(0.25), "sleeping", Progress(lambda *r: reports.append(r), interval=0), 0.4)
+    run_cancellable(
+        lambda: time.sleep(0.25),
+        "sleeping",
+        Progress(lambda *r: reports.append(r), interval=0),
+        0.4,
+    )
     assert len(reports) >= 2 and set(reports) == {("sleeping", 0.4)}

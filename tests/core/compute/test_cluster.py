@@ -1,4 +1,6 @@
-"""A Dask cluster: a real scheduler and three workers without ChimeraX find what this process finds, whatever happens to them."""
+"""A Dask cluster: a real scheduler and three workers without ChimeraX find what this process finds,
+whatever happens to them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ from chimerax.siren.core.runs.record import read_record
 from chimerax.siren.core.runs.steps import Run, run_expand, run_sketch
 from ensembles import LEVEL, assert_same_files, write_planted
 
-pytestmark = pytest.mark.filterwarnings("ignore:Mismatched versions")  # that is meant so: the workers lack what ChimeraX has
+# that is meant so: the workers lack what ChimeraX has
+pytestmark = pytest.mark.filterwarnings("ignore:Mismatched versions")
 ABSENT = ("chimerax", "pandas", "mrcfile", "networkx", "torch", "matplotlib")
 
 
@@ -53,20 +56,36 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_planted(tmp_path_factory.mktemp("planted") / "volumes", 120).folder
 
 
-def sketch_and_expand(volumes: Path, output: Path, statistic: str, scheduler: str | None) -> tuple[Run, Run]:
+def sketch_and_expand(
+    volumes: Path, output: Path, statistic: str, scheduler: str | None
+) -> tuple[Run, Run]:
     ensemble = find_ensemble([volumes])
     same = {"statistic": statistic, "scheduler": scheduler, "resamples": 0}
-    first = run_sketch(ensemble, np.full(len(ensemble), LEVEL), "level", SketchParameters(**same), output)
-    return first, run_expand(read_block_maps(first.folder), read_record(first.folder), ExpandParameters(**same), output)
+    first = run_sketch(
+        ensemble, np.full(len(ensemble), LEVEL), "level", SketchParameters(**same), output
+    )
+    return first, run_expand(
+        read_block_maps(first.folder), read_record(first.folder), ExpandParameters(**same), output
+    )
 
 
 def pairs(voxels: int = 1500, volumes: int = 120, seed: int = 0) -> PairSearch:
     """A search with many significant pairs: voxels follow one of four states."""
     rng = np.random.default_rng(seed)
-    rows = (rng.random((4, volumes)) < 0.4)[rng.integers(0, 4, voxels)] ^ (rng.random((voxels, volumes)) < 0.02)
+    rows = (rng.random((4, volumes)) < 0.4)[rng.integers(0, 4, voxels)] ^ (
+        rng.random((voxels, volumes)) < 0.02
+    )
     frequency = rows.sum(axis=1)
-    test = PublishedStatistic().pair_test(frequency, volumes, voxels, SketchParameters(statistic="published"))
-    return PairSearch(np.packbits(rows, axis=1), volumes, rng.uniform(0, 90, (voxels, 3)), test, test.index(frequency))
+    test = PublishedStatistic().pair_test(
+        frequency, volumes, voxels, SketchParameters(statistic="published")
+    )
+    return PairSearch(
+        np.packbits(rows, axis=1),
+        volumes,
+        rng.uniform(0, 90, (voxels, 3)),
+        test,
+        test.index(frequency),
+    )
 
 
 def small_strips(monkeypatch: pytest.MonkeyPatch, rows: int, search: PairSearch) -> None:
@@ -99,7 +118,8 @@ def test_workers_have_numpy_and_scipy_and_none_of_chimerax(cluster: BareCluster)
     def look(names: tuple[str, ...]) -> list[bool]:
         return [importlib.util.find_spec(name) is not None for name in names]
 
-    look.__module__ = "__main__"  # so that it travels by value: the workers do not have this file either
+    # so that it travels by value: the workers do not have this file either
+    look.__module__ = "__main__"
     with Client(cluster.address, set_as_default=False) as client:
         answers = client.run(look, ("numpy", "scipy", *ABSENT))
     assert len(answers) == 3
@@ -107,20 +127,29 @@ def test_workers_have_numpy_and_scipy_and_none_of_chimerax(cluster: BareCluster)
 
 
 @pytest.mark.parametrize("statistic", ["profile", "published", "exact"])
-def test_a_cluster_writes_the_files_that_this_process_writes(cluster: BareCluster, volumes: Path, tmp_path: Path, statistic: str,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_writes_the_files_that_this_process_writes(
+    cluster: BareCluster,
+    volumes: Path,
+    tmp_path: Path,
+    statistic: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("chimerax.siren.core.common.constants.TILE_PAIRS", 5_000)
     local = sketch_and_expand(volumes, tmp_path / "local", statistic, None)
     there = sketch_and_expand(volumes, tmp_path / "there", statistic, cluster.address)
-    assert len(local[0].blocks) == (1 if statistic == "published" else 2)  # that rule misses the block of 60 %
+    # that rule misses the block of 60 %
+    assert len(local[0].blocks) == (1 if statistic == "published" else 2)
     for one, other in zip(local, there, strict=True):
         record = assert_same_files(one.folder, other.folder, "scheduler")
         assert record["parameters"]["scheduler"] == cluster.address
-        counted = statistic != "profile" or other is there[0]  # profiles are compared in this process
+        # profiles are compared in this process
+        counted = statistic != "profile" or other is there[0]
         assert record["counted_on"] == (f"3 workers of {cluster.address}" if counted else "cpu")
 
 
-def test_a_worker_killed_in_the_middle_changes_nothing(cluster: BareCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_killed_in_the_middle_changes_nothing(
+    cluster: BareCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     search = pairs()
     expected = edges(search, None, Progress())
     small_strips(monkeypatch, 10, search)  # 150 strips
@@ -131,7 +160,9 @@ def test_a_worker_killed_in_the_middle_changes_nothing(cluster: BareCluster, mon
     assert victim.returncode == -9 and killed[0] < 0.8
 
 
-def test_when_all_workers_die_a_new_one_goes_on(cluster: BareCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_all_workers_die_a_new_one_goes_on(
+    cluster: BareCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     search = pairs(seed=1)
     small_strips(monkeypatch, 10, search)
 
@@ -141,18 +172,22 @@ def test_when_all_workers_die_a_new_one_goes_on(cluster: BareCluster, monkeypatc
         cluster.add_worker()
 
     progress, killed = at_share(0.2, kill_all)
-    np.testing.assert_array_equal(edges(search, cluster.address, progress), edges(search, None, Progress()))
+    np.testing.assert_array_equal(
+        edges(search, cluster.address, progress), edges(search, None, Progress())
+    )
     assert killed[0] < 0.8
 
 
 # --- cancel
 
 
-def test_cancel_answers_at_once_and_leaves_the_cluster_without_work(cluster: BareCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cancel_answers_at_once_and_leaves_the_cluster_without_work(
+    cluster: BareCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     search = pairs()
     small_strips(monkeypatch, 5, search)
     asked: list[float] = []
-    progress, _ = at_share(0.05, lambda: (asked.append(time.monotonic()), progress.cancel()))  # type: ignore[func-returns-value]
+    progress, _ = at_share(0.05, lambda: (asked.append(time.monotonic()), progress.cancel()))
     with pytest.raises(Cancelled):
         edges(search, cluster.address, progress)
     assert time.monotonic() - asked[0] < 0.5
@@ -173,7 +208,10 @@ def test_cancel_does_not_wait_for_a_scheduler_that_does_not_answer() -> None:
                 progress.cancel()
 
         progress = Progress(report)
-        with pytest.raises(Cancelled), Cluster.connected(f"tcp://127.0.0.1:{mute.getsockname()[1]}", progress):
+        with (
+            pytest.raises(Cancelled),
+            Cluster.connected(f"tcp://127.0.0.1:{mute.getsockname()[1]}", progress),
+        ):
             pass
         assert time.monotonic() - asked[0] < 0.5
 
@@ -201,8 +239,9 @@ def test_an_address_that_is_none_is_named() -> None:
     assert "gopher://nowhere" in sentence("gopher://nowhere")
 
 
-def test_a_scheduler_without_workers_and_one_that_goes_away_are_named_with_what_to_do(tmp_path: Path,
-                                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_without_workers_and_one_that_goes_away_are_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     search = pairs()
     small_strips(monkeypatch, 10, search)
     with BareCluster(tmp_path, workers=0) as frail:
@@ -212,11 +251,15 @@ def test_a_scheduler_without_workers_and_one_that_goes_away_are_named_with_what_
         frail.add_worker()
         frail.wait_for_workers()
         progress, _ = at_share(0.2, frail.scheduler.kill)
-        with pytest.raises(SirenError, match=f"{frail.address} (went away|answers no more).*run the command again"):
+        with pytest.raises(
+            SirenError, match=f"{frail.address} (went away|answers no more).*run the command again"
+        ):
             edges(search, frail.address, progress)
 
 
-def test_without_distributed_the_command_to_install_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_distributed_the_command_to_install_it_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert "pip install distributed" in sentence("tcp://127.0.0.1:8786")
 
@@ -224,27 +267,47 @@ def test_without_distributed_the_command_to_install_it_is_given(monkeypatch: pyt
 def test_a_strip_that_fails_on_a_worker_is_a_sentence(cluster: BareCluster) -> None:
     search = pairs(300)
     search.index[100] = 10_000  # a row that the test's tables do not have
-    with pytest.raises(SirenError, match=rf"worker of {cluster.address} failed \(IndexError: .*\): see its log"):
+    with pytest.raises(
+        SirenError,
+        match=rf"worker of {cluster.address} failed \(IndexError: .*\): "
+        r"see its log",
+    ):
         edges(search, cluster.address, Progress())
 
 
 def versions(python: str = "3.11.7.final.0", **changed: str | None) -> dict[str, Any]:
-    return {"host": {"python": python}, "packages": {"distributed": "2026.8.0", "numpy": "1.26.4", "scipy": "1.14.0", **changed}}
+    return {
+        "host": {"python": python},
+        "packages": {"distributed": "2026.8.0", "numpy": "1.26.4", "scipy": "1.14.0", **changed},
+    }
 
 
-@pytest.mark.parametrize(("there", "text"), [
-    (versions("3.12.1.final.0"), "w1 runs Python 3.12 and this program 3.11"),
-    (versions(distributed="2025.1.0"), "w1 has distributed 2025.1.0 .* pip install distributed==2025.1.0"),
-    (versions(scipy=None), "w1 has no scipy: .* pip install scipy"),
-    (versions(numpy="2.1.0"), "w1 has numpy 2.1.0 .* pip install numpy==1.26.4")])
-def test_versions_that_do_not_fit_are_named_with_the_remedy(there: dict[str, Any], text: str) -> None:
+@pytest.mark.parametrize(
+    ("there", "text"),
+    [
+        (versions("3.12.1.final.0"), "w1 runs Python 3.12 and this program 3.11"),
+        (
+            versions(distributed="2025.1.0"),
+            "w1 has distributed 2025.1.0 .* pip install distributed==2025.1.0",
+        ),
+        (versions(scipy=None), "w1 has no scipy: .* pip install scipy"),
+        (versions(numpy="2.1.0"), "w1 has numpy 2.1.0 .* pip install numpy==1.26.4"),
+    ],
+)
+def test_versions_that_do_not_fit_are_named_with_the_remedy(
+    there: dict[str, Any], text: str
+) -> None:
     with pytest.raises(SirenError, match=text):
         _check_versions("w1", versions(), there, True)
 
 
 def test_versions_that_differ_in_what_does_not_matter_are_accepted() -> None:
-    _check_versions("w1", versions(), versions("3.11.2.final.0", numpy="1.24.0", scipy="1.10.0"), True)
-    _check_versions("the scheduler", versions(), versions("3.12.1.final.0", numpy=None, scipy=None), False)
+    _check_versions(
+        "w1", versions(), versions("3.11.2.final.0", numpy="1.24.0", scipy="1.10.0"), True
+    )
+    _check_versions(
+        "the scheduler", versions(), versions("3.12.1.final.0", numpy=None, scipy=None), False
+    )
 
 
 def test_device_and_scheduler_together_are_refused() -> None:

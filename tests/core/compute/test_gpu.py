@@ -1,4 +1,6 @@
-"""Counting by torch, on torch's CPU device: the same counts, the same files; and what a card may do wrong."""
+"""Counting by torch, on torch's CPU device: the same counts, the same files; and what a card may do
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def occupancy(voxels: int = 400, volumes: int = 700) -> np.ndarray:
-    """Also voxels that are always occupied: counts beyond 256 and 512, where bfloat16 and float16 begin to round."""
+    """Also voxels that are always occupied: counts beyond 256 and 512, where bfloat16 and float16
+    begin to round.
+    """
     rows = np.random.default_rng(2).random((voxels, volumes)) < np.linspace(0.1, 1, voxels)[:, None]
     return rows.astype(np.float32)
 
@@ -45,8 +49,12 @@ def cards(monkeypatch: pytest.MonkeyPatch, *there: str) -> None:
 def sketch_and_expand(volumes: Path, output: Path, statistic: str, device: str) -> tuple[Run, Run]:
     ensemble = find_ensemble([volumes])
     same = {"statistic": statistic, "device": device, "resamples": 0}
-    first = run_sketch(ensemble, np.full(len(ensemble), LEVEL), "level", SketchParameters(**same), output)
-    return first, run_expand(read_block_maps(first.folder), read_record(first.folder), ExpandParameters(**same), output)
+    first = run_sketch(
+        ensemble, np.full(len(ensemble), LEVEL), "level", SketchParameters(**same), output
+    )
+    return first, run_expand(
+        read_block_maps(first.folder), read_record(first.folder), ExpandParameters(**same), output
+    )
 
 
 # --- the same result
@@ -56,13 +64,15 @@ def test_torch_counts_what_whole_numbers_count() -> None:
     columns = occupancy()
     count = torch_counter(columns, "cpu")
     for start, first in ((0, 0), (5, 5), (390, 399)):
-        both = count(columns[start:start + 30], first)
-        np.testing.assert_array_equal(both, counted(columns[start:start + 30], columns[first:]))
+        both = count(columns[start : start + 30], first)
+        np.testing.assert_array_equal(both, counted(columns[start : start + 30], columns[first:]))
         assert both.dtype == np.float32
 
 
 @pytest.mark.parametrize("statistic", ["profile", "published", "exact"])
-def test_torch_writes_the_files_that_numpy_writes(volumes: Path, tmp_path: Path, statistic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_writes_the_files_that_numpy_writes(
+    volumes: Path, tmp_path: Path, statistic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     strips: list[int] = []
 
     def product(module: Any, rows: np.ndarray, *others: Any) -> np.ndarray:
@@ -80,15 +90,23 @@ def test_torch_writes_the_files_that_numpy_writes(volumes: Path, tmp_path: Path,
     assert len(local[0].blocks)
     for one, other in zip(local, by_torch, strict=True):
         record = assert_same_files(one.folder, other.folder, "device")
-        by_card = statistic != "profile" or other is by_torch[0]  # profiles are compared by the processor
+        # profiles are compared by the processor
+        by_card = statistic != "profile" or other is by_torch[0]
         assert record["counted_on"] == (f"cpu (torch {torch.__version__})" if by_card else "cpu")
 
 
-def test_where_a_sketch_counted_is_not_handed_down_to_its_expansion(volumes: Path, tmp_path: Path,
-                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_a_sketch_counted_is_not_handed_down_to_its_expansion(
+    volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cards(monkeypatch)
     ensemble = find_ensemble([volumes])
-    run = run_sketch(ensemble, np.full(len(ensemble), LEVEL), "level", SketchParameters(device="auto", posp=0.02), tmp_path)
+    run = run_sketch(
+        ensemble,
+        np.full(len(ensemble), LEVEL),
+        "level",
+        SketchParameters(device="auto", posp=0.02),
+        tmp_path,
+    )
     assert run.record.parameters["device"] == "auto" and run.record.counted_on == "cpu"
     handed = inherited(read_record(run.folder))
     assert handed["posp"] == 0.02 and not {"device", "scheduler"} & set(handed)
@@ -97,7 +115,9 @@ def test_where_a_sketch_counted_is_not_handed_down_to_its_expansion(volumes: Pat
 # --- exact, whatever torch is set to
 
 
-def test_counting_asks_for_whole_float32_and_leaves_torch_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counting_asks_for_whole_float32_and_leaves_torch_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen: list[str] = []
     plain = torch.Tensor.__matmul__
 
@@ -118,7 +138,9 @@ def test_counting_asks_for_whole_float32_and_leaves_torch_as_it_was(monkeypatch:
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
-def test_a_device_that_rounds_is_refused(kind: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_rounds_is_refused(
+    kind: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def rounded(module: Any, rows: np.ndarray, held: torch.Tensor, first: int) -> np.ndarray:
         return (torch.from_numpy(rows) @ held[first:].T).to(kind).float().numpy()
 
@@ -143,15 +165,31 @@ def test_strips_that_do_not_fit_are_halved_until_they_do(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(devices, "_product", small)
     columns = occupancy()
-    np.testing.assert_array_equal(torch_counter(columns, "cpu")(columns[:100], 3), counted(columns[:100], columns[3:]))
+    np.testing.assert_array_equal(
+        torch_counter(columns, "cpu")(columns[:100], 3), counted(columns[:100], columns[3:])
+    )
     assert max(heights) <= 7 and min(heights) >= 3
 
 
-@pytest.mark.parametrize(("error", "text"), [
-    (torch.OutOfMemoryError("CUDA out of memory."), r"cpu has too little memory for 400 voxels of 700 volumes \(1 MB\): use device cpu"),
-    (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), "too little memory"),
-    (RuntimeError("CUDA error: no kernel image\nis available"), r"cpu failed \(CUDA error: no kernel image\): use device cpu")])
-def test_what_torch_raises_is_a_sentence(error: RuntimeError, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory."),
+            r"cpu has too little memory for 400 voxels of "
+            r"700 volumes \(1 MB\): use device cpu",
+        ),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), "too little memory"),
+        (
+            RuntimeError("CUDA error: no kernel image\nis available"),
+            r"cpu failed \(CUDA error: no "
+            r"kernel image\): use device cpu",
+        ),
+    ],
+)
+def test_what_torch_raises_is_a_sentence(
+    error: RuntimeError, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def failing(*arguments: Any) -> np.ndarray:
         raise error
 
@@ -164,8 +202,13 @@ def test_what_torch_raises_is_a_sentence(error: RuntimeError, text: str, monkeyp
 # --- which device
 
 
-@pytest.mark.parametrize(("there", "chosen"), [((), None), (("mps",), "mps"), (("cuda",), "cuda"), (("cuda", "mps"), "cuda")])
-def test_auto_takes_cuda_then_mps_then_numpy(there: tuple[str, ...], chosen: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("there", "chosen"),
+    [((), None), (("mps",), "mps"), (("cuda",), "cuda"), (("cuda", "mps"), "cuda")],
+)
+def test_auto_takes_cuda_then_mps_then_numpy(
+    there: tuple[str, ...], chosen: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cards(monkeypatch, *there)
     assert torch_device("auto") == chosen
     if chosen is None:
@@ -174,13 +217,17 @@ def test_auto_takes_cuda_then_mps_then_numpy(there: tuple[str, ...], chosen: str
 
 def test_a_card_that_is_not_there_is_named_with_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
     cards(monkeypatch, "mps")
-    with pytest.raises(SirenError, match="finds no cuda device on this computer: use device mps or device cpu"):
+    with pytest.raises(
+        SirenError, match="finds no cuda device on this computer: use device mps or device cpu"
+    ):
         on_device("cuda", Progress())
     with pytest.raises(SirenError, match="device tpu is not known"):
         SketchParameters(device="tpu")
 
 
-def test_without_torch_auto_counts_by_numpy_and_a_card_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_torch_auto_counts_by_numpy_and_a_card_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     assert on_device("auto", Progress()).name == "cpu"
     with pytest.raises(SirenError, match="pip install torch, or use device cpu"):

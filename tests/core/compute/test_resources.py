@@ -1,4 +1,6 @@
-"""Memory and time: said beforehand, refused with a remedy that helps, fewer voxels where nobody said how many."""
+"""Memory and time: said beforehand, refused with a remedy that helps, fewer voxels where nobody
+said how many.
+"""
 
 from __future__ import annotations
 
@@ -27,32 +29,53 @@ def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
 
 def sketched(ensemble: Ensemble, said: list[str] | None = None, **parameters: object) -> object:
     progress = Progress(say=None if said is None else said.append)
-    return sketch(ensemble, np.full(len(ensemble), LEVEL), SketchParameters(resamples=0, **parameters), progress)  # type: ignore[arg-type]
+    return sketch(
+        ensemble,
+        np.full(len(ensemble), LEVEL),
+        SketchParameters(resamples=0, **parameters),
+        progress,
+    )
 
 
-@pytest.mark.parametrize(("size", "text"), [(31.2e9, "31.2 GB"), (1e9, "1.0 GB"), (6.4e8, "640 MB"), (1000, "10 MB")])
+@pytest.mark.parametrize(
+    ("size", "text"), [(31.2e9, "31.2 GB"), (1e9, "1.0 GB"), (6.4e8, "640 MB"), (1000, "10 MB")]
+)
 def test_sizes_have_sensible_digits(size: float, text: str) -> None:
     assert size_text(size) == text
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.1, "1 s"), (41.2, "42 s"), (89, "89 s"), (150, "3 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.1, "1 s"), (41.2, "42 s"), (89, "89 s"), (150, "3 min")]
+)
 def test_times_have_sensible_digits(seconds: float, text: str) -> None:
     assert time_text(seconds) == text
 
 
-def test_what_cannot_be_read_is_refused_before_it_is_read(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_is_refused_before_it_is_read(
+    ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(resources, "free_memory", lambda: 1e6)
     monkeypatch.setattr("chimerax.siren.core.blocks.pair_counts.binarize", None)
-    with pytest.raises(SirenError, match=r"needs about .* MB of memory and 10 MB are free: use \"box 32\", or fewer volumes\."):
+    with pytest.raises(
+        SirenError,
+        match=r"needs about .* MB of memory and 10 MB are free: use "
+        r"\"box 32\", or fewer volumes\.",
+    ):
         sketched(ensemble, statistic="exact")
 
 
-def test_what_cannot_be_compared_is_refused_with_a_subsample_that_can(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_compared_is_refused_with_a_subsample_that_can(
+    ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(constants, "PILOT_VOXELS", 50)
     monkeypatch.setattr(constants, "TILE_BYTES", 0.0)
     monkeypatch.setattr(constants, "BYTES_AN_EDGE", 3000)  # as if there were thirty times as many
     monkeypatch.setattr(resources, "free_memory", lambda: 12e6)
-    with pytest.raises(SirenError, match=r'use "subsample (\d+)" \(about 10 MB of memory and 1 s\), or fewer volumes') as caught:
+    with pytest.raises(
+        SirenError,
+        match=r'use "subsample (\d+)" \(about 10 MB of memory and 1 '
+        r"s\), or fewer volumes",
+    ) as caught:
         sketched(ensemble, statistic="exact", subsample=1)
     remedy = int(str(caught.value).split('"subsample ')[1].split('"')[0])
     assert remedy > 1
@@ -60,20 +83,23 @@ def test_what_cannot_be_compared_is_refused_with_a_subsample_that_can(ensemble: 
 
 
 def test_too_many_voxels_are_thinned_and_the_user_is_told_but_one_who_says_how_many_gets_them(
-        ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: list[str] = []
     usual = sketched(ensemble, said, statistic="exact")
     assert said == [] and len(usual.sample) == len(usual.union) // 2  # type: ignore[attr-defined]
     monkeypatch.setattr(constants, "MOST_COUNTED", 60)
     thinned = sketched(ensemble, said, statistic="exact")
     assert len(thinned.sample) <= 60  # type: ignore[attr-defined]
-    assert len(said) == 1 and f"Comparing {len(thinned.sample)} of" in said[0]  # type: ignore[attr-defined]
+    assert len(said) == 1 and f"Comparing {len(thinned.sample)} of" in said[0]
     assert "MB of memory and 1 s" in said[0]
     asked = sketched(ensemble, statistic="exact", subsample=2)
     assert len(asked.sample) == len(usual.sample)  # type: ignore[attr-defined]
 
 
-def test_too_many_edges_are_thinned_too(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_edges_are_thinned_too(
+    ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usual = sketched(ensemble, statistic="exact")
     monkeypatch.setattr(constants, "PILOT_VOXELS", 100)
     monkeypatch.setattr(constants, "MOST_EDGES", len(usual.edges) / 4)  # type: ignore[attr-defined]
@@ -92,15 +118,21 @@ def test_an_edge_takes_the_memory_that_is_planned_for_it() -> None:
     assert 0.3 * constants.BYTES_AN_EDGE < peak / len(edges) <= constants.BYTES_AN_EDGE
 
 
-def test_maps_that_are_read_thrice_count_once_where_they_stay_in_memory(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maps_that_are_read_thrice_count_once_where_they_stay_in_memory(
+    ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept = need_of_reading(ensemble, 3)
     monkeypatch.setattr(constants, "KEPT_BYTES", 0)
-    assert kept.memory - need_of_reading(ensemble, 3).memory == 4 * ensemble.grid.size * len(ensemble)
+    assert kept.memory - need_of_reading(ensemble, 3).memory == 4 * ensemble.grid.size * len(
+        ensemble
+    )
     assert Need(2e9, 100).text() == "about 2.0 GB of memory and 2 min"
 
 
 def test_the_record_says_how_many_were_compared(ensemble: Ensemble, tmp_path: Path) -> None:
     from chimerax.siren.core.runs.steps import run_sketch
 
-    counts = run_sketch(ensemble, np.full(len(ensemble), LEVEL), "level", SketchParameters(resamples=0), tmp_path).record.counts
+    counts = run_sketch(
+        ensemble, np.full(len(ensemble), LEVEL), "level", SketchParameters(resamples=0), tmp_path
+    ).record.counts
     assert counts["sampled_voxels"] == counts["union_voxels"] // 2

@@ -1,4 +1,6 @@
-"""Ensembles: found, checked, chosen and read, each failure one sentence with the file's name and a remedy."""
+"""Ensembles: found, checked, chosen and read, each failure one sentence with the file's name and a
+remedy.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def folder_of(path: Path, names: Sequence[str], grid: Grid = GRID) -> Path:
 
 
 def sentence(places: Sequence[Any], *words: str, **keywords: Any) -> str:
-    """What find_ensemble, or the reading after it, says of bad input: one line with all of these words."""
+    """What find_ensemble, or the reading after it, says of bad input: one line with all of these
+    words.
+    """
     with pytest.raises(SirenError) as caught:
         list(find_ensemble(places, **keywords).read())
     message = str(caught.value)
@@ -49,6 +53,7 @@ def sentence(places: Sequence[Any], *words: str, **keywords: Any) -> str:
 
 
 # --- finding
+
 
 def test_volumes_come_in_the_order_in_which_people_count(tmp_path: Path) -> None:
     names = ["vol_10.mrc", "vol_9.mrc", "vol_1.mrc", "vol_100.mrc", "vol_002.mrc"]
@@ -94,7 +99,8 @@ def test_a_linked_volume_goes_by_the_links_name(tmp_path: Path) -> None:
         (tmp_path / "v" / link).symlink_to(store / target)
     ensemble = find_ensemble([tmp_path / "v"])
     assert ensemble.names == ("vol_1.mrc", "vol_2.mrc")
-    assert tuple(s.path.name for s in ensemble.sources if s.path) == ensemble.names  # so that a record finds it again by name
+    # so that a record finds it again by name
+    assert tuple(s.path.name for s in ensemble.sources if s.path) == ensemble.names
     np.testing.assert_array_equal(dict(ensemble.read())["vol_1.mrc"], volume(1))
 
 
@@ -104,7 +110,9 @@ def test_a_link_that_leads_nowhere_is_not_left_out_silently(tmp_path: Path) -> N
     sentence([folder], "c.mrc", "no such file", "check its name and folder")
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="real volumes are in ../shared/data, which is not here")
+@pytest.mark.skipif(
+    not SHARED.is_dir(), reason="real volumes are in ../shared/data, which is not here"
+)
 def test_the_real_ensemble_is_one() -> None:
     ensemble = find_ensemble([SHARED / "real_ensemble"])
     assert len(ensemble) == 10
@@ -114,7 +122,7 @@ def test_the_real_ensemble_is_one() -> None:
 
 
 def test_maps_in_memory_are_volumes_too(tmp_path: Path) -> None:
-    sources = [Source(f"map {i}", array=lambda i=i: volume(i), grid=GRID) for i in range(3)]  # type: ignore[misc]
+    sources = [Source(f"map {i}", array=lambda i=i: volume(i), grid=GRID) for i in range(3)]
     ensemble = find_ensemble([*sources, folder_of(tmp_path / "v", ["a.mrc"])])
     assert ensemble.names == ("a.mrc", "map 0", "map 1", "map 2")
     np.testing.assert_array_equal(dict(ensemble.read())["map 1"], volume(1))
@@ -122,12 +130,20 @@ def test_maps_in_memory_are_volumes_too(tmp_path: Path) -> None:
 
 # --- places that are none
 
+
 def test_an_unknown_path_is_one_sentence(tmp_path: Path) -> None:
-    sentence([tmp_path / "volums"], str(tmp_path / "volums"), "no such file or folder", "give a folder of maps")
+    sentence(
+        [tmp_path / "volums"],
+        str(tmp_path / "volums"),
+        "no such file or folder",
+        "give a folder of maps",
+    )
 
 
 @pytest.mark.parametrize("place", ["x" * 300, "~nobody-of-this-name/volumes", "a\0b", "", "."])
-def test_a_path_that_cannot_be_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+def test_a_path_that_cannot_be_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     sentence([place], "give")
 
@@ -136,7 +152,9 @@ def test_an_empty_folder_is_one_sentence(tmp_path: Path) -> None:
     sentence([tmp_path], str(tmp_path), "holds no maps", "give the folder of the volumes")
 
 
-def test_a_folder_that_may_not_be_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_may_not_be_read_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def deny(self: Path) -> None:  # tests run as root, who may read everything
         raise PermissionError(13, "Permission denied", str(self))
 
@@ -159,7 +177,10 @@ def test_fewer_than_two_volumes_are_one_sentence(tmp_path: Path, names: list[str
 
 
 def test_one_name_in_two_folders_is_one_sentence(tmp_path: Path) -> None:
-    places = [folder_of(tmp_path / "v", ["a.mrc", "b.mrc"]), folder_of(tmp_path / "w", ["b.mrc", "c.mrc"])]
+    places = [
+        folder_of(tmp_path / "v", ["a.mrc", "b.mrc"]),
+        folder_of(tmp_path / "w", ["b.mrc", "c.mrc"]),
+    ]
     sentence(places, "b.mrc: more than one", "Give one folder, or rename")
     sentence([places[0], places[0] / "a.mrc"], "a.mrc: more than one")
 
@@ -168,18 +189,32 @@ def test_one_name_in_two_folders_is_one_sentence(tmp_path: Path) -> None:
 
 OTHER_GRIDS = {
     "shape": (replace(GRID, shape=(4, 5, 7)), "is 7 x 5 x 4 but v0.mrc is 6 x 5 x 4"),
-    "voxel size": (replace(GRID, voxel_size=(2.0, 2.0, 2.1)), "has 2 x 2 x 2.1 A/voxel but v0.mrc has 2"),
-    "origin": (replace(GRID, origin=(-3.0, 0.0, 9.5)), "has its origin at (-3, 0, 9.5) A but v0.mrc at (-3, 0, 9)")}
+    "voxel size": (
+        replace(GRID, voxel_size=(2.0, 2.0, 2.1)),
+        "has 2 x 2 x 2.1 A/voxel but v0.mrc has 2",
+    ),
+    "origin": (
+        replace(GRID, origin=(-3.0, 0.0, 9.5)),
+        "has its origin at (-3, 0, 9.5) A but v0.mrc at (-3, 0, 9)",
+    ),
+}
 
 
 @pytest.mark.parametrize("odd_one", [0, 2, 4])
 @pytest.mark.parametrize("kind", OTHER_GRIDS)
-def test_the_one_volume_on_another_grid_is_named_wherever_it_stands(tmp_path: Path, kind: str, odd_one: int) -> None:
+def test_the_one_volume_on_another_grid_is_named_wherever_it_stands(
+    tmp_path: Path, kind: str, odd_one: int
+) -> None:
     grid, said = OTHER_GRIDS[kind]
     folder = folder_of(tmp_path / "v", [f"v{i}.mrc" for i in range(5)])
     write_map(folder / f"v{odd_one}.mrc", volume(0, grid), grid, "odd")
     said = said.replace("v0.mrc", "v1.mrc" if odd_one == 0 else "v0.mrc")
-    sentence([folder], f"v{odd_one}.mrc {said}", "all volumes must share one grid", f'Use "exclude v{odd_one}.mrc"')
+    sentence(
+        [folder],
+        f"v{odd_one}.mrc {said}",
+        "all volumes must share one grid",
+        f'Use "exclude v{odd_one}.mrc"',
+    )
     assert len(find_ensemble([folder], exclude=[f"v{odd_one}.mrc"])) == 4
 
 
@@ -213,11 +248,16 @@ def test_a_volume_that_changed_since_it_was_checked_is_one_sentence(tmp_path: Pa
     ensemble = find_ensemble([folder])
     other = replace(GRID, shape=(3, 3, 3))
     write_map(folder / "b.mrc", volume(0, other), other, "b")
-    with pytest.raises(SirenError, match=r"^b\.mrc changed while it was read: run the command again\.$"):
+    with pytest.raises(
+        SirenError,
+        match=r"^b\.mrc changed while it was read: run the command "
+        r"again\.$",
+    ):
         list(ensemble.read())
 
 
 # --- voxel size
+
 
 def test_a_voxel_size_of_one_is_noted_and_used(tmp_path: Path) -> None:
     grid = Grid(GRID.shape, (1.0, 1.0, 1.0))
@@ -229,10 +269,13 @@ def test_a_voxel_size_of_one_is_noted_and_used(tmp_path: Path) -> None:
 
 
 def test_a_voxel_size_given_takes_the_place_of_the_headers(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"], Grid(GRID.shape, (1.0, 1.0, 1.0), (0.0, -2.0, 5.0)))
+    folder = folder_of(
+        tmp_path / "v", ["a.mrc", "b.mrc"], Grid(GRID.shape, (1.0, 1.0, 1.0), (0.0, -2.0, 5.0))
+    )
     ensemble = find_ensemble([folder], voxel_size=6.55)
     assert ensemble.grid.voxel_size == (6.55, 6.55, 6.55)
-    assert ensemble.grid.origin == pytest.approx((0.0, -13.1, 32.75))  # in voxels as before: so does "volume voxelSize"
+    # in voxels as before: so does "volume voxelSize"
+    assert ensemble.grid.origin == pytest.approx((0.0, -13.1, 32.75))
     assert {s.read_grid() for s in ensemble.sources} == {ensemble.grid}
     (note,) = ensemble.notes
     assert "6.55 A as given, in place of 1 in the headers" in note
@@ -240,31 +283,48 @@ def test_a_voxel_size_given_takes_the_place_of_the_headers(tmp_path: Path) -> No
 
 def test_a_voxel_size_given_reaches_maps_in_memory_and_boxes() -> None:
     grid = Grid((8, 8, 8), (1.0, 1.0, 1.0))
-    sources = [Source(f"map {i}", array=lambda i=i: volume(i, grid), grid=grid) for i in range(2)]  # type: ignore[misc]
-    assert find_ensemble(sources, voxel_size=3).resampled(12).grid.voxel_size == pytest.approx((2.0, 2.0, 2.0))
+    sources = [Source(f"map {i}", array=lambda i=i: volume(i, grid), grid=grid) for i in range(2)]
+    assert find_ensemble(sources, voxel_size=3).resampled(12).grid.voxel_size == pytest.approx(
+        (2.0, 2.0, 2.0)
+    )
 
 
 @pytest.mark.parametrize("size", [0, -1, float("nan")])
 def test_an_impossible_voxel_size_is_one_sentence(tmp_path: Path, size: float) -> None:
-    sentence([folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])], "not possible", "above 0", voxel_size=size)
+    sentence(
+        [folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])], "not possible", "above 0", voxel_size=size
+    )
 
 
 # --- include and exclude
 
+
 @pytest.fixture(scope="module")
 def nine(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
     names = [f"vol_{i}.mrc" for i in range(7)] + ["vol[1].mrc", "vol.1.map.gz"]
-    folder = folder_of(tmp_path_factory.mktemp("nine") / "v", [n for n in names if not n.endswith("gz")])
+    folder = folder_of(
+        tmp_path_factory.mktemp("nine") / "v", [n for n in names if not n.endswith("gz")]
+    )
     (folder / "vol.1.map.gz").write_bytes(gzip.compress((folder / "vol_0.mrc").read_bytes()))
     return Ensemble(tuple(Source(n, folder / n) for n in names), GRID, tuple(names))
 
 
-@pytest.mark.parametrize(("include", "exclude", "left"), [
-    ([], ["vol_3.mrc"], "0 1 2 4 5 6"), ([], ["vol_3"], "0 1 2 4 5 6"), (["vol_1.mrc", "vol_6"], [], "1 6"),
-    (["vol_[0-2].mrc"], [], "0 1 2"), (["vol_?"], ["vol_[13]"], "0 2 4 5 6"), (["*"], ["vol_*", "vol.1"], ""),
-    (["vol_0", "vol_0", "vol_5"], [], "0 5"), (["vol_*"], ["*_4*"], "0 1 2 3 5 6")])
+@pytest.mark.parametrize(
+    ("include", "exclude", "left"),
+    [
+        ([], ["vol_3.mrc"], "0 1 2 4 5 6"),
+        ([], ["vol_3"], "0 1 2 4 5 6"),
+        (["vol_1.mrc", "vol_6"], [], "1 6"),
+        (["vol_[0-2].mrc"], [], "0 1 2"),
+        (["vol_?"], ["vol_[13]"], "0 2 4 5 6"),
+        (["*"], ["vol_*", "vol.1"], ""),
+        (["vol_0", "vol_0", "vol_5"], [], "0 5"),
+        (["vol_*"], ["*_4*"], "0 1 2 3 5 6"),
+    ],
+)
 def test_volumes_are_chosen_by_name_stem_and_pattern(
-        nine: Ensemble, include: list[str], exclude: list[str], left: str) -> None:
+    nine: Ensemble, include: list[str], exclude: list[str], left: str
+) -> None:
     chosen = nine.select(include, exclude, least=0)
     expected = tuple(f"vol_{i}.mrc" for i in left.split())
     assert tuple(n for n in chosen.names if n.startswith("vol_")) == expected
@@ -284,12 +344,17 @@ def test_the_stem_of_a_compressed_map_keeps_its_other_dots(nine: Ensemble) -> No
 def test_a_name_that_fits_nothing_is_one_sentence(nine: Ensemble, word: str) -> None:
     with pytest.raises(SirenError) as caught:
         nine.select(**{word: ["vol_0.mrc", "vol_77.mrc"]})  # type: ignore[arg-type]
-    assert str(caught.value) == (f'"{word} vol_77.mrc" fits none of the 9 volumes (the first is vol_0.mrc): give file names as '
-                                 "they are in the folder.")
+    assert str(caught.value) == (
+        f'"{word} vol_77.mrc" fits none of the 9 volumes (the first is '
+        "vol_0.mrc): give file names as "
+        "they are in the folder."
+    )
 
 
 def test_too_few_left_is_one_sentence(nine: Ensemble) -> None:
-    with pytest.raises(SirenError, match="only 1 volume after include and exclude: an ensemble needs at least 2"):
+    with pytest.raises(
+        SirenError, match="only 1 volume after include and exclude: an ensemble needs at least 2"
+    ):
         nine.select(include=["vol_1"])
     assert nine.select(include=["vol_1"], least=1).names == ("vol_1.mrc",)
 
@@ -302,6 +367,7 @@ def test_a_damaged_volume_can_be_excluded_before_it_is_read(tmp_path: Path) -> N
 
 
 # --- reading
+
 
 def test_boxed_volumes_are_the_resampled_ones(tmp_path: Path) -> None:
     grid = Grid((12, 16, 10), (2.0, 2.0, 2.0), (1.0, 2.0, 3.0))
@@ -336,7 +402,9 @@ def test_no_volume_is_kept_when_the_next_one_was_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("box", [None, 24])
 def test_many_volumes_need_no_more_memory_than_few(tmp_path: Path, box: int | None) -> None:
     grid = Grid((32, 32, 32), (2.0, 2.0, 2.0))
-    ensemble = find_ensemble([folder_of(tmp_path / "v", [f"{i}.mrc" for i in range(40)], grid)]).resampled(box)
+    ensemble = find_ensemble(
+        [folder_of(tmp_path / "v", [f"{i}.mrc" for i in range(40)], grid)]
+    ).resampled(box)
 
     def peak(chosen: Ensemble) -> int:
         tracemalloc.start()
@@ -347,14 +415,17 @@ def test_many_volumes_need_no_more_memory_than_few(tmp_path: Path, box: int | No
         return most
 
     few = peak(ensemble.select(include=["0", "1", "2"]))
-    assert few > 32 ** 3 * 4  # the measure sees the arrays
-    assert peak(ensemble) < few + 32 ** 3 * 4
+    assert few > 32**3 * 4  # the measure sees the arrays
+    assert peak(ensemble) < few + 32**3 * 4
 
 
 def test_a_map_and_its_compressed_copy_are_pointed_out(tmp_path):
     for name in ("v_1.mrc", "v_1.mrc.gz", "v_2.mrc"):
-        with mrcfile.new(tmp_path / name, np.arange(27, dtype=np.float32).reshape(3, 3, 3),
-                         compression="gzip" if name.endswith("gz") else None) as mrc:
+        with mrcfile.new(
+            tmp_path / name,
+            np.arange(27, dtype=np.float32).reshape(3, 3, 3),
+            compression="gzip" if name.endswith("gz") else None,
+        ) as mrc:
             mrc.voxel_size = 2
     notes = find_ensemble([tmp_path]).notes
     assert len(notes) == 1

@@ -14,9 +14,18 @@ from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.grid import Grid, Shape, fourier_resample, to_box
 
 RESIZED: list[tuple[Shape, Shape]] = [  # down, up, odd, even, both at once
-    ((16, 16, 16), (8, 8, 8)), ((8, 8, 8), (16, 16, 16)), ((15, 15, 15), (9, 9, 9)), ((9, 9, 9), (15, 15, 15)),
-    ((16, 16, 16), (9, 9, 9)), ((15, 15, 15), (8, 8, 8)), ((9, 9, 9), (16, 16, 16)), ((8, 8, 8), (15, 15, 15)),
-    ((12, 15, 18), (8, 9, 10)), ((12, 9, 10), (9, 14, 10)), ((20, 11, 8), (11, 20, 8))]
+    ((16, 16, 16), (8, 8, 8)),
+    ((8, 8, 8), (16, 16, 16)),
+    ((15, 15, 15), (9, 9, 9)),
+    ((9, 9, 9), (15, 15, 15)),
+    ((16, 16, 16), (9, 9, 9)),
+    ((15, 15, 15), (8, 8, 8)),
+    ((9, 9, 9), (16, 16, 16)),
+    ((8, 8, 8), (15, 15, 15)),
+    ((12, 15, 18), (8, 9, 10)),
+    ((12, 9, 10), (9, 14, 10)),
+    ((20, 11, 8), (11, 20, 8)),
+]
 
 
 def band_limited(shape: Shape, frequencies: int, seed: int = 0) -> NDArray[np.float64]:
@@ -34,7 +43,7 @@ def band_limited(shape: Shape, frequencies: int, seed: int = 0) -> NDArray[np.fl
 def blob(grid: Grid, centre: tuple[float, float, float], sigma: float) -> NDArray[np.float64]:
     """A Gaussian of height 1 at a point x, y, z in A."""
     points = grid.points(np.arange(grid.size))
-    return np.exp(-((points - centre) ** 2).sum(axis=1) / (2 * sigma ** 2)).reshape(grid.shape)
+    return np.exp(-((points - centre) ** 2).sum(axis=1) / (2 * sigma**2)).reshape(grid.shape)
 
 
 def centre_of_mass(array: NDArray[np.floating], grid: Grid, above: float) -> NDArray[np.float64]:
@@ -43,6 +52,7 @@ def centre_of_mass(array: NDArray[np.floating], grid: Grid, above: float) -> NDA
 
 
 # --- resampling
+
 
 @pytest.mark.parametrize(("old", "new"), RESIZED)
 def test_band_limited_maps_come_out_as_scipys_resampler_makes_them(old: Shape, new: Shape) -> None:
@@ -60,12 +70,18 @@ def test_band_limited_maps_come_out_as_scipys_resampler_makes_them(old: Shape, n
 def test_band_limited_maps_are_the_same_waves_on_the_new_lattice(old: Shape, new: Shape) -> None:
     """No resampler at all: the cosines are drawn again on the new lattice."""
     frequencies = (min(*old, *new) - 1) // 2
-    np.testing.assert_allclose(fourier_resample(band_limited(old, frequencies), new), band_limited(new, frequencies), atol=2e-5)
+    np.testing.assert_allclose(
+        fourier_resample(band_limited(old, frequencies), new),
+        band_limited(new, frequencies),
+        atol=2e-5,
+    )
 
 
 @pytest.mark.parametrize(("old", "new"), [(16, 8), (128, 64), (15, 9), (16, 9), (15, 8), (17, 16)])
 def test_cropping_is_the_published_formula(old: int, new: int) -> None:
-    """Centred transform cropped, inverse transform, times (new/old)^3, also for maps with all frequencies."""
+    """Centred transform cropped, inverse transform, times (new/old)^3, also for maps with all
+    frequencies.
+    """
     array = np.random.default_rng(old).normal(size=(old,) * 3)
     transform = np.fft.fftshift(np.fft.fftn(array))
     start = old // 2 - new // 2
@@ -89,7 +105,9 @@ def test_finer_maps_keep_the_values_at_the_old_voxels(factor: int) -> None:
 
 def test_finer_and_back_is_the_same_map() -> None:
     array = np.random.default_rng(3).normal(size=(9, 11, 7)).astype(np.float32)
-    np.testing.assert_allclose(fourier_resample(fourier_resample(array, (20, 17, 16)), (9, 11, 7)), array, atol=1e-5)
+    np.testing.assert_allclose(
+        fourier_resample(fourier_resample(array, (20, 17, 16)), (9, 11, 7)), array, atol=1e-5
+    )
 
 
 def test_the_same_shape_gives_the_same_values() -> None:
@@ -106,59 +124,105 @@ def test_the_input_is_not_changed() -> None:
 
 
 def zero_padded_or_cropped(array: NDArray[np.floating], shape: Shape) -> NDArray[np.float64]:
-    """Independent of the code's route: each axis as a matrix, the sum over its lowest frequencies -n//2 ... written out."""
+    """Independent of the code's route: each axis as a matrix, the sum over its lowest frequencies
+    -n//2 ... written out.
+    """
     result: NDArray[np.complexfloating] = array.astype(np.complex128)
     for axis, (old, new) in enumerate(zip(array.shape, shape, strict=True)):
         kept = min(old, new)
         k = np.arange(kept) - kept // 2
-        waves = np.exp(2j * np.pi * np.outer(np.arange(new) / new, k)) @ np.exp(-2j * np.pi * np.outer(k, np.arange(old) / old)) / old
+        waves = (
+            np.exp(2j * np.pi * np.outer(np.arange(new) / new, k))
+            @ np.exp(-2j * np.pi * np.outer(k, np.arange(old) / old))
+            / old
+        )
         result = np.moveaxis(np.tensordot(waves, result, (1, axis)), 0, axis)
     return result.real
 
 
-@pytest.mark.parametrize("shape", [(32, 32, 32), (33, 33, 33), (63, 63, 63), (65, 65, 65), (100, 81, 97), (64, 99, 66), (127, 64, 32),
-                                   (150, 150, 150)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (32, 32, 32),
+        (33, 33, 33),
+        (63, 63, 63),
+        (65, 65, 65),
+        (100, 81, 97),
+        (64, 99, 66),
+        (127, 64, 32),
+        (150, 150, 150),
+    ],
+)
 def test_any_box_with_all_its_frequencies_is_brought_to_64(shape: Shape) -> None:
     array = np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
     result = fourier_resample(array, (64, 64, 64))
-    np.testing.assert_allclose(result, zero_padded_or_cropped(array, (64, 64, 64)), atol=2e-5 * float(np.abs(result).max()) + 1e-6)
+    np.testing.assert_allclose(
+        result,
+        zero_padded_or_cropped(array, (64, 64, 64)),
+        atol=2e-5 * float(np.abs(result).max()) + 1e-6,
+    )
 
 
 @pytest.mark.parametrize("n", [32, 33, 96, 161])
 def test_boxes_from_small_to_large_agree_with_scipys_resampler(n: int) -> None:
-    """scipy shares out the outermost frequency of an even box otherwise, so the map is smooth: it has none there."""
-    array = scipy.ndimage.gaussian_filter(np.random.default_rng(n).normal(size=(n,) * 3).astype(np.float32), 0.04 * max(n, 64), mode="wrap")
+    """scipy shares out the outermost frequency of an even box otherwise, so the map is smooth: it
+    has none there.
+    """
+    array = scipy.ndimage.gaussian_filter(
+        np.random.default_rng(n).normal(size=(n,) * 3).astype(np.float32),
+        0.04 * max(n, 64),
+        mode="wrap",
+    )
     expected = array
     for axis in range(3):
         expected = signal.resample(expected, 64, axis=axis)
-    np.testing.assert_allclose(fourier_resample(array, (64,) * 3), expected, atol=1e-4 * float(np.abs(array).max()))
+    np.testing.assert_allclose(
+        fourier_resample(array, (64,) * 3), expected, atol=1e-4 * float(np.abs(array).max())
+    )
 
 
 @pytest.mark.slow
 def test_a_box_of_512_keeps_its_blob_and_takes_little_more_memory_than_the_map() -> None:
     n = 512
-    z, y, x = (np.exp(-((np.arange(n, dtype=np.float32) - c) ** 2) / (2 * 20.0**2)) for c in (256, 200, 300))
+    z, y, x = (
+        np.exp(-((np.arange(n, dtype=np.float32) - c) ** 2) / (2 * 20.0**2))
+        for c in (256, 200, 300)
+    )
     array = z[:, None, None] * y[None, :, None] * x[None, None, :]
     tracemalloc.start()
     small, grid = to_box(array, Grid((n,) * 3, (0.8,) * 3), 64)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.5 * array.nbytes
-    np.testing.assert_allclose(centre_of_mass(small, grid, 0.02), (300 * 0.8, 200 * 0.8, 256 * 0.8), atol=0.02)
-    assert small.max() == pytest.approx(np.exp(-(4**2) / (2 * 20**2)), abs=1e-3)  # 300/8 lies between two voxels
+    np.testing.assert_allclose(
+        centre_of_mass(small, grid, 0.02), (300 * 0.8, 200 * 0.8, 256 * 0.8), atol=0.02
+    )
+    # 300/8 lies between two voxels
+    assert small.max() == pytest.approx(np.exp(-(4**2) / (2 * 20**2)), abs=1e-3)
 
 
 # --- to_box: the copy overlays the original
 
-@pytest.mark.parametrize(("shape", "size", "box"), [
-    ((40, 40, 40), (2.0, 2.0, 2.0), 20),  # finer than needed
-    ((41, 41, 41), (2.0, 2.0, 2.0), 32),  # odd
-    ((24, 24, 24), (3.0, 3.0, 3.0), 48),  # below the box
-    ((30, 44, 37), (2.0, 2.0, 2.0), 32),  # not cubic
-    ((44, 30, 20), (2.0, 2.5, 3.0), 36)])  # nor are its voxels
-def test_a_blob_stays_at_its_point_and_height_in_a_box(shape: Shape, size: tuple[float, float, float], box: int) -> None:
+
+@pytest.mark.parametrize(
+    ("shape", "size", "box"),
+    [
+        ((40, 40, 40), (2.0, 2.0, 2.0), 20),  # finer than needed
+        ((41, 41, 41), (2.0, 2.0, 2.0), 32),  # odd
+        ((24, 24, 24), (3.0, 3.0, 3.0), 48),  # below the box
+        ((30, 44, 37), (2.0, 2.0, 2.0), 32),  # not cubic
+        ((44, 30, 20), (2.0, 2.5, 3.0), 36),
+    ],
+)  # nor are its voxels
+def test_a_blob_stays_at_its_point_and_height_in_a_box(
+    shape: Shape, size: tuple[float, float, float], box: int
+) -> None:
     grid = Grid(shape, size, (-13.5, 4.25, 100.0))
-    centre = (-13.5 + 0.4 * shape[2] * size[0], 4.25 + 0.55 * shape[1] * size[1], 100.0 + 0.5 * shape[0] * size[2])
+    centre = (
+        -13.5 + 0.4 * shape[2] * size[0],
+        4.25 + 0.55 * shape[1] * size[1],
+        100.0 + 0.5 * shape[0] * size[2],
+    )
     sigma = 5.5
     small, new = to_box(blob(grid, centre, sigma), grid, box)
     assert small.shape == new.shape == (box, box, box)
@@ -177,7 +241,9 @@ def test_a_box_spans_the_longest_edge_with_voxels_of_extent_over_box() -> None:
 
 def test_what_is_padded_is_background_and_not_zero() -> None:
     grid = Grid((10, 20, 10), (1.0, 1.0, 1.0))
-    small, _ = to_box(np.full(grid.shape, 5.0) + 0.01 * np.random.default_rng(0).normal(size=grid.shape), grid, 16)
+    small, _ = to_box(
+        np.full(grid.shape, 5.0) + 0.01 * np.random.default_rng(0).normal(size=grid.shape), grid, 16
+    )
     np.testing.assert_allclose(small, 5, atol=0.1)
 
 
@@ -189,6 +255,7 @@ def test_a_box_too_small_is_one_sentence_with_a_remedy() -> None:
 
 # --- lattices
 
+
 def test_points_are_x_y_z_of_voxels_counted_in_z_y_x_order() -> None:
     grid = Grid((2, 3, 4), (1.0, 10.0, 100.0), (0.5, 0.25, -7.0))
     assert grid.points(np.array([0])).tolist() == [[0.5, 0.25, -7.0]]
@@ -198,7 +265,7 @@ def test_points_are_x_y_z_of_voxels_counted_in_z_y_x_order() -> None:
 def test_volume_and_text_of_a_lattice() -> None:
     grid = Grid((66, 99, 64), (1.4, 1.4, 1.4))
     assert grid.size == 66 * 99 * 64
-    assert grid.voxel_volume == pytest.approx(1.4 ** 3)
+    assert grid.voxel_volume == pytest.approx(1.4**3)
     assert grid.text() == "64 x 99 x 66, 1.4 A/voxel"
     assert Grid((2, 3, 4), (1.0, 2.0, 3.0)).text() == "4 x 3 x 2, 1 x 2 x 3 A/voxel"
 
@@ -208,8 +275,17 @@ def test_a_lattice_comes_back_from_json_exactly() -> None:
     assert Grid.from_json(grid.as_json()) == grid
 
 
-@pytest.mark.parametrize("wrong", [{"shape_zyx": [2, 2]}, {"shape_zyx": [0, 2, 2]}, {"voxel_size_xyz": [1, 1, 0]},
-                                   {"voxel_size_xyz": [1, 1, float("nan")]}, {"origin_xyz": "abc"}, {"shape_zyx": 5}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shape_zyx": [2, 2]},
+        {"shape_zyx": [0, 2, 2]},
+        {"voxel_size_xyz": [1, 1, 0]},
+        {"voxel_size_xyz": [1, 1, float("nan")]},
+        {"origin_xyz": "abc"},
+        {"shape_zyx": 5},
+    ],
+)
 def test_a_lattice_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises((ValueError, TypeError)):
         Grid.from_json({**Grid((2, 2, 2), (1, 1, 1)).as_json(), **wrong})

@@ -1,4 +1,6 @@
-"""Map files: every axis order, type and bad header, read where and as ChimeraX itself reads them."""
+"""Map files: every axis order, type and bad header, read where and as ChimeraX itself reads
+them.
+"""
 
 from __future__ import annotations
 
@@ -21,34 +23,83 @@ from numpy.typing import NDArray
 
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.core.maps.mapfile import is_map_name, natural_key, read_grid, read_map, with_voxel_size, write_map
+from chimerax.siren.core.maps.mapfile import (
+    is_map_name,
+    natural_key,
+    read_grid,
+    read_map,
+    with_voxel_size,
+    write_map,
+)
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
-REAL = sorted(p for folder in ("real_maps", "real_ensemble", "real_ensemble/masks") for p in SHARED.glob(f"data/{folder}/*")
-              if p.suffix in (".mrc", ".map", ".ccp4"))
+REAL = sorted(
+    p
+    for folder in ("real_maps", "real_ensemble", "real_ensemble/masks")
+    for p in SHARED.glob(f"data/{folder}/*")
+    if p.suffix in (".mrc", ".map", ".ccp4")
+)
 ORDERS = list(itertools.permutations((1, 2, 3)))
-MX, MODE, CELL, ANGLES, MAPC, ISPG, NSYMBT, ORIGIN, MAP_ID, STAMP = 28, 12, 40, 52, 64, 88, 92, 196, 208, 212  # byte offsets
+# byte offsets
+MX, MODE, CELL, ANGLES, MAPC, ISPG, NSYMBT, ORIGIN, MAP_ID, STAMP = (
+    28,
+    12,
+    40,
+    52,
+    64,
+    88,
+    92,
+    196,
+    208,
+    212,
+)
 
 
 def values(shape: tuple[int, ...] = (4, 5, 6), seed: int = 0) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def map_bytes(section_row_column: NDArray[Any], order: tuple[int, int, int] = (1, 2, 3),
-              start: tuple[int, int, int] = (0, 0, 0), origin: tuple[float, float, float] = (0, 0, 0),
-              voxel_size: tuple[float, float, float] = (1.5, 2.0, 2.5), byte_order: str = "<") -> bytearray:
+def map_bytes(
+    section_row_column: NDArray[Any],
+    order: tuple[int, int, int] = (1, 2, 3),
+    start: tuple[int, int, int] = (0, 0, 0),
+    origin: tuple[float, float, float] = (0, 0, 0),
+    voxel_size: tuple[float, float, float] = (1.5, 2.0, 2.5),
+    byte_order: str = "<",
+) -> bytearray:
     """A map file made by hand from the MRC2014 page, without mrcfile.
 
     ``order`` is mapc, mapr, maps; ``start`` that of column, row, section; voxel sizes are x, y, z.
     """
-    mode = {"i1": 0, "u1": 0, "i2": 1, "f4": 2, "c8": 4, "u2": 6, "f2": 12}[section_row_column.dtype.str[1:]]
+    mode = {"i1": 0, "u1": 0, "i2": 1, "f4": 2, "c8": 4, "u2": 6, "f2": 12}[
+        section_row_column.dtype.str[1:]
+    ]
     columns = section_row_column.shape[::-1]
     size_xyz = [columns[order.index(axis)] for axis in (1, 2, 3)]
     cell = [n * s for n, s in zip(size_xyz, voxel_size, strict=True)]
-    head = struct.pack(byte_order + "10i6f3i3f2i", *columns, mode, *start, *size_xyz, *cell, 90, 90, 90, *order, 0, 0, 0, 1, 0)
+    head = struct.pack(
+        byte_order + "10i6f3i3f2i",
+        *columns,
+        mode,
+        *start,
+        *size_xyz,
+        *cell,
+        90,
+        90,
+        90,
+        *order,
+        0,
+        0,
+        0,
+        1,
+        0,
+    )
     head = head.ljust(ORIGIN, b"\0") + struct.pack(byte_order + "3f", *origin) + b"MAP "
     head = (head + (b"DD\0\0" if byte_order == "<" else b"\x11\x11\0\0")).ljust(1024, b"\0")
-    return bytearray(head + section_row_column.astype(section_row_column.dtype.newbyteorder(byte_order)).tobytes())
+    return bytearray(
+        head
+        + section_row_column.astype(section_row_column.dtype.newbyteorder(byte_order)).tobytes()
+    )
 
 
 def put(content: bytearray, offset: int, layout: str, *numbers: float) -> bytearray:
@@ -62,7 +113,9 @@ def save(path: Path, content: bytes) -> Path:
 
 
 def refused(path: Path, *words: str) -> str:
-    """The sentence with which both readers refuse a file: it names the file and a remedy, on one line."""
+    """The sentence with which both readers refuse a file: it names the file and a remedy, on one
+    line.
+    """
     for read in (read_grid, read_map):
         with pytest.raises(SirenError) as caught:
             read(path)
@@ -70,7 +123,10 @@ def refused(path: Path, *words: str) -> str:
         assert path.name in message
         assert "\n" not in message
         assert message.endswith(".")
-        assert any(remedy in message for remedy in ("Copy it again, or leave it out", "save", "leave it out", "esample it"))
+        assert any(
+            remedy in message
+            for remedy in ("Copy it again, or leave it out", "save", "leave it out", "esample it")
+        )
         for word in words:
             assert word in message
     return message
@@ -86,7 +142,9 @@ def chimerax(request: pytest.FixtureRequest) -> Callable[[Path], tuple[NDArray[A
     def read(path: Path) -> tuple[NDArray[Any], Grid]:
         (volume,) = run(session, f'open "{path}"')
         data = volume.data
-        return volume.full_matrix().copy(), Grid(tuple(data.size[::-1]), tuple(data.step), tuple(data.origin))
+        return volume.full_matrix().copy(), Grid(
+            tuple(data.size[::-1]), tuple(data.step), tuple(data.origin)
+        )
 
     return read
 
@@ -101,10 +159,12 @@ def assert_same_map(path: Path, theirs: tuple[NDArray[Any], Grid]) -> None:
 
 # --- axes
 
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_any_axis_order_gives_the_same_map(tmp_path: Path, order: tuple[int, int, int]) -> None:
     array = values()  # z, y, x
-    in_file = array.transpose([3 - axis for axis in order[::-1]])  # section, row, column; x is the array's axis 2
+    # section, row, column; x is the array's axis 2
+    in_file = array.transpose([3 - axis for axis in order[::-1]])
     start_xyz = (3, -4, 5)
     content = map_bytes(in_file, order, start=tuple(start_xyz[axis - 1] for axis in order))
     read, grid = read_map(save(tmp_path / "a.map", content))
@@ -117,7 +177,9 @@ def test_any_axis_order_gives_the_same_map(tmp_path: Path, order: tuple[int, int
 def test_one_voxel_lies_where_it_was_put_by_hand(tmp_path: Path) -> None:
     in_file = np.zeros((6, 4, 5), np.float32)  # sections run along x, rows along z, columns along y
     in_file[5, 3, 1] = 7  # x = 5, z = 3, y = 1
-    array, grid = read_map(save(tmp_path / "a.mrc", map_bytes(in_file, (2, 3, 1), origin=(10, 20, 30))))
+    array, grid = read_map(
+        save(tmp_path / "a.mrc", map_bytes(in_file, (2, 3, 1), origin=(10, 20, 30)))
+    )
     (voxel,) = np.flatnonzero(array)
     assert array.shape == (4, 5, 6)
     assert np.argwhere(array).tolist() == [[3, 1, 5]]
@@ -127,12 +189,15 @@ def test_one_voxel_lies_where_it_was_put_by_hand(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".mrc", ".map", ".ccp4"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_any_axis_order_is_read_as_chimerax_reads_it(
-        tmp_path: Path, chimerax: Callable[[Path], Any], order: tuple[int, int, int], suffix: str) -> None:
+    tmp_path: Path, chimerax: Callable[[Path], Any], order: tuple[int, int, int], suffix: str
+) -> None:
     path = save(tmp_path / f"a{suffix}", map_bytes(values((4, 5, 6)), order, start=(2, -3, 7)))
     assert_same_map(path, chimerax(path))
 
 
-def test_axes_that_were_never_set_are_x_y_z(tmp_path: Path, chimerax: Callable[[Path], Any]) -> None:
+def test_axes_that_were_never_set_are_x_y_z(
+    tmp_path: Path, chimerax: Callable[[Path], Any]
+) -> None:
     path = save(tmp_path / "a.mrc", put(map_bytes(values()), MAPC, "3i", 0, 0, 0))
     np.testing.assert_array_equal(read_map(path)[0], values())
     assert_same_map(path, chimerax(path))
@@ -140,7 +205,9 @@ def test_axes_that_were_never_set_are_x_y_z(tmp_path: Path, chimerax: Callable[[
 
 @pytest.mark.parametrize("order", [(1, 1, 2), (7, 2, 3), (0, 1, 2)])
 def test_axes_that_are_no_order_are_refused(tmp_path: Path, order: tuple[int, int, int]) -> None:
-    refused(save(tmp_path / "odd.mrc", put(map_bytes(values()), MAPC, "3i", *order)), "axes", str(order))
+    refused(
+        save(tmp_path / "odd.mrc", put(map_bytes(values()), MAPC, "3i", *order)), "axes", str(order)
+    )
 
 
 # --- origin: the conventions of ChimeraX for each kind of file
@@ -154,36 +221,53 @@ ORIGINS = {
     "not a number": {"origin": (float("nan"), 1, 2), "start": (1, 2, 3)},
     "infinite": {"origin": (1, float("inf"), 2), "start": (1, 2, 3)},
     "huge": {"origin": (1e30, 0, 0), "start": (1, 2, 3)},
-    "start never set": {"start": (1869504, 5, 16)}}
+    "start never set": {"start": (1869504, 5, 16)},
+}
 
 
 @pytest.mark.parametrize("suffix", [".mrc", ".map", ".rec"])
 @pytest.mark.parametrize("kind", ORIGINS)
 def test_every_origin_is_where_chimerax_puts_it(
-        tmp_path: Path, chimerax: Callable[[Path], Any], kind: str, suffix: str) -> None:
-    path = save(tmp_path / f"a{suffix}", map_bytes(values(), **ORIGINS[kind]))  # type: ignore[arg-type]
+    tmp_path: Path, chimerax: Callable[[Path], Any], kind: str, suffix: str
+) -> None:
+    path = save(tmp_path / f"a{suffix}", map_bytes(values(), **ORIGINS[kind]))
     assert_same_map(path, chimerax(path))
 
 
-@pytest.mark.parametrize("name", ["A.MRC", "A.MAP", "a.Ccp4", "a.map.mrc", "a.mrc.map", "a.ccp4.rec", "vol.1.mrc"])
-def test_the_last_suffix_decides_as_in_chimerax(tmp_path: Path, chimerax: Callable[[Path], Any], name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["A.MRC", "A.MAP", "a.Ccp4", "a.map.mrc", "a.mrc.map", "a.ccp4.rec", "vol.1.mrc"]
+)
+def test_the_last_suffix_decides_as_in_chimerax(
+    tmp_path: Path, chimerax: Callable[[Path], Any], name: str
+) -> None:
     path = save(tmp_path / name, map_bytes(values(), **ORIGINS["both"]))  # type: ignore[arg-type]
     assert_same_map(path, chimerax(path))
 
 
-@pytest.mark.parametrize(("name", "origin"), [
-    ("a.mrc", (10.5, -20.25, 30.0)), ("a.mrc.gz", (10.5, -20.25, 30.0)), ("a.map.mrc", (10.5, -20.25, 30.0)),
-    ("a.map", (-48.0, 10.0, 40.0)), ("a.ccp4", (-48.0, 10.0, 40.0)), ("a.map.gz", (-48.0, 10.0, 40.0))])
+@pytest.mark.parametrize(
+    ("name", "origin"),
+    [
+        ("a.mrc", (10.5, -20.25, 30.0)),
+        ("a.mrc.gz", (10.5, -20.25, 30.0)),
+        ("a.map.mrc", (10.5, -20.25, 30.0)),
+        ("a.map", (-48.0, 10.0, 40.0)),
+        ("a.ccp4", (-48.0, 10.0, 40.0)),
+        ("a.map.gz", (-48.0, 10.0, 40.0)),
+    ],
+)
 def test_the_origin_field_counts_in_mrc_files_and_the_start_in_ccp4_files(
-        tmp_path: Path, name: str, origin: tuple[float, float, float]) -> None:
+    tmp_path: Path, name: str, origin: tuple[float, float, float]
+) -> None:
     content = bytes(map_bytes(values(), **ORIGINS["both"]))  # type: ignore[arg-type]
     save(tmp_path / name, gzip.compress(content) if name.endswith(".gz") else content)
     assert read_grid(tmp_path / name).origin == origin
 
 
-def test_a_file_older_than_mrc2000_has_no_origin_field(tmp_path: Path, chimerax: Callable[[Path], Any]) -> None:
+def test_a_file_older_than_mrc2000_has_no_origin_field(
+    tmp_path: Path, chimerax: Callable[[Path], Any]
+) -> None:
     content = map_bytes(values(), origin=(10, 20, 30), start=(1, 2, 3))
-    content[MAP_ID:MAP_ID + 4] = b"\0\0\0\0"
+    content[MAP_ID : MAP_ID + 4] = b"\0\0\0\0"
     path = save(tmp_path / "old.mrc", content)
     assert read_grid(path).origin == (1.5, 4.0, 7.5)
     assert_same_map(path, chimerax(path))
@@ -191,7 +275,10 @@ def test_a_file_older_than_mrc2000_has_no_origin_field(tmp_path: Path, chimerax:
 
 # --- voxel size
 
-def test_a_header_without_voxel_size_says_one_as_in_chimerax(tmp_path: Path, chimerax: Callable[[Path], Any]) -> None:
+
+def test_a_header_without_voxel_size_says_one_as_in_chimerax(
+    tmp_path: Path, chimerax: Callable[[Path], Any]
+) -> None:
     for name, offset, layout in (("mx.mrc", MX, "i"), ("cell.mrc", CELL, "f")):
         path = save(tmp_path / name, put(map_bytes(values(), start=(2, 3, 4)), offset, layout, 0))
         assert read_grid(path) == Grid((4, 5, 6), (1.0, 1.0, 1.0), (2.0, 3.0, 4.0))
@@ -200,11 +287,15 @@ def test_a_header_without_voxel_size_says_one_as_in_chimerax(tmp_path: Path, chi
 
 def test_a_cell_that_is_not_a_number_says_one(tmp_path: Path) -> None:
     for axis in range(3):
-        path = save(tmp_path / "cell.mrc", put(map_bytes(values()), CELL + 4 * axis, "f", float("nan")))
+        path = save(
+            tmp_path / "cell.mrc", put(map_bytes(values()), CELL + 4 * axis, "f", float("nan"))
+        )
         assert read_grid(path).voxel_size == (1.0, 1.0, 1.0)
 
 
-def test_a_map_cut_from_a_larger_cell_keeps_its_voxel_size(tmp_path: Path, chimerax: Callable[[Path], Any]) -> None:
+def test_a_map_cut_from_a_larger_cell_keeps_its_voxel_size(
+    tmp_path: Path, chimerax: Callable[[Path], Any]
+) -> None:
     content = put(map_bytes(values(), start=(-3, 0, 9)), MX, "3i", 100, 90, 80)
     path = save(tmp_path / "cut.map", put(content, CELL, "3f", 150, 90, 40))
     assert read_grid(path) == Grid((4, 5, 6), (1.5, 1.0, 0.5), (-4.5, 0.0, 4.5))
@@ -212,7 +303,8 @@ def test_a_map_cut_from_a_larger_cell_keeps_its_voxel_size(tmp_path: Path, chime
 
 
 def test_another_voxel_size_keeps_the_origin_in_voxels_as_volume_voxelsize_does(
-        tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     grid = Grid((4, 5, 6), (1.0, 1.0, 1.0), (-2.0, 3.0, 0.5))
     changed = with_voxel_size(grid, 6.5)
     assert changed == Grid((4, 5, 6), (6.5, 6.5, 6.5), (-13.0, 19.5, 3.25))
@@ -232,10 +324,12 @@ def test_an_impossible_voxel_size_is_refused(size: float) -> None:
 
 # --- types and byte orders
 
+
 @pytest.mark.parametrize("byte_order", ["<", ">"])
 @pytest.mark.parametrize("kind", ["i1", "i2", "u2", "f2", "f4"])
 def test_every_type_and_byte_order_gives_its_values(
-        tmp_path: Path, chimerax: Callable[[Path], Any], kind: str, byte_order: str) -> None:
+    tmp_path: Path, chimerax: Callable[[Path], Any], kind: str, byte_order: str
+) -> None:
     array = (values() * 40).astype(kind)
     path = save(tmp_path / "a.mrc", map_bytes(array, byte_order=byte_order))
     read, grid = read_map(path)
@@ -248,18 +342,22 @@ def test_every_type_and_byte_order_gives_its_values(
 
 @pytest.mark.parametrize("stamp", [b"\0\0\0\0", b"DA\0\0", b"\xff\xff\xff\xff", b"\x11\x11\0\0"])
 @pytest.mark.parametrize("byte_order", ["<", ">"])
-def test_a_machine_stamp_that_is_wrong_does_not_matter(tmp_path: Path, byte_order: str, stamp: bytes) -> None:
+def test_a_machine_stamp_that_is_wrong_does_not_matter(
+    tmp_path: Path, byte_order: str, stamp: bytes
+) -> None:
     content = map_bytes(values(), byte_order=byte_order)
-    content[STAMP:STAMP + 4] = stamp
+    content[STAMP : STAMP + 4] = stamp
     read, grid = read_map(save(tmp_path / "a.mrc", content))
     np.testing.assert_array_equal(read, values())
     assert grid == Grid((4, 5, 6), (1.5, 2.0, 2.5))
 
 
 @pytest.mark.parametrize("map_id", [b"\0\0\0\0", b"MAP\0", b"XYZ "])
-def test_a_missing_map_id_does_not_matter(tmp_path: Path, chimerax: Callable[[Path], Any], map_id: bytes) -> None:
+def test_a_missing_map_id_does_not_matter(
+    tmp_path: Path, chimerax: Callable[[Path], Any], map_id: bytes
+) -> None:
     content = map_bytes(values())
-    content[MAP_ID:MAP_ID + 4] = map_id
+    content[MAP_ID : MAP_ID + 4] = map_id
     path = save(tmp_path / "a.mrc", content)
     np.testing.assert_array_equal(read_map(path)[0], values())
     assert_same_map(path, chimerax(path))
@@ -268,24 +366,45 @@ def test_a_missing_map_id_does_not_matter(tmp_path: Path, chimerax: Callable[[Pa
 IMOD = 1146047817
 
 
-@pytest.mark.parametrize(("name", "stamp", "flags", "map_id"), [
-    ("a.mrc", 0, 0, b"MAP "), ("a.mrc", IMOD, 0, b"MAP "), ("a.mrc", IMOD, 1, b"MAP "), ("a.mrc", 0, 0, b"\0\0\0\0"),
-    ("a.map", IMOD, 0, b"MAP "), ("a.map", 0, 0, b"\0\0\0\0"), ("a.rec", 0, 0, b"MAP "), ("a.rec", IMOD, 1, b"MAP "),
-    ("a.rec", IMOD, 0, b"MAP ")])
+@pytest.mark.parametrize(
+    ("name", "stamp", "flags", "map_id"),
+    [
+        ("a.mrc", 0, 0, b"MAP "),
+        ("a.mrc", IMOD, 0, b"MAP "),
+        ("a.mrc", IMOD, 1, b"MAP "),
+        ("a.mrc", 0, 0, b"\0\0\0\0"),
+        ("a.map", IMOD, 0, b"MAP "),
+        ("a.map", 0, 0, b"\0\0\0\0"),
+        ("a.rec", 0, 0, b"MAP "),
+        ("a.rec", IMOD, 1, b"MAP "),
+        ("a.rec", IMOD, 0, b"MAP "),
+    ],
+)
 def test_bytes_are_signed_where_chimerax_takes_them_as_signed(
-        tmp_path: Path, chimerax: Callable[[Path], Any], name: str, stamp: int, flags: int, map_id: bytes) -> None:
+    tmp_path: Path,
+    chimerax: Callable[[Path], Any],
+    name: str,
+    stamp: int,
+    flags: int,
+    map_id: bytes,
+) -> None:
     array = np.arange(120, dtype=np.uint8).reshape(4, 5, 6) * 2
     content = put(map_bytes(array), 152, "2i", stamp, flags)
-    content[MAP_ID:MAP_ID + 4] = map_id
+    content[MAP_ID : MAP_ID + 4] = map_id
     path = save(tmp_path / name, content)
     assert_same_map(path, chimerax(path))
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
-def test_compressed_maps_are_the_same_maps(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
+def test_compressed_maps_are_the_same_maps(
+    tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
     """ChimeraX itself opens no compressed map; where it puts the plain one is tested above."""
     content = bytes(map_bytes(values(), origin=(1, 2, 3)))
-    plain, packed = save(tmp_path / "a.mrc", content), save(tmp_path / f"b.mrc{suffix}", pack(content))
+    plain, packed = (
+        save(tmp_path / "a.mrc", content),
+        save(tmp_path / f"b.mrc{suffix}", pack(content)),
+    )
     np.testing.assert_array_equal(read_map(packed)[0], read_map(plain)[0])
     assert read_grid(packed) == read_grid(plain)
 
@@ -300,8 +419,13 @@ def test_an_extended_header_is_passed_over(tmp_path: Path, chimerax: Callable[[P
 
 # --- files that are no maps, or damaged
 
+
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(SirenError, match=r"gone\.mrc: there is no such file; check its name and folder\."):
+    with pytest.raises(
+        SirenError,
+        match=r"gone\.mrc: there is no such file; check its name and "
+        r"folder\.",
+    ):
         read_map(tmp_path / "gone.mrc")
 
 
@@ -312,30 +436,43 @@ def test_a_file_that_ends_in_its_header_is_refused(tmp_path: Path, length: int) 
 
 @pytest.mark.parametrize("missing", [1, 100, 480])
 def test_a_truncated_file_is_refused_from_its_header_alone(tmp_path: Path, missing: int) -> None:
-    refused(save(tmp_path / "cut.mrc", bytes(map_bytes(values()))[:-missing]), "truncated", "6 x 5 x 4 voxels")
+    refused(
+        save(tmp_path / "cut.mrc", bytes(map_bytes(values()))[:-missing]),
+        "truncated",
+        "6 x 5 x 4 voxels",
+    )
 
 
 def test_a_longer_file_than_needed_is_read(tmp_path: Path) -> None:
-    np.testing.assert_array_equal(read_map(save(tmp_path / "long.mrc", bytes(map_bytes(values())) + b"rest"))[0], values())
+    np.testing.assert_array_equal(
+        read_map(save(tmp_path / "long.mrc", bytes(map_bytes(values())) + b"rest"))[0], values()
+    )
 
 
 @pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".bz2", bz2.compress)])
 @pytest.mark.parametrize("damage", ["cut", "changed", "short map"])
 def test_a_damaged_compressed_file_is_refused(
-        tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes], damage: str) -> None:
+    tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes], damage: str
+) -> None:
     content = bytes(map_bytes(values()))
     packed = bytearray(pack(content[:-4] if damage == "short map" else content))
     if damage == "cut":
         del packed[-60:]
     if damage == "changed":
-        packed[len(packed) // 2:len(packed) // 2 + 30] = b"\x55" * 30
+        packed[len(packed) // 2 : len(packed) // 2 + 30] = b"\x55" * 30
     path = save(tmp_path / f"bad.mrc{suffix}", bytes(packed))
     with pytest.raises(SirenError, match=r"^bad\.mrc\.\w+ .*Copy it again, or leave it out\.$"):
         read_map(path)
 
 
-@pytest.mark.parametrize("content", [b"vol_id,level\n" + b"1,0.5\n" * 900, b"\xff" * 5000,
-                                     b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"vol_id,level\n" + b"1,0.5\n" * 900,
+        b"\xff" * 5000,
+        b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20,
+    ],
+)
 def test_another_kind_of_file_is_refused(tmp_path: Path, content: bytes) -> None:
     refused(save(tmp_path / "table.mrc", content), "is not a map")
 
@@ -351,7 +488,9 @@ def test_noise_is_refused_without_a_traceback(tmp_path: Path) -> None:
 
 
 def test_any_damaged_header_field_is_read_or_refused_and_nothing_else(tmp_path: Path) -> None:
-    """Each of the first 60 numbers of the header overwritten by each of many values: a map, or one sentence."""
+    """Each of the first 60 numbers of the header overwritten by each of many values: a map, or one
+    sentence.
+    """
     good = bytes(map_bytes(values()))
     path = tmp_path / "fuzz.mrc"
 
@@ -359,12 +498,20 @@ def test_any_damaged_header_field_is_read_or_refused_and_nothing_else(tmp_path: 
         try:
             array, grid = read_map(path)
         except SirenError as error:
-            return "a sentence" if str(error).startswith("fuzz.mrc ") and "\n" not in str(error) else str(error)
-        return "a map" if array.shape == grid.shape and np.isfinite([*grid.voxel_size, *grid.origin]).all() else f"{grid}"
+            return (
+                "a sentence"
+                if str(error).startswith("fuzz.mrc ") and "\n" not in str(error)
+                else str(error)
+            )
+        return (
+            "a map"
+            if array.shape == grid.shape and np.isfinite([*grid.voxel_size, *grid.origin]).all()
+            else f"{grid}"
+        )
 
     outcomes = set()
     for word in range(60):
-        for number in (-1, 0, 1, 5, 101, 65536, 2**31 - 1, -2**31, 0x7FC00000, 0x7F800000):
+        for number in (-1, 0, 1, 5, 101, 65536, 2**31 - 1, -(2**31), 0x7FC00000, 0x7F800000):
             save(path, put(bytearray(good), 4 * word, "i", number))
             outcomes.add(outcome())
     assert outcomes == {"a map", "a sentence"}
@@ -386,7 +533,9 @@ def test_a_folder_with_a_maps_name_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "x.mrc", "Is a directory")
 
 
-def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = save(tmp_path / "secret.mrc", map_bytes(values()))
 
     def deny(*_: Any, **__: Any) -> None:  # tests run as root, who may read everything
@@ -420,7 +569,9 @@ def test_several_maps_in_one_file_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_map_with_space_group_zero_is_a_map(tmp_path: Path) -> None:
-    np.testing.assert_array_equal(read_map(save(tmp_path / "a.mrc", put(map_bytes(values()), ISPG, "i", 0)))[0], values())
+    np.testing.assert_array_equal(
+        read_map(save(tmp_path / "a.mrc", put(map_bytes(values()), ISPG, "i", 0)))[0], values()
+    )
 
 
 def test_a_skewed_cell_is_refused(tmp_path: Path) -> None:
@@ -430,7 +581,8 @@ def test_a_skewed_cell_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (float("nan"),) * 3, (-1, 90, 90), (10, 10, 170)])
 def test_cell_angles_that_cannot_be_are_right_angles_as_in_chimerax(
-        tmp_path: Path, chimerax: Callable[[Path], Any], angles: tuple[float, float, float]) -> None:
+    tmp_path: Path, chimerax: Callable[[Path], Any], angles: tuple[float, float, float]
+) -> None:
     path = save(tmp_path / "a.mrc", put(map_bytes(values()), ANGLES, "3f", *angles))
     np.testing.assert_array_equal(read_map(path)[0], values())
     if np.isfinite(angles).all():  # with others ChimeraX computes
@@ -445,9 +597,12 @@ def test_a_map_rotated_in_chimera_is_refused(tmp_path: Path) -> None:
 
 # --- writing
 
-GRIDS = [Grid((4, 5, 6), (1.5, 2.25, 3.125), (-13.5, 0.0, 100.25)), Grid((4, 5, 6), (6.55, 6.55, 6.55)),
-         Grid((4, 5, 6), (6.550000190734863,) * 3, (-182.39999389648438,) * 3),
-         Grid((4, 5, 6), (1.0, 1.0, 1.0), (0.0, 0.0, -0.5))]
+GRIDS = [
+    Grid((4, 5, 6), (1.5, 2.25, 3.125), (-13.5, 0.0, 100.25)),
+    Grid((4, 5, 6), (6.55, 6.55, 6.55)),
+    Grid((4, 5, 6), (6.550000190734863,) * 3, (-182.39999389648438,) * 3),
+    Grid((4, 5, 6), (1.0, 1.0, 1.0), (0.0, 0.0, -0.5)),
+]
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -461,7 +616,9 @@ def test_a_written_map_comes_back_on_its_grid(tmp_path: Path, grid: Grid) -> Non
 
 
 @pytest.mark.parametrize("grid", GRIDS)
-def test_a_written_map_lies_there_in_chimerax(tmp_path: Path, chimerax: Callable[[Path], Any], grid: Grid) -> None:
+def test_a_written_map_lies_there_in_chimerax(
+    tmp_path: Path, chimerax: Callable[[Path], Any], grid: Grid
+) -> None:
     write_map(tmp_path / "a.mrc", values(), grid, "a map")
     theirs, found = chimerax(tmp_path / "a.mrc")
     np.testing.assert_array_equal(theirs, values())
@@ -469,9 +626,13 @@ def test_a_written_map_lies_there_in_chimerax(tmp_path: Path, chimerax: Callable
     np.testing.assert_allclose(found.origin, grid.origin, rtol=1e-6)
 
 
-@pytest.mark.parametrize("array", [values(), np.zeros((4, 5, 6)), np.ones((4, 5, 6), bool), values().transpose(2, 1, 0)])
+@pytest.mark.parametrize(
+    "array", [values(), np.zeros((4, 5, 6)), np.ones((4, 5, 6), bool), values().transpose(2, 1, 0)]
+)
 def test_a_written_map_validates_clean(tmp_path: Path, array: NDArray[Any]) -> None:
-    write_map(tmp_path / "a.mrc", array, Grid(array.shape, (1.5, 2.0, 2.5), (-1.0, 2.0, 3.0)), "a map")
+    write_map(
+        tmp_path / "a.mrc", array, Grid(array.shape, (1.5, 2.0, 2.5), (-1.0, 2.0, 3.0)), "a map"
+    )
     said = io.StringIO()
     assert mrcfile.validate(tmp_path / "a.mrc", print_file=said), said.getvalue()
     assert len(said.getvalue().splitlines()) == 2  # "Checking if ...", "File appears to be valid."
@@ -481,12 +642,15 @@ def test_a_written_map_validates_clean(tmp_path: Path, array: NDArray[Any]) -> N
         np.testing.assert_array_equal(mrc.data, array)
 
 
-def test_the_same_map_is_written_with_the_same_bytes_at_any_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_map_is_written_with_the_same_bytes_at_any_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digests = set()
     for year in (2001, 2031):
+
         class Clock(datetime):
             @classmethod
-            def now(cls, tz: tzinfo | None = None, year: int = year) -> datetime:  # type: ignore[override]
+            def now(cls, tz: tzinfo | None = None, year: int = year) -> datetime:
                 return datetime(year, 1, 1, tzinfo=tz)
 
         monkeypatch.setattr("mrcfile.mrcobject.datetime", Clock)
@@ -510,22 +674,46 @@ def test_an_array_on_another_grid_is_a_programming_error(tmp_path: Path) -> None
 
 # --- names
 
+
 def test_names_sort_as_people_count() -> None:
-    names = ["vol_10.mrc", "vol_2.mrc", "Vol_1.mrc", "vol_2b.mrc", "10.mrc", "9.mrc", "a²3.mrc", "1²2.mrc", "vol_002.mrc"]
+    names = [
+        "vol_10.mrc",
+        "vol_2.mrc",
+        "Vol_1.mrc",
+        "vol_2b.mrc",
+        "10.mrc",
+        "9.mrc",
+        "a²3.mrc",
+        "1²2.mrc",
+        "vol_002.mrc",
+    ]
     ordered = sorted(names, key=natural_key)
     assert ordered.index("Vol_1.mrc") < ordered.index("vol_2.mrc") < ordered.index("vol_10.mrc")
     assert ordered.index("9.mrc") < ordered.index("10.mrc")
     assert sorted(reversed(ordered), key=natural_key) == ordered
 
 
-@pytest.mark.parametrize(("name", "is_map"), [
-    ("a.mrc", True), ("a.MRC", True), ("a.map.gz", True), ("a.ccp4", True), ("a.rec.bz2", True), ("._a.mrc", False),
-    ("a.mrcs", False), ("a.mrc.txt", False), ("mrc", False), ("a.csv", False)])
+@pytest.mark.parametrize(
+    ("name", "is_map"),
+    [
+        ("a.mrc", True),
+        ("a.MRC", True),
+        ("a.map.gz", True),
+        ("a.ccp4", True),
+        ("a.rec.bz2", True),
+        ("._a.mrc", False),
+        ("a.mrcs", False),
+        ("a.mrc.txt", False),
+        ("mrc", False),
+        ("a.csv", False),
+    ],
+)
 def test_what_a_map_is_called(name: str, is_map: bool) -> None:
     assert is_map_name(name) is is_map
 
 
 # --- real maps
+
 
 @pytest.mark.skipif(not REAL, reason="real maps are in ../shared/data, which is not here")
 @pytest.mark.parametrize("path", REAL, ids=lambda p: p.name)
@@ -540,6 +728,10 @@ def test_real_maps_are_read(path: Path) -> None:
 
 
 @pytest.mark.skipif(not REAL, reason="real maps are in ../shared/data, which is not here")
-@pytest.mark.parametrize("path", [p for p in REAL if p.parent.name == "real_maps"] + REAL[-1:], ids=lambda p: p.name)
-def test_real_maps_are_read_as_chimerax_reads_them(path: Path, chimerax: Callable[[Path], Any]) -> None:
+@pytest.mark.parametrize(
+    "path", [p for p in REAL if p.parent.name == "real_maps"] + REAL[-1:], ids=lambda p: p.name
+)
+def test_real_maps_are_read_as_chimerax_reads_them(
+    path: Path, chimerax: Callable[[Path], Any]
+) -> None:
     assert_same_map(path, chimerax(path))

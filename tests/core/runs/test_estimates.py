@@ -1,4 +1,6 @@
-"""What a step is said to take, against what it took on the reference machine (README and devel/benchmarks)."""
+"""What a step is said to take, against what it took on the reference machine (README and
+devel/benchmarks).
+"""
 
 from __future__ import annotations
 
@@ -13,27 +15,36 @@ SMALL = Grid((64, 64, 64), (5.0, 5.0, 5.0))
 LARGE = Grid((128, 128, 128), (2.5, 2.5, 2.5))
 
 
-@pytest.mark.parametrize(("work", "seconds", "peak"), [
-    # seconds of one core and peak memory in bytes, of the simulated example with this many volumes
-    (Work("sketch", 500, SMALL, occupied=9536, resamples=0), 3.8, 669e6),
-    (Work("sketch", 500, SMALL, occupied=9536, resamples=10), 5.1, 668e6),
-    (Work("sketch", 200, SMALL, occupied=9365, resamples=0), 2.6, 345e6),
-    (Work("sketch", 60, LARGE, occupied=69357, resamples=0), 6.1, 821e6),
-    (Work("expand", 500, SMALL, occupied=9536, block_voxels=2387), 1.2, None),
-    (Work("expand", 200, SMALL, occupied=9365, block_voxels=2395), 0.7, None),
-    (Work("predict", 500, SMALL), 10.4, None),
-])
-def test_estimates_are_within_a_factor_of_two_of_what_was_measured(work: Work, seconds: float, peak: float | None) -> None:
+@pytest.mark.parametrize(
+    ("work", "seconds", "peak"),
+    [
+        # seconds of one core and peak memory in bytes, of the simulated example with this many
+        # volumes
+        (Work("sketch", 500, SMALL, occupied=9536, resamples=0), 3.8, 669e6),
+        (Work("sketch", 500, SMALL, occupied=9536, resamples=10), 5.1, 668e6),
+        (Work("sketch", 200, SMALL, occupied=9365, resamples=0), 2.6, 345e6),
+        (Work("sketch", 60, LARGE, occupied=69357, resamples=0), 6.1, 821e6),
+        (Work("expand", 500, SMALL, occupied=9536, block_voxels=2387), 1.2, None),
+        (Work("expand", 200, SMALL, occupied=9365, block_voxels=2395), 0.7, None),
+        (Work("predict", 500, SMALL), 10.4, None),
+    ],
+)
+def test_estimates_are_within_a_factor_of_two_of_what_was_measured(
+    work: Work, seconds: float, peak: float | None
+) -> None:
     expected = estimate(work)
     assert seconds / 2 < expected.seconds < 2 * seconds
     if peak is not None:
         assert peak / 2 < expected.memory < 2 * peak
 
 
-@pytest.mark.parametrize("change", [{"volumes": 1000}, {"occupied": 20_000}, {"subsample": 1}, {"resamples": 50}, {"grid": LARGE}])
+@pytest.mark.parametrize(
+    "change",
+    [{"volumes": 1000}, {"occupied": 20_000}, {"subsample": 1}, {"resamples": 50}, {"grid": LARGE}],
+)
 def test_more_work_takes_longer(change: dict[str, object]) -> None:
     work = Work("sketch", 500, SMALL, occupied=9536)
-    assert estimate(replace(work, **change)).seconds > estimate(work).seconds  # type: ignore[arg-type]
+    assert estimate(replace(work, **change)).seconds > estimate(work).seconds
 
 
 def test_an_estimate_is_said_in_few_digits_and_by_the_speed_of_the_computer() -> None:

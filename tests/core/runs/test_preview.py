@@ -18,17 +18,21 @@ from ensembles import LEVEL, write_planted
 
 
 def source(array: np.ndarray, name: str = "a.mrc", voxel: float = 2.0) -> Source:
-    return Source(name, array=lambda: array, grid=Grid(array.shape, (voxel,) * 3))  # type: ignore[arg-type]
+    return Source(name, array=lambda: array, grid=Grid(array.shape, (voxel,) * 3))
 
 
 @pytest.mark.parametrize("shape", [(16, 18, 20), (33, 8, 9)])
-def test_the_enclosed_volume_is_that_of_the_voxels_above_the_level(shape: tuple[int, int, int]) -> None:
+def test_the_enclosed_volume_is_that_of_the_voxels_above_the_level(
+    shape: tuple[int, int, int],
+) -> None:
     rng = np.random.default_rng(3)
     array = rng.normal(0, 1, shape).astype(np.float32)
     array[0, 0, :2] = 60, -20  # a map may have a bright spot
     preview = look(source(array), Grid(shape, (2.0, 2.0, 2.0)))
     for level in (-0.3, 0.0, 0.4, 1.0, 2.5):
-        assert preview.enclosed(level) == pytest.approx(8 * (array > level).sum(), rel=0.003, abs=16)
+        assert preview.enclosed(level) == pytest.approx(
+            8 * (array > level).sum(), rel=0.003, abs=16
+        )
     assert preview.enclosed(float(array.max()) + 1) == 0
     assert preview.enclosed(float(array.min()) - 1) == 8 * array.size
 
@@ -38,7 +42,7 @@ def test_a_map_larger_than_a_portion_is_counted_whole(monkeypatch: pytest.Monkey
     array = np.arange(12 * 13 * 14, dtype=np.float32).reshape(12, 13, 14)
     whole = look(source(array), Grid(array.shape, (1.0,) * 3)).above  # type: ignore[arg-type]
     monkeypatch.setattr(constants, "PREVIEW_VOXELS_AT_ONCE", 100)
-    np.testing.assert_array_equal(look(source(array), Grid(array.shape, (1.0,) * 3)).above, whole)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(look(source(array), Grid(array.shape, (1.0,) * 3)).above, whole)
 
 
 def test_the_picture_shows_y_upwards_and_x_to_the_right() -> None:
@@ -55,16 +59,21 @@ def test_the_picture_of_a_large_map_is_small_and_its_mean() -> None:
     array[:, :50] += 1
     small = picture(array)
     assert max(small.shape) <= 48
-    assert small[len(small) // 2 + 1:].mean() > 200 > 60 > small[:len(small) // 2 - 1].mean()
+    assert small[len(small) // 2 + 1 :].mean() > 200 > 60 > small[: len(small) // 2 - 1].mean()
 
 
 def test_a_survey_keeps_going_at_maps_that_do_not_fit(tmp_path: Path) -> None:
     folder = write_planted(tmp_path / "v", 12).folder
     (folder / "vol_3.mrc").write_bytes(b"no map")
-    with mrcfile.new(folder / "vol_5.mrc", np.eye(8, dtype=np.float32)[None].repeat(8, 0), overwrite=True):
+    with mrcfile.new(
+        folder / "vol_5.mrc", np.eye(8, dtype=np.float32)[None].repeat(8, 0), overwrite=True
+    ):
         pass
     found = survey([folder])
-    assert found.names[:4] == ("vol_1.mrc", "vol_2.mrc", "vol_3.mrc", "vol_4.mrc") and len(found.names) == 12
+    assert (
+        found.names[:4] == ("vol_1.mrc", "vol_2.mrc", "vol_3.mrc", "vol_4.mrc")
+        and len(found.names) == 12
+    )
     assert set(found.problems) == {"vol_3.mrc", "vol_5.mrc"}
     assert "all volumes must share one grid" in found.problems["vol_5.mrc"].reason
     assert found.grid.shape == (20, 22, 24)
@@ -100,7 +109,9 @@ def test_flags_say_what_is_odd_and_nothing_of_the_others(tmp_path: Path) -> None
     assert set(flags) == {"vol_4.mrc", "vol_20.mrc"}  # beside 40, a threshold of 0.9 is nothing
 
 
-def test_a_large_map_is_compared_on_part_of_its_voxels_with_the_same_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_map_is_compared_on_part_of_its_voxels_with_the_same_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import chimerax.siren.core.runs.preview as module
 
     folder = write_planted(tmp_path / "v", 60).folder
@@ -115,7 +126,17 @@ def test_a_large_map_is_compared_on_part_of_its_voxels_with_the_same_answer(tmp_
 def test_what_the_prediction_flagged_is_said_beside_what_is_found_here(tmp_path: Path) -> None:
     folder = write_planted(tmp_path / "v", 20).folder
     levels = {f"vol_{k}.mrc": LEVEL for k in range(1, 21)} | {"vol_9.mrc": 50.0}
-    flags = find_flags(survey([folder]), levels, predicted={
-        "vol_2.mrc": "uncertain (expected error 0.31 of a range of 2); unlike all other volumes", "vol_9.mrc": "mostly noise (100)"})
-    assert flags["vol_2.mrc"].kind == "uncertain, unlike all other volumes" and "0.31" in flags["vol_2.mrc"].reason
+    flags = find_flags(
+        survey([folder]),
+        levels,
+        predicted={
+            "vol_2.mrc": "uncertain (expected error 0.31 of a range of 2); unlike all other "
+            "volumes",
+            "vol_9.mrc": "mostly noise (100)",
+        },
+    )
+    assert (
+        flags["vol_2.mrc"].kind == "uncertain, unlike all other volumes"
+        and "0.31" in flags["vol_2.mrc"].reason
+    )
     assert flags["vol_9.mrc"].kind == "outlier, empty, mostly noise"

@@ -20,8 +20,12 @@ from chimerax.siren.core.simulation.example_folder import write_example
 from chimerax.siren.core.simulation.parameters import DEFAULT_BLOCKS, BlockPlan, ExampleParameters
 
 SMALL = ExampleParameters(
-    volumes=12, box=32, voxel_size=6.0, core_residues=300,
-    blocks=(BlockPlan("one", 150, 0.5), BlockPlan("two", 150, 0.5, only_with="one")))
+    volumes=12,
+    box=32,
+    voxel_size=6.0,
+    core_residues=300,
+    blocks=(BlockPlan("one", 150, 0.5), BlockPlan("two", 150, 0.5, only_with="one")),
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +42,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 # --- what is planted
+
 
 def test_each_block_is_in_the_planned_share_of_the_volumes(default: Simulation) -> None:
     assert presence(default, "mostly").mean() == pytest.approx(0.87, abs=0.005)
@@ -59,7 +64,9 @@ def test_the_moving_block_is_in_one_position_at_a_time(default: Simulation) -> N
 
 def test_blocks_that_exclude_each_other_never_meet() -> None:
     blocks = (BlockPlan("a", 100, 0.5), BlockPlan("b", 100, 0.8, never_with="a"))
-    s = simulate(ExampleParameters(volumes=40, box=32, voxel_size=6, core_residues=200, blocks=blocks))
+    s = simulate(
+        ExampleParameters(volumes=40, box=32, voxel_size=6, core_residues=200, blocks=blocks)
+    )
     assert not (presence(s, "a") & presence(s, "b")).any()
     assert presence(s, "b").sum() == 16
 
@@ -77,23 +84,33 @@ def test_voxel_sets_are_disjoint_and_large_enough_to_find(default: Simulation) -
     assert len(default.units) >= 6 and min(len(u.voxels) for u in default.units) > 250
 
 
-def test_in_noise_free_volumes_a_truth_voxel_is_occupied_exactly_where_its_block_is(default: Simulation) -> None:
+def test_in_noise_free_volumes_a_truth_voxel_is_occupied_exactly_where_its_block_is(
+    default: Simulation,
+) -> None:
     for i in range(25):
-        occupied = (default.density(i) * default.scale[i] + default.offset[i] > default.levels[i]).ravel()
+        occupied = (
+            default.density(i) * default.scale[i] + default.offset[i] > default.levels[i]
+        ).ravel()
         for unit in default.units:
             assert (occupied[unit.voxels] == unit.present[i]).all()
 
 
-def test_every_variable_voxel_of_the_noise_free_ensemble_is_in_a_block_or_shared(default: Simulation) -> None:
+def test_every_variable_voxel_of_the_noise_free_ensemble_is_in_a_block_or_shared(
+    default: Simulation,
+) -> None:
     occupied = np.array([default.density(i).ravel() > default.level for i in range(0, 200, 4)])
     variable = np.flatnonzero(occupied.any(axis=0) & ~occupied.all(axis=0))
-    assert np.isin(variable, np.concatenate([*(u.voxels for u in default.units), default.shared])).all()
+    assert np.isin(
+        variable, np.concatenate([*(u.voxels for u in default.units), default.shared])
+    ).all()
 
 
 def test_the_level_encloses_the_volume_of_the_residues(default: Simulation) -> None:
     residues = 3600 + sum(b.residues for b in DEFAULT_BLOCKS)
     whole = default.core + sum(u.density for u in default.units if u.name != "swing/2")
-    assert np.count_nonzero(whole > default.level) * 125.0 == pytest.approx(residues * 111 * 1.21, rel=0.01)
+    assert np.count_nonzero(whole > default.level) * 125.0 == pytest.approx(
+        residues * 111 * 1.21, rel=0.01
+    )
 
 
 def test_blocks_touch_the_particle_but_do_not_run_into_it(default: Simulation) -> None:
@@ -112,6 +129,7 @@ def test_the_particle_keeps_off_the_faces_of_the_box(default: Simulation) -> Non
 
 # --- noise, scale, junk
 
+
 def test_the_noise_has_the_spectrum_of_the_formula() -> None:
     s = simulate(ExampleParameters(volumes=4, noise_edge=1.0, core_residues=200, blocks=()))
     power = np.mean([np.abs(np.fft.fftn(s.noise(i).astype(float))) ** 2 for i in range(4)], axis=0)
@@ -119,7 +137,9 @@ def test_the_noise_has_the_spectrum_of_the_formula() -> None:
     frequency = np.sqrt(f[:, None, None] ** 2 + f[:, None] ** 2 + f**2)
     shell = np.round(frequency * 64).astype(int).ravel()
     count = np.bincount(shell)[3:33]
-    measured, wanted = (np.bincount(shell, w.ravel())[3:33] / count for w in (power, noise_power(frequency)))
+    measured, wanted = (
+        np.bincount(shell, w.ravel())[3:33] / count for w in (power, noise_power(frequency))
+    )
     assert measured / measured.mean() == pytest.approx(wanted / wanted.mean(), rel=0.15)
     assert noise_power(np.array(0.024)) / noise_power(np.array(0.0)) == pytest.approx(2**-1.4)
 
@@ -145,7 +165,9 @@ def test_scales_are_log_normal_and_levels_follow_them(default: Simulation) -> No
 
 
 def test_an_offset_moves_volume_and_level_alike() -> None:
-    s = simulate(ExampleParameters(volumes=5, core_residues=200, blocks=(), offset_jitter=0.5, noise=0))
+    s = simulate(
+        ExampleParameters(volumes=5, core_residues=200, blocks=(), offset_jitter=0.5, noise=0)
+    )
     assert np.std(s.offset) > 0
     for i in range(5):
         assert ((s.volume(i) > s.levels[i]) == (s.density(i) > s.level)).mean() > 0.9999
@@ -162,14 +184,19 @@ def test_junk_volumes_have_no_block_and_do_not_look_like_the_particle() -> None:
 
 # --- seeds
 
+
 def test_more_volumes_leave_structure_and_noise_as_they_were() -> None:
-    few, many = (simulate(ExampleParameters(volumes=v, core_residues=300, blocks=())) for v in (3, 9))
+    few, many = (
+        simulate(ExampleParameters(volumes=v, core_residues=300, blocks=())) for v in (3, 9)
+    )
     assert (few.core == many.core).all() and (few.noise(2) == many.noise(2)).all()
 
 
 def test_another_seed_is_another_structure_unless_that_has_its_own_seed() -> None:
     def core(seed: int, structure: int | None) -> np.ndarray:
-        plan = ExampleParameters(volumes=2, core_residues=300, blocks=(), seed=seed, structure_seed=structure)
+        plan = ExampleParameters(
+            volumes=2, core_residues=300, blocks=(), seed=seed, structure_seed=structure
+        )
         return simulate(plan).core
 
     assert not np.allclose(core(1, None), core(2, None))
@@ -177,6 +204,7 @@ def test_another_seed_is_another_structure_unless_that_has_its_own_seed() -> Non
 
 
 # --- the folder
+
 
 def test_files_and_truth_say_the_same_as_the_simulation(tmp_path: Path) -> None:
     example = write_example(tmp_path / "new" / "example", SMALL)
@@ -191,7 +219,10 @@ def test_files_and_truth_say_the_same_as_the_simulation(tmp_path: Path) -> None:
     assert [v["level"] for v in truth["volumes"]] == s.levels.tolist()
     for block, unit in zip(truth["blocks"], s.units, strict=True):
         assert block["present"] == unit.present.astype(int).tolist()
-        assert np.ravel_multi_index(np.transpose(block["voxels"]), (32, 32, 32)).tolist() == unit.voxels.tolist()
+        assert (
+            np.ravel_multi_index(np.transpose(block["voxels"]), (32, 32, 32)).tolist()
+            == unit.voxels.tolist()
+        )
     rows = list(csv.DictReader((folder / "truth.csv").read_text().splitlines()))
     assert [r["file"] for r in rows] == list(s.names)
     assert [int(r["two"]) for r in rows] == s.units[1].present.astype(int).tolist()
@@ -213,7 +244,12 @@ def test_an_earlier_example_is_replaced_whole_and_other_files_stay(tmp_path: Pat
     again = write_example(folder, ExampleParameters(**{**vars(SMALL), "volumes": 5}))
     assert again.replaced
     names = [f"vol_{i:03d}.mrc" for i in range(1, 6)]
-    assert sorted(p.name for p in folder.iterdir()) == ["notes.txt", "truth.csv", "truth.json", *names]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "notes.txt",
+        "truth.csv",
+        "truth.json",
+        *names,
+    ]
     assert [p.name for p in tmp_path.iterdir()] == ["example"]
 
 
@@ -222,7 +258,9 @@ def test_a_folder_with_other_maps_is_refused_and_left_as_it_was(tmp_path: Path, 
     (tmp_path / name).write_bytes(b"a user's own")
     with pytest.raises(SirenError, match=name):
         write_example(tmp_path, SMALL)
-    assert [p.name for p in tmp_path.iterdir()] == [name] and (tmp_path / name).read_bytes() == b"a user's own"
+    assert [p.name for p in tmp_path.iterdir()] == [name] and (
+        tmp_path / name
+    ).read_bytes() == b"a user's own"
 
 
 def test_a_map_of_the_users_beside_an_earlier_example_is_refused(tmp_path: Path) -> None:
@@ -242,7 +280,9 @@ def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path: Path) -> None:
             write_example(place, SMALL)
 
 
-@pytest.mark.parametrize("phase", ["building the particle", "rendering the particle", "writing the example"])
+@pytest.mark.parametrize(
+    "phase", ["building the particle", "rendering the particle", "writing the example"]
+)
 def test_cancel_in_any_phase_leaves_nothing_behind(tmp_path: Path, phase: str) -> None:
     when = [0.0]
 
@@ -260,17 +300,21 @@ def test_cancel_in_any_phase_leaves_nothing_behind(tmp_path: Path, phase: str) -
 
 # --- what is refused at the door
 
-@pytest.mark.parametrize(("wrong", "words"), [
-    ({"volumes": 1}, "volumes 1"),
-    ({"noise": -1}, "noise -1"),
-    ({"blocks": (), "core_residues": 0}, "empty"),
-    ({"blocks": (BlockPlan("a"), BlockPlan("a"))}, "name of its own"),
-    ({"blocks": (BlockPlan("a", occupancy=1.2),)}, "share from 0 to 1"),
-    ({"blocks": (BlockPlan("a", only_with="b"), BlockPlan("b"))}, "no block before it"),
-    ({"blocks": (BlockPlan("a", positions=(0.5, 0.6)),)}, "sum to 1"),
-    ({"blocks": (BlockPlan("a", residues=20),)}, "at least 30"),
-    ({"blocks": (BlockPlan("a", places=2, positions=(0.5, 0.5)),)}, "plan two blocks"),
-])
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"volumes": 1}, "volumes 1"),
+        ({"noise": -1}, "noise -1"),
+        ({"blocks": (), "core_residues": 0}, "empty"),
+        ({"blocks": (BlockPlan("a"), BlockPlan("a"))}, "name of its own"),
+        ({"blocks": (BlockPlan("a", occupancy=1.2),)}, "share from 0 to 1"),
+        ({"blocks": (BlockPlan("a", only_with="b"), BlockPlan("b"))}, "no block before it"),
+        ({"blocks": (BlockPlan("a", positions=(0.5, 0.6)),)}, "sum to 1"),
+        ({"blocks": (BlockPlan("a", residues=20),)}, "at least 30"),
+        ({"blocks": (BlockPlan("a", places=2, positions=(0.5, 0.5)),)}, "plan two blocks"),
+    ],
+)
 def test_wrong_parameters_are_refused_in_one_sentence(wrong: dict, words: str) -> None:
     with pytest.raises(SirenError, match=words):
         ExampleParameters(**wrong)
@@ -283,5 +327,11 @@ def test_a_particle_too_large_for_its_box_is_refused() -> None:
 
 @pytest.mark.parametrize("box", [33, 40])
 def test_other_boxes_and_ensembles_without_a_core_work(box: int) -> None:
-    s = simulate(ExampleParameters(volumes=3, box=box, voxel_size=6, core_residues=0, blocks=SMALL.blocks))
-    assert s.volume(2).shape == (box,) * 3 and s.core.max() == 0 and all(len(u.voxels) for u in s.units)
+    s = simulate(
+        ExampleParameters(volumes=3, box=box, voxel_size=6, core_residues=0, blocks=SMALL.blocks)
+    )
+    assert (
+        s.volume(2).shape == (box,) * 3
+        and s.core.max() == 0
+        and all(len(u.voxels) for u in s.units)
+    )

@@ -1,4 +1,6 @@
-"""Maps proposed for labelling: over all levels, unlike each other, the uncertain first; by hand-made ensembles."""
+"""Maps proposed for labelling: over all levels, unlike each other, the uncertain first; by
+hand-made ensembles.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,20 @@ def shapes(kinds):
     arrays = []
     for n, kind in enumerate(kinds):
         array = np.random.default_rng(n).normal(0, 0.01, (16,) * 3).astype(np.float32)
-        array[(kind * 3) % 14: (kind * 3) % 14 + 2, 4:12, 4:12] += 1
+        array[(kind * 3) % 14 : (kind * 3) % 14 + 2, 4:12, 4:12] += 1
         arrays.append(array)
     return find_ensemble(sources(arrays))
 
 
 def predictions(ensemble, levels, spreads):
-    return Predictions(tuple(Prediction(n, i, Range(0.0, 1.0), level, spread)
-                             for i, (n, level, spread) in enumerate(zip(ensemble.names, levels, spreads, strict=True))))
+    return Predictions(
+        tuple(
+            Prediction(n, i, Range(0.0, 1.0), level, spread)
+            for i, (n, level, spread) in enumerate(
+                zip(ensemble.names, levels, spreads, strict=True)
+            )
+        )
+    )
 
 
 def test_every_stretch_of_levels_gives_one_map():
@@ -41,7 +49,9 @@ def test_every_stretch_of_levels_gives_one_map():
 
 def test_of_maps_alike_the_uncertain_is_chosen_and_of_as_uncertain_ones_the_unlike():
     ensemble = shapes([0, 0, 0, 0, 0, 1])  # two runs of three; only the last map is of another kind
-    chosen = choose_maps(ensemble, predictions(ensemble, np.linspace(-0.5, 0, 6), [0.1, 0.3, 0.1, 0.1, 0.1, 0.1]), 2)
+    chosen = choose_maps(
+        ensemble, predictions(ensemble, np.linspace(-0.5, 0, 6), [0.1, 0.3, 0.1, 0.1, 0.1, 0.1]), 2
+    )
     assert [p.file for p in chosen] == ["vol_2.mrc", "vol_6.mrc"]
     assert "+- 0.300" in chosen[0].reason
 
@@ -66,4 +76,6 @@ def test_missing_predictions_and_nothing_but_junk_say_so():
     with pytest.raises(SirenError, match=r"No prediction for vol_2\.mrc"):
         choose_maps(ensemble, Predictions(p.rows[:1]), 2)
     with pytest.raises(SirenError, match="Every map is flagged"):
-        choose_maps(ensemble, Predictions(tuple(replace(r, flags=("constant",)) for r in p.rows)), 2)
+        choose_maps(
+            ensemble, Predictions(tuple(replace(r, flags=("constant",)) for r in p.rows)), 2
+        )

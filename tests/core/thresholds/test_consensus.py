@@ -27,8 +27,10 @@ def planted():
     levels = s.levels * np.exp(0.15 * np.random.default_rng(1).standard_normal(40))
     ranges = [value_range(a, "") for a in arrays]
     ensemble = find_ensemble(sources(arrays))
-    rows = [Prediction(n, i, r, normalise_level(float(level), r), 0.05)
-            for i, (n, r, level) in enumerate(zip(ensemble.names, ranges, levels, strict=True))]
+    rows = [
+        Prediction(n, i, r, normalise_level(float(level), r), 0.05)
+        for i, (n, r, level) in enumerate(zip(ensemble.names, ranges, levels, strict=True))
+    ]
     return ensemble, s.levels, rows
 
 
@@ -50,12 +52,16 @@ def test_flagged_volumes_take_no_part_and_keep_their_level(planted):
     together, _ = consensus_levels(ensemble, [*rows[:3], junk, *rows[4:]], Progress())
     assert together[3] == junk
     without = [i for i in range(40) if i != 3]
-    assert scatter([together[i] for i in without], truth[without]) < 0.4 * scatter([rows[i] for i in without], truth[without])
+    assert scatter([together[i] for i in without], truth[without]) < 0.4 * scatter(
+        [rows[i] for i in without], truth[without]
+    )
 
 
 def test_two_volumes_are_left_as_they_are_and_that_is_said(planted):
     ensemble, _, rows = planted
-    same, note = consensus_levels(ensemble.select(include=list(ensemble.names[:2])), rows[:2], Progress())
+    same, note = consensus_levels(
+        ensemble.select(include=list(ensemble.names[:2])), rows[:2], Progress()
+    )
     assert same == rows[:2]
     assert "2 volumes without a flag are too few" in note
 
@@ -63,7 +69,9 @@ def test_two_volumes_are_left_as_they_are_and_that_is_said(planted):
 def test_own_level_is_a_column_only_where_levels_changed(planted, tmp_path):
     ensemble, _, rows = planted
     write_predictions(tmp_path / "own.csv", Predictions(tuple(rows)))
-    write_predictions(tmp_path / "both.csv", Predictions(tuple(consensus_levels(ensemble, rows, Progress())[0])))
+    write_predictions(
+        tmp_path / "both.csv", Predictions(tuple(consensus_levels(ensemble, rows, Progress())[0]))
+    )
     own, both = ((tmp_path / n).read_text().splitlines() for n in ("own.csv", "both.csv"))
     assert both[0] == own[0] + ",own_level"
     assert float(both[1].split(",")[-1]) == pytest.approx(rows[0].level)
@@ -77,4 +85,6 @@ def test_predict_brings_nothing_into_line_unasked(planted):
     assert own.notes == () and len(asked.notes) == 1
     assert all(r.own is None for r in own.rows)
     changed = [r for r in asked.rows if r.own is not None]
-    assert [r.own for r in changed] == [r.prediction for r in own.rows if r.file in {c.file for c in changed}]
+    assert [r.own for r in changed] == [
+        r.prediction for r in own.rows if r.file in {c.file for c in changed}
+    ]

@@ -1,4 +1,6 @@
-"""Predictions against labels: figures against numpy and scipy, hand-made tables, pictures that are the same each time."""
+"""Predictions against labels: figures against numpy and scipy, hand-made tables, pictures that are
+the same each time.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,32 @@ HEAD = "vol_id,lower_bound,contour_level,upper_bound,map_file\n"
 def tables(tmp_path):
     """Labels of 12 of 20 volumes, and predictions of all; levels and errors of the twelve."""
     rng = np.random.default_rng(0)
-    low, high, prediction = rng.uniform(0, 0.1, 20), rng.uniform(1, 2, 20), rng.uniform(-0.8, 0.2, 20)
-    rows = [Prediction(f"vol_{n:02d}.mrc", n, Range(low[n], high[n]), prediction[n], 0.05, ("mostly noise",) if n == 3 else ())
-            for n in range(20)]
+    low, high, prediction = (
+        rng.uniform(0, 0.1, 20),
+        rng.uniform(1, 2, 20),
+        rng.uniform(-0.8, 0.2, 20),
+    )
+    rows = [
+        Prediction(
+            f"vol_{n:02d}.mrc",
+            n,
+            Range(low[n], high[n]),
+            prediction[n],
+            0.05,
+            ("mostly noise",) if n == 3 else (),
+        )
+        for n in range(20)
+    ]
     write_predictions(tmp_path / "predictions.csv", Predictions(tuple(rows)))
     level = np.array([r.level for r in rows])[:12] * rng.uniform(0.8, 1.1, 12)
-    (tmp_path / "labels.csv").write_text(HEAD + "".join(
-        f"{n},{level[n] * 0.9 if n < 8 else ''},{level[n]},{level[n] * 1.1 if n < 8 else ''},/data/vol_{n:02d}.mrc\n" for n in range(12)))
+    (tmp_path / "labels.csv").write_text(
+        HEAD
+        + "".join(
+            f"{n},{level[n] * 0.9 if n < 8 else ''},{level[n]},{level[n] * 1.1 if n < 8 else ''},"
+            f"/data/vol_{n:02d}.mrc\n"
+            for n in range(12)
+        )
+    )
     return tmp_path, rows[:12], level
 
 
@@ -36,8 +57,16 @@ def test_figures_are_those_of_numpy_and_scipy(tables):
     folder, rows, level = tables
     f = evaluate(folder / "labels.csv", folder / "predictions.csv").figures
     predicted = np.array([r.level for r in rows])
-    scaled = np.array([2 * (v - r.range.vol_min) / (r.range.vol_max - r.range.vol_min) - 1 for v, r in zip(level, rows, strict=True)])
-    for prefix, error in (("", predicted - level), ("normalized_", np.array([r.prediction for r in rows]) - scaled)):
+    scaled = np.array(
+        [
+            2 * (v - r.range.vol_min) / (r.range.vol_max - r.range.vol_min) - 1
+            for v, r in zip(level, rows, strict=True)
+        ]
+    )
+    for prefix, error in (
+        ("", predicted - level),
+        ("normalized_", np.array([r.prediction for r in rows]) - scaled),
+    ):
         assert f[prefix + "rmse"] == pytest.approx(np.linalg.norm(error) / 12**0.5)
         assert f[prefix + "mae"] == pytest.approx(np.abs(error).mean())
         assert f[prefix + "bias"] == pytest.approx(error.mean())
@@ -77,8 +106,10 @@ def test_an_evaluation_edited_by_hand_is_kept(tables):
 
 
 def test_the_published_tables_are_matched_by_vol_id(tmp_path):
-    (tmp_path / "p.csv").write_text("vol_id,vol_min,vol_max,prediction,int_predictions,denormalized_predictions\n"
-                                    "0,0,2,-0.5,0.25,0.5\n1,0,2,0,0.5,1\n2,0,4,0,0.5,2\n")
+    (tmp_path / "p.csv").write_text(
+        "vol_id,vol_min,vol_max,prediction,int_predictions,denormalized_predictions\n"
+        "0,0,2,-0.5,0.25,0.5\n1,0,2,0,0.5,1\n2,0,4,0,0.5,2\n"
+    )
     (tmp_path / "l.csv").write_text(HEAD + "2,1,1.5,2,c.mrc\n0,,0.5,,a.mrc\n7,,3,,h.mrc\n")
     a = evaluate(tmp_path / "l.csv", tmp_path / "p.csv")
     assert [(r.prediction.file, r.error) for r in a.rows] == [("2", 0.5), ("0", 0.0)]
@@ -91,17 +122,30 @@ def test_the_published_tables_are_matched_by_vol_id(tmp_path):
 def test_other_maps_with_the_same_number_are_not_confused(tables):
     folder, _, _ = tables
     (folder / "l.csv").write_text(HEAD + "0,,0.5,,other.mrc\n")
-    with pytest.raises(SirenError, match=r"predictions\.csv has no prediction for any labelled volume \(other\.mrc\)"):
+    with pytest.raises(
+        SirenError,
+        match=r"predictions\.csv has no prediction for any labelled "
+        r"volume \(other\.mrc\)",
+    ):
         run_evaluation(folder / "l.csv", folder / "predictions.csv", folder / "out")
     assert not (folder / "out").exists()
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ("file,denormalized_predictions\na.mrc,1\n", "no column 'vol_min'"),
-    ("vol_min,vol_max,prediction,denormalized_predictions\n0,1,0,1\n", "which row is which"),
-    ("file,vol_min,vol_max,prediction,denormalized_predictions\na.mrc,0,1,x,1\n", '"x", not a number'),
-    ("file,vol_min,vol_max,prediction,denormalized_predictions\na.mrc,0,1,0,1\na.mrc,0,1,0,1\n", "two rows for a.mrc"),
-])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("file,denormalized_predictions\na.mrc,1\n", "no column 'vol_min'"),
+        ("vol_min,vol_max,prediction,denormalized_predictions\n0,1,0,1\n", "which row is which"),
+        (
+            "file,vol_min,vol_max,prediction,denormalized_predictions\na.mrc,0,1,x,1\n",
+            '"x", not a number',
+        ),
+        (
+            "file,vol_min,vol_max,prediction,denormalized_predictions\na.mrc,0,1,0,1\na.mrc,0,1,0,1\n",
+            "two rows for a.mrc",
+        ),
+    ],
+)
 def test_wrong_predictions_say_so(tmp_path, text, says):
     (tmp_path / "p.csv").write_text(text)
     (tmp_path / "l.csv").write_text(HEAD + "0,,0.5,,a.mrc\n")

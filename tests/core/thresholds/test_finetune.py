@@ -1,4 +1,6 @@
-"""Fine-tuning: the loss against voxels counted one by one; a planted habit is learned, a good model is left alone."""
+"""Fine-tuning: the loss against voxels counted one by one; a planted habit is learned, a good model
+is left alone.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,22 @@ from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.simulation.example import simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
 from chimerax.siren.core.thresholds import finetune
-from chimerax.siren.core.thresholds.finetune import BINS, LOWEST, mask_loss, posed, read_labelled, run_finetune
+from chimerax.siren.core.thresholds.finetune import (
+    BINS,
+    LOWEST,
+    mask_loss,
+    posed,
+    read_labelled,
+    run_finetune,
+)
 from chimerax.siren.core.thresholds.labels import Label, set_label
-from chimerax.siren.core.thresholds.network import LoadedNetwork, default_weights, load_network, published_network, save_network
+from chimerax.siren.core.thresholds.network import (
+    LoadedNetwork,
+    default_weights,
+    load_network,
+    published_network,
+    save_network,
+)
 from chimerax.siren.core.thresholds.normalize import denormalise_level, normalise, value_range
 from chimerax.siren.core.thresholds.parameters import FinetuneParameters, PredictParameters
 from chimerax.siren.core.thresholds.predict import predict_levels
@@ -51,31 +66,55 @@ def test_the_loss_is_that_of_all_voxels(a, b):
 
 def test_who_always_contours_higher_is_followed_on_volumes_held_out(volumes, tmp_path):
     ensemble, own = volumes
-    labels = labelled(tmp_path / "l.csv", ensemble, 1.3 * own[:24] * np.exp(0.03 * np.random.default_rng(0).standard_normal(24)))
+    labels = labelled(
+        tmp_path / "l.csv",
+        ensemble,
+        1.3 * own[:24] * np.exp(0.03 * np.random.default_rng(0).standard_normal(24)),
+    )
     p = FinetuneParameters(epochs=6, folds=2, device="cpu")
     result = run_finetune(ensemble, labels, p, tmp_path / "out")
     assert result.fit.best > 0
     assert result.after.mae < 0.5 * result.before.mae
     assert [len(names) for names in result.parts.values()] == [19, 0, 5]
     # six volumes that no label was ever set for, through the file that was written
-    new = [r.level for r in predict_levels(ensemble, PredictParameters(weights=str(result.weights), device="cpu")).rows]
+    new = [
+        r.level
+        for r in predict_levels(
+            ensemble, PredictParameters(weights=str(result.weights), device="cpu")
+        ).rows
+    ]
     before, after = (np.abs(np.log(v[24:] / (1.3 * own[24:]))).mean() for v in (own, np.array(new)))
     assert after < 0.5 * before
-    assert sorted(f.name for f in result.folder.iterdir()) == ["finetuned_weights.pt", "loss.csv", "loss.pdf", "loss.png", "run.json"]
+    assert sorted(f.name for f in result.folder.iterdir()) == [
+        "finetuned_weights.pt",
+        "loss.csv",
+        "loss.pdf",
+        "loss.png",
+        "run.json",
+    ]
     record = json.loads((result.folder / "run.json").read_text())
     assert record["kept_epoch"] == result.fit.best
     assert record["held_out_after"]["normalized_mae"] == pytest.approx(result.after.mae)
-    assert load_network(result.weights).metadata["finetuned"]["start"]["name"] == "siren_thresholds.pt"
+    assert (
+        load_network(result.weights).metadata["finetuned"]["start"]["name"] == "siren_thresholds.pt"
+    )
 
 
 def test_what_is_tuned_is_what_predicts():
     arrays = [molecule(n, 80, noise=0.05)[0] for n in range(1, 4)]
     ensemble = find_ensemble(sources(arrays, 3.2))
     loaded = load_network(default_weights())
-    data = read_labelled(ensemble, {n: Label(str(k), n, 0.5) for k, n in enumerate(ensemble.names)}, loaded, Progress())
+    data = read_labelled(
+        ensemble,
+        {n: Label(str(k), n, 0.5) for k, n in enumerate(ensemble.names)},
+        loaded,
+        Progress(),
+    )
     with torch.inference_mode():
         levels = loaded.network.heads(*data.inputs)[:, 0].tolist()
-    assert levels == pytest.approx([r.prediction for r in predict_levels(ensemble, CPU).rows], abs=1e-5)
+    assert levels == pytest.approx(
+        [r.prediction for r in predict_levels(ensemble, CPU).rows], abs=1e-5
+    )
 
 
 def test_poses_are_the_48_of_the_cube_and_move_fields_alike():
@@ -83,28 +122,46 @@ def test_poses_are_the_48_of_the_cube_and_move_fields_alike():
     poses = [posed(v, k) for k in range(48)]
     assert len({tuple(p.flatten().tolist()) for p in poses}) == 48
     for p in poses:
-        assert torch.equal(p[:, 1] - p[:, 0], torch.full((1, 3, 3, 3), 27.0))  # both fields in one pose
+        # both fields in one pose
+        assert torch.equal(p[:, 1] - p[:, 0], torch.full((1, 3, 3, 3), 27.0))
         assert p[0, 0, 1, 1, 1] == 13  # the centre stays
 
 
 def test_a_good_model_is_left_as_it_is(volumes, tmp_path):
     ensemble, own = volumes
-    labels = labelled(tmp_path / "l.csv", ensemble, own * np.exp(0.05 * np.random.default_rng(1).standard_normal(30)))
-    result = run_finetune(ensemble, labels, FinetuneParameters(epochs=6, folds=2, device="cpu"), tmp_path / "out")
+    labels = labelled(
+        tmp_path / "l.csv",
+        ensemble,
+        own * np.exp(0.05 * np.random.default_rng(1).standard_normal(30)),
+    )
+    result = run_finetune(
+        ensemble, labels, FinetuneParameters(epochs=6, folds=2, device="cpu"), tmp_path / "out"
+    )
     assert result.fit.best == 0
-    start, kept = (load_network(p).network.state_dict() for p in (default_weights(), result.weights))
+    start, kept = (
+        load_network(p).network.state_dict() for p in (default_weights(), result.weights)
+    )
     assert all(torch.equal(start[k], kept[k]) for k in start)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_another_split(volumes, tmp_path):
     ensemble, own = volumes
     labels = labelled(tmp_path / "l.csv", ensemble, 1.3 * own[:10])
-    runs = [run_finetune(ensemble, labels, FinetuneParameters(epochs=2, folds=2, seed=s, device="cpu"), tmp_path / f"{k}")
-            for k, s in enumerate((3, 3, 4))]
+    runs = [
+        run_finetune(
+            ensemble,
+            labels,
+            FinetuneParameters(epochs=2, folds=2, seed=s, device="cpu"),
+            tmp_path / f"{k}",
+        )
+        for k, s in enumerate((3, 3, 4))
+    ]
     for name in ("finetuned_weights.pt", "loss.csv", "loss.png", "loss.pdf", "run.json"):
         assert (runs[0].folder / name).read_bytes() == (runs[1].folder / name).read_bytes(), name
     assert runs[0].parts != runs[2].parts
-    assert sorted(name for part in runs[0].parts.values() for name in part) == sorted(ensemble.names[:10])
+    assert sorted(name for part in runs[0].parts.values() for name in part) == sorted(
+        ensemble.names[:10]
+    )
 
 
 def test_too_few_labels_junk_and_other_volumes_say_so_and_write_nothing(volumes, tmp_path):
@@ -112,34 +169,69 @@ def test_too_few_labels_junk_and_other_volumes_say_so_and_write_nothing(volumes,
     few = labelled(tmp_path / "few.csv", ensemble, own[:4])
     junk = find_ensemble(sources([molecule(n)[0] for n in range(1, 5)] + [np.full((64,) * 3, 2.0)]))
     flat = labelled(tmp_path / "flat.csv", junk, [0.2] * 5)
-    other = labelled(tmp_path / "other.csv", find_ensemble(sources([molecule(1)[0]] * 31)), [0.2] * 31)
-    for volumes_, table, says in ((ensemble, few, r"few\.csv has 4 labels"), (junk, flat, r"vol_5\.mrc has a label but no density"),
-                                  (ensemble, other, r"label for vol_31\.mrc")):
+    other = labelled(
+        tmp_path / "other.csv", find_ensemble(sources([molecule(1)[0]] * 31)), [0.2] * 31
+    )
+    for volumes_, table, says in (
+        (ensemble, few, r"few\.csv has 4 labels"),
+        (junk, flat, r"vol_5\.mrc has a label but no density"),
+        (ensemble, other, r"label for vol_31\.mrc"),
+    ):
         with pytest.raises(SirenError, match=says):
             run_finetune(volumes_, table, FinetuneParameters(device="cpu"), tmp_path / "out")
-    with pytest.raises(SirenError, match=r"loss became no number in epoch 1: give a smaller learningRate"):
-        run_finetune(ensemble, labelled(tmp_path / "l.csv", ensemble, own), FinetuneParameters(learning_rate=1e30, device="cpu"),
-                     tmp_path / "out")
+    with pytest.raises(
+        SirenError,
+        match=r"loss became no number in epoch 1: give a smaller "
+        r"learningRate",
+    ):
+        run_finetune(
+            ensemble,
+            labelled(tmp_path / "l.csv", ensemble, own),
+            FinetuneParameters(learning_rate=1e30, device="cpu"),
+            tmp_path / "out",
+        )
     assert not (tmp_path / "out").exists()
 
 
 def test_stopped_it_writes_nothing(volumes, tmp_path):
     ensemble, own = volumes
-    progress = Progress(lambda phase, fraction: progress.cancel() if phase == "fine-tuning" and fraction > 0.3 else None, interval=0)
+    progress = Progress(
+        lambda phase, fraction: (
+            progress.cancel() if phase == "fine-tuning" and fraction > 0.3 else None
+        ),
+        interval=0,
+    )
     with pytest.raises(Cancelled):
-        run_finetune(ensemble, labelled(tmp_path / "l.csv", ensemble, 1.3 * own), FinetuneParameters(epochs=5, device="cpu"),
-                     tmp_path / "out", progress)
+        run_finetune(
+            ensemble,
+            labelled(tmp_path / "l.csv", ensemble, 1.3 * own),
+            FinetuneParameters(epochs=5, device="cpu"),
+            tmp_path / "out",
+            progress,
+        )
     assert not (tmp_path / "out").exists()
 
 
 def test_defaults_are_those_published_for_the_published_architecture():
     p = FinetuneParameters().filled("published")
-    assert (p.epochs, p.learning_rate, p.batch_size, p.folds, p.validation, p.held_out) == (5, 1e-6, 4, 1, 0.1, 0.1)
+    assert (p.epochs, p.learning_rate, p.batch_size, p.folds, p.validation, p.held_out) == (
+        5,
+        1e-6,
+        4,
+        1,
+        0.1,
+        0.1,
+    )
     assert FinetuneParameters(epochs=2).filled("published").epochs == 2
 
 
-def test_with_one_fold_a_part_validates_alone_and_a_network_without_heads_is_tuned(tmp_path, monkeypatch):
-    """A stand-in for the published architecture, which takes a minute: a level that all maps share."""
+def test_with_one_fold_a_part_validates_alone_and_a_network_without_heads_is_tuned(
+    tmp_path, monkeypatch
+):
+    """A stand-in for the published architecture, which takes a minute: a level that all maps
+    share.
+    """
+
     class Constant(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -148,7 +240,9 @@ def test_with_one_fold_a_part_validates_alone_and_a_network_without_heads_is_tun
         def forward(self, x):
             return self.level.expand(len(x))
 
-    monkeypatch.setattr(finetune, "load_network", lambda path: LoadedNetwork(Constant().eval(), "published"))
+    monkeypatch.setattr(
+        finetune, "load_network", lambda path: LoadedNetwork(Constant().eval(), "published")
+    )
     ensemble = find_ensemble(sources([molecule(n)[0] for n in range(1, 11)]))
     ranges = [value_range(molecule(n)[0], "") for n in range(1, 11)]
     labels = labelled(tmp_path / "l.csv", ensemble, [denormalise_level(-0.4, r) for r in ranges])
@@ -163,7 +257,11 @@ def test_with_one_fold_a_part_validates_alone_and_a_network_without_heads_is_tun
 
 def test_the_published_architectures_file_is_read_again(tmp_path):
     network = published_network()
-    save_network(tmp_path / "w.pt", network, {"finetuned": {"kept_epoch": 2}}, "published", half=False)
+    save_network(
+        tmp_path / "w.pt", network, {"finetuned": {"kept_epoch": 2}}, "published", half=False
+    )
     loaded = load_network(tmp_path / "w.pt")
     assert (loaded.kind, loaded.metadata) == ("published", {"finetuned": {"kept_epoch": 2}})
-    assert all(torch.equal(v, network.state_dict()[k]) for k, v in loaded.network.state_dict().items())
+    assert all(
+        torch.equal(v, network.state_dict()[k]) for k, v in loaded.network.state_dict().items()
+    )

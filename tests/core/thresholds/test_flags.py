@@ -23,7 +23,9 @@ CPU = PredictParameters(device="cpu")
 
 
 def noise(seed, sigma):
-    return gaussian_filter(np.random.default_rng(seed).normal(size=(64,) * 3), sigma).astype(np.float32)
+    return gaussian_filter(np.random.default_rng(seed).normal(size=(64,) * 3), sigma).astype(
+        np.float32
+    )
 
 
 @pytest.mark.parametrize("sigma", [0, 0.8, 1.5, 3])
@@ -41,17 +43,31 @@ def test_noise_is_called_noise_at_any_level_that_encloses_something(level):
 
 @pytest.mark.parametrize("amount", [0.02, 0.1])
 def test_molecules_have_no_flag(amount):
-    rows = predict_levels(find_ensemble(sources([molecule(n, noise=amount)[0] for n in range(1, 7)])), CPU).rows
+    rows = predict_levels(
+        find_ensemble(sources([molecule(n, noise=amount)[0] for n in range(1, 7)])), CPU
+    ).rows
     assert [r.flags for r in rows] == [()] * 6
 
 
-@pytest.mark.parametrize(("level", "prediction", "says"), [
-    (99.0, 1.4, ["level outside the map's range", "level encloses nothing (0 of 262,144 voxels)"]),
-    (0.3, 0.0, ["level encloses 64% of the box"]),
-])
+@pytest.mark.parametrize(
+    ("level", "prediction", "says"),
+    [
+        (
+            99.0,
+            1.4,
+            ["level outside the map's range", "level encloses nothing (0 of 262,144 voxels)"],
+        ),
+        (0.3, 0.0, ["level encloses 64% of the box"]),
+    ],
+)
 def test_levels_that_cannot_be_say_so(level, prediction, says):
     z = np.indices((64,) * 3)[0] / 64.0 + 0.002
-    assert list(enclosed((z - (z < 0.35) * 0.2).astype(np.float32), level, prediction, None).flags)[:len(says)] == says
+    assert (
+        list(enclosed((z - (z < 0.35) * 0.2).astype(np.float32), level, prediction, None).flags)[
+            : len(says)
+        ]
+        == says
+    )
 
 
 def test_a_map_that_falls_apart_and_an_uncertain_level_say_so():
@@ -77,7 +93,10 @@ def test_a_volume_ten_times_as_large_is_flagged_among_its_fellows():
     grain = 0.8 + 0.4 * np.random.default_rng(0).random((64,) * 3)
     arrays[4] = gaussian_filter((z**2 + y**2 + x**2 < 26**2) * grain, 1).astype(np.float32)
     rows = predict_levels(find_ensemble(sources(arrays)), CPU).rows
-    assert any(f.startswith("encloses ") and f.endswith("times the volume that is usual here") for f in rows[4].flags)
+    assert any(
+        f.startswith("encloses ") and f.endswith("times the volume that is usual here")
+        for f in rows[4].flags
+    )
     assert not any(r.flags for r in rows[:4] + rows[5:])
 
 
@@ -90,12 +109,18 @@ def test_the_table_says_uncertainty_in_both_units_and_flags_and_is_read_back(tmp
         read = list(csv.DictReader(file))
     for row in (read[0], read[2]):
         scale = (float(row["vol_max"]) - float(row["vol_min"])) / 2
-        assert float(row["uncertainty"]) == pytest.approx(float(row["normalized_uncertainty"]) * scale)
+        assert float(row["uncertainty"]) == pytest.approx(
+            float(row["normalized_uncertainty"]) * scale
+        )
         assert 0.002 < float(row["normalized_uncertainty"]) < 0.3
     assert read[1]["flag"] == "constant"
     assert read[1]["denormalized_predictions"] == read[1]["uncertainty"] == ""
     assert read_flags(tmp_path / "p.csv", ensemble) == {"vol_2.mrc": "constant"}
-    with pytest.raises(SirenError, match=r'no threshold for vol_2\.mrc \(flagged: constant\): use "filter flags", or "exclude vol_2\.mrc"'):
+    with pytest.raises(
+        SirenError,
+        match=r"no threshold for vol_2\.mrc \(flagged: constant\): use "
+        r'"filter flags", or "exclude vol_2\.mrc"',
+    ):
         read_thresholds(tmp_path / "p.csv", ensemble)
     levels = read_thresholds(tmp_path / "p.csv", ensemble, {"vol_2.mrc"})
     assert np.isnan(levels[1])

@@ -1,4 +1,6 @@
-"""Labels: hand-made files, their answers and their faults; rows set one at a time; maps proposed."""
+"""Labels: hand-made files, their answers and their faults; rows set one at a time; maps
+proposed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,13 @@ import pytest
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.ensemble import Ensemble, Source
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.core.thresholds.labels import Label, match_labels, read_labels, set_label, write_template
+from chimerax.siren.core.thresholds.labels import (
+    Label,
+    match_labels,
+    read_labels,
+    set_label,
+    write_template,
+)
 
 NAMES = ("vol_1.mrc", "vol_2.mrc", "vol_10.mrc", "vol_11.mrc")
 HEAD = "vol_id,lower_bound,contour_level,upper_bound,map_file\n"
@@ -23,16 +31,25 @@ def table(tmp_path):
     def write(text, name="labels.csv"):
         (tmp_path / name).write_text(text)
         return tmp_path / name
+
     return write
 
 
 def test_labels_are_read_with_and_without_bounds(table, ensemble):
-    path = table("vol_id,lower_bound,contour_level,upper_bound,map_file\n"
-                 "2,0.5,0.75,1,/data/vol_10.mrc\n0,,0.25,,vol_1.mrc\n", "template.csv")
+    path = table(
+        "vol_id,lower_bound,contour_level,upper_bound,map_file\n"
+        "2,0.5,0.75,1,/data/vol_10.mrc\n0,,0.25,,vol_1.mrc\n",
+        "template.csv",
+    )
     labels = read_labels(path)
     assert [(v.file, v.level, v.lower, v.upper) for v in labels] == [
-        ("vol_10.mrc", 0.75, 0.5, 1.0), ("vol_1.mrc", 0.25, None, None)]
-    assert [name for name, _ in match_labels(labels, path, ensemble.all_names)] == ["vol_10.mrc", "vol_1.mrc"]
+        ("vol_10.mrc", 0.75, 0.5, 1.0),
+        ("vol_1.mrc", 0.25, None, None),
+    ]
+    assert [name for name, _ in match_labels(labels, path, ensemble.all_names)] == [
+        "vol_10.mrc",
+        "vol_1.mrc",
+    ]
 
 
 def test_labels_without_a_file_count_volumes(table, ensemble):
@@ -40,15 +57,18 @@ def test_labels_without_a_file_count_volumes(table, ensemble):
     assert match_labels(read_labels(path), path, ensemble.all_names)[0][0] == "vol_11.mrc"
 
 
-@pytest.mark.parametrize(("text", "says"), [
-    ("vol_id,map_file\n1,a.mrc\n", "no column 'contour_level'"),
-    ("contour_level\n1\n", "which row is which volume"),
-    ("contour_level,map_file\nhigh,vol_1.mrc\n", "not a number"),
-    ("contour_level,map_file\n1,\n", "row without a volume"),
-    ("contour_level,map_file\n1,vol_1.mrc\n2,vol_1.mrc\n", "two rows"),
-    ("lower_bound,contour_level,map_file\n3,2,vol_1.mrc\n", "do not enclose"),
-    ("contour_level,map_file\n1,vol_1.mrc\n2,vol_7.mrc\n", "label for vol_7.mrc"),
-])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("vol_id,map_file\n1,a.mrc\n", "no column 'contour_level'"),
+        ("contour_level\n1\n", "which row is which volume"),
+        ("contour_level,map_file\nhigh,vol_1.mrc\n", "not a number"),
+        ("contour_level,map_file\n1,\n", "row without a volume"),
+        ("contour_level,map_file\n1,vol_1.mrc\n2,vol_1.mrc\n", "two rows"),
+        ("lower_bound,contour_level,map_file\n3,2,vol_1.mrc\n", "do not enclose"),
+        ("contour_level,map_file\n1,vol_1.mrc\n2,vol_7.mrc\n", "label for vol_7.mrc"),
+    ],
+)
 def test_wrong_labels_say_so(table, ensemble, text, says):
     path = table(text, "template.csv")
     with pytest.raises(SirenError, match=says):
@@ -56,10 +76,13 @@ def test_wrong_labels_say_so(table, ensemble, text, says):
 
 
 def test_rows_of_a_template_that_are_not_filled_in_are_passed_over(table):
-    assert [v.file for v in read_labels(table(HEAD + "0,,,,vol_1.mrc\n1,,0.5,,vol_2.mrc\n"))] == ["vol_2.mrc"]
+    assert [v.file for v in read_labels(table(HEAD + "0,,,,vol_1.mrc\n1,,0.5,,vol_2.mrc\n"))] == [
+        "vol_2.mrc"
+    ]
     with pytest.raises(SirenError, match="no contour_level yet"):
         read_labels(table(HEAD + "0,,,,vol_1.mrc\n"))
-    with pytest.raises(SirenError, match=r"contour_level of vol_1\.mrc is empty"):  # bounds alone are a slip of the pen
+    # bounds alone are a slip of the pen
+    with pytest.raises(SirenError, match=r"contour_level of vol_1\.mrc is empty"):
         read_labels(table(HEAD + "0,0.1,,0.2,vol_1.mrc\n"))
 
 
@@ -75,8 +98,10 @@ def test_a_label_makes_the_table_and_another_of_the_same_map_takes_its_row(tmp_p
 def test_a_label_keeps_other_rows_and_columns_as_they_are(table):
     path = table("map_file,contour_level,who\n/data/vol_1.mrc,1.50,Ann\nvol_2,,Ben\n")
     assert not set_label(path, Label("1", "vol_2.mrc", 2.0, 1.0, 3.0))
-    assert path.read_text() == ("map_file,contour_level,who,vol_id,lower_bound,upper_bound\n/data/vol_1.mrc,1.50,Ann,,,\n"
-                                "vol_2.mrc,2.0,Ben,1,1.0,3.0\n")
+    assert path.read_text() == (
+        "map_file,contour_level,who,vol_id,lower_bound,upper_bound\n/data/vol_1.mrc,1.50,Ann,,,\n"
+        "vol_2.mrc,2.0,Ben,1,1.0,3.0\n"
+    )
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.6, None), (None, 0.4), (0.6, 0.4)])

@@ -14,7 +14,14 @@ from scipy import ndimage
 
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.core.thresholds.features import at_levels, bins_of, dice_above, level_values, seen_of, share_above
+from chimerax.siren.core.thresholds.features import (
+    at_levels,
+    bins_of,
+    dice_above,
+    level_values,
+    seen_of,
+    share_above,
+)
 from chimerax.siren.core.thresholds.network import (
     compact_network,
     default_weights,
@@ -29,24 +36,47 @@ torch = pytest.importorskip("torch", reason="torch is not installed: networks ca
 
 
 def published_checkpoint(path, **changes):
-    """A checkpoint as the published tool's trainer would write it, its layers built here by hand."""
+    """A checkpoint as the published tool's trainer would write it, its layers built here by
+    hand.
+    """
     nn = torch.nn
     torch.manual_seed(5)
     conv = nn.Sequential(
-        nn.Conv3d(1, 32, 7, padding_mode="replicate"), nn.BatchNorm3d(32), nn.ReLU(),
-        nn.Conv3d(32, 64, 5, padding_mode="replicate"), nn.BatchNorm3d(64), nn.ReLU(), nn.MaxPool3d(2),
-        nn.Conv3d(64, 128, 5, padding_mode="replicate"), nn.BatchNorm3d(128), nn.ReLU(), nn.MaxPool3d(2),
-        nn.Conv3d(128, 256, 3, padding_mode="replicate"), nn.BatchNorm3d(256), nn.ReLU(), nn.MaxPool3d(2),
-        nn.Conv3d(256, 384, 1, padding_mode="replicate"), nn.ReLU(), nn.AvgPool3d(3, stride=2), nn.Dropout(0.3))
+        nn.Conv3d(1, 32, 7, padding_mode="replicate"),
+        nn.BatchNorm3d(32),
+        nn.ReLU(),
+        nn.Conv3d(32, 64, 5, padding_mode="replicate"),
+        nn.BatchNorm3d(64),
+        nn.ReLU(),
+        nn.MaxPool3d(2),
+        nn.Conv3d(64, 128, 5, padding_mode="replicate"),
+        nn.BatchNorm3d(128),
+        nn.ReLU(),
+        nn.MaxPool3d(2),
+        nn.Conv3d(128, 256, 3, padding_mode="replicate"),
+        nn.BatchNorm3d(256),
+        nn.ReLU(),
+        nn.MaxPool3d(2),
+        nn.Conv3d(256, 384, 1, padding_mode="replicate"),
+        nn.ReLU(),
+        nn.AvgPool3d(3, stride=2),
+        nn.Dropout(0.3),
+    )
     mlp = nn.Sequential(nn.Linear(384, 64), nn.ReLU(), nn.Linear(64, 1))
     model = nn.Module()
     model.conv, model.mlp = conv, mlp
     # as Adam writes it; making one would import half of torch, which takes seconds
     parameters = list(range(len(list(model.parameters()))))
-    optimiser = {"state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.zeros(2)}},
-                 "param_groups": [{"lr": 5e-6, "betas": (0.9, 0.999), "eps": 1e-8, "params": parameters}]}
-    content = {"epoch": 7, "model_state_dict": model.state_dict(), "optimizer_state_dict": optimiser,
-               "loss": nn.MSELoss()}
+    optimiser = {
+        "state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.zeros(2)}},
+        "param_groups": [{"lr": 5e-6, "betas": (0.9, 0.999), "eps": 1e-8, "params": parameters}],
+    }
+    content = {
+        "epoch": 7,
+        "model_state_dict": model.state_dict(),
+        "optimizer_state_dict": optimiser,
+        "loss": nn.MSELoss(),
+    }
     torch.save(content | changes, path)
     return conv.eval(), mlp.eval()
 
@@ -67,8 +97,19 @@ def test_published_architecture_has_its_number_of_weights():
 
 def test_published_architecture_has_its_names():
     keys = [k for k in published_network().state_dict() if k.endswith("weight")]
-    assert keys == ["conv.0.weight", "conv.1.weight", "conv.3.weight", "conv.4.weight", "conv.7.weight", "conv.8.weight",
-                    "conv.11.weight", "conv.12.weight", "conv.15.weight", "mlp.0.weight", "mlp.2.weight"]
+    assert keys == [
+        "conv.0.weight",
+        "conv.1.weight",
+        "conv.3.weight",
+        "conv.4.weight",
+        "conv.7.weight",
+        "conv.8.weight",
+        "conv.11.weight",
+        "conv.12.weight",
+        "conv.15.weight",
+        "mlp.0.weight",
+        "mlp.2.weight",
+    ]
 
 
 def test_published_checkpoint_is_read_and_computes_what_it_did(tmp_path):
@@ -77,8 +118,11 @@ def test_published_checkpoint_is_read_and_computes_what_it_did(tmp_path):
     assert loaded.kind == "published"
     assert loaded.metadata["epoch"] == 7
     # part by part on small inputs: the whole takes seconds
-    parts = [(loaded.network.conv[:11], conv[:11], (1, 1, 24, 24, 24)), (loaded.network.mlp, mlp, (2, 384)),
-             (loaded.network.conv[11:], conv[11:], (1, 128, 11, 11, 11))]
+    parts = [
+        (loaded.network.conv[:11], conv[:11], (1, 1, 24, 24, 24)),
+        (loaded.network.mlp, mlp, (2, 384)),
+        (loaded.network.conv[11:], conv[11:], (1, 128, 11, 11, 11)),
+    ]
     with torch.inference_mode():
         for ours, theirs, shape in parts:
             x = torch.rand(shape)
@@ -105,7 +149,9 @@ def test_poisoned_checkpoint_is_refused_and_nothing_runs(tmp_path, place):
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_poisoned_plain_pickle_is_refused_and_nothing_runs(tmp_path, protocol):
-    (tmp_path / "bad.pth").write_bytes(pickle.dumps({"model_state_dict": Trap(tmp_path / "sprung")}, protocol=protocol))
+    (tmp_path / "bad.pth").write_bytes(
+        pickle.dumps({"model_state_dict": Trap(tmp_path / "sprung")}, protocol=protocol)
+    )
     with pytest.raises(SirenError, match=r"^bad\.pth"):
         load_network(tmp_path / "bad.pth")
     assert not (tmp_path / "sprung").exists()
@@ -141,15 +187,34 @@ def _diverged(path):
     save_network(path, network, {})
 
 
-@pytest.mark.parametrize(("write", "says"), [
-    (lambda p: p.write_text("vol_id,level\n1,2\n"), "cannot be read"),
-    (lambda p: p.write_bytes(b""), "cannot be read"),
-    (lambda p: p.write_bytes(b"PK\x03\x04" + bytes(200)), "cannot be read"),
-    (lambda p: torch.save([1, 2], p), "no network weights"),
-    (lambda p: torch.save({"model_state_dict": {"conv.0.weight": 3}}, p), "no network weights"),
-    (lambda p: torch.save({"format": "siren-thresholds-2", "state_dict": {}}, p), "another version of SIREn"),
-    (_other, "another network"), (_shapes, "another network"), (_diverged, "not finite"),
-], ids=["text", "empty", "broken zip", "list", "numbers", "version", "other", "shapes", "diverged"])
+@pytest.mark.parametrize(
+    ("write", "says"),
+    [
+        (lambda p: p.write_text("vol_id,level\n1,2\n"), "cannot be read"),
+        (lambda p: p.write_bytes(b""), "cannot be read"),
+        (lambda p: p.write_bytes(b"PK\x03\x04" + bytes(200)), "cannot be read"),
+        (lambda p: torch.save([1, 2], p), "no network weights"),
+        (lambda p: torch.save({"model_state_dict": {"conv.0.weight": 3}}, p), "no network weights"),
+        (
+            lambda p: torch.save({"format": "siren-thresholds-2", "state_dict": {}}, p),
+            "another version of SIREn",
+        ),
+        (_other, "another network"),
+        (_shapes, "another network"),
+        (_diverged, "not finite"),
+    ],
+    ids=[
+        "text",
+        "empty",
+        "broken zip",
+        "list",
+        "numbers",
+        "version",
+        "other",
+        "shapes",
+        "diverged",
+    ],
+)
 def test_wrong_files_are_one_sentence(tmp_path, write, says):
     path = tmp_path / "w.pth"
     write(path)
@@ -166,7 +231,11 @@ def test_a_missing_file_says_so(tmp_path):
 
 def test_without_torch_one_sentence_tells_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(SirenError, match=r'^torch is not installed: "siren predict" needs it\. Install it with: pip '):
+    with pytest.raises(
+        SirenError,
+        match=r'^torch is not installed: "siren predict" needs it\. '
+        r"Install it with: pip ",
+    ):
         load_network(Path("any.pt"))
 
 
@@ -184,7 +253,9 @@ def test_our_file_goes_there_and_back(tmp_path):
 
 
 def test_profile_is_what_it_says():
-    x = (torch.rand(2, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1).float()
+    x = (
+        torch.rand(2, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1
+    ).float()
     profile, levels = seen_of(x, scale_of([None, None])).profile.numpy(), level_values().numpy()
     full = x.numpy()[:, 0].clip(-1, 1)
     cells = full.reshape(2, 32, 2, 32, 2, 32, 2)
@@ -193,11 +264,23 @@ def test_profile_is_what_it_says():
     for j in (40, 78, 84, 90):
         above, above_half = full > levels[j], mean > levels[j]
         eroded = ndimage.binary_erosion(above, cube, border_value=1)
-        opened_half = ndimage.binary_dilation(ndimage.binary_erosion(above_half, cube, border_value=1), cube)
-        for channel, mask in ((0, above), (2, above_half), (3, peak > levels[j]), (5, eroded), (8, opened_half)):
+        opened_half = ndimage.binary_dilation(
+            ndimage.binary_erosion(above_half, cube, border_value=1), cube
+        )
+        for channel, mask in (
+            (0, above),
+            (2, above_half),
+            (3, peak > levels[j]),
+            (5, eroded),
+            (8, opened_half),
+        ):
             share = mask.reshape(2, -1).mean(axis=1)
-            assert np.allclose(profile[:, channel, j], (np.log10(share + 1e-6) + 3) / 2, atol=2e-3), (channel, j)
-        parted = sum((np.diff(above_half, axis=a) != 0).reshape(2, -1).sum(axis=1) for a in (1, 2, 3)) / (31 * 32**2)
+            assert np.allclose(
+                profile[:, channel, j], (np.log10(share + 1e-6) + 3) / 2, atol=2e-3
+            ), (channel, j)
+        parted = sum(
+            (np.diff(above_half, axis=a) != 0).reshape(2, -1).sum(axis=1) for a in (1, 2, 3)
+        ) / (31 * 32**2)
         share = above_half.reshape(2, -1).mean(axis=1)
         assert np.allclose(profile[:, 16, j], np.log10((parted + 1e-6) / (share + 1e-6)), atol=5e-3)
 
@@ -207,8 +290,12 @@ def test_profile_of_a_map_with_higher_peaks_is_moved_along_and_no_more():
     r = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
     ball = 0.2 / (1 + np.exp((r - 15) / 1.5))
     step = np.log(1.7 / 0.004) / 95  # between two levels
-    low, high = (seen_of(torch.from_numpy(v * 2 - 1).float()[None, None], scale_of([None])).profile[0, :30].numpy()
-                 for v in (ball, ball * np.exp(10 * step)))
+    low, high = (
+        seen_of(torch.from_numpy(v * 2 - 1).float()[None, None], scale_of([None]))
+        .profile[0, :30]
+        .numpy()
+        for v in (ball, ball * np.exp(10 * step))
+    )
     assert np.allclose(low[:, 20:60], high[:, 30:70], atol=0.05)
 
 
@@ -230,13 +317,18 @@ def test_what_the_3d_network_says_of_voxels_is_counted_by_level(learning):
     v = (rng.random((2, 1, 16, 16, 16)) ** 2 * 1.9).astype(np.float32)
     inside = rng.random((2, 16**3)).astype(np.float32)
     bins = bins_of(torch.from_numpy(v)).flatten(1)
-    dice, volume = (a.detach().numpy() for a in dice_above(bins, torch.from_numpy(inside).requires_grad_(learning)))
+    dice, volume = (
+        a.detach().numpy()
+        for a in dice_above(bins, torch.from_numpy(inside).requires_grad_(learning))
+    )
     for n in range(2):
         for j in (30, 60, 90):
             above = v[n].ravel() > level_values()[j].item() + 1
             expected = 2 * inside[n][above].sum() / (above.sum() + inside[n].sum() + 1)
             assert dice[n, j] == pytest.approx(expected, abs=1e-4)
-            assert volume[n, j] == pytest.approx(np.log10((above.sum() + 1) / (inside[n].sum() + 1)), abs=1e-4)
+            assert volume[n, j] == pytest.approx(
+                np.log10((above.sum() + 1) / (inside[n].sum() + 1)), abs=1e-4
+            )
 
 
 def test_means_at_levels_join_five_neighbours():

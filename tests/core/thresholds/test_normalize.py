@@ -42,13 +42,15 @@ def test_small_map_by_hand():
     array[0, 0, :3] = [1.0, 2.0, 3.0]
     array[1, 1, 1] = -5.0
     x, used = normalise(array, "a.mrc")
-    top = 3 - 63 * 1e-5 * 1  # 99.999 percentile of 64 values: 0.00063 of the way from the highest to the next
+    # 99.999 percentile of 64 values: 0.00063 of the way from the highest to the next
+    top = 3 - 63 * 1e-5 * 1
     assert used.vol_min == 1.0
     assert used.vol_max == pytest.approx(top, abs=1e-6)
     assert x[0, 0, 0] == pytest.approx(-1)
     assert x[0, 0, 2] == pytest.approx(1)
     assert x[0, 0, 1] == pytest.approx(2 * 1 / (top - 1) - 1, abs=1e-6)
-    assert x[1, 1, 1] == x[2, 2, 2] == pytest.approx(2 * -1 / (top - 1) - 1, abs=1e-6)  # negative as zero
+    # negative as zero
+    assert x[1, 1, 1] == x[2, 2, 2] == pytest.approx(2 * -1 / (top - 1) - 1, abs=1e-6)
 
 
 def test_levels_go_there_and_back():
@@ -59,9 +61,16 @@ def test_levels_go_there_and_back():
     assert denormalise_level(normalise_level(1.7, used), used) == pytest.approx(1.7)
 
 
-@pytest.mark.parametrize("array", [np.full((8, 8, 8), -1.0), np.zeros((8, 8, 8)), -np.random.default_rng(0).random((8, 8, 8))])
+@pytest.mark.parametrize(
+    "array",
+    [np.full((8, 8, 8), -1.0), np.zeros((8, 8, 8)), -np.random.default_rng(0).random((8, 8, 8))],
+)
 def test_without_positive_values_says_so(array):
-    with pytest.raises(SirenError, match=r"^vol_3\.mrc has no positive density.*exclude vol_3\.mrc"):
+    with pytest.raises(
+        SirenError,
+        match=r"^vol_3\.mrc has no positive density.*exclude "
+        r"vol_3\.mrc",
+    ):
         normalise(array.astype(np.float32), "vol_3.mrc")
 
 
@@ -98,5 +107,12 @@ def test_the_array_given_is_left_as_it_was():
 def test_low_percentile_is_numpys(size, percentile):
     rng = np.random.default_rng(size)
     normal = rng.normal(size=size).astype(np.float32)
-    for array in (normal, np.maximum(normal, 0), rng.integers(0, 4, size).astype(np.float32), np.sort(normal)):
-        assert low_percentile(array, percentile) == pytest.approx(np.percentile(array, percentile), rel=1e-6, abs=1e-9)
+    for array in (
+        normal,
+        np.maximum(normal, 0),
+        rng.integers(0, 4, size).astype(np.float32),
+        np.sort(normal),
+    ):
+        assert low_percentile(array, percentile) == pytest.approx(
+            np.percentile(array, percentile), rel=1e-6, abs=1e-9
+        )

@@ -1,4 +1,6 @@
-"""Prediction: with networks that answer what a test planted, and with the shipped weights on maps never trained on."""
+"""Prediction: with networks that answer what a test planted, and with the shipped weights on maps
+never trained on.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +46,14 @@ def best_dice(array, truth):
 
 @pytest.fixture
 def constant(tmp_path):
-    """A weights file whose network answers one number, whatever it sees; ours or the published architecture."""
+    """A weights file whose network answers one number, whatever it sees; ours or the published
+    architecture.
+    """
+
     def make(value, kind="siren"):
         path = tmp_path / f"{kind}.pt"
-        if kind == "siren":  # every score alike: the answer is the mean of the levels, which is set to the value
+        # every score alike: the answer is the mean of the levels, which is set to the value
+        if kind == "siren":
             network = compact_network()
             network.score.weight.data.zero_()
             network.levels.fill_(value)
@@ -56,13 +62,20 @@ def constant(tmp_path):
             network = published_network()
             network.mlp[2].weight.data.zero_()
             network.mlp[2].bias.data.fill_(value)
-            torch.save({"model_state_dict": network.state_dict(), "loss": torch.nn.MSELoss(), "epoch": 1}, path)
+            torch.save(
+                {"model_state_dict": network.state_dict(), "loss": torch.nn.MSELoss(), "epoch": 1},
+                path,
+            )
         return PredictParameters(weights=str(path), device="cpu", batch_size=2)
+
     return make
 
 
 def test_levels_count_in_the_maps_units_by_the_64_cube_statistics(constant):
-    arrays = [molecule(n, box)[0] * scale for n, (box, scale) in enumerate([(80, 1.0), (80, 1e-3), (80, 500.0)])]
+    arrays = [
+        molecule(n, box)[0] * scale
+        for n, (box, scale) in enumerate([(80, 1.0), (80, 1e-3), (80, 500.0)])
+    ]
     result = predict_levels(find_ensemble(sources(arrays)), constant(-0.25))
     for row, array in zip(result.rows, arrays, strict=True):
         used = value_range(fourier_resample(array, (64,) * 3), "")
@@ -74,16 +87,26 @@ def test_levels_count_in_the_maps_units_by_the_64_cube_statistics(constant):
 
 def test_published_weights_count_by_the_full_boxs_statistics(constant):
     array = molecule(1, 72)[0]
-    row = predict_levels(find_ensemble(sources([array]), least=1), constant(0.5, "published")).rows[0]
+    row = predict_levels(find_ensemble(sources([array]), least=1), constant(0.5, "published")).rows[
+        0
+    ]
     assert row.range == value_range(array, "")
     assert row.level == pytest.approx(denormalise_level(0.5, value_range(array, "")), rel=1e-6)
 
 
 def test_vol_id_counts_the_folder_and_not_the_selection(constant, tmp_path):
     for n in (1, 2, 10):
-        write_map(tmp_path / f"vol_{n}.mrc", molecule(n, 32, noise=0.1)[0], Grid((32,) * 3, (4.0,) * 3), "test")
+        write_map(
+            tmp_path / f"vol_{n}.mrc",
+            molecule(n, 32, noise=0.1)[0],
+            Grid((32,) * 3, (4.0,) * 3),
+            "test",
+        )
     chosen = find_ensemble([tmp_path]).select(exclude=["vol_2"])
-    assert [(r.file, r.vol_id) for r in predict_levels(chosen, constant(0.0)).rows] == [("vol_1.mrc", 0), ("vol_10.mrc", 2)]
+    assert [(r.file, r.vol_id) for r in predict_levels(chosen, constant(0.0)).rows] == [
+        ("vol_1.mrc", 0),
+        ("vol_10.mrc", 2),
+    ]
 
 
 @pytest.mark.parametrize("seed", range(1, 9))
@@ -96,7 +119,14 @@ def test_shipped_weights_find_an_unseen_molecule(seed, noise):
 
 def test_shipped_weights_contour_an_example_ensemble_at_its_true_levels():
     made = simulate(ExampleParameters(volumes=6, seed=11))
-    levels = np.array([r.level for r in predict_levels(find_ensemble(sources([made.volume(i) for i in range(6)], 5.0)), CPU).rows])
+    levels = np.array(
+        [
+            r.level
+            for r in predict_levels(
+                find_ensemble(sources([made.volume(i) for i in range(6)], 5.0)), CPU
+            ).rows
+        ]
+    )
     assert abs(np.mean(levels / made.levels) - 1) < 0.10  # 0.74 once: blocks came out swollen
     assert np.std(levels / made.levels) < 0.08
     for i in range(6):
@@ -117,20 +147,28 @@ def test_same_input_gives_the_same_bits():
 
 def test_batch_size_does_not_change_levels():
     ensemble = find_ensemble(sources([molecule(n)[0] for n in range(5)]))
-    results = [predict_levels(ensemble, PredictParameters(device="cpu", batch_size=b)) for b in (1, 3, 8)]
+    results = [
+        predict_levels(ensemble, PredictParameters(device="cpu", batch_size=b)) for b in (1, 3, 8)
+    ]
     levels = [[r.level for r in result.rows] for result in results]
     assert np.allclose(levels[0], levels[1], rtol=1e-4)
     assert np.allclose(levels[0], levels[2], rtol=1e-4)
 
 
-@pytest.mark.parametrize(("wrong", "says"), [
-    ({"device": "tpu"}, "device tpu is not known: give auto or cpu or cuda or mps"),
-    ({"batch_size": 0}, "batchSize 0 is out of bounds"),
-    ({"weights": "/nowhere/w.pt"}, "no such file"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"device": "tpu"}, "device tpu is not known: give auto or cpu or cuda or mps"),
+        ({"batch_size": 0}, "batchSize 0 is out of bounds"),
+        ({"weights": "/nowhere/w.pt"}, "no such file"),
+    ],
+)
 def test_wrong_parameters_say_so(wrong, says):
     with pytest.raises(SirenError, match=says):
-        predict_levels(find_ensemble(sources([molecule(1)[0]]), least=1), PredictParameters(**({"device": "cpu"} | wrong)))
+        predict_levels(
+            find_ensemble(sources([molecule(1)[0]]), least=1),
+            PredictParameters(**({"device": "cpu"} | wrong)),
+        )
 
 
 def test_a_device_that_is_not_here_says_so():
@@ -138,14 +176,32 @@ def test_a_device_that_is_not_here_says_so():
     if name == "cuda" and torch.cuda.is_available():
         pytest.skip("this machine has every device")
     with pytest.raises(SirenError, match=f"^{name} is not available here: use device cpu.$"):
-        predict_levels(find_ensemble(sources([molecule(1)[0]]), least=1), PredictParameters(device=name))
+        predict_levels(
+            find_ensemble(sources([molecule(1)[0]]), least=1), PredictParameters(device=name)
+        )
 
 
 def test_maps_that_hold_nothing_are_flagged_in_place_of_a_level():
     nan = np.where(np.indices((64,) * 3)[0] == 3, np.nan, 1.0)
-    arrays = [molecule(1)[0], -1 - np.abs(molecule(2)[0]), np.full((64,) * 3, 2.0), nan, molecule(3)[0], (molecule(4)[1] * 1.0)]
-    rows = predict_levels(find_ensemble(sources(arrays)), PredictParameters(device="cpu", batch_size=1)).rows
-    assert ["; ".join(r.flags) for r in rows] == ["", "no positive density", "constant", "values not finite", "", "a single positive value"]
+    arrays = [
+        molecule(1)[0],
+        -1 - np.abs(molecule(2)[0]),
+        np.full((64,) * 3, 2.0),
+        nan,
+        molecule(3)[0],
+        (molecule(4)[1] * 1.0),
+    ]
+    rows = predict_levels(
+        find_ensemble(sources(arrays)), PredictParameters(device="cpu", batch_size=1)
+    ).rows
+    assert ["; ".join(r.flags) for r in rows] == [
+        "",
+        "no positive density",
+        "constant",
+        "values not finite",
+        "",
+        "a single positive value",
+    ]
     assert [bool(np.isfinite(r.level)) for r in rows] == [True, False, False, False, True, False]
 
 
@@ -170,19 +226,27 @@ def test_cancel_answers_soon():
     assert time.monotonic() - asked[0] < 0.5
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="../shared/data is absent: the real ensemble cannot be tested")
+@pytest.mark.skipif(
+    not SHARED.exists(), reason="../shared/data is absent: the real ensemble cannot be tested"
+)
 def test_real_volumes_get_levels_that_enclose_a_ribosomal_subunit():
     ensemble = find_ensemble([SHARED / "real_ensemble"])
     rows = predict_levels(ensemble, CPU).rows
     for row, (_, array) in zip(rows, ensemble.read(), strict=True):
         volume = float((array > row.level).sum()) * ensemble.grid.voxel_volume
-        # a whole 50S is about 1.4 MDa, 1.7 million A^3; these are assembly intermediates, less than that
+        # a whole 50S is about 1.4 MDa, 1.7 million A^3; these are assembly intermediates, less than
+        # that
         assert 0.5e6 < volume < 2.6e6
 
 
-@pytest.mark.parametrize("shape", [(32, 32, 32), (33, 33, 33), (97, 97, 97), (128, 128, 128), (64, 99, 66), (101, 64, 80)])
+@pytest.mark.parametrize(
+    "shape",
+    [(32, 32, 32), (33, 33, 33), (97, 97, 97), (128, 128, 128), (64, 99, 66), (101, 64, 80)],
+)
 def test_any_box_gets_the_level_of_the_same_molecule_in_its_64_box(shape):
-    """The molecule is drawn on the other lattice by splines, not by Fourier; where the box is not cubic, in its low corner."""
+    """The molecule is drawn on the other lattice by splines, not by Fourier; where the box is not
+    cubic, in its low corner.
+    """
     array, _ = molecule(3, noise=0.02)
     edge = max(shape)
     axes = [np.arange(n) * 64 / edge for n in shape]
@@ -192,7 +256,9 @@ def test_any_box_gets_the_level_of_the_same_molecule_in_its_64_box(shape):
     kept = tuple(slice(0, round(n * 64 / edge)) for n in shape)
     part[kept] = array[kept]
     expected = predict_levels(find_ensemble(sources([part]), least=1), CPU).rows[0].level
-    level = predict_levels(find_ensemble(sources([drawn], 4.0 * 64 / edge), least=1), CPU).rows[0].level
+    level = (
+        predict_levels(find_ensemble(sources([drawn], 4.0 * 64 / edge), least=1), CPU).rows[0].level
+    )
     # at 32 and 33 the finest details are not there to be drawn
     assert level == pytest.approx(expected, rel=0.25 if edge < 64 else 0.08)
 
@@ -202,12 +268,20 @@ def test_voxels_that_are_no_cubes_change_no_level(axis):
     array, _ = molecule(2, noise=0.02)
     places = [np.arange(64, dtype=float)] * 3
     places[axis] = np.arange(128) / 2
-    drawn = ndimage.map_coordinates(array, np.stack(np.meshgrid(*places, indexing="ij")), order=3, mode="grid-wrap").astype(np.float32)
+    drawn = ndimage.map_coordinates(
+        array, np.stack(np.meshgrid(*places, indexing="ij")), order=3, mode="grid-wrap"
+    ).astype(np.float32)
     voxel = [4.0, 4.0, 4.0]  # x, y, z
     voxel[2 - axis] = 2.0
-    expected, found = (predict_levels(find_ensemble([Source("m.mrc", array=lambda a=a: a, grid=Grid(a.shape, v))], least=1), CPU).rows[0]
-                       for a, v in ((array, (4.0, 4.0, 4.0)), (drawn, tuple(voxel))))
-    assert found.prediction == pytest.approx(expected.prediction, abs=0.005)  # 0.03 and more where voxels were taken for cubes
+    expected, found = (
+        predict_levels(
+            find_ensemble([Source("m.mrc", array=lambda a=a: a, grid=Grid(a.shape, v))], least=1),
+            CPU,
+        ).rows[0]
+        for a, v in ((array, (4.0, 4.0, 4.0)), (drawn, tuple(voxel)))
+    )
+    # 0.03 and more where voxels were taken for cubes
+    assert found.prediction == pytest.approx(expected.prediction, abs=0.005)
 
 
 def test_what_lies_above_levels_on_the_maps_own_grid_is_told_to_the_network(monkeypatch):
@@ -227,10 +301,17 @@ def test_any_number_of_threads_gives_the_same_rows_in_order(cores, monkeypatch):
     used = set()
     read = Source.read
     monkeypatch.setattr(predict, "_cores", lambda: cores)
-    monkeypatch.setattr(Source, "read", lambda source: (used.add(threading.current_thread().name), time.sleep(0.02), read(source))[2])
+    monkeypatch.setattr(
+        Source,
+        "read",
+        lambda source: (used.add(threading.current_thread().name), time.sleep(0.02), read(source))[
+            2
+        ],
+    )
     found = predict_levels(ensemble, p)
     assert [(r.file, r.prediction, r.flags) for r in found.rows if r.flags != ("constant",)] == [
-        (r.file, r.prediction, r.flags) for r in expected.rows if r.flags != ("constant",)]
+        (r.file, r.prediction, r.flags) for r in expected.rows if r.flags != ("constant",)
+    ]
     assert [r.file for r in found.rows] == list(ensemble.names)
     assert found.rows[3].flags == ("constant",)
     assert len(used) == cores
@@ -250,7 +331,8 @@ def test_an_error_in_a_thread_is_raised_and_torchs_threads_are_as_before(monkeyp
             predict_levels(ensemble, CPU)
         monkeypatch.undo()
         predict_levels(ensemble, CPU)
-        with ThreadPoolExecutor(1) as pool:  # a thread that is new takes over what holds for the process
+        # a thread that is new takes over what holds for the process
+        with ThreadPoolExecutor(1) as pool:
             assert [torch.get_num_threads(), pool.submit(torch.get_num_threads).result()] == [2, 2]
     finally:
         torch.set_num_threads(before)
@@ -267,9 +349,15 @@ def test_junk_maps_do_not_stay_in_memory():
 
     grid = Grid((64,) * 3, (4.0,) * 3)
     good = molecule(1)[0]
-    places = [Source("good.mrc", array=lambda: good, grid=grid)] + [Source(f"junk_{n}.mrc", array=array, grid=grid) for n in range(6)]
-    progress = Progress(lambda phase, fraction: junk.append(sum(r() is not None for r in alive)), interval=0)
-    rows = predict_levels(find_ensemble(places), PredictParameters(device="cpu", batch_size=1), progress).rows
+    places = [Source("good.mrc", array=lambda: good, grid=grid)] + [
+        Source(f"junk_{n}.mrc", array=array, grid=grid) for n in range(6)
+    ]
+    progress = Progress(
+        lambda phase, fraction: junk.append(sum(r() is not None for r in alive)), interval=0
+    )
+    rows = predict_levels(
+        find_ensemble(places), PredictParameters(device="cpu", batch_size=1), progress
+    ).rows
     assert sum(r.flags == ("no positive density",) for r in rows) == len(alive) == 6
     assert junk[-1] == 0  # told after the last map was looked at, while all rows are still held
 
@@ -284,7 +372,11 @@ def test_a_map_of_256_takes_less_than_a_second():
 
 
 def test_torch_is_imported_only_by_what_predicts():
-    code = ("import sys; import chimerax.siren.core.thresholds.predict, chimerax.siren.core.thresholds.evaluate, "
-            "chimerax.siren.core.thresholds.finetune, chimerax.siren.core.thresholds.choose, chimerax.siren.core.blocks.sketch; "
-            "sys.exit(sum(name in sys.modules for name in ('torch', 'matplotlib')))")
+    code = (
+        "import sys; import chimerax.siren.core.thresholds.predict, "
+        "chimerax.siren.core.thresholds.evaluate, "
+        "chimerax.siren.core.thresholds.finetune, chimerax.siren.core.thresholds.choose, "
+        "chimerax.siren.core.blocks.sketch; "
+        "sys.exit(sum(name in sys.modules for name in ('torch', 'matplotlib')))"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

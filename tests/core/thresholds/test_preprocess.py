@@ -1,4 +1,6 @@
-"""Fourier-cropped copies against an independent resampler, their place, and the tables beside them."""
+"""Fourier-cropped copies against an independent resampler, their place, and the tables beside
+them.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,17 @@ from chimerax.siren.core.thresholds.preprocess import preprocess
 
 
 def waves(shape, seed, highest=5):
-    """A real map whose frequencies lie below ``highest`` cycles a box: any resampling above that is exact."""
+    """A real map whose frequencies lie below ``highest`` cycles a box: any resampling above that is
+    exact.
+    """
     rng = np.random.default_rng(seed)
     position = np.meshgrid(*[np.arange(n) / n for n in shape], indexing="ij")
     array = np.full(shape, 0.3)
     for _ in range(12):
         k = rng.integers(-highest + 1, highest, 3)
-        array += rng.normal() * np.cos(2 * np.pi * (sum(f * p for f, p in zip(k, position, strict=True)) + rng.random()))
+        array += rng.normal() * np.cos(
+            2 * np.pi * (sum(f * p for f, p in zip(k, position, strict=True)) + rng.random())
+        )
     return array.astype(np.float32)
 
 
@@ -40,12 +46,16 @@ def by_scipy(array, box):
 @pytest.fixture
 def folder(tmp_path):
     """Writes maps to a folder; origin and voxel size are not trivial."""
+
     def make(shape, count=3, voxel=(1.5, 1.5, 1.5), origin=(10.0, -20.0, 5.5)):
         path = tmp_path / "maps"
         path.mkdir()
         for n in range(count):
-            write_map(path / f"vol_{n + 1}.mrc", waves(shape, n), Grid(shape, voxel, origin), "test")
+            write_map(
+                path / f"vol_{n + 1}.mrc", waves(shape, n), Grid(shape, voxel, origin), "test"
+            )
         return path
+
     return make
 
 
@@ -54,7 +64,10 @@ def table(path):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize(("size", "box"), [(40, 20), (41, 20), (40, 21), (33, 15), (20, 32), (21, 32), (20, 33), (24, 24)])
+@pytest.mark.parametrize(
+    ("size", "box"),
+    [(40, 20), (41, 20), (40, 21), (33, 15), (20, 32), (21, 32), (20, 33), (24, 24)],
+)
 def test_copies_equal_scipys_resampling(folder, tmp_path, size, box):
     ensemble = find_ensemble([folder((size,) * 3)])
     result = preprocess(ensemble, tmp_path / "out", PreprocessParameters(box=box))
@@ -78,13 +91,19 @@ def test_copies_overlay_the_originals(tmp_path):
     points = grid.points(np.arange(grid.size))
     blob = np.exp(-((points - place) ** 2).sum(axis=1) / (2 * 8.0**2)).reshape(shape)
     write_map(tmp_path / "vol.mrc", blob, grid, "test")
-    result = preprocess(find_ensemble([tmp_path / "vol.mrc"], least=1), tmp_path / "out", PreprocessParameters(box=20))
+    result = preprocess(
+        find_ensemble([tmp_path / "vol.mrc"], least=1),
+        tmp_path / "out",
+        PreprocessParameters(box=20),
+    )
     assert np.allclose(centre(*read_map(result.files[0])), centre(blob, grid), atol=0.1)
 
 
 def test_a_box_that_is_not_cubic_becomes_a_cube_in_place(folder, tmp_path):
     shape = (20, 33, 27)
-    result = preprocess(find_ensemble([folder(shape)]), tmp_path / "out", PreprocessParameters(box=17))
+    result = preprocess(
+        find_ensemble([folder(shape)]), tmp_path / "out", PreprocessParameters(box=17)
+    )
     array, grid = read_map(result.files[0])
     original = waves(shape, 0)
     faces = np.concatenate([original.take(s, axis=a).ravel() for a in range(3) for s in (0, -1)])
@@ -99,8 +118,10 @@ def test_a_box_that_is_not_cubic_becomes_a_cube_in_place(folder, tmp_path):
 def test_tables_hold_the_statistics_of_copies_and_of_larger_originals(folder, tmp_path):
     ensemble = find_ensemble([folder((30, 30, 30))]).select(exclude=["vol_1"])
     preprocess(ensemble, tmp_path / "out", PreprocessParameters(box=16))
-    for name, arrays in (("map_stats_downsampled.csv", [by_scipy(waves((30,) * 3, n), 16) for n in (1, 2)]),
-                         ("map_stats_raw.csv", [waves((30,) * 3, n) for n in (1, 2)])):
+    for name, arrays in (
+        ("map_stats_downsampled.csv", [by_scipy(waves((30,) * 3, n), 16) for n in (1, 2)]),
+        ("map_stats_raw.csv", [waves((30,) * 3, n) for n in (1, 2)]),
+    ):
         rows = table(tmp_path / "out" / name)
         assert list(rows[0]) == ["file", "vol_id", "vol_min", "vol_max"]
         assert [(r["file"], r["vol_id"]) for r in rows] == [("vol_2.mrc", "1"), ("vol_3.mrc", "2")]
@@ -109,13 +130,23 @@ def test_tables_hold_the_statistics_of_copies_and_of_larger_originals(folder, tm
 
 
 def test_no_raw_table_where_nothing_was_cropped(folder, tmp_path):
-    result = preprocess(find_ensemble([folder((16, 16, 16))]), tmp_path / "out", PreprocessParameters(box=16))
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["downsampled", "map_stats_downsampled.csv"]
-    assert (read_map(result.files[1])[0] == waves((16, 16, 16), 1)).all()  # same box: the same values
+    result = preprocess(
+        find_ensemble([folder((16, 16, 16))]), tmp_path / "out", PreprocessParameters(box=16)
+    )
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "downsampled",
+        "map_stats_downsampled.csv",
+    ]
+    # same box: the same values
+    assert (read_map(result.files[1])[0] == waves((16, 16, 16), 1)).all()
 
 
 def test_normalised_copies_on_request(folder, tmp_path):
-    preprocess(find_ensemble([folder((30, 30, 30))]), tmp_path / "out", PreprocessParameters(box=16, normalised=True))
+    preprocess(
+        find_ensemble([folder((30, 30, 30))]),
+        tmp_path / "out",
+        PreprocessParameters(box=16, normalised=True),
+    )
     array = read_map(tmp_path / "out" / "normalised" / "vol_2.mrc")[0]
     assert array.max() == pytest.approx(1)
     assert array[array >= -1].size > 0
@@ -124,10 +155,23 @@ def test_normalised_copies_on_request(folder, tmp_path):
 
 def test_labels_are_normalised_by_the_full_box(folder, tmp_path):
     labels = tmp_path / "template.csv"
-    labels.write_text("vol_id,lower_bound,contour_level,upper_bound,map_file\n0,0.2,0.4,0.6,vol_1.mrc\n2,,0.5,,vol_3.mrc\n")
-    preprocess(find_ensemble([folder((30, 30, 30))]), tmp_path / "out", PreprocessParameters(box=16, labels=str(labels)))
+    labels.write_text(
+        "vol_id,lower_bound,contour_level,upper_bound,map_file\n0,0.2,0.4,0.6,vol_1.mrc\n2,,0.5,,vol_3.mrc\n"
+    )
+    preprocess(
+        find_ensemble([folder((30, 30, 30))]),
+        tmp_path / "out",
+        PreprocessParameters(box=16, labels=str(labels)),
+    )
     rows = table(tmp_path / "out" / "normalized_labels.csv")
-    assert list(rows[0]) == ["vol_id", "lower_bound", "contour_level", "upper_bound", "map_file", "normalized_label"]
+    assert list(rows[0]) == [
+        "vol_id",
+        "lower_bound",
+        "contour_level",
+        "upper_bound",
+        "map_file",
+        "normalized_label",
+    ]
     for row, n, level in zip(rows, (0, 2), (0.4, 0.5), strict=True):
         expected = normalise_level(level, value_range(waves((30,) * 3, n), ""))
         assert float(row["normalized_label"]) == pytest.approx(expected, abs=1e-5)
@@ -138,7 +182,11 @@ def test_wrong_labels_stop_before_anything_is_written(folder, tmp_path):
     labels = tmp_path / "template.csv"
     labels.write_text("contour_level,map_file\n0.4,vol_9.mrc\n")
     with pytest.raises(SirenError, match=r"vol_9\.mrc|other volumes"):
-        preprocess(find_ensemble([folder((16,) * 3)]), tmp_path / "out", PreprocessParameters(box=16, labels=str(labels)))
+        preprocess(
+            find_ensemble([folder((16,) * 3)]),
+            tmp_path / "out",
+            PreprocessParameters(box=16, labels=str(labels)),
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -146,7 +194,12 @@ def test_a_map_that_fails_leaves_earlier_results_as_they_were(folder, tmp_path):
     maps = folder((16,) * 3)
     preprocess(find_ensemble([maps]), tmp_path / "out", PreprocessParameters(box=16))
     before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
-    write_map(maps / "vol_3.mrc", -1 - np.random.default_rng(0).random((16,) * 3), find_ensemble([maps]).grid, "negative")
+    write_map(
+        maps / "vol_3.mrc",
+        -1 - np.random.default_rng(0).random((16,) * 3),
+        find_ensemble([maps]).grid,
+        "negative",
+    )
     with pytest.raises(SirenError, match=r"vol_3\.mrc has no positive density"):
         preprocess(find_ensemble([maps]), tmp_path / "out", PreprocessParameters(box=12))
     assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before
@@ -154,16 +207,29 @@ def test_a_map_that_fails_leaves_earlier_results_as_they_were(folder, tmp_path):
 
 
 def test_a_cancelled_run_leaves_nothing(folder, tmp_path):
-    progress = Progress(lambda phase, fraction: progress.cancel() if fraction > 0.5 else None, interval=0)  # at the last
+    # at the last
+    progress = Progress(
+        lambda phase, fraction: progress.cancel() if fraction > 0.5 else None, interval=0
+    )
     with pytest.raises(Cancelled):
-        preprocess(find_ensemble([folder((16,) * 3)]), tmp_path / "out", PreprocessParameters(box=16), progress)
+        preprocess(
+            find_ensemble([folder((16,) * 3)]),
+            tmp_path / "out",
+            PreprocessParameters(box=16),
+            progress,
+        )
     assert not (tmp_path / "out").exists()
 
 
 def test_two_names_that_would_become_one_are_refused(tmp_path):
     array = waves((16,) * 3, 0)
     grid = Grid((16,) * 3, (1.0, 1.0, 1.0))
-    ensemble = find_ensemble([Source("a.mrc", array=lambda: array, grid=grid), Source("a.map", array=lambda: array, grid=grid)])
+    ensemble = find_ensemble(
+        [
+            Source("a.mrc", array=lambda: array, grid=grid),
+            Source("a.map", array=lambda: array, grid=grid),
+        ]
+    )
     with pytest.raises(SirenError, match=r"both be written to a\.mrc"):
         preprocess(ensemble, tmp_path / "out")
 
@@ -173,9 +239,14 @@ def test_the_same_call_gives_the_same_bytes(folder, tmp_path):
     for out in ("one", "two"):
         preprocess(ensemble, tmp_path / out, PreprocessParameters(box=16, normalised=True))
     for path in (tmp_path / "one").rglob("*.*"):
-        assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
+        assert (
+            path.read_bytes()
+            == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
+        )
 
 
 def test_an_impossible_box_says_so(folder, tmp_path):
     with pytest.raises(SirenError, match="box 4 is out of bounds: give at least 8"):
-        preprocess(find_ensemble([folder((16,) * 3)]), tmp_path / "out", PreprocessParameters(box=4))
+        preprocess(
+            find_ensemble([folder((16,) * 3)]), tmp_path / "out", PreprocessParameters(box=4)
+        )

@@ -1,8 +1,9 @@
-"""The statistics: rules by which voxels form blocks. Each is one module of this folder and one line of the table below.
+"""The statistics: rules by which voxels form blocks. Each is one module of this folder and one line
+of the table below.
 
-``profile``, the default, joins voxels whose occupancy over the volumes is alike. ``published`` and ``exact`` count the volumes
-in which two voxels are occupied together, and empty together, and compare that with chance. What a statistic must do
-is in :mod:`.protocol`.
+``profile``, the default, joins voxels whose occupancy over the volumes is alike. ``published`` and
+``exact`` count the volumes in which two voxels are occupied together, and empty together, and
+compare that with chance. What a statistic must do is in :mod:`.protocol`.
 """
 
 from __future__ import annotations

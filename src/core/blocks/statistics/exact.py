@@ -1,5 +1,6 @@
-"""``exact``: two voxels go together where they are occupied together, and empty together, in more volumes than independent
-voxels would be, by the binomial tail at p/m, the Bonferroni-corrected p of m tests.
+"""``exact``: two voxels go together where they are occupied together, and empty together, in more
+volumes than independent voxels would be, by the binomial tail at p/m, the Bonferroni-corrected p of
+m tests.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class ExactTest(PairTest):
     ) -> NDArray[np.bool_]:
         """See :meth:`.PairTest.significant`."""
         empty = self.both_empty(both, row, column)
-        return np.asarray((empty > self.negative[row, column]) & (both > self.positive[row, column]))
+        return np.asarray(
+            (empty > self.negative[row, column]) & (both > self.positive[row, column])
+        )
 
 
 class ExactStatistic(CountingStatistic):
@@ -53,7 +56,9 @@ class ExactStatistic(CountingStatistic):
             volumes,
             frequencies,
             cutoff_table(volumes, np.outer(share, share), parameters.posp / tests, progress),
-            cutoff_table(volumes, np.outer(1 - share, 1 - share), parameters.negp / tests, progress),
+            cutoff_table(
+                volumes, np.outer(1 - share, 1 - share), parameters.negp / tests, progress
+            ),
         )
 
 

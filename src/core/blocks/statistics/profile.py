@@ -1,8 +1,9 @@
-"""``profile``, the default: voxels whose occupancy over the volumes, their *profile*, is alike form a block.
+"""``profile``, the default: voxels whose occupancy over the volumes, their *profile*, is alike form
+a block.
 
-Significance says that two voxels are related, not how strongly: with hundreds of volumes, a block and another that depends on it
-are significantly related. So the strength, the correlation phi of two voxels' occupancies, decides who belongs to whom;
-a test decides who takes part.
+Significance says that two voxels are related, not how strongly: with hundreds of volumes, a block
+and another that depends on it are significantly related. So the strength, the correlation phi of
+two voxels' occupancies, decides who belongs to whom; a test decides who takes part.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class ProfileStatistic:
         if agreed:
             occupancy = binarize(ensemble, levels, by_sd, progress)
         else:
-            occupancy, anchors = prepare(ensemble, levels, by_sd, parameters.union_fraction, progress)
+            occupancy, anchors = prepare(
+                ensemble, levels, by_sd, parameters.union_fraction, progress
+            )
             noise = measure_noise(anchors, occupancy.grid)
         return Observation(occupancy, variable_voxels(occupancy, parameters.union_fraction), noise)
 
@@ -76,7 +79,9 @@ class ProfileStatistic:
     ) -> SimilarityGraph:
         """Each voxel with the voxels most alike to it, beyond what the noise explains."""
         assert observation.noise is not None
-        return similarity_graph(observation.occupancy, sample, observation.noise, parameters.posp, progress, compute)
+        return similarity_graph(
+            observation.occupancy, sample, observation.noise, parameters.posp, progress, compute
+        )
 
     def blocks(
         self,
@@ -86,7 +91,9 @@ class ProfileStatistic:
         parameters: SketchParameters,
         progress: Progress,
     ) -> list[NDArray[np.int64]]:
-        """Communities of that graph; those that no volume tells apart are one, and those that chance makes are none."""
+        """Communities of that graph; those that no volume tells apart are one, and those that
+        chance makes are none.
+        """
         assert observation.noise is not None
         edges, strength = graph.at(parameters.posp, parameters.negp)
         communities = leiden_communities(len(sample), edges, strength, parameters.seed, progress)
@@ -111,9 +118,12 @@ class ProfileStatistic:
         progress: Progress,
         compute: Compute | None = None,
     ) -> list[NDArray[np.int64]]:
-        """Each voxel joins the block whose profile it follows best, one at most. In this process, always."""
+        """Each voxel joins the block whose profile it follows best, one at most. In this process,
+        always.
+        """
         owner = grown_blocks(occupancy, voxels, seeds, parameters.posp, progress)
-        for block, seed in enumerate(seeds):  # a person may have merged what the profiles would tell apart: it stays
+        # a person may have merged what the profiles would tell apart: it stays
+        for block, seed in enumerate(seeds):
             owner[np.isin(voxels, seed, assume_unique=True)] = block
         return [voxels[owner == b] for b in range(len(seeds))]
 

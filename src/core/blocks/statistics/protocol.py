@@ -36,7 +36,9 @@ class Graph(Protocol):
     """Pairs of voxels that go together, with what it takes to test them again at a stricter p."""
 
     def at(self, posp: float, negp: float) -> tuple[NDArray[np.int32], NDArray[Any]]:
-        """(e, 2) int32 positions in the sample, first < second, ascending, and (e,) weights, at these p."""
+        """(e, 2) int32 positions in the sample, first < second, ascending, and (e,) weights, at
+        these p.
+        """
 
 
 class Statistic(Protocol):
@@ -45,10 +47,13 @@ class Statistic(Protocol):
     Attributes
     ----------
     passes : times that each map is read where the maps do not fit into memory
-    counts_in_expand : whether expanding compares pairs of voxels, so that a graphics card or a cluster can help
+    counts_in_expand : whether expanding compares pairs of voxels, so that a graphics card or a
+        cluster can help
     harmonizes : whether it brings the levels into line with each other, and leaves junk volumes out
-    nothing_varies_is_a_result : whether fewer than 2 voxels that count are a result, no block, and not an error in the levels
-    union_words : which voxels count, in words, for the log; ``{share}`` is the parameter unionFraction
+    nothing_varies_is_a_result : whether fewer than 2 voxels that count are a result, no block, and
+        not an error in the levels
+    union_words : which voxels count, in words, for the log; ``{share}`` is the parameter
+        unionFraction
     """
 
     passes: int
@@ -58,7 +63,9 @@ class Statistic(Protocol):
     union_words: str
 
     def most_sampled(self, subsample: int | None) -> int | None:
-        """How many voxels it compares at most where the user asks for one in ``subsample``; None: as many as that gives."""
+        """How many voxels it compares at most where the user asks for one in ``subsample``; None:
+        as many as that gives.
+        """
 
     def observe(
         self,
@@ -73,7 +80,8 @@ class Statistic(Protocol):
         Parameters
         ----------
         levels : (V,) contour level of each volume
-        agreed : the levels agree already and junk is out, as after a sketch by a statistic that harmonizes
+        agreed : the levels agree already and junk is out, as after a sketch by a statistic that
+            harmonizes
         """
 
     def edges_expected(
@@ -94,7 +102,9 @@ class Statistic(Protocol):
         progress: Progress,
         compute: Compute | None = None,
     ) -> Graph:
-        """The pairs of sampled voxels that go together at the parameters' p, the loosest that will be asked for."""
+        """The pairs of sampled voxels that go together at the parameters' p, the loosest that will
+        be asked for.
+        """
 
     def blocks(
         self,
@@ -104,7 +114,9 @@ class Statistic(Protocol):
         parameters: SketchParameters,
         progress: Progress,
     ) -> list[NDArray[np.int64]]:
-        """Flat indices of each block's voxels, largest block first, at this ``posp`` and ``negp``."""
+        """Flat indices of each block's voxels, largest block first, at this ``posp`` and
+        ``negp``.
+        """
 
     def join(
         self,
@@ -115,4 +127,6 @@ class Statistic(Protocol):
         progress: Progress,
         compute: Compute | None = None,
     ) -> list[NDArray[np.int64]]:
-        """Which of the voxels, (n,) flat indices, join the block of each of the seeds: flat indices."""
+        """Which of the voxels, (n,) flat indices, join the block of each of the seeds: flat
+        indices.
+        """

@@ -1,8 +1,9 @@
 """``published``: the rule of Kinman et al. 2025 (doi 10.1016/j.str.2025.02.004).
 
-A pair's count must exceed the 1 - p/m percentile of 1,000 random draws, times a factor that grows with distance. With 1,000
-draws that percentile is their maximum, whatever p. Here the draws are not made: the maximum of n draws has the
-distribution F(k)^n, and its median stands for it, so a run can be repeated.
+A pair's count must exceed the 1 - p/m percentile of 1,000 random draws, times a factor that grows
+with distance. With 1,000 draws that percentile is their maximum, whatever p. Here the draws are not
+made: the maximum of n draws has the distribution F(k)^n, and its median stands for it, so a run can
+be repeated.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ DRAWS = 1000  # of the published tool, for each pair of frequencies
 
 
 def maximum_tail(draws: int = DRAWS) -> float:
-    """Tail beyond the median of the maximum of ``draws`` draws: F(k)^draws >= 1/2 where P(X > k) <= this."""
+    """Tail beyond the median of the maximum of ``draws`` draws: F(k)^draws >= 1/2 where P(X > k) <=
+    this.
+    """
     return -float(np.expm1(np.log(0.5) / draws))
 
 
 def published_factor(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The published factor on the positive cutoff: max(1.25, 0.02 d + 0.95) below 40 A, 1.75 beyond."""
+    """The published factor on the positive cutoff: max(1.25, 0.02 d + 0.95) below 40 A, 1.75
+    beyond.
+    """
     return np.where(distance < 40, np.maximum(1.25, 0.02 * distance + 0.95), 1.75)
 
 
@@ -62,17 +67,22 @@ class PublishedTest(PairTest):
 
         Notes
         -----
-        Both-occupied > min(factor * cutoff, min(f1, f2)) and both-empty > min(factor * cutoff, V - max(f1, f2)).
-        The second term never admits a pair, since no count exceeds it; it is kept because it is the rule.
+        Both-occupied > min(factor * cutoff, min(f1, f2)) and both-empty > min(factor * cutoff, V -
+        max(f1, f2)). The second term never admits a pair, since no count exceeds it; it is kept
+        because it is the rule.
         """
         f1, f2 = self.frequencies[row], self.frequencies[column]
         # most pairs fail the second test, and the first costs floats: look closer only at the rest
-        needed = np.minimum(self.negative_factor * self.negative[row, column], self.volumes - np.maximum(f1, f2))
+        needed = np.minimum(
+            self.negative_factor * self.negative[row, column], self.volumes - np.maximum(f1, f2)
+        )
         result = np.asarray(self.both_empty(both, row, column) > needed)
         some = np.nonzero(result)
         r, c = (np.broadcast_to(index, result.shape)[some] for index in (row, column))
         cut = self.positive[r, c] * (1.0 if factor is None else factor[some])
-        result[some] = both[some] > np.minimum(cut, np.minimum(self.frequencies[r], self.frequencies[c]))
+        result[some] = both[some] > np.minimum(
+            cut, np.minimum(self.frequencies[r], self.frequencies[c])
+        )
         return result
 
 
@@ -90,7 +100,9 @@ class PublishedStatistic(CountingStatistic):
         """Cutoffs no stricter than 1,000 draws see: not beyond the median of their maximum."""
         frequencies = np.unique(frequency).astype(np.int32)
         share = frequencies / volumes
-        positive, negative = (max(p / tests, maximum_tail()) for p in (parameters.posp, parameters.negp))
+        positive, negative = (
+            max(p / tests, maximum_tail()) for p in (parameters.posp, parameters.negp)
+        )
         return PublishedTest(
             volumes,
             frequencies,
