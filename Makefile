@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots train test lint bench-blocks bench-thresholds bench-speed bench-scaling clean-env
+.PHONY: help env bundle demo screenshots train test lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity clean-env
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -45,6 +45,12 @@ bench-thresholds: env ## accuracy of the thresholds, simulated and real maps, sp
 
 bench-blocks: env ## how well blocks are found: devel/benchmarks/blocks.md made again (an hour or two)
 	@$(VENV)/python devel/benchmarks/blocks.py
+
+bench-sensitivity: env ## what the tuned numbers do: devel/benchmarks/sensitivity.md (half an hour)
+	@$(VENV)/python devel/benchmarks/blocks.py --sensitivity
+
+bench-communities: env ## community detection by library: devel/benchmarks/communities.md
+	@$(VENV)/python devel/benchmarks/communities.py
 
 clean-env: ## remove .venv
 	rm -rf .venv
