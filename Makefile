@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots rooms train test lint bench-blocks bench-thresholds bench-speed bench-scaling clean-env
+.PHONY: help env bundle demo screenshots help-page rooms train test lint bench-blocks bench-thresholds bench-speed bench-scaling clean-env
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -24,6 +24,9 @@ train: env ## train the threshold network; STRUCTURES=folder of mmCIF or PDB fil
 
 screenshots: env ## pictures of the panel's pages for README, in docs/
 	@$(VENV)/python devel/screenshots.py docs
+
+help-page: ## write the tables of the help page from the code: parameters, columns of blocks.csv
+	@$(PYTHON) devel/help_page.py
 
 rooms: ## draw the rooms of src/ and their imports: docs/rooms.svg
 	@$(PYTHON) devel/rooms.py

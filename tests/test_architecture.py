@@ -181,8 +181,11 @@ def not_one_table(
 
 
 def heavy_parameters(source: Path, forbidden: Iterable[str] = NOT_IN_PARAMETERS) -> list[str]:
-    """Modules named parameters that import a library: they are read where there is none."""
-    modules = [m for m in modules_of(source) if m.rpartition(".")[2] == "parameters"]
+    """Modules named parameters, or columns, that import a library: the help page is written from
+    them where there is none.
+    """
+    names = {"parameters", "columns"}
+    modules = [m for m in modules_of(source) if m.rpartition(".")[2] in names]
     done = subprocess.run(
         [sys.executable, "-I", "-c", IMPORT_WITHOUT, source, ",".join(forbidden), *modules],
         check=True,
