@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots train test lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity clean-env
+.PHONY: help env bundle demo screenshots help-page rooms train test lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity clean-env
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -24,6 +24,12 @@ train: env ## train the threshold network; STRUCTURES=folder of mmCIF or PDB fil
 
 screenshots: env ## pictures of the panel's pages for README, in docs/
 	@$(VENV)/python devel/screenshots.py docs
+
+help-page: ## write the tables of the help page from the code: parameters, columns of blocks.csv
+	@$(PYTHON) devel/help_page.py
+
+rooms: ## draw the rooms of src/ and their imports: docs/rooms.svg
+	@$(PYTHON) devel/rooms.py
 
 test: env ## all tests; those that need ../shared say so where it is absent
 	@$(VENV)/python -m pytest

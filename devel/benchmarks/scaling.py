@@ -32,9 +32,10 @@ from numpy.typing import NDArray
 from bare_cluster import BareCluster
 from chimerax.siren.core.blocks.noise import Noise
 from chimerax.siren.core.blocks.occupancy import Occupancy
-from chimerax.siren.core.blocks.pair_counts import significant_pairs
 from chimerax.siren.core.blocks.parameters import SketchParameters
-from chimerax.siren.core.blocks.similarity import MOST_SAMPLED, similarity_graph
+from chimerax.siren.core.blocks.statistics import statistic_named
+from chimerax.siren.core.blocks.statistics.protocol import Observation
+from chimerax.siren.core.common.constants import MOST_SAMPLED
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.compute.backends import computing
 from chimerax.siren.core.compute.pair_tiles import Compute, strips
@@ -61,19 +62,17 @@ class Task:
     def pairs(self) -> Callable[[Compute], tuple[NDArray[Any], ...]]:
         """What counts them, given where: the pairs found, with strength or counts."""
         occupancy, sample = planted(self.voxels, self.volumes)
-        parameters = SketchParameters(statistic=self.statistic)
+        observation = Observation(occupancy, sample, Noise(np.ones(1)))
+        statistic, parameters = (
+            statistic_named(self.statistic),
+            SketchParameters(statistic=self.statistic),
+        )
 
-        def by_profile(compute: Compute) -> tuple[NDArray[Any], ...]:
-            found = similarity_graph(
-                occupancy, sample, Noise(np.ones(1)), 0.01, Progress(), compute
-            )
-            return found.pairs, found.strength
+        def count(compute: Compute) -> tuple[NDArray[Any], ...]:
+            graph = statistic.graph(observation, sample, parameters, Progress(), compute)
+            return graph.at(parameters.posp, parameters.negp)
 
-        def by_counting(compute: Compute) -> tuple[NDArray[Any], ...]:
-            found = significant_pairs(occupancy, sample, parameters, Progress(), compute)
-            return found.pairs, found.both
-
-        return by_profile if self.statistic == "profile" else by_counting
+        return count
 
 
 FULL = (

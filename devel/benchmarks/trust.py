@@ -24,6 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "weights/training")
 from chimerax.siren.core.blocks.expand import expand
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.common.constants import (
+    FULL_BOX,
+    LARGEST_PIECE,
+    NOISE_TAIL,
+    WIDE_ERROR,
+)
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble, Source
 from chimerax.siren.core.maps.grid import Grid
@@ -31,14 +37,7 @@ from chimerax.siren.core.simulation.example import Simulation, simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
 from chimerax.siren.core.thresholds.consensus import consensus_levels
 from chimerax.siren.core.thresholds.finetune import run_finetune
-from chimerax.siren.core.thresholds.flags import (
-    FULL_BOX,
-    NOISE_TAIL,
-    PIECE,
-    WIDE,
-    largest_piece,
-    noise_below,
-)
+from chimerax.siren.core.thresholds.flags import largest_piece, noise_below
 from chimerax.siren.core.thresholds.labels import Label, set_label
 from chimerax.siren.core.thresholds.network import BOX
 from chimerax.siren.core.thresholds.normalize import normalise_level
@@ -104,9 +103,9 @@ def expected_errors(data: Path, count: int, seed: int) -> list[str]:
         + (f" ({'; '.join(flags)})." if flags else "."),
         f"Farthest of them: tails of noise {tails.max():.2f} (limit {NOISE_TAIL:g}), largest "
         f"piece {largest.min():.0%} of what is "
-        f"enclosed (limit {PIECE:.0%}), {share.max():.0%} of the box (limit {FULL_BOX:.0%}), "
+        f"enclosed (limit {LARGEST_PIECE:.0%}), {share.max():.0%} of the box (limit {FULL_BOX:.0%}), "
         f"expected error {b.max():.2f} "
-        f"(limit {WIDE:g}).",
+        f"(limit {WIDE_ERROR:g}).",
     ]
 
 

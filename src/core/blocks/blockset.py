@@ -17,6 +17,7 @@ from ..common.files import read_json, write_json
 from ..common.progress import Progress
 from ..maps.grid import Grid
 from ..maps.mapfile import is_map_name, natural_key, read_map, write_map
+from .columns import COLUMNS
 
 BLOCKS_FILE, TABLE_FILE, UNASSIGNED_FILE, MEAN_FILE = (
     "blocks.json",
@@ -66,11 +67,9 @@ class BlockSet:
         return _mask(self.blocks[number], self.grid)
 
     def table(self, frequency: NDArray[np.integer], volumes: int) -> pd.DataFrame:
-        """The table blocks.csv, one row per block.
+        """The table blocks.csv, one row per block, with the COLUMNS of :mod:`.columns`.
 
-        Columns block, voxels, volume_A3, mean_occupancy, stability, strength (mean over voxels),
-        centroid_x, centroid_y, centroid_z (A), and name if any block has one. What was not measured
-        is empty.
+        Last a column name, if any block has one.
 
         Parameters
         ----------
@@ -95,18 +94,7 @@ class BlockSet:
                     round(z, 2),
                 )
             )
-        columns = [
-            "block",
-            "voxels",
-            "volume_A3",
-            "mean_occupancy",
-            "stability",
-            "strength",
-            "centroid_x",
-            "centroid_y",
-            "centroid_z",
-        ]
-        table = pd.DataFrame(rows, columns=columns)
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
         return table.assign(name=[self.names.get(n, "") for n, _ in self]) if self.names else table
 
     def write(
