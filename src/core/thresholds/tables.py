@@ -118,6 +118,13 @@ class Predictions:
         return {row.file: row.level for row in self.rows if np.isfinite(row.level)}
 
     @property
+    def array(self) -> NDArray[np.float64]:
+        """(V,) contour level of each volume in its own units, in the ensemble's order; NaN where a
+        map has none.
+        """
+        return np.array([row.level for row in self.rows], np.float64)
+
+    @property
     def flagged(self) -> dict[str, str]:
         """What speaks against the volumes that were flagged, by file name."""
         return {row.file: "; ".join(row.flags) for row in self.rows if row.flags}
