@@ -3,9 +3,18 @@ all call.
 
 Example::
 
-    ensemble = find_ensemble(["j42/volumes"])
-    run = run_sketch(ensemble, levels, "level 0.8", SketchParameters(), Path("j42/siren"))
-    run = run_expand(run.folder, Path("j42/siren"), ExpandParameters())
+    from pathlib import Path
+
+    from chimerax.siren.core import (
+        ExpandParameters, SketchParameters, find_ensemble, read_thresholds, run_expand, run_sketch
+    )
+
+    output, table = Path("siren"), Path("siren/predictions.csv")
+    ensemble = find_ensemble(["volumes"])
+    levels = read_thresholds(table, ensemble)
+    first = run_sketch(ensemble, levels, str(table), SketchParameters(), output)
+    run = run_expand(first.blocks, first.record, ExpandParameters(), output)
+    run.folder, run.table
 """
 
 from __future__ import annotations

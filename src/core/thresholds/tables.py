@@ -3,9 +3,14 @@
 
 Example::
 
-    write_predictions(Path("out/predictions.csv"), predictions)
-    levels = read_thresholds(Path("out/predictions.csv"), ensemble)   # one a volume, in the
-    ensemble's order
+    from pathlib import Path
+
+    from chimerax.siren.core import find_ensemble, predict_levels, read_thresholds
+    from chimerax.siren.core.thresholds.tables import write_predictions
+
+    ensemble = find_ensemble(["volumes"], include=["vol_00*"])
+    write_predictions(Path("nine.csv"), predict_levels(ensemble))
+    read_thresholds(Path("nine.csv"), ensemble).shape  # -> (9,)
 """
 
 from __future__ import annotations
