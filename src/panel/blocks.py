@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,12 +19,10 @@ from chimerax.core.models import (
     REMOVE_MODELS,
 )
 from Qt.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer, Signal
-from Qt.QtGui import QAction, QColor, QKeySequence
+from Qt.QtGui import QAction
 from Qt.QtWidgets import (
-    QColorDialog,
     QHBoxLayout,
     QLabel,
-    QMenu,
     QPushButton,
     QSlider,
     QToolButton,
@@ -38,9 +35,9 @@ from ..core.runs.steps import Run, open_run
 from ..session.edits import BLOCKS_CHANGED, add_trigger, block_spec, blocks_in, can_undo
 from ..session.log import path_text
 from ..session.surfaces import BlockMap
+from .block_actions import BlockActions
 from .blocks_table import (
     COLOR,
-    NAME,
     NUMBER,
     BlocksModel,
     SortedBlocks,
@@ -51,26 +48,6 @@ from .blocks_table import (
 
 WAIT = 60  # ms: changes that come together are shown together
 NOT_OURS = 300  # ms that the arrow keys may run on before the selection is sent to the session
-MENU = (
-    "show",
-    "hide",
-    "only",
-    "all",
-    "",
-    "color",
-    "by",
-    "rename",
-    "zoom",
-    "pair",
-    "",
-    "merge",
-    "split",
-    "delete",
-    "",
-    "undo",
-    "redo",
-)
-ERASER = "eraser sphere"  # the model of ChimeraX's own Map Eraser
 
 
 class BlocksPage(QWidget):
@@ -144,8 +121,15 @@ class BlocksPage(QWidget):
         self.view = table_view(self, self.sorted)
         self.view.selectionModel().selectionChanged.connect(self._selected)
         self.view.clicked.connect(self._clicked)
-        self.view.customContextMenuRequested.connect(self._menu)
-        self._make_actions()
+        self.edits = BlockActions(
+            self.session,
+            self.view,
+            self._execute,
+            lambda: self.chosen,
+            lambda: self.blocks,
+            self.title.setText,
+        )
+        self.view.customContextMenuRequested.connect(self.edits.menu)
         self.slider = QSlider(Qt.Orientation.Horizontal, self)
         self.slider.setRange(0, 100)
         self.slider.setToolTip(
@@ -161,7 +145,7 @@ class BlocksPage(QWidget):
         self.expand_button.setToolTip(
             "Test every voxel against the blocks as they are now (siren expand)"
         )
-        a = self.actions_
+        a = self.actions_ = self.edits.by_name
         see = [
             a["show"],
             a["hide"],
@@ -200,97 +184,6 @@ class BlocksPage(QWidget):
             else:
                 row.addWidget(thing, 1 if thing in (self.title, self.view, self.slider) else 0)
         return row
-
-    def _make_actions(self) -> None:
-        def action(text: str, tip: str, do: Callable[[], Any] | None, keys: Any = None) -> QAction:
-            made = QAction(text, self)
-            made.setToolTip(tip)
-            if do is not None:
-                made.triggered.connect(lambda *_: do())
-            if keys is not None:
-                made.setShortcut(keys)
-                made.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-                self.view.addAction(made)
-            return made
-
-        self.actions_ = {
-            "show": action(
-                "Show", "Show the selected blocks", lambda: self._display("show", self.chosen)
-            ),
-            "hide": action(
-                "Hide", "Hide the selected blocks", lambda: self._display("hide", self.chosen)
-            ),
-            "only": action("Only", "Show the selected blocks and hide the others", self._only),
-            "all": action("All", "Show all blocks", lambda: self._display("show", self.blocks)),
-            "color": action("Colour...", "Another colour for the selected blocks", self._recolor),
-            "zoom": action(
-                "Zoom to",
-                "Fill the window with the selected blocks",
-                lambda: self._do("view", self.chosen),
-            ),
-            "merge": action(
-                "Merge",
-                "Make one block of the selected ones (siren block merge)",
-                lambda: self._do("siren block merge", self.chosen),
-            ),
-            "split": action(
-                "Split off", "Make parts of a block blocks of their own (siren block split)", None
-            ),
-            "delete": action(
-                "Delete",
-                "Take the selected blocks out of the set; files are not "
-                "touched (siren block delete)",
-                lambda: self._do("siren block delete", self.chosen),
-                QKeySequence(QKeySequence.StandardKey.Delete),
-            ),
-            "rename": action(
-                "Rename",
-                "Name the selected block (siren block rename)",
-                self._edit_name,
-                QKeySequence("F2"),
-            ),
-            "undo": action(
-                "Undo",
-                "Take back the last edit (siren block undo)",
-                lambda: self._execute("siren block undo"),
-            ),
-            "redo": action(
-                "Redo",
-                "Do the edit again (siren block redo)",
-                lambda: self._execute("siren block redo"),
-            ),
-            "pair": action(
-                "Volumes with and without it",
-                "Open two volumes side by side (siren representatives)",
-                lambda: self._do("siren representatives", self.chosen),
-            ),
-        }
-        split = QMenu(self)
-        split.addAction(
-            action(
-                "Separate pieces",
-                "Each piece that is apart from the others",
-                lambda: self._do("siren block split", self.chosen),
-            )
-        )
-        split.addAction(
-            action(
-                "What is in the Map Eraser's sphere",
-                "Place the sphere with ChimeraX's Map Eraser, then choose this",
-                self._split_sphere,
-            )
-        )
-        self.actions_["split"].setMenu(split)
-        by = QMenu("Colour by", self)
-        for word, text in (
-            ("block", "Block"),
-            ("strength", "Strength of each voxel"),
-            ("stability", "Stability"),
-        ):
-            by.addAction(
-                action(text, f"siren block color ... {word}", partial(self._color_by, word))
-            )
-        self.actions_["by"] = by.menuAction()
 
     # --- from the session to the table
 
@@ -436,56 +329,15 @@ class BlocksPage(QWidget):
 
     def _clicked(self, index: Any) -> None:
         if index.column() == COLOR:
-            self._recolor()
-
-    def _menu(self, place: Any) -> None:
-        menu, a = QMenu(self), self.actions_
-        for name in MENU:
-            menu.addAction(a[name]) if name else menu.addSeparator()
-        menu.exec(self.view.viewport().mapToGlobal(place))
-
-    def _do(self, command: str, models: Sequence[BlockMap]) -> None:
-        if models:
-            self._execute(f"{command} {block_spec(models)}")
-
-    def _display(self, word: str, models: Sequence[BlockMap]) -> None:
-        if models:
-            self._execute(f"{word} {block_spec(models)} models")
-
-    def _only(self) -> None:
-        chosen = self.chosen
-        others = [m for m in self.blocks if m not in chosen]
-        hide = f"hide {block_spec(others)} models; " if others else ""
-        self._execute(f"{hide}show {block_spec(chosen)} models")
+            self.edits.recolor()
 
     def _show_one(self, model: BlockMap, show: bool) -> None:
-        self._display("show" if show else "hide", [model])
+        self.edits.display("show" if show else "hide", [model])
 
     def _rename(self, model: BlockMap, name: str) -> None:
         self._execute(
             f"siren block rename {block_spec([model])} {quote_if_necessary(name.strip())}"
         )
-
-    def _edit_name(self) -> None:
-        rows = self.view.selectionModel().selectedRows(NAME)
-        if rows:
-            self.view.edit(rows[0])
-
-    def _recolor(self) -> None:
-        chosen = self.chosen
-        if chosen:
-            now = next(r.color for r in self.model.rows if r.model is chosen[0]) or (0.7, 0.7, 0.7)
-            color = self._ask_color(QColor.fromRgbF(*now[:3]))
-            if color.isValid():
-                self._execute(f"color {block_spec(chosen)} {color.name()} target s")
-
-    def _color_by(self, word: str) -> None:
-        models = self.chosen or self.blocks
-        if models:
-            self._execute(f"siren block color {block_spec(models)} {word}")
-
-    def _ask_color(self, now: QColor) -> QColor:
-        return QColorDialog.getColor(now, self, "Colour of the block")
 
     def _fade(self, percent: int) -> None:
         """While the slider is dragged the surfaces follow; the command comes at the end, once."""
@@ -500,27 +352,14 @@ class BlocksPage(QWidget):
         if models:
             self._execute(f"transparency {block_spec(models)} {self.slider.value()} target s")
 
-    def _split_sphere(self) -> None:
-        sphere = next((m for m in self.session.models.list() if m.name == ERASER), None)
-        if sphere is None:
-            self._execute('ui tool show "Map Eraser"')
-            self.title.setText(
-                "Move the Map Eraser's sphere over the part to split off, then choose this again."
-            )
-        else:
-            self._execute(
-                f"siren block split {block_spec(self.chosen)} center #{sphere.id_string} "
-                f"radius {sphere.radius:.4g}"
-            )
-
     def _open(self) -> None:
         self._execute(f"siren open {path_text(self._folder)}" if self._folder else "")
 
     def _save(self) -> None:
-        self._do("siren block save", self.blocks)
+        self.edits.do("siren block save", self.blocks)
 
     def _expand(self) -> None:
-        self._do("siren expand", self.blocks)
+        self.edits.do("siren expand", self.blocks)
 
 
 def _timer(parent: QWidget, wait: int, do: Callable[[], Any]) -> QTimer:

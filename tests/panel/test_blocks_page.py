@@ -239,7 +239,7 @@ def test_a_new_colour_is_a_command_keeps_the_transparency_and_is_seen_in_the_tab
     from Qt.QtGui import QColor
 
     run_command(three.session, "transparency #1.2 40 target s")
-    monkeypatch.setattr(three.page, "_ask_color", lambda now: QColor("#ff0000"))
+    monkeypatch.setattr(three.page.edits, "_ask_color", lambda now: QColor("#ff0000"))
     three.select(2)
     three.press("color")
     assert three.typed[-1] == "color #1.2 #ff0000 target s"
@@ -257,7 +257,7 @@ def test_a_colour_that_is_not_chosen_after_all_changes_nothing(
     from Qt.QtGui import QColor
 
     three.select(2)
-    monkeypatch.setattr(three.page, "_ask_color", lambda now: QColor())
+    monkeypatch.setattr(three.page.edits, "_ask_color", lambda now: QColor())
     three.press("color")
     assert three.typed == ["select #1.2"]
 
