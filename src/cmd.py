@@ -1,4 +1,4 @@
-"""The table of the ``siren ...`` commands: the module of :mod:`.commands` in which each lives."""
+"""The table of ``siren ...`` commands: which module of :mod:`.commands` holds each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COMMANDS = {
 
 
 def register_command(name: str, logger: Any) -> None:
-    """Register one of the commands; called by ChimeraX when it is first used."""
+    """Register a command; ChimeraX calls this when the command is first used."""
     family = import_module(f".commands.{COMMANDS[name]}", __package__)
     description, function = family.descriptions()[name]
     register(name, description(), function, logger=logger)

@@ -1,5 +1,5 @@
-"""``siren label``, ``label template``, ``evaluate`` and ``finetune``: levels set by eye, and what
-they teach.
+"""``siren label``, ``label template``, ``evaluate`` and ``finetune``: contour levels set by eye,
+compared with predictions and learned from.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from ..session.inputs import (
 from ..session.jobs import run_job
 from .arguments import SELECTION, VolumesArg, keywords_of
 
-MOST_ROWS = 30  # of the table in the log
+MOST_ROWS = 30  # in the log's table
 
 
 def evaluate(
     session: Any, labels: str, predictions: str | None = None, output_dir: str | None = None
 ) -> Any:
-    """Compare predicted levels with levels set by eye: table, figures of error, sorted plot."""
+    """Compare predicted levels with levels set by eye: table, errors, sorted plot."""
     label_table = Path(labels).expanduser().absolute()
     table = (
         Path(predictions).expanduser().absolute()
@@ -62,7 +62,7 @@ def evaluate(
         a = result.agreement
         log_table(
             session,
-            ("volume", "label", "bounds", "predicted", "error", "normalised error", "flag"),
+            ("volume", "label", "bounds", "predicted", "error", "normalized error", "flag"),
             [
                 (
                     r.prediction.file,
@@ -80,12 +80,13 @@ def evaluate(
         )
         log_lines(
             session,
-            [f"the {MOST_ROWS} largest errors of {a.count:,}"] * (a.count > MOST_ROWS) + [a.text()],
+            [f"The {MOST_ROWS} largest errors of {a.count:,} are shown."] * (a.count > MOST_ROWS)
+            + [a.text()],
         )
         if a.without:
             log_lines(
                 session,
-                [f"{len(a.without):,} labelled without a prediction: {listed(list(a.without))}"],
+                [f"{len(a.without):,} labeled but not predicted: {listed(list(a.without))}"],
             )
         log_picture(session, result.plot)
         log_lines(
@@ -108,7 +109,7 @@ def _bounds(label: Any) -> str:
 
 def _replaced(result: Any) -> list[str]:
     if result.aside is not None:
-        return [f"{result.folder.name} had been edited by hand: it is kept as {result.aside}."]
+        return [f"{result.folder.name} had been edited by hand and was kept as {result.aside}."]
     return [f"The earlier {result.folder} was replaced."] if result.replaced else []
 
 
@@ -119,12 +120,14 @@ def label(
     upper: float | None = None,
     labels: str | None = None,
 ) -> Any:
-    """Write the contour level of open maps, as set by eye, into a table of labels."""
+    """Record the contour levels of open maps, as set by eye, in a table of labels."""
     from ..core.thresholds.labels import set_label
     from ..session.log import log_lines, next_step, path_text
 
     if (lower is not None or upper is not None) and len(volumes) > 1:
-        raise UserError("lower and upper are bounds of one map: name one, or leave them out.")
+        raise UserError(
+            "lower and upper are bounds for a single map: name one map, or leave them out."
+        )
     new = [label_of(v, lower, upper) for v in volumes]
     path = (
         Path(labels).expanduser().absolute()
@@ -137,7 +140,7 @@ def label(
         [
             f"{one.file}: level {one.level:.6g}"
             + (f", bounds {_bounds(one)}" if _bounds(one) else "")
-            + (" (in place of its earlier label)" if again else "")
+            + (" (replaces its earlier label)" if again else "")
             for one, again in zip(new, before, strict=True)
         ],
     )
@@ -163,7 +166,7 @@ def label_template(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
 ) -> Any:
-    """Choose the maps whose labels would teach most, and write a table of labels to fill in."""
+    """Choose the maps most worth labeling, and add them to a table of labels to fill in."""
     sources = sources_of(volumes)
     output = output_folder(volumes, output_dir)
     path = Path(labels).expanduser().absolute() if labels else output / LABELS_FILE
@@ -214,12 +217,11 @@ def label_template(
         log_lines(
             session,
             [
-                *([f"There were no predictions, so they were made: {table}"] if predicted else []),
-                f"{len(proposals)} maps, spread over the predicted levels and unlike each other; "
+                *([f"No predictions were found: predicted them, {table}"] if predicted else []),
+                f"{len(proposals)} maps that span the predicted levels and differ from each other; "
                 f"{len(added)} new rows in {path}.",
-                'Open each, set its level by eye, and run "siren label #N" (with lower and upper, '
-                "if "
-                "you like).",
+                "Open each map, set its contour level by eye, and run "
+                '"siren label #N" (lower and upper bounds are optional).',
             ],
         )
         return proposals
@@ -237,7 +239,9 @@ def finetune(
     exclude: Sequence[str] = (),
     **keywords: Any,
 ) -> Any:
-    """Train the network further on levels set by eye; keep the new weights as far as they help."""
+    """Train the network further on levels set by eye; keep the new weights only if they are
+    better.
+    """
     from ..core.thresholds.parameters import FinetuneParameters
 
     parameters = parameters_of(FinetuneParameters, keywords)
@@ -261,26 +265,23 @@ def finetune(
             [len(names) for names in result.parts.values()],
         )
         kept = (
-            f"epoch {fit.best} of {p.epochs} was kept: loss of the validation maps "
-            f"{fit.validation[0]:.3g} before, "
-            f"{fit.validation[fit.best]:.3g} after"
+            f"kept epoch {fit.best} of {p.epochs}: validation loss "
+            f"{fit.validation[0]:.3g} before, {fit.validation[fit.best]:.3g} after"
             if fit.best
-            else f"no epoch of {p.epochs} was significantly better on the validation maps, so the "
-            "weights are kept as they were"
+            else f"none of {p.epochs} epochs was significantly better on the validation maps: "
+            "the weights are unchanged"
         )
         chose = (
-            f", {sizes[1]} chose the epoch"
+            f", {sizes[1]} to choose the epoch"
             if sizes[1]
-            else (f" and chose the epoch ({p.folds} folds)")
+            else f" and to choose the epoch ({p.folds} folds)"
         )
         log_picture(session, result.plot)
         log_lines(
             session,
             [
-                f"{sum(sizes)} labelled volumes: {sizes[0]} trained{chose}, {sizes[2]} were held "
-                "out "
-                f"(seed {p.seed}); learning rate "
-                f"{p.learning_rate:g}, batches of {p.batch_size}",
+                f"{sum(sizes)} labeled volumes: {sizes[0]} to train{chose}, {sizes[2]} held out "
+                f"(seed {p.seed}); learning rate {p.learning_rate:g}, batches of {p.batch_size}",
                 kept,
                 f"held out, before: {result.before.text()}",
                 f"held out, after: {result.after.text()}",
@@ -315,7 +316,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         return CmdDesc(
             required=[("volumes", MapsArg)],
             keyword=[("lower", FloatArg), ("upper", FloatArg), ("labels", SaveFileNameArg)],
-            synopsis="Note the level of an open map, as set by eye, in a table of labels",
+            synopsis="Record the contour level of an open map in a table of labels",
         )
 
     def template_desc() -> CmdDesc:
@@ -328,7 +329,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
                 *output,
                 *SELECTION,
             ],
-            synopsis="Choose the maps whose labels would teach most",
+            synopsis="Choose the maps most worth labeling",
         )
 
     def finetune_desc() -> CmdDesc:
@@ -343,7 +344,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
                 *keywords_of(FinetuneParameters),
             ],
             required_arguments=["labels"],
-            synopsis="Train the network further on levels set by eye",
+            synopsis="Train the contour-level network further on levels set by eye",
         )
 
     return {

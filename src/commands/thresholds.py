@@ -1,4 +1,4 @@
-"""``siren predict`` and ``siren preprocess``: contour levels, and copies of the maps."""
+"""``siren predict``: the contour level of each map; ``siren preprocess``: resampled copies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..session.inputs import PREDICTIONS_FILE, output_folder, parameters_of, sou
 from ..session.jobs import run_job
 from .arguments import SELECTION, VolumesArg, keywords_of
 
-MOST_FLAGS = 5  # flagged volumes that the log names
+MOST_FLAGS = 5  # flagged volumes named in the log
 
 
 def predict(
@@ -30,8 +30,8 @@ def predict(
     exclude: Sequence[str] = (),
     **keywords: Any,
 ) -> Any:
-    """Predict the contour level of each map, write predictions.csv, set the levels of open maps
-    that were named.
+    """Predict the contour level of each map, write predictions.csv, and apply the levels to open
+    maps given as VOLUMES.
     """
     from ..core.thresholds.parameters import PredictParameters
 
@@ -66,9 +66,7 @@ def predict(
             session,
             [
                 f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid.text()}; "
-                "weights "
-                f"{predictions.weights}; device "
-                f"{predictions.device}",
+                f"weights {predictions.weights}; device {predictions.device}",
                 *ensemble.notes,
                 *predictions.notes,
                 *_found(predictions),
@@ -91,12 +89,12 @@ def predict(
 
 
 def _found(predictions: Any) -> list[str]:
-    """Levels, how far to trust them, and what was flagged, for the log."""
+    """Lines for the log: the levels, their expected error, and flagged volumes."""
     levels = sorted(predictions.levels.values())
     text = (
-        f"levels {levels[0]:.4g} to {levels[-1]:.4g}, median {median(levels):.4g}"
+        f"contour levels {levels[0]:.4g} to {levels[-1]:.4g}, median {median(levels):.4g}"
         if levels[1:]
-        else f"level {levels[0]:.4g}"
+        else f"contour level {levels[0]:.4g}"
     )
     errors = [
         abs(r.uncertainty / r.level)
@@ -120,7 +118,8 @@ def _found(predictions: Any) -> list[str]:
             else ""
         )
         lines.append(
-            f'{len(flagged):,} flagged: {shown}{more}. "filter flags" leaves them out of a sketch.'
+            f'{len(flagged):,} flagged: {shown}{more}. To leave them out of a sketch, add "filter '
+            'flags".'
         )
     return lines
 
@@ -134,7 +133,7 @@ def preprocess(
     exclude: Sequence[str] = (),
     **keywords: Any,
 ) -> Any:
-    """Write resampled (and normalised) copies of the maps with their statistics, for other
+    """Write resampled (and normalized) copies of the maps, and their statistics, for other
     programs.
     """
     from ..core.thresholds.parameters import PreprocessParameters
@@ -194,7 +193,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         return CmdDesc(
             required=volumes,
             keyword=[*output, *SELECTION, *keywords_of(PreprocessParameters)],
-            synopsis="Resample and normalise maps for other programs",
+            synopsis="Resample and normalize maps for other programs",
         )
 
     return {

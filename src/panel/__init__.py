@@ -1,3 +1,3 @@
-"""Pages of the SIREn panel: small Qt widgets that run ``siren ...`` commands and show what they
-left.
+"""Pages of the SIREn panel: small Qt widgets that run ``siren ...`` commands and show their
+results.
 """

@@ -1,4 +1,4 @@
-"""The actions of the Blocks page: each runs one command on the selected blocks."""
+"""The actions of the Blocks page; each runs a command on the selected blocks."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ MENU = (
     "undo",
     "redo",
 )
-ERASER = "eraser sphere"  # the model of ChimeraX's own Map Eraser
+ERASER = "eraser sphere"  # model name of the sphere of ChimeraX's Map Eraser
 
 
 class BlockActions(QObject):
-    """What buttons, menu and keys of the Blocks page do.
+    """The actions behind buttons, context menu and keys of the Blocks page.
 
     Parameters
     ----------
     session : ChimeraX session
     view : the table; also the parent of the actions
-    execute : runs a command, logged
-    chosen, blocks : give the open blocks of the selected rows, and of all rows
+    execute : runs a command and logs it
+    chosen, blocks : return the open blocks of the selected rows, and of all rows
     tell : shows a sentence on the page
 
     Attributes
     ----------
-    by_name : the actions, by short names
+    by_name : the actions by short name
     """
 
     def __init__(
@@ -87,24 +87,23 @@ class BlockActions(QObject):
             ),
             "only": action("Only", "Show the selected blocks and hide the others", self._only),
             "all": action("All", "Show all blocks", lambda: self.display("show", self._blocks())),
-            "color": action("Colour...", "Another colour for the selected blocks", self.recolor),
+            "color": action("Color...", "Choose a color for the selected blocks", self.recolor),
             "zoom": action(
                 "Zoom to",
-                "Fill the window with the selected blocks",
+                "Fit the selected blocks to the window",
                 lambda: self.do("view", self._chosen()),
             ),
             "merge": action(
                 "Merge",
-                "Make one block of the selected ones (siren block merge)",
+                "Merge the selected blocks into one (siren block merge)",
                 lambda: self.do("siren block merge", self._chosen()),
             ),
             "split": action(
-                "Split off", "Make parts of a block blocks of their own (siren block split)", None
+                "Split off", "Split parts off the selected block (siren block split)", None
             ),
             "delete": action(
                 "Delete",
-                "Take the selected blocks out of the set; files are not "
-                "touched (siren block delete)",
+                "Remove the selected blocks from the set; no file is touched (siren block delete)",
                 lambda: self.do("siren block delete", self._chosen()),
                 QKeySequence(QKeySequence.StandardKey.Delete),
             ),
@@ -116,17 +115,18 @@ class BlockActions(QObject):
             ),
             "undo": action(
                 "Undo",
-                "Take back the last edit (siren block undo)",
+                "Undo the last edit (siren block undo)",
                 lambda: self._execute("siren block undo"),
             ),
             "redo": action(
                 "Redo",
-                "Do the edit again (siren block redo)",
+                "Redo the last undone edit (siren block redo)",
                 lambda: self._execute("siren block redo"),
             ),
             "pair": action(
                 "Volumes with and without it",
-                "Open two volumes side by side (siren representatives)",
+                "Open a volume with the block and one without it side by side "
+                "(siren representatives)",
                 lambda: self.do("siren representatives", self._chosen()),
             ),
         }
@@ -134,19 +134,19 @@ class BlockActions(QObject):
         split.addAction(
             action(
                 "Separate pieces",
-                "Each piece that is apart from the others",
+                "Make each separate piece a block of its own",
                 lambda: self.do("siren block split", self._chosen()),
             )
         )
         split.addAction(
             action(
-                "What is in the Map Eraser's sphere",
-                "Place the sphere with ChimeraX's Map Eraser, then choose this",
+                "Part inside the Map Eraser sphere",
+                "Place the sphere with ChimeraX's Map Eraser first",
                 self._split_sphere,
             )
         )
         self.by_name["split"].setMenu(split)
-        by = QMenu("Colour by", self._view)
+        by = QMenu("Color by", self._view)
         for word, text in (
             ("block", "Block"),
             ("strength", "Strength of each voxel"),
@@ -158,19 +158,19 @@ class BlockActions(QObject):
         self.by_name["by"] = by.menuAction()
 
     def menu(self, place: Any) -> None:
-        """The menu of the right mouse button, at a place of the view."""
+        """Show the context menu at a position in the table."""
         menu, a = QMenu(self._view), self.by_name
         for name in MENU:
             menu.addAction(a[name]) if name else menu.addSeparator()
         menu.exec(self._view.viewport().mapToGlobal(place))
 
     def do(self, command: str, models: Sequence[BlockMap]) -> None:
-        """Run a command on blocks, if there are any."""
+        """Run a command on these blocks, if there are any."""
         if models:
             self._execute(f"{command} {block_spec(models)}")
 
     def display(self, word: str, models: Sequence[BlockMap]) -> None:
-        """``show`` or ``hide`` blocks."""
+        """``show`` or ``hide`` these blocks."""
         if models:
             self._execute(f"{word} {block_spec(models)} models")
 
@@ -186,7 +186,7 @@ class BlockActions(QObject):
             self._view.edit(rows[0])
 
     def recolor(self) -> None:
-        """Ask for a colour, and give it to the selected blocks."""
+        """Ask for a color and apply it to the selected blocks."""
         chosen = self._chosen()
         if chosen:
             color = self._ask_color(QColor.fromRgbF(*surface_color(chosen[0])[:3]))
@@ -199,14 +199,14 @@ class BlockActions(QObject):
             self._execute(f"siren block color {block_spec(models)} {word}")
 
     def _ask_color(self, now: QColor) -> QColor:
-        return QColorDialog.getColor(now, self._view, "Colour of the block")
+        return QColorDialog.getColor(now, self._view, "Block color")
 
     def _split_sphere(self) -> None:
         sphere = next((m for m in self._session.models.list() if m.name == ERASER), None)
         if sphere is None:
             self._execute('ui tool show "Map Eraser"')
             self._tell(
-                "Move the Map Eraser's sphere over the part to split off, then choose this again."
+                "Move the Map Eraser sphere over the part to split off, then choose this again."
             )
         else:
             self._execute(

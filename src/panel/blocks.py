@@ -1,6 +1,4 @@
-"""The page of the blocks: a table that follows the open surfaces, and the edits of ``siren block
-...``.
-"""
+"""The Blocks page: a table that follows the open surfaces, and the edits of ``siren block``."""
 
 from __future__ import annotations
 
@@ -46,22 +44,21 @@ from .blocks_table import (
     table_view,
 )
 
-WAIT = 60  # ms: changes that come together are shown together
-NOT_OURS = 300  # ms that the arrow keys may run on before the selection is sent to the session
+REFRESH_DELAY = 60  # ms; changes in quick succession are shown together
+SELECT_DELAY = 300  # ms of rest, as when arrow keys are held, before the surfaces are selected
 
 
 class BlocksPage(QWidget):
-    """Blocks of a run: see, name, colour, select, edit, save, expand.
+    """The blocks of a run: view, name, color, select, edit, save and expand them.
 
     Parameters
     ----------
     session : ChimeraX session
-    execute : runs a command, logged; what is wrong with it is its to show
+    execute : runs a command and logs it; it also reports errors
     """
 
-    # no page asks for a volume here; the tool treats all pages alike
-    volume_requested = Signal(str)
-    run_changed = Signal(object)  # Path: the edited blocks were saved as a set of their own
+    volume_requested = Signal(str)  # never emitted here; the tool connects all pages alike
+    run_changed = Signal(object)  # Path of the new set after the edited blocks were saved
 
     def __init__(self, session: Any, execute: Callable[[str], Any], parent: QWidget | None = None):
         super().__init__(parent)
@@ -69,30 +66,30 @@ class BlocksPage(QWidget):
         self._folder: Path | None = None
         self._run: Run | None = None
         self._watched: WeakKeyDictionary[BlockMap, bool] = WeakKeyDictionary()
-        self._from_session = False  # while rows are selected because surfaces were
+        self._from_session = False  # True while the selection of rows follows that of surfaces
         self.model = BlocksModel(self._show_one, self._rename)
         self.model.setParent(self)
         self._build()
         self._refresh_soon, self._select_soon = (
-            _timer(self, WAIT, self.refresh),
-            _timer(self, NOT_OURS, self._select_models),
+            _timer(self, REFRESH_DELAY, self.refresh),
+            _timer(self, SELECT_DELAY, self._select_models),
         )
         self._listen()
         self.set_run(None)
 
     def set_run(self, folder: Path | None, run: Run | None = None) -> None:
-        """Show a finished run; its blocks may be open, edited, or closed. ``run`` is what the
-        folder holds, where it was read already.
+        """Show a finished run; its blocks may be open, edited or closed. Pass ``run`` if the
+        folder has been read already.
         """
         self._folder, self._run = folder, run
         if folder is not None and run is None:
-            with suppress(SirenError):  # a set of open blocks may have outlived its folder
+            with suppress(SirenError):  # blocks may still be open although their folder is gone
                 self._run = open_run(folder)
         self.refresh()
 
     @property
     def blocks(self) -> list[BlockMap]:
-        """The open blocks that the table shows: the last group of this run."""
+        """The open blocks shown in the table: those of the last group of this run."""
         if self._folder is None:
             return []
         groups = {
@@ -133,20 +130,18 @@ class BlocksPage(QWidget):
         self.slider = QSlider(Qt.Orientation.Horizontal, self)
         self.slider.setRange(0, 100)
         self.slider.setToolTip(
-            "Transparency of the selected blocks, or of all where none is selected, in per cent"
+            "Transparency in percent of the selected blocks, or of all if none is selected"
         )
         self.slider.valueChanged.connect(self._fade)
         self.slider.sliderReleased.connect(self._fade_done)
         self.save_button = QPushButton("Save set", self, clicked=self._save)
-        self.save_button.setToolTip(
-            "Write the open blocks as a folder of their own (siren block save)"
-        )
+        self.save_button.setToolTip("Save the open blocks to a new folder (siren block save)")
         self.expand_button = QPushButton("Expand set", self, clicked=self._expand)
         self.expand_button.setToolTip(
-            "Test every voxel against the blocks as they are now (siren expand)"
+            "Test every voxel against the blocks as edited (siren expand)"
         )
         a = self.actions_ = self.edits.by_name
-        see = [
+        view = [
             a["show"],
             a["hide"],
             a["only"],
@@ -155,12 +150,12 @@ class BlocksPage(QWidget):
             QLabel("Transparency", self),
             self.slider,
         ]
-        change = [a["merge"], a["split"], a["delete"], a["rename"], None, a["undo"], a["redo"]]
+        edit = [a["merge"], a["split"], a["delete"], a["rename"], None, a["undo"], a["redo"]]
         rows = [
             [self.title, self.open_button],
-            see,
+            view,
             [self.view],
-            change,
+            edit,
             [None, self.save_button, self.expand_button],
         ]
         layout = QVBoxLayout(self)
@@ -169,20 +164,21 @@ class BlocksPage(QWidget):
         for row in rows:
             layout.addLayout(self._row(row), 1 if self.view in row else 0)
 
-    def _row(self, things: Sequence[Any]) -> QHBoxLayout:
+    def _row(self, items: Sequence[Any]) -> QHBoxLayout:
+        """A row of widgets and of buttons for actions; None is a stretch."""
         row = QHBoxLayout()
         row.setSpacing(3)
-        for thing in things:
-            if thing is None:
+        for item in items:
+            if item is None:
                 row.addStretch(1)
-            elif isinstance(thing, QAction):
+            elif isinstance(item, QAction):
                 button = QToolButton(self)
-                button.setDefaultAction(thing)
-                if thing.menu() is not None:
+                button.setDefaultAction(item)
+                if item.menu() is not None:
                     button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
                 row.addWidget(button)
             else:
-                row.addWidget(thing, 1 if thing in (self.title, self.view, self.slider) else 0)
+                row.addWidget(item, 1 if item in (self.title, self.view, self.slider) else 0)
         return row
 
     # --- from the session to the table
@@ -216,7 +212,7 @@ class BlocksPage(QWidget):
         self._refresh_soon.start()
 
     def _follow_save(self) -> None:
-        """The blocks shown may have become those of another folder: they were saved."""
+        """Switch to the new folder if the blocks shown have been saved to one."""
         shown = next(
             (r.model for r in self.model.rows if r.model is not None and not r.model.deleted), None
         )
@@ -229,7 +225,7 @@ class BlocksPage(QWidget):
             self._refresh_soon.start()
 
     def refresh(self) -> None:
-        """Show the blocks as they are now."""
+        """Show the current state of the blocks."""
         models = self.blocks
         for model in models:
             if model not in self._watched:
@@ -254,7 +250,7 @@ class BlocksPage(QWidget):
 
     def _summary(self, is_open: bool) -> str:
         if self._folder is None:
-            return "No blocks yet: run a sketch, or open a folder with blocks."
+            return "No blocks yet: run a sketch, or open a folder of blocks."
         rows = self.model.rows
         if not rows:
             return f"{self._folder.name}: no blocks."
@@ -268,7 +264,7 @@ class BlocksPage(QWidget):
             else set()
         )
         edited = is_open and saved != {(r.number, r.voxels, r.name) for r in rows}
-        return text + (", edited and not saved" if edited else "" if is_open else ", not open")
+        return text + (", edited but not saved" if edited else "" if is_open else ", not open")
 
     def _enable(self) -> None:
         count, some = len(self.chosen), bool(self.blocks)
@@ -284,15 +280,15 @@ class BlocksPage(QWidget):
         }
         for name, able in enabled.items():
             self.actions_[name].setEnabled(bool(able))
-        self.actions_["undo"].setToolTip(f"Undo: {undo}" if undo else "No edit to take back")
-        self.actions_["redo"].setToolTip(f"Redo: {redo}" if redo else "No edit to do again")
+        self.actions_["undo"].setToolTip(f"Undo: {undo}" if undo else "No edit to undo")
+        self.actions_["redo"].setToolTip(f"Redo: {redo}" if redo else "No edit to redo")
         for widget in (self.slider, self.save_button, self.expand_button):
             widget.setEnabled(some)
 
     def _select_rows(self) -> None:
-        """Select the rows of what is selected in the session."""
+        """Select the rows of the blocks selected in the session."""
         if self._select_soon.isActive():
-            return  # the user is selecting here
+            return  # the user is selecting rows
         wanted = {
             k
             for k, r in enumerate(self.model.rows)
@@ -340,7 +336,7 @@ class BlocksPage(QWidget):
         )
 
     def _fade(self, percent: int) -> None:
-        """While the slider is dragged the surfaces follow; the command comes at the end, once."""
+        """Fade the surfaces while the slider is dragged; one command follows at the end."""
         if not self.slider.isSliderDown():
             self._fade_done()
             return
@@ -363,7 +359,7 @@ class BlocksPage(QWidget):
 
 
 def _timer(parent: QWidget, wait: int, do: Callable[[], Any]) -> QTimer:
-    """A timer that runs once after the last start."""
+    """A timer that fires once, a while after its last start."""
     timer = QTimer(parent)
     timer.setSingleShot(True)
     timer.setInterval(wait)

@@ -1,1 +1,1 @@
-"""What lives in a ChimeraX session: jobs, surfaces, edits, figures."""
+"""Everything tied to a ChimeraX session: jobs, surfaces, edits, figures."""

@@ -461,7 +461,7 @@ def test_a_session_with_colours_by_strength_can_be_saved_and_opened(
     run(f"save '{tmp_path}/s.cxs'")
     run("close")
     run(f"open '{tmp_path}/s.cxs'")
-    assert "Coloured by strength" in log_of(session, run, "siren block color #1 strength")
+    assert "Colored by strength" in log_of(session, run, "siren block color #1 strength")
 
 
 def test_a_device_is_chosen_and_said_and_an_expansion_chooses_its_own(session, run, planted, out):

@@ -91,7 +91,7 @@ def test_a_level_set_by_eye_becomes_a_row_and_replaces_the_maps_earlier_one(sess
     ).read_text() == LABEL_HEAD + "1,0.25,0.31,0.4,vol_2.mrc\n9,,0.42,,vol_10.mrc\n"
     run("volume #1 level 0.35")
     log = log_of(session, run, "siren label #1")
-    assert "in place of its earlier label" in log
+    assert "replaces its earlier label" in log
     assert "siren evaluate" in log
     assert (
         folder / "siren/labels.csv"
@@ -106,7 +106,7 @@ def test_a_level_set_by_eye_becomes_a_row_and_replaces_the_maps_earlier_one(sess
         ("", "siren label #1 lower 0.5", "do not enclose"),
         ("volume #1 level 0.2 level 0.4", "siren label #1", "has 2 contour levels"),
         ("volume copy #1", "siren label #2", "not from a map file"),
-        ("open '{volumes}/vol_3.mrc'", "siren label #1,2 lower 0.1", "bounds of one map"),
+        ("open '{volumes}/vol_3.mrc'", "siren label #1,2 lower 0.1", "bounds for a single map"),
     ],
 )
 def test_labels_that_cannot_be_say_why_and_write_nothing(
@@ -221,7 +221,7 @@ def test_filter_flags_leaves_flagged_volumes_out_and_the_record_says_why(session
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("siren sketch '{volumes}' level 1 filter flags", "needs the table of thresholds"),
+        ("siren sketch '{volumes}' level 1 filter flags", "needs a table of thresholds"),
         ("siren sketch '{volumes}' filter flaggs", "filter|Expected"),
         ("siren evaluate '{volumes}/vol_1.mrc'", "cannot be read as text"),
         ("siren evaluate '{siren}/predictions.csv'", "no column 'contour_level'"),

@@ -288,7 +288,7 @@ def test_merge_split_delete_and_undo_by_their_buttons(three: Person) -> None:
     )
     assert three.text(6)[0] == f"{(64 * 0.5 + 27 * 0.9) / 91:.2f}"
     assert three.text(7)[0] == "-"
-    assert "edited and not saved" in three.page.title.text()
+    assert "edited but not saved" in three.page.title.text()
     three.select(1)
     three.page.actions_["split"].menu().actions()[0].trigger()
     three.wait()

@@ -140,7 +140,7 @@ def test_each_figure_fills_its_place_and_says_what_it_shows(
     height, width = pixels.shape[:2]
     assert (np.ptp(drawn, axis=0) > 0.6 * np.array([height, width])).all()
     assert {
-        "thresholds": "200 thresholds",
+        "thresholds": "200 contour levels",
         "states": "1: 120, 2: 80",
         "correlation": "No block depends",
         "conditional": "No block depends",
@@ -215,12 +215,12 @@ def test_thresholds_of_a_table_are_shown_until_there_is_a_run(
         "file,denormalized_predictions\n" + "".join(f"v{k}.mrc,{k % 9}\n" for k in range(90))
     )
     person.page.set_thresholds(tmp_path / "predictions.csv")
-    person.wait(lambda: "90 thresholds" in person.page.caption.text())
+    person.wait(lambda: "90 contour levels" in person.page.caption.text())
     assert not person.page.pair_button.isEnabled()
     person.page.set_run(sketch)
-    person.wait(lambda: "200 thresholds" in person.page.caption.text())
+    person.wait(lambda: "200 contour levels" in person.page.caption.text())
     person.page.set_run(None)
-    person.wait(lambda: "90 thresholds" in person.page.caption.text())
+    person.wait(lambda: "90 contour levels" in person.page.caption.text())
     person.page.set_thresholds(None)
     person.wait(lambda: "No run yet" in person.page.caption.text())
     assert not person.page.save_button.isEnabled()

@@ -196,9 +196,7 @@ def test_progress_shows_phase_and_stop_ends_the_run_within_half_a_second(
     desk.wait(lambda: current_job(desk.session) is None)
     assert time.monotonic() - began < 0.5
     desk.wait()
-    assert desk.tool.message.text == (
-        "Stopped. Nothing was written; earlier results are as they were."
-    )
+    assert desk.tool.message.text == "Stopped. Nothing was written; earlier results are unchanged."
     assert not bar.stop.isEnabled() and bar.run_all.isEnabled()
 
 

@@ -154,7 +154,7 @@ def test_stop_ends_a_job_within_half_a_second(windows: Any, heard: Heard) -> Non
     wait(windows, job)
     assert time.monotonic() - begin < 0.5
     assert isinstance(job.error, Cancelled)
-    assert "Stopped. Nothing was written" in heard.text(0)
+    assert "Stopped. Nothing was written; earlier results are unchanged." in heard.text(0)
 
 
 def test_one_job_at_a_time(windows: Any) -> None:
