@@ -37,7 +37,7 @@ TABLES: dict[str, type[Parameters]] = {
 
 
 def with_tables(page: str) -> str:
-    """The page with its tables as the code has them."""
+    """The page with tables that match the code."""
     for name, parameters in TABLES.items():
         rows = "\n".join(_row(f) for f in dataclasses.fields(parameters) if "help" in f.metadata)
         pattern = rf"(<!-- {name} parameters -->\n).*?(<!-- end -->)"
@@ -45,7 +45,7 @@ def with_tables(page: str) -> str:
             pattern, lambda m, rows=rows: f"{m[1]}{rows}\n{m[2]}", page, flags=re.S
         )
         if count != 1:
-            raise ValueError(f"{PAGE} has {count} places for the {name} parameters")
+            raise ValueError(f"{PAGE} has {count} tables of {name} parameters: there must be one")
     return page
 
 

@@ -1,5 +1,6 @@
-"""What the constants that no test gives do to the results: each is halved and doubled, or moved as
-far as it makes sense, in the conditions where it has a say."""
+"""How the results depend on the hand-set constants: each is halved and doubled, or varied within
+reason, in the conditions that it affects.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from chimerax.siren.core.blocks import level_harmonization as harmonise
+from chimerax.siren.core.blocks import level_harmonization as harmonize
 from chimerax.siren.core.blocks import outliers, profiles
 from chimerax.siren.core.blocks import similarity as alike
 from chimerax.siren.core.blocks.parameters import SketchParameters
@@ -16,14 +17,14 @@ from chimerax.siren.core.blocks.sketch import sketch
 from conditions import conditions
 from planted import Absent
 
-FEW, SEAMS, REAL = "50 volumes, noise x2", "overlapping neighbours (20 A)", "50S, grouping 1"
+FEW, SEAMS, REAL = "50 volumes, noise x2", "overlapping neighbors (20 A)", "50S, grouping 1"
 LEVELS, BARE, JUNK = "levels +-20 %, noise x2", "no core, levels +-20 %", "15 % junk"
 VARIED: tuple[tuple[ModuleType, str, tuple[Any, ...], tuple[str, ...]], ...] = (
     (alike, "NEIGHBOURS", (12, 50), (FEW, REAL)),
     (profiles, "REACH", (2.0, 4.5), (SEAMS, REAL)),
     (profiles, "FEWEST_VOLUMES", (3, 8), (FEW, REAL)),
-    (harmonise, "CORE", ((0.99, 0.95), (0.94, 0.80)), (LEVELS, BARE)),
-    (harmonise, "FEWEST_CORE", (15, 60), (LEVELS, BARE)),
+    (harmonize, "CORE", ((0.99, 0.95), (0.94, 0.80)), (LEVELS, BARE)),
+    (harmonize, "FEWEST_CORE", (15, 60), (LEVELS, BARE)),
     (outliers, "LIKENESS", (0.35, 0.65), (JUNK, REAL)),
     (outliers, "KIN", (0.01, 0.04), (JUNK, REAL)),
 )
@@ -33,7 +34,7 @@ NULLS = 8
 def sensitivity_lines(
     attempt: Callable[..., Any], limit_of: Callable[..., Any], nulls: Callable[..., Any]
 ) -> list[str]:
-    """The table: a row a constant and a condition, a column each value."""
+    """The table: a row per constant and condition, a column per value."""
     cases: dict[str, tuple[Any, float]] = {}
     for condition in conditions():
         if any(condition.name in names for *_, names in VARIED):
@@ -45,14 +46,13 @@ def sensitivity_lines(
             cases[condition.name] = case, limit_of(case).mean
     empty = list(nulls(NULLS))
     lines = [
-        "# Constants that no test gives",
+        "# Sensitivity to hand-set constants",
         "",
-        "Made by `python devel/benchmarks/blocks.py --sensitivity`. Share of the ceiling, and "
-        "in brackets blocks that are spurious, "
-        f"split off or merged; where no blocks are planted, how many of {NULLS} ensembles "
-        "give one.",
+        "Made by `python devel/benchmarks/blocks.py --sensitivity`. Share of the ceiling and, in "
+        "parentheses, the number of blocks that are spurious, split off or merged; for `no "
+        f"blocks`, how many of {NULLS} ensembles without blocks yield one.",
         "",
-        "| constant | condition | as it is | smaller | larger |",
+        "| constant | condition | current | smaller | larger |",
         "|---|---|---|---|---|",
     ]
     usual: dict[str, str] = {}
@@ -80,7 +80,7 @@ def sensitivity_lines(
 
 @contextmanager
 def changed(module: ModuleType, name: str, value: Any) -> Iterator[None]:
-    """A module's constant with another value for a while."""
+    """Set a module's constant to another value for the length of a ``with`` block."""
     kept = getattr(module, name)
     setattr(module, name, value)
     try:
