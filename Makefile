@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots train test lint bench-blocks bench-thresholds bench-speed bench-scaling clean-env
+.PHONY: help env bundle demo screenshots train test lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity clean-env
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -45,6 +45,12 @@ bench-thresholds: env ## accuracy and speed of predicted contour levels, simulat
 
 bench-blocks: env ## how well planted blocks are found: writes devel/benchmarks/blocks.md (an hour or two)
 	@$(VENV)/python devel/benchmarks/blocks.py
+
+bench-sensitivity: env ## how blocks depend on the tuned constants: writes devel/benchmarks/sensitivity.md (half an hour)
+	@$(VENV)/python devel/benchmarks/blocks.py --sensitivity
+
+bench-communities: env ## community detection by library: writes devel/benchmarks/communities.md
+	@$(VENV)/python devel/benchmarks/communities.py
 
 clean-env: ## remove .venv
 	rm -rf .venv

@@ -30,7 +30,7 @@ import psutil
 from numpy.typing import NDArray
 
 from bare_cluster import BareCluster
-from chimerax.siren.core.blocks.level_harmonization import Noise
+from chimerax.siren.core.blocks.noise import Noise
 from chimerax.siren.core.blocks.occupancy import Occupancy
 from chimerax.siren.core.blocks.pair_counts import significant_pairs
 from chimerax.siren.core.blocks.parameters import SketchParameters

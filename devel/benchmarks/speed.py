@@ -24,10 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chimerax.siren.core.blocks.expand import expand
-from chimerax.siren.core.blocks.level_harmonization import measure_noise, prepare
+from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized
+from chimerax.siren.core.blocks.noise import measure_noise
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sampling import draw_sample
-from chimerax.siren.core.blocks.screening import prepare as prepare_screening
+from chimerax.siren.core.blocks.screening import prepare_screening
 from chimerax.siren.core.blocks.similarity import similarity_graph, variable_voxels
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.common.progress import Progress
@@ -143,7 +144,7 @@ def parts(folder: Path) -> dict[str, float]:
     the published loops.
     """
     levels, ensemble = np.load(folder / "levels.npy"), find_ensemble([folder])
-    occupancy, anchors = prepare(ensemble, levels, False, 0.01, Progress())
+    occupancy, anchors = binarize_harmonized(ensemble, levels, False, 0.01, Progress())
     sample = draw_sample(variable_voxels(occupancy, 0.01), 2, 0)
     rows = occupancy.rows(sample)
     noise = measure_noise(anchors, occupancy.grid)

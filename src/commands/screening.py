@@ -11,7 +11,7 @@ from typing import Any
 from chimerax.core.commands import CmdDesc, FloatArg, IntArg, ListOf, SaveFolderNameArg
 
 from ..core.blocks.parameters import SketchParameters
-from ..core.blocks.screening import Setting, prepare, write_screen
+from ..core.blocks.screening import Setting, prepare_screening, write_screen
 from ..core.blocks.screening import screen as run_screen
 from ..core.common.parameters import camel_case
 from ..core.common.progress import Progress
@@ -72,7 +72,7 @@ def screen(
                 f"{len(flagged)} left out: "
                 + "; ".join(f"{n} ({why})" for n, why in flagged.items())
             )
-        screening = prepare(ensemble.resampled(box), levels, parameters, progress)
+        screening = prepare_screening(ensemble.resampled(box), levels, parameters, progress)
         settings = run_screen(screening, posp, negp, progress)
         compared = screening.compared
         lines = [

@@ -16,7 +16,7 @@ from Qt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout,
 
 from ..core.blocks.blockset import BlockSet
 from ..core.blocks.parameters import SketchParameters
-from ..core.blocks.screening import prepare
+from ..core.blocks.screening import prepare_screening
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
@@ -335,7 +335,7 @@ def counting(state: PanelState) -> Callable[[Progress], Stringency]:
 
     def work(progress: Progress) -> Stringency:
         ensemble = find_ensemble(chosen, voxel_size, progress).resampled(box)
-        screening = prepare(
+        screening = prepare_screening(
             ensemble, np.array([levels[n] for n in ensemble.names]), parameters, progress
         )
 

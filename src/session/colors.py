@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks.blockset import BlockSet, neighbours
+from ..core.blocks.blockset import BlockSet, touching_blocks
 
 # Okabe & Ito 2008, then Paul Tol's muted set: distinguishable with any color vision.
 PALETTE = (
@@ -34,7 +34,7 @@ def block_colors(blocks: BlockSet) -> dict[int, tuple[float, float, float]]:
     allows.
     """
     touching: dict[int, set[int]] = {n: set() for n, _ in blocks}
-    for a, b in neighbours(blocks):
+    for a, b in touching_blocks(blocks):
         touching[a].add(b)
         touching[b].add(a)
     chosen: dict[int, int] = {}

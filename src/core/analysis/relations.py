@@ -1,4 +1,4 @@
-"""How blocks depend on each other: every pair of blocks, counted over the volumes.
+"""How blocks depend on each other: every pair, counted over the volumes.
 
 Example::
 

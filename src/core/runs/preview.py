@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..blocks.occupancy import Occupancy, within_two_sd
-from ..blocks.outliers import UNLIKE, unlike_others
+from ..blocks.outliers import UNLIKE, junk_volumes
 from ..common import constants
 from ..common.errors import SirenError
 from ..common.progress import Progress
@@ -241,7 +241,7 @@ def find_flags(
             grid,
             np.zeros((1, 1, 1), np.float32),
         )
-        junk = unlike_others(occupancy, occupancy.union(0.01))
+        junk = junk_volumes(occupancy, occupancy.union(0.01))
         flags.update(
             {
                 name: _also(flags, name, JUNK, UNLIKE)

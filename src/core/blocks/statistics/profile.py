@@ -17,7 +17,8 @@ from ...compute.pair_tiles import Compute
 from ...maps.ensemble import Ensemble
 from ..communities import leiden_communities
 from ..distinct_blocks import distinct_blocks
-from ..level_harmonization import measure_noise, prepare
+from ..level_harmonization import binarize_harmonized
+from ..noise import measure_noise
 from ..occupancy import Occupancy, binarize
 from ..parameters import ExpandParameters, PairTestParameters, SketchParameters
 from ..profiles import grown_blocks
@@ -52,7 +53,7 @@ class ProfileStatistic:
         if agreed:
             occupancy = binarize(ensemble, levels, by_sd, progress)
         else:
-            occupancy, anchors = prepare(
+            occupancy, anchors = binarize_harmonized(
                 ensemble, levels, by_sd, parameters.union_fraction, progress
             )
             noise = measure_noise(anchors, occupancy.grid)
