@@ -30,9 +30,8 @@ from ..session.jobs import at_once, run_job
 from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
 from .levels import LEVELS, check_levels, chosen_levels
 
-FEW_VOLUMES = (
-    100  # below this, finding nothing is expected: the published tool asks for 200 or more
-)
+# below this, finding nothing is expected: the published tool asks for 200 or more
+FEW_VOLUMES = 100
 SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
 
 

@@ -217,7 +217,11 @@ def label_template(
         log_lines(
             session,
             [
-                *([f"No predictions were found: predicted them, {table}"] if predicted else []),
+                *(
+                    [f"There were no predictions, so they were made now: {table}"]
+                    if predicted
+                    else []
+                ),
                 f"{len(proposals)} maps that span the predicted levels and differ from each other; "
                 f"{len(added)} new rows in {path}.",
                 "Open each map, set its contour level by eye, and run "

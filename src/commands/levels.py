@@ -81,7 +81,9 @@ def chosen_levels(
     write_predictions(
         output / PREDICTIONS_FILE, predict_levels(ensemble, PredictParameters(), progress)
     )
-    notes.append(f"No contour levels were given: predicted them, {output / PREDICTIONS_FILE}")
+    notes.append(
+        f"No contour levels were given, so they were predicted: {output / PREDICTIONS_FILE}"
+    )
     return read(
         output / PREDICTIONS_FILE, f"predicted by this command: {output / PREDICTIONS_FILE}"
     )

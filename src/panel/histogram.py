@@ -33,11 +33,11 @@ class LevelHistogram(QWidget):
         )
 
     def sizeHint(self) -> QSize:
-        """Qt's."""
+        """Override for Qt."""
         return QSize(300, HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
-        """Qt's."""
+        """Override for Qt."""
         return QSize(120, HEIGHT)
 
     def set_levels(self, levels: Mapping[str, float], excluded: Collection[str]) -> None:
@@ -59,7 +59,7 @@ class LevelHistogram(QWidget):
         return mean - spread, mean + spread
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Qt's."""
+        """Override for Qt."""
         if len(self._levels) < 2:
             return
         painter = QPainter(self)

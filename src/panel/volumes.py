@@ -49,17 +49,17 @@ class VolumesModel(QAbstractTableModel):
         return self._row.get(name)
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Qt's."""
+        """Override for Qt."""
         return 0 if parent is not None and parent.isValid() else len(self._names)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Qt's."""
+        """Override for Qt."""
         return len(HEADINGS)
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
-        """Qt's."""
+        """Override for Qt."""
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.TextAlignmentRole:
@@ -69,12 +69,12 @@ class VolumesModel(QAbstractTableModel):
         )[section]
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
-        """Qt's."""
+        """Override for Qt."""
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         return flags | Qt.ItemFlag.ItemIsUserCheckable if index.column() == NAME else flags
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Qt's."""
+        """Override for Qt."""
         row, column = index.row(), index.column()
         if role == SORT and column == NAME:  # fast path: called thousands of times per sort
             return row
@@ -97,7 +97,7 @@ class VolumesModel(QAbstractTableModel):
         return None
 
     def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
-        """Qt's: a check box was clicked."""
+        """Override for Qt: a check box was clicked."""
         if role != Qt.ItemDataRole.CheckStateRole:
             return False
         ticked = Qt.CheckState(value) == Qt.CheckState.Checked
