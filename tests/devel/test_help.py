@@ -1,4 +1,4 @@
-"""The manual is found, and says what the code does."""
+"""The manual can be opened and matches the code."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_the_manuals_script_for_a_cluster_runs_as_the_manual_says(tmp_path):
         text=True,
         timeout=250,
     )
-    # 20 volumes are too few for any block, and to expand none is an error that the status tells
+    # 20 volumes are too few for any block, and expanding no blocks is an error with an exit status
     assert (tmp_path / "my output/predictions.csv").is_file()
     assert (tmp_path / "my output/00_sketch/run.json").is_file()
     assert done.returncode != 0

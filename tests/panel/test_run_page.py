@@ -1,5 +1,5 @@
-"""The Run page and the bar below: fields made from the parameters, estimates, progress, stop, and
-commands that the log can replay.
+"""The Run page and the bar below: fields built from the parameters, estimates, progress, stop, and
+commands that can be replayed from the log.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ensembles import LEVEL, Planted
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The files of a run but for the times in its record."""
+    """The files of a run, without the times in its record."""
     files = {p.name: p.read_bytes() for p in folder.iterdir()}
     files["run.json"] = re.sub(rb'"timings_s": \{.*?\}', b"", files["run.json"], flags=re.S)
     return files
@@ -196,9 +196,7 @@ def test_progress_shows_phase_and_stop_ends_the_run_within_half_a_second(
     desk.wait(lambda: current_job(desk.session) is None)
     assert time.monotonic() - began < 0.5
     desk.wait()
-    assert desk.tool.message.text == (
-        "Stopped. Nothing was written; earlier results are as they were."
-    )
+    assert desk.tool.message.text == "Stopped. Nothing was written; earlier results are unchanged."
     assert not bar.stop.isEnabled() and bar.run_all.isEnabled()
 
 
@@ -279,7 +277,7 @@ def test_predicted_thresholds_come_from_the_table_in_the_output_folder(
 
 
 def slow(session: Any) -> None:
-    """Start a command that is half done for ever."""
+    """Start a command that stays half done forever."""
     from chimerax.siren.session.jobs import run_job
 
     def work(progress: Any) -> None:
