@@ -23,7 +23,7 @@ from types import TracebackType
 from packaging.requirements import Requirement
 
 PACKAGES = ("distributed", "numpy", "scipy")
-START_SECONDS = 60.0
+START_SECONDS = 240.0  # a loaded machine takes long to start four Pythons
 # If the parent is killed, its end of the pipe closes and this process ends, too
 MAIN = """import os, sys, threading
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chimerax.siren.core.blocks.communities import label_propagation, leiden_communities
-from chimerax.siren.core.common import constants
 
 TABLE = Path(__file__).with_name("communities.md")
 NODES, PARTNERS, GROUPS = 12_000, 25, 12  # the most voxels and partners that a sketch has
@@ -52,7 +51,7 @@ def modularity(edges: Edges, weights: Weights, label: NDArray[np.int64]) -> floa
 def ours(edges: Edges, weights: Weights, seed: int) -> NDArray[np.int64]:
     """Leiden of graspologic-native, called as in a sketch."""
     label = np.empty(NODES, np.int64)
-    for number, group in enumerate(leiden_communities(NODES, edges, weights, seed)):
+    for number, group in enumerate(leiden_communities(NODES, edges, weights, seed=seed)):
         label[group] = number
     return label
 
@@ -159,8 +158,6 @@ TEXT = f"""# Community detection
 
 Made by `make bench-communities` (seconds on two cores shared with other work). Graphs of {NODES:,}
 nodes with 12 planted groups, as large as in a sketch; *hard*: 60 % of the edges ignore the groups.
-Modularity is at resolution 1; a sketch uses resolution {constants.RESOLUTION:g}, which favors smaller
-communities and costs modularity if there are no groups.
 
 ## Leiden, for the statistic `profile`
 

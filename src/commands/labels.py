@@ -41,7 +41,7 @@ MOST_ROWS = 30  # in the log's table
 def evaluate(
     session: Any, labels: str, predictions: str | None = None, output_dir: str | None = None
 ) -> Any:
-    """Compare predicted levels with levels set by eye: table, errors, sorted plot."""
+    """Compare predicted contour levels with levels set by eye: table, errors, sorted plot."""
     label_table = Path(labels).expanduser().absolute()
     table = (
         Path(predictions).expanduser().absolute()
@@ -313,7 +313,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         return CmdDesc(
             required=[("labels", OpenFileNameArg)],
             keyword=[("predictions", OpenFileNameArg), *output],
-            synopsis="Compare predicted levels with levels set by eye",
+            synopsis="Compare predicted contour levels with levels set by eye",
         )
 
     def label_desc() -> CmdDesc:

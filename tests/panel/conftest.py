@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from chimerax.core.logger import PlainTextLog
 
 from cxheadless import ui_shim
 from ensembles import Planted, write_planted
+from waiting import DEADLINE
 
 
 class Commands(PlainTextLog):
@@ -37,6 +39,49 @@ class Commands(PlainTextLog):
     @property
     def text(self) -> str:
         return "\n".join(m for _, m in self.messages)
+
+
+def events(session: Any) -> None:
+    """Let the application work for a moment."""
+    from Qt.QtCore import QCoreApplication, QEvent
+
+    if hasattr(session.ui, "pump"):
+        ui_shim.events(session)
+    else:
+        session.ui.processEvents()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+def work_on(session: Any, page: Any, happened: Callable[[], bool] | None = None) -> None:
+    """Let the application work until something has happened, or until no timer of a page is left to
+    run and nothing more follows.
+    """
+    if happened is None:
+        calm = itertools.count(1)
+
+        def happened() -> bool:
+            nonlocal calm
+            if _timers(page):
+                calm = itertools.count(1)
+            return next(calm) > 5
+
+    end = time.monotonic() + DEADLINE
+    while True:
+        events(session)
+        if happened():
+            return
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.005)
+
+
+def _timers(page: Any) -> bool:
+    """Whether something on a page is to happen once, soon."""
+    from Qt.QtCore import QTimer
+
+    try:
+        return any(t.isSingleShot() and t.isActive() for t in page.findChildren(QTimer))
+    except RuntimeError:  # the page is deleted
+        return False
 
 
 class Desk:
@@ -64,7 +109,7 @@ class Desk:
         self.wait()
         return self.tool
 
-    def wait(self, until: Callable[[], bool] | None = None, timeout: float = 240.0) -> None:
+    def wait(self, until: Callable[[], bool] | None = None, timeout: float = DEADLINE) -> None:
         """Let the application work until a condition holds."""
         if hasattr(self.session.ui, "pump"):
             assert ui_shim.events(self.session, until, timeout), "it never happened"

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from chimerax.core.commands import run as run_command
 
+from conftest import work_on
 from cxheadless import ui_shim
 from ensembles import LEVEL, Planted, write_planted
 
@@ -57,17 +57,8 @@ class Person:
         run_command(self.session, command)
 
     def wait(self, until: Callable[[], bool] | None = None) -> None:
-        """Let the application work until a condition holds, or for a moment."""
-        from Qt.QtCore import QCoreApplication, QEvent
-
-        end = time.monotonic() + (20 if until else 0.2)
-        while time.monotonic() < end and not (until and until()):
-            ui_shim.events(self.session) if hasattr(
-                self.session.ui, "pump"
-            ) else self.session.ui.processEvents()
-            QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-            time.sleep(0.005)
-        assert until is None or until()
+        """Let the application work until a condition holds, or all timers of the page have run."""
+        work_on(self.session, self.page, until)
 
     def see(self, folder: Path | None, kind: str) -> None:
         """Open a run and choose a figure."""
@@ -289,8 +280,11 @@ def test_a_page_closed_while_it_reads_is_no_error(
     from chimerax.siren.panel.plots import PlotsPage
 
     page = PlotsPage(person.session, person.execute)
+    before = set(threading.enumerate())
     page.set_run(sketch)
+    (reading,) = set(threading.enumerate()) - before
     page.deleteLater()
+    person.wait(lambda: not reading.is_alive())
     person.wait()
     run_command(person.session, f"siren open '{sketch}'")  # its handlers are gone
     person.wait()
