@@ -36,8 +36,8 @@ from chimerax.siren.core.blocks.pair_counts import significant_pairs
 from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.similarity import MOST_SAMPLED, similarity_graph
 from chimerax.siren.core.common.progress import Progress
-from chimerax.siren.core.compute.backends import computing
-from chimerax.siren.core.compute.pair_tiles import Compute, strips
+from chimerax.siren.core.compute.backends import open_backend
+from chimerax.siren.core.compute.pair_tiles import Backend, strips
 from chimerax.siren.core.maps.grid import Grid
 
 WORKERS = (1, 2, 3)
@@ -58,18 +58,18 @@ class Task:
         """For the table."""
         return f"{self.statistic}: {self.voxels:,} voxels, {self.volumes:,} volumes"
 
-    def pairs(self) -> Callable[[Compute], tuple[NDArray[Any], ...]]:
+    def pairs(self) -> Callable[[Backend], tuple[NDArray[Any], ...]]:
         """What counts them, given where: the pairs found, with strength or counts."""
         occupancy, sample = planted(self.voxels, self.volumes)
         parameters = SketchParameters(statistic=self.statistic)
 
-        def by_profile(compute: Compute) -> tuple[NDArray[Any], ...]:
+        def by_profile(compute: Backend) -> tuple[NDArray[Any], ...]:
             found = similarity_graph(
                 occupancy, sample, Noise(np.ones(1)), 0.01, Progress(), compute
             )
             return found.pairs, found.strength
 
-        def by_counting(compute: Compute) -> tuple[NDArray[Any], ...]:
+        def by_counting(compute: Backend) -> tuple[NDArray[Any], ...]:
             found = significant_pairs(occupancy, sample, parameters, Progress(), compute)
             return found.pairs, found.both
 
@@ -114,7 +114,7 @@ class Taken:
 
 
 def seconds(
-    work: Callable[[Compute], Any], compute: Compute, turns: int, workers: tuple[int, ...] = ()
+    work: Callable[[Backend], Any], compute: Backend, turns: int, workers: tuple[int, ...] = ()
 ) -> tuple[Taken, Any]:
     """The fastest of some turns, each by itself, and the result; ``workers`` are process ids, this
     one's where there are none.
@@ -148,7 +148,7 @@ def measure(tasks: tuple[Task, ...], turns: int) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         for task in tasks:
             work = task.pairs()
-            with computing("cpu", None, Progress()) as here:
+            with open_backend("cpu", None, Progress()) as here:
                 local, expected = seconds(work, here, turns)
             cells, connecting = [], []
             for count in WORKERS:
@@ -158,7 +158,7 @@ def measure(tasks: tuple[Task, ...], turns: int) -> list[str]:
                     )
                     cluster.wait_for_workers()
                     start = time.perf_counter()
-                    compute = stack.enter_context(computing("cpu", cluster.address, Progress()))
+                    compute = stack.enter_context(open_backend("cpu", cluster.address, Progress()))
                     connecting.append(time.perf_counter() - start)
                     taken, found = seconds(
                         work, compute, turns, tuple(worker.pid for worker in cluster.workers)

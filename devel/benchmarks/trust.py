@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "weights/training")
 from chimerax.siren.core.blocks.expand import expand
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble, Source
 from chimerax.siren.core.maps.grid import Grid
@@ -31,20 +32,13 @@ from chimerax.siren.core.simulation.example import Simulation, simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
 from chimerax.siren.core.thresholds.consensus import consensus_levels
 from chimerax.siren.core.thresholds.finetune import run_finetune
-from chimerax.siren.core.thresholds.flags import (
-    FULL_BOX,
-    NOISE_TAIL,
-    PIECE,
-    WIDE,
-    largest_piece,
-    noise_below,
-)
+from chimerax.siren.core.thresholds.flags import largest_piece, noise_below
 from chimerax.siren.core.thresholds.labels import Label, set_label
 from chimerax.siren.core.thresholds.network import BOX
-from chimerax.siren.core.thresholds.normalize import normalise_level
+from chimerax.siren.core.thresholds.normalize import normalize_level
 from chimerax.siren.core.thresholds.parameters import FinetuneParameters, PredictParameters
 from chimerax.siren.core.thresholds.predict import predict_levels
-from chimerax.siren.core.thresholds.preprocess import shrunk
+from chimerax.siren.core.thresholds.preprocess import downsample
 from chimerax.siren.core.thresholds.tables import Prediction, Predictions
 from score import planted_of, score
 
@@ -74,7 +68,7 @@ def expected_errors(data: Path, count: int, seed: int) -> list[str]:
         error.append(abs(row.prediction - label))
         expected.append(row.spread)
         flags += row.flags
-        judged.append(_margins(shrunk(source, sample.raw, grid, BOX)[0], row.level))
+        judged.append(_margins(downsample(source, sample.raw, grid, BOX)[0], row.level))
     e, b = np.array(error), np.array(expected)
     lines = [
         f"{count} maps simulated from validation structures (seed {seed}). Mean absolute "
@@ -102,11 +96,11 @@ def expected_errors(data: Path, count: int, seed: int) -> list[str]:
         "",
         f"Flags among these {count} good maps: {len(flags)}"
         + (f" ({'; '.join(flags)})." if flags else "."),
-        f"Farthest of them: tails of noise {tails.max():.2f} (limit {NOISE_TAIL:g}), largest "
+        f"Farthest of them: tails of noise {tails.max():.2f} (limit {constants.NOISE_TAIL:g}), largest "
         f"piece {largest.min():.0%} of what is "
-        f"enclosed (limit {PIECE:.0%}), {share.max():.0%} of the box (limit {FULL_BOX:.0%}), "
+        f"enclosed (limit {constants.MIN_LARGEST_PIECE:.0%}), {share.max():.0%} of the box (limit {constants.MAX_BOX_SHARE:.0%}), "
         f"expected error {b.max():.2f} "
-        f"(limit {WIDE:g}).",
+        f"(limit {constants.LARGE_ERROR:g}).",
     ]
 
 
@@ -251,7 +245,7 @@ def _tuned(
     before, after = (
         np.mean(
             [
-                abs(rows[i].prediction - normalise_level(habit * own[i].level, own[i].range))
+                abs(rows[i].prediction - normalize_level(habit * own[i].level, own[i].range))
                 for i in rest
             ]
         )

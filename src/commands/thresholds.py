@@ -21,7 +21,7 @@ from chimerax.core.commands import (
 from chimerax.core.errors import UserError
 from chimerax.map import MapsArg, Volume
 
-from ..core.common.errors import listed
+from ..core.common.errors import join_names
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
 from ..session.inputs import (
@@ -67,7 +67,7 @@ def predict(
         from ..core.thresholds.tables import write_predictions
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, least=1, include=include, exclude=exclude
+            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
         )
         predictions = predict_levels(ensemble, parameters, progress)
         agreement = compare(predictions, Path(labels), ensemble) if labels else None
@@ -179,11 +179,11 @@ def evaluate(
                     _bounds(r.label),
                     f"{r.prediction.level:.4g}",
                     f"{r.error:+.3g}",
-                    f"{r.prediction.prediction - r.normalised_label:+.3f}",
+                    f"{r.prediction.prediction - r.normalized_label:+.3f}",
                     "; ".join(r.prediction.flags),
                 )
                 for r in sorted(
-                    a.rows, key=lambda r: -abs(r.prediction.prediction - r.normalised_label)
+                    a.rows, key=lambda r: -abs(r.prediction.prediction - r.normalized_label)
                 )[:MOST_ROWS]
             ],
         )
@@ -191,10 +191,13 @@ def evaluate(
             session,
             [f"the {MOST_ROWS} largest errors of {a.count:,}"] * (a.count > MOST_ROWS) + [a.text()],
         )
-        if a.without:
+        if a.unpredicted:
             log_lines(
                 session,
-                [f"{len(a.without):,} labelled without a prediction: {listed(list(a.without))}"],
+                [
+                    f"{len(a.unpredicted):,} labelled without a prediction: "
+                    f"{join_names(list(a.unpredicted))}"
+                ],
             )
         log_picture(session, result.plot)
         log_lines(
@@ -286,7 +289,7 @@ def label_template(
         from ..core.thresholds.tables import read_predictions
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, least=1, include=include, exclude=exclude
+            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
         )
         predicted = not predictions and not table.is_file()
         if predicted:
@@ -357,7 +360,7 @@ def finetune(
         from ..core.thresholds.finetune import run_finetune
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, least=1, include=include, exclude=exclude
+            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
         )
         return run_finetune(ensemble, Path(labels).expanduser(), parameters, output, progress)
 
@@ -431,7 +434,7 @@ def preprocess(
         from ..core.thresholds.preprocess import preprocess as run
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, least=1, include=include, exclude=exclude
+            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
         )
         return ensemble, run(ensemble, output, parameters, progress)
 

@@ -122,7 +122,7 @@ def prepare(
     filter : as :func:`.occupancy.binarize`
     fraction : voxels occupied in more than this share of the volumes are compared in search of junk
     """
-    ensemble = ensemble.keeping(constants.KEPT_BYTES)
+    ensemble = ensemble.cached(constants.CACHE_BYTES)
     occupancy = binarize(ensemble, levels, filter, progress)
     junk = unlike_others(occupancy, occupancy.union(fraction), progress=progress)
     left_out = dict(occupancy.left_out)
@@ -146,13 +146,13 @@ def read_anchors(ensemble: Ensemble, occupancy: Occupancy, progress: Progress) -
     frequency = occupancy.frequency
     core = np.empty(0, np.int64)
     for share in constants.CORE_SHARE:
-        if len(core) < constants.FEWEST_CORE:
+        if len(core) < constants.MIN_CORE_VOXELS:
             core = np.flatnonzero(frequency > share * len(occupancy))
     background = np.flatnonzero(frequency <= np.median(frequency))
     core, background = (
         v
-        if len(v) <= constants.MOST_ANCHORS
-        else np.sort(rng.choice(v, constants.MOST_ANCHORS, replace=False))
+        if len(v) <= constants.MAX_ANCHORS
+        else np.sort(rng.choice(v, constants.MAX_ANCHORS, replace=False))
         for v in (core, background)
     )
     voxels = np.concatenate([core, background])
@@ -179,7 +179,7 @@ def harmonized_levels(
     (V,) float64; ``levels`` itself where there is no core, or its density is not above the
     background's.
     """
-    if len(anchors.core) < constants.FEWEST_CORE or len(levels) < 3:
+    if len(anchors.core) < constants.MIN_CORE_VOXELS or len(levels) < 3:
         return levels
     scale, offset = scales(anchors.core_values, anchors.background_values, progress)
     if np.any(scale <= 0) or np.any(levels <= offset):
@@ -266,10 +266,10 @@ def measure_noise(anchors: Anchors, grid: Grid) -> Noise:
     varied = values.std(axis=0) > 1e-6 * max(
         float(np.abs(anchors.core_values).max(initial=0)), 1e-30
     )
-    if varied.sum() < constants.FEWEST_CORE:
+    if varied.sum() < constants.MIN_CORE_VOXELS:
         values, voxels = anchors.core_values, anchors.core
         varied = values.std(axis=0) > 0
-    if varied.sum() < constants.FEWEST_CORE:
+    if varied.sum() < constants.MIN_CORE_VOXELS:
         return Noise(np.ones(1))
     values, voxels = values[:, varied].astype(np.float32), voxels[varied]
     values = values - np.median(values, axis=1, keepdims=True)  # a volume's offset is no noise

@@ -40,7 +40,7 @@ def unlike_others(
     (V,) bool
     """
     volumes = len(occupancy)
-    if volumes < constants.FEWEST_FOR_A_MAJORITY or len(union) < 2:
+    if volumes < constants.MIN_VOLUMES_FOR_MAJORITY or len(union) < 2:
         return np.zeros(volumes, bool)
     if len(union) > constants.JUNK_VOXELS:
         union = np.sort(
@@ -52,14 +52,14 @@ def unlike_others(
     alike = np.zeros((volumes, volumes), np.float32)
     progress = progress or Progress()
     # one product of all takes longer than a person waits for a stop
-    for start in range(0, len(columns), constants.KINSHIP_VOXELS_AT_ONCE):
+    for start in range(0, len(columns), constants.SIMILARITY_VOXELS_AT_ONCE):
         progress.step("looking for junk", start / len(columns))
-        part = columns[start : start + constants.KINSHIP_VOXELS_AT_ONCE]
+        part = columns[start : start + constants.SIMILARITY_VOXELS_AT_ONCE]
         alike += part.T @ part
     np.fill_diagonal(alike, -1)
-    rank = max(2, round(constants.KIN_SHARE * volumes))
+    rank = max(2, round(constants.NEAREST_SHARE * volumes))
     kinship = np.partition(alike, volumes - rank, axis=1)[:, volumes - rank]
     usual = float(np.median(kinship))
     if usual <= least:  # no volume is like any other: there is no majority to differ from
         return np.zeros(volumes, bool)
-    return np.asarray(kinship < constants.JUNK_LIKENESS * usual)
+    return np.asarray(kinship < constants.JUNK_SIMILARITY * usual)

@@ -25,7 +25,7 @@ class Cancelled(Exception):
     """The user asked to stop. Nothing was written."""
 
 
-def listed(names: "list[str]", most: int = 3) -> str:
+def join_names(names: "list[str]", most: int = 3) -> str:
     """Names joined for a sentence: ``a.mrc, b.mrc, c.mrc and 4 more``."""
     if len(names) <= most:
         return ", ".join(names)

@@ -19,7 +19,7 @@ _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # of file managers: nobody'
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``; it takes its place when the block ends well, else vanishes.
 
     Raises
@@ -42,7 +42,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside ``path``; it takes the place of ``path`` when the block ends well,
     else vanishes.
 

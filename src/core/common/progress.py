@@ -12,7 +12,7 @@ from typing import TypeVar
 from .errors import Cancelled
 
 T = TypeVar("T")
-LOOK = 0.1  # seconds between two looks whether a wait is over, or to be given up
+POLL_SECONDS = 0.1  # seconds between two looks whether a wait is over, or to be given up
 
 
 class Progress:
@@ -132,7 +132,7 @@ def run_cancellable(
     threading.Thread(target=run, name=phase, daemon=True).start()
     try:
         progress.step(phase, fraction)
-        while not wait([outcome], LOOK).done:
+        while not wait([outcome], POLL_SECONDS).done:
             progress.step(phase, fraction)
     except Cancelled:
         if dispose is not None:

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 
 from ..common.devices import CPU
 from ..common.progress import Progress
-from .pair_tiles import Compute, LocalBackend
+from .pair_tiles import Backend, LocalBackend
 
 
 @contextmanager
-def computing(device: str, scheduler: str | None, progress: Progress) -> Iterator[Compute]:
+def open_backend(device: str, scheduler: str | None, progress: Progress) -> Iterator[Backend]:
     """The place to count, for as long as it is needed.
 
     Parameters
@@ -35,13 +35,13 @@ def computing(device: str, scheduler: str | None, progress: Progress) -> Iterato
         If ``progress`` was asked to stop.
     """
     if scheduler is not None:
-        from .cluster import Cluster
+        from .cluster import ClusterBackend
 
-        with Cluster.connected(scheduler, progress) as cluster:
+        with ClusterBackend.connected(scheduler, progress) as cluster:
             yield cluster
     elif device == CPU:
         yield LocalBackend()
     else:
-        from .gpu import on_device
+        from .gpu import gpu_backend
 
-        yield on_device(device, progress)
+        yield gpu_backend(device, progress)

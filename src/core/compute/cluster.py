@@ -31,12 +31,12 @@ from typing import Any
 
 from ..common.errors import Cancelled, SirenError
 from ..common.progress import Progress, run_cancellable
-from .pair_tiles import Counter, Found, Search, product_counter, strips
+from .pair_tiles import PairCounter, PairSearch, TileResult, product_counter, strips
 
 # until a scheduler that does not answer is said to be not there, and for the first worker to come
 CONNECT_SECONDS = 10
-LOOK = 0.02  # seconds between two looks for results
-LONELY_SECONDS = 60  # without any worker; one that is started again comes back sooner
+POLL_SECONDS = 0.02  # seconds between two looks for results
+NO_WORKERS_SECONDS = 60  # without any worker; one that is started again comes back sooner
 ROUNDS = 4  # of sending a search: Dask cannot make it again where its last holder died
 RETRIES = 3  # of a strip that failed on a worker
 MISSING = (
@@ -52,12 +52,12 @@ class Parcel:
     unpacked once, with the first strip, and live as long as the worker holds the parcel.
     """
 
-    def __init__(self, search: Search):
+    def __init__(self, search: PairSearch):
         self._search = search
-        self._counter: Counter | None = None
+        self._counter: PairCounter | None = None
         self._lock = threading.Lock()  # a worker may have several threads
 
-    def tile(self, start: int, stop: int) -> Found:
+    def tile(self, start: int, stop: int) -> TileResult:
         """What rows ``start`` to ``stop`` find."""
         with self._lock:
             if self._counter is None:
@@ -75,7 +75,7 @@ class _Packing:
     its name.
     """
 
-    def __init__(self, search: Search):
+    def __init__(self, search: PairSearch):
         self._search = search
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -98,7 +98,7 @@ def _by_value(content: object) -> bytes:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class ClusterBackend:
     """A connection to a scheduler; a :class:`.pair_tiles.Compute`.
 
     Attributes
@@ -119,7 +119,7 @@ class Cluster:
 
     @classmethod
     @contextlib.contextmanager
-    def connected(cls, address: str, progress: Progress) -> Iterator[Cluster]:
+    def connected(cls, address: str, progress: Progress) -> Iterator[ClusterBackend]:
         """Connect to a scheduler that has workers which can do the work.
 
         Raises
@@ -140,10 +140,10 @@ class Cluster:
         finally:
             _close(client, 5.0 if clean else 0.0)
 
-    def run(self, search: Search, phase: str, progress: Progress) -> list[Found]:
+    def run(self, search: PairSearch, phase: str, progress: Progress) -> list[TileResult]:
         """As :func:`.pair_tiles.run_tiles`."""
         todo = strips(search.rows(), len(search.columns()))
-        found: list[Found] = []
+        found: list[TileResult] = []
         for _ in range(ROUNDS):
             try:
                 with _sentence(self.address):
@@ -165,9 +165,9 @@ class Cluster:
 
     def _round(
         self,
-        search: Search,
+        search: PairSearch,
         todo: list[tuple[int, int]],
-        found: list[Found],
+        found: list[TileResult],
         phase: str,
         progress: Progress,
     ) -> None:
@@ -216,8 +216,8 @@ class Cluster:
         # a lost one is done again
         while futures[0].status in ("pending", "lost") and held.status == "finished":
             progress.step(phase, fraction)
-            time.sleep(LOOK)
-            if time.monotonic() - seen > LONELY_SECONDS:
+            time.sleep(POLL_SECONDS)
+            if time.monotonic() - seen > NO_WORKERS_SECONDS:
                 if not run_cancellable(self.client.nthreads, phase, progress, fraction):
                     raise SirenError(
                         f"The scheduler {self.address} has lost all workers: start "

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from ..common.errors import SirenError
 from ..common.progress import Progress, run_cancellable
-from .pair_tiles import Counter, LocalBackend
+from .pair_tiles import LocalBackend, PairCounter
 
-PROBE = 64  # rows whose counts are compared with numpy's before a card is trusted
+PROBE_ROWS = 64  # rows whose counts are compared with numpy's before a card is trusted
 
 
-def on_device(device: str, progress: Progress) -> LocalBackend:
+def gpu_backend(device: str, progress: Progress) -> LocalBackend:
     """Where to count for ``cuda``, ``mps`` or ``auto``: the card of the first two that there is,
     else plain numpy.
 
@@ -70,7 +70,7 @@ def torch_device(device: str) -> str | None:
     return device
 
 
-def torch_counter(columns: NDArray[np.float32], device: str) -> Counter:
+def torch_counter(columns: NDArray[np.float32], device: str) -> PairCounter:
     """Counts by a matrix product on a device. The columns stay there; only strips travel.
 
     A strip that does not fit is halved, and again.
@@ -118,11 +118,11 @@ def torch_counter(columns: NDArray[np.float32], device: str) -> Counter:
     return count
 
 
-def _prove(count: Counter, columns: NDArray[np.float32], device: str) -> None:
+def _prove(count: PairCounter, columns: NDArray[np.float32], device: str) -> None:
     """Compare counts of a few rows with numpy's, among them the largest that there are: each
     column's with a row of ones.
     """
-    rows = np.concatenate([columns[:PROBE], np.ones((1, columns.shape[1]), np.float32)])
+    rows = np.concatenate([columns[:PROBE_ROWS], np.ones((1, columns.shape[1]), np.float32)])
     if not np.array_equal(count(rows, 0), rows @ columns.T):
         raise SirenError(
             f"{device} does not count exactly, so that blocks would not be those of "

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.progress import Progress
 
-Found = tuple[NDArray[Any], ...]
+TileResult = tuple[NDArray[Any], ...]
 # (t, V) rows, first -> (t, n - first) float32, a new array: volumes in which a row's voxel and a
 # column's, from the column ``first`` on, are both occupied; whole numbers
-Counter = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
+PairCounter = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 
 
-class Search(Protocol):
+class PairSearch(Protocol):
     """What is looked for among pairs of a row and a column voxel."""
 
     def rows(self) -> int:
@@ -35,11 +35,11 @@ class Search(Protocol):
     def columns(self) -> NDArray[np.float32]:
         """(n, V) occupancy of the column voxels, 0 or 1."""
 
-    def tile(self, start: int, stop: int, counter: Counter) -> Found:
+    def tile(self, start: int, stop: int, counter: PairCounter) -> TileResult:
         """What rows ``start`` to ``stop`` find; ``counter`` counts them against the columns."""
 
 
-class Compute(Protocol):
+class Backend(Protocol):
     """Where strips are counted and tested; what they find is the same everywhere.
 
     Attributes
@@ -50,7 +50,7 @@ class Compute(Protocol):
     @property
     def name(self) -> str: ...
 
-    def run(self, search: Search, phase: str, progress: Progress) -> list[Found]:
+    def run(self, search: PairSearch, phase: str, progress: Progress) -> list[TileResult]:
         """As :func:`run_tiles`."""
 
 
@@ -65,9 +65,9 @@ class LocalBackend:
     """
 
     name: str = "cpu"
-    counter: Callable[[NDArray[np.float32]], Counter] | None = None
+    counter: Callable[[NDArray[np.float32]], PairCounter] | None = None
 
-    def run(self, search: Search, phase: str, progress: Progress) -> list[Found]:
+    def run(self, search: PairSearch, phase: str, progress: Progress) -> list[TileResult]:
         """As :func:`run_tiles`."""
         columns = search.columns()
         counter = (self.counter or product_counter)(columns)
@@ -79,8 +79,8 @@ class LocalBackend:
 
 
 def run_tiles(
-    search: Search, phase: str, progress: Progress, compute: Compute | None = None
-) -> list[Found]:
+    search: PairSearch, phase: str, progress: Progress, compute: Backend | None = None
+) -> list[TileResult]:
     """Let every strip of a search be counted and tested; what each found, in order.
 
     Parameters
@@ -105,14 +105,14 @@ def strips(rows: int, columns: int) -> list[tuple[int, int]]:
     return [(start, min(start + height, rows)) for start in range(0, rows, height)]
 
 
-def product_counter(columns: NDArray[np.float32]) -> Counter:
+def product_counter(columns: NDArray[np.float32]) -> PairCounter:
     """Counts by a matrix product: exact, as float32 holds whole numbers below 2**24 (Occupancy has
     fewer volumes).
     """
     return lambda rows, first: rows @ columns[first:].T
 
 
-def unpacked(bits: NDArray[np.uint8], volumes: int) -> NDArray[np.float32]:
+def unpack_occupancy(bits: NDArray[np.uint8], volumes: int) -> NDArray[np.float32]:
     """(n, V) float32, 0 or 1, from rows packed by :meth:`.Occupancy.packed`."""
     return np.unpackbits(bits, axis=1, count=volumes).astype(np.float32)
 
@@ -120,7 +120,7 @@ def unpacked(bits: NDArray[np.uint8], volumes: int) -> NDArray[np.float32]:
 _BITS_SET = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
 
 
-def both_occupied(
+def joint_counts(
     bits: NDArray[np.uint8], first: NDArray[np.integer], second: NDArray[np.integer]
 ) -> NDArray[np.int64]:
     """(e,) volumes in which both voxels of each pair are occupied, from packed rows."""
@@ -132,7 +132,7 @@ def both_occupied(
     return count
 
 
-def occupied(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+def occupied_counts(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
     """(n,) volumes in which each voxel is occupied, from packed rows."""
     every = np.arange(len(bits))
-    return both_occupied(bits, every, every)
+    return joint_counts(bits, every, every)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import JunkMap, SirenError, listed
+from ..common.errors import JunkMap, SirenError, join_names
 from ..common.progress import Progress
 from .grid import Grid, Triple, to_box
 from .mapfile import is_map_name, natural_key, read_grid, read_map, with_voxel_size
@@ -98,7 +98,7 @@ class Ensemble:
         Cube to which each map is resampled on reading.
     notes : tuple of str
         What was assumed, one sentence each, for the log.
-    kept : dict or None
+    cache : dict or None
         Maps as they were read, by name, see :meth:`keeping`.
     """
 
@@ -107,7 +107,7 @@ class Ensemble:
     all_names: tuple[str, ...]
     box: int | None = None
     notes: tuple[str, ...] = field(default=())
-    kept: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
+    cache: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -115,7 +115,7 @@ class Ensemble:
         return tuple(s.name for s in self.sources)
 
     @property
-    def places(self) -> dict[str, int]:
+    def vol_ids(self) -> dict[str, int]:
         """Place of every map that was found, by name: what ``vol_id`` counts."""
         return {name: n for n, name in enumerate(self.all_names)}
 
@@ -136,26 +136,26 @@ class Ensemble:
         """(z, y, x) float32 of one of the maps, resampled where the ensemble is; raises as
         :meth:`Source.read`.
         """
-        if self.kept is not None and source.name in self.kept:
-            return self.kept[source.name]
+        if self.cache is not None and source.name in self.cache:
+            return self.cache[source.name]
         array = source.read()
         if self.box is not None:
             array = to_box(array, source.read_grid(), self.box)[0]
         if array.shape != self.grid.shape:  # the file changed since its header was read
             raise SirenError(f"{source.name} changed while it was read: run the command again.")
-        if self.kept is not None:
-            self.kept[source.name] = array
+        if self.cache is not None:
+            self.cache[source.name] = array
         return array
 
-    def keeping(self, most_bytes: float) -> Ensemble:
+    def cached(self, most_bytes: float) -> Ensemble:
         """The same; if all its maps fit into so much memory, they stay there once read, for those
         who read twice.
         """
         fits = 4 * self.grid.size * len(self) <= most_bytes
-        return replace(self, kept={}) if fits and self.kept is None else self
+        return replace(self, cache={}) if fits and self.cache is None else self
 
     def select(
-        self, include: Sequence[str] = (), exclude: Sequence[str] = (), least: int = 2
+        self, include: Sequence[str] = (), exclude: Sequence[str] = (), minimum: int = 2
     ) -> Ensemble:
         """Keep the maps named in ``include`` (all when empty) less those in ``exclude``.
 
@@ -169,7 +169,7 @@ class Ensemble:
         chosen = set(self._matching(include, "include")) if include else set(self.names)
         chosen -= set(self._matching(exclude, "exclude"))
         kept = tuple(s for s in self.sources if s.name in chosen)
-        _check_count(kept, "after include and exclude", least)
+        _check_count(kept, "after include and exclude", minimum)
         return replace(self, sources=kept)
 
     def _matching(self, patterns: Sequence[str], word: str) -> Iterator[str]:
@@ -204,7 +204,7 @@ def find_ensemble(
     places: Sequence[str | Path | Source],
     voxel_size: float | None = None,
     progress: Progress | None = None,
-    least: int = 2,
+    minimum: int = 2,
     exclude: Sequence[str] = (),
     include: Sequence[str] = (),
 ) -> Ensemble:
@@ -215,7 +215,7 @@ def find_ensemble(
     places : folders, map files, or :class:`Source` objects for maps in memory.
     voxel_size : float, optional
         Angstrom per voxel, in place of what the headers say.
-    least : int
+    minimum : int
         Fewest maps that make sense for the caller.
     include, exclude : names or patterns, see :meth:`Ensemble.select`.
         Applied before the grids are compared, so that a map which does not fit can be left out.
@@ -227,19 +227,19 @@ def find_ensemble(
         the maps differ in shape, voxel size or origin.
     """
     progress = progress or Progress()
-    sources = sorted(sources_at(places), key=lambda s: natural_key(s.name))
+    sources = sorted(find_sources(places), key=lambda s: natural_key(s.name))
     names = tuple(s.name for s in sources)
     twice = sorted({n for n, following in pairwise(names) if n == following}, key=natural_key)
     if twice:
         raise SirenError(
-            f"{listed(twice)}: more than one of the volumes has this name, and "
+            f"{join_names(twice)}: more than one of the volumes has this name, and "
             "volumes are told apart by "
             "name. Give one folder, or rename."
         )
-    _check_count(tuple(sources), f"in {_place_text(places)}", least)
+    _check_count(tuple(sources), f"in {_place_text(places)}", minimum)
     ensemble = Ensemble(tuple(sources), Grid((1, 1, 1), (1.0, 1.0, 1.0)), names)
     if include or exclude:
-        ensemble = ensemble.select(include, exclude, least)
+        ensemble = ensemble.select(include, exclude, minimum)
     grids = [
         s.read_grid() for s in progress.each(ensemble.sources, "checking volumes", len(ensemble))
     ]
@@ -247,7 +247,7 @@ def find_ensemble(
     first = Counter(grids).most_common(1)[0][0]
     example = ensemble.sources[grids.index(first)].name
     for source, grid in zip(ensemble.sources, grids, strict=True):
-        check_same(source.name, grid, example, first)
+        check_same_grid(source.name, grid, example, first)
     notes = [
         f"{a} and {b} look like one volume twice; both are used. Exclude one if they are the same."
         for a, b in pairwise(ensemble.names)
@@ -334,7 +334,7 @@ def _override(source: Source, voxel_size: float) -> Source:
     return replace(source, grid=with_voxel_size(source.read_grid(), voxel_size))
 
 
-def sources_at(places: Sequence[str | Path | Source]) -> Iterator[Source]:
+def find_sources(places: Sequence[str | Path | Source]) -> Iterator[Source]:
     for place in places:
         if isinstance(place, Source):
             yield place
@@ -374,21 +374,21 @@ def _stem(name: str) -> str:
 
 def _place_text(places: Sequence[str | Path | Source]) -> str:
     paths = [str(p) for p in places if not isinstance(p, Source)]
-    return listed(paths, 1) if paths else "the open models"
+    return join_names(paths, 1) if paths else "the open models"
 
 
-def _check_count(sources: tuple[Source, ...], where: str, least: int = 2) -> None:
-    if len(sources) < least:
+def _check_count(sources: tuple[Source, ...], where: str, minimum: int = 2) -> None:
+    if len(sources) < minimum:
         count = (
             "no volume" if not sources else f"only {len(sources)} volume" + "s" * (len(sources) > 1)
         )
         raise SirenError(
-            f"There is {count} {where}: an ensemble needs at least {least}"
-            f"{', and hundreds for significance' if least > 1 else ''}."
+            f"There is {count} {where}: an ensemble needs at least {minimum}"
+            f"{', and hundreds for significance' if minimum > 1 else ''}."
         )
 
 
-def check_same(name: str, grid: Grid, first_name: str, first: Grid) -> None:
+def check_same_grid(name: str, grid: Grid, first_name: str, first: Grid) -> None:
     def sizes(g: Grid) -> str:
         return " x ".join(str(n) for n in g.shape[::-1])
 

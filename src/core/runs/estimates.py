@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ..blocks.statistics import DEFAULT, statistic_named
 from ..common import constants
-from ..compute.resources import need_of_pairs
+from ..compute.resources import pair_requirements
 from ..maps.grid import Grid
 
 
@@ -75,7 +75,7 @@ def _predict(work: Work) -> Estimate:
     each = constants.NETWORK_SECONDS + constants.READ_SECONDS * read
     if read > 64**3:
         each += constants.RESAMPLE_SECONDS * read
-    memory = constants.LIBRARY_BYTES + constants.NETWORK_BYTES + constants.BYTES_A_VOXEL * read
+    memory = constants.LIBRARY_BYTES + constants.NETWORK_BYTES + constants.BYTES_PER_VOXEL * read
     return Estimate(constants.FIXED_SECONDS + work.volumes * each, memory)
 
 
@@ -84,21 +84,23 @@ def _blocks(work: Work) -> Estimate:
     statistic = statistic_named(work.statistic)
     voxels, read = work.grid.size, work.read_voxels or work.grid.size
     kept = 4.0 * voxels * work.volumes
-    fits = kept <= constants.KEPT_BYTES
+    fits = kept <= constants.CACHE_BYTES
     each = constants.READ_SECONDS * read + (
         constants.RESAMPLE_SECONDS * read if work.read_voxels else 0.0
     )
     seconds = constants.FIXED_SECONDS + (1 if fits else statistic.passes) * work.volumes * each
-    memory = constants.LIBRARY_BYTES + constants.BYTES_A_VOXEL * voxels + work.volumes * voxels / 4
+    memory = (
+        constants.LIBRARY_BYTES + constants.BYTES_PER_VOXEL * voxels + work.volumes * voxels / 4
+    )
     if fits and statistic.passes > 1:
         memory += kept
-    occupied = work.occupied if work.occupied is not None else constants.USUAL_OCCUPIED * voxels
+    occupied = work.occupied if work.occupied is not None else constants.TYPICAL_OCCUPIED * voxels
     most = statistic.most_sampled(work.subsample)
-    sample = occupied / (work.subsample or constants.USUAL_SUBSAMPLE)
+    sample = occupied / (work.subsample or constants.DEFAULT_SUBSAMPLE)
     sample = sample if most is None else min(sample, most)
     if work.step == "sketch":
         edges = constants.NEIGHBORS * sample
-        pairs = need_of_pairs(round(sample), work.volumes, edges)
+        pairs = pair_requirements(round(sample), work.volumes, edges)
         comparing = (
             sample**2 * work.volumes * constants.PAIR_SECONDS
             + pairs.seconds

@@ -5,7 +5,7 @@ Example::
 
     found = survey(["~/j42/volumes"])
     preview = look(found.sources[0], found.grid)
-    preview.enclosed(0.81)                      # cubic Angstrom above this level
+    preview.enclosed_volume(0.81)                      # cubic Angstrom above this level
     flags = find_flags(found, levels)           # {"vol_017.mrc": Flag("junk", "unlike all other
     volumes ...")}
 """
@@ -25,11 +25,11 @@ from ..blocks.outliers import UNLIKE, unlike_others
 from ..common import constants
 from ..common.errors import SirenError
 from ..common.progress import Progress
-from ..maps.ensemble import Source, check_same, sources_at
+from ..maps.ensemble import Source, check_same_grid, find_sources
 from ..maps.grid import Grid
 from ..maps.mapfile import natural_key, with_voxel_size
 
-PICTURE = 48  # pixels a side at most
+THUMBNAIL_SIZE = 48  # pixels a side at most
 BINS = 16_384  # of the values: enclosed volumes to a tenth of a per cent
 COARSE = 96  # voxels a side at most when volumes are compared: 500 of them then take 55 MB
 OUTLIER, EMPTY, JUNK, UNREADABLE = "outlier", "empty", "junk", "unusable"  # kinds of flags
@@ -46,7 +46,7 @@ class Flag:
 
 
 @dataclass(frozen=True)
-class Survey:
+class EnsemblePreview:
     """The maps of an ensemble, those that cannot take part among them.
 
     Attributes
@@ -67,14 +67,14 @@ class Survey:
 
 
 @dataclass(frozen=True)
-class Preview:
+class MapPreview:
     """What a list shows of one map.
 
     Attributes
     ----------
     name : str
-    picture : (n, m) uint8, mean along z, seen from the front: rows from the top (y falls), columns
-        x
+    thumbnail : (n, m) uint8
+        Mean along z, seen from the front: rows from the top (y decreases), columns along x.
     low, high : lowest and highest value
     above : (BINS + 1,) number of voxels at or above each of the evenly spaced values from ``low``
         to ``high``
@@ -82,23 +82,23 @@ class Preview:
     """
 
     name: str
-    picture: NDArray[np.uint8]
+    thumbnail: NDArray[np.uint8]
     low: float
     high: float
     above: NDArray[np.int64]
     voxel_volume: float
 
-    def enclosed(self, level: float) -> float:
+    def enclosed_volume(self, level: float) -> float:
         """Volume above a contour level, cubic Angstrom, interpolated between the counted levels."""
         place = (level - self.low) / (self.high - self.low) * BINS
         return float(np.interp(place, np.arange(BINS + 1), self.above)) * self.voxel_volume
 
 
-def survey(
+def preview_ensemble(
     places: Sequence[str | Path | Source],
     voxel_size: float | None = None,
     progress: Progress | None = None,
-) -> Survey:
+) -> EnsemblePreview:
     """Find the maps in folders and files; unlike :func:`.ensemble.find_ensemble`, keep going at
     those that do not fit.
 
@@ -113,7 +113,7 @@ def survey(
         If a place does not exist or has no maps, or no map can be read.
     """
     progress = progress or Progress()
-    sources = tuple(sorted(sources_at(places), key=lambda s: natural_key(s.name)))
+    sources = tuple(sorted(find_sources(places), key=lambda s: natural_key(s.name)))
     problems: dict[str, Flag] = {}
     grids: dict[str, Grid] = {}
     for source in progress.each(sources, "checking volumes", len(sources)):
@@ -133,15 +133,15 @@ def survey(
     example = next(name for name, grid in grids.items() if grid == common)
     for name, grid in grids.items():
         try:
-            check_same(name, grid, example, common)
+            check_same_grid(name, grid, example, common)
         except SirenError as error:
             problems[name] = Flag(UNREADABLE, str(error))
-    return Survey(
+    return EnsemblePreview(
         sources, common if voxel_size is None else with_voxel_size(common, voxel_size), problems
     )
 
 
-def look(source: Source, grid: Grid) -> Preview:
+def preview_map(source: Source, grid: Grid) -> MapPreview:
     """Read one map and make its preview.
 
     Raises
@@ -160,11 +160,11 @@ def look(source: Source, grid: Grid) -> Preview:
         ).astype(np.int32)
         counts += np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)
     above = np.append(np.cumsum(counts[::-1])[::-1], 0)
-    return Preview(source.name, picture(array), low, high, above, grid.voxel_volume)
+    return MapPreview(source.name, thumbnail(array), low, high, above, grid.voxel_volume)
 
 
-def picture(array: NDArray[np.floating], size: int = PICTURE) -> NDArray[np.uint8]:
-    """A small grey picture of a (z, y, x) map, mean along z; see :class:`Preview`."""
+def thumbnail(array: NDArray[np.floating], size: int = THUMBNAIL_SIZE) -> NDArray[np.uint8]:
+    """A small grey picture of a (z, y, x) map, mean along z; see :class:`MapPreview`."""
     flat = array.mean(axis=0)
     step = max(1, -(-max(flat.shape) // size))
     height, width = (n // step * step for n in flat.shape)
@@ -177,7 +177,7 @@ def picture(array: NDArray[np.floating], size: int = PICTURE) -> NDArray[np.uint
 
 
 def find_flags(
-    found: Survey,
+    found: EnsemblePreview,
     levels: Mapping[str, float],
     progress: Progress | None = None,
     predicted: Mapping[str, str] | None = None,

@@ -28,13 +28,13 @@ from ..blocks.parameters import ExpandParameters, PairTestParameters, SketchPara
 from ..blocks.sketch import sketch
 from ..blocks.stability import with_strength
 from ..common.errors import SirenError
-from ..common.files import set_edits_aside, whole_folder
+from ..common.files import atomic_folder, set_edits_aside
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.mapfile import read_map
 from .record import Record, describe_volumes, read_record
 
-HARMONISED = ", adjusted so that the always occupied part agrees"  # see level_harmonization.py
+HARMONIZED_NOTE = ", adjusted so that the always occupied part agrees"  # see level_harmonization.py
 SKETCH_FOLDER, EDIT_FOLDER, EXPAND_FOLDER = "00_sketch", "01_edited", "02_expand"
 EDIT = "edit"  # step of a record
 
@@ -301,7 +301,7 @@ def _same_voxels(one: BlockSet, other: BlockSet) -> bool:
     )
 
 
-def inherited(source: Record) -> dict[str, object]:
+def inherited_parameters(source: Record) -> dict[str, object]:
     """The test's parameters of a sketch, for an expansion that does not say otherwise.
 
     Its volumes are filtered already; and where it counted may not be here.
@@ -341,9 +341,9 @@ def _levels_used(
         [used.get(name, level) for name, level in zip(ensemble.names, levels.tolist(), strict=True)]
     )
     changed = not np.array_equal(result, levels, equal_nan=True) and not thresholds.endswith(
-        HARMONISED
+        HARMONIZED_NOTE
     )
-    return result, thresholds + HARMONISED if changed else thresholds
+    return result, thresholds + HARMONIZED_NOTE if changed else thresholds
 
 
 def _mean_level(record: Record) -> float:
@@ -369,7 +369,7 @@ def _write(
         "unassigned_voxels": len(blocks.unassigned),
     }
     table = blocks.table(occupancy.frequency, len(occupancy))
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         with progress.timed("writing"):
             blocks.write(temporary, table, occupancy.mean, progress)
             states = states_csv(measure_states(blocks, occupancy))

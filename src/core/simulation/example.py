@@ -28,7 +28,7 @@ from ..common.progress import Progress
 from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid
 from .parameters import BlockPlan, ExampleParameters
-from .pseudoprotein import RESIDUE_VOLUME, Crowd
+from .pseudoprotein import RESIDUE_VOLUME, ResidueLattice
 
 Floats = NDArray[np.floating]
 
@@ -312,7 +312,7 @@ def _grow(
     """
     total = p.core_residues + sum(b.residues * len(b.positions) for b in p.blocks)
     reach = 0.45 * p.box * p.voxel_size - 1.5 * SIGMA_PER_RESOLUTION * p.resolution
-    crowd = Crowd(reach, total, rng, progress)
+    crowd = ResidueLattice(reach, total, rng, progress)
     grown: dict[str, NDArray[np.float64]] = {"": crowd.grow(p.core_residues, None)}
     for b in sorted(p.blocks, key=lambda b: len(b.positions) == 1):
         near = None

@@ -18,7 +18,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import SirenError, listed
+from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
 from ..maps.mapfile import is_map_name, write_map
 from .example import Simulation, simulate
@@ -112,7 +112,7 @@ def _earlier_example(folder: Path) -> list[str]:
     if foreign:
         raise SirenError(
             f"{folder} already holds files that are not an example's "
-            f"({listed(foreign)}): "
+            f"({join_names(foreign)}): "
             "give a new or empty folder."
         )
     return [n for n in ours if n in names]

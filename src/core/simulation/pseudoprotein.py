@@ -21,10 +21,10 @@ SPACING = STEP / np.sqrt(2.0)
 DOMAIN = 150  # residues in a domain
 # How a chain weighs room (per unit of protein density) against its domain's centre (per A): chosen
 # by looking at slices; weaker weights give sponges, a stronger pull gives overfilled beads.
-CROWDING_WEIGHT, CENTRE_WEIGHT = 25.0, 1.2
+CROWDING_WEIGHT, CENTER_WEIGHT = 25.0, 1.2
 
 
-class Crowd:
+class ResidueLattice:
     """Residues on a lattice, and how dense they stand around each of its points.
 
     ``field`` counts residues in a Gaussian window of 4.5 A, in units of protein density: a chain
@@ -131,7 +131,7 @@ class Crowd:
         away = (options - self.centre) * SPACING
         inside = np.einsum("ij,ij->i", away, away) < self.reach**2
         away = away - centre
-        score = -CROWDING_WEIGHT * self.field[x, y, z] - CENTRE_WEIGHT * np.sqrt(
+        score = -CROWDING_WEIGHT * self.field[x, y, z] - CENTER_WEIGHT * np.sqrt(
             np.einsum("ij,ij->i", away, away)
         )
         score[self.taken[x, y, z] | ~inside] = -np.inf

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .labels import Label
-from .normalize import normalise_level
+from .normalize import normalize_level
 from .tables import Prediction
 
 
 @dataclass(frozen=True)
-class Compared:
+class LabeledPrediction:
     """A volume with both: the label, and the prediction."""
 
     label: Label
@@ -26,9 +26,9 @@ class Compared:
         return self.prediction.level - self.label.level
 
     @property
-    def normalised_label(self) -> float:
+    def normalized_label(self) -> float:
         """The label on the normalised scale."""
-        return normalise_level(self.label.level, self.prediction.range)
+        return normalize_level(self.label.level, self.prediction.range)
 
     @property
     def within(self) -> bool | None:
@@ -44,12 +44,12 @@ class Agreement:
 
     Attributes
     ----------
-    rows : tuple of Compared, at least one
-    without : labelled volumes that have no prediction
+    rows : tuple of LabeledPrediction, at least one
+    unpredicted : labelled volumes that have no prediction
     """
 
-    rows: tuple[Compared, ...]
-    without: tuple[str, ...] = ()
+    rows: tuple[LabeledPrediction, ...]
+    unpredicted: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -59,10 +59,10 @@ class Agreement:
     @cached_property
     def errors(self) -> NDArray[np.float64]:
         """(n,) normalised prediction less normalised label; the map's range is 2."""
-        return np.array([r.prediction.prediction - r.normalised_label for r in self.rows])
+        return np.array([r.prediction.prediction - r.normalized_label for r in self.rows])
 
     @property
-    def figures(self) -> dict[str, float | int | None]:
+    def metrics(self) -> dict[str, float | int | None]:
         """RMSE, MAE, bias of the normalised level and of the level in the maps' units, and how well
         the order is met.
         """
@@ -77,7 +77,7 @@ class Agreement:
             **_figures(units),
             "correlation": _correlation(label, predicted),
             "normalized_correlation": _correlation(
-                np.array([r.normalised_label for r in self.rows]),
+                np.array([r.normalized_label for r in self.rows]),
                 np.array([r.prediction.prediction for r in self.rows]),
             ),
             "within_bounds": self.within,
@@ -111,7 +111,7 @@ class Agreement:
 
     def text(self) -> str:
         """One sentence for the log."""
-        f = self.figures
+        f = self.metrics
         text = (
             f"{self.count} labelled volume{'s' * (self.count != 1)}: RMSE {self.rmse:.3f}, MAE "
             f"{self.mae:.3f}, bias "

@@ -19,7 +19,7 @@ from ..maps.ensemble import Ensemble
 from ..maps.grid import fourier_resample
 from .tables import Predictions
 
-LOOK_BOX = 16  # voxels a side of the copies that are compared
+COMPARISON_BOX = 16  # voxels a side of the copies that are compared
 PHASE = "comparing maps"
 
 
@@ -115,7 +115,9 @@ def _looks(
     for source in progress.each(ensemble.sources, PHASE, len(ensemble)):
         if source.name in chosen:
             look = (
-                fourier_resample(ensemble.array(source), (LOOK_BOX,) * 3).astype(np.float64).ravel()
+                fourier_resample(ensemble.array(source), (COMPARISON_BOX,) * 3)
+                .astype(np.float64)
+                .ravel()
             )
             look -= look.mean()
             result[source.name] = look / max(float(np.linalg.norm(look)), 1e-30)

@@ -19,7 +19,7 @@ from ..blocks.occupancy import binarize
 from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
-from .normalize import normalise_level
+from .normalize import normalize_level
 from .tables import Prediction
 
 
@@ -36,7 +36,7 @@ def consensus_levels(
     rows : (V,) their predictions
     """
     good = [r.file for r in rows if not r.flags]
-    if len(good) < constants.FEWEST_TO_HARMONIZE:
+    if len(good) < constants.MIN_VOLUMES_TO_HARMONIZE:
         return list(rows), (
             f"Levels were not brought into line: {len(good)} volumes without a flag are too few."
         )
@@ -53,7 +53,7 @@ def consensus_levels(
     new = dict(zip(occupancy.names, agreed.tolist(), strict=True))
     moved = [abs(new[n] / own[n] - 1) for n in new if own[n]]
     result = [
-        replace(r, prediction=normalise_level(new[r.file], r.range), own=r.prediction)
+        replace(r, prediction=normalize_level(new[r.file], r.range), own=r.prediction)
         if r.file in new
         else r
         for r in rows

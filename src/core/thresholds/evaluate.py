@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..common.errors import SirenError, listed
-from ..common.files import RECORD, set_edits_aside, sha256, whole_folder, write_json
+from ..common.errors import SirenError, join_names
+from ..common.files import RECORD, atomic_folder, set_edits_aside, sha256, write_json
 from ..common.versions import versions
 from ..maps.ensemble import Ensemble
-from .agreement import Agreement, Compared
+from .agreement import Agreement, LabeledPrediction
 from .labels import Label, match_labels, read_labels
 from .plots import sorted_plot, write_figure
 from .tables import Prediction, Predictions, read_predictions, stem, write_table
@@ -88,12 +88,12 @@ def _agreement(
     pairs: Sequence[tuple[str, Label]], predictions: Predictions, path: Path
 ) -> Agreement:
     found = {r.file: r for r in predictions.rows if np.isfinite(r.prediction)}
-    rows = tuple(Compared(label, found[name]) for name, label in pairs if name in found)
+    rows = tuple(LabeledPrediction(label, found[name]) for name, label in pairs if name in found)
     without = tuple(name for name, _ in pairs if name not in found)
     if not rows:
         raise SirenError(
             f"{path.name} has no prediction for any labelled volume "
-            f"({listed(list(without))}): give tables of the same "
+            f"({join_names(list(without))}): give tables of the same "
             "volumes."
         )
     return Agreement(rows, without)
@@ -133,7 +133,7 @@ def run_evaluation(labels: Path, predictions: Path, output: Path) -> Evaluation:
     """
     agreement = evaluate(labels, predictions)
     folder = output / EVALUATION_FOLDER
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         _write(temporary, agreement, {"labels": _file(labels), "predictions": _file(predictions)})
         aside = set_edits_aside(folder)
         replaced = folder.exists()
@@ -141,7 +141,7 @@ def run_evaluation(labels: Path, predictions: Path, output: Path) -> Evaluation:
 
 
 def _write(folder: Path, agreement: Agreement, inputs: dict[str, object]) -> None:
-    rows = sorted(agreement.rows, key=lambda r: (r.normalised_label, r.prediction.file))
+    rows = sorted(agreement.rows, key=lambda r: (r.normalized_label, r.prediction.file))
     write_table(
         folder / TABLE_FILE,
         COLUMNS,
@@ -153,9 +153,9 @@ def _write(folder: Path, agreement: Agreement, inputs: dict[str, object]) -> Non
                 _blank(r.label.upper),
                 r.prediction.level,
                 r.error,
-                r.normalised_label,
+                r.normalized_label,
                 r.prediction.prediction,
-                r.prediction.prediction - r.normalised_label,
+                r.prediction.prediction - r.normalized_label,
                 _blank(r.prediction.spread),
                 "" if r.within is None else str(r.within).lower(),
                 "; ".join(r.prediction.flags),
@@ -169,8 +169,8 @@ def _write(folder: Path, agreement: Agreement, inputs: dict[str, object]) -> Non
         {
             "format": "SIREn evaluation 1",
             **inputs,
-            "figures": agreement.figures,
-            "without_prediction": list(agreement.without),
+            "figures": agreement.metrics,
+            "without_prediction": list(agreement.unpredicted),
             "versions": versions(),
             "outputs": {p.name: sha256(p) for p in sorted(folder.iterdir())},
         },

@@ -23,7 +23,7 @@ LEVELS, LOWEST, HIGHEST = 96, 0.004, 1.7
 SHELLS = 32
 CHANNELS = 32
 #: Larger boxes are counted on every second, third ... voxel of each axis.
-WIDEST_COUNTED = 160
+MAX_COUNTED_BOX = 160
 _SMALLEST_SHARE = 1e-6
 _STEP = math.log(HIGHEST / LOWEST) / (LEVELS - 1)
 
@@ -34,15 +34,15 @@ def level_values() -> Tensor:
     return LOWEST * torch.exp(_STEP * torch.arange(LEVELS, dtype=torch.float32)) - 1
 
 
-class Seen(NamedTuple):
+class NetworkInput(NamedTuple):
     """What the compact network takes of n maps.
 
     Attributes
     ----------
     profile : (n, 32, 96) float32
-        See :func:`seen_of`.
+        See :func:`network_input`.
     scale : (n, 2) float32
-        Size of the voxels, see :func:`.voxel_size.scale_of`.
+        Size of the voxels, see :func:`.voxel_size.encode_voxel_size`.
     coarse : (n, 2, 32, 32, 32) float32
         Mean and maximum of each 2^3 voxels, values x + 1 (0 to 2); z, y, x.
     bins : (n, 1, 64, 64, 64) uint8
@@ -55,19 +55,21 @@ class Seen(NamedTuple):
     bins: Tensor
 
 
-def seen_of(x: Tensor, scale: Tensor, full: Sequence[Tensor | None] | None = None) -> Seen:
+def network_input(
+    x: Tensor, scale: Tensor, full: Sequence[Tensor | None] | None = None
+) -> NetworkInput:
     """What the compact network sees of normalised maps.
 
     Parameters
     ----------
     x : (n, 1, 64, 64, 64) float32, normalised maps
-    scale : (n, 2), see :func:`.voxel_size.scale_of`
+    scale : (n, 2), see :func:`.voxel_size.encode_voxel_size`
     full : for each map what :func:`share_above` says of it on its own grid; None where that is the
         64^3 grid
 
     Returns
     -------
-    Seen
+    NetworkInput
         Its profile says, for each of 96 levels t, at full (64^3), half and quarter resolution:
         log10 of the share of voxels above t, of the map, its local means and maxima, of what is
         left of it after erosion and opening and what closing adds (noise is specks, a molecule is
@@ -83,7 +85,7 @@ def seen_of(x: Tensor, scale: Tensor, full: Sequence[Tensor | None] | None = Non
     mean = _halved(v)
     coarse = _halved(mean)
     local, r2 = _around(v, 1), _mass_radius(mean)
-    bins, half = bins_of(v), bins_of(mean)
+    bins, half = level_bins(v), level_bins(mean)
     rows = _volumes(bins, local, half, mean, coarse) + _shapes(bins, half, coarse, r2)
     rows += _means_at(bins, v, local, half, mean, r2)
     rows.append(
@@ -93,7 +95,7 @@ def seen_of(x: Tensor, scale: Tensor, full: Sequence[Tensor | None] | None = Non
     )
     rows.append(_shells(v, mean, r2))
     peak = torch.nn.functional.max_pool3d(v, 2)
-    return Seen(torch.stack(rows, dim=1), scale.to(v), torch.cat([mean, peak], dim=1), bins)
+    return NetworkInput(torch.stack(rows, dim=1), scale.to(v), torch.cat([mean, peak], dim=1), bins)
 
 
 def share_above(
@@ -112,16 +114,16 @@ def share_above(
     voxel_size : x, y, z, in any unit
     """
     torch = _torch()
-    some = array[tuple(slice(None, None, -(-n // WIDEST_COUNTED)) for n in array.shape)]
+    some = array[tuple(slice(None, None, -(-n // MAX_COUNTED_BOX)) for n in array.shape)]
     # a copy: torch warns of what is read-only
     some = torch.from_numpy(np.array(some, np.float32, order="C"))
     v = (some - used.vol_min) * (2 / (used.vol_max - used.vol_min))
     edges = [n * size for n, size in zip(array.shape, voxel_size[::-1], strict=True)]
-    share = _above(bins_of(v)[None])[0] * (math.prod(edges) / max(edges) ** 3)
+    share = _above(level_bins(v)[None])[0] * (math.prod(edges) / max(edges) ** 3)
     return _log_share(share)
 
 
-def at_levels(bins: Tensor, field: Tensor) -> Tensor:
+def means_at_levels(bins: Tensor, field: Tensor) -> Tensor:
     """(n, k, 96) means of k fields over the voxels at each level, neighbouring levels joined;
     differentiable in the fields.
 
@@ -141,7 +143,7 @@ def at_levels(bins: Tensor, field: Tensor) -> Tensor:
     return sums[:, :k] / (sums[:, k:] + 1.0)
 
 
-def dice_above(bins: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+def expected_dice(bins: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     """Dice that each level is expected to have, and the logarithm of the volume it encloses over
     the molecule's: (n, 96) each.
 
@@ -179,10 +181,10 @@ def _volumes(
         _log_share(_above(a))
         for a in (
             bins,
-            bins_of(local),
+            level_bins(local),
             half,
             peak,
-            bins_of(coarse),
+            level_bins(coarse),
             eroded,
             opened,
             eroded_half,
@@ -202,7 +204,7 @@ def _shapes(bins: Tensor, half: Tensor, coarse: Tensor, r2: Tensor) -> list[Tens
     torch = _torch()
     rows = [
         torch.log10((_parted(a, step) + _SMALLEST_SHARE) / (_above(a) + _SMALLEST_SHARE))
-        for a, step in ((bins, 1), (half, 1), (half, 2), (bins_of(coarse), 1))
+        for a, step in ((bins, 1), (half, 1), (half, 2), (level_bins(coarse), 1))
     ]
     above = _above(half)
     rows.append((_above(half, r2) / (above + 1e-7)).sqrt())
@@ -259,7 +261,7 @@ def _torch() -> Any:
     return torch
 
 
-def bins_of(v: Tensor) -> Tensor:
+def level_bins(v: Tensor) -> Tensor:
     """Values v = x + 1 as small whole numbers (uint8): above level j <=> bin > j."""
     torch = _torch()
     return (

@@ -23,20 +23,20 @@ from scipy import stats
 
 from ..common import constants
 from ..common.errors import JunkMap, SirenError
-from ..common.files import RECORD, set_edits_aside, sha256, whole_folder, write_json
+from ..common.files import RECORD, atomic_folder, set_edits_aside, sha256, write_json
 from ..common.progress import Progress
 from ..common.versions import versions
 from ..maps.ensemble import Ensemble
-from .agreement import Agreement, Compared
-from .features import seen_of
+from .agreement import Agreement, LabeledPrediction
+from .features import network_input
 from .labels import Label, match_labels, read_labels
 from .network import LoadedNetwork, default_weights, import_torch, load_network, save_network
-from .normalize import normalise_level
+from .normalize import normalize_level
 from .parameters import FinetuneParameters
 from .plots import loss_plot, write_figure
-from .predict import Shrunk, choose_device, shrink
+from .predict import PreparedMap, choose_device, prepare_map
 from .tables import Prediction, write_table
-from .voxel_size import scale_of
+from .voxel_size import encode_voxel_size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +51,7 @@ PARTS = ("train", "validation", "held out")
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabeledMaps:
     """Maps with labels, as a network learns from them.
 
     Attributes
@@ -139,7 +139,7 @@ def run_finetune(
     Parameters
     ----------
     ensemble : Ensemble, all volumes of the labels among them
-    labels : csv as ``template.csv``, constants.FEWEST_LABELS rows or more
+    labels : csv as ``template.csv``, constants.MIN_LABELS rows or more
     parameters : FinetuneParameters
     output : folder, made where missing
     progress : asked before each map and each step
@@ -169,13 +169,15 @@ def run_finetune(
     )
     loaded = load_network(path)
     parameters = parameters.filled(loaded.kind)
-    if len(chosen) < constants.FEWEST_LABELS:
+    if len(chosen) < constants.MIN_LABELS:
         raise SirenError(
             f"{labels.name} has {len(chosen)} labels of these volumes: label "
-            f"{constants.FEWEST_LABELS} at least, better 20 to 40 "
+            f"{constants.MIN_LABELS} at least, better 20 to 40 "
             '("siren label template FOLDER" proposes which).'
         )
-    data = read_labelled(ensemble.select(include=list(chosen), least=1), chosen, loaded, progress)
+    data = read_labeled_maps(
+        ensemble.select(include=list(chosen), minimum=1), chosen, loaded, progress
+    )
     split = _split(len(chosen), parameters)
     torch.manual_seed(parameters.seed)
     loaded.network.to(device)
@@ -195,12 +197,12 @@ def run_finetune(
         "labels": {"path": str(labels.absolute()), "sha256": sha256(labels)},
         "label_of": {r.file: label.level for r, label in data.maps},
         "split": parts,
-        "held_out_before": before.figures,
-        "held_out_after": after.figures,
+        "held_out_before": before.metrics,
+        "held_out_after": after.metrics,
         "versions": versions() | {"torch": str(torch.__version__)},
     }
     folder = output / FINETUNE_FOLDER
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         _write(temporary, loaded, fit, record)
         progress.step("writing", 1.0)  # the last moment to stop
         aside = set_edits_aside(folder)
@@ -208,22 +210,22 @@ def run_finetune(
     return Finetuned(folder, parts, fit, before, after, parameters, aside, replaced)
 
 
-def read_labelled(
+def read_labeled_maps(
     ensemble: Ensemble, labels: dict[str, Label], loaded: LoadedNetwork, progress: Progress
-) -> Labelled:
+) -> LabeledMaps:
     """Read the labelled maps and reduce them to what a network and the loss need.
 
     The loss over voxels depends on a map only by how often each value occurs, so a histogram stands
     for it.
     """
     torch = import_torch()
-    place = ensemble.places
+    place = ensemble.vol_ids
     maps: list[tuple[Prediction, Label]] = []
     inputs: list[tuple[Tensor, ...]] = []
     histogram: list[NDArray[np.float32]] = []
     for source in progress.each(ensemble.sources, "reading labelled maps", len(ensemble)):
         try:
-            m = shrink(ensemble, source, place[source.name], loaded.kind)
+            m = prepare_map(ensemble, source, place[source.name], loaded.kind)
         except JunkMap as error:
             raise SirenError(
                 f"{source.name} has a label but no density to contour "
@@ -234,8 +236,8 @@ def read_labelled(
         histogram.append(
             np.histogram(m.x.clip(LOWEST, 1), BINS, (LOWEST, 1))[0].astype(np.float32) / m.x.size
         )
-    level = [normalise_level(label.level, row.range) for row, label in maps]
-    return Labelled(
+    level = [normalize_level(label.level, row.range) for row, label in maps]
+    return LabeledMaps(
         tuple(maps),
         tuple(torch.cat(parts) for parts in zip(*inputs, strict=True)),
         torch.from_numpy(np.stack(histogram)),
@@ -243,14 +245,16 @@ def read_labelled(
     )
 
 
-def _inputs(loaded: LoadedNetwork, m: Shrunk) -> tuple[Tensor, ...]:
+def _inputs(loaded: LoadedNetwork, m: PreparedMap) -> tuple[Tensor, ...]:
     torch = import_torch()
     x = torch.from_numpy(m.x[None, None])
     network: Any = loaded.network
     if not hasattr(network, "heads"):
         return (x,)
     with torch.no_grad():
-        seen: tuple[Tensor, ...] = network.features(seen_of(x, scale_of([m.voxel_size]), [m.full]))
+        seen: tuple[Tensor, ...] = network.features(
+            network_input(x, encode_voxel_size([m.voxel_size]), [m.full])
+        )
     return seen
 
 
@@ -274,7 +278,7 @@ def mask_loss(histogram: Tensor, prediction: Tensor, label: Tensor) -> Tensor:
 
 def tune(
     network: Module,
-    data: Labelled,
+    data: LabeledMaps,
     split: Sequence[NDArray[np.intp]],
     parameters: FinetuneParameters,
     device: str,
@@ -338,7 +342,7 @@ class _Course:
 
 def _course(
     network: Module,
-    data: Labelled,
+    data: LabeledMaps,
     trains: NDArray[np.intp],
     validates: NDArray[np.intp],
     parameters: FinetuneParameters,
@@ -353,7 +357,7 @@ def _course(
     epochs, rate = int(parameters.epochs or 1), float(parameters.learning_rate or 0)
     rng = np.random.default_rng(parameters.seed)
     network.eval()
-    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     train, validation = (
         [float(_losses(network, data, trains, device).mean())],
         [_losses(network, data, validates, device)],
@@ -369,9 +373,9 @@ def _course(
             at = order[first : first + parameters.batch_size]
             level = _levels(network, data, at, device, int(rng.integers(48)))
             loss = mask_loss(data.histogram[at].to(device), level, data.label[at].to(device)).mean()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             total += float(loss.detach()) * len(at)
         train.append(total / len(order))
         validation.append(_losses(network, data, validates, device))
@@ -393,7 +397,7 @@ def _better(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
     """
     if not after.mean() < before.mean():
         return False
-    gain = np.log(before + constants.NO_LOSS) - np.log(after + constants.NO_LOSS)
+    gain = np.log(before + constants.LOSS_FLOOR) - np.log(after + constants.LOSS_FLOOR)
     return len(gain) < 2 or bool(
         stats.ttest_1samp(gain, 0.0, alternative="greater").pvalue < constants.SIGNIFICANT_GAIN
     )
@@ -417,7 +421,7 @@ def _split(count: int, parameters: FinetuneParameters) -> list[NDArray[np.intp]]
     ]
 
 
-def posed(v: Tensor, symmetry: int) -> Tensor:
+def apply_symmetry(v: Tensor, symmetry: int) -> Tensor:
     """Maps (n, k, m, m, m) in one of the 48 poses of the cube (0 to 47): a level does not depend on
     the pose.
     """
@@ -427,17 +431,19 @@ def posed(v: Tensor, symmetry: int) -> Tensor:
 
 
 def _levels(
-    network: Module, data: Labelled, at: NDArray[np.intp], device: str, symmetry: int = 0
+    network: Module, data: LabeledMaps, at: NDArray[np.intp], device: str, symmetry: int = 0
 ) -> Tensor:
     """(n,) levels of some maps; those that are still voxels are seen in one of the 48 poses."""
-    inputs = [(posed(v[at], symmetry) if v.ndim == 5 else v[at]).to(device) for v in data.inputs]
+    inputs = [
+        (apply_symmetry(v[at], symmetry) if v.ndim == 5 else v[at]).to(device) for v in data.inputs
+    ]
     seen: Any = network
     level: Tensor = seen.heads(*inputs)[:, 0] if hasattr(network, "heads") else seen(*inputs)
     return level
 
 
 def _losses(
-    network: Module, data: Labelled, at: NDArray[np.intp], device: str
+    network: Module, data: LabeledMaps, at: NDArray[np.intp], device: str
 ) -> NDArray[np.float64]:
     """(n,) loss of each of some maps."""
     torch = import_torch()
@@ -454,14 +460,14 @@ def _losses(
 
 
 def _agreement(
-    loaded: LoadedNetwork, data: Labelled, at: NDArray[np.intp], device: str
+    loaded: LoadedNetwork, data: LabeledMaps, at: NDArray[np.intp], device: str
 ) -> Agreement:
     torch = import_torch()
     with torch.inference_mode():
         levels = _levels(loaded.network, data, at, device).cpu().tolist()
     return Agreement(
         tuple(
-            Compared(data.maps[i][1], replace(data.maps[i][0], prediction=level))
+            LabeledPrediction(data.maps[i][1], replace(data.maps[i][0], prediction=level))
             for i, level in zip(at.tolist(), levels, strict=True)
         )
     )

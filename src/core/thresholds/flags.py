@@ -22,7 +22,7 @@ from .tables import Prediction
 
 
 @dataclass(frozen=True)
-class Enclosed:
+class EnclosedRegion:
     """What a level encloses of a map in its 64^3 box.
 
     Attributes
@@ -37,9 +37,9 @@ class Enclosed:
     flags: tuple[str, ...]
 
 
-def enclosed(
+def enclosed_region(
     array: NDArray[np.float32], level: float, prediction: float, spread: float | None
-) -> Enclosed:
+) -> EnclosedRegion:
     """Look at a map by itself.
 
     Parameters
@@ -53,15 +53,15 @@ def enclosed(
     flags = []
     if not -1 <= prediction <= 1:
         flags.append("level outside the map's range")
-    if voxels < constants.FEWEST_VOXELS:
+    if voxels < constants.MIN_ENCLOSED_VOXELS:
         flags.append(f"level encloses nothing ({voxels} of {array.size:,} voxels)")
     else:
-        if voxels > constants.FULL_BOX * array.size:
+        if voxels > constants.MAX_BOX_SHARE * array.size:
             flags.append(f"level encloses {voxels / array.size:.0%} of the box")
         flags += _ragged(array, mask, level, voxels)
-    if spread is not None and spread > constants.WIDE_ERROR:
+    if spread is not None and spread > constants.LARGE_ERROR:
         flags.append(f"uncertain (expected error {spread:.2f} of a range of 2)")
-    return Enclosed(np.packbits(mask), voxels, tuple(flags))
+    return EnclosedRegion(np.packbits(mask), voxels, tuple(flags))
 
 
 def _ragged(
@@ -76,7 +76,7 @@ def _ragged(
     largest = largest_piece(mask) / voxels
     return (
         [f"in pieces (the largest holds {largest:.0%} of what the level encloses)"]
-        if largest < constants.LARGEST_PIECE
+        if largest < constants.MIN_LARGEST_PIECE
         else []
     )
 
@@ -105,7 +105,7 @@ def largest_piece(mask: NDArray[np.bool_]) -> int:
 
 
 def with_flags(
-    rows: Sequence[Prediction], seen: dict[str, Enclosed], grid: Grid
+    rows: Sequence[Prediction], seen: dict[str, EnclosedRegion], grid: Grid
 ) -> list[Prediction]:
     """Predictions with their flags: each map's own, and those by the ensemble's others.
 
@@ -116,13 +116,13 @@ def with_flags(
     grid : Grid of the 64^3 boxes
     """
     found = {name: list(e.flags) for name, e in seen.items()}
-    if len(seen) >= constants.FEWEST_FOR_A_MAJORITY:
+    if len(seen) >= constants.MIN_VOLUMES_FOR_MAJORITY:
         for flags, more in zip(found.values(), _unlike(list(seen.values()), grid), strict=True):
             flags += more
     return [replace(r, flags=(*r.flags, *found.get(r.file, ()))) for r in rows]
 
 
-def _unlike(seen: list[Enclosed], grid: Grid) -> list[list[str]]:
+def _unlike(seen: list[EnclosedRegion], grid: Grid) -> list[list[str]]:
     """For each volume: is what it encloses far more or less than usual, or unlike that of any
     other?
     """

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..common.errors import SirenError, listed
+from ..common.errors import SirenError, join_names
 from .tables import VOL_ID, number, read_rows, row_names, stem, write_table
 
 LABEL_COLUMNS = (VOL_ID, "lower_bound", "contour_level", "upper_bound", "map_file")
@@ -108,7 +108,7 @@ def match_labels(
     lost = [n for n in names if n not in all_names]
     if lost:
         raise SirenError(
-            f"{path.name} has a label for {listed(lost)}, which is not among the "
+            f"{path.name} has a label for {join_names(lost)}, which is not among the "
             f"{len(all_names):,} volumes: "
             " correct its map_file, or remove the row."
         )

@@ -16,9 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..common.errors import SirenError
-from ..common.files import whole_file
-from .features import CHANNELS, LEVELS, Seen, at_levels, bins_of, dice_above, level_values, seen_of
-from .voxel_size import scale_of
+from ..common.files import atomic_file
+from .features import (
+    CHANNELS,
+    LEVELS,
+    NetworkInput,
+    expected_dice,
+    level_bins,
+    level_values,
+    means_at_levels,
+    network_input,
+)
+from .voxel_size import encode_voxel_size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,9 +114,9 @@ def compact_network(members: int = 1) -> Module:
 
     It looks at a map in two ways. A 3D CNN (an encoder and decoder, 32^3 to 4^3 and back) says of
     each voxel how likely it is of the molecule, and a few numbers more. The profile, see
-    :func:`.features.seen_of`, says how what lies above each of 96 levels is made up; what the CNN
-    says of the voxels at each level, and the Dice that each level is expected to have by it, joins
-    the profile. Convolutions along it, told also the size of the voxels and what the CNN sees of
+    :func:`.features.network_input`, says how what lies above each of 96 levels is made up; what the
+    CNN says of the voxels at each level, and the Dice that each level is expected to have by it,
+    joins the profile. Convolutions along it, told also the size of the voxels and what the CNN sees of
     the whole, score each level; the answer is the mean of the levels weighted by the softmax of
     their scores. A second number is the logarithm of the expected absolute error. Both count on the
     normalised scale.
@@ -197,9 +206,11 @@ def compact_network(members: int = 1) -> Module:
 
         def forward(self, x: Tensor) -> Tensor:
             """(n, 1, 64, 64, 64) normalised maps to (n,) levels."""
-            return self.heads(*self.features(seen_of(x, scale_of([None] * len(x)))))[:, 0]
+            return self.heads(*self.features(network_input(x, encode_voxel_size([None] * len(x)))))[
+                :, 0
+            ]
 
-        def features(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
+        def features(self, seen: NetworkInput) -> tuple[Tensor, Tensor, Tensor]:
             """Rows (n, 1, ROWS, 96), shells (n, 96) and the whole (n, 1, WHOLE + 2) of maps."""
             fields, whole = self.voxels(seen.coarse, seen.scale)
             return (
@@ -208,15 +219,15 @@ def compact_network(members: int = 1) -> Module:
                 torch.cat([whole, seen.scale], dim=1)[:, None],
             )
 
-        def rows(self, seen: Seen, fields: Tensor) -> Tensor:
+        def rows(self, seen: NetworkInput, fields: Tensor) -> Tensor:
             """Rows (n, ROWS, 96) of maps, with what the 3D CNN says of their voxels (n, FIELDS, 32,
             32, 32).
             """
-            half = bins_of(seen.coarse[:, 0])
-            at = at_levels(half.flatten(1).long(), fields.flatten(2))
+            half = level_bins(seen.coarse[:, 0])
+            at = means_at_levels(half.flatten(1).long(), fields.flatten(2))
             inside = fields[:, :1].sigmoid()
             inside = nn.functional.interpolate(inside, scale_factor=2, mode="nearest")
-            dice, volume = dice_above(seen.bins.flatten(1), inside.flatten(1))
+            dice, volume = expected_dice(seen.bins.flatten(1), inside.flatten(1))
             levels = self.levels.expand(len(at), 1, -1)
             return torch.cat(
                 [seen.profile[:, :-1], levels, at, dice[:, None], volume[:, None]], dim=1
@@ -248,9 +259,11 @@ def compact_network(members: int = 1) -> Module:
 
         def forward(self, x: Tensor) -> Tensor:
             """(n, 1, 64, 64, 64) normalised maps to (n,) levels."""
-            return self.heads(*self.features(seen_of(x, scale_of([None] * len(x)))))[:, 0]
+            return self.heads(*self.features(network_input(x, encode_voxel_size([None] * len(x)))))[
+                :, 0
+            ]
 
-        def features(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
+        def features(self, seen: NetworkInput) -> tuple[Tensor, Tensor, Tensor]:
             """Rows (n, members, ROWS, 96), shells (n, 96) and the whole (n, members, WHOLE + 2) of
             maps.
             """
@@ -305,7 +318,7 @@ def published_network() -> Module:
     return PublishedNetwork()
 
 
-def answers(
+def network_output(
     network: Module,
     x: Tensor,
     voxel_size: Sequence[float | None],
@@ -322,14 +335,14 @@ def answers(
     network : as from :func:`compact_network` or :func:`published_network`
     x : (n, 1, 64, 64, 64)
     voxel_size : edge in A of each map's voxels in its 64^3 box, None where it is not known
-    full : see :func:`.features.seen_of`
+    full : see :func:`.features.network_input`
     """
     torch = import_torch()
     if not hasattr(network, "heads"):
         level = network(x)
         return torch.stack([level, torch.full_like(level, float("nan"))], dim=1)
     ours: Any = network
-    both = ours.heads(*ours.features(seen_of(x, scale_of(voxel_size), full)))
+    both = ours.heads(*ours.features(network_input(x, encode_voxel_size(voxel_size), full)))
     # as far as it was trained
     return torch.stack([both[:, 0], both[:, 1].clamp(*LOG_SPREAD).exp()], dim=1)
 
@@ -468,5 +481,5 @@ def save_network(
     )
     buffer = io.BytesIO()  # saved to a path, the file would hold the path's name
     torch.save({**content, "metadata": plain}, buffer)
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(buffer.getvalue())

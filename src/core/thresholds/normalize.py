@@ -55,7 +55,7 @@ def value_range(array: NDArray[np.floating], name: str) -> Range:
     return _statistics(array, name)[0]
 
 
-def normalise(array: NDArray[np.floating], name: str) -> tuple[NDArray[np.float32], Range]:
+def normalize(array: NDArray[np.floating], name: str) -> tuple[NDArray[np.float32], Range]:
     """A map as the networks see it: ``x = 2 (v - min)/(max - min) - 1`` of the clipped values.
 
     Parameters
@@ -143,13 +143,13 @@ def low_percentile(array: NDArray[np.floating], percentile: float) -> float:
     return float(ends[0] + (ends[-1] - ends[0]) * (place - below))
 
 
-def normalise_level(level: float, used: Range) -> float:
+def normalize_level(level: float, used: Range) -> float:
     """A level in the map's units on the normalised scale, where ``vol_min`` is -1 and ``vol_max``
     is 1.
     """
     return 2.0 * (level - used.vol_min) / (used.vol_max - used.vol_min) - 1.0
 
 
-def denormalise_level(prediction: float, used: Range) -> float:
+def denormalize_level(prediction: float, used: Range) -> float:
     """A normalised level back in the map's units: ``(prediction + 1)/2 * (max - min) + min``."""
     return (prediction + 1.0) / 2.0 * (used.vol_max - used.vol_min) + used.vol_min

@@ -21,16 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.errors import JunkMap, SirenError
-from ..common.progress import LOOK, Progress
+from ..common.progress import POLL_SECONDS, Progress
 from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid
 from .consensus import consensus_levels
 from .features import share_above
-from .flags import Enclosed, enclosed, with_flags
-from .network import BOX, LoadedNetwork, answers, default_weights, import_torch, load_network
-from .normalize import Range, denormalise_level, normalise, value_range
+from .flags import EnclosedRegion, enclosed_region, with_flags
+from .network import BOX, LoadedNetwork, default_weights, import_torch, load_network, network_output
+from .normalize import Range, denormalize_level, normalize, value_range
 from .parameters import PredictParameters
-from .preprocess import shrunk
+from .preprocess import downsample
 from .tables import Prediction, Predictions
 from .voxel_size import known_voxel_size
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PHASE = "predicting thresholds"
-HELD = 2**30  # bytes that maps in work, and what networks make of them, may take together
+MAX_HELD_BYTES = 2**30  # bytes that maps in work, and what networks make of them, may take together
 # for a map: measured with one worker and with several
 NETWORK_BYTES = {"siren": 12_000_000, "published": 115_000_000}
 COPIES = 4  # of a map in work: itself, and what resampling makes of it
@@ -128,7 +128,7 @@ def predict_levels(
 
 
 @dataclass(frozen=True)
-class Shrunk:
+class PreparedMap:
     """A map on its way to a network.
 
     Attributes
@@ -151,13 +151,13 @@ class Shrunk:
     full: Tensor | None
 
 
-def shrink(
+def prepare_map(
     ensemble: Ensemble,
     source: Source,
     vol_id: int,
     kind: str,
     reading: AbstractContextManager[object] | None = None,
-) -> Shrunk:
+) -> PreparedMap:
     """A map brought to 64^3 and normalised for a network of a kind.
 
     Parameters
@@ -174,15 +174,17 @@ def shrink(
     """
     with reading or nullcontext():
         array = ensemble.array(source)
-    small, _ = shrunk(source, array, ensemble.grid, BOX)
-    x, used = normalise(small, source.name)
+    small, _ = downsample(source, array, ensemble.grid, BOX)
+    x, used = normalize(small, source.name)
     full = None
     if small is not array:
         if kind == "siren":
             full = share_above(array, used, ensemble.grid.voxel_size)
         elif max(array.shape) > BOX:
             used = value_range(array, source.name)
-    return Shrunk(source.name, vol_id, small, x, used, known_voxel_size(ensemble.grid, BOX), full)
+    return PreparedMap(
+        source.name, vol_id, small, x, used, known_voxel_size(ensemble.grid, BOX), full
+    )
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ class _Looked:
     """A map's row; what its level encloses, or why it has none."""
 
     row: Prediction
-    enclosed: Enclosed | None = None
+    enclosed: EnclosedRegion | None = None
     junk: JunkMap | None = None
 
 
@@ -208,7 +210,7 @@ def _looked_at(
     A batch is the same maps whatever the number of threads, so results are too.
     """
     torch: Any = import_torch()
-    place = ensemble.places
+    place = ensemble.vol_ids
     # who gives the values of open models need not bear two askers at once
     reading = threading.Lock()
     network = nullcontext() if device == "cpu" else threading.Lock()
@@ -216,12 +218,12 @@ def _looked_at(
     read: list[str] = []
 
     def look(sources: Sequence[Source]) -> list[_Looked]:
-        maps: list[Shrunk] = []
+        maps: list[PreparedMap] = []
         found: dict[str, _Looked] = {}
         for source in sources:
             inside.step(PHASE)
             try:
-                maps.append(shrink(ensemble, source, place[source.name], loaded.kind, reading))
+                maps.append(prepare_map(ensemble, source, place[source.name], loaded.kind, reading))
             except JunkMap as error:
                 row = Prediction(
                     source.name,
@@ -244,7 +246,7 @@ def _looked_at(
 
     batches = [ensemble.sources[i : i + batch_size] for i in range(0, len(ensemble), batch_size)]
     each = COPIES * 4 * max(ensemble.grid.shape) ** 3 + batch_size * NETWORK_BYTES[loaded.kind]
-    workers = max(1, min(_cores(), len(batches), HELD // each))
+    workers = max(1, min(_cores(), len(batches), MAX_HELD_BYTES // each))
     # one thread of torch for each of ours, more would wait for each other; but convolutions of the
     # published network are large
     of_torch = _cores() // workers if loaded.kind == "published" else 1
@@ -277,7 +279,7 @@ def _gathered(
         waiting = [pool.submit(look, batch) for batch in batches]
         for future in waiting:
             progress.step(PHASE, len(read) / count)
-            while not wait([future], LOOK).done:
+            while not wait([future], POLL_SECONDS).done:
                 progress.step(PHASE, len(read) / count)
             looked += future.result()
     finally:
@@ -315,17 +317,19 @@ def _torch_threads_kept(torch: Any) -> Iterator[None]:
                 torch.set_num_threads(_Kept.threads)
 
 
-def _numbers(loaded: LoadedNetwork, maps: Sequence[Shrunk], device: str) -> list[list[float]]:
+def _numbers(loaded: LoadedNetwork, maps: Sequence[PreparedMap], device: str) -> list[list[float]]:
     """Level and expected error of each, on the normalised scale."""
     torch: Any = import_torch()
     with torch.inference_mode():
         batch = torch.from_numpy(np.stack([m.x for m in maps])[:, None]).to(device)
-        both = answers(loaded.network, batch, [m.voxel_size for m in maps], [m.full for m in maps])
+        both = network_output(
+            loaded.network, batch, [m.voxel_size for m in maps], [m.full for m in maps]
+        )
     numbers: list[list[float]] = both.float().cpu().tolist()
     return numbers
 
 
-def _judged(m: Shrunk, prediction: float, spread: float, weights: str) -> _Looked:
+def _judged(m: PreparedMap, prediction: float, spread: float, weights: str) -> _Looked:
     if not np.isfinite(prediction):
         raise SirenError(
             f"{weights} gives no number for {m.name}: its weights are damaged. Use "
@@ -333,5 +337,6 @@ def _judged(m: Shrunk, prediction: float, spread: float, weights: str) -> _Looke
         )
     row = Prediction(m.name, m.vol_id, m.range, prediction, spread if np.isfinite(spread) else None)
     return _Looked(
-        row, enclosed(m.small, denormalise_level(prediction, m.range), prediction, row.spread)
+        row,
+        enclosed_region(m.small, denormalize_level(prediction, m.range), prediction, row.spread),
     )

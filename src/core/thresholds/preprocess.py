@@ -21,11 +21,11 @@ from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid, to_box
 from ..maps.mapfile import write_map
 from .labels import LABEL_COLUMNS, Label, match_labels, read_labels
-from .normalize import Range, normalise, normalise_level, value_range
+from .normalize import Range, normalize, normalize_level, value_range
 from .parameters import PreprocessParameters
 from .tables import STATISTICS_COLUMNS, stem, write_table
 
-DOWNSAMPLED_FOLDER, NORMALISED_FOLDER = "downsampled", "normalised"
+DOWNSAMPLED_FOLDER, NORMALIZED_FOLDER = "downsampled", "normalised"
 DOWNSAMPLED_TABLE, RAW_TABLE, LABELS_TABLE = (
     "map_stats_downsampled.csv",
     "map_stats_raw.csv",
@@ -62,7 +62,7 @@ class Preprocessed:
     raw: dict[str, Range] = field(default_factory=dict)
 
 
-def shrunk(
+def downsample(
     source: Source, array: NDArray[np.floating], grid: Grid, box: int
 ) -> tuple[NDArray[np.float32], Grid]:
     """A map in a cube of ``box`` voxels a side, overlaying the original; kept as it is where it has
@@ -169,13 +169,13 @@ def _write_maps(
     box, larger = parameters.box, max(ensemble.grid.shape) > parameters.box
     (work / DOWNSAMPLED_FOLDER).mkdir()
     if parameters.normalised:
-        (work / NORMALISED_FOLDER).mkdir()
+        (work / NORMALIZED_FOLDER).mkdir()
     small_ranges, raw_ranges, grid = {}, {}, ensemble.grid
     for source, name, (_, array) in zip(
         ensemble.sources, names, ensemble.read(progress, "preprocessing"), strict=True
     ):
-        small, grid = shrunk(source, array, ensemble.grid, box)
-        x, small_ranges[source.name] = normalise(small, source.name)
+        small, grid = downsample(source, array, ensemble.grid, box)
+        x, small_ranges[source.name] = normalize(small, source.name)
         if larger:
             raw_ranges[source.name] = value_range(array, source.name)
         write_map(
@@ -183,7 +183,7 @@ def _write_maps(
         )
         if parameters.normalised:
             write_map(
-                work / NORMALISED_FOLDER / name,
+                work / NORMALIZED_FOLDER / name,
                 x,
                 grid,
                 f"SIREn: {source.name} normalised in a box of {box}",
@@ -198,7 +198,7 @@ def _write_tables(
     raw: dict[str, Range],
     labels: list[tuple[str, Label]],
 ) -> list[str]:
-    place = ensemble.places
+    place = ensemble.vol_ids
     tables = []
     for table, ranges in ((DOWNSAMPLED_TABLE, small), (RAW_TABLE, raw)):
         if ranges:
@@ -221,7 +221,7 @@ def _write_tables(
                     b.level,
                     _blank(b.upper),
                     n,
-                    normalise_level(b.level, used[n]),
+                    normalize_level(b.level, used[n]),
                 )
                 for n, b in labels
                 if n in used

@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import SirenError, listed
-from ..common.files import whole_file
+from ..common.errors import SirenError, join_names
+from ..common.files import atomic_file
 from ..maps.ensemble import Ensemble
 from ..maps.mapfile import COMPRESSIONS, SUFFIXES
-from .normalize import Range, denormalise_level
+from .normalize import Range, denormalize_level
 
 FILE, VOL_ID, LEVEL = "file", "vol_id", "denormalized_predictions"
 UNCERTAINTY, FLAG = "uncertainty", "flag"
@@ -79,7 +79,7 @@ class Prediction:
     @property
     def level(self) -> float:
         """The threshold in the volume's own units."""
-        return denormalise_level(self.prediction, self.range)
+        return denormalize_level(self.prediction, self.range)
 
     @property
     def uncertainty(self) -> float | None:
@@ -131,7 +131,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([repr(float(c)) if isinstance(c, float) else c for c in row] for row in rows)
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
@@ -157,7 +157,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             r.spread,
         ]
         own = (
-            [denormalise_level(r.prediction if r.own is None else r.own, r.range)] if shared else []
+            [denormalize_level(r.prediction if r.own is None else r.own, r.range)] if shared else []
         )
         return [r.file, r.vol_id, *map(_cell, numbers), "; ".join(r.flags), *map(_cell, own)]
 
@@ -209,8 +209,8 @@ def read_rows(
     missing = [c for c in needed if c not in columns]
     if missing:
         raise SirenError(
-            f"{path.name} has no column {listed([repr(m) for m in missing])} (it has "
-            f"{listed(columns, 8)}): "
+            f"{path.name} has no column {join_names([repr(m) for m in missing])} (it has "
+            f"{join_names(columns, 8)}): "
             f"give the {what}."
         )
     if len(table) == 1:
@@ -276,7 +276,7 @@ def read_thresholds(
         raise SirenError(
             f"{path.name} does not say which row is which volume: it needs a column "
             f'"{FILE}" or "{VOL_ID}" '
-            f'(it has {listed(columns, 8)}). Run "siren predict" again.'
+            f'(it has {join_names(columns, 8)}). Run "siren predict" again.'
         )
     keys = [row[FILE] if FILE in columns else row[VOL_ID] for row in rows]
     names = row_names(keys, path, ensemble.all_names, by_number=FILE not in columns)
@@ -327,7 +327,7 @@ def levels_by_name(path: Path, all_names: Sequence[str]) -> tuple[dict[str, floa
         raise SirenError(
             f"{path.name} does not say which row is which volume: it needs a column "
             f'"{FILE}" or "{VOL_ID}" '
-            f'(it has {listed(columns, 8)}). Run "siren predict" again.'
+            f'(it has {join_names(columns, 8)}). Run "siren predict" again.'
         )
     names = row_names(
         [row[FILE] if FILE in columns else row[VOL_ID] for row in rows],

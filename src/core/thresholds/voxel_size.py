@@ -23,7 +23,7 @@ def known_voxel_size(grid: Grid, box: int) -> float | None:
     return max(n * v for n, v in zip(grid.shape, grid.voxel_size[::-1], strict=True)) / box
 
 
-def scale_of(voxel_size: Sequence[float | None]) -> Tensor:
+def encode_voxel_size(voxel_size: Sequence[float | None]) -> Tensor:
     """(n, 2) float32: logarithm of each size over a usual one, and 1; 0 and 0 where it is not
     known.
     """

@@ -24,7 +24,7 @@ from chimerax.siren.core.blocks.statistics.published import PublishedStatistic
 from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.compute import cluster as cluster_module
-from chimerax.siren.core.compute.cluster import Cluster, _check_versions
+from chimerax.siren.core.compute.cluster import ClusterBackend, _check_versions
 from chimerax.siren.core.compute.pair_tiles import run_tiles
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.runs.record import read_record
@@ -95,7 +95,7 @@ def small_strips(monkeypatch: pytest.MonkeyPatch, rows: int, search: PairSearch)
 def edges(search: PairSearch, address: str | None, progress: Progress) -> np.ndarray:
     if address is None:
         return np.concatenate([found[0] for found in run_tiles(search, "pairs", progress)])
-    with Cluster.connected(address, progress) as compute:
+    with ClusterBackend.connected(address, progress) as compute:
         return np.concatenate([found[0] for found in run_tiles(search, "pairs", progress, compute)])
 
 
@@ -210,7 +210,7 @@ def test_cancel_does_not_wait_for_a_scheduler_that_does_not_answer() -> None:
         progress = Progress(report)
         with (
             pytest.raises(Cancelled),
-            Cluster.connected(f"tcp://127.0.0.1:{mute.getsockname()[1]}", progress),
+            ClusterBackend.connected(f"tcp://127.0.0.1:{mute.getsockname()[1]}", progress),
         ):
             pass
         assert time.monotonic() - asked[0] < 0.5
@@ -220,7 +220,7 @@ def test_cancel_does_not_wait_for_a_scheduler_that_does_not_answer() -> None:
 
 
 def sentence(address: str) -> str:
-    with pytest.raises(SirenError) as caught, Cluster.connected(address, Progress()):
+    with pytest.raises(SirenError) as caught, ClusterBackend.connected(address, Progress()):
         pass
     assert "\n" not in str(caught.value)
     return str(caught.value)
