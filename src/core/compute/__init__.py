@@ -1,1 +1,1 @@
-"""Where pairs of voxels are counted, and what that takes."""
+"""Backends that count voxel pairs, and their need for memory and time."""

@@ -1,10 +1,9 @@
-"""Where strips are counted: the processor, a graphics card (:mod:`.gpu`) or a cluster
-(:mod:`.cluster`).
+"""Choice of the backend: CPU, graphics card (:mod:`.gpu`) or Dask cluster (:mod:`.cluster`).
 
 Example::
 
-    with computing("auto", None, progress) as compute:
-        found = run_tiles(search, "comparing voxels", progress, compute)
+    with open_backend("auto", None, progress) as backend:
+        results = run_tiles(search, "comparing voxels", progress, backend)
 """
 
 from __future__ import annotations
@@ -19,18 +18,20 @@ from .pair_tiles import Backend, LocalBackend
 
 @contextmanager
 def open_backend(device: str, scheduler: str | None, progress: Progress) -> Iterator[Backend]:
-    """The place to count, for as long as it is needed.
+    """Open the backend for a device or a Dask scheduler; it is closed when the block ends.
 
     Parameters
     ----------
-    device : one of :data:`..common.devices.DEVICES`
-    scheduler : address of a Dask scheduler, in place of a device; or None
+    device : str
+        One of :data:`..common.devices.DEVICES`.
+    scheduler : str or None
+        Address of a Dask scheduler, to use instead of the device.
     progress : Progress
 
     Raises
     ------
     SirenError
-        If the device, the scheduler or the package that drives it is not there.
+        If the device, the scheduler or the package that drives it is not available.
     Cancelled
         If ``progress`` was asked to stop.
     """

@@ -1,4 +1,4 @@
-"""How much memory and time a sketch takes: said before it starts, refused where it cannot fit."""
+"""Memory and time that a sketch needs: told before it starts, refused if it cannot fit."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ from ..maps.ensemble import Ensemble
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a step takes.
+    """Memory and time that a step needs.
 
     Attributes
     ----------
-    memory : bytes over the interpreter
-    seconds : of reading and comparing; clustering comes on top
+    memory : float
+        Bytes, besides those of the interpreter.
+    seconds : float
+        Reading and comparing, without clustering.
     """
 
     memory: float
     seconds: float
 
     def text(self) -> str:
-        """In words, with sensible digits."""
+        """In words, rounded: ``about 2.0 GB of memory and 2 min``."""
         return f"about {format_size(self.memory)} of memory and {format_time(self.seconds)}"
 
 
 def free_memory() -> float:
-    """Bytes that can be had without swapping."""
+    """Bytes available without swapping."""
     return float(psutil.virtual_memory().available)
 
 
 def reading_requirements(ensemble: Ensemble, passes: int) -> Requirements:
-    """To read and binarize an ensemble; one map is read to see how fast that goes."""
+    """Requirements of reading and binarizing an ensemble ``passes`` times; times one map."""
     start = time.perf_counter()
     next(ensemble.read())
     each = time.perf_counter() - start
@@ -45,13 +47,13 @@ def reading_requirements(ensemble: Ensemble, passes: int) -> Requirements:
     kept = 4.0 * voxels * volumes
     if kept > constants.CACHE_BYTES:
         kept = 0.0
-    # bits are there twice while levels are brought into line
+    # occupancy bits are held twice while levels are harmonized
     memory = kept + constants.BYTES_PER_VOXEL * voxels + 2 * volumes * voxels / 8
     return Requirements(memory, each * volumes * (1 if kept else passes))
 
 
 def pair_requirements(sample: int, volumes: int, edges: float) -> Requirements:
-    """To compare all pairs of a sample and cluster the edges among them."""
+    """Requirements of comparing all pairs of a sample of voxels and clustering the edges."""
     pairs = float(sample) ** 2
     return Requirements(
         4.0 * sample * volumes + constants.TILE_BYTES + constants.BYTES_PER_EDGE * edges,
@@ -60,12 +62,12 @@ def pair_requirements(sample: int, volumes: int, edges: float) -> Requirements:
 
 
 def fits_in_memory(need: Requirements) -> bool:
-    """Whether there is memory enough."""
+    """Whether enough memory is free."""
     return need.memory <= constants.MEMORY_SHARE * free_memory()
 
 
 def memory_error(need: Requirements, remedy: str) -> SirenError:
-    """The error of what does not fit, with its remedy."""
+    """The error for a step that does not fit into memory, with its remedy."""
     return SirenError(
         f"This needs about {format_size(need.memory)} of memory and "
         f"{format_size(free_memory())} are free: {remedy}."
@@ -73,12 +75,12 @@ def memory_error(need: Requirements, remedy: str) -> SirenError:
 
 
 def format_size(size: float) -> str:
-    """Bytes in MB or GB."""
+    """A size in bytes as text, in MB or GB."""
     return f"{size / 1e9:.1f} GB" if size >= 0.95e9 else f"{max(10, round(size / 1e7) * 10):.0f} MB"
 
 
 def format_time(seconds: float) -> str:
-    """Seconds or minutes."""
+    """A time in seconds as text, in seconds or minutes."""
     return (
         f"{max(1, np.ceil(seconds)):.0f} s"
         if seconds < 90

@@ -1,1 +1,1 @@
-"""Steps with their folders and records."""
+"""Steps with their output folders and records, estimates, and previews."""

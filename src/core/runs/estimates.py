@@ -1,9 +1,9 @@
-"""How long a step will take and how much memory: said beside its button, before anything is read.
+"""Estimates of time and memory, shown beside the button of a step before anything is read.
 
-The work is counted (values read, maps shown to the network, pairs of voxels compared), and each
-kind of work has a price, measured on one core of the reference machine (benchmarks/speed.md). A
-computer's own speed is learned by whoever asks, from the steps that it has run. What a command
-itself plans with, once it has read the maps, is in :mod:`.resources`.
+The amount of work (values read, network predictions, voxel pairs compared) is multiplied by its
+cost on one core of the reference machine (devel/benchmarks/speed.md). The caller supplies the
+relative speed of the computer, from the steps that it ran before. What a command itself plans with,
+after reading the maps, is in :mod:`.resources`.
 
 Example::
 
@@ -22,17 +22,24 @@ from ..maps.grid import Grid
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done.
+    """The work of a step.
 
     Attributes
     ----------
-    step : 'predict', 'sketch' or 'expand'
-    volumes : how many take part
-    grid : of the maps as they are compared
-    statistic, subsample, resamples : as in :class:`.sketch.SketchParameters`
-    occupied : voxels that are compared, where an earlier run tells
-    block_voxels : of the blocks that are expanded, where an earlier run tells
-    read_voxels : of each map's file, where it is resampled on reading
+    step : str
+        'predict', 'sketch' or 'expand'.
+    volumes : int
+        Number of volumes.
+    grid : Grid
+        Grid on which maps are compared, after resampling.
+    statistic, subsample, resamples
+        As in :class:`.blocks.parameters.SketchParameters`.
+    occupied : int or None
+        Number of voxels compared, if known from an earlier run.
+    block_voxels : int or None
+        Number of voxels in the blocks to expand, if known from an earlier run.
+    read_voxels : int or None
+        Voxels of each map's file, if maps are resampled on reading.
     """
 
     step: str
@@ -48,13 +55,13 @@ class Work:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a step will need: seconds, and bytes of memory."""
+    """Seconds and bytes of memory that a step is expected to need."""
 
     seconds: float
     memory: float
 
     def text(self, speed: float = 1.0) -> str:
-        """In words, for a computer that takes ``speed`` times as long."""
+        """The estimate in words, for a computer that takes ``speed`` times as long."""
         seconds = self.seconds * speed
         if seconds < 90:
             time = f"{max(1, _rounded(seconds)):g} s"
@@ -66,7 +73,7 @@ class Estimate:
 
 
 def estimate(work: Work) -> Estimate:
-    """Seconds on the reference machine, and memory."""
+    """Estimate the time on the reference machine, and the memory, of a step."""
     return _predict(work) if work.step == "predict" else _blocks(work)
 
 
@@ -80,7 +87,7 @@ def _predict(work: Work) -> Estimate:
 
 
 def _blocks(work: Work) -> Estimate:
-    """Of a sketch or an expansion."""
+    """Estimate for a sketch or an expansion."""
     statistic = statistic_named(work.statistic)
     voxels, read = work.grid.size, work.read_voxels or work.grid.size
     kept = 4.0 * voxels * work.volumes
@@ -115,5 +122,5 @@ def _blocks(work: Work) -> Estimate:
 
 
 def _rounded(value: float) -> float:
-    """To one digit below 10, two above: an estimate is no more."""
+    """Rounded to one digit up to 20, and to tens above: estimates are no more precise."""
     return round(value) if value < 10 else round(value, -1 if value >= 20 else 0)

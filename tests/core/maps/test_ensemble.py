@@ -278,7 +278,7 @@ def test_a_voxel_size_given_takes_the_place_of_the_headers(tmp_path: Path) -> No
     assert ensemble.grid.origin == pytest.approx((0.0, -13.1, 32.75))
     assert {s.read_grid() for s in ensemble.sources} == {ensemble.grid}
     (note,) = ensemble.notes
-    assert "6.55 A as given, in place of 1 in the headers" in note
+    assert "6.55 A as given, instead of 1 A in the headers" in note
 
 
 def test_a_voxel_size_given_reaches_maps_in_memory_and_boxes() -> None:
@@ -345,7 +345,7 @@ def test_a_name_that_fits_nothing_is_one_sentence(nine: Ensemble, word: str) -> 
     with pytest.raises(SirenError) as caught:
         nine.select(**{word: ["vol_0.mrc", "vol_77.mrc"]})  # type: ignore[arg-type]
     assert str(caught.value) == (
-        f'"{word} vol_77.mrc" fits none of the 9 volumes (the first is '
+        f'"{word} vol_77.mrc" matches none of the 9 volumes (the first is '
         "vol_0.mrc): give file names as "
         "they are in the folder."
     )
@@ -429,4 +429,4 @@ def test_a_map_and_its_compressed_copy_are_pointed_out(tmp_path):
             mrc.voxel_size = 2
     notes = find_ensemble([tmp_path]).notes
     assert len(notes) == 1
-    assert notes[0].startswith("v_1.mrc and v_1.mrc.gz look like one volume twice")
+    assert notes[0].startswith("v_1.mrc and v_1.mrc.gz look like the same volume")
