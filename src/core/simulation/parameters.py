@@ -56,16 +56,18 @@ class ExampleParameters(Parameters):
     """What to simulate."""
 
     volumes: int = parameter(200, "number of volumes", least=2, most=100_000)
-    box: int = parameter(64, "voxels a side", least=16, most=512, unit="voxels")
+    box: int = parameter(64, "voxels per side", least=16, most=512, unit="voxels")
     voxel_size: float = parameter(5.0, "voxel edge", least=0.5, most=50, unit="A")
     resolution: float = parameter(
         13.0, "resolution of the noise-free density", least=2, most=100, unit="A"
     )
-    core_residues: int = parameter(3600, "residues that are in every volume", least=0, most=100_000)
-    noise: float = parameter(1.0, "noise, times that of real decoder volumes", least=0, most=100)
+    core_residues: int = parameter(3600, "residues present in every volume", least=0, most=100_000)
+    noise: float = parameter(
+        1.0, "noise relative to that of real decoder volumes", least=0, most=100
+    )
     noise_edge: float = parameter(
         0.15,
-        "noise at the faces of the box, relative to its center; 1 is even noise",
+        "noise at the faces of the box, relative to its center; 1 for uniform noise",
         above=0,
         most=1,
     )
@@ -75,9 +77,7 @@ class ExampleParameters(Parameters):
     )
     junk: float = parameter(0.0, "share of junk volumes", least=0, most=0.9)
     seed: int = parameter(0, "seed of states, scales and noise, and of the structure", least=0)
-    structure_seed: int | None = parameter(
-        None, "seed of the structure, where it is not the same", least=0
-    )
+    structure_seed: int | None = parameter(None, "separate seed of the structure", least=0)
     blocks: tuple[BlockPlan, ...] = DEFAULT_BLOCKS
 
     def __post_init__(self) -> None:

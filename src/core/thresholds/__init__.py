@@ -1,1 +1,1 @@
-"""Thresholds of volumes: normalise, predict with a network, read and write their tables."""
+"""Contour levels of volumes: normalization, prediction by a network, labels, tables."""

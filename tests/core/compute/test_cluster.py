@@ -252,7 +252,8 @@ def test_a_scheduler_without_workers_and_one_that_goes_away_are_named_with_what_
         frail.wait_for_workers()
         progress, _ = at_share(0.2, frail.scheduler.kill)
         with pytest.raises(
-            SirenError, match=f"{frail.address} (went away|no longer responds).*run the command again"
+            SirenError,
+            match=f"{frail.address} (went away|no longer responds).*run the command again",
         ):
             edges(search, frail.address, progress)
 

@@ -1,4 +1,4 @@
-"""Levels brought into line follow the volumes' scales better, and nothing changes unasked."""
+"""Harmonized levels follow the volumes' scales better, and nothing changes unless asked."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_levels_scatter_far_less_about_the_truth(planted):
     together, note = consensus_levels(ensemble, rows, Progress())
     assert scatter(together, truth) < 0.4 * scatter(rows, truth)
     assert [r.own for r in together] == [r.prediction for r in rows]
-    assert note.startswith("Levels of 40 volumes were brought into line")
+    assert note.startswith("Levels of 40 volumes were harmonized")
 
 
 def test_flagged_volumes_take_no_part_and_keep_their_level(planted):

@@ -124,7 +124,7 @@ def test_other_maps_with_the_same_number_are_not_confused(tables):
     (folder / "l.csv").write_text(HEAD + "0,,0.5,,other.mrc\n")
     with pytest.raises(
         SirenError,
-        match=r"predictions\.csv has no prediction for any labelled "
+        match=r"predictions\.csv has no prediction for any labeled "
         r"volume \(other\.mrc\)",
     ):
         run_evaluation(folder / "l.csv", folder / "predictions.csv", folder / "out")

@@ -181,7 +181,7 @@ def test_too_few_labels_junk_and_other_volumes_say_so_and_write_nothing(volumes,
             run_finetune(volumes_, table, FinetuneParameters(device="cpu"), tmp_path / "out")
     with pytest.raises(
         SirenError,
-        match=r"loss became no number in epoch 1: give a smaller "
+        match=r"loss diverged in epoch 1: give a smaller "
         r"learningRate",
     ):
         run_finetune(
