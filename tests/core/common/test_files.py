@@ -86,7 +86,7 @@ def test_an_exception_leaves_an_earlier_result_as_it_was(tmp_path: Path, write: 
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_a_result_takes_the_place_of_the_earlier_one_and_nothing_else_is_left(
+def test_a_result_replaces_the_earlier_one_and_nothing_else_is_left(
     tmp_path: Path, write: Writer
 ) -> None:
     write(tmp_path / "result", "first")
@@ -104,7 +104,7 @@ def test_a_new_folder_has_none_of_the_earlier_ones_files(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_the_earlier_result_stands_until_the_new_one_is_whole(
+def test_the_earlier_result_stays_until_the_new_one_is_complete(
     tmp_path: Path, write: Writer
 ) -> None:
     write(tmp_path / "result", "first")
@@ -121,7 +121,7 @@ def test_the_earlier_result_stands_until_the_new_one_is_whole(
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_results_may_be_read_by_whom_the_umask_lets(tmp_path: Path, write: Writer) -> None:
+def test_results_have_the_permissions_of_the_umask(tmp_path: Path, write: Writer) -> None:
     old = os.umask(0o027)
     try:
         write(tmp_path / "result", "x")
@@ -132,7 +132,9 @@ def test_results_may_be_read_by_whom_the_umask_lets(tmp_path: Path, write: Write
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path, write: Writer) -> None:
+def test_a_folder_that_cannot_be_written_to_gives_a_one_sentence_error(
+    tmp_path: Path, write: Writer
+) -> None:
     (tmp_path / "out").write_text("a file where the folder should be")
     before = everything(tmp_path)
     with pytest.raises(SirenError) as caught:
@@ -145,7 +147,9 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path, writ
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, write: Writer) -> None:
+def test_a_full_disk_gives_a_one_sentence_error_and_leaves_nothing(
+    tmp_path: Path, write: Writer
+) -> None:
     with pytest.raises(
         SirenError,
         match=r"result cannot be written \(No space left on device\): "
@@ -155,7 +159,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, write: W
     assert everything(tmp_path) == {}
 
 
-def test_a_folder_in_the_place_of_a_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_a_file_gives_a_one_sentence_error(tmp_path: Path) -> None:
     (tmp_path / "predictions.csv" / "kept").mkdir(parents=True)
     with pytest.raises(SirenError, match=r"predictions\.csv cannot be written"):
         write_file(tmp_path / "predictions.csv", "x")
@@ -222,7 +226,7 @@ def spoil_record(folder: Path) -> None:
 @pytest.mark.parametrize(
     "change", [edit, add, add_folder, delete, rename, lose_record, spoil_record]
 )
-def test_a_folder_in_which_somebody_worked_is_set_aside_whole(
+def test_an_edited_folder_is_set_aside_completely(
     tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     folder = run_folder(tmp_path / "00_sketch", a="1", b="2")
@@ -256,7 +260,7 @@ def test_a_file_of_the_folders_name_is_set_aside(tmp_path: Path) -> None:
 # --- JSON
 
 
-def test_json_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_json_round_trip(tmp_path: Path) -> None:
     content = {
         "a": {"b": [1, 2.5, None, True], "c": {}, "ä": "ü\n"},
         "d": [[1, 2, 3], [4, 5, 6]],
@@ -276,7 +280,7 @@ def test_json_has_one_line_for_each_list_and_plain_line_ends(tmp_path: Path) -> 
     )
 
 
-def test_json_of_what_is_no_json_is_a_programming_error(tmp_path: Path) -> None:
+def test_values_that_json_cannot_hold_are_a_programming_error(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"a": np.zeros(3)})
 
@@ -284,7 +288,9 @@ def test_json_of_what_is_no_json_is_a_programming_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[1, 2]", b"3", b"\xff\xfe\x00", b"vol_id,level\n"]
 )
-def test_a_file_that_is_no_json_object_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_json_object_gives_a_one_sentence_error(
+    tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(SirenError) as caught:
         read_json(tmp_path / "a.json")
@@ -293,7 +299,7 @@ def test_a_file_that_is_no_json_object_is_one_sentence(tmp_path: Path, content: 
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_json_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_json_file_gives_a_one_sentence_error(tmp_path: Path) -> None:
     with pytest.raises(SirenError, match=r"gone\.json cannot be read .*run the step"):
         read_json(tmp_path / "gone.json")
 

@@ -11,7 +11,7 @@ from chimerax.siren.core.common.errors import Cancelled
 from chimerax.siren.core.common.progress import Progress, run_cancellable
 
 
-def test_waiting_gives_what_the_function_gives_or_raises() -> None:
+def test_run_cancellable_returns_or_raises_as_the_function_does() -> None:
     assert run_cancellable(lambda: 7, "sleeping", Progress()) == 7
     with pytest.raises(TimeoutError, match="its own"):
         run_cancellable(
@@ -19,7 +19,7 @@ def test_waiting_gives_what_the_function_gives_or_raises() -> None:
         )
 
 
-def test_cancel_ends_a_wait_at_once_and_what_comes_later_is_disposed_of() -> None:
+def test_cancel_ends_a_wait_and_a_late_result_is_disposed_of() -> None:
     release, disposed = threading.Event(), threading.Event()
     late: list[str] = []
 
@@ -41,7 +41,7 @@ def test_cancel_ends_a_wait_at_once_and_what_comes_later_is_disposed_of() -> Non
     assert disposed.wait(5) and late == ["late"]
 
 
-def test_a_wait_reports_its_phase_and_how_far_the_job_is() -> None:
+def test_a_wait_reports_its_phase_and_progress() -> None:
     reports: list[tuple[str, float]] = []
     run_cancellable(
         lambda: time.sleep(0.25),

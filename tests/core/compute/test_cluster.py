@@ -235,11 +235,11 @@ def test_a_scheduler_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyP
     assert address in text and "dask scheduler" in text
 
 
-def test_an_address_that_is_none_is_named() -> None:
+def test_a_malformed_address_is_named() -> None:
     assert "gopher://nowhere" in sentence("gopher://nowhere")
 
 
-def test_a_scheduler_without_workers_and_one_that_goes_away_are_named_with_what_to_do(
+def test_a_scheduler_without_workers_and_one_that_goes_away_are_named_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = pairs()
@@ -265,7 +265,7 @@ def test_without_distributed_the_command_to_install_it_is_given(
     assert "pip install distributed" in sentence("tcp://127.0.0.1:8786")
 
 
-def test_a_strip_that_fails_on_a_worker_is_a_sentence(cluster: BareCluster) -> None:
+def test_a_strip_that_fails_on_a_worker_gives_a_one_sentence_error(cluster: BareCluster) -> None:
     search = pairs(300)
     search.index[100] = 10_000  # a row that the test's tables do not have
     with pytest.raises(
@@ -295,14 +295,12 @@ def versions(python: str = "3.11.7.final.0", **changed: str | None) -> dict[str,
         (versions(numpy="2.1.0"), "w1 has numpy 2.1.0 .* pip install numpy==1.26.4"),
     ],
 )
-def test_versions_that_do_not_fit_are_named_with_the_remedy(
-    there: dict[str, Any], text: str
-) -> None:
+def test_version_mismatches_are_named_with_the_remedy(there: dict[str, Any], text: str) -> None:
     with pytest.raises(SirenError, match=text):
         _check_versions("w1", versions(), there, True)
 
 
-def test_versions_that_differ_in_what_does_not_matter_are_accepted() -> None:
+def test_harmless_version_differences_are_accepted() -> None:
     _check_versions(
         "w1", versions(), versions("3.11.2.final.0", numpy="1.24.0", scipy="1.10.0"), True
     )

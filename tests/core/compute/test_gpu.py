@@ -60,7 +60,7 @@ def sketch_and_expand(volumes: Path, output: Path, statistic: str, device: str) 
 # --- the same result
 
 
-def test_torch_counts_what_whole_numbers_count() -> None:
+def test_torch_counts_equal_integer_counts() -> None:
     columns = occupancy()
     count = torch_counter(columns, "cpu")
     for start, first in ((0, 0), (5, 5), (390, 399)):
@@ -95,7 +95,7 @@ def test_torch_writes_the_files_that_numpy_writes(
         assert record["counted_on"] == (f"cpu (torch {torch.__version__})" if by_card else "cpu")
 
 
-def test_where_a_sketch_counted_is_not_handed_down_to_its_expansion(
+def test_the_device_of_a_sketch_is_not_inherited_by_its_expansion(
     volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cards(monkeypatch)
@@ -115,7 +115,7 @@ def test_where_a_sketch_counted_is_not_handed_down_to_its_expansion(
 # --- exact, whatever torch is set to
 
 
-def test_counting_asks_for_whole_float32_and_leaves_torch_as_it_was(
+def test_counting_uses_full_float32_and_restores_torchs_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[str] = []
@@ -187,7 +187,7 @@ def test_strips_that_do_not_fit_are_halved_until_they_do(monkeypatch: pytest.Mon
         ),
     ],
 )
-def test_what_torch_raises_is_a_sentence(
+def test_torch_errors_become_sentences(
     error: RuntimeError, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*arguments: Any) -> np.ndarray:
@@ -215,7 +215,7 @@ def test_auto_takes_cuda_then_mps_then_numpy(
         assert gpu_backend("auto", Progress()).counter is None
 
 
-def test_a_card_that_is_not_there_is_named_with_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_device_is_named_with_those_available(monkeypatch: pytest.MonkeyPatch) -> None:
     cards(monkeypatch, "mps")
     with pytest.raises(
         SirenError, match="finds no cuda device on this computer: use device mps or device cpu"

@@ -55,7 +55,7 @@ def centre_of_mass(array: NDArray[np.floating], grid: Grid, above: float) -> NDA
 
 
 @pytest.mark.parametrize(("old", "new"), RESIZED)
-def test_band_limited_maps_come_out_as_scipys_resampler_makes_them(old: Shape, new: Shape) -> None:
+def test_band_limited_maps_agree_with_scipys_resampler(old: Shape, new: Shape) -> None:
     array = band_limited(old, (min(*old, *new) - 1) // 2)
     expected = array
     for axis, n in enumerate(new):
@@ -67,7 +67,7 @@ def test_band_limited_maps_come_out_as_scipys_resampler_makes_them(old: Shape, n
 
 
 @pytest.mark.parametrize(("old", "new"), RESIZED)
-def test_band_limited_maps_are_the_same_waves_on_the_new_lattice(old: Shape, new: Shape) -> None:
+def test_band_limited_maps_are_the_same_waves_on_the_new_grid(old: Shape, new: Shape) -> None:
     """No resampler at all: the cosines are drawn again on the new lattice."""
     frequencies = (min(*old, *new) - 1) // 2
     np.testing.assert_allclose(
@@ -153,7 +153,7 @@ def zero_padded_or_cropped(array: NDArray[np.floating], shape: Shape) -> NDArray
         (150, 150, 150),
     ],
 )
-def test_any_box_with_all_its_frequencies_is_brought_to_64(shape: Shape) -> None:
+def test_any_box_with_all_its_frequencies_is_resampled_to_64(shape: Shape) -> None:
     array = np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
     result = fourier_resample(array, (64, 64, 64))
     np.testing.assert_allclose(
@@ -239,7 +239,7 @@ def test_a_box_spans_the_longest_edge_with_voxels_of_extent_over_box() -> None:
     assert odd.voxel_size == pytest.approx((1.4 * 99 / 64,) * 3)
 
 
-def test_what_is_padded_is_background_and_not_zero() -> None:
+def test_padding_is_background_and_not_zero() -> None:
     grid = Grid((10, 20, 10), (1.0, 1.0, 1.0))
     small, _ = to_box(
         np.full(grid.shape, 5.0) + 0.01 * np.random.default_rng(0).normal(size=grid.shape), grid, 16
@@ -247,7 +247,7 @@ def test_what_is_padded_is_background_and_not_zero() -> None:
     np.testing.assert_allclose(small, 5, atol=0.1)
 
 
-def test_a_box_too_small_is_one_sentence_with_a_remedy() -> None:
+def test_a_box_too_small_gives_a_one_sentence_error_with_a_remedy() -> None:
     with pytest.raises(SirenError, match="box of 7 voxels is too small: give 8 or more") as caught:
         to_box(np.zeros((16, 16, 16)), Grid((16, 16, 16), (1, 1, 1)), 7)
     assert "\n" not in str(caught.value)
@@ -262,7 +262,7 @@ def test_points_are_x_y_z_of_voxels_counted_in_z_y_x_order() -> None:
     assert grid.points(np.array([1 * 12 + 2 * 4 + 3])).tolist() == [[3.5, 20.25, 93.0]]
 
 
-def test_volume_and_text_of_a_lattice() -> None:
+def test_volume_and_text_of_a_grid() -> None:
     grid = Grid((66, 99, 64), (1.4, 1.4, 1.4))
     assert grid.size == 66 * 99 * 64
     assert grid.voxel_volume == pytest.approx(1.4**3)
@@ -270,7 +270,7 @@ def test_volume_and_text_of_a_lattice() -> None:
     assert Grid((2, 3, 4), (1.0, 2.0, 3.0)).text() == "4 x 3 x 2, 1 x 2 x 3 A/voxel"
 
 
-def test_a_lattice_comes_back_from_json_exactly() -> None:
+def test_a_grid_round_trips_through_json_exactly() -> None:
     grid = Grid((66, 99, 64), (6.550000190734863, 1 / 3, 2.5), (-118.44000244140626, 0.0, 1e-3))
     assert Grid.from_json(grid.as_json()) == grid
 
@@ -286,6 +286,6 @@ def test_a_lattice_comes_back_from_json_exactly() -> None:
         {"shape_zyx": 5},
     ],
 )
-def test_a_lattice_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
+def test_an_impossible_grid_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises((ValueError, TypeError)):
         Grid.from_json({**Grid((2, 2, 2), (1, 1, 1)).as_json(), **wrong})

@@ -204,7 +204,7 @@ def test_axes_that_were_never_set_are_x_y_z(
 
 
 @pytest.mark.parametrize("order", [(1, 1, 2), (7, 2, 3), (0, 1, 2)])
-def test_axes_that_are_no_order_are_refused(tmp_path: Path, order: tuple[int, int, int]) -> None:
+def test_invalid_axis_orders_are_refused(tmp_path: Path, order: tuple[int, int, int]) -> None:
     refused(
         save(tmp_path / "odd.mrc", put(map_bytes(values()), MAPC, "3i", *order)), "axes", str(order)
     )
@@ -409,7 +409,7 @@ def test_compressed_maps_are_the_same_maps(
     assert read_grid(packed) == read_grid(plain)
 
 
-def test_an_extended_header_is_passed_over(tmp_path: Path, chimerax: Callable[[Path], Any]) -> None:
+def test_an_extended_header_is_skipped(tmp_path: Path, chimerax: Callable[[Path], Any]) -> None:
     content = put(map_bytes(values()), NSYMBT, "i", 160)
     content[1024:1024] = b"X,  Y,  Z".ljust(80) * 2
     path = save(tmp_path / "a.ccp4", content)
@@ -420,7 +420,7 @@ def test_an_extended_header_is_passed_over(tmp_path: Path, chimerax: Callable[[P
 # --- files that are no maps, or damaged
 
 
-def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_file_gives_a_one_sentence_error(tmp_path: Path) -> None:
     with pytest.raises(
         SirenError,
         match=r"gone\.mrc: there is no such file; check its name and "
@@ -477,7 +477,7 @@ def test_another_kind_of_file_is_refused(tmp_path: Path, content: bytes) -> None
     refused(save(tmp_path / "table.mrc", content), "is not a map")
 
 
-def test_zeros_are_no_map(tmp_path: Path) -> None:
+def test_zeros_are_not_a_map(tmp_path: Path) -> None:
     refused(save(tmp_path / "zeros.mrc", bytes(4096)), "is not a map")
 
 
@@ -517,7 +517,7 @@ def test_any_damaged_header_field_is_read_or_refused_and_nothing_else(tmp_path: 
     assert outcomes == {"a map", "a sentence"}
 
 
-def test_a_damaged_header_is_not_believed_before_memory_is_taken(tmp_path: Path) -> None:
+def test_a_damaged_header_is_detected_before_memory_is_allocated(tmp_path: Path) -> None:
     """Numbers of gigabytes in a file of 1.5 kB."""
     content = bytes(map_bytes(values()))
     tracemalloc.start()
@@ -533,9 +533,7 @@ def test_a_folder_with_a_maps_name_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "x.mrc", "Is a directory")
 
 
-def test_a_file_that_may_not_be_read_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "secret.mrc", map_bytes(values()))
 
     def deny(*_: Any, **__: Any) -> None:  # tests run as root, who may read everything
@@ -580,7 +578,7 @@ def test_a_skewed_cell_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (float("nan"),) * 3, (-1, 90, 90), (10, 10, 170)])
-def test_cell_angles_that_cannot_be_are_right_angles_as_in_chimerax(
+def test_impossible_cell_angles_are_right_angles_as_in_chimerax(
     tmp_path: Path, chimerax: Callable[[Path], Any], angles: tuple[float, float, float]
 ) -> None:
     path = save(tmp_path / "a.mrc", put(map_bytes(values()), ANGLES, "3f", *angles))
@@ -675,7 +673,7 @@ def test_an_array_on_another_grid_is_a_programming_error(tmp_path: Path) -> None
 # --- names
 
 
-def test_names_sort_as_people_count() -> None:
+def test_names_sort_naturally() -> None:
     names = [
         "vol_10.mrc",
         "vol_2.mrc",
@@ -708,7 +706,7 @@ def test_names_sort_as_people_count() -> None:
         ("a.csv", False),
     ],
 )
-def test_what_a_map_is_called(name: str, is_map: bool) -> None:
+def test_map_file_names(name: str, is_map: bool) -> None:
     assert is_map_name(name) is is_map
 
 

@@ -47,7 +47,7 @@ def test_more_work_takes_longer(change: dict[str, object]) -> None:
     assert estimate(replace(work, **change)).seconds > estimate(work).seconds
 
 
-def test_an_estimate_is_said_in_few_digits_and_by_the_speed_of_the_computer() -> None:
+def test_an_estimate_has_few_digits_and_scales_with_the_speed_of_the_computer() -> None:
     assert Estimate(6.3, 0.42e9).text() == "about 6 s, 0.4 GB"
     assert Estimate(6.3, 0.42e9).text(speed=4) == "about 30 s, 0.4 GB"
     assert Estimate(700, 12e9).text() == "about 12 min, 12.0 GB"

@@ -194,9 +194,7 @@ def test_json_and_table_agree_with_the_maps(runs: tuple[Run, Run], step: int) ->
     np.testing.assert_allclose(mrcfile.read(folder / "mean.mrc"), mean, atol=1e-6)
 
 
-def test_the_record_says_all_that_is_needed_to_do_it_again(
-    runs: tuple[Run, Run], boxes: Path
-) -> None:
+def test_the_record_suffices_to_repeat_the_run(runs: tuple[Run, Run], boxes: Path) -> None:
     for run, parameters in zip(runs, (EXACT, EXPAND), strict=True):
         record = json.loads((run.folder / "run.json").read_text())
         assert record["parameters"] == parameters.as_dict()
@@ -227,9 +225,7 @@ def test_the_record_says_all_that_is_needed_to_do_it_again(
     assert json.loads((runs[1].folder / "run.json").read_text())["source"] == str(runs[0].folder)
 
 
-def test_volumes_that_take_no_part_are_recorded_with_the_reason(
-    boxes: Path, tmp_path: Path
-) -> None:
+def test_excluded_volumes_are_recorded_with_the_reason(boxes: Path, tmp_path: Path) -> None:
     ensemble = find_ensemble([boxes])
     levels = np.full(VOLUMES, LEVEL)
     levels[5], levels[7] = 99, 3.0  # beyond 2 SD; empty
@@ -394,7 +390,9 @@ def test_a_volume_that_fails_while_it_is_read_leaves_everything_as_it_was(
     assert everything(tmp_path) == before
 
 
-def test_an_output_folder_that_is_a_file_is_one_sentence(boxes: Path, tmp_path: Path) -> None:
+def test_an_output_folder_that_is_a_file_gives_a_one_sentence_error(
+    boxes: Path, tmp_path: Path
+) -> None:
     (tmp_path / "siren").write_text("notes")
     said = sentence(do_sketch, find_ensemble([boxes]), tmp_path / "siren")
     assert said.endswith("give another output folder.")
@@ -430,7 +428,9 @@ def test_an_edited_sketch_expands_to_what_is_left(sketched: Run, tmp_path: Path)
 # --- the volumes of a record
 
 
-def test_volumes_that_are_gone_or_changed_since_the_sketch_are_one_sentence(tmp_path: Path) -> None:
+def test_volumes_that_are_gone_or_changed_since_the_sketch_give_a_one_sentence_error(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "volumes"
     folder.mkdir()
     for index in range(12):
@@ -470,7 +470,7 @@ def test_linked_volumes_are_found_again_by_their_names(boxes: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("box", "voxel_size"), [(None, 4.5), (10, None)])
-def test_box_and_voxel_size_of_the_sketch_hold_for_its_expansion(
+def test_box_and_voxel_size_of_the_sketch_are_used_by_its_expansion(
     boxes: Path, tmp_path: Path, box: int | None, voxel_size: float | None
 ) -> None:
     ensemble = find_ensemble([boxes], voxel_size).resampled(box)
@@ -491,7 +491,7 @@ def test_box_and_voxel_size_of_the_sketch_hold_for_its_expansion(
         assert read_record(folder).grid == ensemble.grid
 
 
-def test_a_grid_set_on_open_models_holds_for_the_expansion(boxes: Path, tmp_path: Path) -> None:
+def test_a_grid_set_on_open_models_is_used_by_the_expansion(boxes: Path, tmp_path: Path) -> None:
     moved = Grid(GRID.shape, (3.0, 3.0, 3.0), (100.0, 0.0, 0.0))
     sources = [Source(p.name, p, grid=moved) for p in sorted(boxes.iterdir())]
     run = do_sketch(find_ensemble(sources), tmp_path)
@@ -504,7 +504,7 @@ def test_a_grid_set_on_open_models_holds_for_the_expansion(boxes: Path, tmp_path
     "grid",
     [Grid((12, 14, 15), GRID.voxel_size, GRID.origin), Grid(GRID.shape, (2.5,) * 3, GRID.origin)],
 )
-def test_blocks_on_another_grid_than_the_volumes_are_one_sentence(
+def test_blocks_on_another_grid_than_the_volumes_give_a_one_sentence_error(
     runs: tuple[Run, Run], tmp_path: Path, grid: Grid
 ) -> None:
     blocks = BlockSet(grid, {1: np.array([1, 2, 3])})
@@ -514,7 +514,7 @@ def test_blocks_on_another_grid_than_the_volumes_are_one_sentence(
     assert everything(tmp_path) == {}
 
 
-def test_volumes_that_the_sketch_did_not_see_have_no_threshold(
+def test_volumes_unknown_to_the_sketch_have_no_threshold(
     runs: tuple[Run, Run], tmp_path: Path
 ) -> None:
     new = [Source(f"new {i}", array=lambda i=i: volume(i), grid=GRID) for i in range(2)]
@@ -529,7 +529,7 @@ def test_volumes_that_the_sketch_did_not_see_have_no_threshold(
 
 @pytest.mark.parametrize("lost", ["run.json", "blocks.json", "blocks.csv", "mean.mrc"])
 @pytest.mark.parametrize("content", [None, b"", b"[1, 2]\n\xff"])
-def test_a_folder_that_lacks_a_file_is_one_sentence(
+def test_a_folder_that_lacks_a_file_gives_a_one_sentence_error(
     sketched: Run, lost: str, content: bytes | None
 ) -> None:
     path = sketched.folder / lost
@@ -553,7 +553,9 @@ def test_a_folder_that_lacks_a_file_is_one_sentence(
         {"grid": {"shape_zyx": [1, 2]}},
     ],
 )
-def test_a_record_of_another_kind_is_one_sentence(sketched: Run, change: dict[str, Any]) -> None:
+def test_a_record_of_another_kind_gives_a_one_sentence_error(
+    sketched: Run, change: dict[str, Any]
+) -> None:
     path = sketched.folder / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     said = sentence(read_record, sketched.folder)
@@ -589,7 +591,7 @@ print(len(names))
 """
 
 
-def test_core_runs_where_there_is_neither_chimerax_nor_qt() -> None:
+def test_core_runs_without_chimerax_and_qt() -> None:
     path = os.pathsep.join(p for p in sys.path if p)
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(

@@ -53,7 +53,7 @@ def tables(tmp_path):
     return tmp_path, rows[:12], level
 
 
-def test_figures_are_those_of_numpy_and_scipy(tables):
+def test_metrics_agree_with_numpy_and_scipy(tables):
     folder, rows, level = tables
     f = evaluate(folder / "labels.csv", folder / "predictions.csv").metrics
     predicted = np.array([r.level for r in rows])
@@ -76,7 +76,7 @@ def test_figures_are_those_of_numpy_and_scipy(tables):
     assert 0 < sum(within) < 8
 
 
-def test_table_record_and_pictures_are_written_sorted_and_the_same_each_time(tables):
+def test_table_record_and_plots_are_sorted_and_reproducible(tables):
     folder, _, _ = tables
     first = run_evaluation(folder / "labels.csv", folder / "predictions.csv", folder / "a")
     second = run_evaluation(folder / "labels.csv", folder / "predictions.csv", folder / "b")
@@ -146,7 +146,7 @@ def test_other_maps_with_the_same_number_are_not_confused(tables):
         ),
     ],
 )
-def test_wrong_predictions_say_so(tmp_path, text, says):
+def test_wrong_predictions_are_reported(tmp_path, text, says):
     (tmp_path / "p.csv").write_text(text)
     (tmp_path / "l.csv").write_text(HEAD + "0,,0.5,,a.mrc\n")
     with pytest.raises(SirenError, match=says):

@@ -64,7 +64,7 @@ def test_the_loss_is_that_of_all_voxels(a, b):
     assert loss == pytest.approx(expected, rel=2e-3, abs=1e-12)
 
 
-def test_who_always_contours_higher_is_followed_on_volumes_held_out(volumes, tmp_path):
+def test_a_habit_of_higher_levels_is_learned_for_held_out_volumes(volumes, tmp_path):
     ensemble, own = volumes
     labels = labelled(
         tmp_path / "l.csv",
@@ -100,7 +100,7 @@ def test_who_always_contours_higher_is_followed_on_volumes_held_out(volumes, tmp
     )
 
 
-def test_what_is_tuned_is_what_predicts():
+def test_tuned_weights_are_those_that_predict():
     arrays = [molecule(n, 80, noise=0.05)[0] for n in range(1, 4)]
     ensemble = find_ensemble(sources(arrays, 3.2))
     loaded = load_network(default_weights())
@@ -117,7 +117,7 @@ def test_what_is_tuned_is_what_predicts():
     )
 
 
-def test_poses_are_the_48_of_the_cube_and_move_fields_alike():
+def test_symmetries_are_the_48_of_the_cube_and_move_fields_alike():
     v = torch.arange(2 * 27, dtype=torch.float32).reshape(1, 2, 3, 3, 3)
     poses = [apply_symmetry(v, k) for k in range(48)]
     assert len({tuple(p.flatten().tolist()) for p in poses}) == 48
@@ -127,7 +127,7 @@ def test_poses_are_the_48_of_the_cube_and_move_fields_alike():
         assert p[0, 0, 1, 1, 1] == 13  # the centre stays
 
 
-def test_a_good_model_is_left_as_it_is(volumes, tmp_path):
+def test_a_good_model_is_left_unchanged(volumes, tmp_path):
     ensemble, own = volumes
     labels = labelled(
         tmp_path / "l.csv",
@@ -164,7 +164,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_split(volumes, t
     )
 
 
-def test_too_few_labels_junk_and_other_volumes_say_so_and_write_nothing(volumes, tmp_path):
+def test_too_few_labels_junk_and_other_volumes_are_reported_and_write_nothing(volumes, tmp_path):
     ensemble, own = volumes
     few = labelled(tmp_path / "few.csv", ensemble, own[:4])
     junk = find_ensemble(sources([molecule(n)[0] for n in range(1, 5)] + [np.full((64,) * 3, 2.0)]))
@@ -193,7 +193,7 @@ def test_too_few_labels_junk_and_other_volumes_say_so_and_write_nothing(volumes,
     assert not (tmp_path / "out").exists()
 
 
-def test_stopped_it_writes_nothing(volumes, tmp_path):
+def test_a_stopped_fine_tuning_writes_nothing(volumes, tmp_path):
     ensemble, own = volumes
     progress = Progress(
         lambda phase, fraction: (
@@ -225,9 +225,7 @@ def test_defaults_are_those_published_for_the_published_architecture():
     assert FinetuneParameters(epochs=2).filled("published").epochs == 2
 
 
-def test_with_one_fold_a_part_validates_alone_and_a_network_without_heads_is_tuned(
-    tmp_path, monkeypatch
-):
+def test_one_fold_validates_on_a_part_and_a_network_without_heads_is_tuned(tmp_path, monkeypatch):
     """A stand-in for the published architecture, which takes a minute: a level that all maps
     share.
     """

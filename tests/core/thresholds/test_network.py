@@ -215,7 +215,7 @@ def _diverged(path):
         "diverged",
     ],
 )
-def test_wrong_files_are_one_sentence(tmp_path, write, says):
+def test_wrong_files_give_a_one_sentence_error(tmp_path, write, says):
     path = tmp_path / "w.pth"
     write(path)
     with pytest.raises(SirenError, match=says) as error:
@@ -224,7 +224,7 @@ def test_wrong_files_are_one_sentence(tmp_path, write, says):
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_file_says_so(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(SirenError, match="no such file"):
         load_network(tmp_path / "none.pt")
 
@@ -239,7 +239,7 @@ def test_without_torch_one_sentence_tells_what_to_do(monkeypatch):
         load_network(Path("any.pt"))
 
 
-def test_our_file_goes_there_and_back(tmp_path):
+def test_our_weights_file_round_trip(tmp_path):
     torch.manual_seed(1)
     network = compact_network().eval()
     save_network(tmp_path / "w.pt", network, {"seed": 1})
@@ -252,7 +252,7 @@ def test_our_file_goes_there_and_back(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["w.pt"]
 
 
-def test_profile_is_what_it_says():
+def test_profile_matches_its_definition():
     x = (
         torch.rand(2, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1
     ).float()
@@ -288,7 +288,7 @@ def test_profile_is_what_it_says():
         assert np.allclose(profile[:, 16, j], np.log10((parted + 1e-6) / (share + 1e-6)), atol=5e-3)
 
 
-def test_profile_of_a_map_with_higher_peaks_is_moved_along_and_no_more():
+def test_higher_peaks_only_shift_the_profile():
     axis = np.arange(64) - 31.5
     r = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
     ball = 0.2 / (1 + np.exp((r - 15) / 1.5))
@@ -303,7 +303,7 @@ def test_profile_of_a_map_with_higher_peaks_is_moved_along_and_no_more():
 
 
 @pytest.mark.parametrize("shape", [(96, 96, 96), (200, 200, 200), (80, 120, 100), (40, 200, 100)])
-def test_share_above_counts_voxels_of_the_maps_own_grid(shape):
+def test_share_above_counts_voxels_of_the_original_grid(shape):
     array = np.random.default_rng(3).normal(5, 1, shape).astype(np.float32)
     x = (array - 4.0) / (9.0 - 4.0) * 2 - 1
     z, y, x_step = (2 if n > 160 else 1 for n in shape)
@@ -315,7 +315,7 @@ def test_share_above_counts_voxels_of_the_maps_own_grid(shape):
 
 
 @pytest.mark.parametrize("learning", [False, True])
-def test_what_the_3d_network_says_of_voxels_is_counted_by_level(learning):
+def test_output_of_the_3d_network_is_averaged_by_level(learning):
     rng = np.random.default_rng(4)
     v = (rng.random((2, 1, 16, 16, 16)) ** 2 * 1.9).astype(np.float32)
     inside = rng.random((2, 16**3)).astype(np.float32)
@@ -334,7 +334,7 @@ def test_what_the_3d_network_says_of_voxels_is_counted_by_level(learning):
             )
 
 
-def test_means_at_levels_join_five_neighbours():
+def test_means_at_levels_smooth_over_five_bins():
     bins = torch.tensor([[10, 12, 12, 40]])
     at = means_at_levels(bins, torch.tensor([[[1.0, 4.0, 7.0, 5.0]]]))[0, 0].numpy()
     # level 10 follows bin 11; weights 1 2 3 2 1 of bins 9 to 13 and a constant 1 below
@@ -343,7 +343,7 @@ def test_means_at_levels_join_five_neighbours():
     assert at[70] == 0
 
 
-def test_3d_network_sees_the_place_of_density_and_not_its_scale():
+def test_3d_network_depends_on_the_position_of_density_and_not_on_its_scale():
     torch.manual_seed(3)
     network = compact_network().eval()
     x = torch.rand(1, 1, 64, 64, 64) ** 4
@@ -378,7 +378,7 @@ def test_several_members_are_averaged_and_saved_together(tmp_path):
         assert torch.allclose(loaded.heads(*loaded.features(seen)), singly, atol=1e-5)
 
 
-def test_voxel_size_of_one_counts_as_not_known():
+def test_voxel_size_of_one_counts_as_unknown():
     assert known_voxel_size(Grid((64, 64, 64), (1.0, 1.0, 1.0)), 64) is None
     assert known_voxel_size(Grid((128, 100, 256), (1.5, 1.5, 1.5)), 64) == pytest.approx(6.0)
     assert encode_voxel_size([3.0, None, 6.0]).tolist() == [

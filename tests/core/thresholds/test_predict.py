@@ -71,7 +71,7 @@ def constant(tmp_path):
     return make
 
 
-def test_levels_count_in_the_maps_units_by_the_64_cube_statistics(constant):
+def test_levels_use_the_range_of_the_64_cube(constant):
     arrays = [
         molecule(n, box)[0] * scale
         for n, (box, scale) in enumerate([(80, 1.0), (80, 1e-3), (80, 500.0)])
@@ -85,7 +85,7 @@ def test_levels_count_in_the_maps_units_by_the_64_cube_statistics(constant):
     assert [r.file for r in result.rows] == ["vol_1.mrc", "vol_2.mrc", "vol_3.mrc"]
 
 
-def test_published_weights_count_by_the_full_boxs_statistics(constant):
+def test_published_weights_use_the_range_of_the_full_box(constant):
     array = molecule(1, 72)[0]
     row = predict_levels(
         find_ensemble(sources([array]), minimum=1), constant(0.5, "published")
@@ -163,7 +163,7 @@ def test_batch_size_does_not_change_levels():
         ({"weights": "/nowhere/w.pt"}, "no such file"),
     ],
 )
-def test_wrong_parameters_say_so(wrong, says):
+def test_wrong_parameters_are_reported(wrong, says):
     with pytest.raises(SirenError, match=says):
         predict_levels(
             find_ensemble(sources([molecule(1)[0]]), minimum=1),
@@ -171,7 +171,7 @@ def test_wrong_parameters_say_so(wrong, says):
         )
 
 
-def test_a_device_that_is_not_here_says_so():
+def test_a_missing_device_is_reported():
     name = "mps" if not torch.backends.mps.is_available() else "cuda"
     if name == "cuda" and torch.cuda.is_available():
         pytest.skip("this machine has every device")
@@ -181,7 +181,7 @@ def test_a_device_that_is_not_here_says_so():
         )
 
 
-def test_maps_that_hold_nothing_are_flagged_in_place_of_a_level():
+def test_maps_without_density_get_a_flag_instead_of_a_level():
     nan = np.where(np.indices((64,) * 3)[0] == 3, np.nan, 1.0)
     arrays = [
         molecule(1)[0],
@@ -206,7 +206,7 @@ def test_maps_that_hold_nothing_are_flagged_in_place_of_a_level():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_where_no_map_holds_anything_that_is_an_error(count):
+def test_an_ensemble_without_density_is_an_error(count):
     with pytest.raises(SirenError, match=rf"vol_{count}\.mrc has no positive density"):
         predict_levels(
             find_ensemble(sources([-1 - np.abs(molecule(2)[0])] * count), minimum=1), CPU
@@ -268,7 +268,7 @@ def test_any_box_gets_the_level_of_the_same_molecule_in_its_64_box(shape):
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_voxels_that_are_no_cubes_change_no_level(axis):
+def test_noncubic_voxels_do_not_change_the_level(axis):
     array, _ = molecule(2, noise=0.02)
     places = [np.arange(64, dtype=float)] * 3
     places[axis] = np.arange(128) / 2
@@ -288,7 +288,7 @@ def test_voxels_that_are_no_cubes_change_no_level(axis):
     assert found.prediction == pytest.approx(expected.prediction, abs=0.005)
 
 
-def test_what_lies_above_levels_on_the_maps_own_grid_is_told_to_the_network(monkeypatch):
+def test_the_network_is_given_the_share_above_levels_on_the_original_grid(monkeypatch):
     ensemble = find_ensemble(sources([molecule(1, 128, noise=0.05)[0]], 2.0), minimum=1)
     told = predict_levels(ensemble, CPU).rows[0].prediction
     monkeypatch.setattr(predict, "share_above", lambda *a: None)
@@ -375,7 +375,7 @@ def test_a_map_of_256_takes_less_than_a_second():
     assert time.perf_counter() - start < 1
 
 
-def test_torch_is_imported_only_by_what_predicts():
+def test_torch_is_imported_only_for_prediction():
     code = (
         "import sys; import chimerax.siren.core.thresholds.predict, "
         "chimerax.siren.core.thresholds.evaluate, "

@@ -100,7 +100,7 @@ def test_vol_id_may_be_a_name(table, ensemble, names):
     assert read_thresholds(path, ensemble).tolist() == [0, 1, 2, 3]
 
 
-def test_a_spreadsheets_byte_order_mark_blanks_and_empty_lines_do_no_harm(table, ensemble):
+def test_a_byte_order_mark_blanks_and_empty_lines_are_accepted(table, ensemble):
     text = (
         "\ufefffile, denormalized_predictions\r\n\r\n"
         + "".join(f"{n} , {i}\r\n" for i, n in enumerate(NAMES))
@@ -109,7 +109,7 @@ def test_a_spreadsheets_byte_order_mark_blanks_and_empty_lines_do_no_harm(table,
     assert read_thresholds(table(text), ensemble).tolist() == [0, 1, 2, 3]
 
 
-def test_a_missing_row_is_named_as_in_the_storyboard(table, ensemble):
+def test_a_missing_row_is_named(table, ensemble):
     path = table("file,denormalized_predictions\nvol_1.mrc,1\nvol_2.mrc,1\nvol_11.mrc,1\n")
     with pytest.raises(SirenError) as error:
         read_thresholds(path, ensemble)
@@ -157,14 +157,14 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("text", "says"), FAULTS.values(), ids=FAULTS)
-def test_every_fault_is_one_sentence_with_the_files_name(table, ensemble, text, says):
+def test_every_fault_gives_one_sentence_with_the_file_name(table, ensemble, text, says):
     with pytest.raises(SirenError, match=says) as error:
         read_thresholds(table(text), ensemble)
     assert "predictions.csv" in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_table_that_is_not_there_says_so(tmp_path, ensemble):
+def test_a_missing_table_is_reported(tmp_path, ensemble):
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(SirenError, match="no such file"):
             read_thresholds(path, ensemble)
