@@ -1,4 +1,4 @@
-"""Errors that come back from other processes."""
+"""Errors raised in other processes."""
 
 from __future__ import annotations
 

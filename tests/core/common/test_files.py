@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all, and nobody's work is lost."""
+"""Files and folders are written completely or not at all, and edits are never lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from chimerax.siren.core.common.files import (
 
 
 def everything(folder: Path) -> dict[str, bytes | None]:
-    """Every path below a folder, hidden ones too, with its content; None for folders."""
+    """Every path below a folder, including hidden ones, with its content; None for folders."""
     return {
         str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None
         for p in sorted(folder.rglob("*"))
@@ -34,7 +34,7 @@ def everything(folder: Path) -> dict[str, bytes | None]:
 
 
 def run_folder(path: Path, **contents: str) -> Path:
-    """A folder as a run leaves it: files, and the record with their hashes."""
+    """A folder as written by a run: files, and a record with their hashes."""
     path.mkdir(parents=True)
     for name, text in contents.items():
         (path / f"{name}.txt").write_text(text)
@@ -72,13 +72,13 @@ def test_an_exception_leaves_nothing_behind_and_passes_through(
     with pytest.raises(type(error)) as caught:
         write(tmp_path / "new" / "deep" / "result", "half", error)
     assert caught.value is error
-    assert everything(tmp_path) == {}  # not even the folders above it
+    assert everything(tmp_path) == {}  # parent folders included
 
 
 @pytest.mark.parametrize("write", WRITERS)
 def test_an_exception_leaves_an_earlier_result_as_it_was(tmp_path: Path, write: Writer) -> None:
     write(tmp_path / "result", "first")
-    (tmp_path / "neighbour").write_text("mine")
+    (tmp_path / "other").write_text("mine")
     before = everything(tmp_path)
     with pytest.raises(RuntimeError):
         write(tmp_path / "result", "half", RuntimeError())
@@ -116,7 +116,7 @@ def test_the_earlier_result_stays_until_the_new_one_is_complete(
         else:
             (temporary / "a.txt").write_text("second")
         assert (everything(tmp_path / "result") or (tmp_path / "result").read_bytes()) == before
-        assert temporary.parent == tmp_path  # one file system: moving is one step
+        assert temporary.parent == tmp_path  # same file system: moving is atomic
         assert temporary.name.startswith(".")
 
 
@@ -126,7 +126,7 @@ def test_results_have_the_permissions_of_the_umask(tmp_path: Path, write: Writer
     try:
         write(tmp_path / "result", "x")
     finally:
-        assert os.umask(old) == 0o027  # looked at, not changed
+        assert os.umask(old) == 0o027  # unchanged
     mode = stat.S_IMODE((tmp_path / "result").stat().st_mode)
     assert mode == (0o640 if write is write_file else 0o750)
 
@@ -184,12 +184,12 @@ def test_an_earlier_folder_is_back_in_its_place_when_the_new_one_cannot_be_moved
     assert everything(tmp_path) == before
 
 
-# --- a person's edits
+# --- edits by hand
 
 
 def test_a_folder_as_its_run_left_it_is_not_set_aside(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "00_sketch", a="1", b="2")
-    (folder / ".DS_Store").write_bytes(b"the Finder was here")
+    (folder / ".DS_Store").write_bytes(b"written by the Finder")
     assert set_edits_aside(folder) is None
     assert folder.is_dir()
     assert set_edits_aside(tmp_path / "02_expand") is None
@@ -251,10 +251,10 @@ def test_a_second_folder_set_aside_does_not_replace_the_first(tmp_path: Path) ->
 
 
 def test_a_file_of_the_folders_name_is_set_aside(tmp_path: Path) -> None:
-    (tmp_path / "00_sketch").write_text("somebody's notes")
+    (tmp_path / "00_sketch").write_text("my notes")
     aside = set_edits_aside(tmp_path / "00_sketch")
     assert aside is not None
-    assert aside.read_text() == "somebody's notes"
+    assert aside.read_text() == "my notes"
 
 
 # --- JSON

@@ -1,4 +1,4 @@
-"""Progress: waiting for what answers late or never can be given up."""
+"""Progress: waits for functions that return late or never can be canceled."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A Dask cluster: a real scheduler and three workers without ChimeraX find what this process finds,
-whatever happens to them.
+"""Dask cluster: a real scheduler and three workers without ChimeraX give the same results as this
+process, whatever happens to them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from chimerax.siren.core.runs.record import read_record
 from chimerax.siren.core.runs.steps import Run, run_expand, run_sketch
 from ensembles import LEVEL, assert_same_files, write_planted
 
-# that is meant so: the workers lack what ChimeraX has
+# intended: the workers lack the packages of ChimeraX
 pytestmark = pytest.mark.filterwarnings("ignore:Mismatched versions")
 ABSENT = ("chimerax", "pandas", "mrcfile", "networkx", "torch", "matplotlib")
 
@@ -44,7 +44,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareCluster]:
 
 @pytest.fixture
 def cluster(three: BareCluster) -> BareCluster:
-    """Three workers, whatever the last test did to them."""
+    """Three workers, restored after the last test."""
     while len(three.workers) < 3:
         three.add_worker()
     three.wait_for_workers()
@@ -95,12 +95,12 @@ def small_strips(monkeypatch: pytest.MonkeyPatch, rows: int, search: PairSearch)
 def edges(search: PairSearch, address: str | None, progress: Progress) -> np.ndarray:
     if address is None:
         return np.concatenate([found[0] for found in run_tiles(search, "pairs", progress)])
-    with ClusterBackend.connected(address, progress) as compute:
-        return np.concatenate([found[0] for found in run_tiles(search, "pairs", progress, compute)])
+    with ClusterBackend.connected(address, progress) as backend:
+        return np.concatenate([found[0] for found in run_tiles(search, "pairs", progress, backend)])
 
 
 def at_share(share: float, action: Callable[[], None]) -> tuple[Progress, list[float]]:
-    """A Progress that does something once, when a share of the pairs is done; and when that was."""
+    """A Progress that acts once a share of the pairs is done, and the fraction at that time."""
     done: list[float] = []
 
     def report(phase: str, fraction: float) -> None:
@@ -115,13 +115,13 @@ def at_share(share: float, action: Callable[[], None]) -> tuple[Progress, list[f
 
 
 def test_workers_have_numpy_and_scipy_and_none_of_chimerax(cluster: BareCluster) -> None:
-    def look(names: tuple[str, ...]) -> list[bool]:
+    def installed(names: tuple[str, ...]) -> list[bool]:
         return [importlib.util.find_spec(name) is not None for name in names]
 
-    # so that it travels by value: the workers do not have this file either
-    look.__module__ = "__main__"
+    # pickled by value: the workers do not have this file either
+    installed.__module__ = "__main__"
     with Client(cluster.address, set_as_default=False) as client:
-        answers = client.run(look, ("numpy", "scipy", *ABSENT))
+        answers = client.run(installed, ("numpy", "scipy", *ABSENT))
     assert len(answers) == 3
     assert all(found == [True, True] + [False] * len(ABSENT) for found in answers.values())
 
@@ -137,7 +137,7 @@ def test_a_cluster_writes_the_files_that_this_process_writes(
     monkeypatch.setattr("chimerax.siren.core.common.constants.TILE_PAIRS", 5_000)
     local = sketch_and_expand(volumes, tmp_path / "local", statistic, None)
     there = sketch_and_expand(volumes, tmp_path / "there", statistic, cluster.address)
-    # that rule misses the block of 60 %
+    # the published rule misses the block of 60 %
     assert len(local[0].blocks) == (1 if statistic == "published" else 2)
     for one, other in zip(local, there, strict=True):
         record = assert_same_files(one.folder, other.folder, "scheduler")
@@ -216,7 +216,7 @@ def test_cancel_does_not_wait_for_a_scheduler_that_does_not_answer() -> None:
         assert time.monotonic() - asked[0] < 0.5
 
 
-# --- what is wrong is said in a sentence
+# --- errors are one sentence
 
 
 def sentence(address: str) -> str:
@@ -267,7 +267,7 @@ def test_without_distributed_the_command_to_install_it_is_given(
 
 def test_a_strip_that_fails_on_a_worker_gives_a_one_sentence_error(cluster: BareCluster) -> None:
     search = pairs(300)
-    search.index[100] = 10_000  # a row that the test's tables do not have
+    search.index[100] = 10_000  # a row beyond the tables
     with pytest.raises(
         SirenError,
         match=rf"worker of {cluster.address} failed \(IndexError: .*\): "

@@ -1,6 +1,4 @@
-"""Counting by torch, on torch's CPU device: the same counts, the same files; and what a card may do
-wrong.
-"""
+"""Counting with torch, on its CPU device: the same counts and files, and failures of devices."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def occupancy(voxels: int = 400, volumes: int = 700) -> np.ndarray:
-    """Also voxels that are always occupied: counts beyond 256 and 512, where bfloat16 and float16
-    begin to round.
-    """
+    """Voxels up to always occupied, so that counts exceed what bfloat16 holds exactly (256)."""
     rows = np.random.default_rng(2).random((voxels, volumes)) < np.linspace(0.1, 1, voxels)[:, None]
     return rows.astype(np.float32)
 
@@ -90,7 +86,7 @@ def test_torch_writes_the_files_that_numpy_writes(
     assert len(local[0].blocks)
     for one, other in zip(local, by_torch, strict=True):
         record = assert_same_files(one.folder, other.folder, "device")
-        # profiles are compared by the processor
+        # profiles are compared on the CPU
         by_card = statistic != "profile" or other is by_torch[0]
         assert record["counted_on"] == (f"cpu (torch {torch.__version__})" if by_card else "cpu")
 
@@ -145,7 +141,7 @@ def test_a_device_that_rounds_is_refused(
         return (torch.from_numpy(rows) @ held[first:].T).to(kind).float().numpy()
 
     monkeypatch.setattr(devices, "_product", rounded)
-    columns = np.ones((1, 2049), np.float32)  # the first whole number that float16 does not hold
+    columns = np.ones((1, 2049), np.float32)  # the first integer that float16 cannot represent
     with pytest.raises(SirenError, match=r"does not count exactly.*use device cpu"):
         torch_counter(columns, "cpu")
 

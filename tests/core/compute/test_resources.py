@@ -1,5 +1,5 @@
-"""Memory and time: said beforehand, refused with a remedy that helps, fewer voxels where nobody
-said how many.
+"""Memory and time: estimated beforehand, refused with a remedy that works, voxels thinned by
+default.
 """
 
 from __future__ import annotations

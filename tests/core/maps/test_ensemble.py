@@ -1,6 +1,4 @@
-"""Ensembles: found, checked, chosen and read, each failure one sentence with the file's name and a
-remedy.
-"""
+"""Ensembles are found, checked, selected and read; errors are one sentence with file and remedy."""
 
 from __future__ import annotations
 
@@ -40,9 +38,7 @@ def folder_of(path: Path, names: Sequence[str], grid: Grid = GRID) -> Path:
 
 
 def sentence(places: Sequence[Any], *words: str, **keywords: Any) -> str:
-    """What find_ensemble, or the reading after it, says of bad input: one line with all of these
-    words.
-    """
+    """Error message of find_ensemble or of reading: one line that contains all of ``words``."""
     with pytest.raises(SirenError) as caught:
         list(find_ensemble(places, **keywords).read())
     message = str(caught.value)
@@ -99,7 +95,7 @@ def test_a_symbolic_link_is_identified_by_its_own_name(tmp_path: Path) -> None:
         (tmp_path / "v" / link).symlink_to(store / target)
     ensemble = find_ensemble([tmp_path / "v"])
     assert ensemble.names == ("vol_1.mrc", "vol_2.mrc")
-    # so that a record finds it again by name
+    # so that a record can find it by name
     assert tuple(s.path.name for s in ensemble.sources if s.path) == ensemble.names
     np.testing.assert_array_equal(dict(ensemble.read())["vol_1.mrc"], volume(1))
 
@@ -128,7 +124,7 @@ def test_maps_in_memory_can_be_volumes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dict(ensemble.read())["map 1"], volume(1))
 
 
-# --- places that are none
+# --- invalid inputs
 
 
 def test_an_unknown_path_gives_a_one_sentence_error(tmp_path: Path) -> None:
@@ -155,7 +151,7 @@ def test_an_empty_folder_gives_a_one_sentence_error(tmp_path: Path) -> None:
 def test_an_unreadable_folder_gives_a_one_sentence_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def deny(self: Path) -> None:  # tests run as root, who may read everything
+    def deny(self: Path) -> None:  # tests may run as root, who can read everything
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "iterdir", deny)
@@ -276,7 +272,7 @@ def test_a_given_voxel_size_overrides_the_headers(tmp_path: Path) -> None:
     )
     ensemble = find_ensemble([folder], voxel_size=6.55)
     assert ensemble.grid.voxel_size == (6.55, 6.55, 6.55)
-    # in voxels as before: so does "volume voxelSize"
+    # unchanged in voxels, as with "volume voxelSize"
     assert ensemble.grid.origin == pytest.approx((0.0, -13.1, 32.75))
     assert {s.read_grid() for s in ensemble.sources} == {ensemble.grid}
     (note,) = ensemble.notes
@@ -417,7 +413,7 @@ def test_many_volumes_need_no_more_memory_than_few(tmp_path: Path, box: int | No
         return most
 
     few = peak(ensemble.select(include=["0", "1", "2"]))
-    assert few > 32**3 * 4  # the measure sees the arrays
+    assert few > 32**3 * 4  # so the measurement includes the arrays
     assert peak(ensemble) < few + 32**3 * 4
 
 

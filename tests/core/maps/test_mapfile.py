@@ -1,6 +1,4 @@
-"""Map files: every axis order, type and bad header, read where and as ChimeraX itself reads
-them.
-"""
+"""Map files: every axis order, type and bad header, read and placed as by ChimeraX itself."""
 
 from __future__ import annotations
 
@@ -67,7 +65,7 @@ def map_bytes(
     voxel_size: tuple[float, float, float] = (1.5, 2.0, 2.5),
     byte_order: str = "<",
 ) -> bytearray:
-    """A map file made by hand from the MRC2014 page, without mrcfile.
+    """A map file built by hand from the MRC2014 specification, without mrcfile.
 
     ``order`` is mapc, mapr, maps; ``start`` that of column, row, section; voxel sizes are x, y, z.
     """
@@ -113,9 +111,7 @@ def save(path: Path, content: bytes) -> Path:
 
 
 def refused(path: Path, *words: str) -> str:
-    """The sentence with which both readers refuse a file: it names the file and a remedy, on one
-    line.
-    """
+    """Error message of both readers: one line with the file, a remedy and all of ``words``."""
     for read in (read_grid, read_map):
         with pytest.raises(SirenError) as caught:
             read(path)
@@ -134,7 +130,7 @@ def refused(path: Path, *words: str) -> str:
 
 @pytest.fixture
 def chimerax(request: pytest.FixtureRequest) -> Callable[[Path], tuple[NDArray[Any], Grid]]:
-    """What ChimeraX itself makes of a file, by its command open."""
+    """The model that ChimeraX's command open makes of a file."""
     pytest.importorskip("cxheadless", reason="ChimeraX is needed to compare with: make env")
     session = request.getfixturevalue("session")
     from chimerax.core.commands import run
@@ -399,7 +395,7 @@ def test_bytes_are_signed_where_chimerax_takes_them_as_signed(
 def test_compressed_maps_are_the_same_maps(
     tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
 ) -> None:
-    """ChimeraX itself opens no compressed map; where it puts the plain one is tested above."""
+    """ChimeraX cannot open compressed maps; the placement of plain ones is tested above."""
     content = bytes(map_bytes(values(), origin=(1, 2, 3)))
     plain, packed = (
         save(tmp_path / "a.mrc", content),
@@ -417,7 +413,7 @@ def test_an_extended_header_is_skipped(tmp_path: Path, chimerax: Callable[[Path]
     assert_same_map(path, chimerax(path))
 
 
-# --- files that are no maps, or damaged
+# --- files that are damaged or not maps
 
 
 def test_a_missing_file_gives_a_one_sentence_error(tmp_path: Path) -> None:
@@ -488,9 +484,7 @@ def test_noise_is_refused_without_a_traceback(tmp_path: Path) -> None:
 
 
 def test_any_damaged_header_field_is_read_or_refused_and_nothing_else(tmp_path: Path) -> None:
-    """Each of the first 60 numbers of the header overwritten by each of many values: a map, or one
-    sentence.
-    """
+    """Each of the first 60 header words is overwritten by many values: a map, or one sentence."""
     good = bytes(map_bytes(values()))
     path = tmp_path / "fuzz.mrc"
 
@@ -518,7 +512,7 @@ def test_any_damaged_header_field_is_read_or_refused_and_nothing_else(tmp_path: 
 
 
 def test_a_damaged_header_is_detected_before_memory_is_allocated(tmp_path: Path) -> None:
-    """Numbers of gigabytes in a file of 1.5 kB."""
+    """A header that declares gigabytes, in a file of 1.5 kB."""
     content = bytes(map_bytes(values()))
     tracemalloc.start()
     refused(save(tmp_path / "big.mrc", put(bytearray(content), NSYMBT, "i", 2**31 - 1)))
@@ -536,7 +530,7 @@ def test_a_folder_with_a_maps_name_is_refused(tmp_path: Path) -> None:
 def test_an_unreadable_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "secret.mrc", map_bytes(values()))
 
-    def deny(*_: Any, **__: Any) -> None:  # tests run as root, who may read everything
+    def deny(*_: Any, **__: Any) -> None:  # tests may run as root, who can read everything
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "open", deny)

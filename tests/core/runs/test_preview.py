@@ -1,4 +1,4 @@
-"""What is shown of volumes before computing with them."""
+"""Preview of volumes before a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_enclosed_volume_is_that_of_the_voxels_above_the_level(
 ) -> None:
     rng = np.random.default_rng(3)
     array = rng.normal(0, 1, shape).astype(np.float32)
-    array[0, 0, :2] = 60, -20  # a map may have a bright spot
+    array[0, 0, :2] = 60, -20  # an outlier, as in real maps
     preview = preview_map(source(array), Grid(shape, (2.0, 2.0, 2.0)))
     for level in (-0.3, 0.0, 0.4, 1.0, 2.5):
         assert preview.enclosed_volume(level) == pytest.approx(
@@ -108,7 +108,7 @@ def test_flags_name_doubtful_volumes_only(tmp_path: Path) -> None:
     flags = find_flags(preview_ensemble([folder]), levels)
     assert flags["vol_4.mrc"].kind == "junk"
     assert flags["vol_20.mrc"].kind == "outlier, empty" and "40" in flags["vol_20.mrc"].reason
-    assert set(flags) == {"vol_4.mrc", "vol_20.mrc"}  # beside 40, a threshold of 0.9 is nothing
+    assert set(flags) == {"vol_4.mrc", "vol_20.mrc"}  # next to 40, a threshold of 0.9 is no outlier
 
 
 def test_a_large_map_is_compared_on_part_of_its_voxels_with_the_same_answer(

@@ -1,4 +1,4 @@
-"""Runs: an ensemble of boxes goes in, whole folders come out, or nothing does."""
+"""Runs: an ensemble of boxes gives complete folders, or nothing is written."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def planted(name: str) -> set[int]:
 
 
 def volume(index: int) -> NDArray[np.float32]:
-    """The core always; a and b in half of the volumes, each without regard to the other; 5 %
-    noise.
-    """
+    """Core in all volumes; a and b in half of them each, independently; noise of SD 0.05."""
     array = np.random.default_rng(index).normal(0, 0.05, GRID.shape)
     for name, present in (("core", True), ("a", index % 2 > 0), ("b", index // 2 % 2 > 0)):
         array[BOXES[name]] += present
@@ -79,7 +77,7 @@ def do_expand(run: Run, output: Path, **keywords: Any) -> Run:
 
 @pytest.fixture(scope="module")
 def runs(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
-    """A sketch and its expansion; tests read them and leave them as they are."""
+    """A sketch and its expansion; tests must not modify them."""
     output = tmp_path_factory.mktemp("out") / "siren"
     first = do_sketch(find_ensemble([boxes]), output)
     return first, do_expand(first, output)
@@ -87,7 +85,7 @@ def runs(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Ru
 
 @pytest.fixture
 def sketched(runs: tuple[Run, Run], tmp_path: Path) -> Run:
-    """A copy of the sketch, that a test may spoil."""
+    """A copy of the sketch that a test may modify."""
     shutil.copytree(runs[0].folder, tmp_path / "siren" / "00_sketch")
     return open_run(tmp_path / "siren" / "00_sketch")
 
@@ -166,7 +164,7 @@ def test_all_maps_validate_and_lie_on_the_volumes_grid(runs: tuple[Run, Run], st
 
 @pytest.mark.parametrize("step", [0, 1])
 def test_json_and_table_agree_with_the_maps(runs: tuple[Run, Run], step: int) -> None:
-    """From the files alone, not by the code that wrote them."""
+    """Checked from the files alone, without the code that wrote them."""
     folder = runs[step].folder
     content = json.loads((folder / "blocks.json").read_text())
     table = pd.read_csv(folder / "blocks.csv").set_index("block")
@@ -311,7 +309,7 @@ def test_an_ensemble_without_blocks_is_written_too_and_says_how_to_loosen(
 
 
 class StopAt(Progress):
-    """Stops at a step; counts them."""
+    """Counts steps, and stops at a given one."""
 
     def __init__(self, last: float) -> None:
         super().__init__()
@@ -328,7 +326,7 @@ class StopAt(Progress):
 def steps(
     boxes: Path, runs: tuple[Run, Run], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[int, int]:
-    """How many steps a sketch and an expansion have."""
+    """Number of steps of a sketch and an expansion."""
     output = tmp_path_factory.mktemp("steps")
     counters = StopAt(np.inf), StopAt(np.inf)
     do_sketch(find_ensemble([boxes]), output, progress=counters[0])
@@ -579,7 +577,7 @@ class Forbid:
 asked = []
 sys.meta_path.insert(0, Forbid())
 import chimerax.siren
-assert asked == ["chimerax.core"], asked  # the bundle asks once, and goes on without
+assert asked == ["chimerax.core"], asked  # tried once; the bundle continues without it
 asked.clear()
 import chimerax.siren.core
 core = chimerax.siren.core

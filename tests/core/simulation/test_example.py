@@ -1,4 +1,4 @@
-"""The simulated ensemble keeps its promises, checked from the files and arrays alone."""
+"""The simulated ensemble is as documented, checked from its files and arrays alone."""
 
 from __future__ import annotations
 
@@ -300,7 +300,7 @@ def test_cancel_in_any_phase_leaves_nothing_behind(tmp_path: Path, phase: str) -
     assert list(tmp_path.iterdir()) == []
 
 
-# --- what is refused at the door
+# --- invalid parameters
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,4 @@
-"""Maps proposed for labelling: over all levels, unlike each other, the uncertain first; by
-hand-made ensembles.
-"""
+"""Maps proposed for labeling span all levels and are diverse and uncertain; hand-made ensembles."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from molecules import sources
 
 
 def shapes(kinds):
-    """Maps of 16^3: a bar for each kind, along another axis and at another place."""
+    """Maps of 16^3 with a bar whose axis and position depend on the kind."""
     arrays = []
     for n, kind in enumerate(kinds):
         array = np.random.default_rng(n).normal(0, 0.01, (16,) * 3).astype(np.float32)
@@ -48,7 +46,9 @@ def test_every_range_of_levels_gives_one_map():
 
 
 def test_uncertain_and_dissimilar_maps_are_preferred():
-    ensemble = shapes([0, 0, 0, 0, 0, 1])  # two runs of three; only the last map is of another kind
+    ensemble = shapes(
+        [0, 0, 0, 0, 0, 1]
+    )  # two groups of three; only the last map is of another kind
     chosen = choose_maps(
         ensemble, predictions(ensemble, np.linspace(-0.5, 0, 6), [0.1, 0.3, 0.1, 0.1, 0.1, 0.1]), 2
     )

@@ -21,7 +21,7 @@ from molecules import sources
 
 @pytest.fixture(scope="module")
 def planted():
-    """An ensemble, its true levels, and predictions that err by 15 % each."""
+    """An ensemble, its true levels, and predictions with errors of 15 %."""
     s = simulate(ExampleParameters(volumes=40, box=32, voxel_size=10.0, resolution=25.0, seed=4))
     arrays = [s.volume(i) for i in range(40)]
     levels = s.levels * np.exp(0.15 * np.random.default_rng(1).standard_normal(40))

@@ -1,4 +1,4 @@
-"""Flags and expected errors of predictions: planted junk is found, molecules are not accused."""
+"""Flags and expected errors of predictions: planted junk is flagged, molecules are not."""
 
 from __future__ import annotations
 

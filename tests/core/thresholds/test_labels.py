@@ -1,6 +1,4 @@
-"""Labels: hand-made files, their answers and their faults; rows set one at a time; maps
-proposed.
-"""
+"""Labels: hand-made tables and their errors, rows set one at a time, templates."""
 
 from __future__ import annotations
 
@@ -81,7 +79,7 @@ def test_unfilled_template_rows_are_skipped(table):
     ]
     with pytest.raises(SirenError, match="no contour_level yet"):
         read_labels(table(HEAD + "0,,,,vol_1.mrc\n"))
-    # bounds alone are a slip of the pen
+    # bounds without a level are a mistake
     with pytest.raises(SirenError, match=r"contour_level of vol_1\.mrc is empty"):
         read_labels(table(HEAD + "0,0.1,,0.2,vol_1.mrc\n"))
 

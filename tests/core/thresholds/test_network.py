@@ -1,4 +1,4 @@
-"""Networks and their weights files: ours, the published format, and files that mean harm."""
+"""Networks and their weights files: SIREn's, the published format, and malicious files."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: networks ca
 
 
 def published_checkpoint(path, **changes):
-    """A checkpoint as the published tool's trainer would write it, its layers built here by
-    hand.
-    """
+    """A checkpoint as written by the published tool's trainer, with layers built here by hand."""
     nn = torch.nn
     torch.manual_seed(5)
     conv = nn.Sequential(
@@ -65,7 +63,7 @@ def published_checkpoint(path, **changes):
     mlp = nn.Sequential(nn.Linear(384, 64), nn.ReLU(), nn.Linear(64, 1))
     model = nn.Module()
     model.conv, model.mlp = conv, mlp
-    # as Adam writes it; making one would import half of torch, which takes seconds
+    # as Adam writes it; a real one would import half of torch, which takes seconds
     parameters = list(range(len(list(model.parameters()))))
     optimizer = {
         "state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.zeros(2)}},
@@ -82,7 +80,7 @@ def published_checkpoint(path, **changes):
 
 
 class Trap:
-    """Pickles to a call that makes a folder."""
+    """Unpickling it would create a folder."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -117,7 +115,7 @@ def test_published_checkpoint_is_read_and_computes_what_it_did(tmp_path):
     loaded = load_network(tmp_path / "weights_5e6.pth")
     assert loaded.kind == "published"
     assert loaded.metadata["epoch"] == 7
-    # part by part on small inputs: the whole takes seconds
+    # layer by layer on small inputs: the whole network takes seconds
     parts = [
         (loaded.network.conv[:11], conv[:11], (1, 1, 24, 24, 24)),
         (loaded.network.mlp, mlp, (2, 384)),
@@ -158,7 +156,7 @@ def test_poisoned_plain_pickle_is_refused_and_nothing_runs(tmp_path, protocol):
 
 
 def test_the_poison_would_have_worked(tmp_path):
-    """Else the tests above would prove nothing."""
+    """Otherwise the tests above would prove nothing."""
     published_checkpoint(tmp_path / "bad.pth", loss=Trap(tmp_path / "sprung"))
     torch.load(tmp_path / "bad.pth", weights_only=False)
     assert (tmp_path / "sprung").exists()
@@ -246,7 +244,7 @@ def test_our_weights_file_round_trip(tmp_path):
     loaded = load_network(tmp_path / "w.pt")
     x = torch.rand(2, 1, 64, 64, 64) * 2 - 1
     with torch.no_grad():
-        assert torch.allclose(loaded.network(x), network(x), atol=2e-3)  # kept in half precision
+        assert torch.allclose(loaded.network(x), network(x), atol=2e-3)  # stored in half precision
     assert loaded.kind == "siren"
     assert loaded.metadata == {"seed": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["w.pt"]
@@ -309,7 +307,7 @@ def test_share_above_counts_voxels_of_the_original_grid(shape):
     z, y, x_step = (2 if n > 160 else 1 for n in shape)
     counted = x[::z, ::y, ::x_step]
     found = share_above(array, Range(4.0, 9.0)).numpy()
-    for j in (40, 70, 90):  # a map that is no cube lies in one that is empty elsewhere
+    for j in (40, 70, 90):  # a map that is not cubic counts as padded with empty voxels
         share = (counted > level_values()[j].item()).mean() * array.size / max(shape) ** 3
         assert found[j] == pytest.approx((np.log10(share + 1e-6) + 3) / 2, abs=1e-3)
 

@@ -1,4 +1,4 @@
-"""The published normalisation, against numbers worked out by hand and by another route."""
+"""The published normalization, against numbers computed by hand and by another method."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_small_map_by_hand():
     assert x[0, 0, 0] == pytest.approx(-1)
     assert x[0, 0, 2] == pytest.approx(1)
     assert x[0, 0, 1] == pytest.approx(2 * 1 / (top - 1) - 1, abs=1e-6)
-    # negative as zero
+    # negative values as zero
     assert x[1, 1, 1] == x[2, 2, 2] == pytest.approx(2 * -1 / (top - 1) - 1, abs=1e-6)
 
 

@@ -1,6 +1,4 @@
-"""Prediction: with networks that answer what a test planted, and with the shipped weights on maps
-never trained on.
-"""
+"""Prediction with networks of known output, and with the shipped weights on unseen maps."""
 
 from __future__ import annotations
 
@@ -46,13 +44,11 @@ def best_dice(array, truth):
 
 @pytest.fixture
 def constant(tmp_path):
-    """A weights file whose network answers one number, whatever it sees; ours or the published
-    architecture.
-    """
+    """Weights whose network always predicts one level, of SIREn's or the published architecture."""
 
     def make(value, kind="siren"):
         path = tmp_path / f"{kind}.pt"
-        # every score alike: the answer is the mean of the levels, which is set to the value
+        # equal scores predict the mean of the levels, which is set to the value
         if kind == "siren":
             network = compact_network()
             network.score.weight.data.zero_()
@@ -127,7 +123,9 @@ def test_shipped_weights_contour_an_example_ensemble_at_its_true_levels():
             ).rows
         ]
     )
-    assert abs(np.mean(levels / made.levels) - 1) < 0.10  # 0.74 once: blocks came out swollen
+    assert (
+        abs(np.mean(levels / made.levels) - 1) < 0.10
+    )  # a ratio of 0.74 once made blocks too large
     assert np.std(levels / made.levels) < 0.08
     for i in range(6):
         found, truth = made.volume(i) > levels[i], made.density(i) > made.level
@@ -246,15 +244,13 @@ def test_real_volumes_get_levels_that_enclose_a_ribosomal_subunit():
     [(32, 32, 32), (33, 33, 33), (97, 97, 97), (128, 128, 128), (64, 99, 66), (101, 64, 80)],
 )
 def test_any_box_gets_the_level_of_the_same_molecule_in_its_64_box(shape):
-    """The molecule is drawn on the other lattice by splines, not by Fourier; where the box is not
-    cubic, in its low corner.
-    """
+    """The molecule is resampled to the other grid by splines; into the low corner if not cubic."""
     array, _ = molecule(3, noise=0.02)
     edge = max(shape)
     axes = [np.arange(n) * 64 / edge for n in shape]
     points = np.stack(np.meshgrid(*axes, indexing="ij"))
     drawn = ndimage.map_coordinates(array, points, order=3, mode="grid-wrap").astype(np.float32)
-    part = np.zeros_like(array)  # what the other box shows of it, on the lattice of 64
+    part = np.zeros_like(array)  # the part inside the other box, on the grid of 64
     kept = tuple(slice(0, round(n * 64 / edge)) for n in shape)
     part[kept] = array[kept]
     expected = predict_levels(find_ensemble(sources([part]), minimum=1), CPU).rows[0].level
@@ -263,7 +259,7 @@ def test_any_box_gets_the_level_of_the_same_molecule_in_its_64_box(shape):
         .rows[0]
         .level
     )
-    # at 32 and 33 the finest details are not there to be drawn
+    # at 32 and 33, the finest details are lost
     assert level == pytest.approx(expected, rel=0.25 if edge < 64 else 0.08)
 
 
@@ -284,7 +280,7 @@ def test_noncubic_voxels_do_not_change_the_level(axis):
         ).rows[0]
         for a, v in ((array, (4.0, 4.0, 4.0)), (drawn, tuple(voxel)))
     )
-    # 0.03 and more where voxels were taken for cubes
+    # 0.03 and more if voxels were taken as cubic
     assert found.prediction == pytest.approx(expected.prediction, abs=0.005)
 
 
@@ -335,7 +331,7 @@ def test_an_error_in_a_thread_is_raised_and_torchs_threads_are_as_before(monkeyp
             predict_levels(ensemble, CPU)
         monkeypatch.undo()
         predict_levels(ensemble, CPU)
-        # a thread that is new takes over what holds for the process
+        # a new thread inherits the setting of the process
         with ThreadPoolExecutor(1) as pool:
             assert [torch.get_num_threads(), pool.submit(torch.get_num_threads).result()] == [2, 2]
     finally:
@@ -363,13 +359,13 @@ def test_junk_maps_do_not_stay_in_memory():
         find_ensemble(places), PredictParameters(device="cpu", batch_size=1), progress
     ).rows
     assert sum(r.flags == ("no positive density",) for r in rows) == len(alive) == 6
-    assert junk[-1] == 0  # told after the last map was looked at, while all rows are still held
+    assert junk[-1] == 0  # reported after the last map, while all rows are still held
 
 
 @pytest.mark.skipif(os.getloadavg()[0] > 2, reason="this machine is busy: times mean nothing")
 def test_a_map_of_256_takes_less_than_a_second():
     ensemble = find_ensemble(sources([np.tile(molecule(1)[0], (4, 4, 4))]), minimum=1)
-    predict_levels(ensemble, CPU)  # torch's first steps
+    predict_levels(ensemble, CPU)  # warm up torch
     start = time.perf_counter()
     predict_levels(ensemble, CPU)
     assert time.perf_counter() - start < 1

@@ -1,6 +1,4 @@
-"""Fourier-cropped copies against an independent resampler, their place, and the tables beside
-them.
-"""
+"""Fourier-cropped maps against an independent resampler, their placement, and the tables."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ from chimerax.siren.core.thresholds.preprocess import preprocess
 
 
 def waves(shape, seed, highest=5):
-    """A real map whose frequencies lie below ``highest`` cycles a box: any resampling above that is
-    exact.
-    """
+    """A map band-limited to ``highest`` cycles/box, so that resampling above that is exact."""
     rng = np.random.default_rng(seed)
     position = np.meshgrid(*[np.arange(n) / n for n in shape], indexing="ij")
     array = np.full(shape, 0.3)
@@ -45,7 +41,7 @@ def by_scipy(array, box):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Writes maps to a folder; origin and voxel size are not trivial."""
+    """Write maps with non-trivial origin and voxel size to a folder."""
 
     def make(shape, count=3, voxel=(1.5, 1.5, 1.5), origin=(10.0, -20.0, 5.5)):
         path = tmp_path / "maps"
@@ -84,7 +80,7 @@ def test_downsampled_maps_overlay_the_originals(tmp_path):
     place = np.array([60.0, 40.0, 70.0])  # x, y, z in A
     grid = Grid(shape, voxel, origin)
 
-    def centre(array, grid):
+    def center(array, grid):
         weights = array.ravel().astype(float) - array.min()
         return (grid.points(np.arange(array.size)) * weights[:, None]).sum(axis=0) / weights.sum()
 
@@ -96,7 +92,7 @@ def test_downsampled_maps_overlay_the_originals(tmp_path):
         tmp_path / "out",
         PreprocessParameters(box=20),
     )
-    assert np.allclose(centre(*read_map(result.files[0])), centre(blob, grid), atol=0.1)
+    assert np.allclose(center(*read_map(result.files[0])), center(blob, grid), atol=0.1)
 
 
 def test_a_box_that_is_not_cubic_becomes_a_cube_in_place(folder, tmp_path):
@@ -207,7 +203,7 @@ def test_a_map_that_fails_leaves_earlier_results_as_they_were(folder, tmp_path):
 
 
 def test_a_cancelled_run_leaves_nothing(folder, tmp_path):
-    # at the last
+    # stop late
     progress = Progress(
         lambda phase, fraction: progress.cancel() if fraction > 0.5 else None, interval=0
     )

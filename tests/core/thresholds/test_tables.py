@@ -1,4 +1,4 @@
-"""Tables of thresholds: hand-made files, their answers and their faults."""
+"""Tables of thresholds: hand-made files and their errors."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_predictions_are_written_with_the_published_columns(tmp_path):
     ]
     assert [float(v) for v in list(read[0].values())[1:7]] == [0, 0.5, 2.5, 0.0, 0.5, 1.5]
     assert [float(v) for v in list(read[1].values())[1:7]] == [2, 0.0, 1.0, -0.5, 0.25, 0.25]
-    # nothing temporary is left
+    # no temporary file is left
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["predictions.csv"]
 
 
@@ -85,7 +85,7 @@ def test_published_table_counts_all_volumes_from_zero(table, ensemble):
         + "".join(f"{i},0,1,0,0.5,{10 + i}\n" for i in (3, 1, 2, 0))
     )
     assert read_thresholds(path, ensemble).tolist() == [10, 11, 12, 13]
-    chosen = ensemble.select(exclude=["vol_1", "vol_10"])  # the numbers still count all volumes
+    chosen = ensemble.select(exclude=["vol_1", "vol_10"])  # numbers still refer to all volumes
     assert read_thresholds(path, chosen).tolist() == [11, 13]
 
 
