@@ -23,11 +23,13 @@ class Lattice:
         )
 
     def inverse(self, transform: NDArray[np.complexfloating]) -> Map:
+        """Map (n, n, n) of a Fourier transform in rfft order."""
         return scipy.fft.irfftn(transform.astype(np.complex64, copy=False), s=(self.n,) * 3).astype(
             np.float32, copy=False
         )
 
     def forward(self, array: Map) -> NDArray[np.complex64]:
+        """Fourier transform (n, n, n // 2 + 1) of a map, in rfft order."""
         return scipy.fft.rfftn(array.astype(np.float32, copy=False))
 
     def blur(self, array: Map, sigma: float) -> Map:

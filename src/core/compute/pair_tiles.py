@@ -50,7 +50,8 @@ class Backend(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name of the device, for the log and the record."""
 
     def run(self, search: TileSearch, phase: str, progress: Progress) -> list[TileResult]:
         """As :func:`run_tiles`."""

@@ -53,7 +53,7 @@ DEFAULT_BLOCKS = (
 
 @dataclass(frozen=True)
 class ExampleParameters(Parameters):
-    """What to simulate."""
+    """Parameters of a simulated ensemble."""
 
     volumes: int = parameter(200, "number of volumes", minimum=2, maximum=100_000)
     box: int = parameter(64, "voxels per side", minimum=16, maximum=512, unit="voxels")
