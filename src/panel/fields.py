@@ -221,8 +221,8 @@ class ParameterFields(QWidget):
             return box
         if kind == "int" and f.default is not None:
             spin = QSpinBox(self)
-            most = f.metadata["most"]
-            spin.setRange(int(f.metadata["least"] or 0), int(MOST_INT if most is None else most))
+            most = f.metadata["maximum"]
+            spin.setRange(int(f.metadata["minimum"] or 0), int(MOST_INT if most is None else most))
             spin.setSuffix(f" {f.metadata['unit']}" if f.metadata["unit"] else "")
             spin.setKeyboardTracking(False)
             spin.setMaximumWidth(110)
@@ -281,9 +281,9 @@ def label_text(f: dataclasses.Field[Any]) -> str:
 
 def _tip(f: dataclasses.Field[Any]) -> str:
     bounds = [
-        f"at least {f.metadata['least']:g}" if f.metadata["least"] is not None else "",
+        f"at least {f.metadata['minimum']:g}" if f.metadata["minimum"] is not None else "",
         f"above {f.metadata['above']:g}" if f.metadata["above"] is not None else "",
-        f"at most {f.metadata['most']:g}" if f.metadata["most"] is not None else "",
+        f"at most {f.metadata['maximum']:g}" if f.metadata["maximum"] is not None else "",
     ]
     text = str(f.metadata["help"])
     details = [f"keyword {camel_case(f.name)}"]

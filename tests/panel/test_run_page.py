@@ -40,7 +40,7 @@ def test_every_parameter_has_its_field_with_default_unit_bounds_and_help(desk: D
             widget = inputs[f.name]
             assert f.metadata["help"][1:] in widget.toolTip()
             if isinstance(widget, QSpinBox):
-                assert widget.value() == f.default and widget.minimum() == f.metadata["least"]
+                assert widget.value() == f.default and widget.minimum() == f.metadata["minimum"]
                 assert f.metadata["unit"] in widget.suffix()
             elif isinstance(widget, QCheckBox):
                 assert widget.isChecked() is f.default

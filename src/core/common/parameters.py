@@ -16,8 +16,8 @@ def parameter(
     default: Any,
     help: str,
     *,
-    least: float | None = None,
-    most: float | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
     above: float | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
@@ -35,7 +35,7 @@ def parameter(
         None means "not given".
     help : str
         One phrase for help pages and tooltips.
-    least, most : float, optional
+    minimum, maximum : float, optional
         Inclusive bounds.
     above : float, optional
         Exclusive lower bound.
@@ -58,8 +58,8 @@ def parameter(
         default=default,
         metadata={
             "help": help,
-            "least": least,
-            "most": most,
+            "minimum": minimum,
+            "maximum": maximum,
             "above": above,
             "unit": unit,
             "choices": choices,
@@ -101,8 +101,8 @@ def _check(f: dataclasses.Field[Any], value: Any) -> None:
         return
     name, low, high, above = (
         camel_case(f.name),
-        f.metadata["least"],
-        f.metadata["most"],
+        f.metadata["minimum"],
+        f.metadata["maximum"],
         f.metadata["above"],
     )
     if f.metadata["choices"] and value not in f.metadata["choices"]:

@@ -31,7 +31,7 @@ from typing import Any
 
 from ..common.errors import Cancelled, SirenError
 from ..common.progress import Progress, run_cancellable
-from .pair_tiles import PairCounter, PairSearch, TileResult, product_counter, strips
+from .pair_tiles import PairCounter, TileResult, TileSearch, product_counter, strips
 
 CONNECT_SECONDS = 10  # timeout for the scheduler to answer, and for the first worker
 POLL_SECONDS = 0.02  # between checks for results
@@ -51,7 +51,7 @@ class Parcel:
     unpacked with the first strip and kept for as long as the worker holds the parcel.
     """
 
-    def __init__(self, search: PairSearch):
+    def __init__(self, search: TileSearch):
         self._search = search
         self._counter: PairCounter | None = None
         self._lock = threading.Lock()  # a worker may have several threads
@@ -72,7 +72,7 @@ class Parcel:
 class _Packing:
     """Unpickles to a Parcel; this makes the pickle contain the class itself, not its name."""
 
-    def __init__(self, search: PairSearch):
+    def __init__(self, search: TileSearch):
         self._search = search
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -139,7 +139,7 @@ class ClusterBackend:
         finally:
             _close(client, 5.0 if clean else 0.0)
 
-    def run(self, search: PairSearch, phase: str, progress: Progress) -> list[TileResult]:
+    def run(self, search: TileSearch, phase: str, progress: Progress) -> list[TileResult]:
         """As :func:`.pair_tiles.run_tiles`."""
         todo = strips(search.rows(), len(search.columns()))
         found: list[TileResult] = []
@@ -164,7 +164,7 @@ class ClusterBackend:
 
     def _round(
         self,
-        search: PairSearch,
+        search: TileSearch,
         todo: list[tuple[int, int]],
         found: list[TileResult],
         phase: str,

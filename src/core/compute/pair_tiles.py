@@ -1,6 +1,6 @@
 """All pairs of voxels in tiles: counted on the CPU, on a graphics card or on a cluster.
 
-A *search* (:class:`PairSearch`) holds the data of a comparison: bit-packed occupancy, tables,
+A *search* (:class:`TileSearch`) holds the data of a comparison: bit-packed occupancy, tables,
 cutoffs. :func:`run_tiles` counts and tests one strip of rows at a time against all columns and
 collects the results in order, so that no array of all pairs is ever made. A :class:`Backend` is
 where this runs, see :mod:`.backends`.
@@ -27,7 +27,7 @@ TileResult = tuple[NDArray[Any], ...]
 PairCounter = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 
 
-class PairSearch(Protocol):
+class TileSearch(Protocol):
     """A comparison of every row voxel with every column voxel."""
 
     def rows(self) -> int:
@@ -50,9 +50,10 @@ class Backend(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name of the device, for the log and the record."""
 
-    def run(self, search: PairSearch, phase: str, progress: Progress) -> list[TileResult]:
+    def run(self, search: TileSearch, phase: str, progress: Progress) -> list[TileResult]:
         """As :func:`run_tiles`."""
 
 
@@ -71,7 +72,7 @@ class LocalBackend:
     name: str = "cpu"
     counter: Callable[[NDArray[np.float32]], PairCounter] | None = None
 
-    def run(self, search: PairSearch, phase: str, progress: Progress) -> list[TileResult]:
+    def run(self, search: TileSearch, phase: str, progress: Progress) -> list[TileResult]:
         """As :func:`run_tiles`."""
         columns = search.columns()
         counter = (self.counter or product_counter)(columns)
@@ -83,13 +84,13 @@ class LocalBackend:
 
 
 def run_tiles(
-    search: PairSearch, phase: str, progress: Progress, backend: Backend | None = None
+    search: TileSearch, phase: str, progress: Progress, backend: Backend | None = None
 ) -> list[TileResult]:
     """Count and test all strips of a search.
 
     Parameters
     ----------
-    search : PairSearch
+    search : TileSearch
     phase : str
         Name of the phase, for ``progress``.
     backend : Backend, optional

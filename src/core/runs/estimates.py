@@ -126,5 +126,5 @@ def _blocks(work: Work) -> Estimate:
 
 
 def _rounded(value: float) -> float:
-    """Rounded to one digit up to 20, and to tens above: estimates are no more precise."""
+    """Rounded to integers below 20 and to tens above: estimates are no more precise."""
     return round(value) if value < 10 else round(value, -1 if value >= 20 else 0)

@@ -53,31 +53,35 @@ DEFAULT_BLOCKS = (
 
 @dataclass(frozen=True)
 class ExampleParameters(Parameters):
-    """What to simulate."""
+    """Parameters of a simulated ensemble."""
 
-    volumes: int = parameter(200, "number of volumes", least=2, most=100_000)
-    box: int = parameter(64, "voxels per side", least=16, most=512, unit="voxels")
-    voxel_size: float = parameter(5.0, "voxel edge", least=0.5, most=50, unit="A")
+    volumes: int = parameter(200, "number of volumes", minimum=2, maximum=100_000)
+    box: int = parameter(64, "voxels per side", minimum=16, maximum=512, unit="voxels")
+    voxel_size: float = parameter(5.0, "voxel edge", minimum=0.5, maximum=50, unit="A")
     resolution: float = parameter(
-        13.0, "resolution of the noise-free density", least=2, most=100, unit="A"
+        13.0, "resolution of the noise-free density", minimum=2, maximum=100, unit="A"
     )
-    core_residues: int = parameter(3600, "residues present in every volume", least=0, most=100_000)
+    core_residues: int = parameter(
+        3600, "residues present in every volume", minimum=0, maximum=100_000
+    )
     noise: float = parameter(
-        1.0, "noise relative to that of real decoder volumes", least=0, most=100
+        1.0, "noise relative to that of real decoder volumes", minimum=0, maximum=100
     )
     noise_edge: float = parameter(
         0.15,
         "noise at the faces of the box, relative to its center; 1 for uniform noise",
         above=0,
-        most=1,
+        maximum=1,
     )
-    scale_jitter: float = parameter(0.12, "SD of the log of each volume's scale", least=0, most=1)
+    scale_jitter: float = parameter(
+        0.12, "SD of the log of each volume's scale", minimum=0, maximum=1
+    )
     offset_jitter: float = parameter(
-        0.0, "SD of each volume's offset, relative to the level", least=0, most=10
+        0.0, "SD of each volume's offset, relative to the level", minimum=0, maximum=10
     )
-    junk: float = parameter(0.0, "share of junk volumes", least=0, most=0.9)
-    seed: int = parameter(0, "seed of states, scales and noise, and of the structure", least=0)
-    structure_seed: int | None = parameter(None, "separate seed of the structure", least=0)
+    junk: float = parameter(0.0, "share of junk volumes", minimum=0, maximum=0.9)
+    seed: int = parameter(0, "seed of states, scales and noise, and of the structure", minimum=0)
+    structure_seed: int | None = parameter(None, "separate seed of the structure", minimum=0)
     blocks: tuple[BlockPlan, ...] = DEFAULT_BLOCKS
 
     def __post_init__(self) -> None:

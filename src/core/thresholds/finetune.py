@@ -259,7 +259,7 @@ def read_labeled_maps(
     maps: list[tuple[Prediction, Label]] = []
     inputs: list[tuple[Tensor, ...]] = []
     histogram: list[NDArray[np.float32]] = []
-    for source in progress.each(ensemble.sources, "reading labelled maps", len(ensemble)):
+    for source in progress.each(ensemble.sources, "reading labeled maps", len(ensemble)):
         try:
             m = prepare_map(ensemble, source, place[source.name], loaded.kind)
         except JunkMap as error:

@@ -190,6 +190,8 @@ def compact_network(members: int = 1) -> Module:
             return self.fields(h), whole
 
     class CompactNetwork(nn.Module):  # type: ignore[name-defined]
+        """One network; see :func:`compact_network`."""
+
         def __init__(self) -> None:
             super().__init__()
             self.voxels = VoxelNetwork()
@@ -256,6 +258,8 @@ def compact_network(members: int = 1) -> Module:
             return torch.cat([level, spread], dim=1), score
 
     class Averaged(nn.Module):  # type: ignore[name-defined]
+        """Several networks, whose outputs are averaged."""
+
         def __init__(self) -> None:
             super().__init__()
             self.members = nn.ModuleList(CompactNetwork() for _ in range(members))
@@ -302,6 +306,8 @@ def published_network() -> Module:
         return nn.Conv3d(before, after, kernel, padding=0, padding_mode="replicate")
 
     class PublishedNetwork(nn.Module):  # type: ignore[name-defined]
+        """The published network; see :func:`published_network`."""
+
         def __init__(self) -> None:
             super().__init__()
             layers: list[Module] = [conv(1, 32, 7), nn.BatchNorm3d(32), nn.ReLU()]

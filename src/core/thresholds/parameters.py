@@ -31,7 +31,7 @@ class PredictParameters(Parameters):
     batch_size: int = parameter(
         4,
         "maps per batch in each thread; more take more memory and are no faster",
-        least=1,
+        minimum=1,
         advanced=True,
         label="maps at once",
     )
@@ -48,27 +48,27 @@ class FinetuneParameters(Parameters):
 
     weights: str | None = parameter(None, "weights file to start from; default: the shipped file")
     epochs: int | None = parameter(
-        None, "passes over the training maps (30; published architecture 5)", least=1
+        None, "passes over the training maps (30; published architecture 5)", minimum=1
     )
     learning_rate: float | None = parameter(
         None, "step size of Adam (0.0003; published architecture 0.000001)", above=0
     )
-    batch_size: int = parameter(4, "maps per optimizer step", least=1)
+    batch_size: int = parameter(4, "maps per optimizer step", minimum=1)
     folds: int | None = parameter(
         None,
         "folds of cross-validation (4; published architecture 1: a single validation share)",
-        least=1,
+        minimum=1,
     )
     validation: float | None = parameter(
-        None, "with one fold, share of the labels for validation (0.1)", above=0, most=0.5
+        None, "with one fold, share of the labels for validation (0.1)", above=0, maximum=0.5
     )
     held_out: float | None = parameter(
         None,
         "share of the labels held out to measure the result (0.2; published architecture 0.1)",
         above=0,
-        most=0.5,
+        maximum=0.5,
     )
-    seed: int = parameter(0, "seed of the split and of the training order", least=0)
+    seed: int = parameter(0, "seed of the split and of the training order", minimum=0)
     device: str = parameter(
         "auto",
         "where the network runs; auto uses a graphics card if available",
@@ -98,6 +98,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 class PreprocessParameters(Parameters):
     """Parameters of preprocessing."""
 
-    box: int = parameter(64, "voxels per side of the downsampled maps", least=8)
+    box: int = parameter(64, "voxels per side of the downsampled maps", minimum=8)
     normalised: bool = parameter(False, "also write maps normalized to -1 ... 1")
     labels: str | None = parameter(None, "csv of levels set by eye (template.csv) to normalize")

@@ -1,6 +1,4 @@
-"""Counting by torch, on torch's CPU device: the same counts, the same files; and what a card may do
-wrong.
-"""
+"""Counting with torch, on its CPU device: the same counts and files, and failures of devices."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def occupancy(voxels: int = 400, volumes: int = 700) -> np.ndarray:
-    """Also voxels that are always occupied: counts beyond 256 and 512, where bfloat16 and float16
-    begin to round.
-    """
+    """Voxels up to always occupied, so that counts exceed what bfloat16 holds exactly (256)."""
     rows = np.random.default_rng(2).random((voxels, volumes)) < np.linspace(0.1, 1, voxels)[:, None]
     return rows.astype(np.float32)
 
@@ -60,7 +56,7 @@ def sketch_and_expand(volumes: Path, output: Path, statistic: str, device: str) 
 # --- the same result
 
 
-def test_torch_counts_what_whole_numbers_count() -> None:
+def test_torch_counts_equal_integer_counts() -> None:
     columns = occupancy()
     count = torch_counter(columns, "cpu")
     for start, first in ((0, 0), (5, 5), (390, 399)):
@@ -90,12 +86,12 @@ def test_torch_writes_the_files_that_numpy_writes(
     assert len(local[0].blocks)
     for one, other in zip(local, by_torch, strict=True):
         record = assert_same_files(one.folder, other.folder, "device")
-        # profiles are compared by the processor
+        # profiles are compared on the CPU
         by_card = statistic != "profile" or other is by_torch[0]
         assert record["counted_on"] == (f"cpu (torch {torch.__version__})" if by_card else "cpu")
 
 
-def test_where_a_sketch_counted_is_not_handed_down_to_its_expansion(
+def test_the_device_of_a_sketch_is_not_inherited_by_its_expansion(
     volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cards(monkeypatch)
@@ -115,7 +111,7 @@ def test_where_a_sketch_counted_is_not_handed_down_to_its_expansion(
 # --- exact, whatever torch is set to
 
 
-def test_counting_asks_for_whole_float32_and_leaves_torch_as_it_was(
+def test_counting_uses_full_float32_and_restores_torchs_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[str] = []
@@ -145,7 +141,7 @@ def test_a_device_that_rounds_is_refused(
         return (torch.from_numpy(rows) @ held[first:].T).to(kind).float().numpy()
 
     monkeypatch.setattr(devices, "_product", rounded)
-    columns = np.ones((1, 2049), np.float32)  # the first whole number that float16 does not hold
+    columns = np.ones((1, 2049), np.float32)  # the first integer that float16 cannot represent
     with pytest.raises(SirenError, match=r"does not count exactly.*use device cpu"):
         torch_counter(columns, "cpu")
 
@@ -187,7 +183,7 @@ def test_strips_that_do_not_fit_are_halved_until_they_do(monkeypatch: pytest.Mon
         ),
     ],
 )
-def test_what_torch_raises_is_a_sentence(
+def test_torch_errors_become_sentences(
     error: RuntimeError, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*arguments: Any) -> np.ndarray:
@@ -215,7 +211,7 @@ def test_auto_takes_cuda_then_mps_then_numpy(
         assert gpu_backend("auto", Progress()).counter is None
 
 
-def test_a_card_that_is_not_there_is_named_with_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_device_is_named_with_those_available(monkeypatch: pytest.MonkeyPatch) -> None:
     cards(monkeypatch, "mps")
     with pytest.raises(
         SirenError, match="finds no cuda device on this computer: use device mps or device cpu"

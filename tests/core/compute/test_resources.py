@@ -1,5 +1,5 @@
-"""Memory and time: said beforehand, refused with a remedy that helps, fewer voxels where nobody
-said how many.
+"""Memory and time: estimated beforehand, refused with a remedy that works, voxels thinned by
+default.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def test_what_cannot_be_compared_is_refused_with_a_subsample_that_can(
     assert sketched(ensemble, statistic="exact", subsample=remedy)
 
 
-def test_too_many_voxels_are_thinned_and_the_user_is_told_but_one_who_says_how_many_gets_them(
+def test_too_many_voxels_are_thinned_with_a_notice_unless_the_user_sets_the_subsample(
     ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
@@ -123,7 +123,7 @@ def test_an_edge_takes_the_memory_that_is_planned_for_it() -> None:
     assert 0.3 * constants.BYTES_PER_EDGE < peak / len(edges) <= constants.BYTES_PER_EDGE
 
 
-def test_maps_that_are_read_thrice_count_once_where_they_stay_in_memory(
+def test_cached_maps_are_counted_once_in_the_estimate(
     ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = reading_requirements(ensemble, 3)

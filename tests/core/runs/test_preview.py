@@ -1,4 +1,4 @@
-"""What is shown of volumes before computing with them."""
+"""Preview of volumes before a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_enclosed_volume_is_that_of_the_voxels_above_the_level(
 ) -> None:
     rng = np.random.default_rng(3)
     array = rng.normal(0, 1, shape).astype(np.float32)
-    array[0, 0, :2] = 60, -20  # a map may have a bright spot
+    array[0, 0, :2] = 60, -20  # an outlier, as in real maps
     preview = preview_map(source(array), Grid(shape, (2.0, 2.0, 2.0)))
     for level in (-0.3, 0.0, 0.4, 1.0, 2.5):
         assert preview.enclosed_volume(level) == pytest.approx(
@@ -37,7 +37,7 @@ def test_the_enclosed_volume_is_that_of_the_voxels_above_the_level(
     assert preview.enclosed_volume(float(array.min()) - 1) == 8 * array.size
 
 
-def test_a_map_larger_than_a_portion_is_counted_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_map_larger_than_a_chunk_is_counted_completely(monkeypatch: pytest.MonkeyPatch) -> None:
 
     array = np.arange(12 * 13 * 14, dtype=np.float32).reshape(12, 13, 14)
     whole = preview_map(source(array), Grid(array.shape, (1.0,) * 3)).above  # type: ignore[arg-type]
@@ -47,7 +47,7 @@ def test_a_map_larger_than_a_portion_is_counted_whole(monkeypatch: pytest.Monkey
     )
 
 
-def test_the_picture_shows_y_upwards_and_x_to_the_right() -> None:
+def test_the_thumbnail_shows_y_upwards_and_x_to_the_right() -> None:
     array = np.zeros((6, 10, 20), np.float32)
     array[:, 8:, 15:] = 1  # high y, high x
     small = thumbnail(array)
@@ -55,7 +55,7 @@ def test_the_picture_shows_y_upwards_and_x_to_the_right() -> None:
     assert small[0, -1] == 255 and small[-1, -1] == small[0, 0] == small[-1, 0] == 0
 
 
-def test_the_picture_of_a_large_map_is_small_and_its_mean() -> None:
+def test_the_thumbnail_of_a_large_map_is_small_and_its_mean() -> None:
     rng = np.random.default_rng(0)
     array = rng.random((100, 100, 100)).astype(np.float32)
     array[:, :50] += 1
@@ -64,7 +64,7 @@ def test_the_picture_of_a_large_map_is_small_and_its_mean() -> None:
     assert small[len(small) // 2 + 1 :].mean() > 200 > 60 > small[: len(small) // 2 - 1].mean()
 
 
-def test_a_survey_keeps_going_at_maps_that_do_not_fit(tmp_path: Path) -> None:
+def test_a_preview_continues_past_unusable_maps(tmp_path: Path) -> None:
     folder = write_planted(tmp_path / "v", 12).folder
     (folder / "vol_3.mrc").write_bytes(b"no map")
     with mrcfile.new(
@@ -82,14 +82,14 @@ def test_a_survey_keeps_going_at_maps_that_do_not_fit(tmp_path: Path) -> None:
     assert preview_ensemble([folder], voxel_size=7.0).grid.voxel_size == (7.0, 7.0, 7.0)
 
 
-def test_a_survey_without_any_readable_map_says_why(tmp_path: Path) -> None:
+def test_a_preview_without_any_readable_map_says_why(tmp_path: Path) -> None:
     for name in ("a.mrc", "b.mrc"):
         (tmp_path / name).write_bytes(b"no map")
     with pytest.raises(SirenError, match=r"a\.mrc"):
         preview_ensemble([tmp_path])
 
 
-def test_a_survey_can_be_stopped(tmp_path: Path) -> None:
+def test_a_preview_can_be_stopped(tmp_path: Path) -> None:
     folder = write_planted(tmp_path / "v", 5).folder
     progress = Progress()
     progress.cancel()
@@ -97,7 +97,7 @@ def test_a_survey_can_be_stopped(tmp_path: Path) -> None:
         preview_ensemble([folder], progress=progress)
 
 
-def test_flags_say_what_is_odd_and_nothing_of_the_others(tmp_path: Path) -> None:
+def test_flags_name_doubtful_volumes_only(tmp_path: Path) -> None:
     folder = write_planted(tmp_path / "v", 80).folder
     rng = np.random.default_rng(1)
     with mrcfile.open(folder / "vol_4.mrc", "r+") as map_:
@@ -108,7 +108,7 @@ def test_flags_say_what_is_odd_and_nothing_of_the_others(tmp_path: Path) -> None
     flags = find_flags(preview_ensemble([folder]), levels)
     assert flags["vol_4.mrc"].kind == "junk"
     assert flags["vol_20.mrc"].kind == "outlier, empty" and "40" in flags["vol_20.mrc"].reason
-    assert set(flags) == {"vol_4.mrc", "vol_20.mrc"}  # beside 40, a threshold of 0.9 is nothing
+    assert set(flags) == {"vol_4.mrc", "vol_20.mrc"}  # next to 40, a threshold of 0.9 is no outlier
 
 
 def test_a_large_map_is_compared_on_part_of_its_voxels_with_the_same_answer(
@@ -125,7 +125,7 @@ def test_a_large_map_is_compared_on_part_of_its_voxels_with_the_same_answer(
     assert set(find_flags(found, dict.fromkeys(found.names, LEVEL))) == {"vol_4.mrc"}
 
 
-def test_what_the_prediction_flagged_is_said_beside_what_is_found_here(tmp_path: Path) -> None:
+def test_flags_of_the_prediction_are_added(tmp_path: Path) -> None:
     folder = write_planted(tmp_path / "v", 20).folder
     levels = {f"vol_{k}.mrc": LEVEL for k in range(1, 21)} | {"vol_9.mrc": 50.0}
     flags = find_flags(

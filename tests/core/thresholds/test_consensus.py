@@ -21,7 +21,7 @@ from molecules import sources
 
 @pytest.fixture(scope="module")
 def planted():
-    """An ensemble, its true levels, and predictions that err by 15 % each."""
+    """An ensemble, its true levels, and predictions with errors of 15 %."""
     s = simulate(ExampleParameters(volumes=40, box=32, voxel_size=10.0, resolution=25.0, seed=4))
     arrays = [s.volume(i) for i in range(40)]
     levels = s.levels * np.exp(0.15 * np.random.default_rng(1).standard_normal(40))
@@ -38,7 +38,7 @@ def scatter(rows, truth):
     return float(np.std(np.log([r.level / t for r, t in zip(rows, truth, strict=True)])))
 
 
-def test_levels_scatter_far_less_about_the_truth(planted):
+def test_harmonized_levels_scatter_far_less_about_the_truth(planted):
     ensemble, truth, rows = planted
     together, note = consensus_levels(ensemble, rows, Progress())
     assert scatter(together, truth) < 0.4 * scatter(rows, truth)
@@ -46,7 +46,7 @@ def test_levels_scatter_far_less_about_the_truth(planted):
     assert note.startswith("Levels of 40 volumes were harmonized")
 
 
-def test_flagged_volumes_take_no_part_and_keep_their_level(planted):
+def test_flagged_volumes_are_excluded_and_keep_their_level(planted):
     ensemble, truth, rows = planted
     junk = replace(rows[3], prediction=0.9, flags=("mostly noise",))
     together, _ = consensus_levels(ensemble, [*rows[:3], junk, *rows[4:]], Progress())
@@ -57,7 +57,7 @@ def test_flagged_volumes_take_no_part_and_keep_their_level(planted):
     )
 
 
-def test_two_volumes_are_left_as_they_are_and_that_is_said(planted):
+def test_two_volumes_are_left_unchanged_with_a_note(planted):
     ensemble, _, rows = planted
     same, note = consensus_levels(
         ensemble.select(include=list(ensemble.names[:2])), rows[:2], Progress()
@@ -77,7 +77,7 @@ def test_own_level_is_a_column_only_where_levels_changed(planted, tmp_path):
     assert float(both[1].split(",")[-1]) == pytest.approx(rows[0].level)
 
 
-def test_predict_brings_nothing_into_line_unasked(planted):
+def test_predict_harmonizes_only_on_request(planted):
     pytest.importorskip("torch", reason="torch is not installed: prediction cannot be tested")
     ensemble, _, _ = planted
     own = predict_levels(ensemble, PredictParameters(device="cpu"))

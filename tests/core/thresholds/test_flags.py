@@ -1,4 +1,4 @@
-"""Flags and expected errors of predictions: planted junk is found, molecules are not accused."""
+"""Flags and expected errors of predictions: planted junk is flagged, molecules are not."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_molecules_have_no_flag(amount):
         (0.3, 0.0, ["level encloses 64% of the box"]),
     ],
 )
-def test_levels_that_cannot_be_say_so(level, prediction, says):
+def test_impossible_levels_are_flagged(level, prediction, says):
     z = np.indices((64,) * 3)[0] / 64.0 + 0.002
     assert (
         list(
@@ -72,7 +72,7 @@ def test_levels_that_cannot_be_say_so(level, prediction, says):
     )
 
 
-def test_a_map_that_falls_apart_and_an_uncertain_level_say_so():
+def test_a_fragmented_map_and_an_uncertain_level_are_flagged():
     array = np.zeros((64,) * 3, np.float32)
     array[4:60:8, 4:60:8, 4:60:8] = 1  # 343 single voxels
     flags = enclosed_region(array, 0.5, 0.0, 0.4).flags
@@ -89,7 +89,7 @@ def test_junk_volumes_of_an_ensemble_are_flagged_and_good_ones_are_not():
     assert any("unlike all other volumes" in r.flags for r in rows)
 
 
-def test_a_volume_ten_times_as_large_is_flagged_among_its_fellows():
+def test_a_volume_ten_times_as_large_as_the_others_is_flagged():
     arrays = [molecule(1, noise=0.02)[0] + noise(n, 1) * 0.01 for n in range(9)]
     z, y, x = np.indices((64,) * 3) - 31.5
     grain = 0.8 + 0.4 * np.random.default_rng(0).random((64,) * 3)
@@ -102,7 +102,7 @@ def test_a_volume_ten_times_as_large_is_flagged_among_its_fellows():
     assert not any(r.flags for r in rows[:4] + rows[5:])
 
 
-def test_the_table_says_uncertainty_in_both_units_and_flags_and_is_read_back(tmp_path):
+def test_the_table_has_uncertainty_in_both_units_and_flags_and_is_read_back(tmp_path):
     arrays = [molecule(1)[0], np.full((64,) * 3, 3.0), molecule(2)[0] * np.float32(100)]
     ensemble = find_ensemble(sources(arrays))
     result = predict_levels(ensemble, CPU)

@@ -1,4 +1,4 @@
-"""Networks and their weights files: ours, the published format, and files that mean harm."""
+"""Networks and their weights files: SIREn's, the published format, and malicious files."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: networks ca
 
 
 def published_checkpoint(path, **changes):
-    """A checkpoint as the published tool's trainer would write it, its layers built here by
-    hand.
-    """
+    """A checkpoint as written by the published tool's trainer, with layers built here by hand."""
     nn = torch.nn
     torch.manual_seed(5)
     conv = nn.Sequential(
@@ -65,7 +63,7 @@ def published_checkpoint(path, **changes):
     mlp = nn.Sequential(nn.Linear(384, 64), nn.ReLU(), nn.Linear(64, 1))
     model = nn.Module()
     model.conv, model.mlp = conv, mlp
-    # as Adam writes it; making one would import half of torch, which takes seconds
+    # as Adam writes it; a real one would import half of torch, which takes seconds
     parameters = list(range(len(list(model.parameters()))))
     optimizer = {
         "state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.zeros(2)}},
@@ -82,7 +80,7 @@ def published_checkpoint(path, **changes):
 
 
 class Trap:
-    """Pickles to a call that makes a folder."""
+    """Unpickling it would create a folder."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -117,7 +115,7 @@ def test_published_checkpoint_is_read_and_computes_what_it_did(tmp_path):
     loaded = load_network(tmp_path / "weights_5e6.pth")
     assert loaded.kind == "published"
     assert loaded.metadata["epoch"] == 7
-    # part by part on small inputs: the whole takes seconds
+    # layer by layer on small inputs: the whole network takes seconds
     parts = [
         (loaded.network.conv[:11], conv[:11], (1, 1, 24, 24, 24)),
         (loaded.network.mlp, mlp, (2, 384)),
@@ -158,7 +156,7 @@ def test_poisoned_plain_pickle_is_refused_and_nothing_runs(tmp_path, protocol):
 
 
 def test_the_poison_would_have_worked(tmp_path):
-    """Else the tests above would prove nothing."""
+    """Otherwise the tests above would prove nothing."""
     published_checkpoint(tmp_path / "bad.pth", loss=Trap(tmp_path / "sprung"))
     torch.load(tmp_path / "bad.pth", weights_only=False)
     assert (tmp_path / "sprung").exists()
@@ -215,7 +213,7 @@ def _diverged(path):
         "diverged",
     ],
 )
-def test_wrong_files_are_one_sentence(tmp_path, write, says):
+def test_wrong_files_give_a_one_sentence_error(tmp_path, write, says):
     path = tmp_path / "w.pth"
     write(path)
     with pytest.raises(SirenError, match=says) as error:
@@ -224,7 +222,7 @@ def test_wrong_files_are_one_sentence(tmp_path, write, says):
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_file_says_so(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(SirenError, match="no such file"):
         load_network(tmp_path / "none.pt")
 
@@ -239,20 +237,20 @@ def test_without_torch_one_sentence_tells_what_to_do(monkeypatch):
         load_network(Path("any.pt"))
 
 
-def test_our_file_goes_there_and_back(tmp_path):
+def test_our_weights_file_round_trip(tmp_path):
     torch.manual_seed(1)
     network = compact_network().eval()
     save_network(tmp_path / "w.pt", network, {"seed": 1})
     loaded = load_network(tmp_path / "w.pt")
     x = torch.rand(2, 1, 64, 64, 64) * 2 - 1
     with torch.no_grad():
-        assert torch.allclose(loaded.network(x), network(x), atol=2e-3)  # kept in half precision
+        assert torch.allclose(loaded.network(x), network(x), atol=2e-3)  # stored in half precision
     assert loaded.kind == "siren"
     assert loaded.metadata == {"seed": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["w.pt"]
 
 
-def test_profile_is_what_it_says():
+def test_profile_matches_its_definition():
     x = (
         torch.rand(2, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1
     ).float()
@@ -288,7 +286,7 @@ def test_profile_is_what_it_says():
         assert np.allclose(profile[:, 16, j], np.log10((parted + 1e-6) / (share + 1e-6)), atol=5e-3)
 
 
-def test_profile_of_a_map_with_higher_peaks_is_moved_along_and_no_more():
+def test_higher_peaks_only_shift_the_profile():
     axis = np.arange(64) - 31.5
     r = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
     ball = 0.2 / (1 + np.exp((r - 15) / 1.5))
@@ -303,19 +301,19 @@ def test_profile_of_a_map_with_higher_peaks_is_moved_along_and_no_more():
 
 
 @pytest.mark.parametrize("shape", [(96, 96, 96), (200, 200, 200), (80, 120, 100), (40, 200, 100)])
-def test_share_above_counts_voxels_of_the_maps_own_grid(shape):
+def test_share_above_counts_voxels_of_the_original_grid(shape):
     array = np.random.default_rng(3).normal(5, 1, shape).astype(np.float32)
     x = (array - 4.0) / (9.0 - 4.0) * 2 - 1
     z, y, x_step = (2 if n > 160 else 1 for n in shape)
     counted = x[::z, ::y, ::x_step]
     found = share_above(array, Range(4.0, 9.0)).numpy()
-    for j in (40, 70, 90):  # a map that is no cube lies in one that is empty elsewhere
+    for j in (40, 70, 90):  # a map that is not cubic counts as padded with empty voxels
         share = (counted > level_values()[j].item()).mean() * array.size / max(shape) ** 3
         assert found[j] == pytest.approx((np.log10(share + 1e-6) + 3) / 2, abs=1e-3)
 
 
 @pytest.mark.parametrize("learning", [False, True])
-def test_what_the_3d_network_says_of_voxels_is_counted_by_level(learning):
+def test_output_of_the_3d_network_is_averaged_by_level(learning):
     rng = np.random.default_rng(4)
     v = (rng.random((2, 1, 16, 16, 16)) ** 2 * 1.9).astype(np.float32)
     inside = rng.random((2, 16**3)).astype(np.float32)
@@ -334,7 +332,7 @@ def test_what_the_3d_network_says_of_voxels_is_counted_by_level(learning):
             )
 
 
-def test_means_at_levels_join_five_neighbours():
+def test_means_at_levels_smooth_over_five_bins():
     bins = torch.tensor([[10, 12, 12, 40]])
     at = means_at_levels(bins, torch.tensor([[[1.0, 4.0, 7.0, 5.0]]]))[0, 0].numpy()
     # level 10 follows bin 11; weights 1 2 3 2 1 of bins 9 to 13 and a constant 1 below
@@ -343,7 +341,7 @@ def test_means_at_levels_join_five_neighbours():
     assert at[70] == 0
 
 
-def test_3d_network_sees_the_place_of_density_and_not_its_scale():
+def test_3d_network_depends_on_the_position_of_density_and_not_on_its_scale():
     torch.manual_seed(3)
     network = compact_network().eval()
     x = torch.rand(1, 1, 64, 64, 64) ** 4
@@ -378,7 +376,7 @@ def test_several_members_are_averaged_and_saved_together(tmp_path):
         assert torch.allclose(loaded.heads(*loaded.features(seen)), singly, atol=1e-5)
 
 
-def test_voxel_size_of_one_counts_as_not_known():
+def test_voxel_size_of_one_counts_as_unknown():
     assert known_voxel_size(Grid((64, 64, 64), (1.0, 1.0, 1.0)), 64) is None
     assert known_voxel_size(Grid((128, 100, 256), (1.5, 1.5, 1.5)), 64) == pytest.approx(6.0)
     assert encode_voxel_size([3.0, None, 6.0]).tolist() == [

@@ -1,4 +1,4 @@
-"""The published normalisation, against numbers worked out by hand and by another route."""
+"""The published normalization, against numbers computed by hand and by another method."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def test_small_map_by_hand():
     assert x[0, 0, 0] == pytest.approx(-1)
     assert x[0, 0, 2] == pytest.approx(1)
     assert x[0, 0, 1] == pytest.approx(2 * 1 / (top - 1) - 1, abs=1e-6)
-    # negative as zero
+    # negative values as zero
     assert x[1, 1, 1] == x[2, 2, 2] == pytest.approx(2 * -1 / (top - 1) - 1, abs=1e-6)
 
 
-def test_levels_go_there_and_back():
+def test_levels_round_trip():
     used = Range(0.2, 4.2)
     assert normalize_level(0.2, used) == -1
     assert normalize_level(4.2, used) == 1
@@ -65,7 +65,7 @@ def test_levels_go_there_and_back():
     "array",
     [np.full((8, 8, 8), -1.0), np.zeros((8, 8, 8)), -np.random.default_rng(0).random((8, 8, 8))],
 )
-def test_without_positive_values_says_so(array):
+def test_a_map_without_positive_values_is_reported(array):
     with pytest.raises(
         SirenError,
         match=r"^vol_3\.mrc has no positive density.*exclude "
@@ -74,28 +74,28 @@ def test_without_positive_values_says_so(array):
         normalize(array.astype(np.float32), "vol_3.mrc")
 
 
-def test_one_positive_voxel_among_many_is_no_density():
+def test_one_positive_voxel_among_many_is_not_density():
     array = np.full((64, 64, 64), -1, np.float32)
     array[3, 3, 3] = 1
     with pytest.raises(SirenError, match="no positive density"):
         normalize(array, "vol_3.mrc")
 
 
-def test_a_mask_says_that_it_has_a_single_value():
+def test_a_mask_is_reported_to_have_a_single_value():
     array = np.zeros((8, 8, 8), np.float32)
     array[2:5] = 1
     with pytest.raises(SirenError, match="single positive value"):
         normalize(array, "mask.mrc")
 
 
-def test_not_finite_values_say_so():
+def test_nonfinite_values_are_reported():
     array = np.random.default_rng(0).random((8, 8, 8)).astype(np.float32)
     array[0, 0, 0] = np.nan
     with pytest.raises(SirenError, match="not finite"):
         normalize(array, "vol_3.mrc")
 
 
-def test_the_array_given_is_left_as_it_was():
+def test_the_input_array_is_not_modified():
     array = np.random.default_rng(0).normal(size=(9, 9, 9)).astype(np.float32)
     before = array.copy()
     normalize(array, "a.mrc")

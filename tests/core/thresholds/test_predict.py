@@ -1,6 +1,4 @@
-"""Prediction: with networks that answer what a test planted, and with the shipped weights on maps
-never trained on.
-"""
+"""Prediction with networks of known output, and with the shipped weights on unseen maps."""
 
 from __future__ import annotations
 
@@ -46,13 +44,11 @@ def best_dice(array, truth):
 
 @pytest.fixture
 def constant(tmp_path):
-    """A weights file whose network answers one number, whatever it sees; ours or the published
-    architecture.
-    """
+    """Weights whose network always predicts one level, of SIREn's or the published architecture."""
 
     def make(value, kind="siren"):
         path = tmp_path / f"{kind}.pt"
-        # every score alike: the answer is the mean of the levels, which is set to the value
+        # equal scores predict the mean of the levels, which is set to the value
         if kind == "siren":
             network = compact_network()
             network.score.weight.data.zero_()
@@ -71,7 +67,7 @@ def constant(tmp_path):
     return make
 
 
-def test_levels_count_in_the_maps_units_by_the_64_cube_statistics(constant):
+def test_levels_use_the_range_of_the_64_cube(constant):
     arrays = [
         molecule(n, box)[0] * scale
         for n, (box, scale) in enumerate([(80, 1.0), (80, 1e-3), (80, 500.0)])
@@ -85,7 +81,7 @@ def test_levels_count_in_the_maps_units_by_the_64_cube_statistics(constant):
     assert [r.file for r in result.rows] == ["vol_1.mrc", "vol_2.mrc", "vol_3.mrc"]
 
 
-def test_published_weights_count_by_the_full_boxs_statistics(constant):
+def test_published_weights_use_the_range_of_the_full_box(constant):
     array = molecule(1, 72)[0]
     row = predict_levels(
         find_ensemble(sources([array]), minimum=1), constant(0.5, "published")
@@ -127,7 +123,9 @@ def test_shipped_weights_contour_an_example_ensemble_at_its_true_levels():
             ).rows
         ]
     )
-    assert abs(np.mean(levels / made.levels) - 1) < 0.10  # 0.74 once: blocks came out swollen
+    assert (
+        abs(np.mean(levels / made.levels) - 1) < 0.10
+    )  # a ratio of 0.74 once made blocks too large
     assert np.std(levels / made.levels) < 0.08
     for i in range(6):
         found, truth = made.volume(i) > levels[i], made.density(i) > made.level
@@ -163,7 +161,7 @@ def test_batch_size_does_not_change_levels():
         ({"weights": "/nowhere/w.pt"}, "no such file"),
     ],
 )
-def test_wrong_parameters_say_so(wrong, says):
+def test_wrong_parameters_are_reported(wrong, says):
     with pytest.raises(SirenError, match=says):
         predict_levels(
             find_ensemble(sources([molecule(1)[0]]), minimum=1),
@@ -171,7 +169,7 @@ def test_wrong_parameters_say_so(wrong, says):
         )
 
 
-def test_a_device_that_is_not_here_says_so():
+def test_a_missing_device_is_reported():
     name = "mps" if not torch.backends.mps.is_available() else "cuda"
     if name == "cuda" and torch.cuda.is_available():
         pytest.skip("this machine has every device")
@@ -181,7 +179,7 @@ def test_a_device_that_is_not_here_says_so():
         )
 
 
-def test_maps_that_hold_nothing_are_flagged_in_place_of_a_level():
+def test_maps_without_density_get_a_flag_instead_of_a_level():
     nan = np.where(np.indices((64,) * 3)[0] == 3, np.nan, 1.0)
     arrays = [
         molecule(1)[0],
@@ -206,7 +204,7 @@ def test_maps_that_hold_nothing_are_flagged_in_place_of_a_level():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_where_no_map_holds_anything_that_is_an_error(count):
+def test_an_ensemble_without_density_is_an_error(count):
     with pytest.raises(SirenError, match=rf"vol_{count}\.mrc has no positive density"):
         predict_levels(
             find_ensemble(sources([-1 - np.abs(molecule(2)[0])] * count), minimum=1), CPU
@@ -263,15 +261,13 @@ def test_real_volumes_get_levels_that_enclose_a_ribosomal_subunit():
     [(32, 32, 32), (33, 33, 33), (97, 97, 97), (128, 128, 128), (64, 99, 66), (101, 64, 80)],
 )
 def test_any_box_gets_the_level_of_the_same_molecule_in_its_64_box(shape):
-    """The molecule is drawn on the other lattice by splines, not by Fourier; where the box is not
-    cubic, in its low corner.
-    """
+    """The molecule is resampled to the other grid by splines; into the low corner if not cubic."""
     array, _ = molecule(3, noise=0.02)
     edge = max(shape)
     axes = [np.arange(n) * 64 / edge for n in shape]
     points = np.stack(np.meshgrid(*axes, indexing="ij"))
     drawn = ndimage.map_coordinates(array, points, order=3, mode="grid-wrap").astype(np.float32)
-    part = np.zeros_like(array)  # what the other box shows of it, on the lattice of 64
+    part = np.zeros_like(array)  # the part inside the other box, on the grid of 64
     kept = tuple(slice(0, round(n * 64 / edge)) for n in shape)
     part[kept] = array[kept]
     expected = predict_levels(find_ensemble(sources([part]), minimum=1), CPU).rows[0].level
@@ -280,12 +276,12 @@ def test_any_box_gets_the_level_of_the_same_molecule_in_its_64_box(shape):
         .rows[0]
         .level
     )
-    # at 32 and 33 the finest details are not there to be drawn
+    # at 32 and 33, the finest details are lost
     assert level == pytest.approx(expected, rel=0.25 if edge < 64 else 0.08)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_voxels_that_are_no_cubes_change_no_level(axis):
+def test_noncubic_voxels_do_not_change_the_level(axis):
     array, _ = molecule(2, noise=0.02)
     places = [np.arange(64, dtype=float)] * 3
     places[axis] = np.arange(128) / 2
@@ -301,11 +297,11 @@ def test_voxels_that_are_no_cubes_change_no_level(axis):
         ).rows[0]
         for a, v in ((array, (4.0, 4.0, 4.0)), (drawn, tuple(voxel)))
     )
-    # 0.03 and more where voxels were taken for cubes
+    # 0.03 and more if voxels were taken as cubic
     assert found.prediction == pytest.approx(expected.prediction, abs=0.005)
 
 
-def test_what_lies_above_levels_on_the_maps_own_grid_is_told_to_the_network(monkeypatch):
+def test_the_network_is_given_the_share_above_levels_on_the_original_grid(monkeypatch):
     ensemble = find_ensemble(sources([molecule(1, 128, noise=0.05)[0]], 2.0), minimum=1)
     told = predict_levels(ensemble, CPU).rows[0].prediction
     monkeypatch.setattr(predict, "share_above", lambda *a: None)
@@ -355,7 +351,7 @@ def test_an_error_in_a_thread_is_raised_and_torchs_threads_are_as_before(monkeyp
             predict_levels(ensemble, CPU)
         monkeypatch.undo()
         predict_levels(ensemble, CPU)
-        # a thread that is new takes over what holds for the process
+        # a new thread inherits the setting of the process
         with ThreadPoolExecutor(1) as pool:
             assert [torch.get_num_threads(), pool.submit(torch.get_num_threads).result()] == [2, 2]
     finally:
@@ -383,7 +379,7 @@ def test_junk_maps_do_not_stay_in_memory():
         find_ensemble(places), PredictParameters(device="cpu", batch_size=1), progress
     ).rows
     assert sum(r.flags == ("no positive density",) for r in rows) == len(alive) == 6
-    assert junk[-1] == 0  # told after the last map was looked at, while all rows are still held
+    assert junk[-1] == 0  # reported after the last map, while all rows are still held
 
 
 def test_a_large_map_is_read_and_shrunk_once_and_the_network_sees_64_cubed(monkeypatch):
@@ -428,7 +424,7 @@ def test_a_large_map_is_read_and_shrunk_once_and_the_network_sees_64_cubed(monke
     assert sum(transformed) == n**3 + box * n**2 + box**2 * n + 3 * box**3
 
 
-def test_torch_is_imported_only_by_what_predicts():
+def test_torch_is_imported_only_for_prediction():
     code = (
         "import sys; import chimerax.siren.core.thresholds.predict, "
         "chimerax.siren.core.thresholds.evaluate, "
