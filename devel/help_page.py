@@ -33,7 +33,7 @@ PARAMETERS = {
 
 
 def with_tables(page: str) -> str:
-    """The page with its tables as the code has them."""
+    """The page with tables that match the code."""
     for name, (module, kind) in PARAMETERS.items():
         fields = dataclasses.fields(getattr(from_checkout(module), kind))
         rows = [_row(f) for f in fields if "help" in f.metadata]

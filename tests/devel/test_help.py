@@ -1,4 +1,4 @@
-"""The manual is found, and says what the code does."""
+"""The manual can be opened and matches the code."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from chimerax.siren import cmd
 from chimerax.siren.core.blocks.statistics import STATISTICS
 from chimerax.siren.core.common.parameters import Parameters
 from ensembles import write_planted
+from waiting import DEADLINE
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "src/docs/user/commands/siren.html"
@@ -98,9 +99,9 @@ def test_the_manuals_script_for_a_cluster_runs_as_the_manual_says(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=DEADLINE,
     )
-    # 20 volumes are too few for any block, and to expand none is an error that the status tells
+    # 20 volumes are too few for any block, and expanding no blocks is an error with an exit status
     assert (tmp_path / "my output/predictions.csv").is_file()
     assert (tmp_path / "my output/00_sketch/run.json").is_file()
     assert done.returncode != 0
@@ -117,7 +118,7 @@ def test_the_manuals_script_for_a_cluster_runs_as_the_manual_says(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=DEADLINE,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "SIREn: done, 2 blocks" in done.stdout

@@ -71,7 +71,9 @@ PILOT_VOXELS = 2_000  # of the sample, from which the number of edges is guessed
 
 # strongest partners of a voxel: enough to hold a block together, few enough to keep weak ties out
 NEIGHBORS = 25
-RESOLUTION = 1.0  # of Leiden's modularity
+# of Leiden's modularity: communities that are split too far are merged again, those merged too
+# early are not
+RESOLUTION = 1.5
 LEIDEN_ITERATIONS = 2  # more gain nothing in the blocks: devel/benchmarks/communities.md
 # voxels: as far as the blurred edges of two neighbors add up to more than the level
 SEAM_REACH = 3.0

@@ -3,11 +3,16 @@ enclosed volume, and what is odd.
 
 Example::
 
-    found = survey(["~/j42/volumes"])
+    from pathlib import Path
+
+    from chimerax.siren.core.runs.preview import find_flags, look, survey
+    from chimerax.siren.core.thresholds.tables import levels_by_name
+
+    found = survey(["volumes"])
     preview = look(found.sources[0], found.grid)
-    preview.enclosed(0.81)                      # cubic Angstrom above this level
-    flags = find_flags(found, levels)           # {"vol_017.mrc": Flag("junk", "unlike all other
-    volumes ...")}
+    preview.enclosed(0.81)  # cubic Angstrom above this level
+    levels, _ = levels_by_name(Path("siren/predictions.csv"), found.names)
+    find_flags(found, levels)  # what is odd, by name: Flag("junk", "unlike all other volumes ...")
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..blocks.occupancy import Occupancy, within_two_sd
-from ..blocks.outliers import UNLIKE, unlike_others
+from ..blocks.outliers import UNLIKE, junk_volumes
 from ..common import constants
 from ..common.errors import SirenError
 from ..common.progress import Progress
@@ -241,7 +246,7 @@ def find_flags(
             grid,
             np.zeros((1, 1, 1), np.float32),
         )
-        junk = unlike_others(occupancy, occupancy.union(0.01))
+        junk = junk_volumes(occupancy, occupancy.union(0.01))
         flags.update(
             {
                 name: _also(flags, name, JUNK, UNLIKE)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..blocks.occupancy import Occupancy
-from ..blocks.outliers import unlike_others
+from ..blocks.outliers import junk_volumes
 from ..common import constants
 from ..maps.grid import Grid
 from .tables import Prediction
@@ -136,7 +136,7 @@ def _unlike(seen: list[Enclosed], grid: Grid) -> list[list[str]]:
     volumes = Occupancy(
         tuple(map(str, range(len(seen)))), np.zeros(len(seen)), bits, grid, np.empty(0, np.float32)
     )
-    alone = unlike_others(volumes, volumes.union(constants.UNION_FRACTION), constants.SAME_MOLECULE)
+    alone = junk_volumes(volumes, volumes.union(constants.UNION_FRACTION), constants.SAME_MOLECULE)
     return [
         [f"encloses {np.exp(v - middle):.2g} times the volume that is usual here"] * bool(f)
         + ["unlike all other volumes"] * bool(a)

@@ -15,9 +15,10 @@ from ...common import constants
 from ...common.progress import Progress
 from ...compute.pair_tiles import Compute
 from ...maps.ensemble import Ensemble
-from ..communities import leiden_communities
+from ..communities import voxel_communities
 from ..distinct_blocks import distinct_blocks
-from ..level_harmonization import measure_noise, prepare
+from ..level_harmonization import binarize_harmonized
+from ..noise import measure_noise
 from ..occupancy import Occupancy, binarize
 from ..parameters import ExpandParameters, PairTestParameters, SketchParameters
 from ..profiles import grown_blocks
@@ -52,7 +53,7 @@ class ProfileStatistic:
         if agreed:
             occupancy = binarize(ensemble, levels, by_sd, progress)
         else:
-            occupancy, anchors = prepare(
+            occupancy, anchors = binarize_harmonized(
                 ensemble, levels, by_sd, parameters.union_fraction, progress
             )
             noise = measure_noise(anchors, occupancy.grid)
@@ -96,7 +97,9 @@ class ProfileStatistic:
         """
         assert observation.noise is not None
         edges, strength = graph.at(parameters.posp, parameters.negp)
-        communities = leiden_communities(len(sample), edges, strength, parameters.seed, progress)
+        communities = voxel_communities(
+            len(sample), edges, strength, parameters.min_size, parameters.seed, progress
+        )
         owner = distinct_blocks(
             observation.occupancy,
             sample,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...common.progress import Progress
 from ...compute.pair_tiles import Compute
 from ...maps.ensemble import Ensemble
-from ..level_harmonization import Noise
+from ..noise import Noise
 from ..occupancy import Occupancy
 from ..parameters import ExpandParameters, PairTestParameters, SketchParameters
 
