@@ -2,7 +2,7 @@
 
 occupancy (binarize), sketch (sketch), expand (expand), screening (prepare, screen), stability,
 editing, blockset (BlockSet, read_blocks_file). statistics/ has the rules by which voxels form
-blocks: one module each.
+blocks, one module each.
 
 May import: common, maps, compute.
 """
