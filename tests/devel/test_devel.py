@@ -244,7 +244,7 @@ def test_a_panel_has_real_widgets_and_commands_run_by_it_reach_the_session(sessi
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Copies of all that `make env` looks at, with finished stages, so that .venv is not touched."""
+    """Copies of all that `make env` looks at, all stages done."""
     folder = tmp_path / "checkout"
     for source in ("Makefile", "devel", "bundle_info.xml", "src", "README.md", "LICENSE"):
         for file in env.files_in(ROOT / source):

@@ -1,7 +1,7 @@
 """Used by every other room of core.
 
 errors (SirenError, Cancelled), progress (Progress: steps, stopping, timings), parameters
-(parameter, Parameters), constants (tuned numbers), files (whole_file, whole_folder: written
+(parameter, Parameters), constants (tuned numbers), files (atomic_file, atomic_folder: written
 completely or not at all), devices, versions.
 
 May import: nothing.
