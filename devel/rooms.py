@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from html import escape
 from itertools import pairwise
@@ -56,7 +56,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Import:
-    """One imported name.
+    """One imported name, or one used by the name of an imported module.
 
     Attributes
     ----------
@@ -130,10 +130,26 @@ def _imports_of(
 ) -> Iterator[Import]:
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     shown = file.relative_to(base_folder)
-    for node, typing in _statements(ast.parse(file.read_text(encoding="utf-8")), False):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    called: dict[str, Import] = {}
+    for node, typing in _statements(tree, False):
         for level, base, name in _imported(node):
             found = _resolved(package, level, base, name, modules, absolute)
-            yield Import(module, shown, node.lineno, *found, level > 0, typing)
+            one = Import(module, shown, node.lineno, *found, level > 0, typing)
+            yield one
+            if one.ours and one.name is None and isinstance(node, ast.ImportFrom):
+                called[next(a.asname or a.name for a in node.names if a.name == name)] = one
+    # what is taken from an imported module: constants.TILE_VOXELS
+    for node in ast.walk(tree):  # a local name of the same spelling is no module
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            called.pop(node.id, None)
+        if isinstance(node, ast.arg):
+            called.pop(node.arg, None)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            one = called.get(node.value.id)
+            if one and not node.attr.startswith("__"):
+                yield replace(one, line=node.lineno, name=node.attr)
 
 
 def _resolved(

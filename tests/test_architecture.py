@@ -431,6 +431,7 @@ def test_the_name_in_chimerax_is_noticed(package: Package) -> None:
         ("def run():\n    from .gone import x", "gone.x"),
         ("from ...low import part", "...low.part"),
         ("import installed.name.gone", "gone"),
+        ("from .low import part\npart.X\npart.gone()", "low.part.gone"),
     ],
 )
 def test_an_import_of_what_is_not_there_is_noticed(
