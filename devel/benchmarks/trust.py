@@ -25,10 +25,10 @@ from chimerax.siren.core.blocks.expand import expand
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.common.constants import (
-    FULL_BOX,
-    LARGEST_PIECE,
+    LARGE_ERROR,
+    MAX_BOX_SHARE,
+    MIN_LARGEST_PIECE,
     NOISE_TAIL,
-    WIDE_ERROR,
 )
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble, Source
@@ -101,8 +101,8 @@ def expected_errors(data: Path, count: int, seed: int) -> list[str]:
         f"Flags among these {count} good maps: {len(flags)}"
         + (f" ({'; '.join(flags)})." if flags else "."),
         f"Closest to a flag: tails of noise {tails.max():.2f} (limit {NOISE_TAIL:g}), largest "
-        f"piece {largest.min():.0%} of the enclosed volume (limit {LARGEST_PIECE:.0%}), {share.max():.0%} "
-        f"of the box (limit {FULL_BOX:.0%}), expected error {b.max():.2f} (limit {WIDE_ERROR:g}).",
+        f"piece {largest.min():.0%} of the enclosed volume (limit {MIN_LARGEST_PIECE:.0%}), {share.max():.0%} "
+        f"of the box (limit {MAX_BOX_SHARE:.0%}), expected error {b.max():.2f} (limit {LARGE_ERROR:g}).",
     ]
 
 

@@ -87,7 +87,8 @@ def evaluate(
             log_lines(
                 session,
                 [
-                    f"{len(a.unpredicted):,} labeled but not predicted: {join_names(list(a.unpredicted))}"
+                    f"{len(a.unpredicted):,} labeled but not predicted: "
+                    f"{join_names(list(a.unpredicted))}"
                 ],
             )
         log_picture(session, result.plot)

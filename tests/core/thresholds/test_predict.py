@@ -232,8 +232,8 @@ def test_cancel_is_answered_at_the_next_map(monkeypatch):
             progress.cancel()
             asked.append((len(maps), len(shown)))
 
-    plain = predict._numbers
-    monkeypatch.setattr(predict, "_numbers", numbers)
+    plain = predict._predict_batch
+    monkeypatch.setattr(predict, "_predict_batch", numbers)
     monkeypatch.setattr(predict, "_cores", lambda: threads)
     grid = Grid((64,) * 3, (4.0,) * 3)
     ensemble = find_ensemble([Source(f"{n}.mrc", array=array, grid=grid) for n in range(60)])
@@ -329,9 +329,9 @@ def test_any_number_of_threads_gives_the_same_rows_in_order(cores, monkeypatch):
             together.wait(DEADLINE)
         return plain(*arguments)
 
-    plain = predict.shrink
+    plain = predict.prepare_map
     monkeypatch.setattr(predict, "_cores", lambda: cores)
-    monkeypatch.setattr(predict, "shrink", shrink)
+    monkeypatch.setattr(predict, "prepare_map", shrink)
     found = predict_levels(ensemble, p)
     assert [(r.file, r.prediction, r.flags) for r in found.rows if r.flags != ("constant",)] == [
         (r.file, r.prediction, r.flags) for r in expected.rows if r.flags != ("constant",)
