@@ -202,7 +202,7 @@ def without_tests(source: Path, tests: Path) -> list[str]:
     folders = {room_of(m) for m, file in modules.items() if file.name == "__init__.py"}
     tested = {
         ".".join(file.parent.relative_to(tests).parts) for file in tests.rglob("*/test_*.py")
-    } - {"devel", "core"}  # core: its public names and examples
+    } - {"devel"}
     return [
         *(f"tests/{r.replace('.', '/')} has no test of the room" for r in sorted(inside - tested)),
         *(f"tests/{t.replace('.', '/')} is of no room" for t in sorted(tested - folders)),
