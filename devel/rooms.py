@@ -1,16 +1,16 @@
-"""The rooms of src/: which may import which, what they import, and a drawing of that.
+"""The rooms of src/: which may import which, what they do import, and a drawing of it.
 
     python3 devel/rooms.py        (or: make rooms)
 
-writes docs/rooms.svg from the code. tests/test_architecture.py holds the code to ROOMS, and the
-drawing to the code. Needs nothing but Python.
+writes docs/rooms.svg from the code; it needs nothing but Python. tests/test_architecture.py checks
+the code against ROOMS, and the drawing against the code.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from html import escape
 from itertools import pairwise
@@ -21,8 +21,8 @@ SOURCE = ROOT / "src"
 DRAWING = ROOT / "docs/rooms.svg"
 INSTALLED = "chimerax.siren"
 
-#: Each room, by its place under src/, and the rooms or modules that it may import. ``core`` among
-#: them stands for all rooms of core.
+#: Each room, by its place under src/, and the rooms or modules it may import; ``core`` there means
+#: all rooms of core.
 ROOMS: dict[str, tuple[str, ...]] = {
     # plain Python: neither ChimeraX nor Qt
     "core.common": (),
@@ -56,7 +56,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Import:
-    """One imported name.
+    """One imported name, or one used by the name of an imported module.
 
     Attributes
     ----------
@@ -99,12 +99,12 @@ def room_of(module: str) -> str:
 
 
 def read_imports(source: Path, absolute: str = INSTALLED) -> list[Import]:
-    """Everything that the modules of a package import, at their top, in functions, and for types.
+    """Everything that the modules of a package import: at the top, in functions, and for types.
 
     Parameters
     ----------
     source : folder of the package
-    absolute : its name when installed: imports by it are found too
+    absolute : its name when installed; imports by that name are found too
     """
     modules = modules_of(source)
     return [
@@ -115,7 +115,7 @@ def read_imports(source: Path, absolute: str = INSTALLED) -> list[Import]:
 
 
 def read_uses(folder: Path, source: Path, absolute: str = INSTALLED) -> list[Import]:
-    """What the scripts of another folder import of the package, by its name when installed."""
+    """What the scripts in another folder import from the installed package."""
     modules = modules_of(source)
     return [
         found
@@ -130,10 +130,26 @@ def _imports_of(
 ) -> Iterator[Import]:
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     shown = file.relative_to(base_folder)
-    for node, typing in _statements(ast.parse(file.read_text(encoding="utf-8")), False):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    called: dict[str, Import] = {}
+    for node, typing in _statements(tree, False):
         for level, base, name in _imported(node):
             found = _resolved(package, level, base, name, modules, absolute)
-            yield Import(module, shown, node.lineno, *found, level > 0, typing)
+            one = Import(module, shown, node.lineno, *found, level > 0, typing)
+            yield one
+            if one.ours and one.name is None and isinstance(node, ast.ImportFrom):
+                called[next(a.asname or a.name for a in node.names if a.name == name)] = one
+    # what is taken from an imported module: constants.TILE_VOXELS
+    for node in ast.walk(tree):  # a local name of the same spelling is no module
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            called.pop(node.id, None)
+        if isinstance(node, ast.arg):
+            called.pop(node.arg, None)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            one = called.get(node.value.id)
+            if one and not node.attr.startswith("__"):
+                yield replace(one, line=node.lineno, name=node.attr)
 
 
 def _resolved(
@@ -154,7 +170,7 @@ def _resolved(
 
 
 def _statements(tree: ast.AST, typing: bool) -> Iterator[tuple[ast.stmt | ast.Call, bool]]:
-    """Imports, and calls that may be some, with whether they stand under ``if TYPE_CHECKING``."""
+    """Imports, and calls that may be imports, with whether they are under ``if TYPE_CHECKING``."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import | ast.ImportFrom | ast.Call):
             yield node, typing
@@ -180,7 +196,7 @@ def _imported(node: ast.stmt | ast.Call) -> Iterator[tuple[int, str, str | None]
         and ast.unparse(node.func).endswith("import_module")
         and node.args
     ):
-        # import_module(f".commands.{name}", __package__): of what is worked out, the folder is seen
+        # import_module(f".commands.{name}", __package__): of a computed name, the folder is known
         text = node.args[0]
         parts = text.values if isinstance(text, ast.JoinedStr) else [text]
         if isinstance(parts[0], ast.Constant) and isinstance(parts[0].value, str):
@@ -191,7 +207,7 @@ def _imported(node: ast.stmt | ast.Call) -> Iterator[tuple[int, str, str | None]
 
 
 def room_imports(imports: Iterable[Import]) -> dict[str, set[str]]:
-    """Each room with the other rooms that it imports."""
+    """Each room with the other rooms it imports."""
     found: dict[str, set[str]] = {}
     for one in imports:
         room, other = room_of(one.module), room_of(one.target)
@@ -205,8 +221,8 @@ def room_imports(imports: Iterable[Import]) -> dict[str, set[str]]:
 
 WIDTH, MARGIN, PAD, GAP = 900, 16, 12, 28  # pixels; GAP: between layers, for the arrows
 LINE, TITLE_LINE = 16, 21
-LETTER = 6.5  # pixels of a letter of the small text, on the wide side: fonts differ
-LANE = 36  # room for an arrow that passes a layer
+LETTER = 6.5  # mean pixels per letter of the small text, on the safe side: fonts differ
+LANE = 36  # width left for an arrow that passes a layer
 
 STYLE = """
 text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
@@ -226,11 +242,11 @@ text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans",
 
 @dataclass
 class Box:
-    """A room on the drawing, or a lane in which an arrow passes a layer (no text then).
+    """A room in the drawing, or, without text, a lane in which an arrow passes a layer.
 
     Attributes
     ----------
-    lines : classes and texts, one a line
+    lines : class and text of each line
     x, y, width, height : pixels
     """
 
@@ -242,9 +258,9 @@ class Box:
 
 
 def drawing(source: Path = SOURCE) -> str:
-    """The SVG: rooms in layers, each above all that it imports.
+    """The SVG: rooms in layers, each above everything it imports.
 
-    An arrow to a room that is reached through another is left out; the text of a room names all.
+    Imports that also follow from others get no arrow; the text of each room lists all.
     """
     rooms = room_imports(read_imports(source))
     for others in list(rooms.values()):
@@ -275,8 +291,8 @@ def drawing(source: Path = SOURCE) -> str:
             shapes += _drawn(box, "room")
     y = core.y + core.height + MARGIN + 8
     notes = (
-        "An arrow: imports. Where a room is reached through another, its own arrow is left out; "
-        "the last line of each room names all.",
+        "Arrows point to what a room imports. An import that also follows from others has no "
+        "arrow; the last line in each box lists all.",
         "Drawn from the code by make rooms.",
     )
     for note in notes:
@@ -301,7 +317,7 @@ def drawing(source: Path = SOURCE) -> str:
 
 
 def reduced(graph: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Without the arrows to what is also reached through others.
+    """The graph without the arrows that also follow from others.
 
     Raises
     ------
@@ -316,7 +332,7 @@ def reduced(graph: dict[str, set[str]]) -> dict[str, set[str]]:
 
 
 def _below(graph: dict[str, set[str]]) -> dict[str, set[str]]:
-    """All that each room reaches."""
+    """Everything that each room reaches."""
     below: dict[str, set[str]] = {}
     for room in TopologicalSorter(graph).static_order():
         below[room] = set(graph[room]).union(*(below[o] for o in graph[room]))
@@ -324,7 +340,7 @@ def _below(graph: dict[str, set[str]]) -> dict[str, set[str]]:
 
 
 def _layers(graph: dict[str, set[str]]) -> list[list[str]]:
-    """The rooms by the longest way to the ground, the ground last."""
+    """The rooms by their longest chain of imports, longest first."""
     depth: dict[str, int] = {}
     for room in TopologicalSorter(graph).static_order():
         depth[room] = 1 + max((depth[o] for o in graph[room]), default=-1)
@@ -357,7 +373,7 @@ def _placed(
     steps = [pair for way in ways for pair in pairwise(way)]
     boxes: dict[str, Box] = {}
     for layer in layers:
-        # beside each other as what imports them is
+        # in the order of what imports them
         centers = {
             name: [boxes[a].x + boxes[a].width / 2 for a, b in steps if b == name] for name in layer
         }
@@ -404,7 +420,7 @@ def _text(room: str, source: Path, others: set[str]) -> tuple[str, str, str, str
         f"{name}/" if folder.is_dir() else f"{name}.py",
         why,
         ", ".join(words),
-        f"imports {imports or 'nothing of ours'}",
+        f"imports {imports or 'no other room'}",
     )
 
 
@@ -457,7 +473,7 @@ def _drawn(box: Box, kind: str) -> list[str]:
 
 def _arrows(ways: list[tuple[str, ...]], boxes: dict[str, Box]) -> list[str]:
     """Arrows from the lower edge of a box, down the lanes, to the upper edge of another; straight
-    where one stands above the other.
+    if one is above the other.
     """
     drawn = []
     for way in ways:

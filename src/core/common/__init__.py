@@ -1,8 +1,8 @@
-"""What every other room of core uses.
+"""Used by every other room of core.
 
-errors (SirenError, Cancelled), progress (Progress: steps, stop, timings), parameters (parameter,
-Parameters), constants (the tuned numbers), files (atomic_file, atomic_folder: complete or not there
-at all), devices, versions.
+errors (SirenError, Cancelled), progress (Progress: steps, stopping, timings), parameters
+(parameter, Parameters), constants (tuned numbers), files (atomic_file, atomic_folder: written
+completely or not at all), devices, versions.
 
 May import: nothing.
 """

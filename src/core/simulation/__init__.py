@@ -1,7 +1,7 @@
-"""Simulated ensembles whose blocks are known.
+"""Simulated ensembles with known blocks.
 
-example (simulate), example_folder (write_example: the same as files), pseudoprotein (the structure
-in it).
+example (simulate), example_folder (write_example: the same as files), pseudoprotein (its
+structure).
 
 May import: common, maps.
 """
