@@ -17,6 +17,7 @@ from ..common.files import read_json, write_json
 from ..common.progress import Progress
 from ..maps.grid import Grid
 from ..maps.mapfile import is_map_name, natural_key, read_map, write_map
+from .verdicts import BlockEvidence
 
 BLOCKS_FILE, TABLE_FILE, UNASSIGNED_FILE, MEAN_FILE = (
     "blocks.json",
@@ -40,6 +41,7 @@ class BlockSet:
         that was asked
     strength : block number -> (n,) float32, how strongly each voxel belongs to it, see
         :func:`.stability.with_strength`
+    evidence : block number -> what the density says of it, if measured
     names : block number -> name given by the user; most blocks have none
     """
 
@@ -48,6 +50,7 @@ class BlockSet:
     unassigned: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     stability: dict[int, float] = field(default_factory=dict)
     strength: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    evidence: dict[int, BlockEvidence] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -69,8 +72,8 @@ class BlockSet:
         """The table blocks.csv, one row per block.
 
         Columns block, voxels, volume_A3, mean_occupancy, stability, strength (mean over voxels),
-        centroid_x, centroid_y, centroid_z (A), and name if any block has one. What was not measured
-        is empty.
+        centroid_x, centroid_y, centroid_z (A), contrast, solidity and verdict (see
+        :mod:`.verdicts`), and name if any block has one. What was not measured is empty.
 
         Parameters
         ----------
@@ -107,6 +110,13 @@ class BlockSet:
             "centroid_z",
         ]
         table = pd.DataFrame(rows, columns=columns)
+        if self.evidence:
+            known = [self.evidence.get(n) for n, _ in self]
+            table = table.assign(
+                contrast=[np.nan if e is None else round(e.contrast, 3) for e in known],
+                solidity=[np.nan if e is None else round(e.solidity, 3) for e in known],
+                verdict=["" if e is None else e.verdict for e in known],
+            )
         return table.assign(name=[self.names.get(n, "") for n, _ in self]) if self.names else table
 
     def write(
@@ -140,6 +150,7 @@ class BlockSet:
                 ),
                 "blocks": {str(n): self._zyx(v) for n, v in self},
                 "unassigned": self._zyx(self.unassigned),
+                "evidence": {str(n): e.as_json() for n, e in self.evidence.items()},
                 "stability": {str(n): round(v, 3) for n, v in self.stability.items()},
                 "strength": {
                     str(n): [round(float(s), 3) for s in v] for n, v in self.strength.items()
@@ -180,6 +191,7 @@ def read_blocks_file(path: Path) -> BlockSet:
             flat(content["unassigned"]),
             {int(n): float(v) for n, v in content.get("stability", {}).items()},
             strength,
+            {int(n): BlockEvidence.from_json(e) for n, e in content.get("evidence", {}).items()},
             {int(n): str(name) for n, name in content.get("names", {}).items() if int(n) in blocks},
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -236,7 +236,7 @@ class CountingStatistic(ABC):
     The attributes and methods are :class:`.protocol.Statistic`'s.
     """
 
-    passes = 1
+    passes = 2
     counts_in_expand = True
     harmonizes = False
     nothing_varies_is_a_result = False

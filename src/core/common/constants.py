@@ -88,6 +88,26 @@ GLANCE = 0.001
 PRESENCE_GAP = 0.25
 # at noise x4 and with levels 30 % off (devel/benchmarks/conditions.py)
 
+# --- Verdicts: devel/benchmarks/decoders.md (set on its training molecules)
+
+LEAST_CONTRAST = (
+    0.45  # (present - absent) / present: surfaces that move across the level have 0.05 to 0.4
+)
+SOLID_CONTRAST = 0.6  # below, a part is graded: never quite there, or never quite gone
+LEAST_SOLIDITY = 0.7  # share of a block in solid pieces: noise in empty space has 0.05 to 0.7
+SOLID_PIECE = 10  # voxels
+NOISE_RISE = (
+    5.0  # times the SD of the background by which a block must rise, in few effective volumes
+)
+FEW_EFFECTIVE = (
+    30  # effective volumes below which statistics says nothing; independent volumes count one each
+)
+BACKGROUND_PAIRS = 400  # background voxels whose pairs are correlated
+MASS_REACH = 5  # voxels: as far as a moving part goes
+LOSS = 0.25  # of a block's mean gain: smaller losses nearby are noise and ringing
+MOST_EXCHANGE = 1.0  # beyond, a part moves
+SAME_DENSITY = 0.985  # correlation of densities above which touching blocks are shells of one part
+
 # --- Levels that agree: sensitivity.md
 
 # of the volumes in which a core voxel is occupied; the second where noise leaves too few

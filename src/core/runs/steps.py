@@ -22,6 +22,7 @@ from ..analysis.block_occupancy import STATES_FILE, States, measure_states, read
 from ..analysis.parameters import StatesParameters
 from ..blocks.blockset import BLOCKS_FILE, MEAN_FILE, TABLE_FILE, BlockSet, read_blocks_file
 from ..blocks.editing import with_values_of
+from ..blocks.evidence import Evidence, with_evidence
 from ..blocks.expand import expand
 from ..blocks.occupancy import Occupancy, binarize
 from ..blocks.parameters import ExpandParameters, PairTestParameters, SketchParameters
@@ -102,6 +103,7 @@ def run_sketch(
         "union_voxels": len(result.union),
         "sampled_voxels": len(result.sample),
         "significant_pairs": len(result.edges),
+        **_evidence_counts(result.evidence),
     }
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
     left_out = {**left_out, **result.occupancy.left_out}
@@ -163,7 +165,11 @@ def run_expand(
             'the volumes of the sketch, or the same "box" and "voxelSize".'
         )
     result = expand(ensemble, levels, blocks, parameters, progress, agreed)
-    counts = {"union_voxels": len(result.union), "block_voxels_before": blocks.voxel_count}
+    counts = {
+        "union_voxels": len(result.union),
+        "block_voxels_before": blocks.voxel_count,
+        **_evidence_counts(result.evidence),
+    }
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
     record = Record(
         "expand",
@@ -235,6 +241,8 @@ def run_edit(
     # how stable a block is was asked before it was edited: it holds for those that were not
     with progress.timed("strength"):
         weighed = with_strength(_like_source(blocks, source_folder), occupancy, progress)
+    with progress.timed("evidence"):
+        weighed, _ = with_evidence(weighed, occupancy, ensemble, progress)
     return _write(folder, record, weighed, occupancy, ensemble, progress)
 
 
@@ -328,6 +336,18 @@ def open_run(folder: Path) -> Run:
             f"{folder / TABLE_FILE} cannot be read ({error}): run the step again."
         ) from error
     return Run(folder, blocks, table, mean, _mean_level(record), record)
+
+
+def _evidence_counts(evidence: Evidence | None) -> dict[str, float | None]:
+    """What is recorded of an ensemble's evidence; None for what could not be measured."""
+    if evidence is None:
+        return {}
+    effective = evidence.effective_volumes
+    return {
+        "effective_volumes": round(effective, 1) if np.isfinite(effective) else None,
+        "background_sd": round(evidence.noise, 4),
+        "doubtful_blocks": sum(e.doubtful for e in evidence.blocks.values()),
+    }
 
 
 def _levels_used(

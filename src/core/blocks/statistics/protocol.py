@@ -46,7 +46,7 @@ class Statistic(Protocol):
 
     Attributes
     ----------
-    passes : times that each map is read where the maps do not fit into memory
+    passes : times that each map is read if the maps do not fit into memory; the last for evidence
     counts_in_expand : whether expanding compares pairs of voxels, so that a graphics card or a
         cluster can help
     harmonizes : whether it brings the levels into line with each other, and leaves junk volumes out
