@@ -152,7 +152,7 @@ def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> 
     graph = coo_array((np.ones(len(pairs), bool), ends), shape=(len(voxels), len(voxels)))
     _, piece = connected_components(graph, directed=False)
     sizes = np.bincount(piece)
-    least = max(2.0, constants.SOLID_PIECE * sampled)
+    least = max(3.0, constants.SOLID_PIECE * sampled)
     return float(sizes[sizes >= least].sum() / len(voxels))
 
 
