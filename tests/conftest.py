@@ -1,11 +1,28 @@
-"""Fixtures that every test can use."""
+"""Fixtures that every test can use, and what the whole run took."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+BEGAN = time.monotonic()
+# torch's threads sleep while they wait for each other. By default they run on: where others use the
+# processors too, that takes most of the CPU time, and many times as long
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Elapsed and CPU time, as the last line but one."""
+    used = os.times()
+    own, others = used.user + used.system, used.children_user + used.children_system
+    terminalreporter.write_line(
+        f"{time.monotonic() - BEGAN:.0f} s elapsed, {own + others:.0f} s of CPU time "
+        f"({others:.0f} s of it in processes that tests started)"
+    )
 
 
 @pytest.fixture(scope="session")

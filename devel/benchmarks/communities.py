@@ -1,9 +1,10 @@
 """Community detection by library: ``make bench-communities`` writes ``communities.md`` beside it.
 
-Leiden of graspologic-native, which a sketch uses, against igraph's and networkx's Louvain: seconds
-of a call, modularity of the partition, whether a seed repeats it, and how long the call keeps other
-threads waiting, which is how late a stop would be answered. Label propagation, ours against that of
-networkx: the same partition, and CPU seconds. igraph is left out if it is not installed.
+Leiden of graspologic-native, which a sketch uses, against Leiden of igraph and Louvain of networkx:
+seconds per call, modularity of the partition, whether a seed reproduces it, and how long the call
+blocks other threads, which is how late a stop would be answered. Label propagation, ours against
+that of networkx: whether the partition is the same, and CPU seconds. igraph is left out if it is
+not installed.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chimerax.siren.core.blocks.communities import label_propagation, leiden_communities
-from chimerax.siren.core.common import constants
 
 TABLE = Path(__file__).with_name("communities.md")
-NODES, PARTNERS, GROUPS = 12_000, 25, 12  # as many voxels and partners as a sketch has at most
+NODES, PARTNERS, GROUPS = 12_000, 25, 12  # the most voxels and partners that a sketch has
 STRAY = {"easy": 0.05, "hard": 0.6, "no groups": 1.0}  # share of the edges that ignore the groups
 Edges = NDArray[np.int64]
 Weights = NDArray[np.float64]
@@ -49,9 +49,9 @@ def modularity(edges: Edges, weights: Weights, label: NDArray[np.int64]) -> floa
 
 
 def ours(edges: Edges, weights: Weights, seed: int) -> NDArray[np.int64]:
-    """The call that a sketch makes."""
+    """Leiden of graspologic-native, called as in a sketch."""
     label = np.empty(NODES, np.int64)
-    for number, group in enumerate(leiden_communities(NODES, edges, weights, seed)):
+    for number, group in enumerate(leiden_communities(NODES, edges, weights, seed=seed)):
         label[group] = number
     return label
 
@@ -68,7 +68,7 @@ def by_networkx(edges: Edges, weights: Weights, seed: int) -> NDArray[np.int64]:
 
 
 def methods() -> Iterator[tuple[str, Method]]:
-    """Name and function of the libraries that are installed."""
+    """Names and functions of the installed libraries."""
     yield "graspologic-native, Leiden", ours
     yield "networkx, Louvain", by_networkx
     try:
@@ -89,7 +89,7 @@ def methods() -> Iterator[tuple[str, Method]]:
 
 
 def standstill(call: Callable[[], object]) -> tuple[float, float]:
-    """Seconds that a call takes, and the longest for which another thread could not go on."""
+    """Seconds that a call takes, and the longest time for which it blocked another thread."""
     gaps, over = [0.0], threading.Event()
 
     def tick() -> None:
@@ -110,7 +110,9 @@ def standstill(call: Callable[[], object]) -> tuple[float, float]:
 
 
 def propagation_row(partners: int) -> str:
-    """Label propagation, ours and networkx's, on planted groups: CPU seconds, and if they agree."""
+    """Label propagation, ours and networkx's, on planted groups: CPU seconds, and whether they
+    agree.
+    """
     rng = np.random.default_rng(1)
     first = np.repeat(np.arange(NODES), partners)
     second = rng.integers(NODES // GROUPS, size=len(first)) * GROUPS + first % GROUPS
@@ -155,27 +157,25 @@ def main() -> None:
 TEXT = f"""# Community detection
 
 Made by `make bench-communities` (seconds on two cores shared with other work). Graphs of {NODES:,}
-nodes with 12 planted groups, as large as a sketch's; *hard*: 60 % of the edges ignore the groups.
-Modularity is at resolution 1; a sketch's own resolution, {constants.RESOLUTION:g}, asks for smaller
-communities, which costs modularity where there are no groups.
+nodes with 12 planted groups, as large as in a sketch; *hard*: 60 % of the edges ignore the groups.
 
 ## Leiden, for the statistic `profile`
 
-| graph | library | s | modularity | same for a seed | other threads wait, s |
+| graph | library | s | modularity | same for a seed | other threads blocked, s |
 |---|---|---|---|---|---|
 {{leiden}}
 
-graspologic-native (MIT) is what a sketch uses:
+A sketch uses graspologic-native (MIT):
 
-- Wheels, looked at in November 2026: one abi3 wheel each for Windows, macOS (Intel and arm64) and
+- Wheels, as of November 2026: one abi3 wheel each for Windows, macOS (Intel and arm64) and
   Linux (x86_64 and aarch64), of 0.3 to 0.7 MB, for Python 3.9 and later, so for 3.11 to 3.14. It needs
-  numpy 1.24 and scipy 1.10, and moves neither. igraph (GPL) has wheels of 2 to 6 MB for the same,
-  leidenalg needs igraph, scikit-network has none for Python 3.14, and networkx has no Leiden of its
-  own.
-- It releases Python's lock, so a window stays alive and a stop is answered at once; igraph and
-  leidenalg keep it for the whole call.
-- Each call has a seed of its own. igraph has one source of random numbers for the process.
-- The blocks are the same as by Louvain (blocks.md); what the resolution does is in sensitivity.md.
+  numpy 1.24 and scipy 1.10, and upgrades neither. igraph (GPL) has wheels of 2 to 6 MB for the same
+  platforms, leidenalg needs igraph, scikit-network has none for Python 3.14, and networkx has no Leiden
+  of its own.
+- It releases Python's lock, so windows stay responsive and a stop is answered at once; igraph and
+  leidenalg hold it for the whole call.
+- Each call has its own seed. igraph has one source of random numbers per process.
+- The blocks are the same as with Louvain (blocks.md); sensitivity.md shows the effect of the resolution.
 
 ## Label propagation, for `published` and `exact`
 
@@ -183,8 +183,8 @@ graspologic-native (MIT) is what a sketch uses:
 |---|---|---|---|---|
 {{propagation}}
 
-igraph's label propagation is another algorithm with other partitions, so it is no substitute.
-networkx cannot be stopped, and holds several times the memory: ours stays.
+The label propagation of igraph is another algorithm with other partitions, so it is no substitute.
+That of networkx cannot be stopped and takes several times the memory: ours stays.
 """
 
 

@@ -1,7 +1,7 @@
-"""What the tuned numbers do to the blocks: each is made smaller and larger where it has a say.
+"""How the blocks depend on the tuned constants: each is made smaller and larger.
 
-``make bench-sensitivity`` writes ``sensitivity.md``. A number is varied in the conditions of
-``conditions.py`` that depend on it, and on ensembles without blocks.
+``make bench-sensitivity`` writes ``sensitivity.md``. Each constant is varied in the conditions of
+``conditions.py`` that depend on it, and in ensembles without blocks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chimerax.siren.core.common import constants
 from conditions import conditions
 from planted import Absent
 
-FEW, SEAMS, REAL = "50 volumes, noise x2", "overlapping neighbours (20 A)", "50S, grouping 1"
+FEW, SEAMS, REAL = "50 volumes, noise x2", "overlapping neighbors (20 A)", "50S, grouping 1"
 LEVELS, BARE, JUNK = "levels +-20 %, noise x2", "no core, levels +-20 %", "15 % junk"
 CHAINS, NOISY = "1wcm", "50S, noise x4"
 VARIED: tuple[tuple[str, tuple[Any, ...], tuple[str, ...]], ...] = (
@@ -37,7 +37,7 @@ NULLS = 8
 def sensitivity_lines(
     attempt: Callable[..., Any], limit_of: Callable[..., Any], nulls: Callable[..., Any]
 ) -> list[str]:
-    """The table: a row a constant and a condition, a column each value."""
+    """The table: a row per constant and condition, a column per value."""
     cases: dict[str, tuple[Any, float]] = {}
     for condition in conditions():
         if any(condition.name in names for *_, names in VARIED):
@@ -49,14 +49,14 @@ def sensitivity_lines(
             cases[condition.name] = case, limit_of(case).mean
     empty = list(nulls(NULLS))
     lines = [
-        "# What the tuned numbers do",
+        "# Sensitivity to the tuned constants",
         "",
-        "Made by `make bench-sensitivity`; the numbers are those of src/core/common/constants.py. IoU "
+        "Made by `make bench-sensitivity`; the constants are those of src/core/common/constants.py. IoU "
         "after expand as a share of the ceiling and, in parentheses, the number of blocks that are",
         "spurious, split off or merged; without planted blocks, how many of "
-        f"{NULLS} ensembles give a block.",
+        f"{NULLS} ensembles yield a block.",
         "",
-        "| constant | condition | as it is | smaller | larger |",
+        "| constant | condition | current | smaller | larger |",
         "|---|---|---|---|---|",
     ]
     usual: dict[str, str] = {}
@@ -85,7 +85,7 @@ def sensitivity_lines(
 
 @contextmanager
 def changed(name: str, value: Any) -> Iterator[None]:
-    """A tuned number with another value for a while."""
+    """Set a tuned constant to another value for the length of a ``with`` block."""
     kept = getattr(constants, name)
     setattr(constants, name, value)
     try:

@@ -1,9 +1,10 @@
-"""A panel in a session with windows: the real ones where there are any, else
-``cxheadless.ui_shim``'s.
+"""A panel in a session with windows: real ones if there are any, else those of
+``cxheadless.ui_shim``.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +15,11 @@ from chimerax.core.logger import PlainTextLog
 
 from cxheadless import ui_shim
 from ensembles import Planted, write_planted
+from waiting import DEADLINE
 
 
 class Commands(PlainTextLog):
-    """What the log was told: messages by level, and the commands among them."""
+    """Records log messages with their levels."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[int, str]] = []
@@ -39,15 +41,58 @@ class Commands(PlainTextLog):
         return "\n".join(m for _, m in self.messages)
 
 
+def events(session: Any) -> None:
+    """Let the application work for a moment."""
+    from Qt.QtCore import QCoreApplication, QEvent
+
+    if hasattr(session.ui, "pump"):
+        ui_shim.events(session)
+    else:
+        session.ui.processEvents()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+def work_on(session: Any, page: Any, happened: Callable[[], bool] | None = None) -> None:
+    """Let the application work until something has happened, or until no timer of a page is left to
+    run and nothing more follows.
+    """
+    if happened is None:
+        calm = itertools.count(1)
+
+        def happened() -> bool:
+            nonlocal calm
+            if _timers(page):
+                calm = itertools.count(1)
+            return next(calm) > 5
+
+    end = time.monotonic() + DEADLINE
+    while True:
+        events(session)
+        if happened():
+            return
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.005)
+
+
+def _timers(page: Any) -> bool:
+    """Whether something on a page is to happen once, soon."""
+    from Qt.QtCore import QTimer
+
+    try:
+        return any(t.isSingleShot() and t.isActive() for t in page.findChildren(QTimer))
+    except RuntimeError:  # the page is deleted
+        return False
+
+
 class Desk:
-    """A person at the panel: opens it, waits, and reads the log."""
+    """A user of the panel, who opens it, waits, and reads the log."""
 
     def __init__(self, session: Any, log: Commands, typed: list[str]):
         self.session, self.log, self.typed = session, log, typed
         self.tool: Any = None
 
     def open(self, width: int = 430, height: int = 760) -> Any:
-        """Open the panel as the menu does; the tool."""
+        """Open the panel as the menu does, and return the tool."""
         from chimerax.core.commands import run
 
         from chimerax.siren.tool import SirenTool
@@ -64,8 +109,8 @@ class Desk:
         self.wait()
         return self.tool
 
-    def wait(self, until: Callable[[], bool] | None = None, timeout: float = 240.0) -> None:
-        """Let the application work, until something holds."""
+    def wait(self, until: Callable[[], bool] | None = None, timeout: float = DEADLINE) -> None:
+        """Let the application work until a condition holds."""
         if hasattr(self.session.ui, "pump"):
             assert ui_shim.events(self.session, until, timeout), "it never happened"
             return
@@ -78,14 +123,14 @@ class Desk:
             time.sleep(0.005)
 
     def list(self, volumes: Path | str) -> Any:
-        """Enter volumes in the field, and wait until all is read."""
+        """Enter volumes in the field and wait until everything is read."""
         self.tool.header.field.setEditText(str(volumes))
         self.tool.header.field.lineEdit().returnPressed.emit()
         self.wait(lambda: not self.tool.state.reader.busy)
         return self.tool.state
 
     def use_level(self, level: float) -> None:
-        """Choose one threshold for all volumes on the Run page."""
+        """Choose one contour level for all volumes on the Run page."""
         page = self.tool.run_page.input
         page.source.setCurrentIndex(2)
         page.level.setText(f"{level:g}")
@@ -93,7 +138,7 @@ class Desk:
         self.wait(lambda: not self.tool.state.reader.busy)
 
     def run_to_end(self, button: Any, jobs: int = 1) -> list[Any]:
-        """Click a button that starts commands, and wait for their ends."""
+        """Click a button that starts commands and wait until they have ended."""
         from chimerax.siren.session.jobs import when_job_ends
 
         ends: list[Any] = []
@@ -113,7 +158,7 @@ class Desk:
 
 @pytest.fixture
 def desk(session: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Desk]:
-    """A person at a session with windows, with fresh settings."""
+    """A user of a session with windows, with fresh settings."""
     import chimerax.core.commands.cli as cli
 
     from chimerax.siren.panel.settings import panel_settings
@@ -154,5 +199,5 @@ def desk(session: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
 
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
-    """Volumes with two blocks, which a sketch finds in a second."""
+    """Volumes with two planted blocks, which a sketch finds in a second."""
     return write_planted(tmp_path_factory.mktemp("planted") / "volumes", 150)

@@ -1,24 +1,30 @@
-"""Background work: off the main thread, with progress, cancel and errors that end well."""
+"""Background work: off the main thread, with progress, stop, and errors that are reported."""
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from chimerax.core.errors import CancelOperation, UserError
 from chimerax.core.logger import PlainTextLog
 
+from chimerax.siren.core.common import progress as progress_module
 from chimerax.siren.core.common.errors import Cancelled, SirenError
+from chimerax.siren.core.common.progress import Progress
+from chimerax.siren.session import jobs
 from chimerax.siren.session.jobs import current_job, run_job
 from ensembles import LEVEL, write_planted
+from waiting import DEADLINE, until
 
 
 class Heard(PlainTextLog):
-    """What the log was told, with the thread that told it."""
+    """Records log messages and the threads that logged them."""
 
     def __init__(self) -> None:
         self.said: list[tuple[Any, str]] = []
@@ -48,7 +54,7 @@ def heard(session: Any) -> Iterator[Heard]:
 
 @pytest.fixture
 def windows(session: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A session that behaves as one with windows: calls of threads wait for the main thread
+    """A session that behaves like one with windows: calls from threads wait for the main thread
     (``pump``).
     """
     monkeypatch.setattr(session.ui, "is_gui", True)
@@ -57,7 +63,7 @@ def windows(session: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def wait(session: Any, job: Any) -> None:
-    assert session.ui.pump(until=job.terminated, timeout=20)
+    assert session.ui.pump(until=job.terminated, timeout=DEADLINE)
 
 
 def test_with_windows_work_runs_in_a_thread_and_its_result_is_shown_on_the_main_thread(
@@ -87,17 +93,38 @@ def test_without_windows_work_blocks_and_gives_the_result(session: Any) -> None:
 
 
 def test_progress_reaches_the_status_line_from_the_main_thread_with_time_left(
-    windows: Any, heard: Heard
+    windows: Any, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    clock = [100.0]  # the test's own: a step takes a quarter of a second of it
+    for module in (jobs, progress_module):
+        monkeypatch.setattr(
+            module, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=time.sleep)
+        )
+
+    def lines() -> list[str]:
+        return [m for kind, m in heard.said if kind == "status" and "counting" in m]
+
     def work(progress: Any) -> None:
         for k in range(9):
             progress.step("counting pairs", k / 9)
-            time.sleep(0.12)
+            until(lambda k=k: len(lines()) > k, "the status line")
+            clock[0] += 0.25
 
     wait(windows, run_job(windows, "siren test", work, lambda r: r))
-    status = heard.text("status")
-    assert "siren test: counting pairs" in status
-    assert " %, 1 s left" in status
+    assert lines() == [
+        f"siren test: counting pairs{text}"
+        for text in (
+            "",
+            " 11 %",
+            " 22 %",
+            " 33 %, 2 s left",
+            " 44 %, 1 s left",
+            " 56 %, 1 s left",
+            " 67 %, 1 s left",
+            " 78 %, 1 s left",
+            " 89 %, 1 s left",
+        )
+    ]
     assert heard.threads == {threading.get_ident()}
 
 
@@ -136,30 +163,32 @@ def test_an_error_while_showing_ends_the_job_too(windows: Any, heard: Heard) -> 
     assert current_job(windows) is None
 
 
-def test_stop_ends_a_job_within_half_a_second(windows: Any, heard: Heard) -> None:
+def test_stop_ends_a_job_at_its_next_step(windows: Any, heard: Heard) -> None:
     from chimerax.core.commands import run
 
-    started = threading.Event()
+    started, stopped = threading.Event(), threading.Event()
+    steps: list[str] = []
 
     def work(progress: Any) -> None:
         while True:
-            started.set()
             progress.step("working", 0.5)
-            time.sleep(0.01)
+            steps.append("done")
+            started.set()
+            assert stopped.wait(DEADLINE)
 
     job = run_job(windows, "siren test", work, lambda r: pytest.fail("shown"))
-    assert started.wait(5)
-    begin = time.monotonic()
+    assert started.wait(DEADLINE)
     run(windows, "siren stop")
+    stopped.set()
     wait(windows, job)
-    assert time.monotonic() - begin < 0.5
+    assert steps == ["done"]
     assert isinstance(job.error, Cancelled)
-    assert "Stopped. Nothing was written" in heard.text(0)
+    assert "Stopped. Nothing was written; earlier results are unchanged." in heard.text(0)
 
 
 def test_one_job_at_a_time(windows: Any) -> None:
     release = threading.Event()
-    job = run_job(windows, "siren first", lambda progress: release.wait(10), lambda r: r)
+    job = run_job(windows, "siren first", lambda progress: release.wait(DEADLINE), lambda r: r)
     with pytest.raises(UserError, match=r"siren first.*siren stop"):
         run_job(windows, "siren second", lambda progress: 1, lambda r: r)
     release.set()
@@ -180,27 +209,41 @@ def test_blocking_work_that_is_stopped_or_wrong_raises_what_commands_raise(sessi
         run_job(session, "siren test", wrong, lambda r: r)
 
 
-@pytest.mark.parametrize("moment", [0.05, 0.3, 0.6])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_stopped_sketch_leaves_nothing_and_spares_earlier_results(
-    windows: Any, tmp_path: Path, moment: float
+    windows: Any, tmp_path: Path, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Stopped after a share of the steps that the whole sketch took."""
     from chimerax.core.commands import run
 
-    planted = write_planted(tmp_path / "volumes", 300)
+    planted = write_planted(tmp_path / "volumes", 60)
     out = tmp_path / "out"
     command = (
         f"siren sketch '{planted.folder}' level {LEVEL} statistic exact subsample 1 "
         f"outputDir '{out}' open false"
     )
+    reached, stopped = threading.Event(), threading.Event()
+    steps, moment = itertools.count(1), 0
+
+    def step(progress: Progress, phase: str, fraction: float = 0.0) -> None:
+        if next(steps) == moment:
+            reached.set()
+            assert stopped.wait(DEADLINE)
+        plain(progress, phase, fraction)
+
+    plain = Progress.step
+    monkeypatch.setattr(Progress, "step", step)
     with windows.in_script:
         run(windows, command)
     before = {p.name: p.read_bytes() for p in (out / "00_sketch").iterdir()}
+    moment, steps = round(share * next(steps)), itertools.count(1)
+    assert moment > 5
     job = run(windows, command)
-    time.sleep(moment)
+    assert reached.wait(DEADLINE)
     run(windows, "siren stop")
+    stopped.set()
     wait(windows, job)
-    if job.error is None:
-        pytest.skip("the sketch was done before it was stopped")
+    assert isinstance(job.error, Cancelled)
     assert {p.name: p.read_bytes() for p in (out / "00_sketch").iterdir()} == before
     assert [p.name for p in out.iterdir()] == ["00_sketch"]
 

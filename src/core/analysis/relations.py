@@ -2,11 +2,15 @@
 
 Example::
 
+    import numpy as np
+
+    from chimerax.siren.core import relations
     from chimerax.siren.core.analysis.block_occupancy import States
 
     share = np.array([[1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 0]], np.float32)
     found = relations(States(tuple("abcdef"), np.ones(6), (1, 2), np.array([50, 40]), share))
-    found.text(0, 1)
+    found.both[0, 1]  # -> 2
+    found.text(0, 1)  # the same in a sentence
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from ..common.files import read_json, write_json
 from ..common.progress import Progress
 from ..maps.grid import Grid
 from ..maps.mapfile import is_map_name, natural_key, read_map, write_map
+from .columns import COLUMNS
 from .verdicts import BlockEvidence
 
 BLOCKS_FILE, TABLE_FILE, UNASSIGNED_FILE, MEAN_FILE = (
@@ -69,11 +70,9 @@ class BlockSet:
         return _mask(self.blocks[number], self.grid)
 
     def table(self, frequency: NDArray[np.integer], volumes: int) -> pd.DataFrame:
-        """The table blocks.csv, one row per block.
+        """The table blocks.csv, one row per block, with the COLUMNS of :mod:`.columns`.
 
-        Columns block, voxels, volume_A3, mean_occupancy, stability, strength (mean over voxels),
-        centroid_x, centroid_y, centroid_z (A), contrast, solidity and verdict (see
-        :mod:`.verdicts`), and name if any block has one. What was not measured is empty.
+        Last a column name, if any block has one.
 
         Parameters
         ----------
@@ -83,6 +82,7 @@ class BlockSet:
         rows = []
         for number, voxels in self:
             x, y, z = self.grid.points(voxels).mean(axis=0)
+            strength, evidence = self.strength.get(number), self.evidence.get(number)
             rows.append(
                 (
                     number,
@@ -90,33 +90,16 @@ class BlockSet:
                     round(len(voxels) * self.grid.voxel_volume, 1),
                     round(float(frequency[voxels].mean()) / volumes, 4),
                     round(self.stability.get(number, np.nan), 3),
-                    round(float(self.strength[number].mean()), 3)
-                    if number in self.strength
-                    else np.nan,
+                    np.nan if strength is None else round(float(strength.mean()), 3),
                     round(x, 2),
                     round(y, 2),
                     round(z, 2),
+                    np.nan if evidence is None else round(evidence.contrast, 3),
+                    np.nan if evidence is None else round(evidence.solidity, 3),
+                    "" if evidence is None else evidence.verdict,
                 )
             )
-        columns = [
-            "block",
-            "voxels",
-            "volume_A3",
-            "mean_occupancy",
-            "stability",
-            "strength",
-            "centroid_x",
-            "centroid_y",
-            "centroid_z",
-        ]
-        table = pd.DataFrame(rows, columns=columns)
-        if self.evidence:
-            known = [self.evidence.get(n) for n, _ in self]
-            table = table.assign(
-                contrast=[np.nan if e is None else round(e.contrast, 3) for e in known],
-                solidity=[np.nan if e is None else round(e.solidity, 3) for e in known],
-                verdict=["" if e is None else e.verdict for e in known],
-            )
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
         return table.assign(name=[self.names.get(n, "") for n, _ in self]) if self.names else table
 
     def write(

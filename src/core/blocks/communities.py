@@ -103,10 +103,44 @@ def _greedy_colors(graph: csr_array, progress: Progress) -> NDArray[np.int64]:
     return color
 
 
+def voxel_communities(
+    nodes: int,
+    edges: NDArray[np.integer],
+    weights: NDArray[np.floating],
+    min_size: int,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[NDArray[np.int64]]:
+    """Communities for blocks: fine ones, and coarser ones of the nodes that these leave out.
+
+    At the fine resolution, small neighbors of a large block stay apart. But where one block holds
+    most of the edges, and its voxels are all alike, it falls to pieces: a community of more than
+    1 / resolution of all edges costs modularity. So nodes in communities of fewer than
+    ``min_size`` are clustered once more by themselves, at resolution 1.
+
+    Parameters and returned value as :func:`leiden_communities`.
+    """
+    fine = leiden_communities(nodes, edges, weights, constants.RESOLUTION, seed, progress)
+    large = [c for c in fine if len(c) >= min_size]
+    rest = np.setdiff1d(np.arange(nodes), np.concatenate(large) if large else np.empty(0, int))
+    edges = np.asarray(edges, np.int64).reshape(-1, 2)
+    inside = np.isin(edges, rest).all(axis=1)
+    coarse = leiden_communities(
+        len(rest),
+        np.searchsorted(rest, edges[inside]),
+        np.asarray(weights)[inside],
+        1.0,
+        seed,
+        progress,
+    )
+    return _by_size([*large, *(rest[c] for c in coarse)])
+
+
 def leiden_communities(
     nodes: int,
     edges: NDArray[np.integer],
     weights: NDArray[np.floating],
+    resolution: float = 1.0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[NDArray[np.int64]]:
@@ -120,6 +154,7 @@ def leiden_communities(
     nodes : number of nodes
     edges : (e, 2) node numbers, each edge once, no loops
     weights : (e,) positive
+    resolution : of the modularity; larger gives smaller communities
 
     Returns
     -------
@@ -154,7 +189,7 @@ def leiden_communities(
             near,
             graph.data,
             nodes,
-            resolution=constants.RESOLUTION,
+            resolution=resolution,
             iterations=constants.LEIDEN_ITERATIONS,
             seed=seed,
         )
@@ -168,4 +203,9 @@ def _groups(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Nodes of each label, largest first."""
     order = np.argsort(labels, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(labels) else []
+    return _by_size(groups)
+
+
+def _by_size(groups: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """Largest group first; ties: smallest node first."""
     return sorted(groups, key=lambda g: (-len(g), g[0]))

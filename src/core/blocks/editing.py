@@ -2,12 +2,15 @@
 
 Example::
 
-    from chimerax.siren.core.blocks.blockset import BlockSet
+    from pathlib import Path
 
-    grid = Grid((16, 16, 16), (4.0, 4.0, 4.0))
-    blocks = BlockSet(grid, {1: np.arange(40), 2: np.arange(100, 130), 3: np.arange(400, 420)})
-    blocks = rename(merge(blocks, [1, 2]), 1, "central protuberance")
-    blocks.blocks.keys(), blocks.names
+    from chimerax.siren.core import open_run
+    from chimerax.siren.core.blocks.editing import merge, rename
+    from chimerax.siren.core.runs.steps import run_edit
+
+    run = open_run(Path("siren/00_sketch"))
+    blocks = rename(merge(run.blocks, [1, 4]), 1, "central protuberance")
+    run_edit(blocks, run.record, run.folder, Path("siren/01_edited"))
 """
 
 from __future__ import annotations

@@ -5,12 +5,13 @@ With the statistic ``profile``, the default, a voxel joins one block at most; wi
 
 Example::
 
-    from chimerax.siren.core.blocks.sketch import sketch
-    from chimerax.siren.core.simulation.example import ExampleParameters, simulate
+    from chimerax.siren.core import ExampleParameters, ExpandParameters, expand, simulate, sketch
 
     example = simulate(ExampleParameters(volumes=100, box=32, voxel_size=10))
-    blocks = sketch(example.ensemble(), example.levels).blocks
-    result = expand(example.ensemble(), example.levels, blocks, ExpandParameters(resamples=0))
+    ensemble, levels = example.ensemble(), example.levels
+    blocks = sketch(ensemble, levels).blocks
+    grown = expand(ensemble, levels, blocks, ExpandParameters(resamples=0)).blocks
+    blocks.voxel_count < grown.voxel_count  # -> True
 
 Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi
 10.1016/j.str.2025.02.004.

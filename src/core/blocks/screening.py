@@ -2,7 +2,8 @@
 
 Example::
 
-    from chimerax.siren.core.simulation.example import ExampleParameters, simulate
+    from chimerax.siren.core import ExampleParameters, Progress, SketchParameters, simulate
+    from chimerax.siren.core.blocks.screening import prepare_screening
 
     example = simulate(ExampleParameters(volumes=100, box=32, voxel_size=10))
     loosest = SketchParameters(posp=0.05, resamples=0)

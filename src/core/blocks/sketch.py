@@ -5,7 +5,7 @@ in :mod:`.statistics`.
 
 Example::
 
-    from chimerax.siren.core.simulation.example import ExampleParameters, simulate
+    from chimerax.siren.core import ExampleParameters, SketchParameters, simulate, sketch
 
     example = simulate(ExampleParameters(volumes=100, box=32, voxel_size=10))
     result = sketch(example.ensemble(), example.levels, SketchParameters(seed=1))

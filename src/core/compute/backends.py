@@ -3,8 +3,27 @@
 
 Example::
 
-    with computing("auto", None, progress) as compute:
-        found = run_tiles(search, "comparing voxels", progress, compute)
+    import numpy as np
+
+    from chimerax.siren.core import Progress
+    from chimerax.siren.core.compute.backends import computing
+    from chimerax.siren.core.compute.pair_tiles import run_tiles
+
+    class OccupiedTogether:  # a search: in how many volumes both voxels of each pair are occupied
+        occupancy = np.random.default_rng(0).integers(0, 2, (50, 20)).astype(np.float32)
+
+        def rows(self):
+            return len(self.occupancy)
+
+        def columns(self):
+            return self.occupancy
+
+        def tile(self, start, stop, counter):
+            return (counter(self.occupancy[start:stop], 0),)
+
+    with computing("auto", None, Progress()) as compute:
+        strips = run_tiles(OccupiedTogether(), "comparing voxels", Progress(), compute)
+    np.concatenate([counts for (counts,) in strips]).shape  # -> (50, 50)
 """
 
 from __future__ import annotations

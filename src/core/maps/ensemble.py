@@ -2,9 +2,10 @@
 
 Example::
 
-    ensemble = find_ensemble(["~/j42/volumes"]).select(exclude=["vol_017.mrc"])
-    for name, array in ensemble.read():
-        ...
+    from chimerax.siren.core import find_ensemble
+
+    ensemble = find_ensemble(["volumes"]).select(exclude=["vol_017.mrc"])
+    highest = {name: array.max() for name, array in ensemble.read()}
 """
 
 from __future__ import annotations
@@ -298,8 +299,10 @@ def ensemble_from_arrays(
 
         import numpy as np
 
+        from chimerax.siren.core import ensemble_from_arrays
+
         maps = np.random.default_rng(0).normal(size=(10, 16, 16, 16)).astype(np.float32)
-        ensemble_from_arrays(maps, 4.0).grid.text()
+        ensemble_from_arrays(maps, 4.0).grid.text()  # -> '16 x 16 x 16, 4 A/voxel'
     """
     width = max(3, len(str(len(arrays))))
     given = (

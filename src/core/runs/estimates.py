@@ -7,7 +7,11 @@ itself plans with, once it has read the maps, is in :mod:`.resources`.
 
 Example::
 
-    estimate(Work("sketch", volumes=500, grid=grid)).text()   # "about 6 s, 0.8 GB"
+    from chimerax.siren.core.maps.grid import Grid
+    from chimerax.siren.core.runs.estimates import Work, estimate
+
+    grid = Grid((64, 64, 64), (5.0, 5.0, 5.0))
+    estimate(Work("sketch", volumes=500, grid=grid)).text()  # -> 'about 6 s, 0.8 GB'
 """
 
 from __future__ import annotations

@@ -3,11 +3,16 @@ enclosed volume, and what is odd.
 
 Example::
 
-    found = survey(["~/j42/volumes"])
+    from pathlib import Path
+
+    from chimerax.siren.core.runs.preview import find_flags, look, survey
+    from chimerax.siren.core.thresholds.tables import levels_by_name
+
+    found = survey(["volumes"])
     preview = look(found.sources[0], found.grid)
-    preview.enclosed(0.81)                      # cubic Angstrom above this level
-    flags = find_flags(found, levels)           # {"vol_017.mrc": Flag("junk", "unlike all other
-    volumes ...")}
+    preview.enclosed(0.81)  # cubic Angstrom above this level
+    levels, _ = levels_by_name(Path("siren/predictions.csv"), found.names)
+    find_flags(found, levels)  # what is odd, by name: Flag("junk", "unlike all other volumes ...")
 """
 
 from __future__ import annotations

@@ -3,9 +3,18 @@ all call.
 
 Example::
 
-    ensemble = find_ensemble(["j42/volumes"])
-    run = run_sketch(ensemble, levels, "level 0.8", SketchParameters(), Path("j42/siren"))
-    run = run_expand(run.folder, Path("j42/siren"), ExpandParameters())
+    from pathlib import Path
+
+    from chimerax.siren.core import (
+        ExpandParameters, SketchParameters, find_ensemble, read_thresholds, run_expand, run_sketch
+    )
+
+    output, table = Path("siren"), Path("siren/predictions.csv")
+    ensemble = find_ensemble(["volumes"])
+    levels = read_thresholds(table, ensemble)
+    first = run_sketch(ensemble, levels, str(table), SketchParameters(), output)
+    run = run_expand(first.blocks, first.record, ExpandParameters(), output)
+    run.folder, run.table
 """
 
 from __future__ import annotations
@@ -20,7 +29,15 @@ from numpy.typing import NDArray
 
 from ..analysis.block_occupancy import STATES_FILE, States, measure_states, read_states, states_csv
 from ..analysis.parameters import StatesParameters
-from ..blocks.blockset import BLOCKS_FILE, MEAN_FILE, TABLE_FILE, BlockSet, read_blocks_file
+from ..blocks.blockset import (
+    BLOCKS_FILE,
+    MEAN_FILE,
+    TABLE_FILE,
+    BlockSet,
+    check_on_grid,
+    read_block_maps,
+    read_blocks_file,
+)
 from ..blocks.editing import with_values_of
 from ..blocks.evidence import Evidence, with_evidence
 from ..blocks.expand import expand
@@ -316,6 +333,39 @@ def inherited(source: Record) -> dict[str, object]:
     """
     names = set(PairTestParameters.__dataclass_fields__) - {"filter", "device", "scheduler"}
     return {name: value for name, value in source.parameters.items() if name in names}
+
+
+def read_blocks(place: str | Path) -> BlockSet:
+    """Read blocks from a folder of block maps, as a person may have edited them, or from a
+    blocks.json.
+
+    Parameters
+    ----------
+    place : the folder of a run, or any with block maps, see :func:`.blockset.read_block_maps`; or
+        the path of a blocks.json
+
+    Returns
+    -------
+    BlockSet
+        From a folder, with the stability and strength that its blocks.json has for the blocks
+        whose voxels are still the same.
+
+    Raises
+    ------
+    SirenError
+        If there is no such file or folder, the folder holds no block maps, or a file is of another
+        kind.
+    """
+    path = Path(place).expanduser()
+    if path.is_file():
+        return read_blocks_file(path)
+    blocks = read_block_maps(path)
+    try:
+        known = read_blocks_file(path / BLOCKS_FILE)
+        check_on_grid(BLOCKS_FILE, known.grid, blocks.grid)
+    except SirenError:  # a folder filled by hand
+        return blocks
+    return with_values_of(blocks, known)
 
 
 def open_run(folder: Path) -> Run:

@@ -1,1 +1,7 @@
-"""Simulated ensembles with known blocks."""
+"""Simulated ensembles whose blocks are known.
+
+example (simulate), example_folder (write_example: the same as files), pseudoprotein (the structure
+in it).
+
+May import: common, maps.
+"""

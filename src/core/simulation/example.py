@@ -3,9 +3,10 @@ benchmarks.
 
 Example::
 
+    from chimerax.siren.core import ExampleParameters, simulate
+
     simulation = simulate(ExampleParameters(volumes=100, noise=2.0, seed=7))
-    for i in range(100):
-        array = simulation.volume(i)          # (64, 64, 64) float32, made on demand
+    simulation.volume(0).shape  # -> (64, 64, 64)
 
 :func:`.example_folder.write_example` writes it as maps and truth.
 

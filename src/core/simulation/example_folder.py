@@ -2,7 +2,11 @@
 
 Example::
 
-    write_example("~/siren-example")          # 200 maps, truth.json, truth.csv
+    from chimerax.siren.core import ExampleParameters
+    from chimerax.siren.core.simulation.example_folder import write_example
+
+    parameters = ExampleParameters(volumes=20, box=32, voxel_size=10)
+    write_example("siren-example", parameters)  # 20 maps, truth.json, truth.csv
 """
 
 from __future__ import annotations

@@ -2,8 +2,16 @@
 
 Example::
 
-    proposals = choose_maps(ensemble, predictions, 20)
-    write_template(Path("siren/labels.csv"), [p.file for p in proposals], ensemble.all_names)
+    from pathlib import Path
+
+    from chimerax.siren.core import find_ensemble
+    from chimerax.siren.core.thresholds.choose import choose_maps
+    from chimerax.siren.core.thresholds.labels import write_template
+    from chimerax.siren.core.thresholds.tables import read_predictions
+
+    ensemble = find_ensemble(["volumes"])
+    proposals = choose_maps(ensemble, read_predictions(Path("siren/predictions.csv")), 20)
+    write_template(Path("to_label.csv"), [p.file for p in proposals], ensemble.all_names)
 """
 
 from __future__ import annotations

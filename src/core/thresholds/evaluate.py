@@ -2,7 +2,12 @@
 
 Example::
 
-    result = run_evaluation(Path("labels.csv"), Path("siren/predictions.csv"), Path("siren"))
+    from pathlib import Path
+
+    from chimerax.siren.core.thresholds.evaluate import run_evaluation
+
+    labels, predictions = Path("siren/labels.csv"), Path("siren/predictions.csv")
+    result = run_evaluation(labels, predictions, Path("siren"))
     result.agreement.text(), result.plot
 """
 

@@ -3,9 +3,17 @@ helps.
 
 Example::
 
-    result = run_finetune(find_ensemble(["~/j42/volumes"]), Path("labels.csv"),
-    FinetuneParameters(), Path("j42/siren")) predict_levels(ensemble,
-    PredictParameters(weights=str(result.weights)))
+    from pathlib import Path
+
+    from chimerax.siren.core import PredictParameters, find_ensemble, predict_levels
+    from chimerax.siren.core.thresholds.finetune import run_finetune
+    from chimerax.siren.core.thresholds.parameters import FinetuneParameters
+
+    ensemble = find_ensemble(["volumes"])
+    parameters = FinetuneParameters(epochs=1, folds=1)  # for a first try
+    result = run_finetune(ensemble, Path("siren/labels.csv"), parameters, Path("siren"))
+    nine = ensemble.select(include=["vol_00*"])
+    predict_levels(nine, PredictParameters(weights=str(result.weights)))
 """
 
 from __future__ import annotations

@@ -3,8 +3,14 @@ published ``template.csv``.
 
 Example::
 
-    set_label(Path("labels.csv"), Label("3", "vol_004.mrc", 0.81, 0.7, 0.9))
-    match_labels(read_labels(path), path, ensemble.all_names)
+    from pathlib import Path
+
+    from chimerax.siren.core import find_ensemble
+    from chimerax.siren.core.thresholds.labels import Label, match_labels, read_labels, set_label
+
+    path, ensemble = Path("siren/labels.csv"), find_ensemble(["volumes"])
+    set_label(path, Label("3", "vol_004.mrc", 0.81, 0.7, 0.9))
+    dict(match_labels(read_labels(path), path, ensemble.all_names))["vol_004.mrc"].level  # -> 0.81
 """
 
 from __future__ import annotations

@@ -77,26 +77,22 @@ def import_torch() -> Any:
 
 
 def default_weights() -> Path:
-    """The shipped weights file: in the installed package's ``weights``, or beside ``src`` in a
-    checkout.
+    """The shipped weights file, in the folder ``weights``: in the plain Python package, in
+    ChimeraX's, or beside ``src`` in a checkout.
 
     Raises
     ------
     SirenError
-        If it is in neither place.
+        If it is in none of them.
     """
-    package = Path(__file__).parents[2]
-    places = [
-        package / "weights",
-        package.parent / "weights",
-        Path(__file__).resolve().parents[3] / "weights",
-    ]
-    for place in places:
-        if (place / DEFAULT_NAME).is_file():
-            return place / DEFAULT_NAME
+    module = Path(__file__)
+    for path in (module, module.resolve()):  # a link may lead into a checkout
+        for folder in path.parents[1:4]:
+            if (folder / "weights" / DEFAULT_NAME).is_file():
+                return folder / "weights" / DEFAULT_NAME
     raise SirenError(
-        f"{DEFAULT_NAME} is missing from {places[0]}: install ChimeraX-SIREn again, "
-        'or give "weights FILE".'
+        f"{DEFAULT_NAME} is missing from {module.parents[2] / 'weights'}: install SIREn again, or "
+        'give "weights FILE".'
     )
 
 

@@ -2,8 +2,12 @@
 
 Example::
 
-    predictions = predict_levels(find_ensemble(["~/j42/volumes"]), PredictParameters())
-    write_predictions(Path("predictions.csv"), predictions)
+    from chimerax.siren.core import PredictParameters, find_ensemble, predict_levels
+
+    ensemble = find_ensemble(["volumes"], include=["vol_00*"])
+    predictions = predict_levels(ensemble, PredictParameters(device="cpu"))
+    predictions.array.shape  # -> (9,)
+    predictions.flagged  # what speaks against a map, by its name
 """
 
 from __future__ import annotations

@@ -3,9 +3,14 @@
 
 Example::
 
-    write_predictions(Path("out/predictions.csv"), predictions)
-    levels = read_thresholds(Path("out/predictions.csv"), ensemble)   # one a volume, in the
-    ensemble's order
+    from pathlib import Path
+
+    from chimerax.siren.core import find_ensemble, predict_levels, read_thresholds
+    from chimerax.siren.core.thresholds.tables import write_predictions
+
+    ensemble = find_ensemble(["volumes"], include=["vol_00*"])
+    write_predictions(Path("nine.csv"), predict_levels(ensemble))
+    read_thresholds(Path("nine.csv"), ensemble).shape  # -> (9,)
 """
 
 from __future__ import annotations
@@ -116,6 +121,13 @@ class Predictions:
     def levels(self) -> dict[str, float]:
         """Threshold of each volume that has one, in its own units, by file name."""
         return {row.file: row.level for row in self.rows if np.isfinite(row.level)}
+
+    @property
+    def array(self) -> NDArray[np.float64]:
+        """(V,) contour level of each volume in its own units, in the ensemble's order; NaN where a
+        map has none.
+        """
+        return np.array([row.level for row in self.rows], np.float64)
 
     @property
     def flagged(self) -> dict[str, str]:

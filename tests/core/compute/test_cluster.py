@@ -5,13 +5,16 @@ whatever happens to them.
 from __future__ import annotations
 
 import importlib.util
+import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pytest
 from distributed import Client
@@ -30,6 +33,7 @@ from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.runs.record import read_record
 from chimerax.siren.core.runs.steps import Run, run_expand, run_sketch
 from ensembles import LEVEL, assert_same_files, write_planted
+from waiting import DEADLINE, until
 
 # that is meant so: the workers lack what ChimeraX has
 pytestmark = pytest.mark.filterwarnings("ignore:Mismatched versions")
@@ -92,7 +96,36 @@ def small_strips(monkeypatch: pytest.MonkeyPatch, rows: int, search: PairSearch)
     monkeypatch.setattr("chimerax.siren.core.common.constants.TILE_PAIRS", rows * search.rows())
 
 
-def edges(search: PairSearch, address: str | None, progress: Progress) -> np.ndarray:
+class Gated:
+    """A search whose later strips wait until a file is there, so that what happens after a share of
+    the pairs does so in the middle, however fast or slow the workers are.
+    """
+
+    def __init__(self, search: PairSearch, gate: Path, free: float = 0.4):
+        self.search, self.gate, self.free = search, str(gate), free * search.rows()
+
+    def rows(self) -> int:
+        return self.search.rows()
+
+    def columns(self) -> np.ndarray:
+        return self.search.columns()
+
+    def tile(self, start: int, stop: int, counter: Callable[..., Any]) -> tuple[np.ndarray, ...]:
+        end = time.monotonic() + DEADLINE
+        while start >= self.free and not os.path.exists(self.gate) and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.search.tile(start, stop, counter)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Path]:
+    """The file that lets Gated strips go on; this module's code travels to workers by value."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield tmp_path / "gate"
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def edges(search: PairSearch | Gated, address: str | None, progress: Progress) -> np.ndarray:
     if address is None:
         return np.concatenate([found[0] for found in run_tiles(search, "pairs", progress)])
     with Cluster.connected(address, progress) as compute:
@@ -148,20 +181,20 @@ def test_a_cluster_writes_the_files_that_this_process_writes(
 
 
 def test_a_worker_killed_in_the_middle_changes_nothing(
-    cluster: BareCluster, monkeypatch: pytest.MonkeyPatch
+    cluster: BareCluster, gate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = pairs()
     expected = edges(search, None, Progress())
     small_strips(monkeypatch, 10, search)  # 150 strips
     victim = cluster.workers[1]
-    progress, killed = at_share(0.2, lambda: cluster.kill_worker(victim))
-    np.testing.assert_array_equal(edges(search, cluster.address, progress), expected)
+    progress, killed = at_share(0.2, lambda: (cluster.kill_worker(victim), gate.touch()))
+    np.testing.assert_array_equal(edges(Gated(search, gate), cluster.address, progress), expected)
     assert len(expected) > 10_000
     assert victim.returncode == -9 and killed[0] < 0.8
 
 
 def test_when_all_workers_die_a_new_one_goes_on(
-    cluster: BareCluster, monkeypatch: pytest.MonkeyPatch
+    cluster: BareCluster, gate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = pairs(seed=1)
     small_strips(monkeypatch, 10, search)
@@ -169,11 +202,12 @@ def test_when_all_workers_die_a_new_one_goes_on(
     def kill_all() -> None:
         for worker in list(cluster.workers):
             cluster.kill_worker(worker)
+        gate.touch()
         cluster.add_worker()
 
     progress, killed = at_share(0.2, kill_all)
     np.testing.assert_array_equal(
-        edges(search, cluster.address, progress), edges(search, None, Progress())
+        edges(Gated(search, gate), cluster.address, progress), edges(search, None, Progress())
     )
     assert killed[0] < 0.8
 
@@ -181,39 +215,65 @@ def test_when_all_workers_die_a_new_one_goes_on(
 # --- cancel
 
 
-def test_cancel_answers_at_once_and_leaves_the_cluster_without_work(
-    cluster: BareCluster, monkeypatch: pytest.MonkeyPatch
+class Watched(Progress):
+    """A Progress that notes the steps that are taken after it was told to cancel."""
+
+    def __init__(self, report: Callable[[str, float], None]):
+        super().__init__(report, interval=0.0)
+        self.after: list[str] = []
+
+    def step(self, phase: str, fraction: float = 0.0) -> None:
+        if self.cancelled:
+            self.after.append(phase)
+        super().step(phase, fraction)
+
+
+def test_cancel_is_answered_at_the_next_step_and_leaves_the_cluster_without_work(
+    cluster: BareCluster, gate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = pairs()
     small_strips(monkeypatch, 5, search)
-    asked: list[float] = []
-    progress, _ = at_share(0.05, lambda: (asked.append(time.monotonic()), progress.cancel()))
+    waited: list[float] = []  # s that this thread gives the connection to close
+    asking: list[threading.Thread] = []  # who asks the cluster to forget the strips
+
+    def close(client: Client, seconds: float) -> None:
+        waited.append(seconds)
+        plain_close(client, seconds)
+
+    def cancel(*arguments: Any, **keywords: Any) -> Any:
+        asking.append(threading.current_thread())
+        return plain_cancel(*arguments, **keywords)
+
+    plain_close, plain_cancel = cluster_module._close, Client.cancel
+    monkeypatch.setattr(cluster_module, "_close", close)
+    monkeypatch.setattr(Client, "cancel", cancel)
+    progress = Watched(
+        lambda phase, fraction: progress.cancel() if phase == "pairs" and fraction >= 0.05 else None
+    )
     with pytest.raises(Cancelled):
-        edges(search, cluster.address, progress)
-    assert time.monotonic() - asked[0] < 0.5
+        edges(Gated(search, gate), cluster.address, progress)
+    gate.touch()  # for the strips that are at work
+    assert len(progress.after) == 1 and waited == [0.0]
+    assert threading.current_thread() not in asking
     with Client(cluster.address, set_as_default=False) as client:
-        until = time.monotonic() + 10
-        while any(client.processing().values()) or any(client.has_what().values()):
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        until(
+            lambda: not any(client.processing().values()) and not any(client.has_what().values()),
+            "a cluster without work",
+        )
 
 
 def test_cancel_does_not_wait_for_a_scheduler_that_does_not_answer() -> None:
+    """Whoever waits for it is told that it cannot be reached, and not that he has cancelled."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        asked: list[float] = []
-
-        def report(phase: str, fraction: float) -> None:
-            if phase.startswith("connecting") and not asked:
-                asked.append(time.monotonic())
-                progress.cancel()
-
-        progress = Progress(report)
+        progress = Watched(
+            lambda phase, fraction: progress.cancel() if phase.startswith("connecting") else None
+        )
         with (
             pytest.raises(Cancelled),
             Cluster.connected(f"tcp://127.0.0.1:{mute.getsockname()[1]}", progress),
         ):
             pass
-        assert time.monotonic() - asked[0] < 0.5
+        assert len(progress.after) == 1 and progress.after[0].startswith("connecting")
 
 
 # --- what is wrong is said in a sentence
@@ -240,13 +300,14 @@ def test_an_address_that_is_none_is_named() -> None:
 
 
 def test_a_scheduler_without_workers_and_one_that_goes_away_are_named_with_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, gate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = pairs()
     small_strips(monkeypatch, 10, search)
-    with BareCluster(tmp_path, workers=0) as frail:
+    with BareCluster(tmp_path / "cluster", workers=0) as frail:
         with monkeypatch.context() as patch:
-            patch.setattr(cluster_module, "CONNECT_SECONDS", 2)
+            plain = Client.wait_for_workers
+            patch.setattr(Client, "wait_for_workers", lambda c, n, timeout: plain(c, n, 0.2))
             assert f'"dask worker {frail.address}"' in sentence(frail.address)
         frail.add_worker()
         frail.wait_for_workers()
@@ -254,7 +315,7 @@ def test_a_scheduler_without_workers_and_one_that_goes_away_are_named_with_what_
         with pytest.raises(
             SirenError, match=f"{frail.address} (went away|answers no more).*run the command again"
         ):
-            edges(search, frail.address, progress)
+            edges(Gated(search, gate), frail.address, progress)
 
 
 def test_without_distributed_the_command_to_install_it_is_given(

@@ -28,7 +28,7 @@ from chimerax.siren.core.maps.ensemble import Ensemble, Source, find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import read_map, write_map
 from chimerax.siren.core.runs.record import Record, read_record
-from chimerax.siren.core.runs.steps import Run, open_run, run_expand, run_sketch
+from chimerax.siren.core.runs.steps import Run, open_run, read_blocks, run_expand, run_sketch
 
 GRID = Grid((12, 14, 16), (2.0, 2.0, 2.0), (-16.0, 0.0, 7.5))
 VOLUMES, LEVEL, SEED = 96, 0.5, 3
@@ -296,6 +296,45 @@ def test_a_finished_folder_opens_as_it_was(runs: tuple[Run, Run]) -> None:
             "source",
         ):
             assert getattr(again.record, part) == getattr(run.record, part)
+
+
+def test_blocks_are_read_from_a_folder_as_from_its_blocks_file(sketched: Run) -> None:
+    for place in (sketched.folder, sketched.folder / "blocks.json", str(sketched.folder)):
+        back = read_blocks(place)
+        assert {n: v.tolist() for n, v in back} == {n: v.tolist() for n, v in sketched.blocks}
+        assert back.unassigned.tolist() == sketched.blocks.unassigned.tolist()
+        assert back.stability == sketched.blocks.stability
+        assert {n: s.tolist() for n, s in back.strength.items()} == {
+            n: s.tolist() for n, s in sketched.blocks.strength.items()
+        }
+
+
+def test_blocks_of_an_edited_folder_are_its_maps(sketched: Run) -> None:
+    """What is known of a block holds only as long as nobody has changed it."""
+    mask = sketched.blocks.mask(1)
+    mask.ravel()[sketched.blocks.blocks[1][0]] = 0
+    write_map(sketched.folder / "block_1.mrc", mask, GRID, "edited")
+    edited = read_blocks(sketched.folder)
+    assert edited.blocks[1].tolist() == sketched.blocks.blocks[1][1:].tolist()
+    assert set(edited.stability) == set(edited.strength) == set(sketched.blocks.blocks) - {1}
+    (sketched.folder / "blocks.json").unlink()
+    assert read_blocks(sketched.folder).stability == {}
+
+
+def test_blocks_on_another_grid_than_their_blocks_file_are_known_by_their_maps_alone(
+    sketched: Run,
+) -> None:
+    moved = Grid(GRID.shape, GRID.voxel_size, (50.0, 0.0, 0.0))
+    for number, _ in sketched.blocks:
+        path = sketched.folder / f"block_{number}.mrc"
+        write_map(path, sketched.blocks.mask(number), moved, "moved")
+    assert read_blocks(sketched.folder).grid.origin == moved.origin
+    assert read_blocks(sketched.folder).stability == {}
+
+
+@pytest.mark.parametrize("place", ["nowhere", "nowhere/blocks.json", "."])
+def test_a_place_without_blocks_is_one_sentence(place: str, tmp_path: Path) -> None:
+    assert str(tmp_path) in sentence(read_blocks, tmp_path / place)
 
 
 def test_an_ensemble_without_blocks_is_written_too_and_says_how_to_loosen(

@@ -15,7 +15,7 @@ from ...common import constants
 from ...common.progress import Progress
 from ...compute.pair_tiles import Compute
 from ...maps.ensemble import Ensemble
-from ..communities import leiden_communities
+from ..communities import voxel_communities
 from ..distinct_blocks import distinct_blocks
 from ..level_harmonization import binarize_harmonized
 from ..noise import measure_noise
@@ -97,7 +97,9 @@ class ProfileStatistic:
         """
         assert observation.noise is not None
         edges, strength = graph.at(parameters.posp, parameters.negp)
-        communities = leiden_communities(len(sample), edges, strength, parameters.seed, progress)
+        communities = voxel_communities(
+            len(sample), edges, strength, parameters.min_size, parameters.seed, progress
+        )
         owner = distinct_blocks(
             observation.occupancy,
             sample,
