@@ -42,8 +42,8 @@ class BlockSet:
         that was asked
     strength : block number -> (n,) float32, how strongly each voxel belongs to it, see
         :func:`.stability.with_strength`
-    evidence : block number -> what the density says of it, if measured
     names : block number -> name given by the user; most blocks have none
+    evidence : block number -> what the density says of it, if measured
     """
 
     grid: Grid
@@ -51,8 +51,8 @@ class BlockSet:
     unassigned: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     stability: dict[int, float] = field(default_factory=dict)
     strength: dict[int, NDArray[np.float32]] = field(default_factory=dict)
-    evidence: dict[int, BlockEvidence] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    evidence: dict[int, BlockEvidence] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -174,8 +174,8 @@ def read_blocks_file(path: Path) -> BlockSet:
             flat(content["unassigned"]),
             {int(n): float(v) for n, v in content.get("stability", {}).items()},
             strength,
-            {int(n): BlockEvidence.from_json(e) for n, e in content.get("evidence", {}).items()},
             {int(n): str(name) for n, name in content.get("names", {}).items() if int(n) in blocks},
+            {int(n): BlockEvidence.from_json(e) for n, e in content.get("evidence", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SirenError(

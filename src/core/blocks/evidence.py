@@ -223,6 +223,7 @@ def sketched_evidence(
     occupancy: Occupancy,
     ensemble: Ensemble,
     sampled: float,
+    join: bool = True,
     progress: Progress | None = None,
 ) -> tuple[BlockSet, Evidence]:
     """Join nested shells, and number the blocks anew: largest first, those that are doubtful last.
@@ -231,9 +232,10 @@ def sketched_evidence(
     ----------
     blocks : of a sketch
     sampled : share of the voxels that were compared
+    join : whether to join shells, see :func:`joined_shells`
     """
     evidence = measure_evidence(blocks, occupancy, ensemble, sampled, progress)
-    joined = joined_shells(blocks, evidence)
+    joined = joined_shells(blocks, evidence) if join else blocks
     if len(joined) < len(blocks):
         evidence = measure_evidence(joined, occupancy, ensemble, sampled, progress)
     order = sorted(

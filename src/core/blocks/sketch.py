@@ -96,8 +96,9 @@ def sketch(
     blocks = number_blocks(compared.occupancy.grid, found, compared.sample)
     with progress.timed("evidence"):
         sampled = len(compared.sample) / max(1, len(compared.observation.union))
+        joins = compared.statistic.joins_shells
         blocks, evidence = sketched_evidence(
-            blocks, compared.occupancy, ensemble, sampled, progress
+            blocks, compared.occupancy, ensemble, sampled, joins, progress
         )
         found = list(blocks.blocks.values())
     with progress.timed("stability"):
