@@ -35,10 +35,10 @@ from chimerax.siren.core.blocks.occupancy import Occupancy
 from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.statistics import statistic_named
 from chimerax.siren.core.blocks.statistics.protocol import Observation
-from chimerax.siren.core.common.constants import MOST_SAMPLED
+from chimerax.siren.core.common.constants import MAX_SAMPLED_VOXELS
 from chimerax.siren.core.common.progress import Progress
-from chimerax.siren.core.compute.backends import computing
-from chimerax.siren.core.compute.pair_tiles import Compute, strips
+from chimerax.siren.core.compute.backends import open_backend
+from chimerax.siren.core.compute.pair_tiles import Backend, strips
 from chimerax.siren.core.maps.grid import Grid
 
 WORKERS = (1, 2, 3)
@@ -59,7 +59,7 @@ class Task:
         """Name in the table."""
         return f"{self.statistic}: {self.voxels:,} voxels, {self.volumes:,} volumes"
 
-    def pairs(self) -> Callable[[Compute], tuple[NDArray[Any], ...]]:
+    def pairs(self) -> Callable[[Backend], tuple[NDArray[Any], ...]]:
         """A function that counts them on a backend: the pairs found, with strength or counts."""
         occupancy, sample = planted(self.voxels, self.volumes)
         observation = Observation(occupancy, sample, Noise(np.ones(1)))
@@ -68,7 +68,7 @@ class Task:
             SketchParameters(statistic=self.statistic),
         )
 
-        def count(compute: Compute) -> tuple[NDArray[Any], ...]:
+        def count(compute: Backend) -> tuple[NDArray[Any], ...]:
             graph = statistic.graph(observation, sample, parameters, Progress(), compute)
             return graph.at(parameters.posp, parameters.negp)
 
@@ -77,7 +77,7 @@ class Task:
 
 FULL = (
     Task("profile", 5_000, 500),
-    Task("profile", MOST_SAMPLED, 500),
+    Task("profile", MAX_SAMPLED_VOXELS, 500),
     Task("published", 10_000, 500),
 )
 QUICK = (Task("profile", 3_000, 200), Task("published", 3_000, 200))
@@ -111,7 +111,7 @@ class Taken:
 
 
 def seconds(
-    work: Callable[[Compute], Any], compute: Compute, turns: int, workers: tuple[int, ...] = ()
+    work: Callable[[Backend], Any], compute: Backend, turns: int, workers: tuple[int, ...] = ()
 ) -> tuple[Taken, Any]:
     """The shortest wall and CPU times of several turns, and the result; ``workers`` are process
     ids, by default that of this process.
@@ -145,7 +145,7 @@ def measure(tasks: tuple[Task, ...], turns: int) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         for task in tasks:
             work = task.pairs()
-            with computing("cpu", None, Progress()) as here:
+            with open_backend("cpu", None, Progress()) as here:
                 local, expected = seconds(work, here, turns)
             cells, connecting = [], []
             for count in WORKERS:
@@ -155,7 +155,7 @@ def measure(tasks: tuple[Task, ...], turns: int) -> list[str]:
                     )
                     cluster.wait_for_workers()
                     start = time.perf_counter()
-                    compute = stack.enter_context(computing("cpu", cluster.address, Progress()))
+                    compute = stack.enter_context(open_backend("cpu", cluster.address, Progress()))
                     connecting.append(time.perf_counter() - start)
                     taken, found = seconds(
                         work, compute, turns, tuple(worker.pid for worker in cluster.workers)

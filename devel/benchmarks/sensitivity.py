@@ -24,12 +24,12 @@ VARIED: tuple[tuple[str, tuple[Any, ...], tuple[str, ...]], ...] = (
     ("RESOLUTION", (1.0, 2.0), (CHAINS, NOISY, REAL)),
     ("LEIDEN_ITERATIONS", (1, 10), (CHAINS, NOISY)),
     ("SEAM_REACH", (2.0, 4.5), (SEAMS, REAL)),
-    ("FEWEST_WITH_AND_WITHOUT", (3, 8), (FEW, REAL)),
+    ("MIN_VOLUMES_WITH_AND_WITHOUT", (3, 8), (FEW, REAL)),
     ("PRESENCE_GAP", (0.0, 0.4), (FEW, NOISY)),
     ("CORE_SHARE", ((0.99, 0.95), (0.94, 0.80)), (LEVELS, BARE)),
-    ("FEWEST_CORE", (15, 60), (LEVELS, BARE)),
-    ("JUNK_LIKENESS", (0.35, 0.65), (JUNK, REAL)),
-    ("KIN_SHARE", (0.01, 0.04), (JUNK, REAL)),
+    ("MIN_CORE_VOXELS", (15, 60), (LEVELS, BARE)),
+    ("JUNK_SIMILARITY", (0.35, 0.65), (JUNK, REAL)),
+    ("NEAREST_SHARE", (0.01, 0.04), (JUNK, REAL)),
 )
 NULLS = 8
 

@@ -21,7 +21,7 @@ from ..core.analysis.block_occupancy import States, representatives, states_csv
 from ..core.analysis.parameters import StatesParameters
 from ..core.analysis.relations import relations, relations_csv
 from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
-from ..core.common.files import whole_file
+from ..core.common.files import atomic_file
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble, find_ensemble
 from ..core.runs.record import Record, read_record
@@ -83,7 +83,7 @@ def states(
             (pairs_file, lambda s: relations_csv(relations(s))),
         ):
             if name:
-                with whole_file(Path(name).expanduser().absolute()) as temporary:
+                with atomic_file(Path(name).expanduser().absolute()) as temporary:
                     temporary.write_text(text(found), encoding="utf-8", newline="\n")
         return found
 

@@ -13,11 +13,18 @@ from ..core.blocks.blockset import read_block_maps
 from ..core.blocks.parameters import ExpandParameters, SketchParameters
 from ..core.blocks.statistics import statistic_named
 from ..core.common.constants import FEW_EFFECTIVE
-from ..core.common.errors import listed
+from ..core.common.errors import join_names
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
 from ..core.runs.record import read_record
-from ..core.runs.steps import EXPAND_FOLDER, Run, inherited, open_run, run_expand, run_sketch
+from ..core.runs.steps import (
+    EXPAND_FOLDER,
+    Run,
+    inherited_parameters,
+    open_run,
+    run_expand,
+    run_sketch,
+)
 from ..session.inputs import (
     given,
     opened_blocks,
@@ -124,7 +131,7 @@ def expand(
     # the parameters of another statistic do not carry over
     same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))
     parameters = parameters_of(
-        ExpandParameters, {**(inherited(record) if same_test else {}), **given(keywords)}
+        ExpandParameters, {**(inherited_parameters(record) if same_test else {}), **given(keywords)}
     )
     output = output_folder([], output_dir) if output_dir else source_folder.parent
     if (output / EXPAND_FOLDER).resolve() in (
@@ -206,7 +213,9 @@ def _volumes_line(run: Run) -> str:
         f"{run.record.thresholds}"
     )
     return text + (
-        f"; {len(left_out)} left out ({listed(left_out)}: {'; '.join(reasons)})" if left_out else ""
+        f"; {len(left_out)} left out ({join_names(left_out)}: {'; '.join(reasons)})"
+        if left_out
+        else ""
     )
 
 

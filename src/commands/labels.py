@@ -19,7 +19,7 @@ from chimerax.core.commands import (
 from chimerax.core.errors import UserError
 from chimerax.map import MapsArg
 
-from ..core.common.errors import listed
+from ..core.common.errors import join_names
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
 from ..session.inputs import (
@@ -70,11 +70,11 @@ def evaluate(
                     _bounds(r.label),
                     f"{r.prediction.level:.4g}",
                     f"{r.error:+.3g}",
-                    f"{r.prediction.prediction - r.normalised_label:+.3f}",
+                    f"{r.prediction.prediction - r.normalized_label:+.3f}",
                     "; ".join(r.prediction.flags),
                 )
                 for r in sorted(
-                    a.rows, key=lambda r: -abs(r.prediction.prediction - r.normalised_label)
+                    a.rows, key=lambda r: -abs(r.prediction.prediction - r.normalized_label)
                 )[:MOST_ROWS]
             ],
         )
@@ -83,10 +83,13 @@ def evaluate(
             [f"The {MOST_ROWS} largest errors of {a.count:,} are shown."] * (a.count > MOST_ROWS)
             + [a.text()],
         )
-        if a.without:
+        if a.unpredicted:
             log_lines(
                 session,
-                [f"{len(a.without):,} labeled but not predicted: {listed(list(a.without))}"],
+                [
+                    f"{len(a.unpredicted):,} labeled but not predicted: "
+                    f"{join_names(list(a.unpredicted))}"
+                ],
             )
         log_picture(session, result.plot)
         log_lines(
@@ -180,7 +183,7 @@ def label_template(
         from ..core.thresholds.tables import read_predictions
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, least=1, include=include, exclude=exclude
+            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
         )
         predicted = not predictions and not table.is_file()
         if predicted:
@@ -256,7 +259,7 @@ def finetune(
         from ..core.thresholds.finetune import run_finetune
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, least=1, include=include, exclude=exclude
+            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
         )
         return run_finetune(ensemble, Path(labels).expanduser(), parameters, output, progress)
 

@@ -45,7 +45,7 @@ def predict(
         from ..core.thresholds.tables import write_predictions
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, least=1, include=include, exclude=exclude
+            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
         )
         predictions = predict_levels(ensemble, parameters, progress)
         agreement = compare(predictions, Path(labels), ensemble) if labels else None
@@ -146,7 +146,7 @@ def preprocess(
         from ..core.thresholds.preprocess import preprocess as run
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, least=1, include=include, exclude=exclude
+            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
         )
         return ensemble, run(ensemble, output, parameters, progress)
 

@@ -19,7 +19,7 @@ from Qt.QtWidgets import (
     QWidget,
 )
 
-from ..core.compute.resources import size_text
+from ..core.compute.resources import format_size
 from ..core.maps.mapfile import COMPRESSIONS, SUFFIXES
 from ..session.surfaces import BlockMap, EnsembleMap
 from .state import PanelState
@@ -110,7 +110,7 @@ class Header(QWidget):
             text += f"; reading {read:,} of {len(found.names):,}"
         if state.unread:
             text += (
-                f'. <a href="look">Read all {size_text(state.unread)} for pictures and flags</a>'
+                f'. <a href="look">Read all {format_size(state.unread)} for pictures and flags</a>'
             )
         self.summary.setText(text)
 

@@ -15,7 +15,14 @@ from Qt.QtCore import QObject, QTimer, Signal
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Source
-from ..core.runs.preview import UNREADABLE, Flag, Survey, find_flags, look, survey
+from ..core.runs.preview import (
+    UNREADABLE,
+    EnsemblePreview,
+    Flag,
+    find_flags,
+    preview_ensemble,
+    preview_map,
+)
 from ..core.runs.steps import open_run
 
 WORK, REST = 0.1, 0.05  # s of reading, and of leaving the interpreter to the main thread
@@ -30,8 +37,8 @@ class SurveyReader(QObject):
     nothing reaches a closed panel.
     """
 
-    surveyed = Signal(object)  # Survey
-    looked = Signal(list)  # of Preview, or (name, Flag) for a map that cannot be read
+    surveyed = Signal(object)  # EnsemblePreview
+    looked = Signal(list)  # of MapPreview, or (name, Flag) where a map cannot be read
     flagged = Signal(dict)  # Flag by name
     opened = Signal(object)  # Run
     failed = Signal(str)  # one sentence
@@ -54,7 +61,7 @@ class SurveyReader(QObject):
         self._begin("look", lambda token: self._read(token, sources, voxel_size, most))
 
     def flag(
-        self, found: Survey, levels: Mapping[str, float], predicted: Mapping[str, str]
+        self, found: EnsemblePreview, levels: Mapping[str, float], predicted: Mapping[str, str]
     ) -> None:
         """Flag odd volumes at these contour levels, in addition to those flagged by the
         prediction.
@@ -109,7 +116,7 @@ class SurveyReader(QObject):
     def _read(
         self, token: Progress, sources: Sequence[Source], voxel_size: float | None, most: float
     ) -> None:
-        found = survey(sources, voxel_size, token)
+        found = preview_ensemble(sources, voxel_size, token)
         size = 4.0 * found.grid.size * len(found.sources)
         if size > most:
             self._messages.put((token, "large", size))
@@ -126,7 +133,7 @@ class SurveyReader(QObject):
             if source.name in found.problems:
                 continue
             try:
-                self._messages.put((token, "looked", look(source, found.grid)))
+                self._messages.put((token, "looked", preview_map(source, found.grid)))
             except SirenError as error:
                 self._messages.put((token, "looked", (source.name, Flag(UNREADABLE, str(error)))))
 

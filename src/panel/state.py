@@ -13,7 +13,7 @@ from Qt.QtCore import QObject, Signal
 from ..commands.arguments import VolumesArg
 from ..core.common.errors import Cancelled, SirenError
 from ..core.maps.ensemble import Source
-from ..core.runs.preview import Flag, Preview, Survey
+from ..core.runs.preview import EnsemblePreview, Flag, MapPreview
 from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER, Run
 from ..core.thresholds.tables import levels_by_name
 from ..session.inputs import PREDICTIONS_FILE, output_folder, sources_of
@@ -33,7 +33,7 @@ class PanelState(QObject):
     Attributes
     ----------
     volumes : text of the volumes field: a folder, files, or open maps like ``#1-20``
-    found : Survey, or None while no volumes are listed
+    found : EnsemblePreview, or None while no volumes are listed
     previews, levels, flags : by name of the volume
     predicted_flags : flags of "siren predict", by name of the volume
     unread : bytes of the maps if there are too many to read without being asked, else 0
@@ -62,8 +62,8 @@ class PanelState(QObject):
         self.session = session
         self.settings = panel_settings(session)
         self.volumes = ""
-        self.found: Survey | None = None
-        self.previews: dict[str, Preview] = {}
+        self.found: EnsemblePreview | None = None
+        self.previews: dict[str, MapPreview] = {}
         self.levels: dict[str, float] = {}
         self.flags: dict[str, Flag] = {}
         self.predicted_flags: dict[str, str] = {}
@@ -247,7 +247,7 @@ class PanelState(QObject):
     def _large(self, size: float) -> None:
         self.unread = size
 
-    def _surveyed(self, found: Survey) -> None:
+    def _surveyed(self, found: EnsemblePreview) -> None:
         self.found = found
         self.flags = dict(found.problems)
         self.excluded = (self._excluded_before & set(found.names)) | set(found.problems)
@@ -265,7 +265,7 @@ class PanelState(QObject):
     def _looked(self, items: list[Any]) -> None:
         names = []
         for item in items:
-            if isinstance(item, Preview):
+            if isinstance(item, MapPreview):
                 self.previews[item.name] = item
                 names.append(item.name)
             else:

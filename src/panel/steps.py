@@ -12,7 +12,7 @@ from ..core.maps.grid import Grid
 from ..core.runs.estimates import Estimate, Work, estimate
 from ..core.runs.preview import UNREADABLE
 from ..core.runs.record import Record, read_record
-from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER, inherited
+from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER, inherited_parameters
 from ..session.inputs import PREDICTIONS_FILE
 from . import commands
 from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
@@ -114,7 +114,7 @@ def expand_defaults(state: PanelState, record: Record | None) -> dict[str, Any]:
         return (
             {}
             if overridden not in (None, record.parameters.get("statistic"))
-            else dict(inherited(record))
+            else dict(inherited_parameters(record))
         )
     values = {
         k: v

@@ -117,7 +117,7 @@ class VolumesModel(QAbstractTableModel):
             return f"{level:#.3g}" if level is not None else "–"
         if column == VOLUME:
             return (
-                f"{float(f'{preview.enclosed(level):.3g}'):,.0f}"
+                f"{float(f'{preview.enclosed_volume(level):.3g}'):,.0f}"
                 if preview and level is not None
                 else "–"
             )
@@ -134,7 +134,7 @@ class VolumesModel(QAbstractTableModel):
         if column == THRESHOLD:
             return level if level is not None else -1e300
         if column == VOLUME:
-            return preview.enclosed(level) if preview and level is not None else -1.0
+            return preview.enclosed_volume(level) if preview and level is not None else -1.0
         return flag.kind if flag else "~"
 
     def _picture(self, name: str) -> QPixmap:
@@ -144,9 +144,9 @@ class VolumesModel(QAbstractTableModel):
                 blank = QPixmap(ICON, ICON)
                 blank.fill(self._parent.palette().color(QPalette.ColorRole.AlternateBase))
                 return blank
-            rows, columns = preview.picture.shape
+            rows, columns = preview.thumbnail.shape
             image = QImage(
-                preview.picture.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8
+                preview.thumbnail.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8
             )
             self._pictures[name] = QPixmap.fromImage(
                 image.scaled(

@@ -25,7 +25,7 @@ from ..core.analysis.block_occupancy import States, Tree, similar_together
 from ..core.analysis.relations import Relations, relations
 from ..core.blocks.occupancy import within_two_sd
 from ..core.common.errors import SirenError
-from ..core.common.files import whole_file
+from ..core.common.files import atomic_file
 
 FEW_BLOCKS = 14  # up to this many, each cell of a matrix shows its number
 MOST_LABELS = 40  # more labels than this along an axis would overlap
@@ -178,7 +178,7 @@ def save_figure(path: Path, fill: Callable[[Any], Any]) -> None:
     fill(figure)
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
     with (
-        whole_file(path) as temporary,
+        atomic_file(path) as temporary,
         matplotlib.rc_context({"svg.hashsalt": "siren", "svg.fonttype": "none"}),
     ):
         figure.savefig(temporary, dpi=200, metadata=undated)

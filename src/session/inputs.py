@@ -83,8 +83,8 @@ def map_source(volume: Volume, ambiguous: bool) -> Source:
     grid = Grid((nz, ny, nx), (sx, sy, sz), (ox, oy, oz))
     path = data.path if isinstance(data.path, str) else ""
     # read the file itself only if the open map is all of it, unedited
-    whole_file = type(data).__module__.startswith("chimerax.map_data.mrc")
-    if whole_file and path.lower().endswith(SUFFIXES) and os.path.isfile(path):
+    atomic_file = type(data).__module__.startswith("chimerax.map_data.mrc")
+    if atomic_file and path.lower().endswith(SUFFIXES) and os.path.isfile(path):
         return Source(name, Path(path), grid=grid)
 
     def read() -> Any:  # bypass ChimeraX's cache, which belongs to the main thread

@@ -269,7 +269,7 @@ BAD = {
     "siren sketch '{volumes}' level 1 thresholds '{csv}'": "not both",
     "siren sketch '{volumes}' level nan": "not a number",
     "siren sketch '{volumes}' level 100": "above their threshold",
-    "siren sketch '{volumes}' level 1 exclude nosuch": "fits none",
+    "siren sketch '{volumes}' level 1 exclude nosuch": "matches none",
     "siren sketch '{volumes}' level 1 subsample 0": "subsample",
     "siren sketch '{volumes}' level 1 posp 2": "posp",
     "siren sketch '{volumes}' level 1 statistic guess": "Should be one of|statistic",

@@ -57,9 +57,9 @@ def told_facts(facts: list[dict[str, Any]], names: list[str]) -> torch.Tensor:
 class Told(Maps):
     """Maps whose facts stand in the place of their voxels."""
 
-    def seen(self, chosen: torch.Tensor) -> features.Seen:
+    def seen(self, chosen: torch.Tensor) -> features.NetworkInput:
         """What the network takes of some: ``coarse`` is (n, k, 1, 1, 1)."""
-        return features.Seen(
+        return features.NetworkInput(
             self.profile[chosen].float(), self.scale[chosen], self.coarse[chosen], self.bins[chosen]
         )
 
@@ -77,7 +77,7 @@ def profile_alone() -> torch.nn.Module:
             return scale.new_zeros(len(scale), FIELDS, BOX // 2, BOX // 2, BOX // 2), whole
 
     class ProfileAlone(type(network)):  # type: ignore[misc]
-        def rows(self, seen: features.Seen, fields: torch.Tensor) -> torch.Tensor:
+        def rows(self, seen: features.NetworkInput, fields: torch.Tensor) -> torch.Tensor:
             levels = self.levels.expand(len(seen.profile), 1, -1)
             return torch.cat(
                 [
@@ -97,7 +97,7 @@ def voxels_alone() -> torch.nn.Module:
     network: Any = compact_network()
 
     class VoxelsAlone(type(network)):  # type: ignore[misc]
-        def rows(self, seen: features.Seen, fields: torch.Tensor) -> torch.Tensor:
+        def rows(self, seen: features.NetworkInput, fields: torch.Tensor) -> torch.Tensor:
             kept = torch.zeros(features.CHANNELS - 1, 1)
             kept[list(KEPT)] = 1
             made: torch.Tensor = super().rows(seen, fields)

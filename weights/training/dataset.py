@@ -23,7 +23,7 @@ from simulate import BOX, Sample, siblings
 from structures import SPLITS, Library, read_library
 
 from core.maps.grid import Grid, to_box
-from core.thresholds.features import HIGHEST, LEVELS, LOWEST, WIDEST_COUNTED, share_above
+from core.thresholds.features import HIGHEST, LEVELS, LOWEST, MAX_COUNTED_BOX, share_above
 from core.thresholds.normalize import Range
 
 CHUNK = 60
@@ -34,7 +34,7 @@ def version() -> str:
     """Changes with the simulator: maps kept of an earlier one are not taken for its own."""
     here = Path(__file__).parent
     # of what is kept of a map's own grid
-    levels = f"{LEVELS} {LOWEST} {HIGHEST} {WIDEST_COUNTED}".encode()
+    levels = f"{LEVELS} {LOWEST} {HIGHEST} {MAX_COUNTED_BOX}".encode()
     return hashlib.sha256(
         b"".join((here / name).read_bytes() for name in SIMULATOR) + levels
     ).hexdigest()[:8]

@@ -27,10 +27,10 @@ from simulate import LEVELS, simulate
 from speed import speed
 from structures import read_library
 
-from core.thresholds.features import seen_of
+from core.thresholds.features import network_input
 from core.thresholds.network import default_weights, load_network
-from core.thresholds.normalize import Range, denormalise_level, normalise_level, value_range
-from core.thresholds.voxel_size import scale_of
+from core.thresholds.normalize import Range, denormalize_level, normalize_level, value_range
+from core.thresholds.voxel_size import encode_voxel_size
 
 BEGIN, END = "<!-- make bench-thresholds writes from here -->", "<!-- to here -->"
 
@@ -51,20 +51,20 @@ def _chunk(job: tuple[Path, int, int, int, Path]) -> Path:
     for number in range(first, first + count):
         sample = simulate(library, np.random.default_rng([seed, number]))
         small, full = Range(*sample.scale), value_range(sample.raw, "simulated map")
-        level = denormalise_level(sample.label, small)
+        level = denormalize_level(sample.label, small)
         for key, value in (
             ("above_background", (sample.x + 1).astype(np.float16)),
             ("label", sample.label),
             ("dice", sample.dice),
             ("volume", sample.volume),
-            ("full_label", normalise_level(level, full)),
+            ("full_label", normalize_level(level, full)),
             ("full", full_share(sample)),
         ):
             columns[key].append(value)
         facts.append(
             {
                 "facts": sample.facts,
-                "levels": {k: normalise_level(v, small) for k, v in rules(sample.raw).items()},
+                "levels": {k: normalize_level(v, small) for k, v in rules(sample.raw).items()},
             }
         )
     temporary = path.with_name("." + path.name)
@@ -231,8 +231,10 @@ def _outputs(
                 - 1
             )
             made = [s["facts"] for s in part]
-            scale = scale_of([None if f["cut"] else f["pixel"] * f["box"] / 64 for f in made])
-            seen = seen_of(x, scale, [torch.from_numpy(s["full"]) for s in part])
+            scale = encode_voxel_size(
+                [None if f["cut"] else f["pixel"] * f["box"] / 64 for f in made]
+            )
+            seen = network_input(x, scale, [torch.from_numpy(s["full"]) for s in part])
             told.append(network.heads(*network.features(seen)).numpy())
             untold.append(network.heads(*network.features(seen._replace(scale=0 * scale))).numpy())
     return np.concatenate(told), np.concatenate(untold)

@@ -19,7 +19,7 @@ from structures import read_library
 
 from core.maps.ensemble import Ensemble, Source
 from core.maps.grid import Grid
-from core.thresholds.normalize import Range, denormalise_level
+from core.thresholds.normalize import Range, denormalize_level
 from core.thresholds.parameters import PredictParameters
 from core.thresholds.predict import predict_levels
 
@@ -44,7 +44,7 @@ def main() -> None:
         if number >= a.maps:
             continue
         sample = simulate(library, np.random.default_rng([a.seed, number]))
-        level = denormalise_level(sample.label, Range(*sample.scale))
+        level = denormalize_level(sample.label, Range(*sample.scale))
         grid = Grid(sample.raw.shape, (float(sample.facts["pixel"]),) * 3)  # type: ignore[arg-type]
         ensemble = Ensemble(
             (Source("map", None, lambda array=sample.raw: array, grid),), grid, ("map",)

@@ -28,7 +28,7 @@ def main(session: Any, folder: Path, sheet: Path) -> None:
     with tempfile.TemporaryDirectory() as work:
         for path in paths:
             level = (
-                predict_levels(find_ensemble([path], least=1), PredictParameters(device="cpu"))
+                predict_levels(find_ensemble([path], minimum=1), PredictParameters(device="cpu"))
                 .rows[0]
                 .level
             )

@@ -25,7 +25,7 @@ import torch
 from dataset import build
 from train import EACH, TrainParameters, course
 
-from core.thresholds.finetune import posed
+from core.thresholds.finetune import apply_symmetry
 from core.thresholds.network import published_network, save_network
 
 
@@ -62,17 +62,17 @@ def main() -> None:
     torch.manual_seed(p.seed)
     rng = np.random.default_rng(p.seed)
     network = published_network()
-    optimiser = torch.optim.Adam(network.parameters(), lr=a.learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), lr=a.learning_rate)
     steps, start, seen, mean = a.maps // a.batch_size, time.time(), 0, 0.0
     for step, (x, label) in enumerate(batches(files, a.batch_size)):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = a.learning_rate * course(step / steps)
         with torch.autocast("cpu", torch.bfloat16):
-            level = network(posed(x, int(rng.integers(48))))
+            level = network(apply_symmetry(x, int(rng.integers(48))))
         loss = torch.nn.functional.mse_loss(level.float(), label)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
         seen, mean = seen + len(x), mean + (float(loss.detach()) - mean) / min(step + 1, 50)
         if step % 20 == 19:
             print(

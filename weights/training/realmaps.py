@@ -16,7 +16,7 @@ from structures import DALTON_PER_ATOM, SCATTERING
 
 from core.maps.ensemble import find_ensemble
 from core.maps.grid import Grid, to_box
-from core.thresholds.normalize import denormalise_level, normalise_level, value_range
+from core.thresholds.normalize import denormalize_level, normalize_level, value_range
 from core.thresholds.parameters import PredictParameters
 from core.thresholds.predict import predict_levels
 
@@ -85,8 +85,8 @@ def agreement(
     used = value_range(to_box(array, grid, 64)[0] if grid.shape != (64, 64, 64) else array, "map")
     dice, _ = dice_curve(array, envelope, used.vol_min, used.vol_max)
     best = int(dice.argmax())
-    at = float(np.interp(normalise_level(level, used), LEVELS, dice))
-    return at, float(dice[best]), denormalise_level(float(LEVELS[best]), used)
+    at = float(np.interp(normalize_level(level, used), LEVELS, dice))
+    return at, float(dice[best]), denormalize_level(float(LEVELS[best]), used)
 
 
 def real_maps(folder: Path, weights: Path) -> Table:
@@ -104,7 +104,7 @@ def real_maps(folder: Path, weights: Path) -> Table:
         ]
     ]
     for path in sorted(q for q in folder.iterdir() if q.suffix in (".map", ".mrc", ".ccp4")):
-        ensemble = find_ensemble([path], least=1)
+        ensemble = find_ensemble([path], minimum=1)
         level = (
             predict_levels(ensemble, PredictParameters(weights=str(weights), device="cpu"))
             .rows[0]

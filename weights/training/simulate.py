@@ -25,7 +25,7 @@ from structures import Atoms, Library, draw_molecule
 
 from core.common.errors import JunkMap
 from core.maps.grid import Grid, to_box
-from core.thresholds.normalize import normalise
+from core.thresholds.normalize import normalize
 
 BOX = 64
 CUBIC_A_PER_DALTON = 1.21
@@ -313,7 +313,7 @@ def _labelled(
     if small.max() <= 0:
         return None
     try:
-        x, used = normalise(small, "simulated map")
+        x, used = normalize(small, "simulated map")
     except JunkMap:
         return None
     dice, volume = dice_curve(array, envelope, used.vol_min, used.vol_max)

@@ -55,7 +55,7 @@ def _ours(folder: Path, weights: Path) -> dict[str, float]:
 
 def _child(folder: str, weights: str) -> None:
     predict_levels(
-        find_ensemble([Path(folder)], least=1), PredictParameters(weights=weights, device="cpu")
+        find_ensemble([Path(folder)], minimum=1), PredictParameters(weights=weights, device="cpu")
     )
     used = resource.getrusage(resource.RUSAGE_SELF)
     # not ru_maxrss, which begins at the size of the process that started this one
@@ -79,7 +79,7 @@ def speed(weights: Path) -> str:
             folder.mkdir()
             _write(folder, count, box)
         ours = _ours(small, weights)
-        ensemble = find_ensemble([large], least=1)
+        ensemble = find_ensemble([large], minimum=1)
         predict_levels(ensemble, PredictParameters(weights=str(weights), device="cpu"))
         start = time.perf_counter()
         predict_levels(ensemble, PredictParameters(weights=str(weights), device="cpu"))

@@ -28,9 +28,9 @@ from dataset import build
 from simulate import BOX
 
 from core.thresholds import features
-from core.thresholds.finetune import posed
+from core.thresholds.finetune import apply_symmetry
 from core.thresholds.network import compact_network, load_network, save_network
-from core.thresholds.voxel_size import scale_of
+from core.thresholds.voxel_size import encode_voxel_size
 
 EACH = {"train": 3, "validation": 1}  # maps of one molecule
 
@@ -67,8 +67,8 @@ class Maps:
     Attributes
     ----------
     profile (n, 32, 96), scale (n, 2), coarse (n, 2, 32, 32, 32), bins (n, 1, 64, 64, 64) : as
-        :class:`features.Seen`, in half precision; the scale of maps cut around the molecule is left
-        unknown
+        :class:`features.NetworkInput`, in half precision; the scale of maps cut around the molecule
+        is left unknown
     inside : (n, 32, 32, 32) uint8, share of the molecule in 255ths
     label : (n,)
     dice, volume : (n, 513)
@@ -87,9 +87,9 @@ class Maps:
     scale: torch.Tensor
     facts: list[dict[str, Any]]
 
-    def seen(self, chosen: torch.Tensor) -> features.Seen:
+    def seen(self, chosen: torch.Tensor) -> features.NetworkInput:
         """What the network takes of some."""
-        return features.Seen(
+        return features.NetworkInput(
             self.profile[chosen].float(),
             self.scale[chosen],
             self.coarse[chosen].float(),
@@ -108,7 +108,9 @@ def seen(path: Path) -> Path:
         torch.set_num_threads(1)
         with torch.inference_mode():
             parts = [
-                features.seen_of(x[i : i + 5], torch.zeros(len(x[i : i + 5]), 2), full[i : i + 5])
+                features.network_input(
+                    x[i : i + 5], torch.zeros(len(x[i : i + 5]), 2), full[i : i + 5]
+                )
                 for i in range(0, len(x), 5)
             ]
         temporary = out.with_name("." + out.name)
@@ -166,7 +168,7 @@ def load(paths: list[Path]) -> Maps:
             column[first : first + len(part)] = part
         first = len(facts)
     ensemble = torch.tensor([f["box"] == BOX and f["pixel"] >= 3.5 for f in facts])
-    scale = scale_of([None if f["cut"] else f["pixel"] * f["box"] / BOX for f in facts])
+    scale = encode_voxel_size([None if f["cut"] else f["pixel"] * f["box"] / BOX for f in facts])
     return Maps(**columns, ensemble=ensemble, scale=scale, facts=facts)
 
 
@@ -268,7 +270,7 @@ def train(
     rng = np.random.default_rng(p.seed)
     network = make()
     running = copy.deepcopy(network)
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         network.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay
     )
     steps = len(maps.label) // p.batch_size
@@ -280,14 +282,14 @@ def train(
         total = 0.0
         for step in range(steps):
             done = (epoch + step / steps) / p.epochs
-            for group in optimiser.param_groups:
+            for group in optimizer.param_groups:
                 group["lr"] = p.learning_rate * course(done)
             chosen = order[step * p.batch_size : (step + 1) * p.batch_size]
             loss = _step(network, maps, chosen, p, int(rng.integers(48)))
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
+            optimizer.step()
             total += float(loss.detach())
             _follow(
                 running, network, min(p.averaging, 1 - 1 / (1 + 0.1 * (epoch * steps + step + 1)))
@@ -319,14 +321,14 @@ def _step(
     seen = seen._replace(
         profile=seen.profile + p.blur * torch.randn_like(seen.profile),
         scale=_hidden(seen.scale, p),
-        coarse=posed(seen.coarse, pose),
-        bins=posed(seen.bins, pose),
+        coarse=apply_symmetry(seen.coarse, pose),
+        bins=apply_symmetry(seen.bins, pose),
     )
     with torch.autocast("cpu", torch.bfloat16):
         fields, whole = network.voxels(seen.coarse, seen.scale)
     fields, whole = fields.float(), torch.cat([whole.float(), seen.scale], dim=1)
     output, score = network.scores(network.rows(seen, fields), seen.profile[:, -1], whole)
-    inside = posed(maps.inside[chosen][:, None], pose)[:, 0].float() / 255
+    inside = apply_symmetry(maps.inside[chosen][:, None], pose)[:, 0].float() / 255
     return loss_of(output, score, fields[:, 0], inside, maps, chosen, network.levels, p)
 
 

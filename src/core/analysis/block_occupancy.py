@@ -147,7 +147,7 @@ def similar_together(rows: NDArray[np.floating]) -> Tree:
     links = linkage(
         pdist(np.asarray(rows, np.float64)),
         "average",
-        optimal_ordering=len(rows) <= constants.MOST_ORDERED,
+        optimal_ordering=len(rows) <= constants.MAX_ORDERED_ROWS,
     )
     return Tree(np.asarray(leaves_list(links), np.int64), links)
 

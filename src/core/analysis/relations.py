@@ -56,7 +56,9 @@ class Relations:
         """What block in row ``a`` is to that in row ``b``: 'together', 'only with', 'needed by',
         'never with', or ''.
         """
-        enough = constants.FALSE_RELATION / max(1, len(self.numbers) * (len(self.numbers) - 1) / 2)
+        enough = constants.FALSE_RELATION_RATE / max(
+            1, len(self.numbers) * (len(self.numbers) - 1) / 2
+        )
         if a == b:
             return ""
         if self.more[a, b] <= enough:

@@ -120,7 +120,7 @@ def measure_evidence(
         gained = there - absent
         high, rise = float(there[inside[b]].mean()), float(gained[inside[b]].mean())
         total = float(gained[inside[b]].sum())
-        lost = -float(gained[gained < -constants.LOSS * rise].sum())
+        lost = -float(gained[gained < -constants.MIN_LOSS * rise].sum())
         found[number] = BlockEvidence(
             contrast=rise / high if high > 0 else 0.0,
             rise=rise,
@@ -173,7 +173,7 @@ def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], g
     """
     spread = values.std(axis=0)
     vary = np.flatnonzero(spread > 0.05 * spread.max(initial=0))[: constants.BACKGROUND_PAIRS]
-    if len(vary) < constants.FEWEST_CORE or not spread.any():
+    if len(vary) < constants.MIN_CORE_VOXELS or not spread.any():
         return float("nan")
     far = noise_distance(voxels[vary][:, None], voxels[vary], grid) > 0.25 * min(grid.shape)
     first, second = np.nonzero(np.triu(far, 1))
@@ -190,7 +190,7 @@ def _background(occupancy: Occupancy) -> NDArray[np.int64]:
     quiet = frequency <= min(float(np.median(frequency)), 0.02 * len(occupancy))
     candidates = np.flatnonzero(quiet)
     rng = np.random.default_rng(SEED)
-    return rng.permutation(candidates)[: constants.MOST_ANCHORS]
+    return rng.permutation(candidates)[: constants.MAX_ANCHORS]
 
 
 def _dilated(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:

@@ -28,7 +28,7 @@ from ..common import constants
 from ..common.devices import CPU
 from ..common.errors import SirenError
 from ..common.progress import Progress
-from ..compute.backends import computing
+from ..compute.backends import open_backend
 from ..maps.ensemble import Ensemble
 from .blockset import BlockSet
 from .evidence import Evidence, with_evidence
@@ -102,9 +102,9 @@ def expand(
         )
     statistic = statistic_named(parameters.statistic)
     where = (parameters.device, parameters.scheduler) if statistic.counts_in_expand else (CPU, None)
-    ensemble = ensemble.keeping(constants.KEPT_BYTES)
+    ensemble = ensemble.cached(constants.CACHE_BYTES)
     # first of all, so that a device that is missing is reported before anything is read
-    with computing(*where, progress) as compute:
+    with open_backend(*where, progress) as compute:
         with progress.timed("reading"):
             observed = statistic.observe(ensemble, levels, parameters, progress, agreed)
             occupancy, union = observed.occupancy, observed.union

@@ -60,7 +60,7 @@ def binarize_harmonized(
     -------
     Occupancy of the volumes that are left, and the anchors from which the noise is measured
     """
-    ensemble = ensemble.keeping(constants.KEPT_BYTES)
+    ensemble = ensemble.cached(constants.CACHE_BYTES)
     occupancy = binarize(ensemble, levels, filter, progress)
     junk = junk_volumes(occupancy, occupancy.union(fraction), progress=progress)
     left_out = dict(occupancy.left_out)
@@ -82,13 +82,13 @@ def read_anchors(ensemble: Ensemble, occupancy: Occupancy, progress: Progress) -
     frequency = occupancy.frequency
     core = np.empty(0, np.int64)
     for share in constants.CORE_SHARE:
-        if len(core) < constants.FEWEST_CORE:
+        if len(core) < constants.MIN_CORE_VOXELS:
             core = np.flatnonzero(frequency > share * len(occupancy))
     background = np.flatnonzero(frequency <= np.median(frequency))
     core, background = (
         v
-        if len(v) <= constants.MOST_ANCHORS
-        else np.sort(rng.choice(v, constants.MOST_ANCHORS, replace=False))
+        if len(v) <= constants.MAX_ANCHORS
+        else np.sort(rng.choice(v, constants.MAX_ANCHORS, replace=False))
         for v in (core, background)
     )
     voxels = np.concatenate([core, background])
@@ -114,7 +114,7 @@ def harmonized_levels(
     (V,) float64; ``levels`` itself where there is no core, or its density is not above the
     background's.
     """
-    if len(anchors.core) < constants.FEWEST_CORE or len(levels) < 3:
+    if len(anchors.core) < constants.MIN_CORE_VOXELS or len(levels) < 3:
         return levels
     scale, offset = scales(anchors.core_values, anchors.background_values, progress)
     if np.any(scale <= 0) or np.any(levels <= offset):

@@ -116,10 +116,10 @@ def measure_noise(anchors: Anchors, grid: Grid) -> Noise:
     varied = values.std(axis=0) > 1e-6 * max(
         float(np.abs(anchors.core_values).max(initial=0)), 1e-30
     )
-    if varied.sum() < constants.FEWEST_CORE:
+    if varied.sum() < constants.MIN_CORE_VOXELS:
         values, voxels = anchors.core_values, anchors.core
         varied = values.std(axis=0) > 0
-    if varied.sum() < constants.FEWEST_CORE:
+    if varied.sum() < constants.MIN_CORE_VOXELS:
         return Noise(np.ones(1))
     values, voxels = values[:, varied].astype(np.float32), voxels[varied]
     values = values - np.median(values, axis=1, keepdims=True)  # offsets are not noise

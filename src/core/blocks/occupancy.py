@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common import constants
-from ..common.errors import SirenError, listed
+from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
@@ -141,7 +141,7 @@ def binarize(
     bad = [n for n, level in zip(ensemble.names, levels, strict=True) if not np.isfinite(level)]
     if bad:
         raise SirenError(
-            f"The threshold of {listed(bad)} is not a number: correct the table, or "
+            f"The threshold of {join_names(bad)} is not a number: correct the table, or "
             "exclude the volume."
         )
     left_out: dict[str, str] = {}

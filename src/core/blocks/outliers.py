@@ -23,8 +23,8 @@ def junk_volumes(
     """Find the volumes that resemble no other.
 
     A volume's *kinship* is the correlation of its occupied voxels with those of its nearest
-    volumes: the one at rank 2 % (KIN_SHARE). A volume is junk if its kinship is below half of the
-    median. A small class of real particles differs from the majority, but its members resemble
+    volumes: the one at rank 2 % (NEAREST_SHARE). A volume is junk if its kinship is below half of
+    the median. A small class of real particles differs from the majority, but its members resemble
     each other; failed volumes are noise, each different.
 
     Parameters
@@ -38,7 +38,7 @@ def junk_volumes(
     (V,) bool
     """
     volumes = len(occupancy)
-    if volumes < constants.FEWEST_FOR_A_MAJORITY or len(union) < 2:
+    if volumes < constants.MIN_VOLUMES_FOR_MAJORITY or len(union) < 2:
         return np.zeros(volumes, bool)
     if len(union) > constants.JUNK_VOXELS:
         union = np.sort(
@@ -50,14 +50,14 @@ def junk_volumes(
     alike = np.zeros((volumes, volumes), np.float32)
     progress = progress or Progress()
     # in parts, so that a stop is answered promptly
-    for start in range(0, len(columns), constants.KINSHIP_VOXELS_AT_ONCE):
+    for start in range(0, len(columns), constants.SIMILARITY_VOXELS_AT_ONCE):
         progress.step("looking for junk", start / len(columns))
-        part = columns[start : start + constants.KINSHIP_VOXELS_AT_ONCE]
+        part = columns[start : start + constants.SIMILARITY_VOXELS_AT_ONCE]
         alike += part.T @ part
     np.fill_diagonal(alike, -1)
-    rank = max(2, round(constants.KIN_SHARE * volumes))
+    rank = max(2, round(constants.NEAREST_SHARE * volumes))
     kinship = np.partition(alike, volumes - rank, axis=1)[:, volumes - rank]
     usual = float(np.median(kinship))
     if usual <= least:
         return np.zeros(volumes, bool)
-    return np.asarray(kinship < constants.JUNK_LIKENESS * usual)
+    return np.asarray(kinship < constants.JUNK_SIMILARITY * usual)

@@ -109,7 +109,7 @@ def grown_blocks(
     profiles = np.array(
         [r.mean(axis=0) if len(r) else np.zeros(volumes) for r in fixed], np.float64
     )
-    glance = significant_phi(volumes, constants.GLANCE)
+    glance = significant_phi(volumes, constants.PRESCREEN_P)
     near = []
     for start in range(0, len(voxels), constants.TILE_VOXELS):
         progress.step("expanding blocks", 0.7 * start / len(voxels))

@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..common.errors import SirenError
-from ..common.files import whole_file
+from ..common.files import atomic_file
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from .blockset import BlockSet
@@ -205,9 +205,9 @@ def write_screen(
     settings : from :func:`screen`
     colors : of the blocks, in turn
     """
-    with whole_file(folder / TABLE_FILE) as path:
+    with atomic_file(folder / TABLE_FILE) as path:
         table(settings).to_csv(path, index=False, lineterminator="\n")
-    with whole_file(folder / PICTURE_FILE) as path:
+    with atomic_file(folder / PICTURE_FILE) as path:
         _picture(settings, colors, path)
     return folder / TABLE_FILE, folder / PICTURE_FILE
 

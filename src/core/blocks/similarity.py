@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.progress import Progress
 from ..compute.pair_tiles import (
-    Compute,
-    Counter,
-    Found,
-    both_occupied,
-    occupied,
+    Backend,
+    PairCounter,
+    TileResult,
+    joint_counts,
+    occupied_counts,
     run_tiles,
-    unpacked,
+    unpack_occupancy,
 )
 from .noise import Noise, PairNoise
 from .occupancy import Occupancy
@@ -100,9 +100,9 @@ class SimilaritySearch:
 
     def columns(self) -> NDArray[np.float32]:
         """(n, V) occupancy."""
-        return unpacked(self.bits, self.volumes)
+        return unpack_occupancy(self.bits, self.volumes)
 
-    def tile(self, start: int, stop: int, counter: Counter) -> Found:
+    def tile(self, start: int, stop: int, counter: PairCounter) -> TileResult:
         """Positions of voxels and partners, and strengths: (k,), (k,), (k,)."""
         phi = self._phi(start, stop, counter)
         columns = phi.shape[1]
@@ -116,12 +116,12 @@ class SimilaritySearch:
         row, column = _strongest(phi, np.float32(self.least), self.neighbors)
         return row.astype(np.int32) + start, column.astype(np.int32), phi[row, column]
 
-    def _phi(self, start: int, stop: int, counter: Counter) -> NDArray[np.float32]:
+    def _phi(self, start: int, stop: int, counter: PairCounter) -> NDArray[np.float32]:
         """(t, n) phi; 0 for a voxel with itself or with one that does not vary.
 
         Computed from whole numbers, so that all backends agree to the last bit.
         """
-        rows = unpacked(self.bits[start:stop], self.volumes)
+        rows = unpack_occupancy(self.bits[start:stop], self.volumes)
         both = counter(rows, 0)
         frequency = self.frequency
         spread = frequency * (self.volumes - frequency)
@@ -146,7 +146,7 @@ def similarity_graph(
     noise: Noise,
     probability: float,
     progress: Progress,
-    compute: Compute | None = None,
+    compute: Backend | None = None,
 ) -> SimilarityGraph:
     """Join each sampled voxel to those most similar to it.
 
@@ -162,7 +162,7 @@ def similarity_graph(
         If ``progress`` was asked to stop.
     """
     bits, volumes = occupancy.packed(sample), len(occupancy)
-    frequency = occupied(bits)
+    frequency = occupied_counts(bits)
     least = float(np.tanh(fisher_margin(volumes, probability / max(1, len(sample)))))
     search = SimilaritySearch(
         bits,
@@ -181,7 +181,7 @@ def similarity_graph(
     key = np.minimum(first, second).astype(np.int64) * len(sample) + np.maximum(first, second)
     key, where = np.unique(key, return_index=True)
     pairs = np.stack(np.divmod(key, len(sample)), axis=1).astype(np.int32)
-    both = both_occupied(bits, pairs[:, 0], pairs[:, 1])
+    both = joint_counts(bits, pairs[:, 0], pairs[:, 1])
     chance = hypergeometric_tail(both, frequency[pairs[:, 0]], frequency[pairs[:, 1]], volumes)
     return SimilarityGraph(pairs, strength[where], chance, len(sample), volumes)
 

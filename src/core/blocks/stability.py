@@ -29,7 +29,7 @@ def draw_halves(
 ) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
     """Draw random halves of the volumes, and for each half the voxels to look at.
 
-    The voxels are half of each block's, at most JUDGED_VOXELS, and as many of the others. Halves
+    The voxels are half of each block's, at most MAX_DRAWN_VOXELS, and as many of the others. Halves
     come in complementary pairs, so a block is looked for in volumes that did not show it before.
 
     Parameters
@@ -54,7 +54,7 @@ def draw_halves(
     rng = np.random.default_rng((seed, resamples))
     while len(result) < resamples:
         half = ~result[-1][0] if len(result) % 2 else rng.permutation(volumes) < volumes // 2
-        inside = [_draw(b, min(constants.JUDGED_VOXELS, -(-len(b) // 2)), rng) for b in blocks]
+        inside = [_draw(b, min(constants.MAX_DRAWN_VOXELS, -(-len(b) // 2)), rng) for b in blocks]
         outside = _draw(others, min(len(others) // 2, sum(map(len, inside))), rng)
         result.append((half, np.unique(np.concatenate([*inside, outside]))))
     return result

@@ -34,16 +34,16 @@ class BlockEvidence:
     @property
     def verdict(self) -> str:
         """SOLID, GRADED, MOVING, or DOUBTFUL followed by the reason."""
-        if self.contrast < constants.LEAST_CONTRAST:
+        if self.contrast < constants.MIN_CONTRAST:
             return (
                 f"{DOUBTFUL}: its density changes by {100 * max(self.contrast, 0):.0f} % only, as "
                 "where a surface moves across the contour level"
             )
-        if self.solidity < constants.LEAST_SOLIDITY:
+        if self.solidity < constants.MIN_SOLIDITY:
             return f"{DOUBTFUL}: {100 * (1 - self.solidity):.0f} % of it is scattered, like noise"
         if self.rise < constants.NOISE_RISE * self.noise:
             return f"{DOUBTFUL}: the background varies too much in these few effective volumes"
-        if self.exchange > constants.MOST_EXCHANGE:
+        if self.exchange > constants.MAX_EXCHANGE:
             return MOVING
         return GRADED if self.contrast < constants.SOLID_CONTRAST else SOLID
 

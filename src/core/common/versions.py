@@ -1,4 +1,4 @@
-"""Versions of what computed a result."""
+"""Versions of the software that computed a result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ OURS = "siren-chimerax" if __name__.startswith("siren_chimerax.") else "ChimeraX
 
 
 def versions() -> dict[str, str]:
-    """Versions of what computed the result."""
+    """Versions of Python and of the installed packages that affect results, by name."""
     found = {"python": platform.python_version()}
     for package in (OURS, "ChimeraX-Core", "numpy", "scipy", "pandas", "mrcfile"):
         try:

@@ -16,11 +16,11 @@ from chimerax.siren.core.common import files
 from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.files import (
     RECORD,
+    atomic_file,
+    atomic_folder,
     read_json,
     set_edits_aside,
     sha256,
-    whole_file,
-    whole_folder,
     write_json,
 )
 
@@ -43,14 +43,14 @@ def run_folder(path: Path, **contents: str) -> Path:
 
 
 def write_file(path: Path, text: str, error: BaseException | None = None) -> None:
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(text)
         if error:
             raise error
 
 
 def write_folder(path: Path, text: str, error: BaseException | None = None) -> None:
-    with whole_folder(path) as temporary:
+    with atomic_folder(path) as temporary:
         (temporary / "a.txt").write_text(text)
         (temporary / "below").mkdir()
         (temporary / "below" / "b.txt").write_text(text)
@@ -109,7 +109,7 @@ def test_the_earlier_result_stands_until_the_new_one_is_whole(
 ) -> None:
     write(tmp_path / "result", "first")
     before = everything(tmp_path / "result") or (tmp_path / "result").read_bytes()
-    manager = (whole_file if write is write_file else whole_folder)(tmp_path / "result")
+    manager = (atomic_file if write is write_file else atomic_folder)(tmp_path / "result")
     with manager as temporary:
         if write is write_file:
             temporary.write_text("second")

@@ -27,7 +27,7 @@ from chimerax.siren.core.blocks.statistics.published import PublishedStatistic
 from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.compute import cluster as cluster_module
-from chimerax.siren.core.compute.cluster import Cluster, _check_versions
+from chimerax.siren.core.compute.cluster import ClusterBackend, _check_versions
 from chimerax.siren.core.compute.pair_tiles import run_tiles
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.runs.record import read_record
@@ -128,7 +128,7 @@ def gate(tmp_path: Path) -> Iterator[Path]:
 def edges(search: PairSearch | Gated, address: str | None, progress: Progress) -> np.ndarray:
     if address is None:
         return np.concatenate([found[0] for found in run_tiles(search, "pairs", progress)])
-    with Cluster.connected(address, progress) as compute:
+    with ClusterBackend.connected(address, progress) as compute:
         return np.concatenate([found[0] for found in run_tiles(search, "pairs", progress, compute)])
 
 
@@ -270,7 +270,7 @@ def test_cancel_does_not_wait_for_a_scheduler_that_does_not_answer() -> None:
         )
         with (
             pytest.raises(Cancelled),
-            Cluster.connected(f"tcp://127.0.0.1:{mute.getsockname()[1]}", progress),
+            ClusterBackend.connected(f"tcp://127.0.0.1:{mute.getsockname()[1]}", progress),
         ):
             pass
         assert len(progress.after) == 1 and progress.after[0].startswith("connecting")
@@ -280,7 +280,7 @@ def test_cancel_does_not_wait_for_a_scheduler_that_does_not_answer() -> None:
 
 
 def sentence(address: str) -> str:
-    with pytest.raises(SirenError) as caught, Cluster.connected(address, Progress()):
+    with pytest.raises(SirenError) as caught, ClusterBackend.connected(address, Progress()):
         pass
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -313,7 +313,8 @@ def test_a_scheduler_without_workers_and_one_that_goes_away_are_named_with_what_
         frail.wait_for_workers()
         progress, _ = at_share(0.2, frail.scheduler.kill)
         with pytest.raises(
-            SirenError, match=f"{frail.address} (went away|answers no more).*run the command again"
+            SirenError,
+            match=f"{frail.address} (went away|no longer responds).*run the command again",
         ):
             edges(Gated(search, gate), frail.address, progress)
 

@@ -17,10 +17,10 @@ from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParame
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.compute import gpu as devices
-from chimerax.siren.core.compute.gpu import on_device, torch_counter, torch_device
+from chimerax.siren.core.compute.gpu import gpu_backend, torch_counter, torch_device
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.runs.record import read_record
-from chimerax.siren.core.runs.steps import Run, inherited, run_expand, run_sketch
+from chimerax.siren.core.runs.steps import Run, inherited_parameters, run_expand, run_sketch
 from ensembles import LEVEL, assert_same_files, write_planted
 
 
@@ -108,7 +108,7 @@ def test_where_a_sketch_counted_is_not_handed_down_to_its_expansion(
         tmp_path,
     )
     assert run.record.parameters["device"] == "auto" and run.record.counted_on == "cpu"
-    handed = inherited(read_record(run.folder))
+    handed = inherited_parameters(read_record(run.folder))
     assert handed["posp"] == 0.02 and not {"device", "scheduler"} & set(handed)
 
 
@@ -212,7 +212,7 @@ def test_auto_takes_cuda_then_mps_then_numpy(
     cards(monkeypatch, *there)
     assert torch_device("auto") == chosen
     if chosen is None:
-        assert on_device("auto", Progress()).counter is None
+        assert gpu_backend("auto", Progress()).counter is None
 
 
 def test_a_card_that_is_not_there_is_named_with_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +220,7 @@ def test_a_card_that_is_not_there_is_named_with_what_is(monkeypatch: pytest.Monk
     with pytest.raises(
         SirenError, match="finds no cuda device on this computer: use device mps or device cpu"
     ):
-        on_device("cuda", Progress())
+        gpu_backend("cuda", Progress())
     with pytest.raises(SirenError, match="device tpu is not known"):
         SketchParameters(device="tpu")
 
@@ -229,6 +229,6 @@ def test_without_torch_auto_counts_by_numpy_and_a_card_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert on_device("auto", Progress()).name == "cpu"
+    assert gpu_backend("auto", Progress()).name == "cpu"
     with pytest.raises(SirenError, match="pip install torch, or use device cpu"):
-        on_device("cuda", Progress())
+        gpu_backend("cuda", Progress())

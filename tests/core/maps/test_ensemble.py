@@ -172,7 +172,7 @@ def test_a_file_that_is_no_map_is_one_sentence(tmp_path: Path) -> None:
 def test_fewer_than_two_volumes_are_one_sentence(tmp_path: Path, names: list[str]) -> None:
     folder = folder_of(tmp_path / "v", names)
     sentence([folder], "at least 2" if names else "holds no maps", str(folder))
-    assert len(find_ensemble([folder_of(folder, ["one.mrc"])], least=1, include=["one.mrc"])) == 1
+    assert len(find_ensemble([folder_of(folder, ["one.mrc"])], minimum=1, include=["one.mrc"])) == 1
     sentence([], "no volume", "at least 2")
 
 
@@ -278,7 +278,7 @@ def test_a_voxel_size_given_takes_the_place_of_the_headers(tmp_path: Path) -> No
     assert ensemble.grid.origin == pytest.approx((0.0, -13.1, 32.75))
     assert {s.read_grid() for s in ensemble.sources} == {ensemble.grid}
     (note,) = ensemble.notes
-    assert "6.55 A as given, in place of 1 in the headers" in note
+    assert "6.55 A as given, instead of 1 A in the headers" in note
 
 
 def test_a_voxel_size_given_reaches_maps_in_memory_and_boxes() -> None:
@@ -325,7 +325,7 @@ def nine(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
 def test_volumes_are_chosen_by_name_stem_and_pattern(
     nine: Ensemble, include: list[str], exclude: list[str], left: str
 ) -> None:
-    chosen = nine.select(include, exclude, least=0)
+    chosen = nine.select(include, exclude, minimum=0)
     expected = tuple(f"vol_{i}.mrc" for i in left.split())
     assert tuple(n for n in chosen.names if n.startswith("vol_")) == expected
     assert chosen.all_names == nine.names
@@ -333,11 +333,11 @@ def test_volumes_are_chosen_by_name_stem_and_pattern(
 
 @pytest.mark.parametrize("pattern", ["vol[1].mrc", "vol[1]"])
 def test_a_name_with_brackets_is_taken_as_it_is(nine: Ensemble, pattern: str) -> None:
-    assert nine.select(include=[pattern], least=1).names == ("vol[1].mrc",)
+    assert nine.select(include=[pattern], minimum=1).names == ("vol[1].mrc",)
 
 
 def test_the_stem_of_a_compressed_map_keeps_its_other_dots(nine: Ensemble) -> None:
-    assert nine.select(include=["vol.1"], least=1).names == ("vol.1.map.gz",)
+    assert nine.select(include=["vol.1"], minimum=1).names == ("vol.1.map.gz",)
 
 
 @pytest.mark.parametrize("word", ["include", "exclude"])
@@ -345,7 +345,7 @@ def test_a_name_that_fits_nothing_is_one_sentence(nine: Ensemble, word: str) -> 
     with pytest.raises(SirenError) as caught:
         nine.select(**{word: ["vol_0.mrc", "vol_77.mrc"]})  # type: ignore[arg-type]
     assert str(caught.value) == (
-        f'"{word} vol_77.mrc" fits none of the 9 volumes (the first is '
+        f'"{word} vol_77.mrc" matches none of the 9 volumes (the first is '
         "vol_0.mrc): give file names as "
         "they are in the folder."
     )
@@ -356,7 +356,7 @@ def test_too_few_left_is_one_sentence(nine: Ensemble) -> None:
         SirenError, match="only 1 volume after include and exclude: an ensemble needs at least 2"
     ):
         nine.select(include=["vol_1"])
-    assert nine.select(include=["vol_1"], least=1).names == ("vol_1.mrc",)
+    assert nine.select(include=["vol_1"], minimum=1).names == ("vol_1.mrc",)
 
 
 def test_a_damaged_volume_can_be_excluded_before_it_is_read(tmp_path: Path) -> None:
@@ -429,4 +429,4 @@ def test_a_map_and_its_compressed_copy_are_pointed_out(tmp_path):
             mrc.voxel_size = 2
     notes = find_ensemble([tmp_path]).notes
     assert len(notes) == 1
-    assert notes[0].startswith("v_1.mrc and v_1.mrc.gz look like one volume twice")
+    assert notes[0].startswith("v_1.mrc and v_1.mrc.gz look like the same volume")

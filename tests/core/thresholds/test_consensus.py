@@ -1,4 +1,4 @@
-"""Levels brought into line follow the volumes' scales better, and nothing changes unasked."""
+"""Harmonized levels follow the volumes' scales better, and nothing changes unless asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.simulation.example import simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
 from chimerax.siren.core.thresholds.consensus import consensus_levels
-from chimerax.siren.core.thresholds.normalize import normalise_level, value_range
+from chimerax.siren.core.thresholds.normalize import normalize_level, value_range
 from chimerax.siren.core.thresholds.parameters import PredictParameters
 from chimerax.siren.core.thresholds.predict import predict_levels
 from chimerax.siren.core.thresholds.tables import Prediction, Predictions, write_predictions
@@ -28,7 +28,7 @@ def planted():
     ranges = [value_range(a, "") for a in arrays]
     ensemble = find_ensemble(sources(arrays))
     rows = [
-        Prediction(n, i, r, normalise_level(float(level), r), 0.05)
+        Prediction(n, i, r, normalize_level(float(level), r), 0.05)
         for i, (n, r, level) in enumerate(zip(ensemble.names, ranges, levels, strict=True))
     ]
     return ensemble, s.levels, rows
@@ -43,7 +43,7 @@ def test_levels_scatter_far_less_about_the_truth(planted):
     together, note = consensus_levels(ensemble, rows, Progress())
     assert scatter(together, truth) < 0.4 * scatter(rows, truth)
     assert [r.own for r in together] == [r.prediction for r in rows]
-    assert note.startswith("Levels of 40 volumes were brought into line")
+    assert note.startswith("Levels of 40 volumes were harmonized")
 
 
 def test_flagged_volumes_take_no_part_and_keep_their_level(planted):

@@ -55,7 +55,7 @@ def tables(tmp_path):
 
 def test_figures_are_those_of_numpy_and_scipy(tables):
     folder, rows, level = tables
-    f = evaluate(folder / "labels.csv", folder / "predictions.csv").figures
+    f = evaluate(folder / "labels.csv", folder / "predictions.csv").metrics
     predicted = np.array([r.level for r in rows])
     scaled = np.array(
         [
@@ -113,8 +113,8 @@ def test_the_published_tables_are_matched_by_vol_id(tmp_path):
     (tmp_path / "l.csv").write_text(HEAD + "2,1,1.5,2,c.mrc\n0,,0.5,,a.mrc\n7,,3,,h.mrc\n")
     a = evaluate(tmp_path / "l.csv", tmp_path / "p.csv")
     assert [(r.prediction.file, r.error) for r in a.rows] == [("2", 0.5), ("0", 0.0)]
-    assert a.without == ("h.mrc",)
-    assert a.figures["correlation"] is None  # of two
+    assert a.unpredicted == ("h.mrc",)
+    assert a.metrics["correlation"] is None  # of two
     (tmp_path / "n.csv").write_text("vol_id,contour_level\n1,0.8\n")  # labels without a file
     assert evaluate(tmp_path / "n.csv", tmp_path / "p.csv").rows[0].error == pytest.approx(0.2)
 
@@ -124,7 +124,7 @@ def test_other_maps_with_the_same_number_are_not_confused(tables):
     (folder / "l.csv").write_text(HEAD + "0,,0.5,,other.mrc\n")
     with pytest.raises(
         SirenError,
-        match=r"predictions\.csv has no prediction for any labelled "
+        match=r"predictions\.csv has no prediction for any labeled "
         r"volume \(other\.mrc\)",
     ):
         run_evaluation(folder / "l.csv", folder / "predictions.csv", folder / "out")

@@ -18,9 +18,9 @@ from chimerax.siren.core.thresholds import finetune
 from chimerax.siren.core.thresholds.finetune import (
     BINS,
     LOWEST,
+    apply_symmetry,
     mask_loss,
-    posed,
-    read_labelled,
+    read_labeled_maps,
     run_finetune,
 )
 from chimerax.siren.core.thresholds.labels import Label, set_label
@@ -31,7 +31,7 @@ from chimerax.siren.core.thresholds.network import (
     published_network,
     save_network,
 )
-from chimerax.siren.core.thresholds.normalize import denormalise_level, normalise, value_range
+from chimerax.siren.core.thresholds.normalize import denormalize_level, normalize, value_range
 from chimerax.siren.core.thresholds.parameters import FinetuneParameters, PredictParameters
 from chimerax.siren.core.thresholds.predict import predict_levels
 from molecules import molecule, sources
@@ -56,7 +56,7 @@ def labelled(path, ensemble, levels):
 
 @pytest.mark.parametrize(("a", "b"), [(-0.4, -0.3), (-0.9, 0.2), (0.1, 0.1)])
 def test_the_loss_is_that_of_all_voxels(a, b):
-    x, _ = normalise(molecule(5)[0], "")
+    x, _ = normalize(molecule(5)[0], "")
     histogram = np.histogram(x.clip(LOWEST, 1), BINS, (LOWEST, 1))[0].astype(np.float32) / x.size
     sigmoid = [1 / (1 + np.exp(-10 * (x.astype(float) - level))) for level in (a, b)]
     expected = np.mean((sigmoid[0] - sigmoid[1]) ** 2)
@@ -104,7 +104,7 @@ def test_what_is_tuned_is_what_predicts():
     arrays = [molecule(n, 80, noise=0.05)[0] for n in range(1, 4)]
     ensemble = find_ensemble(sources(arrays, 3.2))
     loaded = load_network(default_weights())
-    data = read_labelled(
+    data = read_labeled_maps(
         ensemble,
         {n: Label(str(k), n, 0.5) for k, n in enumerate(ensemble.names)},
         loaded,
@@ -119,7 +119,7 @@ def test_what_is_tuned_is_what_predicts():
 
 def test_poses_are_the_48_of_the_cube_and_move_fields_alike():
     v = torch.arange(2 * 27, dtype=torch.float32).reshape(1, 2, 3, 3, 3)
-    poses = [posed(v, k) for k in range(48)]
+    poses = [apply_symmetry(v, k) for k in range(48)]
     assert len({tuple(p.flatten().tolist()) for p in poses}) == 48
     for p in poses:
         # both fields in one pose
@@ -181,7 +181,7 @@ def test_too_few_labels_junk_and_other_volumes_say_so_and_write_nothing(volumes,
             run_finetune(volumes_, table, FinetuneParameters(device="cpu"), tmp_path / "out")
     with pytest.raises(
         SirenError,
-        match=r"loss became no number in epoch 1: give a smaller "
+        match=r"loss diverged in epoch 1: give a smaller "
         r"learningRate",
     ):
         run_finetune(
@@ -245,7 +245,7 @@ def test_with_one_fold_a_part_validates_alone_and_a_network_without_heads_is_tun
     )
     ensemble = find_ensemble(sources([molecule(n)[0] for n in range(1, 11)]))
     ranges = [value_range(molecule(n)[0], "") for n in range(1, 11)]
-    labels = labelled(tmp_path / "l.csv", ensemble, [denormalise_level(-0.4, r) for r in ranges])
+    labels = labelled(tmp_path / "l.csv", ensemble, [denormalize_level(-0.4, r) for r in ranges])
     p = FinetuneParameters(epochs=20, learning_rate=0.1, validation=0.3, held_out=0.2, device="cpu")
     result = run_finetune(ensemble, labels, p, tmp_path)
     assert [len(names) for names in result.parts.values()] == [5, 3, 2]

@@ -12,7 +12,7 @@ from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.simulation.example import simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
-from chimerax.siren.core.thresholds.flags import enclosed
+from chimerax.siren.core.thresholds.flags import enclosed_region
 from chimerax.siren.core.thresholds.parameters import PredictParameters
 from chimerax.siren.core.thresholds.predict import predict_levels
 from chimerax.siren.core.thresholds.tables import read_flags, read_thresholds, write_predictions
@@ -30,7 +30,7 @@ def noise(seed, sigma):
 
 @pytest.mark.parametrize("sigma", [0, 0.8, 1.5, 3])
 def test_noise_alone_is_flagged(sigma):
-    row = predict_levels(find_ensemble(sources([noise(1, sigma)]), least=1), CPU).rows[0]
+    row = predict_levels(find_ensemble(sources([noise(1, sigma)]), minimum=1), CPU).rows[0]
     assert row.flags, row
 
 
@@ -38,7 +38,7 @@ def test_noise_alone_is_flagged(sigma):
 def test_noise_is_called_noise_at_any_level_that_encloses_something(level):
     array = noise(2, 1.5)
     array /= array.std()
-    assert any(f.startswith("mostly noise") for f in enclosed(array, level, 0.0, None).flags)
+    assert any(f.startswith("mostly noise") for f in enclosed_region(array, level, 0.0, None).flags)
 
 
 @pytest.mark.parametrize("amount", [0.02, 0.1])
@@ -63,9 +63,11 @@ def test_molecules_have_no_flag(amount):
 def test_levels_that_cannot_be_say_so(level, prediction, says):
     z = np.indices((64,) * 3)[0] / 64.0 + 0.002
     assert (
-        list(enclosed((z - (z < 0.35) * 0.2).astype(np.float32), level, prediction, None).flags)[
-            : len(says)
-        ]
+        list(
+            enclosed_region(
+                (z - (z < 0.35) * 0.2).astype(np.float32), level, prediction, None
+            ).flags
+        )[: len(says)]
         == says
     )
 
@@ -73,7 +75,7 @@ def test_levels_that_cannot_be_say_so(level, prediction, says):
 def test_a_map_that_falls_apart_and_an_uncertain_level_say_so():
     array = np.zeros((64,) * 3, np.float32)
     array[4:60:8, 4:60:8, 4:60:8] = 1  # 343 single voxels
-    flags = enclosed(array, 0.5, 0.0, 0.4).flags
+    flags = enclosed_region(array, 0.5, 0.0, 0.4).flags
     assert flags[0].startswith("in pieces (the largest holds 0%")
     assert flags[1] == "uncertain (expected error 0.40 of a range of 2)"
 

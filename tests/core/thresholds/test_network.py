@@ -15,11 +15,11 @@ from scipy import ndimage
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.thresholds.features import (
-    at_levels,
-    bins_of,
-    dice_above,
+    expected_dice,
+    level_bins,
     level_values,
-    seen_of,
+    means_at_levels,
+    network_input,
     share_above,
 )
 from chimerax.siren.core.thresholds.network import (
@@ -30,7 +30,7 @@ from chimerax.siren.core.thresholds.network import (
     save_network,
 )
 from chimerax.siren.core.thresholds.normalize import Range
-from chimerax.siren.core.thresholds.voxel_size import known_voxel_size, scale_of
+from chimerax.siren.core.thresholds.voxel_size import encode_voxel_size, known_voxel_size
 
 torch = pytest.importorskip("torch", reason="torch is not installed: networks cannot be tested")
 
@@ -67,14 +67,14 @@ def published_checkpoint(path, **changes):
     model.conv, model.mlp = conv, mlp
     # as Adam writes it; making one would import half of torch, which takes seconds
     parameters = list(range(len(list(model.parameters()))))
-    optimiser = {
+    optimizer = {
         "state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.zeros(2)}},
         "param_groups": [{"lr": 5e-6, "betas": (0.9, 0.999), "eps": 1e-8, "params": parameters}],
     }
     content = {
         "epoch": 7,
         "model_state_dict": model.state_dict(),
-        "optimizer_state_dict": optimiser,
+        "optimizer_state_dict": optimizer,
         "loss": nn.MSELoss(),
     }
     torch.save(content | changes, path)
@@ -256,7 +256,10 @@ def test_profile_is_what_it_says():
     x = (
         torch.rand(2, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1
     ).float()
-    profile, levels = seen_of(x, scale_of([None, None])).profile.numpy(), level_values().numpy()
+    profile, levels = (
+        network_input(x, encode_voxel_size([None, None])).profile.numpy(),
+        level_values().numpy(),
+    )
     full = x.numpy()[:, 0].clip(-1, 1)
     cells = full.reshape(2, 32, 2, 32, 2, 32, 2)
     mean, peak = cells.mean(axis=(2, 4, 6)), cells.max(axis=(2, 4, 6))
@@ -291,7 +294,7 @@ def test_profile_of_a_map_with_higher_peaks_is_moved_along_and_no_more():
     ball = 0.2 / (1 + np.exp((r - 15) / 1.5))
     step = np.log(1.7 / 0.004) / 95  # between two levels
     low, high = (
-        seen_of(torch.from_numpy(v * 2 - 1).float()[None, None], scale_of([None]))
+        network_input(torch.from_numpy(v * 2 - 1).float()[None, None], encode_voxel_size([None]))
         .profile[0, :30]
         .numpy()
         for v in (ball, ball * np.exp(10 * step))
@@ -316,10 +319,10 @@ def test_what_the_3d_network_says_of_voxels_is_counted_by_level(learning):
     rng = np.random.default_rng(4)
     v = (rng.random((2, 1, 16, 16, 16)) ** 2 * 1.9).astype(np.float32)
     inside = rng.random((2, 16**3)).astype(np.float32)
-    bins = bins_of(torch.from_numpy(v)).flatten(1)
+    bins = level_bins(torch.from_numpy(v)).flatten(1)
     dice, volume = (
         a.detach().numpy()
-        for a in dice_above(bins, torch.from_numpy(inside).requires_grad_(learning))
+        for a in expected_dice(bins, torch.from_numpy(inside).requires_grad_(learning))
     )
     for n in range(2):
         for j in (30, 60, 90):
@@ -333,7 +336,7 @@ def test_what_the_3d_network_says_of_voxels_is_counted_by_level(learning):
 
 def test_means_at_levels_join_five_neighbours():
     bins = torch.tensor([[10, 12, 12, 40]])
-    at = at_levels(bins, torch.tensor([[[1.0, 4.0, 7.0, 5.0]]]))[0, 0].numpy()
+    at = means_at_levels(bins, torch.tensor([[[1.0, 4.0, 7.0, 5.0]]]))[0, 0].numpy()
     # level 10 follows bin 11; weights 1 2 3 2 1 of bins 9 to 13 and a constant 1 below
     assert at[10] == pytest.approx((2 * 1 + 2 * (4 + 7)) / (2 + 2 * 2 + 1))
     assert at[39] == pytest.approx(3 * 5 / (3 + 1))
@@ -344,12 +347,12 @@ def test_3d_network_sees_the_place_of_density_and_not_its_scale():
     torch.manual_seed(3)
     network = compact_network().eval()
     x = torch.rand(1, 1, 64, 64, 64) ** 4
-    seen = seen_of(x, scale_of([3.0]))
+    seen = network_input(x, encode_voxel_size([3.0]))
     with torch.no_grad():
         same = network.voxels(seen.coarse / 2, seen.scale)[0]
         turned = network.voxels(seen.coarse.flip(2), seen.scale)[0].flip(2)
         one = network.voxels(seen.coarse, seen.scale)[0]
-        other = network.voxels(seen.coarse, scale_of([None]))[0]
+        other = network.voxels(seen.coarse, encode_voxel_size([None]))[0]
     assert one.shape[2:] == (32, 32, 32)
     assert torch.allclose(same, one, atol=1e-4)
     assert not torch.allclose(turned, one, atol=1e-2)
@@ -369,7 +372,7 @@ def test_several_members_are_averaged_and_saved_together(tmp_path):
     network = compact_network(3).eval()
     save_network(tmp_path / "w.pt", network, {}, half=False)
     loaded = load_network(tmp_path / "w.pt").network
-    seen = seen_of(torch.rand(2, 1, 64, 64, 64) * 2 - 1, scale_of([3.0, None]))
+    seen = network_input(torch.rand(2, 1, 64, 64, 64) * 2 - 1, encode_voxel_size([3.0, None]))
     with torch.no_grad():
         singly = torch.stack([m.heads(*m.features(seen)) for m in network.members]).mean(dim=0)
         assert torch.allclose(loaded.heads(*loaded.features(seen)), singly, atol=1e-5)
@@ -378,4 +381,8 @@ def test_several_members_are_averaged_and_saved_together(tmp_path):
 def test_voxel_size_of_one_counts_as_not_known():
     assert known_voxel_size(Grid((64, 64, 64), (1.0, 1.0, 1.0)), 64) is None
     assert known_voxel_size(Grid((128, 100, 256), (1.5, 1.5, 1.5)), 64) == pytest.approx(6.0)
-    assert scale_of([3.0, None, 6.0]).tolist() == [[0, 1], [0, 0], [pytest.approx(np.log(2)), 1]]
+    assert encode_voxel_size([3.0, None, 6.0]).tolist() == [
+        [0, 1],
+        [0, 0],
+        [pytest.approx(np.log(2)), 1],
+    ]

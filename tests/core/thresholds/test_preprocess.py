@@ -16,7 +16,7 @@ from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Source, find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import read_map, write_map
-from chimerax.siren.core.thresholds.normalize import normalise_level, value_range
+from chimerax.siren.core.thresholds.normalize import normalize_level, value_range
 from chimerax.siren.core.thresholds.parameters import PreprocessParameters
 from chimerax.siren.core.thresholds.preprocess import preprocess
 
@@ -92,7 +92,7 @@ def test_copies_overlay_the_originals(tmp_path):
     blob = np.exp(-((points - place) ** 2).sum(axis=1) / (2 * 8.0**2)).reshape(shape)
     write_map(tmp_path / "vol.mrc", blob, grid, "test")
     result = preprocess(
-        find_ensemble([tmp_path / "vol.mrc"], least=1),
+        find_ensemble([tmp_path / "vol.mrc"], minimum=1),
         tmp_path / "out",
         PreprocessParameters(box=20),
     )
@@ -173,7 +173,7 @@ def test_labels_are_normalised_by_the_full_box(folder, tmp_path):
         "normalized_label",
     ]
     for row, n, level in zip(rows, (0, 2), (0.4, 0.5), strict=True):
-        expected = normalise_level(level, value_range(waves((30,) * 3, n), ""))
+        expected = normalize_level(level, value_range(waves((30,) * 3, n), ""))
         assert float(row["normalized_label"]) == pytest.approx(expected, abs=1e-5)
     assert rows[1]["lower_bound"] == ""
 

@@ -147,7 +147,7 @@ FAULTS = {
     "others": ("file,denormalized_predictions\na.mrc,2\n", "belongs to other volumes"),
     "beyond": (
         "vol_id,denormalized_predictions\n0,1\n1,1\n2,1\n4,1\n",
-        "vol_id 4, but the 4 volumes count from 0 to 3",
+        "vol_id 4, but the 4 volumes are numbered from 0 to 3",
     ),
     "negative": ("vol_id,denormalized_predictions\n-1,1\n", "vol_id -1"),
     "ragged": ("file,denormalized_predictions\nvol_1.mrc,1,2\n", "3 cells in row 2"),

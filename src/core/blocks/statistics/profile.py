@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...common import constants
 from ...common.progress import Progress
-from ...compute.pair_tiles import Compute
+from ...compute.pair_tiles import Backend
 from ...maps.ensemble import Ensemble
 from ..communities import voxel_communities
 from ..distinct_blocks import distinct_blocks
@@ -37,8 +37,8 @@ class ProfileStatistic:
     union_words = "that vary: occupied, and empty, in more than {share}"
 
     def most_sampled(self, subsample: int | None) -> int | None:
-        """MOST_SAMPLED whatever the user asks for: more adds time and nothing else."""
-        return constants.MOST_SAMPLED
+        """MAX_SAMPLED_VOXELS whatever the user asks for: more adds time and nothing else."""
+        return constants.MAX_SAMPLED_VOXELS
 
     def observe(
         self,
@@ -77,7 +77,7 @@ class ProfileStatistic:
         sample: NDArray[np.int64],
         parameters: PairTestParameters,
         progress: Progress,
-        compute: Compute | None = None,
+        compute: Backend | None = None,
     ) -> SimilarityGraph:
         """Each voxel with the voxels most alike to it, beyond what the noise explains."""
         assert observation.noise is not None
@@ -120,7 +120,7 @@ class ProfileStatistic:
         seeds: list[NDArray[np.int64]],
         parameters: ExpandParameters,
         progress: Progress,
-        compute: Compute | None = None,
+        compute: Backend | None = None,
     ) -> list[NDArray[np.int64]]:
         """Each voxel joins the block whose profile it follows best, one at most. In this process,
         always.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common.progress import Progress
-from ...compute.pair_tiles import Compute
+from ...compute.pair_tiles import Backend
 from ...maps.ensemble import Ensemble
 from ..noise import Noise
 from ..occupancy import Occupancy
@@ -102,7 +102,7 @@ class Statistic(Protocol):
         sample: NDArray[np.int64],
         parameters: PairTestParameters,
         progress: Progress,
-        compute: Compute | None = None,
+        compute: Backend | None = None,
     ) -> Graph:
         """The pairs of sampled voxels that go together at the parameters' p, the loosest that will
         be asked for.
@@ -127,7 +127,7 @@ class Statistic(Protocol):
         seeds: list[NDArray[np.int64]],
         parameters: ExpandParameters,
         progress: Progress,
-        compute: Compute | None = None,
+        compute: Backend | None = None,
     ) -> list[NDArray[np.int64]]:
         """Which of the voxels, (n,) flat indices, join the block of each of the seeds: flat
         indices.
