@@ -88,8 +88,8 @@ PRESENCE_GAP = 0.25
 
 # --- Verdicts: devel/benchmarks/decoders.md
 
-# (present - absent) / present of a block's density: surfaces that move across the level have 0.05 to
-# 0.4, parts that come and go 0.45 and more
+# (present - absent) / present of a block's density: surfaces that move across the level have 0.05
+# to 0.4, parts that come and go 0.45 and more
 MIN_CONTRAST = 0.45
 SOLID_CONTRAST = 0.6  # below this a part is graded: never quite present, or never quite absent
 MIN_SOLIDITY = 0.7  # share of a block in solid pieces: noise in empty space has 0.05 to 0.7
