@@ -39,13 +39,15 @@ def recipe(kind: str, number: int) -> Recipe:
     imaging = Imaging(
         particles=int(rng.choice([4000, 6000, 8000])), snr=max(snr, 0.08) if many else snr,
         preferred=float(rng.choice([0.0, 0.4, 0.7])), tilt_error=float(rng.choice([1.0, 2.0, 3.0])),
-        contrast=float(rng.choice([0.0, 0.15])), blurred=float(rng.choice([0.0, 1 / 3])),
+        shift_error=float(rng.choice([0.15, 0.3])), contrast=float(rng.choice([0.0, 0.15])),
+        blurred=float(rng.choice([0.0, 1 / 3])),
         junk=0.15 if kind == "junk" else 0.0)
     blocks = {"blocks": int(rng.integers(4, 11)), "rare": 5, "junk": 6, "phases": 6}
     return Recipe(
         name, kind, molecule, box=box, dimensions=int(rng.integers(3, 11)),
         volumes=int(rng.choice([200, 300, 400, 500])), blocks=blocks.get(kind, 0),
         moving=12.0 if kind == "moving" else 0.0, masked=bool(rng.random() < 0.4),
+        prior=float(rng.choice([0.02, 0.1, 0.3, 1.0])), shrunk=bool(rng.random() < 0.75),
         imaging=imaging, seed=seed)
 
 
@@ -60,7 +62,7 @@ def _smooth(name: str, molecule: str, seed: int, number: int, rng: np.random.Gen
 
 
 def _network(name: str, molecule: str, seed: int, number: int) -> Recipe:
-    """Of cryoDRGN's network: one state with even contrast, blocks, one state with +-15 %, blocks."""
+    """Of cryoDRGN's network: two of one state, two of blocks and so on; contrast even in few."""
     blocks = number // 2 % 2 == 1
     imaging = Imaging(particles=5000, snr=0.15, contrast=0.0 if number % 4 == 0 else 0.15)
     return Recipe(name, "blocks" if blocks else "one state", molecule, "cryodrgn", box=32,

@@ -36,6 +36,7 @@ class Recipe:
     volumes : V
     blocks : about how many come and go
     moving : degrees to either side
+    prior, shrunk : of the subspace, see :func:`.subspace.fit`
     masked : whether the subspace's mask is the dilated particle, else a sphere
     imaging : of the particles
     scale, amplitude, even : of ``smooth``, see :func:`.smooth.smooth_noise`
@@ -52,6 +53,8 @@ class Recipe:
     volumes: int = 400
     blocks: int = 0
     moving: float = 0.0
+    prior: float = 0.3
+    shrunk: bool = True
     masked: bool = False
     imaging: Imaging = field(default_factory=Imaging)
     scale: float = 0.0
@@ -90,7 +93,8 @@ def make(recipe: Recipe) -> Stored:
         mean, components, scores = from_volumes(decoder.volumes(decoder.latents[chosen]))
         latents = decoder.latents
     else:
-        found = fit(particles, recipe.dimensions, mask, seed=recipe.seed)
+        found = fit(particles, recipe.dimensions, mask, recipe.prior, recipe.shrunk,
+                    seed=recipe.seed)
         chosen = chosen_points(found.latents, recipe.volumes, recipe.seed)
         mean, scores, latents = found.mean, found.latents[chosen], found.latents
         components = found.components.astype(np.float16)

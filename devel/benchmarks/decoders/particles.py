@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial.transform import Rotation
 
-OVERSAMPLED = 2  # transforms are sampled that much finer than the box: trilinear errors stay below 1 %
+OVERSAMPLED = 2  # transforms are sampled that much finer than the box: trilinear errors are small
 CHUNK = 500  # images interpolated together
 VOLTAGE, SPHERICAL, AMPLITUDE = 300e3, 2.7e7, 0.1  # V, A, share of amplitude contrast
 
@@ -152,19 +152,20 @@ def _trilinear(points: NDArray[np.floating], shape: tuple[int, int, int]) -> csr
 
 
 def ctf(frequency: NDArray[np.floating], defocus: NDArray[np.floating]) -> NDArray[np.float32]:
-    """(P, Q) contrast transfer at (Q,) frequencies in 1/A and (P,) defocus in A, underfocus positive.
+    """(P, Q) contrast transfer at (Q,) frequencies in 1/A and (P,) underfocus in A.
 
     Protein is bright: the sign of the phase contrast is turned.
     """
     wavelength = 12.2643 / np.sqrt(VOLTAGE + 0.97845e-6 * VOLTAGE**2)
     square = np.asarray(frequency) ** 2
-    phase = np.pi * wavelength * square * (defocus[:, None] - SPHERICAL * wavelength**2 * square / 2)
+    spread = defocus[:, None] - SPHERICAL * wavelength**2 * square / 2
+    phase = np.pi * wavelength * square * spread
     return np.asarray(np.sqrt(1 - AMPLITUDE**2) * np.sin(phase) + AMPLITUDE * np.cos(phase),
                       np.float32)
 
 
 def views(count: int, preferred: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(P, 3, 3) rotations: even, but a share ``preferred`` looks along three axes, +- 15 degrees."""
+    """(P, 3, 3) rotations: even, but a share ``preferred`` is within 15 degrees of three axes."""
     matrices = Rotation.random(count, random_state=rng).as_matrix()
     favorites = Rotation.random(3, random_state=rng).as_matrix()[:, 2]
     for p in np.flatnonzero(rng.random(count) < preferred):
@@ -203,7 +204,7 @@ def simulate_particles(volumes: NDArray[np.floating], states: NDArray[np.floatin
     pure *= filters
     # Parseval: both halves of the plane, the origin aside, which is no variance
     power = 2 * (np.abs(pure[~nothing][:, radius > 0]) ** 2).sum(axis=1).mean() / box**4
-    scale = np.sqrt(2 * imaging.snr / power) / box  # 1 / (box * SD of a pixel's noise), times root 2
+    scale = np.sqrt(2 * imaging.snr / power) / box  # root 2 / (box * SD of noise)
     noise = rng.standard_normal((2, *pure.shape), dtype=np.float32)
     data = (pure * np.float32(scale) + noise[0] + 1j * noise[1]).astype(np.complex64)
     told = _turned(true, imaging.tilt_error, rng)

@@ -16,7 +16,7 @@ FEATURES = 48  # random Fourier features of a smooth function
 
 
 def fields(count: int, box: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(n, z, y, x) Gaussian fields of SD 1 with the spectrum of the noise of real decoder volumes."""
+    """(n, z, y, x) Gaussian fields of SD 1 with the noise spectrum of real volumes."""
     weight = spectral_filter(box, noise_power)
     white = rng.standard_normal((count, box, box, box), dtype=np.float32)
     turned = np.fft.irfftn(np.fft.rfftn(white, axes=(1, 2, 3)) * weight, (box,) * 3, (1, 2, 3))

@@ -24,7 +24,6 @@ from .particles import OVERSAMPLED, Particles
 
 CHUNK = 20_000  # points whose normal equations are solved together
 SOFT = 3.0  # voxels, over which masks fall to 0
-FLOOR = 0.02  # of the mean's power: the least that a component is allowed a priori, in each shell
 
 
 @dataclass(frozen=True)
@@ -135,13 +134,18 @@ class _Space:
 
 
 def fit(particles: Particles, dimensions: int, mask: NDArray[np.floating] | None = None,
-        rounds: int = 12, seed: int = 0) -> Subspace:
+        prior: float = 0.3, shrunk: bool = True, rounds: int = 12, seed: int = 0) -> Subspace:
     """Mean, components and latents of particles.
 
     Parameters
     ----------
     dimensions : K, 0 for the mean alone
     mask : (z, y, x), 0 where there is nothing; a sphere unless given
+    prior : the least variance that components have a priori, in each shell, relative to the
+        mean's power: 1 is weak, as in 3DVA; at 0.02 what the data do not support vanishes, as in
+        RECOVAR
+    shrunk : whether latents are posterior means, else least squares, as in 3DVA: with the noise of
+        the single image
     rounds : of expectation and maximization
     seed : of the components to begin with
     """
@@ -150,7 +154,7 @@ def fit(particles: Particles, dimensions: int, mask: NDArray[np.floating] | None
     alone = np.ones((len(particles), 1, 1), np.float32)
     values = np.zeros((len(gathered.points), 1), np.complex64)
     for _ in range(3):  # the mean's own power is its prior
-        values = space.values(space.densities(_maximized(gathered, alone[:, 0], alone, values)))
+        values = space.values(space.densities(_maximized(gathered, alone[:, 0], alone, values, 1)))
     if not dimensions:
         mean = space.densities(values)[0]
         return Subspace(mean, np.empty((0, *mean.shape), np.float32),
@@ -167,16 +171,17 @@ def fit(particles: Particles, dimensions: int, mask: NDArray[np.floating] | None
         first = np.hstack([np.ones((len(latents), 1), np.float32), latents])
         second = first[:, :, None] * first[:, None]
         second[:, 1:, 1:] += covariance
-        values = space.values(space.densities(_maximized(gathered, first, second, values)))
+        values = space.values(space.densities(_maximized(gathered, first, second, values, prior)))
     latents, covariance = _expected(gathered, values)
     values = _centered(values, latents, covariance)
     densities = space.densities(values)
-    return _principal(densities[0], densities[1:], _expected(gathered, values)[0])
+    latents = _expected(gathered, values, 1.0 if shrunk else 1e-3)[0]
+    return _principal(densities[0], densities[1:], latents)
 
 
-def _expected(gathered: Gathered, values: NDArray[np.complexfloating],
+def _expected(gathered: Gathered, values: NDArray[np.complexfloating], precision: float = 1.0,
               ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Posterior means (P, K) and covariances (P, K, K) of the latents."""
+    """Posterior means (P, K) and covariances (P, K, K) of latents of a prior ``precision``."""
     size = values.shape[1]
     row, column = np.triu_indices(size)
     real, imaginary = (np.ascontiguousarray(v, np.float32) for v in (values.real, values.imag))
@@ -185,7 +190,8 @@ def _expected(gathered: Gathered, values: NDArray[np.complexfloating],
     gram[:, row, column] = gathered.power @ products
     gram[:, column, row] = gram[:, row, column]
     match = (gathered.real @ real + gathered.imaginary @ imaginary)[:, 1:] - gram[:, 1:, 0]
-    covariance = np.linalg.inv(gram[:, 1:, 1:] + np.eye(size - 1, dtype=np.float32))
+    own = precision * np.eye(size - 1, dtype=np.float32)
+    covariance = np.linalg.inv(gram[:, 1:, 1:] + own)
     return (covariance @ match[:, :, None])[:, :, 0], covariance
 
 
@@ -200,7 +206,7 @@ def _centered(values: NDArray[np.complexfloating], latents: NDArray[np.float32],
 
 
 def _maximized(gathered: Gathered, first: NDArray[np.floating], second: NDArray[np.floating],
-               before: NDArray[np.complexfloating]) -> NDArray[np.complex64]:
+               before: NDArray[np.complexfloating], prior: float) -> NDArray[np.complex64]:
     """(n, 1 + K) values from the latents' first and second moments, (P, 1 + K), (P, 1 + K, 1 + K).
 
     A point's values have a Gaussian prior whose variance is the power of their shell before.
@@ -212,7 +218,7 @@ def _maximized(gathered: Gathered, first: NDArray[np.floating], second: NDArray[
     right = np.stack([gathered.real.T @ first, gathered.imaginary.T @ first], axis=-1)
     power = _shell_power(gathered, before)
     if size > 1:  # one prior for all components, so that they may turn among themselves
-        power[:, 1:] = np.maximum(power[:, 1:].mean(axis=1), FLOOR * power[:, 0])[:, None]
+        power[:, 1:] = np.maximum(power[:, 1:].mean(axis=1), prior * power[:, 0])[:, None]
     result = np.empty((len(gathered.points), size), np.complex64)
     diagonal = np.flatnonzero(row == column)
     weights[:, diagonal] += 1e-3 * weights[:, 0].mean()  # a point that nearly no image reaches
@@ -239,7 +245,7 @@ def _principal(mean: NDArray[np.float32], components: NDArray[np.float32],
     flat = components.reshape(len(components), -1).astype(np.float64)
     order, turn = np.linalg.eigh(flat @ flat.T)
     turn = turn[:, order.argsort()[::-1]]
-    peak = np.abs(turn).argmax(axis=0)  # the sign of an eigenvector is anybody's choice: make it one
+    peak = np.abs(turn).argmax(axis=0)  # an eigenvector's sign is arbitrary: choose
     turn *= np.sign(turn[peak, np.arange(len(turn))])
     turned = (turn.T @ flat).reshape(components.shape).astype(np.float32)
     return Subspace(mean, turned, (latents @ turn).astype(np.float32))
