@@ -134,7 +134,7 @@ class _Space:
 
 
 def fit(particles: Particles, dimensions: int, mask: NDArray[np.floating] | None = None,
-        prior: float = 0.3, shrunk: bool = True, rounds: int = 12, seed: int = 0) -> Subspace:
+        prior: float = 0.3, shrunk: bool = True, rounds: int = 10, seed: int = 0) -> Subspace:
     """Mean, components and latents of particles.
 
     Parameters
@@ -165,15 +165,12 @@ def fit(particles: Particles, dimensions: int, mask: NDArray[np.floating] | None
     begin = 0.2 * spread[:, None] * (noise[0] + 1j * noise[1])
     values = np.hstack([values, space.values(space.densities(begin))])
     for _ in range(rounds):
-        latents, covariance = _expected(gathered, values)
-        values = _centered(values, latents, covariance)
-        latents, covariance = _expected(gathered, values)
+        values, latents, covariance = _centered(values, *_expected(gathered, values))
         first = np.hstack([np.ones((len(latents), 1), np.float32), latents])
         second = first[:, :, None] * first[:, None]
         second[:, 1:, 1:] += covariance
         values = space.values(space.densities(_maximized(gathered, first, second, values, prior)))
-    latents, covariance = _expected(gathered, values)
-    values = _centered(values, latents, covariance)
+    values = _centered(values, *_expected(gathered, values))[0]
     densities = space.densities(values)
     latents = _expected(gathered, values, 1.0 if shrunk else 1e-3)[0]
     return _principal(densities[0], densities[1:], latents)
@@ -196,13 +193,19 @@ def _expected(gathered: Gathered, values: NDArray[np.complexfloating], precision
 
 
 def _centered(values: NDArray[np.complexfloating], latents: NDArray[np.float32],
-              covariance: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """The same subspace in coordinates whose mean is 0 and whose covariance is 1."""
+              covariance: NDArray[np.float32],
+              ) -> tuple[NDArray[np.complex64], NDArray[np.float32], NDArray[np.float32]]:
+    """The same subspace, latents and covariances in coordinates of mean 0 and covariance 1.
+
+    This lets the components' size settle in one round (parameter-expanded EM).
+    """
     middle = latents.mean(axis=0)
     second = covariance.mean(axis=0) + np.cov(latents.T, bias=True).reshape(covariance.shape[1:])
     root = np.linalg.cholesky(second + 1e-9 * np.eye(len(second)))
     mean = values[:, :1] + values[:, 1:] @ middle[:, None]
-    return np.asarray(np.hstack([mean, values[:, 1:] @ root]), np.complex64)
+    values = np.asarray(np.hstack([mean, values[:, 1:] @ root]), np.complex64)
+    back = np.asarray(np.linalg.inv(root), np.float32)
+    return values, (latents - middle) @ back.T, back @ covariance @ back.T
 
 
 def _maximized(gathered: Gathered, first: NDArray[np.floating], second: NDArray[np.floating],
