@@ -20,8 +20,9 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from .particles import OVERSAMPLED, Particles
+from .particles import Particles
 
+OVERSAMPLED = 2  # the transform is sampled that much more finely than the box demands
 CHUNK = 20_000  # points whose normal equations are solved together
 SOFT = 3.0  # voxels, over which masks fall to 0
 
@@ -49,7 +50,8 @@ class Gathered:
     Attributes
     ----------
     box : voxels a side
-    points : (n,) int64, flat indices into the (2 box, 2 box, box + 1) half transform, those used
+    points : (n,) int64, flat indices into the (2 box, 2 box, box + 1) half transform: those of a
+        half-space, up to the radius of the data
     twins : (n,) int64, flat indices of their conjugates in the plane x = 0, else the same
     shell : (n,) int64, radius in cycles a box
     power : (P, n) sparse, squared filters
@@ -75,18 +77,22 @@ def gather(particles: Particles) -> Gathered:
     flip = (x < 0) | ((x == 0) & ((y < 0) | ((y == 0) & (z < 0))))
     sign = np.where(flip, -1, 1)
     x, y, z = x * sign, y * sign, z * sign
-    flat = ((z % edge) * edge + y % edge) * shape[2] + x
-    points, columns = np.unique(flat.ravel(), return_inverse=True)
-    pz, rest = np.divmod(points, edge * shape[2])
-    py, px = np.divmod(rest, shape[2])
+    pz, py, px = np.mgrid[-box:box, -box:box, :box + 1].reshape(3, -1)
+    far = np.sqrt(pz**2 + py**2 + px**2)
+    half = (px > 0) | (py > 0) | ((py == 0) & (pz >= 0))
+    kept = half & (far <= np.sqrt((x**2 + y**2 + z**2).max()))
+    pz, py, px, far = pz[kept], py[kept], px[kept], far[kept]
+    shell = np.rint(far / OVERSAMPLED).astype(int)
+    points = ((pz % edge) * edge + py % edge) * shape[2] + px
     twins = np.where(px == 0, ((-pz % edge) * edge + (-py % edge)) * shape[2], points)
-    wrapped = [np.where(p > box, p - edge, p) for p in (pz, py)]
-    shell = np.rint(np.sqrt(wrapped[0]**2 + wrapped[1]**2 + px**2) / OVERSAMPLED).astype(int)
+    lookup = np.zeros(int(np.prod(shape)), np.int32)
+    lookup[points] = np.arange(len(points))
+    columns = lookup[((z % edge) * edge + y % edge) * shape[2] + x].ravel()
     product = particles.filters * particles.data
     ends = np.arange(count + 1, dtype=np.int32) * wide
 
     def sparse(values: NDArray[np.floating]) -> csr_array:
-        return csr_array((np.asarray(values, np.float32).ravel(), columns.astype(np.int32), ends),
+        return csr_array((np.asarray(values, np.float32).ravel(), columns, ends),
                          (count, len(points)))
 
     return Gathered(box, points, twins, shell, sparse(particles.filters**2),
@@ -153,7 +159,7 @@ def fit(particles: Particles, dimensions: int, mask: NDArray[np.floating] | None
     space = _Space(gathered, sphere(particles.box) if mask is None else mask)
     alone = np.ones((len(particles), 1, 1), np.float32)
     values = np.zeros((len(gathered.points), 1), np.complex64)
-    for _ in range(3):  # the mean's own power is its prior
+    for _ in range(6):  # the mean's own power is its prior
         values = space.values(space.densities(_maximized(gathered, alone[:, 0], alone, values, 1)))
     if not dimensions:
         mean = space.densities(values)[0]
@@ -212,7 +218,9 @@ def _maximized(gathered: Gathered, first: NDArray[np.floating], second: NDArray[
                before: NDArray[np.complexfloating], prior: float) -> NDArray[np.complex64]:
     """(n, 1 + K) values from the latents' first and second moments, (P, 1 + K), (P, 1 + K, 1 + K).
 
-    A point's values have a Gaussian prior whose variance is the power of their shell before.
+    A point's values have a Gaussian prior whose variance is the power of their shell before. Near
+    the origin are points that no image reaches, as images are sampled at whole frequencies: these
+    stay what the mask has made of them (a faint pull toward the values before does that).
     """
     size = first.shape[1]
     row, column = np.triu_indices(size)
@@ -224,9 +232,13 @@ def _maximized(gathered: Gathered, first: NDArray[np.floating], second: NDArray[
         power[:, 1:] = np.maximum(power[:, 1:].mean(axis=1), prior * power[:, 0])[:, None]
     result = np.empty((len(gathered.points), size), np.complex64)
     diagonal = np.flatnonzero(row == column)
-    weights[:, diagonal] += 1e-3 * weights[:, 0].mean()  # a point that nearly no image reaches
+    reached = weights[:, :1] > 0
     if before.any():
-        weights[:, diagonal] += 2 / np.maximum(power, 1e-12 * power.max())[gathered.shell]
+        own = 2 / np.maximum(power, 1e-12 * power.max())[gathered.shell]
+        weights[:, diagonal] += np.where(reached, own, 0)
+    faint = 1e-3 * weights[:, 0].mean()
+    weights[:, diagonal] += faint
+    right += faint * np.stack([before.real, before.imag], axis=-1)
     for start in range(0, len(result), CHUNK):
         some = slice(start, start + CHUNK)
         system = np.empty((len(weights[some]), size, size), np.float32)
