@@ -1,4 +1,4 @@
-"""The benchmark of decoders: its particles, subspaces, truths and measures against what is known."""
+"""The benchmark of decoders: particles, subspaces, truths and measures against what is known."""
 
 from __future__ import annotations
 

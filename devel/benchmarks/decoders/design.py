@@ -35,9 +35,10 @@ def recipe(kind: str, number: int) -> Recipe:
         return _network(name, molecule, seed, number)
     many = kind not in ("one state", "phases")
     box = 48 if many else int(rng.choice([32, 40, 48], p=[0.35, 0.45, 0.2]))
-    snr = float(np.round(np.exp(rng.uniform(np.log(0.03), np.log(0.3))), 3))
+    snr = np.round(np.exp(rng.uniform(np.log(0.08 if many else 0.03), np.log(0.3))), 3)
     imaging = Imaging(
-        particles=int(rng.choice([3000, 5000, 7000])), snr=max(snr, 0.08) if many else snr,
+        particles=int(rng.choice([5000, 8000] if many else [3000, 5000, 7000])), snr=float(snr),
+        reach=float(rng.choice([0.55, 0.65, 0.75, 0.87], p=[0.3, 0.35, 0.25, 0.1])),
         preferred=float(rng.choice([0.0, 0.4, 0.7])), tilt_error=float(rng.choice([1.0, 2.0, 3.0])),
         shift_error=float(rng.choice([0.15, 0.3])), contrast=float(rng.choice([0.0, 0.15])),
         blurred=float(rng.choice([0.0, 1 / 3])),

@@ -36,7 +36,8 @@ class Imaging:
     contrast : SD of each image's contrast, around 1
     blurred : share of the images that are blurred, by a Gaussian of ``blur`` voxels
     junk : share of images without a usable particle: half are noise, half have a random pose
-    reach : radius in Fourier space up to which coefficients are kept, relative to Nyquist
+    reach : radius in Fourier space up to which coefficients are kept, relative to Nyquist: the
+        resolution at which the decoder works, which users set for subspaces too
     """
 
     particles: int = 6000
@@ -49,7 +50,7 @@ class Imaging:
     blurred: float = 0.0
     blur: float = 1.0
     junk: float = 0.0
-    reach: float = 0.87
+    reach: float = 0.65
 
 
 @dataclass(frozen=True)

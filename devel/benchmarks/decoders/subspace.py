@@ -24,6 +24,7 @@ from .particles import Particles
 
 OVERSAMPLED = 2  # the transform is sampled that much more finely than the box demands
 CHUNK = 20_000  # points whose normal equations are solved together
+SMOOTH = 0.12  # cycles a voxel: components begin without much beyond, so that noise comes last
 SOFT = 3.0  # voxels, over which masks fall to 0
 
 
@@ -140,7 +141,7 @@ class _Space:
 
 
 def fit(particles: Particles, dimensions: int, mask: NDArray[np.floating] | None = None,
-        prior: float = 0.3, shrunk: bool = True, rounds: int = 10, seed: int = 0) -> Subspace:
+        prior: float = 0.3, shrunk: bool = True, rounds: int = 12, seed: int = 0) -> Subspace:
     """Mean, components and latents of particles.
 
     Parameters
@@ -168,6 +169,7 @@ def fit(particles: Particles, dimensions: int, mask: NDArray[np.floating] | None
     rng = np.random.default_rng([seed, 40])
     spread = np.sqrt(_shell_power(gathered, values)[:, 0])[gathered.shell]
     noise = rng.standard_normal((2, len(values), dimensions))
+    spread *= np.exp(-(gathered.shell / (SMOOTH * particles.box)) ** 2)
     begin = 0.2 * spread[:, None] * (noise[0] + 1j * noise[1])
     values = np.hstack([values, space.values(space.densities(begin))])
     for _ in range(rounds):
