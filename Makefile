@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots train test lint bench-blocks bench-thresholds bench-speed bench-scaling clean-env
+.PHONY: help env bundle demo screenshots train test lint bench-blocks bench-thresholds bench-speed bench-scaling bench-decoders clean-env
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -44,6 +44,12 @@ bench-thresholds: env ## accuracy of the thresholds, simulated and real maps, sp
 
 bench-blocks: env ## how well blocks are found: devel/benchmarks/blocks.md made again (an hour or two)
 	@$(VENV)/python devel/benchmarks/blocks.py
+
+CACHE ?= devel/benchmarks/cache
+bench-decoders: env ## blocks in ensembles that a decoder made: tables in CACHE (an hour or two)
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/make.py --cache "$(CACHE)"
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/harness.py "$(CACHE)" --out "$(CACHE)"
+	@$(VENV)/python devel/benchmarks/decoders/summary.py "$(CACHE)"
 
 clean-env: ## remove .venv
 	rm -rf .venv
