@@ -3,6 +3,7 @@
 Inside ChimeraX's Python the installed bundle is used. Elsewhere (a plain Python with numpy and
 scipy) the checkout's ``src`` stands in for ``chimerax.siren``, so that no ChimeraX is needed.
 """
+# ruff: noqa: E402
 
 from __future__ import annotations
 

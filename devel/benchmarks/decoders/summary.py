@@ -1,8 +1,8 @@
 """The harness's tables in short: ``python devel/benchmarks/decoders/summary.py FOLDER``.
 
 Blocks are *true* where they match a planted block with an IoU of 0.2 and more, *false* in ensembles
-where nothing is planted and nothing moves, *unmatched* where blocks are planted but they match none,
-*moving* in ensembles with a moving domain where half of their voxels are swept by it.
+where nothing is planted and nothing moves, *unmatched* where blocks are planted but they match
+none, *moving* in ensembles with a moving domain where half of their voxels are swept by it.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def quantile_lines(rows: list[Row]) -> Iterable[str]:
 
 def ensemble_lines(rows: list[Row]) -> Iterable[str]:
     """Blocks found by kind of ensemble."""
-    yield ("| kind, decoder, split | ensembles | with a block | blocks | bad | planted | found | IoU | "
-           "ceiling | n_eff, median |")
+    yield ("| kind, decoder, split | ensembles | with a block | blocks | bad | planted | found "
+           "| IoU | ceiling | n_eff, median |")
     yield "|" + "---|" * 10
     for key in sorted({(r["kind"], r["decoder"], r["split"]) for r in rows}):
         own = [r for r in rows if (r["kind"], r["decoder"], r["split"]) == key]
