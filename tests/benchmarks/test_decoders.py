@@ -21,6 +21,7 @@ from decoders.molecules import (  # noqa: E402
     SWEPT,
     TRAINING,
     VALIDATION,
+    low_pass,
     placed,
     truth_of,
 )
@@ -280,3 +281,12 @@ def test_overlaps() -> None:
     others = [np.arange(20, 30), np.arange(2, 10)]
     assert measures.best_overlap(np.arange(10), others) == (0.8, 1)
     assert measures.best_overlap(np.arange(10), []) == (0.0, -1)
+
+
+def test_a_low_pass_keeps_what_is_below_and_takes_what_is_beyond() -> None:
+    axis = 2 * np.pi * np.arange(24) / 24
+    slow, fast = np.cos(3 * axis), np.cos(10 * axis)  # 0.25 and 0.83 of Nyquist
+    density = slow[:, None, None] + fast[:, None] + np.zeros(24)
+    expected = np.broadcast_to(slow[:, None, None], density.shape)
+    np.testing.assert_allclose(low_pass(density, 0.5), expected, atol=1e-6)
+    np.testing.assert_allclose(low_pass(density, 1.0), density, atol=1e-6)

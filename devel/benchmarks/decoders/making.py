@@ -11,7 +11,7 @@ from scipy.cluster.vq import kmeans2
 from scipy.spatial import cKDTree
 
 from .core_api import enclosing_level
-from .molecules import CORE, Model, draw_states, model, split_of
+from .molecules import CORE, Model, draw_states, low_pass, model, split_of
 from .particles import Imaging, simulate_particles
 from .smooth import phase_randomized, smooth_noise
 from .stored import Stored, from_volumes
@@ -78,13 +78,15 @@ def make(recipe: Recipe) -> Stored:
         If its molecule, or cryoDRGN, is not on this machine.
     """
     made = model(recipe.molecule, recipe.box, recipe.blocks, recipe.moving, recipe.kind == "rare",
-                 recipe.fill, recipe.seed)
+                 recipe.fill, 1.0 if recipe.kind == "smooth" else recipe.imaging.reach,
+                 recipe.seed)
     rng = np.random.default_rng([recipe.seed, 50])
     if recipe.kind == "smooth":
         return _smooth(recipe, made, rng)
     particles = simulate_particles(made.densities, draw_states(made, recipe.imaging.particles, rng),
                                    made.voxel_size, recipe.imaging, rng)
-    true_mean = np.tensordot(particles.states.mean(axis=0), made.densities, 1)
+    true_mean = low_pass(np.tensordot(particles.states.mean(axis=0), made.densities, 1),
+                         recipe.imaging.reach)
     mask = _mask(true_mean, made.level) if recipe.masked else sphere(recipe.box)
     if recipe.decoder == "cryodrgn":
         from .cryodrgn import train

@@ -31,6 +31,7 @@ VALIDATION = ("1oel", "5cd4", "6o1m", "1bvs", "4nmn", "5iyz", "5h64")
 CORE, EMPTY, SWEPT = -2, -1, -3  # marks in the truth, beside the blocks' numbers
 LARGEST = 2500  # heavy atoms of a part, some 35 kDa; larger chains are cut
 RESOLUTION = 2.4  # voxels
+SOFT = 0.15  # of Nyquist, width of the edge of a low-pass filter
 POSITIONS = 9  # of a moving domain
 
 
@@ -48,8 +49,9 @@ class Model:
     voxel_size : A
     densities : (U, z, y, x) float32, core first; about 1 inside of protein
     truth : (z, y, x) int8: block (0, 1, ...) of each voxel that is occupied when everything is
-        there, CORE, EMPTY; SWEPT where a moving domain is at some angles only
-    level : at which the whole encloses 1.21 A^3/Da
+        there, CORE, EMPTY; SWEPT where a moving domain is at some angles only. At the resolution
+        of the decoder, see :func:`model`
+    level : at which the whole, at that resolution, encloses 1.21 A^3/Da
     plan : of the B blocks, densities 1 to B
     angles : of the U - 1 positions of a moving domain, degrees; else empty
     """
@@ -93,7 +95,7 @@ def placed(parts: Sequence[Part], box: int, fill: float) -> tuple[tuple[Part, ..
 
 
 def model(molecule: str, box: int, blocks: int = 0, moving: float = 0.0, rare: bool = False,
-          fill: float = 0.8, seed: int = 0) -> Model:
+          fill: float = 0.8, reach: float = 1.0, seed: int = 0) -> Model:
     """A molecule as densities.
 
     Parameters
@@ -102,6 +104,8 @@ def model(molecule: str, box: int, blocks: int = 0, moving: float = 0.0, rare: b
     moving : degrees to either side by which one domain turns; not together with ``blocks``
     rare : whether the last block is in 3 % of the particles only
     fill : diameter of the molecule relative to the box
+    reach : resolution at which truth and level are taken, relative to Nyquist: where the surface of
+        a block is depends on it
     """
     rng = np.random.default_rng([seed, 30])
     parts, grid = placed(parts_of(molecule, rng), box, fill)
@@ -121,12 +125,24 @@ def model(molecule: str, box: int, blocks: int = 0, moving: float = 0.0, rare: b
     else:
         whole, angles, plan = [_density(together("whole", (core, *others)), grid)], np.empty(0), ()
     densities = np.stack(whole)
-    total = densities[0] + densities[POSITIONS // 2 + 1] if moving else densities.sum(axis=0)
+    seen = np.stack([low_pass(d, reach) for d in densities])
+    total = seen[0] + seen[POSITIONS // 2 + 1] if moving else seen.sum(axis=0)
     level = enclosing_level(total, mass * VOLUME_PER_DALTON / grid.voxel_volume)
     inside = float(total[total > level].mean())
-    densities, level = densities / np.float32(inside), level / inside
-    truth = truth_of(densities, level, bool(moving))
+    densities, seen, level = densities / np.float32(inside), seen / inside, level / inside
+    truth = truth_of(seen, level, bool(moving))
     return Model(float(grid.voxel_size[0]), densities, truth, level, plan, angles)
+
+
+def low_pass(density: NDArray[np.floating], reach: float) -> NDArray[np.float32]:
+    """(z, y, x) density up to ``reach`` of Nyquist, softly cut; 1: as it is."""
+    if reach >= 1:
+        return np.asarray(density, np.float32)
+    shape = density.shape
+    full = [np.fft.fftfreq(n) * 2 for n in shape[:2]] + [np.fft.rfftfreq(shape[2]) * 2]
+    far = np.sqrt(full[0][:, None, None]**2 + full[1][:, None]**2 + full[2]**2)
+    weight = 0.5 + 0.5 * np.cos(np.pi * np.clip((far - reach) / SOFT + 0.5, 0, 1))
+    return np.asarray(np.fft.irfftn(np.fft.rfftn(density) * weight, shape), np.float32)
 
 
 def truth_of(densities: NDArray[np.floating], level: float, moving: bool) -> NDArray[np.int8]:
