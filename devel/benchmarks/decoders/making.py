@@ -30,7 +30,7 @@ class Recipe:
     kind : ``one state``, ``moving``, ``blocks``, ``rare``, ``junk``, ``smooth`` (random functions
         over a constant particle), ``phases`` (a subspace's components with their phases redrawn)
     molecule : of :mod:`.molecules`
-    decoder : ``subspace`` or ``cryodrgn``; not for ``smooth``
+    decoder : ``subspace``, ``cryodrgn`` or ``recovar``; not for ``smooth``
     box : voxels a side
     dimensions : of the latents
     volumes : V
@@ -89,11 +89,17 @@ def make(recipe: Recipe) -> Stored:
                          recipe.imaging.reach)
     mask = _mask(true_mean, made.level) if recipe.masked else sphere(recipe.box)
     if recipe.decoder == "cryodrgn":
-        from .cryodrgn import train
+        from .cryodrgn_net import train
         decoder = train(particles, recipe.dimensions, seed=recipe.seed)
         chosen = chosen_points(decoder.latents, recipe.volumes, recipe.seed)
         mean, components, scores = from_volumes(decoder.volumes(decoder.latents[chosen]))
         latents = decoder.latents
+    elif recipe.decoder == "recovar":
+        from .recovar_run import run
+        found = run(particles, made.voxel_size, recipe.dimensions, seed=recipe.seed)
+        chosen = chosen_points(found.latents, recipe.volumes, recipe.seed)
+        mean, scores, latents = found.mean, found.latents[chosen], found.latents
+        components = found.components.astype(np.float16)
     else:
         found = fit(particles, recipe.dimensions, mask, recipe.prior, recipe.shrunk,
                     seed=recipe.seed)

@@ -5,9 +5,6 @@ layers, positional encoding, its loss and its weight of the divergence, 1 / zdim
 them is ours: its ``train_vae`` wants files and took too long on one core. The network is smaller
 than its default (3 x 128 in place of 3 x 1024) and trained for few epochs, so it is undertrained.
 Seconds a recipe: some 100 to 300 on one core.
-
-RECOVAR (``recovar`` 1.0.5 from PyPI) installs beside it, JAX for the CPU included, and its command
-line starts; it was not run on these particles. :mod:`.subspace` stands for it.
 """
 
 from __future__ import annotations
