@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 BENCHMARKS = str(Path(__file__).parents[2] / "devel" / "benchmarks")
 sys.path.insert(0, BENCHMARKS)
 from decoders import measures  # noqa: E402
-from decoders.core_api import Grid, Part  # noqa: E402
+from decoders.core_api import Ensemble, Grid, Part, binarize  # noqa: E402
+from decoders.harness import rows_of  # noqa: E402
 from decoders.making import AROUND, Recipe, chosen_points, level_by_hand, soft_shares  # noqa: E402
+from decoders.methods import Found  # noqa: E402
 from decoders.molecules import (  # noqa: E402
     CORE,
     EMPTY,
@@ -290,3 +292,39 @@ def test_a_low_pass_keeps_what_is_below_and_takes_what_is_beyond() -> None:
     expected = np.broadcast_to(slow[:, None, None], density.shape)
     np.testing.assert_allclose(low_pass(density, 0.5), expected, atol=1e-6)
     np.testing.assert_allclose(low_pass(density, 1.0), density, atol=1e-6)
+
+
+KEPT = sorted((Path(BENCHMARKS) / "decoders" / "kept").glob("*.npz"))
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda p: p.stem)
+def test_kept_ensembles_are_whole(path: Path) -> None:
+    stored = load(path)
+    volumes, blocks = stored.volumes(), stored.soft.shape[1]
+    assert np.isfinite(volumes).all() and len(volumes) == len(stored.soft) >= 200
+    assert stored.made["name"] == path.stem and set(np.unique(stored.truth)) <= {
+        SWEPT, CORE, EMPTY, *range(blocks)}
+    assert (stored.soft >= 0).all() and (stored.soft <= 1).all() and len(stored.par) == blocks
+    if blocks:  # nothing is there without what it depends on
+        for block, parent in enumerate(stored.par):
+            assert parent < 0 or (stored.soft[:, block] <= stored.soft[:, parent] + 1e-6).all()
+    core = stored.truth == CORE
+    assert (stored.mean > stored.level)[core].mean() > 0.8
+    assert (stored.mean > stored.level)[stored.truth == EMPTY].mean() < 0.1
+
+
+def test_what_is_planted_is_scored_as_found() -> None:
+    stored = load(next(p for p in KEPT if p.name.startswith("blocks")))
+    planted = {b + 1: np.flatnonzero(stored.truth.ravel() == b)
+               for b in range(stored.soft.shape[1])}
+
+    def perfect(ensemble: Ensemble, levels: NDArray[np.float64], stability: bool) -> Found:
+        return Found(planted, planted, binarize(ensemble, levels))
+
+    rows, whole = rows_of(stored, "perfect", perfect, "true")
+    assert [r["best_iou"] for r in rows] == [1] * len(planted)
+    assert [r["best_planted"] for r in rows] == list(range(len(planted)))
+    assert all(r["back_lower"] == r["back_higher"] == 1 for r in rows)
+    assert all(r["in_core"] == r["in_empty"] == 0 for r in rows)
+    assert whole["mean_best_iou"] == 1 and whole["bad"] == 0 and 0.2 < whole["ceiling"] < 1
+    assert np.median([r["true_correlation"] for r in rows]) > 0.7
