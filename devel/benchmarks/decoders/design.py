@@ -9,8 +9,7 @@ from .molecules import TRAINING, VALIDATION
 from .particles import Imaging
 
 KINDS = {"one state": 200, "moving": 12, "blocks": 36, "rare": 6, "junk": 6, "phases": 20,
-         "smooth": 120, "network": 8,
-         "recovar": 4}
+         "smooth": 120, "network": 8}
 
 
 def recipes(kinds: dict[str, int] | None = None) -> list[Recipe]:
@@ -32,8 +31,8 @@ def recipe(kind: str, number: int) -> Recipe:
     name = f"{kind.replace(' ', '-')}-{number:03d}-{molecule}"
     if kind == "smooth":
         return _smooth(name, molecule, seed, number, rng)
-    if kind in ("network", "recovar"):
-        return _network(kind, name, molecule, seed, number)
+    if kind == "network":
+        return _network(name, molecule, seed, number)
     many = kind not in ("one state", "phases")
     box = 48 if many else int(rng.choice([32, 40, 48], p=[0.35, 0.45, 0.2]))
     snr = np.round(np.exp(rng.uniform(np.log(0.08 if many else 0.03), np.log(0.3))), 3)
@@ -63,11 +62,9 @@ def _smooth(name: str, molecule: str, seed: int, number: int, rng: np.random.Gen
                   amplitude=round(float(amplitude), 2), even=strong, seed=seed)
 
 
-def _network(kind: str, name: str, molecule: str, seed: int, number: int) -> Recipe:
-    """Of cryoDRGN's network or RECOVAR: two of one state, then two of blocks, and so on."""
-    blocks, network = number // 2 % 2 == 1, kind == "network"
-    imaging = Imaging(particles=5000 if network else 2500, snr=0.15 if network else 0.25,
-                      contrast=0.0 if number % 4 == 0 else 0.15, reach=0.65 if network else 0.95)
-    return Recipe(name, "blocks" if blocks else "one state", molecule,
-                  "cryodrgn" if network else "recovar", box=32, dimensions=8 if network else 4,
-                  volumes=300, blocks=6 if blocks else 0, imaging=imaging, seed=seed)
+def _network(name: str, molecule: str, seed: int, number: int) -> Recipe:
+    """Of cryoDRGN's network: two of one state, then two of blocks, and so on."""
+    blocks = number // 2 % 2 == 1
+    imaging = Imaging(particles=5000, snr=0.15, contrast=0.0 if number % 4 == 0 else 0.15)
+    return Recipe(name, "blocks" if blocks else "one state", molecule, "cryodrgn", box=32,
+                  dimensions=8, volumes=300, blocks=6 if blocks else 0, imaging=imaging, seed=seed)

@@ -30,7 +30,7 @@ class Recipe:
     kind : ``one state``, ``moving``, ``blocks``, ``rare``, ``junk``, ``smooth`` (random functions
         over a constant particle), ``phases`` (a subspace's components with their phases redrawn)
     molecule : of :mod:`.molecules`
-    decoder : ``subspace``, ``cryodrgn`` or ``recovar``; not for ``smooth``
+    decoder : ``subspace`` or ``cryodrgn``; not for ``smooth``
     box : voxels a side
     dimensions : of the latents
     volumes : V
@@ -94,12 +94,6 @@ def make(recipe: Recipe) -> Stored:
         chosen = chosen_points(decoder.latents, recipe.volumes, recipe.seed)
         mean, components, scores = from_volumes(decoder.volumes(decoder.latents[chosen]))
         latents = decoder.latents
-    elif recipe.decoder == "recovar":
-        from .recovar_run import run
-        found = run(particles, made.voxel_size, recipe.dimensions, seed=recipe.seed)
-        chosen = chosen_points(found.latents, recipe.volumes, recipe.seed)
-        mean, scores, latents = found.mean, found.latents[chosen], found.latents
-        components = found.components.astype(np.float16)
     else:
         found = fit(particles, recipe.dimensions, mask, recipe.prior, recipe.shrunk,
                     seed=recipe.seed)

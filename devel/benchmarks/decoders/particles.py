@@ -67,7 +67,6 @@ class Particles:
         x, y and viewing direction in the particle's frame
     states : (P, U) float32, what share of each density the particle has
     junk : (P,) bool
-    defocus : (P,) float64, underfocus in A
     """
 
     box: int
@@ -77,7 +76,6 @@ class Particles:
     rotations: NDArray[np.float64]
     states: NDArray[np.float32]
     junk: NDArray[np.bool_]
-    defocus: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.data)
@@ -204,8 +202,7 @@ def simulate_particles(volumes: NDArray[np.floating], states: NDArray[np.floatin
     blurred = rng.random(count) < imaging.blurred
     pure[blurred] *= np.exp(-2 * (np.pi * imaging.blur * radius) ** 2).astype(np.float32)
 
-    defocus = 1e4 * rng.uniform(*imaging.defocus, count)
-    filters = ctf(radius / voxel_size, defocus)
+    filters = ctf(radius / voxel_size, 1e4 * rng.uniform(*imaging.defocus, count))
     pure *= filters
     # Parseval: both halves of the plane, the origin aside, which is no variance
     power = 2 * (np.abs(pure[~nothing][:, radius > 0]) ** 2).sum(axis=1).mean() / box**4
@@ -216,7 +213,7 @@ def simulate_particles(volumes: NDArray[np.floating], states: NDArray[np.floatin
     lost = junk & ~nothing
     told[lost] = Rotation.random(count, random_state=rng).as_matrix()[lost]
     return Particles(box, frequencies, data, filters * np.float32(scale), told,
-                     np.asarray(states, np.float32), junk, defocus)
+                     np.asarray(states, np.float32), junk)
 
 
 def _contrasts(count: int, sd: float, rng: np.random.Generator) -> NDArray[np.float64]:
