@@ -100,7 +100,7 @@ FEW_EFFECTIVE = 30  # effective volumes below which p-values and halves of the v
 BACKGROUND_PAIRS = 400  # background voxels whose pairs are correlated
 MASS_REACH = 5  # voxels: how far a moving part goes
 MIN_LOSS = 0.25  # of a block's mean gain: smaller losses nearby are noise and ringing
-MAX_EXCHANGE = 1.0  # beyond this a part moves
+MAX_EXCHANGE = 0.9  # beyond this a part moves
 # correlation of densities above which touching blocks are shells of one part
 SAME_DENSITY = 0.985
 
