@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots help-page rooms train test lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity clean-env
+.PHONY: help env bundle demo screenshots help-page rooms train test lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders clean-env
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -57,6 +57,12 @@ bench-sensitivity: env ## how blocks depend on the tuned constants: writes devel
 
 bench-communities: env ## community detection by library: writes devel/benchmarks/communities.md
 	@$(VENV)/python devel/benchmarks/communities.py
+
+CACHE ?= devel/benchmarks/cache
+bench-decoders: env ## blocks in ensembles that a decoder made: tables in CACHE (an hour or two)
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/make.py --cache "$(CACHE)"
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/harness.py "$(CACHE)" --out "$(CACHE)"
+	@$(VENV)/python devel/benchmarks/decoders/summary.py "$(CACHE)"
 
 clean-env: ## remove .venv
 	rm -rf .venv

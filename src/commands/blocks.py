@@ -12,6 +12,7 @@ from chimerax.core.errors import UserError
 from ..core.blocks.blockset import read_block_maps
 from ..core.blocks.parameters import ExpandParameters, SketchParameters
 from ..core.blocks.statistics import statistic_named
+from ..core.common.constants import FEW_EFFECTIVE
 from ..core.common.errors import join_names
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
@@ -233,7 +234,9 @@ def _show_run(
         lines.append(f"The earlier {run.folder} was replaced.")
     count, voxels = len(run.blocks), run.blocks.voxel_count
     lines.append(f"{count} block{'s' * (count != 1)}, {voxels:,} voxels")
-    if not count:
+    if count:
+        lines += _doubts(run)
+    else:
         lines.append(_nothing_found(run))
     log_lines(session, lines)
     group = None
@@ -251,6 +254,30 @@ def _show_run(
                 "block maps, mean.mrc, unassigned.mrc)."
             ],
         )
+
+
+def _doubts(run: Run) -> list[str]:
+    """How far the ensemble supports blocks, and which of them are doubtful."""
+    lines = []
+    used, effective = run.record.counts["volumes_used"], run.record.counts.get("effective_volumes")
+    if effective is not None and effective < FEW_EFFECTIVE and effective < used / 2:
+        lines.append(
+            f"The {used:,} volumes vary together, like {effective:.0f} independent ones: they come "
+            "from few latent dimensions, where stability does not tell true blocks from false. "
+            "The verdicts rest on the density of the blocks."
+        )
+    doubtful = [n for n, e in run.blocks.evidence.items() if e.doubtful]
+    if doubtful and len(doubtful) == len(run.blocks):
+        lines.append(
+            "All blocks are doubtful and hidden: this ensemble may show one state. More particles, "
+            "or two trainings on halves of the particles that find the same blocks, would tell."
+        )
+    elif doubtful:
+        lines.append(
+            f"{len(doubtful)} of the {len(run.blocks)} blocks are doubtful and hidden: "
+            f"{', '.join(map(str, doubtful))}."
+        )
+    return lines
 
 
 def _union_text(parameters: SketchParameters) -> str:

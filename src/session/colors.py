@@ -47,6 +47,12 @@ def block_colors(blocks: BlockSet) -> dict[int, tuple[float, float, float]]:
     return {n: _rgb(PALETTE[c]) for n, c in chosen.items()}
 
 
+def pale(color: tuple[float, float, float]) -> tuple[float, float, float]:
+    """The color of a doubtful block: the same, mixed with as much white."""
+    red, green, blue = ((1 + c) / 2 for c in color)
+    return red, green, blue
+
+
 def _rgb(color: str) -> tuple[float, float, float]:
     """Red, green and blue, 0 to 1, of a hex color like ``#E69F00``."""
     red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))

@@ -31,7 +31,8 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
     if not len(table):
         return
     rows = [
-        "<tr><th></th><th>block</th><th>voxels</th><th>&Aring;<sup>3</sup></th><th>occupancy</th><th>stability</th><th></th></tr>"
+        "<tr><th></th><th>block</th><th>voxels</th><th>&Aring;<sup>3</sup></th><th>occupancy</th>"
+        "<th>stability</th><th>verdict</th><th></th></tr>"
     ]
     models = (
         {m.siren_block: m for m in group.child_models() if isinstance(m, BlockMap)} if group else {}
@@ -63,9 +64,16 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
         rows.append(
             f"<tr><td>{swatch}</td><td>{_number_and_name(row)}</td>"
             + "".join(f'<td align="right">{c}</td>' for c in cells)
-            + f"<td>{links}</td></tr>"
+            + f"<td>{escape(_verdict(row))}</td><td>{links}</td></tr>"
         )
     session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
+
+
+def _verdict(row: Any) -> str:
+    verdict = getattr(
+        row, "verdict", ""
+    )  # runs before 0.3 have none; pandas reads an empty cell as NaN
+    return verdict if isinstance(verdict, str) else ""
 
 
 def _number_and_name(row: Any) -> str:

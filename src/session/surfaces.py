@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 
 from ..core.blocks.blockset import BlockSet, box_around
 from ..core.maps.grid import Grid
-from .colors import block_colors, scale_colors
+from .colors import block_colors, pale, scale_colors
 from .jobs import at_once
 
 V = TypeVar("V", bound=Volume)
@@ -236,16 +236,13 @@ def opening_blocks(
     maps: list[Volume] = []
     for number, voxels in blocks:
         yield
-        maps.append(
-            block_map(
-                session,
-                blocks,
-                number,
-                (*colors[number], 1.0),
-                str(folder),
-                table_values(table, number, len(voxels)),
-            )
-        )
+        values = table_values(table, number, len(voxels))
+        evidence = blocks.evidence.get(number)
+        doubtful = evidence is not None and evidence.doubtful
+        color = pale(colors[number]) if doubtful else colors[number]
+        block = block_map(session, blocks, number, (*color, 1.0), str(folder), values)
+        block.display = not doubtful
+        maps.append(block)
     yield
     if mean is not None:
         maps.append(

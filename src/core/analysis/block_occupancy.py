@@ -32,6 +32,7 @@ from scipy.spatial.distance import cdist, pdist
 from ..blocks.blockset import BlockSet
 from ..blocks.occupancy import Occupancy
 from ..blocks.presence import presence, presence_cuts
+from ..blocks.profiles import block_shares
 from ..common import constants
 from ..common.errors import SirenError
 from ..common.progress import Progress
@@ -127,17 +128,7 @@ def measure_states(
     occupancy : Occupancy of V volumes
     """
     parameters, progress = parameters or StatesParameters(), progress or Progress()
-    share = np.empty((len(blocks), len(occupancy)), np.float32)
-    for row, (_, voxels) in zip(
-        share, progress.each(blocks, "measuring blocks", len(blocks)), strict=True
-    ):
-        tiles = [
-            voxels[start : start + constants.TILE_VOXELS]
-            for start in range(0, len(voxels), constants.TILE_VOXELS)
-        ]
-        row[:] = np.sum(
-            [occupancy.rows(t).sum(axis=0, dtype=np.float64) for t in tiles], axis=0
-        ) / len(voxels)
+    share = block_shares(blocks, occupancy, progress)
     sizes = np.array([len(v) for _, v in blocks], np.int64)
     return States(
         occupancy.names,

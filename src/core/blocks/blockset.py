@@ -18,6 +18,7 @@ from ..common.progress import Progress
 from ..maps.grid import Grid
 from ..maps.mapfile import is_map_name, natural_key, read_map, write_map
 from .columns import COLUMNS
+from .verdicts import BlockEvidence
 
 BLOCKS_FILE, TABLE_FILE, UNASSIGNED_FILE, MEAN_FILE = (
     "blocks.json",
@@ -42,6 +43,7 @@ class BlockSet:
     strength : block number -> (n,) float32, how strongly each voxel belongs to it, see
         :func:`.stability.with_strength`
     names : block number -> name given by the user; most blocks have none
+    evidence : block number -> what the density says of it, if measured
     """
 
     grid: Grid
@@ -50,6 +52,7 @@ class BlockSet:
     stability: dict[int, float] = field(default_factory=dict)
     strength: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    evidence: dict[int, BlockEvidence] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -79,6 +82,7 @@ class BlockSet:
         rows = []
         for number, voxels in self:
             x, y, z = self.grid.points(voxels).mean(axis=0)
+            strength, evidence = self.strength.get(number), self.evidence.get(number)
             rows.append(
                 (
                     number,
@@ -86,12 +90,13 @@ class BlockSet:
                     round(len(voxels) * self.grid.voxel_volume, 1),
                     round(float(frequency[voxels].mean()) / volumes, 4),
                     round(self.stability.get(number, np.nan), 3),
-                    round(float(self.strength[number].mean()), 3)
-                    if number in self.strength
-                    else np.nan,
+                    np.nan if strength is None else round(float(strength.mean()), 3),
                     round(x, 2),
                     round(y, 2),
                     round(z, 2),
+                    np.nan if evidence is None else round(evidence.contrast, 3),
+                    np.nan if evidence is None else round(evidence.solidity, 3),
+                    "" if evidence is None else evidence.verdict,
                 )
             )
         table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -128,6 +133,7 @@ class BlockSet:
                 ),
                 "blocks": {str(n): self._zyx(v) for n, v in self},
                 "unassigned": self._zyx(self.unassigned),
+                "evidence": {str(n): e.as_json() for n, e in self.evidence.items()},
                 "stability": {str(n): round(v, 3) for n, v in self.stability.items()},
                 "strength": {
                     str(n): [round(float(s), 3) for s in v] for n, v in self.strength.items()
@@ -169,6 +175,7 @@ def read_blocks_file(path: Path) -> BlockSet:
             {int(n): float(v) for n, v in content.get("stability", {}).items()},
             strength,
             {int(n): str(name) for n, name in content.get("names", {}).items() if int(n) in blocks},
+            {int(n): BlockEvidence.from_json(e) for n, e in content.get("evidence", {}).items()},
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SirenError(

@@ -17,4 +17,8 @@ COLUMNS = {
     "centroid_x": "x of the block's centroid, in Å",
     "centroid_y": "y of the centroid",
     "centroid_z": "z of the centroid",
+    "contrast": "by how much the block's density falls in volumes without it, as a share of its "
+    "density in volumes with it",
+    "solidity": "share of the voxels in connected pieces of 10 and more",
+    "verdict": "solid, graded, moving, or doubtful with the reason",
 }

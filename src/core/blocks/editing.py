@@ -190,6 +190,7 @@ def _edited(blocks: BlockSet, after: dict[int, NDArray[np.int64]]) -> BlockSet:
         blocks,
         blocks=after,
         stability={n: s for n, s in blocks.stability.items() if n in same},
+        evidence={n: e for n, e in blocks.evidence.items() if n in same},
         strength={n: s for n, s in blocks.strength.items() if n in same},
         names={n: name for n, name in blocks.names.items() if n in after},
     )

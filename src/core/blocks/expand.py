@@ -24,12 +24,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common import constants
 from ..common.devices import CPU
 from ..common.errors import SirenError
 from ..common.progress import Progress
 from ..compute.backends import open_backend
 from ..maps.ensemble import Ensemble
 from .blockset import BlockSet
+from .evidence import Evidence, with_evidence
 from .occupancy import Occupancy
 from .parameters import ExpandParameters
 from .stability import COMING_BACK, draw_halves, recovery_rate, with_strength
@@ -52,12 +54,14 @@ class ExpandResult:
     occupancy : Occupancy of the volumes that took part
     union : flat indices of the voxels that were tested
     counted_on : the device or cluster
+    evidence : what the densities say
     """
 
     blocks: BlockSet
     occupancy: Occupancy
     union: NDArray[np.int64]
     counted_on: str = CPU
+    evidence: Evidence | None = None
 
 
 def expand(
@@ -98,6 +102,7 @@ def expand(
         )
     statistic = statistic_named(parameters.statistic)
     where = (parameters.device, parameters.scheduler) if statistic.counts_in_expand else (CPU, None)
+    ensemble = ensemble.cached(constants.CACHE_BYTES)
     # first of all, so that a device that is missing is reported before anything is read
     with open_backend(*where, progress) as compute:
         with progress.timed("reading"):
@@ -114,13 +119,14 @@ def expand(
     result = BlockSet(
         blocks.grid, dict(zip(blocks.blocks, grown, strict=True)), outside, names=blocks.names
     )
+    with progress.timed("evidence"):
+        result, evidence = with_evidence(result, occupancy, ensemble, progress)
     with progress.timed("stability"):
         if parameters.resamples:
             rates = _stability(statistic, grown, seeds, outside, occupancy, parameters, progress)
             result = replace(result, stability=dict(zip(blocks.blocks, rates, strict=True)))
-        return ExpandResult(
-            with_strength(result, occupancy, progress), occupancy, union, compute.name
-        )
+        result = with_strength(result, occupancy, progress)
+    return ExpandResult(result, occupancy, union, compute.name, evidence)
 
 
 def _stability(

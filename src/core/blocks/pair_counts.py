@@ -243,9 +243,10 @@ class CountingStatistic(ABC):
     The attributes and methods are :class:`.protocol.Statistic`'s.
     """
 
-    passes = 1
+    passes = 2
     counts_in_expand = True
     harmonizes = False
+    joins_shells = False  # the rule has no such step
     nothing_varies_is_a_result = False
     union_words = "occupied in more than {share}"
 

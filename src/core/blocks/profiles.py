@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..common import constants
 from ..common.progress import Progress
+from .blockset import BlockSet
 from .occupancy import Occupancy
 from .presence import presence
 from .significance import discoveries, significant_phi
@@ -27,6 +28,21 @@ def block_profiles(
         member.astype(np.float32) @ rows / np.maximum(member.sum(axis=1, keepdims=True), 1),
         np.float64,
     )
+
+
+def block_shares(
+    blocks: BlockSet, occupancy: Occupancy, progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """Share of each block's voxels that is occupied in each volume: (B, V) float32."""
+    progress = progress or Progress()
+    shares = np.empty((len(blocks), len(occupancy)), np.float32)
+    step = constants.TILE_VOXELS
+    each = progress.each(blocks, "measuring blocks", len(blocks))
+    for row, (_, voxels) in zip(shares, each, strict=True):
+        tiles = [voxels[start : start + step] for start in range(0, len(voxels), step)]
+        counts = [occupancy.rows(t).sum(axis=0, dtype=np.float64) for t in tiles]
+        row[:] = np.sum(counts, axis=0) / len(voxels)
+    return shares
 
 
 def correlations(rows: NDArray[np.float32], profiles: NDArray[np.float64]) -> NDArray[np.float64]:

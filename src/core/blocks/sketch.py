@@ -31,6 +31,7 @@ from ..compute.resources import fits_in_memory, memory_error, reading_requiremen
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
 from .blockset import BlockSet
+from .evidence import Evidence, sketched_evidence
 from .occupancy import Occupancy
 from .parameters import SketchParameters
 from .sampling import affordable_sample
@@ -52,6 +53,7 @@ class SketchResult:
     edges : (e, 2) int32, the pairs that go together (profile statistic: the most alike of them), as
         positions in ``sample``
     counted_on : the device or cluster
+    evidence : what the densities say; None where blocks were not judged, as in screening
     """
 
     blocks: BlockSet
@@ -60,6 +62,7 @@ class SketchResult:
     sample: NDArray[np.int64]
     edges: NDArray[np.int32]
     counted_on: str = CPU
+    evidence: Evidence | None = None
 
 
 def sketch(
@@ -86,16 +89,24 @@ def sketch(
         If ``progress`` was asked to stop.
     """
     parameters, progress = parameters or SketchParameters(), progress or Progress()
+    ensemble = ensemble.cached(constants.CACHE_BYTES)
     compared = compare(ensemble, levels, parameters, progress)
     with progress.timed("clustering"):
         found = compared.blocks(parameters, progress)
     blocks = number_blocks(compared.occupancy.grid, found, compared.sample)
+    with progress.timed("evidence"):
+        sampled = len(compared.sample) / max(1, len(compared.observation.union))
+        joins = compared.statistic.joins_shells
+        blocks, evidence = sketched_evidence(
+            blocks, compared.occupancy, ensemble, sampled, joins, progress
+        )
+        found = list(blocks.blocks.values())
     with progress.timed("stability"):
         if parameters.resamples:
             halves = compared.halves(found, parameters, progress)
             blocks = replace(blocks, stability=stability_in(halves, found, parameters, progress))
         blocks = with_strength(blocks, compared.occupancy, progress)
-    return compared.result(blocks, parameters)
+    return replace(compared.result(blocks, parameters), evidence=evidence)
 
 
 def compare(

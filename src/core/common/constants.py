@@ -86,6 +86,24 @@ PRESCREEN_P = 0.001
 # or more, even at noise x4 and with levels 30 % off (devel/benchmarks/conditions.py)
 PRESENCE_GAP = 0.25
 
+# --- Verdicts: devel/benchmarks/decoders.md
+
+# (present - absent) / present of a block's density: surfaces that move across the level have 0.05
+# to 0.4, parts that come and go 0.45 and more
+MIN_CONTRAST = 0.45
+SOLID_CONTRAST = 0.6  # below this a part is graded: never quite present, or never quite absent
+MIN_SOLIDITY = 0.7  # share of a block in solid pieces: noise in empty space has 0.05 to 0.7
+SOLID_PIECE = 10  # voxels
+# SDs of the background by which a block must rise if the volumes are few effective ones
+NOISE_RISE = 5.0
+FEW_EFFECTIVE = 30  # effective volumes below which p-values and halves of the volumes mean little
+BACKGROUND_PAIRS = 400  # background voxels whose pairs are correlated
+MASS_REACH = 5  # voxels: how far a moving part goes
+MIN_LOSS = 0.25  # of a block's mean gain: smaller losses nearby are noise and ringing
+MAX_EXCHANGE = 0.9  # beyond this a part moves
+# correlation of densities above which touching blocks are shells of one part
+SAME_DENSITY = 0.985
+
 # --- Level harmonization: sensitivity.md
 
 # share of the volumes in which a core voxel is occupied; the second where noise leaves too few

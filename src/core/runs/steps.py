@@ -38,6 +38,7 @@ from ..blocks.blockset import (
     read_blocks_file,
 )
 from ..blocks.editing import with_values_of
+from ..blocks.evidence import Evidence, with_evidence
 from ..blocks.expand import expand
 from ..blocks.occupancy import Occupancy, binarize
 from ..blocks.parameters import ExpandParameters, PairTestParameters, SketchParameters
@@ -132,6 +133,7 @@ def run_sketch(
         "union_voxels": len(result.union),
         "sampled_voxels": len(result.sample),
         "significant_pairs": len(result.edges),
+        **_evidence_counts(result.evidence),
     }
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
     left_out = {**left_out, **result.occupancy.left_out}
@@ -201,7 +203,11 @@ def run_expand(
             'the volumes of the sketch, or the same "box" and "voxelSize".'
         )
     result = expand(ensemble, levels, blocks, parameters, progress, agreed)
-    counts = {"union_voxels": len(result.union), "block_voxels_before": blocks.voxel_count}
+    counts = {
+        "union_voxels": len(result.union),
+        "block_voxels_before": blocks.voxel_count,
+        **_evidence_counts(result.evidence),
+    }
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
     record = Record(
         "expand",
@@ -278,6 +284,8 @@ def run_edit(
     # stability was measured before editing: it still holds for unchanged blocks
     with progress.timed("strength"):
         weighed = with_strength(_like_source(blocks, source_folder), occupancy, progress)
+    with progress.timed("evidence"):
+        weighed, _ = with_evidence(weighed, occupancy, ensemble, progress)
     return _write(folder, record, weighed, occupancy, ensemble, progress)
 
 
@@ -417,6 +425,18 @@ def open_run(folder: Path) -> Run:
             f"{folder / TABLE_FILE} cannot be read ({error}): run the step again."
         ) from error
     return Run(folder, blocks, table, mean, _mean_level(record), record)
+
+
+def _evidence_counts(evidence: Evidence | None) -> dict[str, float | None]:
+    """What is recorded of an ensemble's evidence; None for what could not be measured."""
+    if evidence is None:
+        return {}
+    effective = evidence.effective_volumes
+    return {
+        "effective_volumes": round(effective, 1) if np.isfinite(effective) else None,
+        "background_sd": round(evidence.noise, 4),
+        "doubtful_blocks": sum(e.doubtful for e in evidence.blocks.values()),
+    }
 
 
 def _levels_used(

@@ -27,6 +27,7 @@ from chimerax.siren.core.blocks.blockset import (
     read_blocks_file,
     touching_blocks,
 )
+from chimerax.siren.core.blocks.verdicts import BlockEvidence
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import read_map, write_map
@@ -92,7 +93,12 @@ def test_a_mask_is_one_inside_and_zero_outside() -> None:
 def test_the_table_is_what_is_worked_out_by_hand() -> None:
     frequency = np.zeros(GRID.size, int)
     frequency[flat((5, 6, 7))], frequency[flat((5, 6, 6))] = 4, 7
-    sure = replace(BLOCKS, stability={2: 0.9}, strength={2: np.array([0.5, 0.25], np.float32)})
+    sure = replace(
+        BLOCKS,
+        stability={2: 0.9},
+        strength={2: np.array([0.5, 0.25], np.float32)},
+        evidence={2: BlockEvidence(contrast=0.75, rise=1.5, solidity=0.875, exchange=0.0)},
+    )
     table = sure.table(frequency, 10).set_index("block")
     assert table.columns.tolist() == [
         "voxels",
@@ -103,11 +109,16 @@ def test_the_table_is_what_is_worked_out_by_hand() -> None:
         "centroid_x",
         "centroid_y",
         "centroid_z",
+        "contrast",
+        "solidity",
+        "verdict",
     ]
     # voxels (z 5, y 6, x 7 and 6) of 2 x 2.5 x 3 A from (-10, 0, 5.5)
-    assert table.loc[2].tolist() == [2, 30.0, 0.55, 0.9, 0.375, -10 + 6.5 * 2, 6 * 2.5, 5.5 + 5 * 3]
+    place = [-10 + 6.5 * 2, 6 * 2.5, 5.5 + 5 * 3]
+    numbers = [2, 30.0, 0.55, 0.9, 0.375, *place, 0.75, 0.875]
+    assert table.loc[2].tolist() == [*numbers, "solid"]
     # 0.625 rounds to the even digit
-    assert table.loc[1].dropna().tolist() == [4, 60.0, 0.0, -9.5, 0.62, 6.25]
+    assert table.loc[1].dropna().tolist() == [4, 60.0, 0.0, -9.5, 0.62, 6.25, ""]
     assert table.loc[1, ["stability", "strength"]].isna().all()  # nobody asked
     assert table.index.tolist() == [1, 2, 7]
 

@@ -29,9 +29,10 @@ from .protocol import Graph, Observation, Statistic
 class ProfileStatistic:
     """See the module; the attributes and methods are :class:`.protocol.Statistic`'s."""
 
-    passes = 3
+    passes = 4
     counts_in_expand = False  # each voxel against a few profiles: less work than sending them
     harmonizes = True
+    joins_shells = True
     nothing_varies_is_a_result = True
     union_words = "that vary: occupied, and empty, in more than {share}"
 

@@ -1,0 +1,75 @@
+"""Methods under test: from an ensemble and levels to blocks. Add one to METHODS to have it run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .core_api import (
+    Ensemble,
+    ExpandParameters,
+    Occupancy,
+    SketchParameters,
+    binarize,
+    expand,
+    sketch,
+)
+
+MOST_SAMPLED = 6_000  # voxels that the pair-counting statistics compare, so that they end
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a method found.
+
+    Attributes
+    ----------
+    sketched, blocks : flat indices of each block by number, before and after expand
+    occupancy : Occupancy of the volumes that took part, at harmonized levels
+    stability, verdict : by block number, after expand
+    """
+
+    sketched: dict[int, NDArray[np.int64]]
+    blocks: dict[int, NDArray[np.int64]]
+    occupancy: Occupancy
+    stability: dict[int, float] = field(default_factory=dict)
+    verdict: dict[int, str] = field(default_factory=dict)
+
+
+Method = Callable[[Ensemble, NDArray[np.float64], bool], Found]
+
+
+def by_statistic(statistic: str) -> Method:
+    """Sketch and expand with a statistic of the core."""
+
+    def run(ensemble: Ensemble, levels: NDArray[np.float64], stability: bool) -> Found:
+        more = {}
+        if statistic != "profile":
+            union = len(binarize(ensemble, levels).union(0.01))
+            more["subsample"] = max(2, -(-union // MOST_SAMPLED))
+        result = sketch(
+            ensemble, levels, SketchParameters(statistic=statistic, resamples=0, **more)
+        )
+        sketched = dict(iter(result.blocks))
+        if not sketched:
+            return Found(sketched, sketched, result.occupancy)
+        used = dict(zip(result.occupancy.names, result.occupancy.levels, strict=True))
+        left_out = tuple(result.occupancy.left_out)
+        chosen = ensemble.select(exclude=left_out) if left_out else ensemble
+        parameters = ExpandParameters(statistic=statistic, resamples=10 if stability else 0)
+        grown = expand(chosen, np.array([used[n] for n in chosen.names]), result.blocks, parameters)
+        return Found(
+            sketched,
+            dict(iter(grown.blocks)),
+            result.occupancy,
+            dict(grown.blocks.stability or {}),
+            {n: e.verdict for n, e in grown.blocks.evidence.items()},
+        )
+
+    return run
+
+
+METHODS: dict[str, Method] = {s: by_statistic(s) for s in ("profile", "exact", "published")}

@@ -1,0 +1,282 @@
+"""Physical evidence for blocks: does a part of the molecule come and go, or does something else?
+
+Significance says that voxels go together. In volumes that a decoder made, everything goes together:
+hundreds of volumes are points of one smooth function of a few latent numbers, so that artifacts,
+the contrast of the images and small motions make voxels flip together too, as reproducibly as a
+part that comes and goes. What tells them apart is the density itself, on the scale of each volume's
+contour level (1) above its background (0):
+
+contrast
+    (present - absent) / present, the block's mean density with and without it. A surface that
+    breathes across the level changes its density little.
+solidity
+    Share of the block's voxels in connected pieces of SOLID_PIECE voxels and more. Noise that
+    crosses the level, and shells, are dust.
+exchange
+    Density lost within MASS_REACH voxels of the block where it is present, over the density that
+    the block gains. A part that moves takes its density along.
+noise
+    SD over the volumes of a background voxel (95th percentile over the voxels). If the volumes are
+    too dependent for statistics (:func:`effective_volumes`), a block must rise above it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from ..common import constants
+from ..common.progress import Progress
+from ..maps.ensemble import Ensemble
+from ..maps.grid import Grid
+from .blockset import BlockSet, touching_blocks
+from .noise import noise_distance
+from .occupancy import Occupancy
+from .presence import presence
+from .profiles import block_shares
+from .verdicts import BlockEvidence
+
+SEED = 1  # for drawing background voxels; any seed will do, so it is not a parameter
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the density says of all blocks of an ensemble.
+
+    Attributes
+    ----------
+    blocks : by block number
+    volumes : V
+    effective_volumes : how many independent volumes these are worth, see
+        :func:`effective_volumes`; NaN if the background does not tell
+    noise : SD over the volumes of a background voxel, in levels
+    profiles : block number -> (V,) mean density of the block in each volume
+    """
+
+    blocks: dict[int, BlockEvidence]
+    volumes: int
+    effective_volumes: float
+    noise: float
+    profiles: dict[int, NDArray[np.float64]] = field(repr=False, default_factory=dict)
+
+
+def measure_evidence(
+    blocks: BlockSet,
+    occupancy: Occupancy,
+    ensemble: Ensemble,
+    sampled: float = 1.0,
+    progress: Progress | None = None,
+) -> Evidence:
+    """Read the volumes once more and measure the density of each block, with and without it.
+
+    Parameters
+    ----------
+    blocks : BlockSet on the ensemble's grid
+    occupancy : Occupancy of the V volumes that took part, at the levels that were used
+    ensemble : Ensemble with those volumes
+    sampled : share of the voxels from which the blocks were drawn: 1 after expand, less in a sketch
+
+    Raises
+    ------
+    SirenError, Cancelled
+        If a volume cannot be read, or ``progress`` was asked to stop.
+    """
+    progress = progress or Progress()
+    present = presence(block_shares(blocks, occupancy))
+    regions = [_dilated(voxels, blocks.grid) for _, voxels in blocks]
+    inside = [np.isin(r, v, assume_unique=True) for r, (_, v) in zip(regions, blocks, strict=True)]
+    sums = [np.zeros((2, len(r))) for r in regions]
+    profiles = np.zeros((len(blocks), len(occupancy)))
+    background = _background(occupancy)
+    values = np.empty((len(occupancy), len(background)), np.float32)
+    chosen = (
+        ensemble.select(include=occupancy.names) if len(occupancy) < len(ensemble) else ensemble
+    )
+    for v, (_, array) in enumerate(chosen.read(progress, "measuring densities")):
+        flat, level = array.ravel(), occupancy.levels[v]
+        base = float(np.median(flat[background])) if len(background) else 0.0
+        scale = 1 / (level - base) if level > base else 1 / max(abs(level), 1e-30)
+        values[v] = (flat[background] - base) * scale
+        for b, region in enumerate(regions):
+            density = (flat[region] - base) * scale
+            sums[b][int(present[b, v])] += density
+            profiles[b, v] = density[inside[b]].mean()
+    effective = effective_volumes(values, background, blocks.grid)
+    varying = values.std(axis=0)
+    noise = float(np.percentile(varying, 95)) if len(background) else 0.0
+    dependent = np.isfinite(effective) and effective < constants.FEW_EFFECTIVE
+    found = {}
+    for b, (number, voxels) in enumerate(blocks):
+        count = np.array([(~present[b]).sum(), present[b].sum()])
+        absent, there = sums[b] / np.maximum(count, 1)[:, None]
+        if not count.all():  # in all volumes or in none: nothing comes and goes
+            there = absent = there + absent
+        gained = there - absent
+        high, rise = float(there[inside[b]].mean()), float(gained[inside[b]].mean())
+        total = float(gained[inside[b]].sum())
+        lost = -float(gained[gained < -constants.MIN_LOSS * rise].sum())
+        found[number] = BlockEvidence(
+            contrast=rise / high if high > 0 else 0.0,
+            rise=rise,
+            solidity=solid_share(voxels, blocks.grid, sampled),
+            exchange=lost / total if total > 0 else 0.0,
+            noise=noise if dependent else 0.0,
+        )
+    numbered = dict(zip(blocks.blocks, profiles, strict=True))
+    return Evidence(found, len(occupancy), effective, noise, numbered)
+
+
+def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> float:
+    """Share of a block's voxels in connected pieces of SOLID_PIECE voxels and more.
+
+    Voxels are connected if they touch, by a corner at least; in a sample of all voxels, if they are
+    as close as neighbors in the sample usually are.
+
+    Parameters
+    ----------
+    voxels : (n,) flat indices
+    sampled : share of all voxels in the sample, above 0 to 1
+    """
+    if not len(voxels):
+        return 0.0
+    zyx = np.stack(np.unravel_index(voxels, grid.shape), axis=1).astype(np.float64)
+    gap = np.sqrt(3.0) * max(sampled, 1e-6) ** (-1 / 3) * (1 + 1e-9)
+    pairs = cKDTree(zyx).query_pairs(gap, output_type="ndarray")
+    ends = (pairs[:, 0], pairs[:, 1])
+    graph = coo_array((np.ones(len(pairs), bool), ends), shape=(len(voxels), len(voxels)))
+    _, piece = connected_components(graph, directed=False)
+    sizes = np.bincount(piece)
+    least = max(3.0, constants.SOLID_PIECE * sampled)
+    return float(sizes[sizes >= least].sum() / len(voxels))
+
+
+def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], grid: Grid) -> float:
+    """How many independent volumes an ensemble is worth.
+
+    3 + 1 / Var(Fisher's z) of the correlations of distant background voxels: V for V independent
+    volumes, and about the number of latent dimensions for points of a linear subspace.
+
+    Parameters
+    ----------
+    values : (V, n) of background voxels, each volume's on a common scale
+    voxels : (n,) flat indices
+
+    Returns
+    -------
+    At most V; NaN if the background does not vary, as in masked maps.
+    """
+    spread = values.std(axis=0)
+    vary = np.flatnonzero(spread > 0.05 * spread.max(initial=0))[: constants.BACKGROUND_PAIRS]
+    if len(vary) < constants.MIN_CORE_VOXELS or not spread.any():
+        return float("nan")
+    far = noise_distance(voxels[vary][:, None], voxels[vary], grid) > 0.25 * min(grid.shape)
+    first, second = np.nonzero(np.triu(far, 1))
+    if len(first) < 100:
+        return float("nan")
+    r = np.corrcoef(values[:, vary].T.astype(np.float64))[first, second]
+    z = np.arctanh(np.clip(r, -0.999999, 0.999999))
+    return min(float(len(values)), float(3 + 1 / max(float(z.var()), 1e-9)))
+
+
+def _background(occupancy: Occupancy) -> NDArray[np.int64]:
+    """Voxels that are hardly ever occupied, drawn at random and in random order."""
+    frequency = occupancy.frequency
+    quiet = frequency <= min(float(np.median(frequency)), 0.02 * len(occupancy))
+    candidates = np.flatnonzero(quiet)
+    rng = np.random.default_rng(SEED)
+    return rng.permutation(candidates)[: constants.MAX_ANCHORS]
+
+
+def _dilated(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:
+    """Flat indices, ascending, of all voxels within MASS_REACH voxels of a block."""
+    mask = np.ones(grid.shape, bool)
+    mask.ravel()[voxels] = False
+    reach = constants.MASS_REACH
+    zyx = np.stack(np.unravel_index(voxels, grid.shape))
+    low = np.maximum(zyx.min(axis=1) - reach, 0)
+    high = zyx.max(axis=1) + reach + 1
+    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    near = np.zeros(grid.shape, bool)
+    near[box] = ndimage.distance_transform_edt(mask[box]) <= reach
+    return np.flatnonzero(near)
+
+
+def with_evidence(
+    blocks: BlockSet,
+    occupancy: Occupancy,
+    ensemble: Ensemble,
+    progress: Progress | None = None,
+) -> tuple[BlockSet, Evidence]:
+    """The same blocks with their evidence; parameters as :func:`measure_evidence`."""
+    evidence = measure_evidence(blocks, occupancy, ensemble, 1.0, progress)
+    return replace(blocks, evidence=evidence.blocks), evidence
+
+
+def sketched_evidence(
+    blocks: BlockSet,
+    occupancy: Occupancy,
+    ensemble: Ensemble,
+    sampled: float,
+    join: bool = True,
+    progress: Progress | None = None,
+) -> tuple[BlockSet, Evidence]:
+    """Join nested shells, and number the blocks anew: largest first, those that are doubtful last.
+
+    Parameters
+    ----------
+    blocks : of a sketch
+    sampled : share of the voxels that were compared
+    join : whether to join shells, see :func:`joined_shells`
+    """
+    evidence = measure_evidence(blocks, occupancy, ensemble, sampled, progress)
+    joined = joined_shells(blocks, evidence) if join else blocks
+    if len(joined) < len(blocks):
+        evidence = measure_evidence(joined, occupancy, ensemble, sampled, progress)
+    order = sorted(
+        joined.blocks, key=lambda n: (evidence.blocks[n].doubtful, -len(joined.blocks[n]), n)
+    )
+    numbered = replace(
+        joined,
+        blocks={k: joined.blocks[n] for k, n in enumerate(order, 1)},
+        evidence={k: evidence.blocks[n] for k, n in enumerate(order, 1)},
+    )
+    profiles = {k: evidence.profiles[n] for k, n in enumerate(order, 1)}
+    return numbered, replace(evidence, blocks=numbered.evidence, profiles=profiles)
+
+
+def joined_shells(blocks: BlockSet, evidence: Evidence) -> BlockSet:
+    """Join touching blocks whose densities follow each other: nested shells of one graded part.
+
+    A part of graded occupancy crosses the contour level shell by shell, from the inside out, and
+    each shell looks like a block that depends on the next. Their densities correlate above
+    SAME_DENSITY over the volumes. Blocks that depend on each other do not: each has volumes of its
+    own.
+
+    Returns
+    -------
+    BlockSet in which the first of joined blocks keeps its number
+    """
+    numbers = list(blocks.blocks)
+    if len(numbers) < 2:
+        return blocks
+    alike = np.corrcoef(np.stack([evidence.profiles[n] for n in numbers])) > constants.SAME_DENSITY
+    touch = touching_blocks(blocks)
+    pairs = [(numbers.index(a), numbers.index(b)) for a, b in touch]
+    joined = [(a, b) for a, b in pairs if alike[a, b]]
+    if not joined:
+        return blocks
+    first, second = np.array(joined).T
+    shape = (len(numbers), len(numbers))
+    graph = coo_array((np.ones(len(joined), bool), (first, second)), shape=shape)
+    _, group = connected_components(graph, directed=False)
+    merged = {}
+    for g in dict.fromkeys(group.tolist()):
+        members = [n for n, k in zip(numbers, group, strict=True) if k == g]
+        merged[members[0]] = np.unique(np.concatenate([blocks.blocks[n] for n in members]))
+    return replace(blocks, blocks=merged)

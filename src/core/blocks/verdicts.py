@@ -1,0 +1,62 @@
+"""What the density says of a block, and the verdict in words. Measured in :mod:`.evidence`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..common import constants
+
+SOLID, GRADED, MOVING, DOUBTFUL = "solid", "graded", "moving", "doubtful"
+
+
+@dataclass(frozen=True)
+class BlockEvidence:
+    """What the density says of one block; see :mod:`.evidence` for how it is measured.
+
+    Attributes
+    ----------
+    contrast : (present - absent) / present, of the block's mean density
+    rise : present - absent, in contour levels above the background
+    solidity : share of its voxels in solid pieces, 0 to 1
+    exchange : density that its surroundings lose where it gains, over what it gains: about 0 for a
+        part that comes and goes, 1 and more for one that moves
+    noise : SD over the volumes of a background voxel, in levels, that a block must rise above; 0 if
+        the volumes are independent enough for statistics
+    """
+
+    contrast: float
+    rise: float
+    solidity: float
+    exchange: float
+    noise: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        """SOLID, GRADED, MOVING, or DOUBTFUL followed by the reason."""
+        if self.contrast < constants.MIN_CONTRAST:
+            return (
+                f"{DOUBTFUL}: its density changes by {100 * max(self.contrast, 0):.0f} % only, as "
+                "where a surface moves across the contour level"
+            )
+        if self.solidity < constants.MIN_SOLIDITY:
+            return f"{DOUBTFUL}: {100 * (1 - self.solidity):.0f} % of it is scattered, like noise"
+        if self.rise < constants.NOISE_RISE * self.noise:
+            return f"{DOUBTFUL}: the background varies too much in these few effective volumes"
+        if self.exchange > constants.MAX_EXCHANGE:
+            return MOVING
+        return GRADED if self.contrast < constants.SOLID_CONTRAST else SOLID
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the block is probably not a part that comes and goes."""
+        return self.verdict.startswith(DOUBTFUL)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain numbers, to four digits, and the verdict."""
+        return {**{k: round(v, 4) for k, v in asdict(self).items()}, "verdict": self.verdict}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> BlockEvidence:
+        """From :meth:`as_json`; the verdict is made anew."""
+        return cls(**{k: float(content[k]) for k in cls.__dataclass_fields__})

@@ -1,0 +1,203 @@
+"""Evidence and verdicts, on densities whose truth is known, and against scipy's own labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from chimerax.siren.core.blocks.blockset import BlockSet
+from chimerax.siren.core.blocks.evidence import (
+    effective_volumes,
+    joined_shells,
+    measure_evidence,
+    sketched_evidence,
+    solid_share,
+)
+from chimerax.siren.core.blocks.occupancy import binarize
+from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.blocks.verdicts import (
+    DOUBTFUL,
+    GRADED,
+    MOVING,
+    SOLID,
+    BlockEvidence,
+)
+from chimerax.siren.core.common import constants
+from chimerax.siren.core.maps.ensemble import Ensemble, ensemble_from_arrays
+from chimerax.siren.core.maps.grid import Grid
+
+SHAPE = (24, 24, 24)
+GRID = Grid(SHAPE, (5.0, 5.0, 5.0))
+VOLUMES = 60
+
+
+def blob(x: float, y: float, z: float, size: float = 2.0) -> np.ndarray:
+    """(z, y, x) Gaussian of height 2 about a point in voxels."""
+    place = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
+    square = sum((p - c) ** 2 for p, c in zip(place, (z, y, x), strict=True))
+    return 2 * np.exp(-square / (2 * size**2))
+
+
+def volumes_of(
+    weights: dict[tuple[float, float, float], np.ndarray], noise: float = 0.05
+) -> Ensemble:
+    """A constant blob, and blobs at points with a weight in each volume, in independent noise."""
+    rng = np.random.default_rng(0)
+    maps = rng.normal(0, noise, (VOLUMES, *SHAPE)) + blob(6, 12, 12, 3.0)
+    for point, weight in weights.items():
+        maps += weight[:, None, None, None] * blob(*point)
+    return ensemble_from_arrays(maps.astype(np.float32), 5.0)
+
+
+def voxels_near(x: float, y: float, z: float, above: float = 1.0) -> np.ndarray:
+    return np.flatnonzero(blob(x, y, z) > above)
+
+
+def evidence_of(ensemble: Ensemble, *blocks: np.ndarray, level: float = 1.0) -> list[BlockEvidence]:
+    occupancy = binarize(ensemble, np.full(len(ensemble), level))
+    found = measure_evidence(BlockSet(GRID, dict(enumerate(blocks, 1))), occupancy, ensemble)
+    return list(found.blocks.values())
+
+
+HALF = (np.arange(VOLUMES) % 2).astype(float)
+
+
+def test_a_part_that_comes_and_goes_is_solid_with_its_contrast_in_levels() -> None:
+    ensemble = volumes_of({(17, 12, 12): HALF})
+    (found,) = evidence_of(ensemble, voxels := voxels_near(17, 12, 12))
+    mean = blob(17, 12, 12).ravel()[voxels].mean()  # the level is 1 and the background 0
+    assert found.rise == pytest.approx(mean, abs=0.02)
+    assert found.contrast == pytest.approx(1, abs=0.03)
+    assert found.solidity == 1 and abs(found.exchange) < 0.1
+    assert found.verdict == SOLID
+
+
+def test_a_part_that_is_never_quite_gone_is_graded() -> None:
+    ensemble = volumes_of({(17, 12, 12): 0.45 + 0.55 * HALF})
+    (found,) = evidence_of(ensemble, voxels_near(17, 12, 12))
+    assert found.contrast == pytest.approx(0.55, abs=0.02) and found.verdict == GRADED
+
+
+def test_the_scale_and_the_offset_of_a_volume_do_not_count() -> None:
+    rng = np.random.default_rng(1)
+    scale, offset = rng.uniform(0.5, 2, VOLUMES), rng.normal(0, 3, VOLUMES)
+    plain = volumes_of({(17, 12, 12): HALF})
+    arrays = np.stack([a * s + o for (_, a), s, o in zip(plain.read(), scale, offset, strict=True)])
+    changed = ensemble_from_arrays(arrays, 5.0)
+    blocks = BlockSet(GRID, {1: voxels_near(17, 12, 12)})
+    before = measure_evidence(blocks, binarize(plain, np.ones(VOLUMES)), plain)
+    after = measure_evidence(blocks, binarize(changed, scale + offset), changed)
+    assert after.blocks[1].contrast == pytest.approx(before.blocks[1].contrast, abs=1e-3)
+    assert after.noise == pytest.approx(before.noise, abs=1e-3)
+
+
+def test_a_surface_that_moves_across_the_level_is_doubtful() -> None:
+    breath = 1 + 0.15 * (2 * HALF - 1)
+    ensemble = volumes_of({(17, 12, 12): breath}, noise=0.005)
+    density = blob(17, 12, 12)
+    shell = np.flatnonzero((density > 1 / 1.15) & (density < 1 / 0.85))
+    (found,) = evidence_of(ensemble, shell)
+    assert found.contrast == pytest.approx(1 - 0.85 / 1.15, abs=0.02)
+    assert found.verdict.startswith(f"{DOUBTFUL}: its density changes by ")
+
+
+def test_scattered_voxels_are_doubtful() -> None:
+    rng = np.random.default_rng(2)
+    dust = np.sort(rng.choice(np.arange(5000, 13000), 60, replace=False))
+    maps = rng.normal(0, 0.05, (VOLUMES, *SHAPE)).astype(np.float32)
+    maps += blob(6, 12, 12).astype(np.float32)
+    maps.reshape(VOLUMES, -1)[:, dust] += 2 * HALF[:, None]
+    (found,) = evidence_of(ensemble_from_arrays(maps, 5.0), dust)
+    assert found.solidity < 0.3 and found.verdict.endswith("is scattered, like noise")
+
+
+def test_a_part_that_moves_is_moving() -> None:
+    ensemble = volumes_of({(17, 10, 12): HALF, (17, 14.5, 12): 1 - HALF})
+    first = np.setdiff1d(voxels_near(17, 10, 12), voxels_near(17, 14.5, 12))
+    (found,) = evidence_of(ensemble, first)
+    assert found.exchange > constants.MAX_EXCHANGE and found.verdict == MOVING
+
+
+def test_a_block_in_all_volumes_has_no_contrast() -> None:
+    ensemble = volumes_of({})
+    (found,) = evidence_of(ensemble, voxels_near(6, 12, 12))
+    assert found.contrast == 0 and found.doubtful
+
+
+def test_solid_pieces_are_those_of_scipys_labels() -> None:
+    rng = np.random.default_rng(3)
+    mask = rng.random(SHAPE) < 0.12
+    label, _ = ndimage.label(mask, np.ones((3, 3, 3)))
+    sizes = np.bincount(label.ravel())[1:]
+    share = sizes[sizes >= constants.SOLID_PIECE].sum() / mask.sum()
+    assert 0.1 < share < 0.9  # the case tells something
+    assert solid_share(np.flatnonzero(mask), GRID) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("sampled", [0.5, 0.2])
+def test_a_sample_of_a_solid_block_is_solid_and_one_of_dust_is_not(sampled: float) -> None:
+    rng = np.random.default_rng(4)
+    block = np.flatnonzero(blob(12, 12, 12, 4.0) > 1)
+    some = np.sort(rng.choice(block, round(sampled * len(block)), replace=False))
+    dust = np.sort(rng.choice(int(np.prod(SHAPE)), len(some), replace=False))
+    assert solid_share(some, GRID, sampled) > 0.95
+    assert solid_share(dust, GRID, sampled) < 0.3
+
+
+def test_independent_volumes_count_one_each_and_points_of_a_plane_hardly_any() -> None:
+    rng = np.random.default_rng(5)
+    voxels = np.sort(rng.choice(int(np.prod(SHAPE)), 400, replace=False))
+    independent = rng.normal(size=(200, 400))
+    plane = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 400))
+    assert 150 < effective_volumes(independent, voxels, GRID) <= 200
+    assert effective_volumes(plane, voxels, GRID) < 8
+    assert np.isnan(effective_volumes(np.zeros((200, 400)), voxels, GRID))
+
+
+def test_nested_shells_of_a_graded_part_are_joined_and_a_dependent_part_is_not() -> None:
+    rng = np.random.default_rng(6)
+    graded = rng.random(VOLUMES)
+    needs = np.where(graded > 0.5, HALF, 0.0)
+    ensemble = volumes_of({(15, 12, 12): graded, (19.5, 12, 12): needs}, noise=0.01)
+    density = blob(15, 12, 12).ravel()
+    outer = np.flatnonzero((density > 1.1) & (density <= 1.5))
+    inner = np.flatnonzero(density > 1.5)
+    other = np.setdiff1d(voxels_near(19.5, 12, 12), np.flatnonzero(density > 1.1))
+    blocks = BlockSet(GRID, {1: outer, 2: inner, 3: other})
+    occupancy = binarize(ensemble, np.ones(VOLUMES))
+    joined = joined_shells(blocks, measure_evidence(blocks, occupancy, ensemble))
+    assert sorted(joined.blocks) == [1, 3]
+    np.testing.assert_array_equal(joined.blocks[1], np.union1d(outer, inner))
+    np.testing.assert_array_equal(joined.blocks[3], other)
+
+
+def test_doubtful_blocks_stand_last_whatever_their_size() -> None:
+    ensemble = volumes_of({(17, 12, 12): HALF})
+    dust = np.arange(0, 13000, 90)  # more voxels than the part, all empty
+    blocks = BlockSet(GRID, {1: dust, 2: voxels_near(17, 12, 12)})
+    occupancy = binarize(ensemble, np.ones(VOLUMES))
+    numbered, evidence = sketched_evidence(blocks, occupancy, ensemble, 1.0)
+    np.testing.assert_array_equal(numbered.blocks[2], dust)
+    assert evidence.blocks[2].doubtful and not evidence.blocks[1].doubtful
+
+
+def test_background_that_varies_as_much_in_few_effective_volumes_is_a_reason_for_doubt() -> None:
+    strong = BlockEvidence(contrast=0.9, rise=1.5, solidity=0.9, exchange=0.0, noise=0.4)
+    assert "background" in strong.verdict
+    assert BlockEvidence(0.9, 1.5, 0.9, 0.0, noise=0.1).verdict == SOLID
+
+
+def test_evidence_is_written_and_read_as_it_is() -> None:
+    one = BlockEvidence(0.75, 1.25, 0.5, 0.125, 0.0625)
+    assert BlockEvidence.from_json(one.as_json()) == one
+    assert one.as_json()["verdict"] == one.verdict
+
+
+def test_blocks_of_independent_volumes_are_solid_after_a_sketch() -> None:
+    rng = np.random.default_rng(7)
+    first, second = (rng.random((2, VOLUMES)) < 0.5).astype(float)
+    ensemble = volumes_of({(17, 6, 12): first, (17, 18, 12): second}, noise=0.2)
+    result = sketch(ensemble, np.ones(VOLUMES))
+    assert [e.verdict for e in result.blocks.evidence.values()] == [SOLID, SOLID]
+    assert result.evidence is not None and result.evidence.effective_volumes > 40
