@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from chimerax.siren.core.blocks.blockset import BlockSet
+from chimerax.siren.core.blocks.verdicts import BlockEvidence
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.session.colors import PALETTE, block_colors
+from chimerax.siren.session.colors import PALETTE, block_colors, pale
 from chimerax.siren.session.surfaces import DISPLAY_LEVEL, open_blocks, smooth_mask
 
 GRID = Grid((30, 30, 30), (2.0, 2.0, 2.0))
@@ -142,3 +146,15 @@ def test_a_map_of_another_size_takes_the_place_and_the_color_of_the_one_before(
     )
     with pytest.raises(UserError, match="takes one map"):
         run(f"siren show '{tmp_path}'")
+
+
+def test_doubtful_blocks_are_pale_and_hidden_and_the_others_are_as_ever(session):
+    stands = BlockEvidence(contrast=0.9, rise=2.0, solidity=1.0, exchange=0.0)
+    blocks = replace(cubes(3), evidence={1: stands, 2: replace(stands, contrast=0.2)})
+    group = open_blocks(session, blocks, Path("nowhere"))
+    first, second, third = group.child_models()
+    assert [m.display for m in (first, second, third)] == [True, False, True]
+    colors = block_colors(blocks)
+    assert tuple(first.surfaces[0].rgba[:3]) == pytest.approx(colors[1], abs=0.005)
+    assert tuple(second.surfaces[0].rgba[:3]) == pytest.approx(pale(colors[2]), abs=0.005)
+    assert min(pale(colors[2])) > min(colors[2])

@@ -16,7 +16,7 @@ from decoders import measures  # noqa: E402
 from decoders.core_api import Ensemble, Grid, Part, binarize  # noqa: E402
 from decoders.harness import rows_of  # noqa: E402
 from decoders.making import AROUND, Recipe, chosen_points, level_by_hand, soft_shares  # noqa: E402
-from decoders.methods import Found  # noqa: E402
+from decoders.methods import METHODS, Found  # noqa: E402
 from decoders.molecules import (  # noqa: E402
     CORE,
     EMPTY,
@@ -351,3 +351,36 @@ def test_what_is_planted_is_scored_as_found() -> None:
     assert all(r["in_core"] == r["in_empty"] == 0 for r in rows)
     assert whole["mean_best_iou"] == 1 and whole["bad"] == 0 and 0.2 < whole["ceiling"] < 1
     assert np.median([r["true_correlation"] for r in rows]) > 0.7
+
+
+def verdicts_of(stored: Stored) -> list[tuple[str, NDArray[np.int64]]]:
+    """Verdict and voxels of each block after expand, at the true level."""
+    found = METHODS["profile"](stored.ensemble(), np.full(len(stored), stored.level), False)
+    return [(found.verdict[n], voxels) for n, voxels in found.blocks.items()]
+
+
+@pytest.mark.parametrize("name", ["one-state-000-50S", "smooth-001-1oel"])
+def test_where_nothing_comes_and_goes_every_block_is_doubtful(name: str) -> None:
+    verdicts = verdicts_of(load(Path(BENCHMARKS) / "decoders" / "kept" / f"{name}.npz"))
+    assert verdicts  # there are blocks to judge
+    assert all(verdict.startswith("doubtful: ") for verdict, _ in verdicts)
+
+
+def test_blocks_that_stand_match_a_planted_one_each() -> None:
+    stored = load(Path(BENCHMARKS) / "decoders" / "kept" / "blocks-001-1oel.npz")
+    planted = [np.flatnonzero(stored.truth.ravel() == b) for b in range(stored.soft.shape[1])]
+    standing = [voxels for v, voxels in verdicts_of(stored) if v.startswith(("solid", "graded"))]
+    assert len(standing) >= 3
+    assert all(measures.best_overlap(voxels, planted)[0] > 0.4 for voxels in standing)
+
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "decoders"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data/decoders is absent")
+def test_the_shared_ensembles_have_seven_blocks_that_stand_and_none() -> None:
+    blocks = verdicts_of(load(SHARED / "subspace_8_blocks.npz"))
+    assert sum(v.startswith(("solid", "graded")) for v, _ in blocks) == 7
+    assert all(
+        v.startswith("doubtful") for v, _ in verdicts_of(load(SHARED / "subspace_one_state.npz"))
+    )
