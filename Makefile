@@ -59,9 +59,9 @@ bench-communities: env ## community detection by library: writes devel/benchmark
 	@$(VENV)/python devel/benchmarks/communities.py
 
 CACHE ?= devel/benchmarks/cache
-bench-decoders: env ## blocks in ensembles that a decoder made: tables in CACHE (an hour or two)
+bench-decoders: env ## blocks in ensembles that a decoder made: writes devel/benchmarks/decoders.md (an hour or two)
 	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/make.py --cache "$(CACHE)"
-	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/harness.py "$(CACHE)" --out "$(CACHE)"
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/harness.py "$(CACHE)" --quick --out "$(CACHE)"
 	@$(VENV)/python devel/benchmarks/decoders/summary.py "$(CACHE)"
 
 clean-env: ## remove .venv
