@@ -18,6 +18,7 @@ from Qt.QtWidgets import (
     QWidget,
 )
 
+from ..core.blocks.statistics import DEFAULT
 from ..core.common.errors import SirenError
 from ..core.runs.record import Record
 from ..session.jobs import JobEnd, current_job
@@ -168,7 +169,7 @@ class StepSection(Section):
         values = {**defaults, **self.state.steps[self.step]}
         for fields in (self.common, self.advanced):
             fields.set_values(values)
-            fields.apply_statistic(values.get("statistic", "profile"))
+            fields.apply_statistic(values.get("statistic", DEFAULT))
         problem = self._problem(values)
         self.problem.setVisible(bool(problem))
         self.problem.setText(problem)

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..core.blocks.statistics import DEFAULT
 from ..core.common.errors import SirenError
 from ..core.common.files import RECORD
 from ..core.maps.grid import Grid
@@ -121,7 +122,7 @@ def expand_defaults(state: PanelState, record: Record | None) -> dict[str, Any]:
         for k, v in state.steps["sketch"].items()
         if k in commands.STEPS["expand"].__dataclass_fields__ and k != "filter"
     }
-    return {} if overridden not in (None, values.get("statistic", "profile")) else values
+    return {} if overridden not in (None, values.get("statistic", DEFAULT)) else values
 
 
 def cost(state: PanelState, step: str, record: Record | None) -> Estimate | None:
@@ -139,7 +140,7 @@ def cost(state: PanelState, step: str, record: Record | None) -> Estimate | None
             step,
             len(state.included),
             grid,
-            values.get("statistic", "profile"),
+            values.get("statistic", DEFAULT),
             values.get("subsample"),
             values.get("resamples", 10),
             counts.get("union_voxels"),
