@@ -143,6 +143,7 @@ def test_the_blocks_place_has_its_colour_on_the_surface_and_the_rest_has_not(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
+@pytest.mark.slow
 def test_figures_are_written_in_each_format_and_are_the_same_each_time(
     session, run, out, tmp_path, kind, suffix
 ):

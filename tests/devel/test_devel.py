@@ -123,6 +123,7 @@ def test_no_module_of_the_current_folder_gets_in_the_way(chimerax: Start, here: 
     assert chimerax("--nogui", "--exit", "--cmd", "open cube.mrc").returncode == 0
 
 
+@pytest.mark.slow
 def test_nothing_is_left_in_the_home_or_temporary_folder(chimerax: Start, here: Path) -> None:
     chimerax(
         "--offscreen",
@@ -171,6 +172,7 @@ def test_help_shows_where_the_page_of_the_bundle_is(chimerax: Start) -> None:
     assert address.endswith("/chimerax/siren/docs/user/commands/siren.html")
 
 
+@pytest.mark.slow
 def test_the_bundle_builds_from_any_folder(chimerax: Start, here: Path) -> None:
     """`devel install FOLDER` of a ChimeraX user, whose current folder is another."""
     source = here.parent / "source"
@@ -246,8 +248,8 @@ def test_a_panel_has_real_widgets_and_commands_run_by_it_reach_the_session(sessi
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Copies of all that `make env` looks at, whose stages have ended well: this project's own .venv
-    is not touched while it runs these tests.
+    """Copies of what `make env` looks at, whose stages have ended well: this project's own .venv is
+    not touched while it runs these tests.
     """
     folder = tmp_path / "checkout"
     for source in ("Makefile", "devel", "bundle_info.xml", "src", "README.md", "LICENSE"):
@@ -259,17 +261,16 @@ def checkout(tmp_path: Path) -> Path:
     assert spec is not None and spec.loader is not None
     copied = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(copied)
-    assert folder == copied.ROOT and copied.VENV == folder / ".venv"
+    assert folder == copied.ROOT and folder / ".venv" == copied.VENV
     copied.VENV.mkdir()
     for name in ("make_packages", "complete_library", "install_bundle"):
-        # stages that do nothing, with the text of those that do
-        plain = getattr(copied, name)
-        monkey = functools.wraps(plain)(lambda: None)
-        setattr(copied, name, monkey)
+        # does nothing, with the text of what does
+        setattr(copied, name, functools.wraps(getattr(copied, name))(lambda: None))
     copied.main()
     return folder
 
 
+@pytest.mark.processes
 def test_a_second_make_env_does_nothing_and_an_edit_installs_the_bundle_alone(
     checkout: Path,
 ) -> None:

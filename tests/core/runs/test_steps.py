@@ -589,6 +589,8 @@ print(len(names))
 """
 
 
+@pytest.mark.processes
+@pytest.mark.slow
 def test_core_runs_where_there_is_neither_chimerax_nor_qt() -> None:
     path = os.pathsep.join(p for p in sys.path if p)
     environment = {**os.environ, "PYTHONPATH": path}

@@ -76,6 +76,7 @@ def test_figures_are_those_of_numpy_and_scipy(tables):
     assert 0 < sum(within) < 8
 
 
+@pytest.mark.slow
 def test_table_record_and_pictures_are_written_sorted_and_the_same_each_time(tables):
     folder, _, _ = tables
     first = run_evaluation(folder / "labels.csv", folder / "predictions.csv", folder / "a")
@@ -97,6 +98,7 @@ def test_table_record_and_pictures_are_written_sorted_and_the_same_each_time(tab
     assert run_evaluation(folder / "labels.csv", folder / "predictions.csv", folder / "a").replaced
 
 
+@pytest.mark.slow
 def test_an_evaluation_edited_by_hand_is_kept(tables):
     folder, _, _ = tables
     first = run_evaluation(folder / "labels.csv", folder / "predictions.csv", folder)

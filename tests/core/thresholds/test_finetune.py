@@ -64,6 +64,7 @@ def test_the_loss_is_that_of_all_voxels(a, b):
     assert loss == pytest.approx(expected, rel=2e-3, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_who_always_contours_higher_is_followed_on_volumes_held_out(volumes, tmp_path):
     ensemble, own = volumes
     labels = labelled(
@@ -71,7 +72,7 @@ def test_who_always_contours_higher_is_followed_on_volumes_held_out(volumes, tmp
         ensemble,
         1.3 * own[:24] * np.exp(0.03 * np.random.default_rng(0).standard_normal(24)),
     )
-    p = FinetuneParameters(epochs=6, folds=2, device="cpu")
+    p = FinetuneParameters(epochs=4, folds=2, device="cpu")
     result = run_finetune(ensemble, labels, p, tmp_path / "out")
     assert result.fit.best > 0
     assert result.after.mae < 0.5 * result.before.mae
@@ -127,6 +128,7 @@ def test_poses_are_the_48_of_the_cube_and_move_fields_alike():
         assert p[0, 0, 1, 1, 1] == 13  # the centre stays
 
 
+@pytest.mark.slow
 def test_a_good_model_is_left_as_it_is(volumes, tmp_path):
     ensemble, own = volumes
     labels = labelled(
@@ -135,7 +137,7 @@ def test_a_good_model_is_left_as_it_is(volumes, tmp_path):
         own * np.exp(0.05 * np.random.default_rng(1).standard_normal(30)),
     )
     result = run_finetune(
-        ensemble, labels, FinetuneParameters(epochs=6, folds=2, device="cpu"), tmp_path / "out"
+        ensemble, labels, FinetuneParameters(epochs=4, folds=2, device="cpu"), tmp_path / "out"
     )
     assert result.fit.best == 0
     start, kept = (
@@ -144,6 +146,7 @@ def test_a_good_model_is_left_as_it_is(volumes, tmp_path):
     assert all(torch.equal(start[k], kept[k]) for k in start)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_another_split(volumes, tmp_path):
     ensemble, own = volumes
     labels = labelled(tmp_path / "l.csv", ensemble, 1.3 * own[:10])
@@ -151,7 +154,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_split(volumes, t
         run_finetune(
             ensemble,
             labels,
-            FinetuneParameters(epochs=2, folds=2, seed=s, device="cpu"),
+            FinetuneParameters(epochs=1, folds=2, seed=s, device="cpu"),
             tmp_path / f"{k}",
         )
         for k, s in enumerate((3, 3, 4))
@@ -164,6 +167,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_split(volumes, t
     )
 
 
+@pytest.mark.slow
 def test_too_few_labels_junk_and_other_volumes_say_so_and_write_nothing(volumes, tmp_path):
     ensemble, own = volumes
     few = labelled(tmp_path / "few.csv", ensemble, own[:4])
@@ -186,13 +190,14 @@ def test_too_few_labels_junk_and_other_volumes_say_so_and_write_nothing(volumes,
     ):
         run_finetune(
             ensemble,
-            labelled(tmp_path / "l.csv", ensemble, own),
+            labelled(tmp_path / "l.csv", ensemble, own[:8]),
             FinetuneParameters(learning_rate=1e30, device="cpu"),
             tmp_path / "out",
         )
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_stopped_it_writes_nothing(volumes, tmp_path):
     ensemble, own = volumes
     progress = Progress(
@@ -204,7 +209,7 @@ def test_stopped_it_writes_nothing(volumes, tmp_path):
     with pytest.raises(Cancelled):
         run_finetune(
             ensemble,
-            labelled(tmp_path / "l.csv", ensemble, 1.3 * own),
+            labelled(tmp_path / "l.csv", ensemble, 1.3 * own[:8]),
             FinetuneParameters(epochs=5, device="cpu"),
             tmp_path / "out",
             progress,
@@ -225,6 +230,7 @@ def test_defaults_are_those_published_for_the_published_architecture():
     assert FinetuneParameters(epochs=2).filled("published").epochs == 2
 
 
+@pytest.mark.slow
 def test_with_one_fold_a_part_validates_alone_and_a_network_without_heads_is_tuned(
     tmp_path, monkeypatch
 ):
