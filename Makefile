@@ -1,31 +1,37 @@
-# Everything is run from here; `make` alone lists the targets.
+# `make` alone lists the targets.
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots train test lint bench-blocks bench-thresholds bench-speed bench-scaling clean-env
+.PHONY: help env bundle demo screenshots help-page rooms train test lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity clean-env
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
-env: ## headless ChimeraX in .venv, with the bundle and all that it needs
+env: ## headless ChimeraX in .venv, with the bundle and everything it needs
 	@$(PYTHON) devel/env.py
 
-bundle: env ## the same: only what has changed is done again, mostly the bundle alone
+bundle: env ## the same; only what has changed is redone, usually just the bundle
 
-demo: env ## simulate an ensemble, find its blocks, leave pictures and a session in demo/
+demo: env ## simulate an ensemble and find its blocks; pictures and a session go into demo/
 	@devel/chimerax --offscreen --exit --script "devel/demo.py demo"
 
-# A smaller run, into trained/; the shipped weights' own: make train TRAIN="--out weights/siren_thresholds.pt"
+# A smaller run, into trained/. The shipped weights: make train TRAIN="--out weights/siren_thresholds.pt"
 STRUCTURES ?= ../shared/data/structures
 TRAIN ?= --train-maps 1200 --validation-maps 180 --epochs 10 --out trained/siren_thresholds.pt
-train: env ## train the threshold network; STRUCTURES=folder of mmCIF or PDB files, or the compact set
+train: env ## train the contour-level network; STRUCTURES=folder of mmCIF or PDB files, or the compact set
 	@mkdir -p trained
 	@OMP_NUM_THREADS=2 $(VENV)/python weights/training/train.py "$(STRUCTURES)" $(TRAIN)
 
-screenshots: env ## pictures of the panel's pages for README, in docs/
+screenshots: env ## pictures of the panel's pages for the README, in docs/
 	@$(VENV)/python devel/screenshots.py docs
 
-test: env ## all tests; those that need ../shared say so where it is absent
+help-page: ## write the tables of the help page from the code: parameters, columns of blocks.csv
+	@$(PYTHON) devel/help_page.py
+
+rooms: ## draw the rooms of src/ and their imports: docs/rooms.svg
+	@$(PYTHON) devel/rooms.py
+
+test: env ## all tests; those that need ../shared are skipped without it
 	@$(VENV)/python -m pytest
 
 lint: env ## ruff and mypy
@@ -33,18 +39,24 @@ lint: env ## ruff and mypy
 	@$(VENV)/ruff format --check -q .
 	@$(VENV)/mypy
 
-bench-speed: env ## seconds and memory of sketch and expand; LARGE=--large adds 1,000 x 128^3 and 300 x 256^3
+bench-speed: env ## time and memory of sketch and expand; LARGE=--large adds 1,000 x 128^3 and 300 x 256^3
 	@$(VENV)/python devel/benchmarks/speed.py $(LARGE)
 
-bench-scaling: env ## how counting scales with the workers of a Dask cluster: devel/benchmarks/scaling.md
+bench-scaling: env ## how counting scales with the workers of a Dask cluster: writes devel/benchmarks/scaling.md
 	@$(VENV)/python devel/benchmarks/scaling.py
 
 DATA ?= ../shared/data
-bench-thresholds: env ## accuracy of the thresholds, simulated and real maps, speed: into weights/README.md
+bench-thresholds: env ## accuracy and speed of predicted contour levels, simulated and real maps: updates weights/README.md
 	@$(VENV)/python weights/training/evaluate.py "$(DATA)" --card weights/README.md
 
-bench-blocks: env ## how well blocks are found: devel/benchmarks/blocks.md made again (an hour or two)
+bench-blocks: env ## how well planted blocks are found: writes devel/benchmarks/blocks.md (an hour or two)
 	@$(VENV)/python devel/benchmarks/blocks.py
+
+bench-sensitivity: env ## how blocks depend on the tuned constants: writes devel/benchmarks/sensitivity.md (half an hour)
+	@$(VENV)/python devel/benchmarks/blocks.py --sensitivity
+
+bench-communities: env ## community detection by library: writes devel/benchmarks/communities.md
+	@$(VENV)/python devel/benchmarks/communities.py
 
 clean-env: ## remove .venv
 	rm -rf .venv

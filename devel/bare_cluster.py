@@ -1,11 +1,11 @@
-"""A Dask cluster on this computer whose workers have numpy, scipy and distributed, and nothing
-else: no ChimeraX, no SIREn.
+"""A Dask cluster on this computer whose workers have only numpy, scipy and distributed: no
+ChimeraX, no SIREn.
 
     with BareCluster(Path("cluster"), workers=3) as cluster:
         Client(cluster.address)
 
-The workers run in Python's isolated mode on a folder of links to just those packages and what these
-need in turn.
+The workers run in Python's isolated mode, on a folder of links to just those packages and their
+dependencies.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from types import TracebackType
 from packaging.requirements import Requirement
 
 PACKAGES = ("distributed", "numpy", "scipy")
-START_SECONDS = 240.0  # a machine with other work takes long to start four Pythons
-# Whoever starts it may be killed: then its end of the pipe closes, and this process ends too
+START_SECONDS = 240.0  # a loaded machine takes long to start four Pythons
+# If the parent is killed, its end of the pipe closes and this process ends, too
 MAIN = """import os, sys, threading
 threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
 sys.path.append({site!r})
@@ -33,13 +33,13 @@ main()"""
 
 
 class BareCluster:
-    """A scheduler and worker processes, started with ``with`` and gone at its end.
+    """A scheduler and worker processes that run for the length of a ``with`` block.
 
     Attributes
     ----------
     address : of the scheduler
     scheduler : its process
-    workers : the running processes, in the order in which they were started
+    workers : the running processes, in the order they were started
     """
 
     def __init__(self, folder: Path, workers: int = 3):
@@ -69,14 +69,14 @@ class BareCluster:
             time.sleep(0.05)
             try:
                 self.address = json.loads(file.read_text())["address"]
-            except (OSError, ValueError):  # not there, or not whole yet
+            except (OSError, ValueError):  # missing or incomplete so far
                 continue
         for _ in range(self._wanted):
             self.add_worker()
         return self
 
     def add_worker(self) -> subprocess.Popen[bytes]:
-        """Start one more worker, of one thread."""
+        """Start another worker, with one thread."""
         worker = self._start(
             "worker",
             self.address,
@@ -93,16 +93,16 @@ class BareCluster:
         return worker
 
     def wait_for_workers(self) -> None:
-        """Until all that were started have come."""
+        """Wait until all workers have connected."""
         from distributed import Client
 
-        # meant so: the workers lack what ChimeraX has
+        # intended: the workers lack packages that ChimeraX has
         warnings.filterwarnings("ignore", "Mismatched versions")
         with Client(self.address, set_as_default=False) as client:
             client.wait_for_workers(len(self.workers), timeout=START_SECONDS)
 
     def kill_worker(self, worker: subprocess.Popen[bytes]) -> None:
-        """SIGKILL: it has no time to say so."""
+        """Kill a worker with SIGKILL, so that it cannot sign off."""
         worker.kill()
         worker.wait()
         self.workers.remove(worker)
@@ -138,7 +138,7 @@ class BareCluster:
 
 
 def link_packages(folder: Path) -> None:
-    """Links to PACKAGES and what they need, as they are installed here."""
+    """Link PACKAGES and their dependencies, as installed here, into a folder."""
     folder.mkdir(exist_ok=True)
     for name in closure(PACKAGES):
         found = metadata.distribution(name)
@@ -149,7 +149,7 @@ def link_packages(folder: Path) -> None:
 
 
 def closure(names: tuple[str, ...]) -> list[str]:
-    """The packages and all that they require, in turn."""
+    """The packages and all their dependencies."""
     todo, seen = list(names), set()
     while todo:
         name = todo.pop()

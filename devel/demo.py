@@ -1,9 +1,9 @@
-"""The main job from end to end, on an example whose answer is known:
+"""The whole workflow on an example with known blocks:
 
     devel/chimerax --offscreen --exit --script "devel/demo.py FOLDER"      (or: make demo)
 
-Leaves in FOLDER the example, the results, pictures and a session, and prints found against planted
-blocks.
+Writes the example, the results, pictures and a session to FOLDER, and compares the blocks found
+with those planted.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ WIDTH, HEIGHT = 1200, 900  # pixels of the pictures
 
 
 def main(session: Any, folder: Path) -> None:
-    """Make the example, run predict, sketch and expand as a user types them, and show what came
-    out.
+    """Make the example, run predict, sketch and expand as a user types them, and show the
+    outcome.
     """
     volumes, results = folder / "volumes", folder / "siren"
-    shutil.rmtree(results, ignore_errors=True)  # the demo's own, of an earlier call
+    shutil.rmtree(results, ignore_errors=True)  # from an earlier demo
 
     def typed(command: str) -> Any:
         print(f"> {command}", flush=True)

@@ -1,11 +1,10 @@
-"""Make .venv: a ChimeraX without windows, this bundle installed in it, and the tools to check both.
+"""Build .venv: ChimeraX without windows, with this bundle installed, and the tools to check both.
 
     python3 devel/env.py        (or: make env)
 
-Each stage keeps a fingerprint of what it was made from and is done again only when that has
-changed, so an edit under src/ costs one `devel install`, and a call with nothing to do costs a
-fraction of a second.  A fingerprint is written when its stage has ended well: whatever is
-interrupted is done again.
+Each stage keeps a fingerprint of its inputs and is redone only if they change, so an edit under
+src/ costs one `devel install`, and a call with nothing to do a fraction of a second. The
+fingerprint is written when a stage has succeeded: an interrupted stage is redone.
 """
 
 from __future__ import annotations
@@ -33,13 +32,14 @@ SITE = VENV / "lib" / "python3.11" / "site-packages"
 REQUIREMENTS = sorted(DEVEL.glob("requirements*.txt"))
 LAST_REQUIREMENTS = DEVEL / "requirements-last.txt"
 
-# All that a bundle can be built from.
+# Everything that the bundle is built from.
 BUNDLE_SOURCES = [
     ROOT / name for name in ("bundle_info.xml", "src", "weights", "README.md", "LICENSE")
 ]
 INSTALLED_PACKAGE = SITE / "chimerax" / "siren"
 
-# Shared library -> the Debian package that has it.  Without the first ones ChimeraX does not start.
+# Shared library -> the Debian package that provides it. Without the first ones ChimeraX does not
+# start.
 LIBRARIES_TO_START = {"libGL.so.1": "libgl1", "libGLU.so.1": "libglu1-mesa"}
 LIBRARIES_FOR_PICTURES = {
     "libOSMesa.so.8": "libosmesa6",
@@ -53,18 +53,18 @@ DEBIAN_PYTHON = "/usr/bin/python3.11"
 
 
 class EnvError(Exception):
-    """The environment cannot be made; the message says what to do about it."""
+    """The environment cannot be built; the message tells what to do about it."""
 
 
 def main() -> None:
     if not (ROOT / "bundle_info.xml").is_file():
         raise EnvError(f"bundle_info.xml is missing in {ROOT}: there is no bundle to install.")
     with open(__file__) as lock:
-        # Two at once would pull the environment from under each other
+        # two at once would destroy each other's environment
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("make env: waiting for another one to finish ...", flush=True)
+            print("make env: waiting for another run to finish ...", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         stage("packages", REQUIREMENTS, make_packages)
         stage("library", [DEVEL / "cxheadless"], complete_library)
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def stage(name: str, inputs: Iterable[Path], make: Callable[[], None]) -> None:
-    """Call ``make`` unless it has ended well before, itself the same, with the same inputs."""
+    """Call ``make`` unless the same function has succeeded before with the same inputs."""
     stamp = VENV / "stamps" / name
     wanted = fingerprint(inputs, inspect.getsource(make))
     if stamp.is_file() and stamp.read_text() == wanted:
@@ -86,8 +86,8 @@ def stage(name: str, inputs: Iterable[Path], make: Callable[[], None]) -> None:
 
 
 def fingerprint(paths: Iterable[Path], text: str) -> str:
-    """A digest of the text, of the files' names and contents, and of where the project lies (a venv
-    cannot move).
+    """A digest of the text, of names and contents of the files, and of the project's location (a
+    venv cannot be moved).
     """
     digest = hashlib.sha256(f"{ROOT}\0{text}".encode())
     for path in paths:
@@ -98,8 +98,8 @@ def fingerprint(paths: Iterable[Path], text: str) -> str:
 
 
 def files_in(path: Path) -> Iterator[Path]:
-    """The file itself, or all files below the folder, in a fixed order; nothing where there is
-    neither.
+    """The file itself, or all files below the folder, in a fixed order; nothing if neither
+    exists.
     """
     if path.is_file():
         yield path
@@ -142,9 +142,7 @@ def make_packages() -> None:
 
 
 def find_python() -> str:
-    """A Python 3.11 that can make virtual environments; on Debian it is installed where it is
-    missing.
-    """
+    """A Python 3.11 that can create virtual environments; on Debian it is installed if missing."""
     for candidate in (sys.executable, "python3.11", "python3", DEBIAN_PYTHON):
         if makes_environments(candidate):
             return candidate
@@ -152,7 +150,7 @@ def find_python() -> str:
         ["python3.11", "python3.11-venv"], "ChimeraX 1.7.1 needs Python 3.11 with venv:"
     )
     if not makes_environments(DEBIAN_PYTHON):
-        raise EnvError(f"{DEBIAN_PYTHON} cannot make virtual environments.")
+        raise EnvError(f"{DEBIAN_PYTHON} cannot create virtual environments.")
     return DEBIAN_PYTHON
 
 
@@ -168,12 +166,11 @@ def makes_environments(python: str) -> bool:
 
 
 def needed_to_build(python: str) -> list[str]:
-    """Debian packages that are missing to compile tinyarray, which has no wheels."""
+    """Debian packages still needed to compile tinyarray, which has no wheels."""
     packages = [] if shutil.which("g++") else ["g++"]
     test = (
-        "import os, sys, sysconfig; sys.exit(not os.path.isfile(sysconfig.get_path('include') "
-        "+ "
-        "'/Python.h'))"
+        "import os, sys, sysconfig; "
+        "sys.exit(not os.path.isfile(sysconfig.get_path('include') + '/Python.h'))"
     )
     if subprocess.run([python, "-c", test], check=False).returncode:
         packages.append("python3.11-dev")
@@ -181,7 +178,7 @@ def needed_to_build(python: str) -> list[str]:
 
 
 def missing(libraries: dict[str, str]) -> list[str]:
-    """The Debian packages of those libraries that cannot be loaded."""
+    """The Debian packages of the libraries that cannot be loaded."""
     packages = []
     for library, package in libraries.items():
         try:
@@ -192,9 +189,7 @@ def missing(libraries: dict[str, str]) -> list[str]:
 
 
 def have_debian_packages(packages: list[str], why: str) -> None:
-    """Install the packages, or raise with the command to type where that may not or cannot be
-    done.
-    """
+    """Install the packages; if that is not allowed or fails, raise with the command to type."""
     if not packages:
         return
     command = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
@@ -208,7 +203,7 @@ def have_debian_packages(packages: list[str], why: str) -> None:
     raise EnvError(f"{why} {', '.join(packages)}. Run: sudo sh -c '{command}'")
 
 
-# ---- library: what the ChimeraX wheel lacks to be an application
+# ---- library: complete the ChimeraX wheel to an application
 
 
 def complete_library() -> None:
@@ -220,10 +215,10 @@ def complete_library() -> None:
 
 
 def install_bundle() -> None:
-    """Install a copy, so that neither old build folders get in nor new ones stay behind.
+    """Install from a copy, so that old build folders do not interfere and new ones do not stay.
 
-    `devel install` takes ExtraFiles from the current folder, so it is run inside the copy.  Without
-    --safemode ChimeraX would put off the replacement of a bundle that it has already started.
+    `devel install` takes ExtraFiles from the current folder, so it runs inside the copy. Without
+    --safemode ChimeraX would postpone replacing a bundle that it has already loaded.
     """
     with tempfile.TemporaryDirectory(prefix="siren-bundle-") as name:
         copy = Path(name)
@@ -231,11 +226,11 @@ def install_bundle() -> None:
         command = f"devel install '{copy}' user false noDeps true exit true"
         options = ["--nogui", "--safemode", "--exit", "--cmd", command]
         status, log = logged([VENV_PYTHON, "-I", "-m", "cxheadless", *options], cwd=copy)
-        # It logs most errors and goes on: believe what is there.
+        # it logs most errors and carries on: check what was installed
         problem = f"exit status {status}" if status else differences(copy, INSTALLED_PACKAGE)
     if problem:
         print(log, flush=True)
-        raise EnvError(f"`devel install` of the bundle failed: {problem}. Its log stands above.")
+        raise EnvError(f"`devel install` of the bundle failed: {problem}. Its log is above.")
 
 
 def copy_sources(folder: Path) -> None:
@@ -247,8 +242,8 @@ def copy_sources(folder: Path) -> None:
 
 
 def differences(sources: Path, installed: Path) -> str:
-    """How the Python files of the installed package differ from their sources; empty where they do
-    not.
+    """How the Python files of the installed package differ from their sources; "" if they
+    do not.
     """
     wanted, found = python_files(sources / "src"), python_files(installed)
     beside = python_files(sources)  # an AdditionalPackage of the bundle has its folder beside src/
@@ -280,7 +275,7 @@ def run(command: list[str | Path], cwd: Path = ROOT) -> None:
 
 
 def logged(command: list[str | Path], **options: Any) -> tuple[int, str]:
-    """The exit status of a command and all that it printed."""
+    """The exit status of a command and its output."""
     done = subprocess.run(
         command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
     )
@@ -293,4 +288,4 @@ if __name__ == "__main__":
     except EnvError as error:
         sys.exit(f"make env: {error}")
     except KeyboardInterrupt:
-        sys.exit("make env: interrupted; the next call begins the unfinished part again")
+        sys.exit("make env: interrupted; the next call restarts the unfinished stage")

@@ -1,5 +1,9 @@
-"""Write the parameter tables of the help page from the parameters themselves: ``python
-devel/help_page.py``.
+"""Write the tables of the help page from the code: each step's parameters, and the columns of
+blocks.csv.
+
+    python3 devel/help_page.py        (or: make help-page)
+
+It reads the code of this checkout, and needs nothing but Python: no ``make env``, no numpy.
 """
 
 from __future__ import annotations
@@ -7,45 +11,53 @@ from __future__ import annotations
 import dataclasses
 import html
 import re
+import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from chimerax.siren.core.analysis.parameters import StatesParameters
-from chimerax.siren.core.blocks.parameters import (
-    ExpandParameters,
-    SketchParameters,
-    SplitParameters,
-)
-from chimerax.siren.core.common.parameters import Parameters, camel_case
-from chimerax.siren.core.simulation.parameters import ExampleParameters
-from chimerax.siren.core.thresholds.parameters import (
-    FinetuneParameters,
-    PredictParameters,
-    PreprocessParameters,
-)
-
-PAGE = Path(__file__).parents[1] / "src/docs/user/commands/siren.html"
-TABLES: dict[str, type[Parameters]] = {
-    "predict": PredictParameters,
-    "finetune": FinetuneParameters,
-    "sketch": SketchParameters,
-    "expand": ExpandParameters,
-    "preprocess": PreprocessParameters,
-    "example": ExampleParameters,
-    "split": SplitParameters,
-    "states": StatesParameters,
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "src/docs/user/commands/siren.html"
+#: Each table of the page: the module under src/ and the parameters that it shows.
+PARAMETERS = {
+    "predict": ("core.thresholds.parameters", "PredictParameters"),
+    "finetune": ("core.thresholds.parameters", "FinetuneParameters"),
+    "sketch": ("core.blocks.parameters", "SketchParameters"),
+    "expand": ("core.blocks.parameters", "ExpandParameters"),
+    "preprocess": ("core.thresholds.parameters", "PreprocessParameters"),
+    "example": ("core.simulation.parameters", "ExampleParameters"),
+    "split": ("core.blocks.parameters", "SplitParameters"),
+    "states": ("core.analysis.parameters", "StatesParameters"),
 }
 
 
 def with_tables(page: str) -> str:
-    """The page with its tables as the code has them."""
-    for name, parameters in TABLES.items():
-        rows = "\n".join(_row(f) for f in dataclasses.fields(parameters) if "help" in f.metadata)
-        pattern = rf"(<!-- {name} parameters -->\n).*?(<!-- end -->)"
-        page, count = re.subn(
-            pattern, lambda m, rows=rows: f"{m[1]}{rows}\n{m[2]}", page, flags=re.S
-        )
-        if count != 1:
-            raise ValueError(f"{PAGE} has {count} places for the {name} parameters")
+    """The page with tables that match the code."""
+    for name, (module, kind) in PARAMETERS.items():
+        fields = dataclasses.fields(getattr(from_checkout(module), kind))
+        rows = [_row(f) for f in fields if "help" in f.metadata]
+        page = _filled(page, f"{name} parameters", rows)
+    columns = from_checkout("core.blocks.columns").COLUMNS.items()
+    rows = [f"<tr><td>{name}</td><td>{html.escape(text)}</td></tr>" for name, text in columns]
+    return _filled(page, "blocks.csv columns", rows)
+
+
+def from_checkout(module: str) -> Any:
+    """A module under src/, as part of a package of its own: that in ChimeraX may be missing or of
+    another version, and with src/ on Python's path src/cmd.py would hide Python's own cmd.
+    """
+    package = sys.modules.setdefault("siren_checkout", ModuleType("siren_checkout"))
+    package.__path__ = [str(ROOT / "src")]
+    return import_module(f"siren_checkout.{module}")
+
+
+def _filled(page: str, name: str, rows: list[str]) -> str:
+    text = "\n".join(rows).encode("ascii", "xmlcharrefreplace").decode()
+    pattern = rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)"
+    page, count = re.subn(pattern, lambda m: f"{m[1]}{text}\n{m[2]}", page, flags=re.S)
+    if count != 1:
+        raise ValueError(f"{PAGE} has {count} places for the {name}")
     return page
 
 
@@ -63,7 +75,8 @@ def _row(f: dataclasses.Field) -> str:
     if default is not None:
         unit = f.metadata["unit"].replace("A", "&Aring;")
         text += f"; default {default}{' ' + unit if unit else ''}"
-    return f"<tr><td><b>{camel_case(f.name)}</b> {value}</td><td>{text}</td></tr>"
+    keyword = from_checkout("core.common.parameters").camel_case(f.name)
+    return f"<tr><td><b>{keyword}</b> {value}</td><td>{text}</td></tr>"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draw the icons of the toolbar from their SVG: ``.venv/bin/python devel/icons.py``. ChimeraX's own
+"""Draw the toolbar icons from their SVG: ``.venv/bin/python devel/icons.py``. ChimeraX's own icons
 are PNG files of this size.
 """
 
@@ -15,7 +15,7 @@ PIXELS = 96
 
 
 def draw(svg: Path, pixels: int = PIXELS) -> QImage:
-    """An icon with a transparent ground."""
+    """Render an icon on a transparent background."""
     image = QImage(pixels, pixels, QImage.Format.Format_ARGB32)
     image.fill(Qt.GlobalColor.transparent)
     painter = QPainter(image)

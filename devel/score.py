@@ -1,8 +1,8 @@
-"""How well found blocks match the planted ones of an example: ``python devel/score.py
-EXAMPLE_FOLDER BLOCKS_FOLDER``.
+"""Compare found blocks with the planted ones of an example: ``python devel/score.py EXAMPLE_FOLDER
+BLOCKS_FOLDER``.
 
-``BLOCKS_FOLDER`` holds the ``blocks.json`` that ``siren sketch`` or ``siren expand`` wrote.
-Voxels are flat indices, z, y, x order.
+``BLOCKS_FOLDER`` holds the ``blocks.json`` written by ``siren sketch`` or ``siren expand``. Voxels
+are flat indices in z, y, x order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Voxels = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Planted:
-    """The truth of an ensemble: U planted blocks (positions of a moving block count one each), V
+    """The ground truth of an ensemble: U planted blocks (each position of a moving block is one), V
     volumes.
 
     Attributes
@@ -52,7 +52,7 @@ class Planted:
 
 
 def planted_of(simulation: Simulation) -> Planted:
-    """The truth of a simulation in memory."""
+    """The ground truth of a simulation in memory."""
     units = simulation.units
     present = np.array([u.present for u in units], bool).reshape(len(units), len(simulation))
     return Planted(
@@ -67,7 +67,7 @@ def planted_of(simulation: Simulation) -> Planted:
 
 
 def read_planted(folder: str | Path) -> Planted:
-    """The truth of an example's folder."""
+    """The ground truth of an example on disk."""
     truth = _read_json(Path(folder).expanduser() / TRUTH)
     shape = _shape(truth)
     blocks, volumes = truth["blocks"], truth["volumes"]
@@ -83,16 +83,15 @@ def read_planted(folder: str | Path) -> Planted:
 
 
 def read_found(folder: str | Path, shape: tuple[int, int, int] | None = None) -> dict[str, Voxels]:
-    """Blocks by number from ``blocks.json`` in a folder (or the file itself); its grid must have
-    ``shape`` if given.
+    """Read blocks by number from ``blocks.json`` in a folder (or the file itself); its grid must
+    have this shape if given.
     """
     path = Path(folder).expanduser()
     blocks = _read_json(path / "blocks.json" if path.is_dir() else path)
     found_shape = _shape(blocks)
     if shape is not None and found_shape != shape:
         raise SirenError(
-            f"{path}: blocks on a grid of {found_shape} voxels do not fit the "
-            f"example's {shape}: "
+            f"{path}: blocks on a grid of {found_shape} voxels do not fit the example's {shape}: "
             "give the blocks that were found in it."
         )
     return {number: _flat(voxels, found_shape) for number, voxels in blocks["blocks"].items()}
@@ -100,22 +99,21 @@ def read_found(folder: str | Path, shape: tuple[int, int, int] | None = None) ->
 
 @dataclass(frozen=True)
 class Score:
-    """Found against planted: U planted, F found.
+    """Comparison of U planted with F found blocks.
 
     Attributes
     ----------
     names, found_names : (U,), (F,)
     iou : (U, F) intersection over union of the voxel sets
-    best : (U,) best IoU of each planted block, 0 where nothing was found
-    best_found : (U,) name of the found block that has it, "" where none overlaps
-    splits : found blocks too many: each belongs to the planted block that holds most of its voxels,
-        if those are half of either; all but one of those that belong to one planted block count
-    merges : planted blocks too many in one found block: it merges those of which it holds half; all
-        but one count
-    spurious : names of found blocks with all IoU below 0.1 that are no fragment of a planted block
-        either (less than half of their voxels in any one)
-    rand : adjusted Rand index over the voxels that are in a planted or a found block ("in none" is
-        a class)
+    best : (U,) best IoU of each planted block, 0 if nothing was found
+    best_found : (U,) name of the found block with that IoU, "" if none overlaps
+    splits : surplus found blocks. A found block belongs to the planted block with most of its
+        voxels if these are half of either block; all but one per planted block count
+    merges : surplus planted blocks. A found block merges the planted blocks of which it holds
+        half; all but one per found block count
+    spurious : names of found blocks whose IoU is below 0.1 with every planted block and that are
+        no fragment of one (less than half of their voxels in any single one)
+    rand : adjusted Rand index over the voxels in any planted or found block ("in none" is a class)
     """
 
     names: tuple[str, ...]
@@ -130,12 +128,12 @@ class Score:
 
     @property
     def mean(self) -> float:
-        """Mean best IoU over the planted blocks; not a number where none was planted."""
+        """Mean best IoU over the planted blocks; NaN if none was planted."""
         return float(self.best.mean()) if len(self.best) else float("nan")
 
 
 def score(planted: Planted, found: Mapping[str, Voxels]) -> Score:
-    """Compare found blocks (flat indices by name) with the planted ones."""
+    """Compare found blocks (flat voxel indices by name) with the planted ones."""
     found = {name: np.unique(np.asarray(v, np.int64)) for name, v in found.items()}
     names = tuple(found)
     both = np.array(
@@ -175,8 +173,8 @@ def score(planted: Planted, found: Mapping[str, Voxels]) -> Score:
 
 
 def adjusted_rand(one: tuple[Voxels, ...], two: tuple[Voxels, ...], size: int) -> float:
-    """Adjusted Rand index of two sets of blocks over the voxels of either; a voxel in two blocks
-    counts in the last.
+    """Adjusted Rand index of two sets of blocks over the voxels of either; a voxel in several
+    blocks counts for the last.
     """
     labels = np.zeros((2, size), np.int64)
     for row, blocks in zip(labels, (one, two), strict=True):
@@ -197,11 +195,11 @@ def adjusted_rand(one: tuple[Voxels, ...], two: tuple[Voxels, ...], size: int) -
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The best that voxels allow: each assigned by the true states of the blocks.
+    """The best achievable result: each voxel assigned by the true states of the blocks.
 
     Attributes
     ----------
-    cut : the correlation above which a voxel is assigned (that with the best mean)
+    cut : correlation above which a voxel is assigned (the one with the best mean)
     best : (U,) IoU of each planted block
     """
 
@@ -218,13 +216,13 @@ def ceiling(planted: Planted, occupancy: Occupancy, fraction: float = 0.01) -> C
     """Mean best IoU when each union voxel goes to the block whose true presence its occupancy
     correlates with best.
 
-    The correlation (phi) is over the volumes of ``occupancy`` that are not junk; of the cuts 0.05,
-    0.10 ... 0.95 on it the best is taken. One cut serves all blocks, so a single block may be found
-    better than its own ceiling: the mean is what counts.
+    The correlation (phi) is over the volumes of ``occupancy`` that are not junk; the best of the
+    cutoffs 0.05, 0.10 ... 0.95 on it is used. The same cutoff serves all blocks, so a single block
+    may be found better than its own ceiling: the mean is what counts.
 
     Parameters
     ----------
-    planted : the truth
+    planted : the ground truth
     occupancy : the binarized ensemble, its volumes named as in ``planted``
     fraction : union voxels are occupied in more than this share of the volumes
     """
@@ -251,14 +249,14 @@ def ceiling(planted: Planted, occupancy: Occupancy, fraction: float = 0.01) -> C
 
 
 def _standard(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows with mean 0 and length 1; constant rows become 0."""
+    """Standardize rows to mean 0 and length 1; constant rows become 0."""
     rows = rows - rows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-9)
 
 
 def table(planted: Planted, result: Score, limit: Ceiling | None = None) -> str:
-    """The comparison as text: a row a planted block, then a summary."""
+    """The comparison as text: a row per planted block, then a summary."""
     shown = planted.present[:, ~planted.junk].mean(axis=1) if planted.names else []
     head = f"{'planted':<14}{'voxels':>8}{'occupancy':>11}{'found as':>10}{'IoU':>7}"
     lines = [head + (f"{'ceiling':>9}" if limit else "")]
@@ -280,7 +278,7 @@ def table(planted: Planted, result: Score, limit: Ceiling | None = None) -> str:
 
 
 def true_occupancy(folder: str | Path, planted: Planted) -> Occupancy:
-    """An example's ensemble binarized at its true levels, junk left out."""
+    """The ensemble of an example, binarized at its true levels, without junk."""
     ensemble = find_ensemble([folder])
     junk = [f for f, j in zip(planted.files, planted.junk, strict=True) if j]
     if junk:
@@ -312,7 +310,7 @@ def _flat(zyx: list, shape: tuple[int, int, int]) -> Voxels:
 def main(arguments: list[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("example", help="folder that siren example wrote")
+    parser.add_argument("example", help="folder written by siren example")
     parser.add_argument("blocks", help="folder with blocks.json")
     parser.add_argument(
         "--no-ceiling", action="store_true", help="skip the ceiling, which reads the whole ensemble"

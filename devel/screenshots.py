@@ -1,6 +1,6 @@
-"""Pictures of the panel's pages, taken while it does the example: ``make screenshots``.
+"""Pictures of the panel's pages, taken while it runs the example: ``make screenshots``.
 
-The panel is the real one with real Qt widgets; only the window around it is missing (see
+The panel is the real one, with real Qt widgets; only the window around it is missing (see
 cxheadless/ui_shim.py).
 """
 
@@ -18,12 +18,12 @@ os.environ["QT_LOGGING_RULES"] = "qt.qpa.*=false"
 
 from cxheadless import boot, ui_shim
 
-SIZE = (430, 720)  # of a panel at the side of ChimeraX's window
-PAUSE = 1.5  # seconds for what is drawn with a delay
+SIZE = (430, 720)  # pixels of a panel at the side of ChimeraX's window
+PAUSE = 1.5  # s for widgets that are drawn with a delay
 
 
 def main(folder: Path) -> None:
-    """Do the example in the panel, and take a picture of each page."""
+    """Run the example in the panel and take a picture of each page."""
     session = boot.start(offscreen=True)
     ui_shim.install(session)
     session.ui.defer_threads = True
@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
 
 
 def take(session: Any, tool: Any, folder: Path) -> None:
-    """The pictures, one after the other."""
+    """Take the pictures, one after the other."""
     from Qt.QtCore import Qt
 
     from chimerax.siren.session.jobs import current_job
@@ -43,7 +43,7 @@ def take(session: Any, tool: Any, folder: Path) -> None:
 
     def wait(until: Callable[[], bool], seconds: float = 900.0) -> None:
         if not ui_shim.events(session, until, seconds):
-            raise TimeoutError("the panel did not come to an end")
+            raise TimeoutError("the panel did not finish")
 
     def grab(name: str, page: str = "") -> None:
         if page:
@@ -74,7 +74,7 @@ def take(session: Any, tool: Any, folder: Path) -> None:
         )
     )
     wait(lambda: not tool.state.reader.busy)
-    tool.ensemble.table.sortByColumn(3, Qt.SortOrder.AscendingOrder)  # what is flagged first
+    tool.ensemble.table.sortByColumn(3, Qt.SortOrder.AscendingOrder)  # flagged volumes first
     tool.ensemble.table.selectRow(2)
     grab("ensemble", "ensemble")
     tool.blocks.view.selectRow(2)
@@ -92,7 +92,7 @@ def take(session: Any, tool: Any, folder: Path) -> None:
 
 
 def dark_palette() -> Any:
-    """The colours of a desktop with a dark theme."""
+    """The colors of a desktop with a dark theme."""
     from Qt.QtGui import QColor, QPalette
 
     palette = QPalette(QColor(50, 50, 50))

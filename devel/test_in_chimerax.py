@@ -1,11 +1,14 @@
-"""The panel's tests in a ChimeraX that is running, with its own windows:
+"""Run the panel's tests in a real ChimeraX, with its own windows. Once before:
 
-    ChimeraX --script "devel/test_in_chimerax.py"          (once before: ChimeraX -m pip install
-    pytest pytest-timeout)
+    ChimeraX -m pip install pytest pytest-timeout
 
-The tests are those of `make test`; they then use the session and the windows of this application.
-It writes the outcome to the log and to test_in_chimerax.txt, and does not close what was open
-before it began: start it in a new ChimeraX.
+Then:
+
+    ChimeraX --script "devel/test_in_chimerax.py"
+
+These are the tests of `make test`, but they use the session and windows of this application. The
+outcome goes to the log and to test_in_chimerax.txt. Models opened before are not closed: start a
+new ChimeraX for it.
 """
 
 from __future__ import annotations
@@ -22,15 +25,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def main(session: Any, places: list[str]) -> None:
-    """Run the tests in places (files or folders below the project; the panel's where none is
-    given).
-    """
+    """Run the tests in these files or folders of the project; by default those of the panel."""
     sys.path[:0] = [str(ROOT / "devel"), str(ROOT / "tests")]
     from cxheadless import boot
 
     boot.given = session  # the tests' own session: see tests/conftest.py
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
         code = pytest.main(
             [
                 "-q",
@@ -41,8 +42,8 @@ def main(session: Any, places: list[str]) -> None:
                 *(places or [str(ROOT / "tests/panel")]),
             ]
         )
-    Path("test_in_chimerax.txt").write_text(said.getvalue(), encoding="utf-8")
-    outcome = said.getvalue().strip().splitlines()[-1]
+    Path("test_in_chimerax.txt").write_text(output.getvalue(), encoding="utf-8")
+    outcome = output.getvalue().strip().splitlines()[-1]
     (session.logger.error if code else session.logger.info)(
         f"Tests of the panel: {outcome} (test_in_chimerax.txt)"
     )

@@ -1,12 +1,13 @@
-"""SIREn for ChimeraX. Here is only what ChimeraX asks of a bundle; everything else is imported when
-it is used.
+"""SIREn for ChimeraX.
+
+Only the bundle API is here; everything else is imported when it is first used.
 """
 
 from typing import Any
 
 try:
     from chimerax.core.toolshed import BundleAPI
-except ModuleNotFoundError:  # plain Python: chimerax.siren.core works without ChimeraX
+except ModuleNotFoundError:  # plain Python: chimerax.siren.core needs no ChimeraX
     bundle_api = None
 else:
 
@@ -37,8 +38,8 @@ else:
                 from .tool import SirenTool
 
                 return SirenTool
-            from .session import surfaces as show
+            from .session.surfaces import BlockMap, EnsembleMap
 
-            return {"BlockMap": show.BlockMap, "EnsembleMap": show.EnsembleMap}.get(class_name)
+            return {"BlockMap": BlockMap, "EnsembleMap": EnsembleMap}.get(class_name)
 
     bundle_api = _SirenAPI()

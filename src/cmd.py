@@ -1,4 +1,4 @@
-"""The table of the ``siren ...`` commands: the module of :mod:`.commands` in which each lives."""
+"""The table of ``siren ...`` commands: which module of :mod:`.commands` holds each."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ COMMANDS = {
     "siren example": "example",
     "siren preprocess": "thresholds",
     "siren predict": "thresholds",
-    "siren evaluate": "thresholds",
-    "siren label": "thresholds",
-    "siren label template": "thresholds",
-    "siren finetune": "thresholds",
+    "siren evaluate": "labels",
+    "siren label": "labels",
+    "siren label template": "labels",
+    "siren finetune": "labels",
     "siren sketch": "blocks",
     "siren screen": "screening",
     "siren expand": "blocks",
@@ -36,7 +36,7 @@ COMMANDS = {
 
 
 def register_command(name: str, logger: Any) -> None:
-    """Register one of the commands; called by ChimeraX when it is first used."""
+    """Register a command; ChimeraX calls this when the command is first used."""
     family = import_module(f".commands.{COMMANDS[name]}", __package__)
     description, function = family.descriptions()[name]
     register(name, description(), function, logger=logger)

@@ -1,4 +1,4 @@
-"""The SIREn panel: ChimeraX's ToolInstance and the layout; the pages are in :mod:`.panel`."""
+"""The SIREn panel: ChimeraX's ToolInstance and its layout; the pages are in :mod:`.panel`."""
 
 from __future__ import annotations
 
@@ -22,21 +22,19 @@ from .session.log import path_text
 
 NAME = "SIREn"
 HELP = "help:user/tools/siren.html"
-EXAMPLE = Path("~/siren-example/volumes")  # as in the manual
+EXAMPLE = Path("~/siren-example/volumes")  # as in the help page
 STATE_VERSION = 1
 
 
 class SirenTool(ToolInstance):
-    """The panel. A run that it started belongs to the session: it goes on when the panel is
-    closed.
-    """
+    """The panel. Runs belong to the session: they continue when the panel is closed."""
 
     SESSION_ENDURING = False
     SESSION_SAVE = True
     help = HELP
 
     def __init__(self, session: Any, tool_name: str = NAME, restored: bool = False):
-        # not there where there are no windows, and a session may be opened there
+        # chimerax.ui is missing without windows, where a session may still be opened
         from chimerax.ui import MainToolWindow
 
         super().__init__(session, tool_name)
@@ -56,7 +54,7 @@ class SirenTool(ToolInstance):
 
     @classmethod
     def get_singleton(cls, session: Any) -> SirenTool:
-        """The panel of the session, made where there is none."""
+        """The session's panel, created if there is none yet."""
         tool: SirenTool = get_singleton(session, cls, NAME, create=True)
         return tool
 
@@ -101,32 +99,32 @@ class SirenTool(ToolInstance):
             self.blocks.run_changed.connect(state.set_run)
 
     def _begin(self) -> None:
-        """The choices and the volumes of the last time."""
+        """Start with the choices and volumes of last time."""
         self.state.set_choices(self.state.settings.choices)
         recent = self.state.settings.recent
         if recent and Path(recent[0]).expanduser().is_dir():
             self.state.set_volumes(recent[0])
 
     def delete(self) -> None:
-        """Close the panel; a run goes on."""
+        """Close the panel; a run in progress continues."""
         self.screening.give_up()
         self.state.close()
         super().delete()
 
-    # --- what the pages ask for
+    # --- requests from the pages
 
     def show_volume(self, name: str) -> None:
-        """Show one volume at its level, and make it the current row of the list."""
+        """Show a volume at its contour level and make it the current row of the list."""
         self.ensemble.table.go_to(name)
         self.ensemble.show_volume(name)
 
     def show_help(self) -> None:
-        """Open the help of the page that is in front."""
+        """Open the help for the current page."""
         name = next(n for n, page in self.pages.items() if page is self.tabs.currentWidget())
         self.state.execute(f"help {HELP}#{name}")
 
     def try_example(self) -> None:
-        """Make the example, or take the one that is there."""
+        """Make the example, or use the one made earlier."""
         folder = EXAMPLE.expanduser()
         if (folder / "truth.json").is_file():
             self.state.set_volumes(str(folder))
@@ -152,7 +150,7 @@ class SirenTool(ToolInstance):
     # --- sessions
 
     def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
-        """What the panel shows, as plain values."""
+        """The state of the panel as plain values."""
         state = self.state
         return {
             "version": STATE_VERSION,
@@ -166,9 +164,7 @@ class SirenTool(ToolInstance):
 
     @classmethod
     def restore_snapshot(cls, session: Any, data: dict[str, Any]) -> SirenTool | None:
-        """The panel as it was; what is missing since is said in it. None where there are no
-        windows.
-        """
+        """Restore the panel; a message names what has gone missing. None without windows."""
         if not session.ui.is_gui:
             return None
         tool = cls(session, NAME, restored=True)
@@ -180,9 +176,8 @@ class SirenTool(ToolInstance):
                 tool.state.set_run(folder)
             else:
                 tool.state.said.emit(
-                    f"{folder} is gone since this session was saved: the blocks "
-                    "that are open are those of the session; "
-                    "their table and plots need the folder.",
+                    f"{folder} no longer exists. The open blocks were restored from the "
+                    "session, but their table and plots need that folder.",
                     True,
                 )
         tool.tabs.setCurrentIndex(data["page"])
@@ -198,14 +193,14 @@ def _result_pages(session: Any, execute: Any, parent: QWidget) -> tuple[Any, Any
 
 
 def run_toolbar_button(session: Any, name: str) -> None:
-    """A button of the toolbar: ``panel``, ``open`` or ``stop``."""
+    """Carry out a toolbar button: ``panel``, ``open`` or ``stop``."""
     if name == "panel":
         run(session, "ui tool show SIREn")
     elif name == "stop":
         run(session, "siren stop")
     elif name == "open":
         folder = QFileDialog.getExistingDirectory(
-            None, "Folder of a sketch or an expansion (00_sketch, 02_expand)"
+            None, "Folder of a sketch or expansion (00_sketch, 02_expand)"
         )
         if folder:
             run(session, f"siren open {path_text(Path(folder))}")

@@ -1,11 +1,11 @@
-"""How well blocks are found, by method and condition: ``python devel/benchmarks/blocks.py`` writes
-``blocks.md`` beside it.
+"""How well planted blocks are found, by method and condition: ``python devel/benchmarks/blocks.py``
+writes ``blocks.md`` beside it.
 
-``--methods profile`` runs that method again and keeps the other columns as they are in
-``blocks.md``, where they are there; ``--resume`` runs only the conditions that are not in
-``blocks.md``, with all methods; ``--only PART`` runs the conditions whose name holds PART and
-prints alone; ``--nulls N`` sets how many ensembles without blocks are looked at; ``--sensitivity``
-shows what the constants that no test gives do to the results, and writes ``sensitivity.md``.
+``--methods profile`` reruns that method and keeps the other columns of ``blocks.md``; ``--resume``
+runs only the conditions missing from ``blocks.md``, with all methods; ``--only PART`` runs the
+conditions whose name contains PART and only prints; ``--nulls N`` sets the number of ensembles
+without blocks; ``--sensitivity`` shows how the results depend on the hand-set constants, and writes
+``sensitivity.md``.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ from score import Ceiling, Planted, Score, ceiling, score
 from sensitivity import sensitivity_lines
 
 METHODS = ("published", "exact", "profile")
-# union voxels up to which the pair-counting methods take minutes; beyond, hours
+# union voxels up to which the pair-counting methods take minutes; beyond, they take hours
 MOST_COUNTED = 40_000
-MOST_SAMPLED = 6_000  # voxels sampled for them, so that they end
+MOST_SAMPLED = 6_000  # voxels sampled for them at most, so that they finish
 TABLE = Path(__file__).with_name("blocks.md")
 SENSITIVITY = Path(__file__).with_name("sensitivity.md")
-CELLS = 4  # of a method in a row
+CELLS = 4  # per method in a row
 FACTS = ("condition", "union", "planted", "ceiling")
 OFF = " (x"  # between a condition's name and the factor of its levels
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One method on one ensemble: scores after sketch and after expand, seconds (reading from
-    memory).
+    """One method on one ensemble: scores after sketch and after expand, and seconds (with volumes
+    in memory).
     """
 
     sketched: Score
@@ -62,7 +62,7 @@ class Outcome:
 
     @property
     def wrong(self) -> int:
-        """Blocks that should not be, or not be one: spurious, split off, merged."""
+        """Number of mistakes: spurious blocks, splits and merges."""
         return len(self.expanded.spurious) + self.expanded.splits + self.expanded.merges
 
 
@@ -89,16 +89,14 @@ def attempt(
 
 
 def as_used(ensemble: Ensemble, occupancy: Occupancy) -> tuple[Ensemble, NDArray[np.float64]]:
-    """The volumes that took part in a sketch, and the levels at which they did: what expand goes on
-    with.
-    """
+    """The volumes that took part in a sketch, and their levels (V,): the input of expand."""
     used = dict(zip(occupancy.names, occupancy.levels, strict=True))
     chosen = ensemble.select(exclude=tuple(occupancy.left_out)) if occupancy.left_out else ensemble
     return chosen, np.array([used[n] for n in chosen.names])
 
 
 def limit_of(case: Case) -> Ceiling:
-    """The ceiling, at the true levels times their common factor."""
+    """The ceiling at the true levels times the common factor of the given ones."""
     planted, ensemble = case.planted, case.ensemble
     good = ~planted.junk
     if planted.junk.any():
@@ -111,7 +109,7 @@ def limit_of(case: Case) -> Ceiling:
 def rows_of(
     condition: Condition, methods: tuple[str, ...]
 ) -> tuple[list[str], dict[str, list[str]]]:
-    """Make the ensemble, run the methods: cells of the facts, and of each method."""
+    """Make the ensemble and run the methods; cells of the facts, and of each method."""
     case = condition.make()
     planted, ensemble = case.planted, case.ensemble
     limit = limit_of(case).mean
@@ -135,12 +133,12 @@ def rows_of(
 
 
 def line(cells: list[str]) -> str:
-    """A row of a table."""
+    """A table row in Markdown."""
     return "| " + " | ".join(cells) + " |"
 
 
 def head() -> list[str]:
-    """The table's first lines."""
+    """The head of the table."""
     names = list(FACTS)
     for method in METHODS:
         names += [
@@ -153,7 +151,7 @@ def head() -> list[str]:
 
 
 def earlier() -> dict[str, list[str]]:
-    """Cells by condition, from the table as it is."""
+    """Cells by condition, from the existing table."""
     if not TABLE.exists():
         return {}
     rows = [
@@ -164,13 +162,15 @@ def earlier() -> dict[str, list[str]]:
     return {r[0].split(OFF)[0]: r for r in rows if len(r) == len(FACTS) + CELLS * len(METHODS)}
 
 
-# --- nothing to find
+# --- ensembles without blocks
 
 
 def nulls(count: int, first: int = 0) -> Iterator[tuple[str, Ensemble, NDArray[np.float64]]]:
-    """Ensembles without a block: kind, ensemble, levels. Independent voxels; a constant particle in
-    correlated noise, its scale or its levels varying by 5-20 %. Each has a seed of its own, from
-    ``first`` on."""
+    """Ensembles without a block: kind, ensemble, levels.
+
+    Independent voxels, or a constant particle in correlated noise whose scale or levels vary by
+    5-20 %. Each has its own seed, from ``first`` on.
+    """
     for k in range(first, first + count):
         rng = np.random.default_rng([7, k])
         volumes = int(rng.choice([50, 100, 200]))
@@ -214,7 +214,7 @@ def nulls(count: int, first: int = 0) -> Iterator[tuple[str, Ensemble, NDArray[n
 
 
 def null_tally(k: int) -> tuple[str, int]:
-    """Kind of the ensemble without a block of that number, and how many blocks are found in it."""
+    """Kind of the ``k``-th ensemble without blocks, and the number of blocks found in it."""
     kind, ensemble, levels = next(nulls(1, k))
     result = sketch(ensemble, levels, SketchParameters(resamples=0))
     blocks = result.blocks
@@ -231,7 +231,7 @@ def null_tally(k: int) -> tuple[str, int]:
 
 
 def null_lines(results: Iterable[tuple[str, int]]) -> list[str]:
-    """How many of the ensembles without blocks give one, by kind."""
+    """Table of how many ensembles without blocks yield one, by kind."""
     tally: dict[str, list[int]] = {}
     for kind, found in results:
         tally.setdefault(kind, []).append(found)
@@ -246,8 +246,8 @@ def null_lines(results: Iterable[tuple[str, int]]) -> list[str]:
 
 
 def line_of(name: str, methods: tuple[str, ...], old: list[str] | None) -> tuple[str, str]:
-    """A condition's row (or "") and why it was left out (or ""). A method that is not to be run
-    keeps its earlier cells, if any.
+    """The row of a condition (or "") and why it was left out (or ""). Methods that are not run keep
+    their earlier cells, if any.
     """
     condition = next(c for c in conditions() if c.name == name)
     if old and not methods:
@@ -264,23 +264,23 @@ def line_of(name: str, methods: tuple[str, ...], old: list[str] | None) -> tuple
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run, print as it goes, write the table."""
+    """Run, print progress, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--only", help="part of a condition's name: print these alone, write nothing"
+        "--only", help="part of a condition's name: print only these, write nothing"
     )
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="keep the conditions that the table has, run the others",
+        help="keep the conditions in the table, run the others",
     )
-    parser.add_argument("--nulls", type=int, default=200, help="ensembles without blocks")
+    parser.add_argument("--nulls", type=int, default=200, help="number of ensembles without blocks")
     parser.add_argument(
         "--jobs",
         type=int,
         default=1,
-        help="conditions looked at together; seconds are then those of a busy machine",
+        help="conditions run in parallel; seconds are then those of a busy machine",
     )
     parser.add_argument(
         "--sensitivity",
@@ -307,7 +307,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.only is not None:
             return 0
         parts = [lines, [f"Left out here: {'; '.join(missing)}." if missing else ""]]
-        write(parts)  # what there is, if it is stopped later
+        write(parts)  # so far, in case it is stopped later
         for more in (null_lines(null), redrawn_lines()):
             print("\n".join(more), flush=True)
             parts.append(more)
@@ -316,7 +316,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def write(parts: list[list[str]]) -> None:
-    """Write the table's file."""
+    """Write blocks.md."""
     text = "\n\n".join("\n".join(part) for part in parts if part != [""])
     TABLE.write_text(
         TEXT.format(
@@ -328,17 +328,17 @@ def write(parts: list[list[str]]) -> None:
 
 TEXT = """# Blocks found against blocks planted
 
-Made by `make bench-blocks` ({machine}; volumes are read from memory, stability is not asked for; seconds on two cores shared
+Made by `make bench-blocks` ({machine}; volumes are read from memory, stability is not measured; seconds on two cores shared
 with much other work).
 
-200 volumes of 64^3 and noise x1 where the condition does not say otherwise. Conditions "50S" are the parts of a real 50S ribosomal
+200 volumes of 64^3 and noise x1 unless the condition says otherwise. Conditions "50S" use the parts of a real 50S ribosomal
 subunit, grouped at random, in noise with the spectrum of real volumes; those that begin with a PDB id, the chains of that assembly
 (300 volumes). *Ceiling*: mean best IoU of the planted blocks when each voxel goes to the block whose **true** presence it correlates
-with best, above the cut that is best in hindsight, at the true levels; a method that also asks for a majority can pass it. Where the
-given levels are too high or too low as a whole, their median factor stands behind the name, and planted blocks and ceiling are those at
-the true levels times that factor: the level says where the surface of a block is. *IoU*: mean best IoU of the planted blocks.
-*Spurious*: found blocks that match no planted one. `published` and `exact` sample at most {sampled:,} voxels here, and are left out
-("-") beyond {most:,} union voxels, where they take hours.
+with best, above the cutoff that is best in hindsight, at the true levels; a method that also requires voxels to be occupied in most
+volumes with the block can exceed it. If the given levels are too high or too low as a whole, their median factor follows the name, and planted blocks and ceiling
+are those at the true levels times that factor, since the level defines where the surface of a block is. *IoU*: mean best IoU of the
+planted blocks. *Spurious*: found blocks that match no planted one. `published` and `exact` sample at most {sampled:,} voxels here, and
+are left out ("-") beyond {most:,} union voxels, where they take hours.
 
 {text}
 """

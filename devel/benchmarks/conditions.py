@@ -1,5 +1,5 @@
-"""The grid of conditions for the benchmark of blocks: one thing varied at a time, then the hard
-ones together.
+"""The conditions of the benchmark of blocks: one property varied at a time, then hard
+combinations.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MOVING = (
     BlockPlan("fixed 1", 600, 0.5),
     BlockPlan("fixed 2", 500, 0.3),
 )
-# each is grown beside the one before, which it needs or excludes: all touch
+# each is grown beside the one that it needs: all touch
 TOUCHING = (
     BlockPlan("a", 700, 0.85),
     BlockPlan("b", 600, 0.65, only_with="a"),
@@ -61,8 +61,8 @@ ASSEMBLIES = ("1wcm", "5c0x", "4yhh", "6fml", "1aon")
 
 @dataclass(frozen=True)
 class Condition:
-    """A name, and what makes the ensemble; :class:`ensembles.Absent` is raised where that needs
-    what is not here.
+    """A name, and a function that makes the ensemble; it raises :class:`planted.Absent` if data are
+    missing.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Condition:
 
 
 def conditions() -> list[Condition]:
-    """All of them, in the table's order."""
+    """All conditions, in the order of the table."""
     return [*_varied(), *_structured(), *_hard(), *_ribosome(), *_assemblies()]
 
 
@@ -84,7 +84,7 @@ def _simulated(
     cut: tuple[slice, slice, slice] | None = None,
     **changed: Any,
 ) -> Condition:
-    """From the simulator: 200 volumes of 64^3, noise x1, but for what is changed."""
+    """From the simulator: 200 volumes of 64^3 with noise x1, except for what is changed."""
 
     def make() -> Case:
         s = simulate(replace(ExampleParameters(volumes=200, seed=seed), **changed))
@@ -94,12 +94,12 @@ def _simulated(
 
 
 def _white(s: Simulation) -> Simulation:
-    """With noise that is not correlated, and as strong everywhere."""
+    """Replace the noise by uncorrelated noise, equally strong everywhere."""
     return replace(s, noise_filter=spectral_filter(s.parameters.box, np.ones_like))
 
 
 def _varied() -> list[Condition]:
-    """Numbers of volumes, noise, levels, junk."""
+    """Vary the number of volumes, noise, levels, junk."""
     return [
         *(_simulated(f"plain, structure {s}", 100 + s) for s in (1, 2, 3)),
         *(_simulated(f"{v:,} volumes", 110 + v, volumes=v) for v in (50, 100, 500, 1000)),
@@ -132,7 +132,7 @@ def _varied() -> list[Condition]:
 
 
 def _structured() -> list[Condition]:
-    """What blocks do."""
+    """Vary occupancies, dependences, motion and neighborhood of the blocks."""
     return [
         _simulated("occupancies 5 10 25 50 75 90 95 %", 153, blocks=LADDER),
         _simulated("the same, levels +-20 %, noise x2", 154, "jitter", noise=2.0, blocks=LADDER),
@@ -144,9 +144,9 @@ def _structured() -> list[Condition]:
         _simulated(
             "moving domains, noise x2, levels +-20 %", 157, "jitter", blocks=MOVING, noise=2.0
         ),
-        _simulated("touching neighbours", 158, blocks=TOUCHING, core_residues=1500),
+        _simulated("touching neighbors", 158, blocks=TOUCHING, core_residues=1500),
         _simulated(
-            "overlapping neighbours (20 A)",
+            "overlapping neighbors (20 A)",
             159,
             blocks=TOUCHING,
             core_residues=1500,
@@ -161,7 +161,7 @@ def _structured() -> list[Condition]:
 
 
 def _hard() -> list[Condition]:
-    """Other boxes, sizes, kinds of noise and of maps."""
+    """Other boxes, block sizes, kinds of noise and kinds of maps."""
     return [
         _simulated("20 blocks", 170, blocks=TWENTY, core_residues=2500, volumes=300),
         _simulated(
@@ -242,7 +242,7 @@ def _hard() -> list[Condition]:
 
 
 def _ribosome() -> list[Condition]:
-    """The 50S in the noise of its own volumes; each with groups and states of its own."""
+    """The 50S in the noise of its own volumes, each with different groups and states."""
 
     def real(name: str, seed: int, levels: str = "true", **changed: Any) -> Condition:
         return Condition(
@@ -265,7 +265,7 @@ def _ribosome() -> list[Condition]:
 
 
 def _assemblies() -> list[Condition]:
-    """Other complexes, their chains as blocks."""
+    """Other complexes, with their chains as blocks."""
 
     def other(name: str, pdb: str, seed: int, levels: str = "true", **changed: Any) -> Condition:
         return Condition(

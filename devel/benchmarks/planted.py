@@ -1,8 +1,8 @@
 """Ensembles for the benchmark of blocks: from the simulator, from atomic models, and from ten real
 volumes.
 
-Atomic models and real volumes lie outside of the project, in ``../shared/data``; what needs them
-says so where it is absent (:class:`Absent`). Arrays are z, y, x; points x, y, z in Angstrom.
+Atomic models and real volumes are outside the project, in ``../shared/data``; functions that need
+them raise :class:`Absent` if they are missing. Arrays are z, y, x; points x, y, z in Angstrom.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SHARED = next((p for p in (ROOT.parent / "shared" / "data",) if p.is_dir()), None)
 
 # f(0) in A of electron scattering by neutral atoms (Peng et al. 1996, doi
-# 10.1107/S0108767395014371); 6: what is rare
+# 10.1107/S0108767395014371); rare elements count as carbon
 SCATTERING = {
     1: 0.529,
     6: 2.509,
@@ -65,26 +65,26 @@ MASS = {
 }
 NUMBER = {"H": 1, "C": 6, "N": 7, "O": 8, "MG": 12, "P": 15, "S": 16, "CA": 20, "FE": 26, "ZN": 30}
 VOLUME_PER_DALTON = 1.21  # A^3
-FEWEST_ATOMS = 150  # of a part; smaller ones (ions, ligands, stubs of chains) go with the core
+FEWEST_ATOMS = 150  # per part; smaller ones (ions, ligands, stubs of chains) join the core
 
 
 class Absent(Exception):
-    """What a condition needs is not on this machine."""
+    """The data for a condition are not on this machine."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """An ensemble with its truth and the levels that the methods are given.
+    """An ensemble with its ground truth and the contour levels given to the methods.
 
     Attributes
     ----------
     volumes : (V, z, y, x) float32
     grid : Grid
     planted : Planted, with the true levels
-    levels : (V,) those that the methods are given
-    off : by what factor they are too high as a whole (their median against the true ones; within 5
-        % it is 1). The level says where the surface of a block is, so the planted voxels are those
-        at the true level times this
+    levels : (V,) given to the methods
+    off : factor by which they are too high as a whole (median of given over true levels; 1 if
+        within 5 %). The level defines where the surface of a block is, so the planted voxels are
+        those at the true level times this factor
     """
 
     volumes: NDArray[np.float32]
@@ -118,16 +118,15 @@ def case_of(
     cut: tuple[slice, slice, slice] | None = None,
     far: float = 1.0,
 ) -> Case:
-    """The volumes of a simulation, and levels.
+    """The volumes of a simulation, with contour levels.
 
     Parameters
     ----------
-    levels : 'true', 'jitter' (each times 1 +- 20 %, even), 'one' (the same for all volumes),
-        'predicted' (by the network that the bundle ships)
-    masked : whether everything outside a tight mask around the particle (all blocks there) is
-        exactly 0
-    cut : the part of the box that is kept, z, y, x; a step makes voxels longer along that axis
-    far : factor on all levels that are given: too high, too low
+    levels : 'true', 'jitter' (each times 1 +- 20 %, uniform), 'one' (the same for all volumes),
+        'predicted' (by the shipped network)
+    masked : set everything outside a tight mask around the particle (with all blocks) to exactly 0
+    cut : the part of the box to keep, z, y, x; a step makes voxels longer along that axis
+    far : factor on all given levels, to make them too high or too low
     """
     volumes = np.stack([s.volume(i) for i in range(len(s))])
     planted, grid = planted_of(s), s.grid
@@ -155,7 +154,7 @@ def case_of(
 
 
 def _given_levels(s: Simulation, levels: str, volumes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(V,) levels of a kind, see :func:`case_of`."""
+    """Levels (V,) of a kind, see :func:`case_of`."""
     if levels == "one":
         return np.full(len(s), s.level)
     if levels == "jitter":
@@ -166,7 +165,7 @@ def _given_levels(s: Simulation, levels: str, volumes: NDArray[np.float32]) -> N
 
 
 def predicted_levels(ensemble: Ensemble) -> NDArray[np.float64]:
-    """(V,) what ``siren predict`` says; Absent without torch."""
+    """Levels (V,) from ``siren predict``; Absent without torch."""
     try:
         import torch
     except ImportError:
@@ -184,7 +183,7 @@ def predicted_levels(ensemble: Ensemble) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Part:
-    """Atoms that stay together: points (n, 3) x, y, z in A, elements (n,) by atomic number."""
+    """Atoms that stay together: points (n, 3) x, y, z in A; elements (n,) as atomic numbers."""
 
     name: str
     points: NDArray[np.float64]
@@ -192,7 +191,7 @@ class Part:
 
     @property
     def mass(self) -> float:
-        """Dalton."""
+        """Mass in Dalton."""
         return float(
             sum(
                 MASS.get(e, 40.0) * n
@@ -201,13 +200,13 @@ class Part:
         )
 
     @property
-    def middle(self) -> NDArray[np.float64]:
-        """(3,) mean position."""
+    def center(self) -> NDArray[np.float64]:
+        """Mean position (3,)."""
         return np.asarray(self.points.mean(axis=0))
 
 
 def together(name: str, parts: Iterable[Part]) -> Part:
-    """Parts as one."""
+    """Join parts into one."""
     parts = list(parts)
     return Part(
         name, np.concatenate([p.points for p in parts]), np.concatenate([p.elements for p in parts])
@@ -215,10 +214,10 @@ def together(name: str, parts: Iterable[Part]) -> Part:
 
 
 def density(part: Part, grid: Grid, resolution: float) -> NDArray[np.float32]:
-    """(z, y, x) density: atoms weighted by their scattering, as Gaussians that fall to 1/e at
+    """Density (z, y, x): atoms weighted by their scattering, as Gaussians that fall to 1/e at
     1/resolution in Fourier space.
     """
-    # the atoms' lattice is that much finer, so that rounding their positions does not count
+    # the lattice for the atoms is finer by this factor, so that rounding positions has no effect
     fine = 2
     shape = tuple(fine * n for n in grid.shape)
     index = np.rint(
@@ -238,7 +237,7 @@ def density(part: Part, grid: Grid, resolution: float) -> NDArray[np.float32]:
 def ribosome() -> tuple[Part, ...]:
     """The parts of the 50S: proteins and RNA helices, in the frame of the real volumes."""
     if SHARED is None:
-        raise Absent("../shared/data/ribosome_50S is not here")
+        raise Absent("../shared/data/ribosome_50S is missing")
     parts = []
     for path in sorted((SHARED / "ribosome_50S").glob("*.pdb.gz")):
         atoms: dict[str, list[tuple[float, float, float, int]]] = {}
@@ -259,7 +258,7 @@ def ribosome() -> tuple[Part, ...]:
 def assembly(name: str) -> tuple[Part, ...]:
     """The chains of an assembly of ../shared/data/structures, by PDB id."""
     if SHARED is None:
-        raise Absent("../shared/data/structures is not here")
+        raise Absent("../shared/data/structures is missing")
     spec = importlib.util.spec_from_file_location(
         "load_structure", SHARED / "structures" / "load_structure.py"
     )
@@ -280,19 +279,19 @@ def assembly(name: str) -> tuple[Part, ...]:
 def grouped(
     parts: tuple[Part, ...], groups: int, core: float, rng: np.random.Generator
 ) -> tuple[Part, list[Part]]:
-    """A core and blocks: neighbours go together (k-means of the parts' middles) unless there are
-    few parts as it is.
+    """Group parts into a core and blocks: neighbors go together (k-means of the parts' centers)
+    unless there are only few parts.
 
-    The core is the heaviest group and those nearest to the particle's middle, until they have the
-    share ``core`` of the mass; parts of fewer than 150 atoms go with it.
+    The core is the heaviest group and those nearest to the particle's center, until they have the
+    share ``core`` of the mass; parts of fewer than 150 atoms join it.
     """
     small = [p for p in parts if len(p.points) < FEWEST_ATOMS]
     large = [p for p in parts if len(p.points) >= FEWEST_ATOMS]
-    middles = np.array([p.middle for p in large])
+    centers = np.array([p.center for p in large])
     label = (
         np.arange(len(large))
         if len(large) <= groups
-        else kmeans2(middles, groups, minit="++", seed=rng)[1]
+        else kmeans2(centers, groups, minit="++", seed=rng)[1]
     )
     clusters = [
         together(f"group {g}", [p for p, own in zip(large, label, strict=True) if own == g])
@@ -301,7 +300,7 @@ def grouped(
     whole = together("whole", large)
     first = max(clusters, key=lambda c: c.mass)
     clusters.sort(
-        key=lambda c: float(np.linalg.norm(c.middle - whole.middle)) if c is not first else -1.0
+        key=lambda c: float(np.linalg.norm(c.center - whole.center)) if c is not first else -1.0
     )
     taken = [
         c
@@ -312,12 +311,12 @@ def grouped(
 
 
 def planned(blocks: list[Part], rng: np.random.Generator) -> list[BlockPlan]:
-    """Occupancies of 5-95 %; a third of the blocks is only there with its nearest earlier one, some
-    never with another.
+    """Plan occupancies of 5-95 %; a third of the blocks occurs only with its nearest earlier one,
+    some never with another.
     """
     plan: list[BlockPlan] = []
     for k, block in enumerate(blocks):
-        nearest = int(np.argmin(cdist([block.middle], [b.middle for b in blocks[:k]]))) if k else -1
+        nearest = int(np.argmin(cdist([block.center], [b.center for b in blocks[:k]]))) if k else -1
         draw, occupancy = rng.random(), float(rng.uniform(0.1, 0.92))
         if k and draw < 0.33:
             plan.append(
@@ -347,24 +346,25 @@ def from_parts(
     two_places: bool = True,
     **changed: object,
 ) -> Simulation:
-    """An ensemble of an atomic model, its parts grouped to a core and blocks that come and go.
+    """An ensemble from an atomic model whose parts are grouped into a core and blocks that come and
+    go.
 
     Parameters
     ----------
     grid : a cube
     seed : of groups, plan, states and noise
-    groups : of which the core takes some
-    core : share of the mass
+    groups : number of groups, some of which make up the core
+    core : its share of the mass
     resolution : of the density, A; default 2.4 voxels
-    real_noise : with the spectrum of the ten real volumes (:func:`real_spectrum`) in place of the
+    real_noise : use the spectrum of the ten real volumes (:func:`real_spectrum`) instead of the
         curve fitted to it
-    two_places : whether the two blocks farthest apart are made one, if more than four are left
-    changed : of ExampleParameters
+    two_places : join the two blocks farthest apart into one, if more than four are left
+    changed : fields of ExampleParameters
     """
     rng = np.random.default_rng([seed, 10])
     fixed, blocks = grouped(parts, groups, core, rng)
     if two_places and len(blocks) > 5:
-        apart = cdist([b.middle for b in blocks], [b.middle for b in blocks])
+        apart = cdist([b.center for b in blocks], [b.center for b in blocks])
         a, b = sorted(np.unravel_index(int(apart.argmax()), apart.shape))
         blocks = [
             together("two places", [blocks[a], blocks[b]]),
@@ -372,28 +372,28 @@ def from_parts(
         ]
     plan = planned(blocks, rng)
     resolution = resolution or 2.4 * grid.voxel_size[0]
-    centre = density(fixed, grid, resolution)
+    center = density(fixed, grid, resolution)
     densities = {b.name: density(b, grid, resolution) for b in blocks}
     mass = fixed.mass + sum(b.mass for b in blocks)
     level = enclosing_level(
-        np.sum([centre, *densities.values()], axis=0), mass * VOLUME_PER_DALTON / grid.voxel_volume
+        np.sum([center, *densities.values()], axis=0), mass * VOLUME_PER_DALTON / grid.voxel_volume
     )
     p = ExampleParameters(
         box=grid.shape[0], voxel_size=grid.voxel_size[0], seed=seed, blocks=tuple(plan), **changed
     )
-    s = compose(p, grid, centre, densities, level)
+    s = compose(p, grid, center, densities, level)
     return replace(s, noise_filter=spectral_filter(p.box, real_spectrum())) if real_noise else s
 
 
 def ribosome_ensemble(seed: int, **changed: object) -> Simulation:
-    """Of the 50S, in the frame of the real volumes: box 64, 6.55 A."""
+    """An ensemble of the 50S, in the frame of the real volumes: box 64, 6.55 A."""
     return from_parts(
         ribosome(), Grid((64,) * 3, (6.55,) * 3), seed, groups=13, real_noise=True, **changed
     )
 
 
 def assembly_ensemble(name: str, seed: int, box: int = 64, **changed: object) -> Simulation:
-    """Of an assembly that fills 70 % of the box."""
+    """An ensemble of an assembly that fills 70 % of the box."""
     parts = assembly(name)
     points = np.concatenate([p.points for p in parts])
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
@@ -407,17 +407,17 @@ def assembly_ensemble(name: str, seed: int, box: int = 64, **changed: object) ->
 
 @cache
 def real_volumes() -> tuple[NDArray[np.float32], Grid]:
-    """(10, z, y, x) the real volumes of the 50S."""
+    """The real volumes of the 50S (10, z, y, x), and their grid."""
     if SHARED is None:
-        raise Absent("../shared/data/real_ensemble is not here")
+        raise Absent("../shared/data/real_ensemble is missing")
     maps = [read_map(path) for path in sorted((SHARED / "real_ensemble").glob("vol_*.mrc"))]
     return np.stack([m[0] for m in maps]), maps[0][1]
 
 
 @cache
 def real_spectrum() -> Callable[[NDArray[np.floating]], NDArray[np.floating]]:
-    """Power spectrum of the noise of the real volumes, each less their mean, outside the particle;
-    by cycles/voxel.
+    """Power spectrum of the noise of the real volumes (each minus their mean, outside the particle)
+    as a function of cycles/voxel.
     """
     volumes, _ = real_volumes()
     rest = volumes - volumes.mean(axis=0)
@@ -433,4 +433,4 @@ def real_spectrum() -> Callable[[NDArray[np.floating]], NDArray[np.floating]]:
     return lambda f: np.interp(np.asarray(f) * box, np.arange(len(mean)), mean)
 
 
-REAL_LEVEL = 0.9  # contour level at which the real volumes show the subunit
+REAL_LEVEL = 0.9  # contour level that shows the subunit in the real volumes

@@ -1,5 +1,5 @@
-"""Real volumes redrawn: ten maps of 50S assembly intermediates, each many times with noise, and the
-blocks found in them.
+"""Real volumes redrawn: ten maps of 50S assembly intermediates, each drawn many times with noise,
+and the blocks found in them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from chimerax.siren.core.simulation.example import NOISE_SD, spectral_filter
 from planted import REAL_LEVEL, Absent, density, in_memory, real_spectrum, real_volumes, ribosome
 
 VOLUMES = 300
-JITTER = 0.08  # SD of the logs of scale and of threshold
-VARIES = 0.15  # SD over the ten volumes of the presence of a part that comes and goes
-BELONGS = 0.5  # share of a part's voxels
+JITTER = 0.08  # SD of the log of scales and of contour levels
+VARIES = 0.15  # a part comes and goes if its presence has a larger SD over the ten volumes
+BELONGS = 0.5  # share of its voxels that a part must have in a block
 
 
 def redrawn_lines(seed: int = 1) -> list[str]:
-    """The table: a row a block, and how many of the parts that come and go are where they
+    """The table: a row per block, and how many of the parts that come and go are where they
     belong.
     """
     try:
@@ -77,8 +77,8 @@ def _lines(
     bodies: list[NDArray[np.int64]],
     own: NDArray[np.float64],
 ) -> list[str]:
-    """The table, from blocks and the parts' own presence: (parts, 10), and ``source``, which of the
-    ten each volume is.
+    """The table, from the blocks, the parts' ``own`` presence (parts, 10), and ``source``, which of
+    the ten each volume was drawn from.
     """
     profiles = {
         n: np.array(
@@ -87,8 +87,8 @@ def _lines(
         for n, v in blocks.items()
     }
     lines = [
-        "| block | voxels | its parts (half of their voxels and more) | correlation of its "
-        "profile with theirs: mean, lowest |",
+        "| block | voxels | its parts (with half or more of their voxels in it) | correlation of "
+        "its profile with theirs: mean, lowest |",
         "|---|---|---|---|",
     ]
     varies = own.std(axis=1) > VARIES
@@ -105,11 +105,11 @@ def _lines(
     for column, (n, voxels) in enumerate(blocks.items()):
         its = np.flatnonzero(held[:, column] >= BELONGS)
         phi = together[its, column]
-        said = (
+        text = (
             f"{phi.mean():.2f}, {phi.min():.2f} ({names[its[phi.argmin()]]})" if len(its) else "-"
         )
         lines.append(
-            f"| {n} | {len(voxels):,} | {', '.join(names[k] for k in its) or '-'} | {said} |"
+            f"| {n} | {len(voxels):,} | {', '.join(names[k] for k in its) or '-'} | {text} |"
         )
     assigned = held.max(axis=1, initial=0) >= BELONGS
     rightly = (
@@ -126,16 +126,13 @@ def _lines(
     lines += [
         "",
         f"Ten real volumes redrawn {len(source)} times with noise of their own spectrum, "
-        "scales and thresholds varying by "
-        f"{JITTER:.0%}: {len(blocks)} blocks. Of the {int(varies.sum())} parts that come and "
-        "go (SD of the share of their "
-        f"voxels above the level over {VARIES:g}), {int((assigned & varies).sum())} lie in a "
-        "block by half and more, "
-        f"{int((rightly & varies).sum())} of them with a correlation of own presence and "
-        "block profile above 0.9, "
+        f"scales and contour levels varying by {JITTER:.0%}: {len(blocks)} blocks. "
+        f"Of the {int(varies.sum())} parts that come and go (the share of their voxels above "
+        f"the level has an SD above {VARIES:g}), {int((assigned & varies).sum())} have half or "
+        f"more of their voxels in a block, {int((rightly & varies).sum())} of them with a "
+        "correlation of own presence and block profile above 0.9, "
         f"{int((at_best & varies).sum())} in the block that fits their presence best (or "
-        "within 0.05 of it); "
-        f"of the other {int((~varies).sum())} parts, {int((assigned & ~varies).sum())} lie "
-        "in a block.",
+        f"within 0.05 of it); of the other {int((~varies).sum())} parts, "
+        f"{int((assigned & ~varies).sum())} are in a block.",
     ]
     return lines

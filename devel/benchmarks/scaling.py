@@ -1,9 +1,9 @@
 """How counting scales with the workers of a Dask cluster: ``python devel/benchmarks/scaling.py``
 writes ``scaling.md`` beside it.
 
-Scheduler and workers are processes on this computer, so that more workers than cores gain nothing:
-beside the seconds stand those of the processor that the busiest worker took. ``--quick`` takes
-small searches and prints alone.
+Scheduler and workers are processes on this computer, so more workers than cores gain nothing: the
+CPU time of the busiest worker is therefore given, too. ``--quick`` uses small tasks and only
+prints.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# as Dask's workers: a core each, before numpy is imported
+# one core each, as for Dask's workers; set before numpy is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -30,14 +30,15 @@ import psutil
 from numpy.typing import NDArray
 
 from bare_cluster import BareCluster
-from chimerax.siren.core.blocks.level_harmonization import Noise
+from chimerax.siren.core.blocks.noise import Noise
 from chimerax.siren.core.blocks.occupancy import Occupancy
-from chimerax.siren.core.blocks.pair_counts import significant_pairs
 from chimerax.siren.core.blocks.parameters import SketchParameters
-from chimerax.siren.core.blocks.similarity import MOST_SAMPLED, similarity_graph
+from chimerax.siren.core.blocks.statistics import statistic_named
+from chimerax.siren.core.blocks.statistics.protocol import Observation
+from chimerax.siren.core.common.constants import MAX_SAMPLED_VOXELS
 from chimerax.siren.core.common.progress import Progress
-from chimerax.siren.core.compute.backends import computing
-from chimerax.siren.core.compute.pair_tiles import Compute, strips
+from chimerax.siren.core.compute.backends import open_backend
+from chimerax.siren.core.compute.pair_tiles import Backend, strips
 from chimerax.siren.core.maps.grid import Grid
 
 WORKERS = (1, 2, 3)
@@ -47,7 +48,7 @@ TABLE = Path(__file__).with_name("scaling.md")
 
 @dataclass(frozen=True)
 class Task:
-    """Pairs to count: ``statistic``, ``voxels`` of the sample, ``volumes``."""
+    """Pairs to count: ``statistic``, number of sampled ``voxels``, number of ``volumes``."""
 
     statistic: str
     voxels: int
@@ -55,38 +56,36 @@ class Task:
 
     @property
     def name(self) -> str:
-        """For the table."""
+        """Name in the table."""
         return f"{self.statistic}: {self.voxels:,} voxels, {self.volumes:,} volumes"
 
-    def pairs(self) -> Callable[[Compute], tuple[NDArray[Any], ...]]:
-        """What counts them, given where: the pairs found, with strength or counts."""
+    def pairs(self) -> Callable[[Backend], tuple[NDArray[Any], ...]]:
+        """A function that counts them on a backend: the pairs found, with strength or counts."""
         occupancy, sample = planted(self.voxels, self.volumes)
-        parameters = SketchParameters(statistic=self.statistic)
+        observation = Observation(occupancy, sample, Noise(np.ones(1)))
+        statistic, parameters = (
+            statistic_named(self.statistic),
+            SketchParameters(statistic=self.statistic),
+        )
 
-        def by_profile(compute: Compute) -> tuple[NDArray[Any], ...]:
-            found = similarity_graph(
-                occupancy, sample, Noise(np.ones(1)), 0.01, Progress(), compute
-            )
-            return found.pairs, found.strength
+        def count(compute: Backend) -> tuple[NDArray[Any], ...]:
+            graph = statistic.graph(observation, sample, parameters, Progress(), compute)
+            return graph.at(parameters.posp, parameters.negp)
 
-        def by_counting(compute: Compute) -> tuple[NDArray[Any], ...]:
-            found = significant_pairs(occupancy, sample, parameters, Progress(), compute)
-            return found.pairs, found.both
-
-        return by_profile if self.statistic == "profile" else by_counting
+        return count
 
 
 FULL = (
     Task("profile", 5_000, 500),
-    Task("profile", MOST_SAMPLED, 500),
+    Task("profile", MAX_SAMPLED_VOXELS, 500),
     Task("published", 10_000, 500),
 )
 QUICK = (Task("profile", 3_000, 200), Task("published", 3_000, 200))
 
 
 def planted(voxels: int, volumes: int, seed: int = 0) -> tuple[Occupancy, NDArray[np.int64]]:
-    """Voxels of a cube of which half follow one of BLOCKS states, with 5 % noise; and a sample, all
-    of them.
+    """Occupancy of a cube in which half of the voxels follow one of BLOCKS states, with 5 % noise;
+    and the sample of voxels to compare.
     """
     rng = np.random.default_rng(seed)
     edge = int(np.ceil(voxels ** (1 / 3)))
@@ -105,19 +104,17 @@ def planted(voxels: int, volumes: int, seed: int = 0) -> tuple[Occupancy, NDArra
 
 @dataclass(frozen=True)
 class Taken:
-    """Seconds by the clock, and those of the processor: of this process, or of the busiest
-    worker.
-    """
+    """Wall time, and CPU time of this process or of the busiest worker, in seconds."""
 
     clock: float
     processor: float
 
 
 def seconds(
-    work: Callable[[Compute], Any], compute: Compute, turns: int, workers: tuple[int, ...] = ()
+    work: Callable[[Backend], Any], compute: Backend, turns: int, workers: tuple[int, ...] = ()
 ) -> tuple[Taken, Any]:
-    """The fastest of some turns, each by itself, and the result; ``workers`` are process ids, this
-    one's where there are none.
+    """The shortest wall and CPU times of several turns, and the result; ``workers`` are process
+    ids, by default that of this process.
     """
     processes = [psutil.Process(pid) for pid in workers or (os.getpid(),)]
 
@@ -133,12 +130,12 @@ def seconds(
 
 
 def text(taken: Taken) -> str:
-    """For the table."""
+    """Both times as a cell of the table."""
     return f"{taken.clock:.1f} ({taken.processor:.1f})"
 
 
 def measure(tasks: tuple[Task, ...], turns: int) -> list[str]:
-    """The table's lines; a result that differs from this process's ends the run."""
+    """The lines of the table; a result that differs from that of this process ends the run."""
     lines = [
         "| pairs of | strips | here | "
         + " | ".join(f"{n} worker{'s' * (n > 1)}" for n in WORKERS)
@@ -148,7 +145,7 @@ def measure(tasks: tuple[Task, ...], turns: int) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         for task in tasks:
             work = task.pairs()
-            with computing("cpu", None, Progress()) as here:
+            with open_backend("cpu", None, Progress()) as here:
                 local, expected = seconds(work, here, turns)
             cells, connecting = [], []
             for count in WORKERS:
@@ -158,7 +155,7 @@ def measure(tasks: tuple[Task, ...], turns: int) -> list[str]:
                     )
                     cluster.wait_for_workers()
                     start = time.perf_counter()
-                    compute = stack.enter_context(computing("cpu", cluster.address, Progress()))
+                    compute = stack.enter_context(open_backend("cpu", cluster.address, Progress()))
                     connecting.append(time.perf_counter() - start)
                     taken, found = seconds(
                         work, compute, turns, tuple(worker.pid for worker in cluster.workers)
@@ -176,14 +173,14 @@ def measure(tasks: tuple[Task, ...], turns: int) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run, print as it goes, write the table."""
+    """Run, print progress, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="small searches; print alone")
+    parser.add_argument("--quick", action="store_true", help="small tasks; only print")
     parser.add_argument(
         "--turns",
         type=int,
         default=3,
-        help="of each, of which the fastest counts: others may use this computer too",
+        help="repeats of each task; the fastest counts, as others may use this computer, too",
     )
     options = parser.parse_args(arguments)
     load = os.getloadavg()[0]
@@ -206,18 +203,18 @@ def main(arguments: list[str] | None = None) -> int:
 TEXT = """# Counting on a Dask cluster
 
 Made by `python devel/benchmarks/scaling.py --turns {turns}` ({machine}). Scheduler, workers and this process share one computer
-of **{cores} cores**, whose load was {load:.1f} at the start and {after:.1f} at the end. So this shows what sending costs and how the work
-is shared out, not what many machines gain: it was not run on several. Each worker, and "here", has one thread.
+with **{cores} cores**, whose load was {load:.1f} at the start and {after:.1f} at the end. So this shows the cost of sending data and how the
+work is shared out, not what many machines gain: it was not run on several. Each worker, and "here", has one thread.
 
-Seconds by the clock; in brackets, seconds of the processor: of this process, or of the busiest worker. Where the load is above the
-number of cores, the seconds by the clock are mostly waiting for a core, and only those in brackets say something; those are the
-least that there would be to wait for with a core for each worker. The fastest of the turns counts; in a worker's first, it also loads
-numpy. Every result was compared with that of this process: equal.
+Wall time in seconds; in parentheses, CPU time of this process or of the busiest worker. If the load is above the number of cores, the
+wall time is mostly waiting for a core and only the CPU time is meaningful: it is a lower limit to the wall time with a core for each
+worker. The fastest turn counts; in its first turn, a worker also loads numpy. Every result was compared with that of this process:
+equal.
 
 {table}
 
-*Pairs of*: voxels sampled by a sketch with that statistic, all against all. What follows the counting (`profile`: Fisher's exact
-test of the pairs found) is done here in every case, and is in the seconds. *Connecting*: once for a command, not in the seconds.
+*Pairs of*: voxels sampled by a sketch with that statistic, all against all. The step after counting (`profile`: Fisher's exact test
+of the pairs found) is done here in every case, and is included. *Connecting*: once per command, not included.
 """
 
 if __name__ == "__main__":

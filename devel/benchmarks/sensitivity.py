@@ -1,31 +1,35 @@
-"""What the constants that no test gives do to the results: each is halved and doubled, or moved as
-far as it makes sense, in the conditions where it has a say."""
+"""How the blocks depend on the tuned constants: each is made smaller and larger.
+
+``make bench-sensitivity`` writes ``sensitivity.md``. Each constant is varied in the conditions of
+``conditions.py`` that depend on it, and in ensembles without blocks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import ModuleType
 from typing import Any
 
-from chimerax.siren.core.blocks import level_harmonization as harmonise
-from chimerax.siren.core.blocks import outliers, profiles
-from chimerax.siren.core.blocks import similarity as alike
 from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.common import constants
 from conditions import conditions
 from planted import Absent
 
-FEW, SEAMS, REAL = "50 volumes, noise x2", "overlapping neighbours (20 A)", "50S, grouping 1"
+FEW, SEAMS, REAL = "50 volumes, noise x2", "overlapping neighbors (20 A)", "50S, grouping 1"
 LEVELS, BARE, JUNK = "levels +-20 %, noise x2", "no core, levels +-20 %", "15 % junk"
-VARIED: tuple[tuple[ModuleType, str, tuple[Any, ...], tuple[str, ...]], ...] = (
-    (alike, "NEIGHBOURS", (12, 50), (FEW, REAL)),
-    (profiles, "REACH", (2.0, 4.5), (SEAMS, REAL)),
-    (profiles, "FEWEST_VOLUMES", (3, 8), (FEW, REAL)),
-    (harmonise, "CORE", ((0.99, 0.95), (0.94, 0.80)), (LEVELS, BARE)),
-    (harmonise, "FEWEST_CORE", (15, 60), (LEVELS, BARE)),
-    (outliers, "LIKENESS", (0.35, 0.65), (JUNK, REAL)),
-    (outliers, "KIN", (0.01, 0.04), (JUNK, REAL)),
+CHAINS, NOISY = "1wcm", "50S, noise x4"
+VARIED: tuple[tuple[str, tuple[Any, ...], tuple[str, ...]], ...] = (
+    ("NEIGHBORS", (12, 50), (FEW, REAL)),
+    ("RESOLUTION", (1.0, 2.0), (CHAINS, NOISY, REAL)),
+    ("LEIDEN_ITERATIONS", (1, 10), (CHAINS, NOISY)),
+    ("SEAM_REACH", (2.0, 4.5), (SEAMS, REAL)),
+    ("MIN_VOLUMES_WITH_AND_WITHOUT", (3, 8), (FEW, REAL)),
+    ("PRESENCE_GAP", (0.0, 0.4), (FEW, NOISY)),
+    ("CORE_SHARE", ((0.99, 0.95), (0.94, 0.80)), (LEVELS, BARE)),
+    ("MIN_CORE_VOXELS", (15, 60), (LEVELS, BARE)),
+    ("JUNK_SIMILARITY", (0.35, 0.65), (JUNK, REAL)),
+    ("NEAREST_SHARE", (0.01, 0.04), (JUNK, REAL)),
 )
 NULLS = 8
 
@@ -33,7 +37,7 @@ NULLS = 8
 def sensitivity_lines(
     attempt: Callable[..., Any], limit_of: Callable[..., Any], nulls: Callable[..., Any]
 ) -> list[str]:
-    """The table: a row a constant and a condition, a column each value."""
+    """The table: a row per constant and condition, a column per value."""
     cases: dict[str, tuple[Any, float]] = {}
     for condition in conditions():
         if any(condition.name in names for *_, names in VARIED):
@@ -45,33 +49,34 @@ def sensitivity_lines(
             cases[condition.name] = case, limit_of(case).mean
     empty = list(nulls(NULLS))
     lines = [
-        "# Constants that no test gives",
+        "# Sensitivity to the tuned constants",
         "",
-        "Made by `python devel/benchmarks/blocks.py --sensitivity`. Share of the ceiling, and "
-        "in brackets blocks that are spurious, "
-        f"split off or merged; where no blocks are planted, how many of {NULLS} ensembles "
-        "give one.",
+        "Made by `make bench-sensitivity`; the constants are those of src/core/common/constants.py. IoU "
+        "after expand as a share of the ceiling and, in parentheses, the number of blocks that are",
+        "spurious, split off or merged; without planted blocks, how many of "
+        f"{NULLS} ensembles yield a block.",
         "",
-        "| constant | condition | as it is | smaller | larger |",
+        "| constant | condition | current | smaller | larger |",
         "|---|---|---|---|---|",
     ]
     usual: dict[str, str] = {}
-    for module, name, values, names in VARIED:
+    for name, values, names in VARIED:
         for condition in [*(n for n in names if n in cases), "no blocks"]:
 
             def result(condition: str = condition) -> str:
                 if condition == "no blocks":
                     quick = SketchParameters(resamples=0)
-                    return f"{sum(len(sketch(ensemble, levels, quick).blocks) > 0 for _, ensemble, levels in empty)}"
+                    found = [len(sketch(e, levels, quick).blocks) for _, e, levels in empty]
+                    return str(sum(blocks > 0 for blocks in found))
                 case, limit = cases[condition]
                 outcome = attempt("profile", case.ensemble, case.levels, case.planted)
                 return f"{outcome.expanded.mean / limit:.0%} ({outcome.wrong})"
 
             if condition not in usual:
                 usual[condition] = result()
-            cells = [f"{getattr(module, name)}: {usual[condition]}"]
+            cells = [f"{getattr(constants, name)}: {usual[condition]}"]
             for value in values:
-                with changed(module, name, value):
+                with changed(name, value):
                     cells.append(f"{value}: {result()}")
             lines.append(f"| {name} | {condition} | {' | '.join(cells)} |")
             print(lines[-1], flush=True)
@@ -79,11 +84,11 @@ def sensitivity_lines(
 
 
 @contextmanager
-def changed(module: ModuleType, name: str, value: Any) -> Iterator[None]:
-    """A module's constant with another value for a while."""
-    kept = getattr(module, name)
-    setattr(module, name, value)
+def changed(name: str, value: Any) -> Iterator[None]:
+    """Set a tuned constant to another value for the length of a ``with`` block."""
+    kept = getattr(constants, name)
+    setattr(constants, name, value)
     try:
         yield
     finally:
-        setattr(module, name, kept)
+        setattr(constants, name, kept)

@@ -1,9 +1,9 @@
-"""How long blocks take, and how much memory: ``python devel/benchmarks/speed.py`` (``make
+"""Time and memory of sketch and expand: ``python devel/benchmarks/speed.py`` (``make
 bench-speed``) writes ``speed.md`` beside it.
 
-Volumes are those of ``siren example``, as files in a temporary folder; each run is a process of its
-own, so that its peak memory is its own. ``--large`` adds 1,000 volumes of 128^3 and 300 of 256^3:
-29 GB of files, made and removed again.
+The volumes are those of ``siren example``, as files in a temporary folder; each run is a process of
+its own, to measure its peak memory. ``--large`` adds 1,000 volumes of 128^3 and 300 of 256^3: 29 GB
+of files, written and removed again.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chimerax.siren.core.blocks.expand import expand
-from chimerax.siren.core.blocks.level_harmonization import measure_noise, prepare
+from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized
+from chimerax.siren.core.blocks.noise import measure_noise
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sampling import draw_sample
-from chimerax.siren.core.blocks.screening import prepare as prepare_screening
+from chimerax.siren.core.blocks.screening import prepare_screening
 from chimerax.siren.core.blocks.similarity import similarity_graph, variable_voxels
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.common.progress import Progress
@@ -40,16 +41,17 @@ from chimerax.siren.core.simulation.parameters import ExampleParameters
 TABLE = Path(__file__).with_name("speed.md")
 STATISTICS = ("profile", "exact", "published")
 SETTINGS = (0.0001, 0.001, 0.005, 0.02)
-LARGE = ("| 1,000 x 128^3", "| 300 x 256^3")  # rows that stay from an earlier run with --large
-DRAWS = 1000  # of the published tool for a pair of frequencies
+LARGE = ("| 1,000 x 128^3", "| 300 x 256^3")  # rows kept from an earlier run with --large
+DRAWS = 1000  # by the published tool, per pair of frequencies
 
 
 # --- ensembles as files
 
 
 def write_example(folder: Path, volumes: int, box: int) -> None:
-    """Simulated volumes and their true levels (levels.npy). Noise comes from a pool, shifted anew
-    for each volume: large boxes take minutes and not hours."""
+    """Write simulated volumes and their true levels (levels.npy). For large boxes, the noise comes
+    from a pool and is shifted for each volume: that takes minutes instead of hours.
+    """
     scale = box / 64
     s = simulate(
         ExampleParameters(volumes=max(volumes, 20), box=box, voxel_size=5.0 / scale, seed=500)
@@ -72,13 +74,11 @@ def write_example(folder: Path, volumes: int, box: int) -> None:
     np.save(folder / "levels.npy", s.levels[:volumes])
 
 
-# --- what a process of its own measures
+# --- measurements, each in its own process
 
 
 class Watched(Progress):
-    """Measures the longest time between two looks at whether to stop: what a person waits at
-    most.
-    """
+    """Measures the longest time between two checks for a stop: the longest wait for a user."""
 
     def __init__(self, say: Callable[[str], None]):
         super().__init__(say=say)
@@ -140,11 +140,11 @@ def run(folder: Path, statistic: str) -> dict[str, float]:
 
 
 def parts(folder: Path) -> dict[str, float]:
-    """Counting against one matrix product of its size; a further setting of a screening; the
-    published loops.
+    """Time counting against one matrix product of its size, a further setting of a screening, and
+    the published loops.
     """
     levels, ensemble = np.load(folder / "levels.npy"), find_ensemble([folder])
-    occupancy, anchors = prepare(ensemble, levels, False, 0.01, Progress())
+    occupancy, anchors = binarize_harmonized(ensemble, levels, False, 0.01, Progress())
     sample = draw_sample(variable_voxels(occupancy, 0.01), 2, 0)
     rows = occupancy.rows(sample)
     noise = measure_noise(anchors, occupancy.grid)
@@ -183,7 +183,7 @@ def parts(folder: Path) -> dict[str, float]:
 
 
 def best(work: Callable[[], object], times: int = 3) -> float:
-    """Shortest seconds of several."""
+    """The shortest of several times, in seconds."""
     seconds = []
     for _ in range(times):
         start = time.perf_counter()
@@ -193,11 +193,11 @@ def best(work: Callable[[], object], times: int = 3) -> float:
 
 
 def published_loops(rows: NDArray[np.float32], points: NDArray[np.float64]) -> float:
-    """Seconds of the published sketch's two loops, by a re-implementation that is timed on a part
-    and extrapolated.
+    """Seconds of the two loops of the published sketch, from a re-implementation that is timed on a
+    part of them and extrapolated.
 
-    One loop draws 1,000 times for each pair of frequencies, one visits each pair of voxels: counts,
-    distance, cutoffs.
+    One loop draws 1,000 times for each pair of frequencies; the other visits each pair of voxels:
+    counts, distance, cutoffs.
     """
     rng = np.random.default_rng(0)
     bits = rows.astype(bool)
@@ -229,7 +229,7 @@ def published_loops(rows: NDArray[np.float32], points: NDArray[np.float64]) -> f
 
 
 def in_process(*arguments: str) -> dict[str, float]:
-    """Run this file with arguments; what it printed last."""
+    """Run this file with these arguments; the last line that it prints."""
     done = subprocess.run(
         [sys.executable, __file__, *arguments], check=True, capture_output=True, text=True
     )
@@ -237,7 +237,7 @@ def in_process(*arguments: str) -> dict[str, float]:
 
 
 def row(name: str, found: Mapping[str, float]) -> str:
-    """A line of the first table."""
+    """A row of the first table."""
     return (
         f"| {name} | {found['union']:,} | {found['sample']:,} | {found['sketch']:.1f} | "
         f"{found['expand']:.1f} | "
@@ -248,10 +248,10 @@ def row(name: str, found: Mapping[str, float]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run, print as it goes, write the table."""
+    """Run, print progress, write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--large", action="store_true", help="also 1,000 volumes of 128^3 and 300 of 256^3"
+        "--large", action="store_true", help="add 1,000 volumes of 128^3 and 300 of 256^3"
     )
     parser.add_argument("--folder", type=Path, help="where the volumes are written")
     parser.add_argument(
@@ -287,9 +287,7 @@ def main(arguments: list[str] | None = None) -> int:
             write_example(folder, volumes, box)
             found = in_process("--one", str(folder), "profile")
             lines.append(row(f"{volumes:,} x {box}^3, profile", found))
-            notes += [
-                f"{volumes:,} x {box}^3, said beforehand: {sentence}" for sentence in found["said"]
-            ]
+            notes += [f"{volumes:,} x {box}^3, estimate: {sentence}" for sentence in found["said"]]
             print(lines[-1], notes, flush=True)
             for path in folder.iterdir():
                 path.unlink()
@@ -316,7 +314,7 @@ def main(arguments: list[str] | None = None) -> int:
 TEXT = """# Speed
 
 Made by `{command}` (`make bench-speed`) on {machine}, {cores} cores, load {load:.1f} before the start. Seconds are from files to blocks in
-memory, with reading and stability (10 halves); GiB is the peak over the interpreter.
+memory, including reading and stability (10 halves); GiB is the peak memory on top of the interpreter.
 
 | ensemble, statistic | union voxels | compared | sketch, s | expand, s | both, s | GiB | blocks | longest wait for a stop, s (between) |
 |---|---|---|---|---|---|---|---|---|
@@ -324,22 +322,22 @@ memory, with reading and stability (10 halves); GiB is the peak over the interpr
 
 {notes}
 
-The large ensembles are measured with `--large` only; without it, their rows stay from before.
+The large ensembles are measured only with `--large`; without it, their rows are kept from an earlier run.
 
 Parts, 500 x 64^3, in one process:
 
 | part | s |
 |---|---|
-| one float32 matrix product of the size | {product:.2f} |
-| counting, in strips | {counting:.2f} ({ratio:.2f} of the product) |
-| comparing voxels: counting, phi, noise, strongest partners, exact test | {comparing:.2f} ({compared:.1f} of the product) |
-| the same with half the voxels | {growth:.1f} times quicker (4: with the square of the voxels) |
-| screening: a further setting | {setting:.2f} |
-| screening: the same with the stability of its blocks | {stable:.2f} |
-| the published sketch's loops | {published:,.0f}: {times:,.0f} times our sketch |
+| one float32 matrix product of the same size | {product:.2f} |
+| counting, in strips | {counting:.2f} ({ratio:.2f} x the product) |
+| comparing voxels: counting, phi, noise, strongest partners, exact test | {comparing:.2f} ({compared:.1f} x the product) |
+| the same with half the voxels | {growth:.1f} times faster (quadratic growth: 4) |
+| screening: each further setting | {setting:.2f} |
+| screening: the same, with the stability of its blocks | {stable:.2f} |
+| the loops of the published sketch | {published:,.0f}: {times:,.0f} times our sketch |
 
 The published loops are re-implemented in plain Python, timed on 20,000 pairs of voxels and 10 pairs of frequencies, and extrapolated
-to all.
+to all pairs.
 """
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""How far predictions can be trusted: ``python devel/benchmarks/trust.py ../shared/data`` writes
+"""How far to trust predictions: ``python devel/benchmarks/trust.py ../shared/data`` writes
 ``trust.md`` beside it.
 
-Four questions: does the expected error tell the error (maps simulated from structures that the
-network never saw)? Do flags find junk and spare good maps? Do levels brought into line with each
-other (``together``) make blocks better? Does fine-tuning learn a person's habit, and leave a good
-model alone?
+Four questions: Does the expected error predict the error (for maps simulated from structures that
+the network has never seen)? Do flags catch junk and spare good maps? Does aligning the levels with
+each other (``together``) improve the blocks? Does fine-tuning learn a person's habit, and leave a
+good model alone?
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "weights/training")
 from chimerax.siren.core.blocks.expand import expand
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.common.constants import (
+    LARGE_ERROR,
+    MAX_BOX_SHARE,
+    MIN_LARGEST_PIECE,
+    NOISE_TAIL,
+)
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble, Source
 from chimerax.siren.core.maps.grid import Grid
@@ -31,20 +37,13 @@ from chimerax.siren.core.simulation.example import Simulation, simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
 from chimerax.siren.core.thresholds.consensus import consensus_levels
 from chimerax.siren.core.thresholds.finetune import run_finetune
-from chimerax.siren.core.thresholds.flags import (
-    FULL_BOX,
-    NOISE_TAIL,
-    PIECE,
-    WIDE,
-    largest_piece,
-    noise_below,
-)
+from chimerax.siren.core.thresholds.flags import largest_piece, noise_below
 from chimerax.siren.core.thresholds.labels import Label, set_label
 from chimerax.siren.core.thresholds.network import BOX
-from chimerax.siren.core.thresholds.normalize import normalise_level
+from chimerax.siren.core.thresholds.normalize import normalize_level
 from chimerax.siren.core.thresholds.parameters import FinetuneParameters, PredictParameters
 from chimerax.siren.core.thresholds.predict import predict_levels
-from chimerax.siren.core.thresholds.preprocess import shrunk
+from chimerax.siren.core.thresholds.preprocess import downsample
 from chimerax.siren.core.thresholds.tables import Prediction, Predictions
 from score import planted_of, score
 
@@ -59,7 +58,7 @@ CONDITIONS = {
 
 
 def expected_errors(data: Path, count: int, seed: int) -> list[str]:
-    """Lines on expected error against error, and on flags of good maps."""
+    """Lines on expected against actual errors, and on flags of good maps."""
     from simulate import simulate as simulate_map
     from structures import read_library
 
@@ -74,13 +73,12 @@ def expected_errors(data: Path, count: int, seed: int) -> list[str]:
         error.append(abs(row.prediction - label))
         expected.append(row.spread)
         flags += row.flags
-        judged.append(_margins(shrunk(source, sample.raw, grid, BOX)[0], row.level))
+        judged.append(_margins(downsample(source, sample.raw, grid, BOX)[0], row.level))
     e, b = np.array(error), np.array(expected)
     lines = [
         f"{count} maps simulated from validation structures (seed {seed}). Mean absolute "
-        "error of the normalised level "
-        f"{e.mean():.3f}, mean expected error {b.mean():.3f}; rank correlation of the two "
-        f"{_rank_correlation(b, e):.2f}.",
+        f"error of the normalized level {e.mean():.3f}, mean expected error {b.mean():.3f}; "
+        f"rank correlation of the two {_rank_correlation(b, e):.2f}.",
         "",
         "| errors below | share of the maps | of a Laplace distribution |",
         "|---|---|---|",
@@ -102,17 +100,15 @@ def expected_errors(data: Path, count: int, seed: int) -> list[str]:
         "",
         f"Flags among these {count} good maps: {len(flags)}"
         + (f" ({'; '.join(flags)})." if flags else "."),
-        f"Farthest of them: tails of noise {tails.max():.2f} (limit {NOISE_TAIL:g}), largest "
-        f"piece {largest.min():.0%} of what is "
-        f"enclosed (limit {PIECE:.0%}), {share.max():.0%} of the box (limit {FULL_BOX:.0%}), "
-        f"expected error {b.max():.2f} "
-        f"(limit {WIDE:g}).",
+        f"Closest to a flag: tails of noise {tails.max():.2f} (limit {NOISE_TAIL:g}), largest "
+        f"piece {largest.min():.0%} of the enclosed volume (limit {MIN_LARGEST_PIECE:.0%}), {share.max():.0%} "
+        f"of the box (limit {MAX_BOX_SHARE:.0%}), expected error {b.max():.2f} (limit {LARGE_ERROR:g}).",
     ]
 
 
 def _margins(small: NDArray[np.float32], level: float) -> tuple[float, float, float]:
-    """Tails of noise (0 where too few voxels are far below the background to count), share of the
-    largest piece, share of the box.
+    """Tails of noise (0 if too few voxels are far below the background), share of the largest
+    piece, share of the box.
     """
     mask = small > level
     voxels = max(1, int(mask.sum()))
@@ -128,7 +124,7 @@ def _grid(shape: tuple[int, ...], pixel: float) -> Grid:
 
 
 def in_memory(s: Simulation) -> Ensemble:
-    """A simulated ensemble, its volumes in memory."""
+    """A simulated ensemble with its volumes in memory."""
     arrays = [s.volume(i) for i in range(len(s))]
     return Ensemble(
         tuple(Source(n, None, lambda a=a: a, s.grid) for n, a in zip(s.names, arrays, strict=True)),
@@ -151,7 +147,7 @@ def flags_of_junk() -> list[str]:
 
 
 def together() -> list[str]:
-    """Lines on levels by themselves against levels brought into line."""
+    """Lines on individual levels against levels aligned with each other."""
     lines = [
         "| ensemble of 200 | levels | median, SD of the log, of level / true level | "
         "published: IoU, blocks | exact | profile |",
@@ -162,7 +158,7 @@ def together() -> list[str]:
         ensemble, planted = in_memory(s), planted_of(s)
         own = predict_levels(ensemble, CPU)
         for kind, rows in (
-            ("each by itself", own.rows),
+            ("individual", own.rows),
             ("together", consensus_levels(ensemble, own.rows, Progress())[0]),
         ):
             levels = Predictions(tuple(rows)).levels
@@ -182,8 +178,8 @@ def together() -> list[str]:
 
 
 def blocks_of(ensemble: Ensemble, level: NDArray[np.float64], statistic: str):
-    """Blocks after sketch and expand; a sample of at most some 6,000 voxels for the statistics that
-    count pairs.
+    """Blocks after sketch and expand; the statistics that count pairs sample at most about 6,000
+    voxels.
     """
     result = sketch(
         ensemble,
@@ -206,7 +202,7 @@ def blocks_of(ensemble: Ensemble, level: NDArray[np.float64], statistic: str):
 
 def finetuning(draws: int = 4) -> list[str]:
     """Lines on fine-tuning with labels of a person who contours higher than the network, and of one
-    who does as it does.
+    who agrees with it.
     """
     ensemble = in_memory(simulate(ExampleParameters(volumes=120, seed=41)))
     own = predict_levels(ensemble, CPU).rows
@@ -217,7 +213,7 @@ def finetuning(draws: int = 4) -> list[str]:
     ):
         for count in (12, 25):
             drawn = [_tuned(ensemble, own, habit, count, draw) for draw in range(draws)]
-            cells = [f"{after:.3f}" if kept else "left as it was" for _, after, kept in drawn]
+            cells = [f"{after:.3f}" if kept else "unchanged" for _, after, kept in drawn]
             lines.append(f"| {count} | {text} | {drawn[-1][0]:.3f} | {', '.join(cells)} |")
             print(lines[-1], flush=True)
     return lines
@@ -226,8 +222,8 @@ def finetuning(draws: int = 4) -> list[str]:
 def _tuned(
     ensemble: Ensemble, own: Sequence[Prediction], habit: float, count: int, draw: int
 ) -> tuple[float, float, bool]:
-    """Mean errors on the volumes without a label, before and after tuning on ``count`` with one,
-    and whether any epoch was kept.
+    """Mean errors on the unlabeled volumes before and after tuning on ``count`` labeled ones, and
+    whether any epoch was kept.
     """
     rng = np.random.default_rng([count, draw])
     chosen, rest = np.split(rng.permutation(len(own)), [count])
@@ -251,7 +247,7 @@ def _tuned(
     before, after = (
         np.mean(
             [
-                abs(rows[i].prediction - normalise_level(habit * own[i].level, own[i].range))
+                abs(rows[i].prediction - normalize_level(habit * own[i].level, own[i].range))
                 for i in rest
             ]
         )
@@ -266,7 +262,7 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path, help="folder with structures/")
     parser.add_argument("--maps", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=3, help="not one of training's")
+    parser.add_argument("--seed", type=int, default=3, help="must differ from those of training")
     a = parser.parse_args()
     parts = [expected_errors(a.data, a.maps, a.seed), flags_of_junk(), together(), finetuning()]
     TABLE.write_text(TEXT.format(*("\n".join(p) for p in parts)), encoding="utf-8")
@@ -274,7 +270,7 @@ def main() -> None:
 
 TEXT = """# How far to trust predicted levels
 
-Made by `python devel/benchmarks/trust.py ../shared/data` with the weights of this version; all simulated.
+Made by `python devel/benchmarks/trust.py ../shared/data` with the weights of this version; all maps are simulated.
 
 ## The expected error
 
@@ -284,18 +280,18 @@ Made by `python devel/benchmarks/trust.py ../shared/data` with the weights of th
 
 {1}
 
-## Levels brought into line (`siren predict ... together true`)
+## Levels aligned with each other (`siren predict ... together true`)
 
-IoU: mean best intersection over union of the 8 planted blocks after expand, and how many blocks were found.
+IoU: mean best intersection over union of the 8 planted blocks after expand, and the number of blocks found.
 
 {2}
 
-`profile` brings levels into line itself, so its blocks are the same. `together` is off unless asked for.
+`profile` aligns levels itself, so its blocks are the same. `together` is off by default.
 
 ## Fine-tuning
 
-120 volumes of one ensemble of `siren example`; mean absolute error of the normalised level on the volumes without a label, to the
-same person's level without noise. "Left as it was": no epoch was significantly better on the folds, so the weights stay.
+120 volumes of one ensemble of `siren example`; mean absolute error of the normalized level on the unlabeled volumes, relative to the
+same person's level without noise. "Unchanged": no epoch was significantly better on the folds, so the weights stay.
 
 {3}
 """

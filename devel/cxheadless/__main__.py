@@ -7,10 +7,10 @@ from cxheadless import boot
 
 def main() -> int | str | None:
     arguments = sys.argv[1:]
-    # There are no windows to open.  A single dash first is Python's command line (-m, -c), which
-    # never opens any.
+    # There are no windows to open. A leading single dash is Python's command line (-m, -c), which
+    # opens none anyway.
     if not arguments or arguments[0].startswith("--") or not arguments[0].startswith("-"):
-        # without tools it does not ask the network for newer bundles either
+        # without tools, it does not look for newer bundles on the network either
         arguments[:0] = ["--nogui", "--notools"]
     boot.keep_settings_in(boot.SETTINGS)
     return boot.application(arguments)

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from chimerax.core.session import Session
 
-given: Session | None = None  # a session that is there already, for tests in a running application
-SETTINGS = Path(sys.prefix, "chimerax-settings")  # of the application, devel/chimerax
+given: Session | None = None  # an existing session, for tests in a running application
+SETTINGS = Path(sys.prefix, "chimerax-settings")  # of the application devel/chimerax
 
 
 def start(offscreen: bool = False, quiet: bool = True, arguments: Sequence[str] = ()) -> Session:
-    """Boot as ``ChimeraX --nogui`` (or ``--offscreen``) does, and give the session.
+    """Boot as ``ChimeraX --nogui`` (or ``--offscreen``) does, and return the session.
 
-    Settings, caches and the home folder are temporary ones: nothing is read from the user's own
-    ChimeraX or written to it.  ``quiet`` keeps information and status lines off the terminal;
-    warnings and errors still show.
+    Settings, caches and the home folder are temporary: nothing is read from or written to the
+    user's own ChimeraX. ``quiet`` keeps information and status lines off the terminal; warnings
+    and errors still show.
 
-    One session a process: ChimeraX keeps module-level state (toolshed, commands, settings), so
-    tests share the session and clean up with the command ``close``.
+    There is one session per process: ChimeraX keeps module-level state (toolshed, commands,
+    settings), so tests share the session and clean up with the command ``close``.
     """
     home = Path(tempfile.mkdtemp(prefix="chimerax-home-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
@@ -46,7 +46,7 @@ def start(offscreen: bool = False, quiet: bool = True, arguments: Sequence[str] 
 
 
 def application(arguments: Sequence[str], event_loop: bool = True) -> int | str | None:
-    """Run the application with these arguments and give its exit status."""
+    """Run the application with these arguments and return its exit status."""
     from chimerax.core.__main__ import init
 
     with _ordinary_user():
@@ -55,17 +55,15 @@ def application(arguments: Sequence[str], event_loop: bool = True) -> int | str 
 
 
 def keep_settings_in(folder: Path) -> None:
-    """Let ChimeraX keep settings, data and caches here and not among those of the user's own
-    ChimeraX.
-    """
+    """Make ChimeraX keep settings, data and caches here, apart from the user's own ChimeraX."""
     for kind in ("DATA", "CONFIG", "CACHE"):
         os.environ[f"XDG_{kind}_HOME"] = str(folder / kind.lower())
 
 
 @contextmanager
 def _ordinary_user() -> Iterator[None]:
-    """Hide that this is root, who gets a home folder that does not exist and no settings;
-    containers run as root.
+    """Hide that this is root, as in containers: ChimeraX gives root a home folder that does not
+    exist, and no settings.
     """
     real_getuid = os.getuid
     if real_getuid() == 0:

@@ -1,9 +1,9 @@
-"""What the packages in the ChimeraX wheel offer, told to the toolshed.
+"""Tell the toolshed what the packages in the ChimeraX wheel offer.
 
 The toolshed finds bundles by the ``ChimeraX ::`` classifiers of installed distributions; the wheel
-is one distribution without any.  This table says in our own words which commands, formats and tools
-the packages have, and ``write`` makes one small .dist-info folder of each bundle.  For a command
-that is missing here, add a row.
+is a single distribution without any. This table lists the commands, formats and tools of the
+packages, and ``write`` makes a small .dist-info folder for each bundle. If a command is missing,
+add a row.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ INSTALLER = "cxheadless"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle of ChimeraX 1.7.1, with the version that it has there so that dependencies on it are
-    met.
-    """
+    """A bundle of ChimeraX 1.7.1, with its version there, so that dependencies on it are met."""
 
     package: str  # below chimerax
     version: str
@@ -29,7 +27,7 @@ class Bundle:
     classifiers: tuple[str, ...] = ()
 
 
-# (format, nicknames, suffixes, what can be done with it)
+# (format, nicknames, suffixes, supported commands)
 MAP_FORMATS = (
     ("MRC density map", "mrc", ".mrc", "open save"),
     ("CCP4 density map", "ccp4", ".ccp4,.map", "open save"),
@@ -74,7 +72,7 @@ def _provider(manager: str, name: str, *options: str) -> str:
 def _map_providers() -> Iterator[str]:
     for name, _, _, uses in MAP_FORMATS:
         if "open" in uses:
-            # an image stack can be named by a pattern that is no file
+            # an image stack can be given as a pattern, which is not a file
             options = ("check_path:false",) if name == "Image stack" else ()
             yield _provider("open command", name, "want_path:true", "batch:true", *options)
         if "save" in uses:
@@ -231,7 +229,7 @@ BUNDLES = {
 
 
 def write(site: Path) -> None:
-    """Write the .dist-info folders beside the library, in the place of those written before."""
+    """Write the .dist-info folders beside the library, replacing earlier ones."""
     for marker in site.glob("*.dist-info/INSTALLER"):
         if marker.read_text().strip() == INSTALLER:
             shutil.rmtree(marker.parent)
@@ -244,7 +242,7 @@ def write(site: Path) -> None:
             "Wheel-Version: 1.0\nGenerator: "
             f"{INSTALLER}\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
-        # The toolshed takes from here which Python packages are the bundle's
+        # the toolshed reads from here which Python packages belong to the bundle
         packages = sorted((site / "chimerax" / bundle.package).rglob("__init__.py"))
         (folder / "RECORD").write_text(
             "".join(f"{path.relative_to(site).as_posix()},,\n" for path in packages)

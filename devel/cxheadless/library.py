@@ -1,4 +1,4 @@
-"""``python -m cxheadless.library``: make the ChimeraX wheel of this environment complete."""
+"""``python -m cxheadless.library``: complete the ChimeraX wheel of this environment."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def complete() -> None:
     site = Path(sysconfig.get_path("purelib"))
     for name, text in MODULES.items():
         (site / name).write_text(text)
-    mend_grako(site / "grako")
+    fix_grako(site / "grako")
     bundles.write(site)
     renew_toolshed_cache(boot.SETTINGS / "cache" / "ChimeraX" / "1.7" / "toolshed")
 
 
-def mend_grako(folder: Path) -> None:
-    """Let grako 3.16.5, the one that ChimeraX works with, find abstract classes where Python 3.10
-    and later has them.
+def fix_grako(folder: Path) -> None:
+    """Fix imports of abstract classes in grako 3.16.5, the version that ChimeraX needs, for Python
+    3.10 and later.
 
-    The application ships a mended one too.
+    The application ships a fixed copy, too.
     """
     for file in folder.glob("*.py"):
         text = file.read_text(encoding="utf-8")
@@ -48,8 +48,8 @@ def mend_grako(folder: Path) -> None:
 
 
 def renew_toolshed_cache(folder: Path) -> None:
-    """Make ChimeraX look again for the bundles that it has, and not complain that it knows no
-    others.
+    """Make ChimeraX search its bundles again, and not complain about an empty list of available
+    ones.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

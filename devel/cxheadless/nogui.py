@@ -1,6 +1,7 @@
-"""``chimerax.core.nogui``, which the wheel lacks: the user interface of a session without windows.
+"""Stand-in for ``chimerax.core.nogui``, which the wheel lacks: the user interface of a session
+without windows.
 
-Written from the way the rest of the library uses ``session.ui``; not ChimeraX code.
+Written from how the rest of the library uses ``session.ui``; not ChimeraX code.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ STATUS = ("STATUS", "\033[35m")
 
 
 class NoGuiLog(PlainTextLog):
-    """Prints messages as the application does: under their level, or on a terminal in its
-    colour.
+    """Prints messages as the application does: below the name of their level, or in its color on
+    a terminal.
     """
 
-    quiet = False  # keep information and status lines to yourself
-    coloured = False
+    quiet = False  # suppress information and status lines
+    colored = False
 
     def log(self, level: int, msg: str) -> bool:
         if not (self.quiet and level == self.LEVEL_INFO):
@@ -48,21 +49,21 @@ class NoGuiLog(PlainTextLog):
             self._print(*STATUS, msg)
         return not secondary
 
-    def _print(self, name: str, colour: str, msg: str) -> None:
+    def _print(self, name: str, color: str, msg: str) -> None:
         text = msg.rstrip("\n")
-        print(f"{colour}{text}\033[0m" if self.coloured else f"{name}:\n{text}", flush=True)
+        print(f"{color}{text}\033[0m" if self.colored else f"{name}:\n{text}", flush=True)
 
 
 class UI:
     """The ``session.ui`` of a session without windows.
 
-    ``thread_safe`` runs the call at once in the calling thread, as the application does without
-    windows.  While an event loop runs, or for tests that set ``defer_threads``, calls from other
-    threads wait until the main thread takes them, as they do in the application with windows.
+    ``thread_safe`` runs a call at once in the calling thread, as the application does without
+    windows. While an event loop runs, or in tests that set ``defer_threads``, calls from other
+    threads wait for the main thread, as in the application with windows.
     """
 
     is_gui = False
-    _instance: UI | None = None  # keeps its session alive for whoever started it
+    _instance: UI | None = None  # keeps its session alive
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -83,7 +84,7 @@ class UI:
     # ---- called by the application as it starts and ends
 
     def initialize_color_output(self, color_output: bool | None) -> None:
-        NoGuiLog.coloured = sys.stdout.isatty() if color_output is None else color_output
+        NoGuiLog.colored = sys.stdout.isatty() if color_output is None else color_output
 
     def splash_info(self, message: str, step: int | None = None, steps: int | None = None) -> None:
         pass
@@ -99,10 +100,10 @@ class UI:
         except Exception as error:
             self.session.logger.info(f"Offscreen rendering is not available: {error}")
             return
-        context.stereo = False  # the command "camera" asks; 1.7.1 sets it only for windows
+        context.stereo = False  # the command "camera" reads it; 1.7.1 sets it only for windows
         self.session.main_view.initialize_rendering(context)
         self.has_graphics = True
-        self._qt = start_offscreen_qt()  # labels in pictures are drawn by Qt
+        self._qt = start_offscreen_qt()  # Qt draws the labels in pictures
 
     def quit(self) -> None:
         self.session.logger.clear()
@@ -117,8 +118,8 @@ class UI:
             func(*args, **kw)
 
     def pump(self, until: Callable[[], bool] | None = None, timeout: float = 10.0) -> bool:
-        """Run the waiting calls, and if ``until`` is given those to come until it holds; false if
-        it never does.
+        """Run the waiting calls; with ``until``, keep going until it holds, and return whether it
+        did.
         """
         end = time.monotonic() + timeout
         while True:
@@ -133,7 +134,7 @@ class UI:
             call()
 
     def event_loop(self) -> None:
-        """Run commands from standard input until it ends; all calls are made here, on the main
+        """Run commands from standard input until it ends; all calls run here, on the main
         thread.
         """
         self._looping = True
@@ -183,14 +184,14 @@ class _Input(Task):
 
 
 class _LoggedBrowser(webbrowser.BaseBrowser):
-    """Logs the address that `help` would show: a text browser would take the terminal and wait."""
+    """Logs the address that `help` would open: a text browser would occupy the terminal."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
 
     def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:
-        if url.startswith("help:"):  # the page of a command: the same command finds its file
+        if url.startswith("help:"):  # the page of a command: "help" resolves it to a file
             from chimerax.core.commands import run
 
             run(self._session, f"help {url}", log=False)
@@ -200,7 +201,7 @@ class _LoggedBrowser(webbrowser.BaseBrowser):
 
 
 def start_offscreen_qt() -> Any:
-    """The Qt application that draws into memory, or None where Qt is not installed."""
+    """A Qt application that draws into memory, or None if Qt is not installed."""
     try:
         from Qt.QtWidgets import QApplication
     except ImportError:

@@ -1,5 +1,5 @@
-"""``chimerax.toolshed_utils.tool``, which the wheel lacks: the window that lists updates of
-bundles.
+"""Stand-in for ``chimerax.toolshed_utils.tool``, which the wheel lacks: the window that lists
+updates of bundles.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Stand-in for the part of ``chimerax.ui`` that a tool panel needs, which the wheel lacks.
 
 Our own small version of its documented interface: real Qt widgets in windows that are drawn into
-memory, without docking.  ``install(session)`` once; then, with ``gui(session)`` around whatever
-should see an application with windows, start a panel, use its widgets, and let ``events(session)``
-run what they set off.
+memory, without docking. Call ``install(session)`` once; then, inside ``with gui(session)``, start a
+panel, use its widgets, and let ``events(session)`` process what they trigger.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ToolWindow:
-    """A window of a tool; its widgets go into ``ui_area``."""
+    """A window of a tool, with its widgets in ``ui_area``."""
 
     placements = ("side", "right", "left", "top", "bottom")
 
@@ -111,7 +110,7 @@ class MainToolWindow(ToolWindow):
 
 
 class _MainWindow:
-    """Remembers what tools register with the main window."""
+    """Records what tools register with the main window."""
 
     def __init__(self) -> None:
         self.menu_entries: list[tuple[tuple[str, ...], str, Callable[[], object]]] = []
@@ -127,7 +126,7 @@ class _MainWindow:
 
 
 def install(session: Session) -> Any:
-    """Give ``session.ui`` an offscreen Qt application and windows, and supply the modules
+    """Give ``session.ui`` an offscreen Qt application and windows, and provide the modules
     ``chimerax.ui...``.
     """
     from chimerax.core.triggerset import TriggerSet
@@ -157,8 +156,8 @@ def install(session: Session) -> Any:
     _supply_modules(session)
     import chimerax.map.volume
 
-    # With windows a map that is opened or restored brings up ChimeraX's own volume panel, which
-    # needs more of them than is here
+    # with windows, opening or restoring a map shows ChimeraX's own volume panel, which needs more
+    # than this stand-in offers
     chimerax.map.volume.show_volume_dialog = lambda session: None
     return ui
 
@@ -181,7 +180,7 @@ def _supply_modules(session: Session) -> None:
     gui_module = ModuleType("chimerax.ui.gui")
     gui_module.__dict__.update(windows)
     ask_module = ModuleType("chimerax.ui.ask")
-    # a test sets the answer that the user is to give
+    # tests set the user's answer
     ask_module.__dict__.update(answer="yes", ask=lambda *args, **kw: ask_module.answer)
     for name, module in {"gui": gui_module, "ask": ask_module}.items():
         sys.modules[module.__name__] = module
@@ -191,7 +190,7 @@ def _supply_modules(session: Session) -> None:
 
 @contextmanager
 def gui(session: Session) -> Iterator[Any]:
-    """Let code see ``ui.is_gui`` true, for as long as a panel is started or used."""
+    """Set ``ui.is_gui`` to true while a panel is started or used."""
     session.ui.is_gui = True
     try:
         yield session.ui
@@ -200,8 +199,8 @@ def gui(session: Session) -> Iterator[Any]:
 
 
 def events(session: Session, until: Callable[[], bool] | None = None, timeout: float = 5.0) -> bool:
-    """Run Qt's events and the waiting calls of threads, until ``until()`` if it is given; false if
-    it never holds.
+    """Process Qt's events and the waiting calls of threads; with ``until``, keep going until it
+    holds, and return whether it did.
     """
     from Qt.QtCore import QCoreApplication, QEvent
 

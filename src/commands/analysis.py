@@ -1,5 +1,5 @@
-"""``siren states``, ``siren plot``, ``siren representatives``: which block is in which volume, in
-numbers, figures and maps.
+"""``siren states``, ``siren plot`` and ``siren representatives``: which volumes contain which
+blocks, as tables, figures and maps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..core.analysis.block_occupancy import States, representatives, states_csv
 from ..core.analysis.parameters import StatesParameters
 from ..core.analysis.relations import relations, relations_csv
 from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
-from ..core.common.files import whole_file
+from ..core.common.files import atomic_file
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble, find_ensemble
 from ..core.runs.record import Record, read_record
@@ -37,19 +37,19 @@ from .arguments import BlocksArg, RunArg, VolumesArg, keywords_of
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 PAIR_COLOR = (0.78, 0.78, 0.78, 1.0)
-APART = 1.25  # maps side by side, in units of their width
+APART = 1.25  # spacing of maps side by side, in units of their width
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The blocks that a command is about.
+    """The blocks given to a command.
 
     Attributes
     ----------
     folder : of their run
-    record : its record
-    blocks : the open blocks where models were named, else the run's own
-    colors : of the surfaces or as they would be, by block number
+    record : of that run
+    blocks : the open blocks if models were given, else those of the run
+    colors : of the surfaces (those they would get if they are not open), by block number
     """
 
     folder: Path
@@ -66,9 +66,7 @@ def states(
     volumes: list[Any] | None = None,
     **keywords: Any,
 ) -> Any:
-    """Say in which volumes each block is and how blocks depend on each other; write it as
-    tables.
-    """
+    """List which volumes contain each block and how blocks depend on each other; write tables."""
     chosen, parameters = chosen_blocks(session, blocks), parameters_of(StatesParameters, keywords)
     sources = sources_of(volumes) if volumes else None
 
@@ -85,7 +83,7 @@ def states(
             (pairs_file, lambda s: relations_csv(relations(s))),
         ):
             if name:
-                with whole_file(Path(name).expanduser().absolute()) as temporary:
+                with atomic_file(Path(name).expanduser().absolute()) as temporary:
                     temporary.write_text(text(found), encoding="utf-8", newline="\n")
         return found
 
@@ -105,14 +103,13 @@ def plot(
     volumes: list[Any] | None = None,
     **keywords: Any,
 ) -> Any:
-    """Draw a figure into a file: PNG, PDF or SVG by its suffix."""
+    """Draw a figure and save it as PNG, PDF or SVG, by the suffix of its name."""
     from ..session.figures import Content, Labels, Theme, draw, save_figure
 
     path = Path(save_file or "").expanduser().absolute()
     if path.suffix.lower() not in FIGURE_SUFFIXES:
         raise UserError(
-            f"{path.name or 'The figure'} cannot be written: give saveFile with a name "
-            "that ends in "
+            f"{path.name or 'The figure'} cannot be written: give saveFile a name that ends in "
             f"{', '.join(FIGURE_SUFFIXES)}."
         )
     table = (
@@ -122,7 +119,7 @@ def plot(
     )
     if table is not None and kind != "thresholds":
         raise UserError(
-            f"{table.name} is a file: give the folder of a run for the figure of {kind}."
+            f'{table.name} is a file: "siren plot ... {kind}" needs the folder of a run.'
         )
     chosen = None if table else chosen_blocks(session, run)
     parameters, sources = (
@@ -148,7 +145,7 @@ def plot(
         return path
 
     def show(path: Path) -> Path:
-        log_lines(session, [f"Figure of {kind} written to {path}"])
+        log_lines(session, [f"Figure ({kind}) written to {path}"])
         return path
 
     return run_job(session, "siren plot", work, show)
@@ -161,15 +158,15 @@ def show_representatives(
     volumes: list[Any] | None = None,
     **keywords: Any,
 ) -> Any:
-    """Open two volumes side by side, with a block and without, that are as alike as can be in the
-    others.
+    """Open two volumes side by side, one with a block and one without, that differ as little as
+    possible in all other blocks.
     """
     models = [m for m in blocks if isinstance(m, BlockMap)] if isinstance(blocks, list) else []
     if block is None and len(models) == 1:
         block = models[0].siren_block
     if block is None:
         raise UserError(
-            'Which block? Name one, as in "siren representatives #2.1", or give "block 3".'
+            'Which block? Name one, as in "siren representatives #2.1", or add "block 3".'
         )
     chosen = chosen_blocks(
         session, [group_of(models), *group_of(models).child_models()] if models else blocks
@@ -210,9 +207,8 @@ def show_representatives(
             np.diff(np.delete(found.share, row, axis=0)[:, list(pair)], axis=1)
         ).ravel() @ np.delete(found.sizes, row)
         session.logger.info(
-            f"Block {number}: {escape(words[0])} has it, {escape(words[1])} has "
-            "not; in the other blocks they differ "
-            f"by {others:,.0f} voxels. "
+            f"Block {number} is in {escape(words[0])} and not in {escape(words[1])}; their other "
+            f"blocks differ by {others:,.0f} voxels. "
             f"{link(f'close #{group.id_string}', 'Close both')}",
             is_html=True,
         )
@@ -229,9 +225,7 @@ def _open_pair(
     arrays: Sequence[NDArray[np.float32]],
     levels: Sequence[float],
 ) -> Model:
-    """Open two maps beside all that is shown, their surface in the block's colour where the block
-    is.
-    """
+    """Open two maps to the right of everything shown, colored by the block where the block is."""
     from chimerax.surface.colorzone import color_zone
 
     view = session.main_view
@@ -257,7 +251,7 @@ def _open_pair(
     ends = np.array([_reach(m.bounds(), right) for m in maps])
     low, width = ends[:, 0].min(), ends[:, 1].max() - ends[:, 0].min()
     shift = edge[1] + (APART - 1) * width - low if np.isfinite(edge[1]) else 0.0
-    for k, volume in enumerate(maps):  # both are shifted whole, so that what is alike stands alike
+    for k, volume in enumerate(maps):  # the same shift of the whole maps keeps them comparable
         volume.position = translation(right * (shift + k * APART * width))
     group = session.models.add_group(maps, name=f"block {number}: with and without")
     view.view_all()
@@ -265,23 +259,23 @@ def _open_pair(
 
 
 def _reach(bounds: Any, direction: NDArray[np.float64]) -> tuple[float, float]:
-    """From where to where bounds extend along a direction; infinite where nothing is shown."""
+    """Lowest and highest extent of bounds along a direction; -inf if nothing is shown."""
     if bounds is None:
         return -np.inf, -np.inf
     along = bounds.box_corners() @ direction
     return float(along.min()), float(along.max())
 
 
-# --- what the commands share with the panel
+# --- shared by the commands
 
 
 def chosen_blocks(session: Any, blocks: Any) -> Chosen:
-    """What BLOCKS names: a run's own blocks, or those that are open, edited as they may be.
+    """The blocks that BLOCKS names: those of a run, or open ones, edited or not.
 
     Raises
     ------
     UserError
-        If the folder is not one of a run, or the models are not its blocks.
+        If the folder does not hold a run, or the models are not its blocks.
     """
     folder = run_folder(session, blocks)
     record = user_errors(read_record, folder)
@@ -301,7 +295,7 @@ def chosen_blocks(session: Any, blocks: Any) -> Chosen:
 
 
 def _ensemble(record: Record, sources: list[Any] | None, progress: Progress) -> Ensemble | None:
-    """The volumes that the user named in place of the record's."""
+    """The volumes the user gave in place of the record's; None if none were given."""
     return (
         find_ensemble(sources, record.voxel_size, progress).resampled(record.box)
         if sources
@@ -310,10 +304,10 @@ def _ensemble(record: Record, sources: list[Any] | None, progress: Progress) -> 
 
 
 def _log_states(session: Any, found: States, chosen: Chosen) -> None:
-    """For each block, in how many volumes it is and what it depends on."""
+    """Log for each block how many volumes contain it and which blocks it depends on."""
     related, many = relations(found), len(found.names)
     graph = related.graph()
-    rows = ["<tr><th>block</th><th>volumes</th><th></th><th>depends</th></tr>"]
+    rows = ["<tr><th>block</th><th>volumes</th><th></th><th>relations</th></tr>"]
     for row, number in enumerate(found.numbers):
         name = chosen.blocks.names.get(number, "")
         words = [f"{word} {other}" for _, other, word in graph.edges(number, data="relation")]
@@ -341,7 +335,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             required=[("run", RunArg), ("kind", EnumOf(KINDS))],
             keyword=[*saved, *more],
             required_arguments=["save_file"],
-            synopsis="Draw thresholds, states or relations into a file",
+            synopsis="Draw contour levels, states or relations of blocks",
         )
 
     return {
@@ -349,7 +343,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             lambda: CmdDesc(
                 required=[("blocks", BlocksArg)],
                 keyword=[*saved, ("pairs_file", SaveFileNameArg), *more],
-                synopsis="Say in which volumes each block is",
+                synopsis="List which volumes contain each block",
             ),
             states,
         ),
@@ -358,7 +352,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             lambda: CmdDesc(
                 required=[("blocks", BlocksArg)],
                 keyword=[("block", IntArg), *more],
-                synopsis="Open volumes with and without a block side by side",
+                synopsis="Open two volumes side by side, with and without a block",
             ),
             show_representatives,
         ),

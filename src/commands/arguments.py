@@ -1,4 +1,4 @@
-"""What the ``siren ...`` commands take as volumes and as blocks."""
+"""How the ``siren ...`` commands parse volumes, blocks and parameters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from chimerax.map import MapsArg
 from ..core.common.parameters import Parameters
 from ..core.maps.mapfile import is_map_name
 
-#: Which volumes take part: keywords of every command that reads volumes.
+#: Keywords of every command that reads volumes: which of them, and their voxel size.
 SELECTION: list[tuple[str, Any]] = [
     ("include", ListOf(StringArg)),
     ("exclude", ListOf(StringArg)),
@@ -42,14 +42,14 @@ class VolumesArg(Annotation):
 
     @classmethod
     def parse(cls, text: str, session: Any) -> tuple[list[Any], str, str]:
-        """Open maps as Volume models, all else as path strings."""
+        """Return open maps as Volume models, anything else as path strings."""
         if text.lstrip().startswith("#"):
             maps, used, rest = MapsArg.parse(text, session)
             if not maps:
-                raise AnnotationError(f"{used} names no open map")
+                raise AnnotationError(f"{used} matches no open map")
             return maps, used, rest
         paths, used, rest = cls._one(text, session)
-        # further tokens count as long as they name map files: the next may be a keyword
+        # take further tokens only while they name map files: the next may be a keyword
         while rest:
             try:
                 more, more_used, more_rest = cls._one(rest.lstrip(), session)
@@ -74,29 +74,29 @@ class VolumesArg(Annotation):
 
 
 class BlocksArg(Annotation):
-    """A folder with block maps, or open block models."""
+    """A folder of block maps, or open block models."""
 
     name = "a folder of block maps, or open block models like #2"
 
     @staticmethod
     def parse(text: str, session: Any) -> tuple[Any, str, str]:
-        """A list of models, or a folder."""
+        """Return a list of models, or a folder."""
         if text.lstrip().startswith("#"):
             models, used, rest = ModelsArg.parse(text, session)
             if not models:
-                raise AnnotationError(f"{used} names no open model")
+                raise AnnotationError(f"{used} matches no open model")
             return list(models), used, rest
         return OpenFolderNameArg.parse(text, session)
 
 
 class RunArg(Annotation):
-    """A run's folder, its open blocks, or a table of thresholds."""
+    """The folder of a run, its open blocks, or a table of thresholds."""
 
-    name = "a folder of a run, open blocks like #2, or a table of thresholds"
+    name = "the folder of a run, open blocks like #2, or a table of thresholds"
 
     @staticmethod
     def parse(text: str, session: Any) -> tuple[Any, str, str]:
-        """A list of models, or a path."""
+        """Return a list of models, or a path."""
         if text.lstrip().startswith("#"):
             return BlocksArg.parse(text, session)
         path, used, rest = FileNameArg.parse(text, session)
@@ -106,26 +106,28 @@ class RunArg(Annotation):
 
 
 class BlockModelsArg(Annotation):
-    """Open blocks: by number, as a whole group, or those that are selected (``sel``)."""
+    """Open blocks: by model number, a whole group, or the selected ones (``sel``)."""
 
     name = "open blocks like #2.1, or sel"
 
     @staticmethod
     def parse(text: str, session: Any) -> tuple[list[Any], str, str]:
-        """A list of BlockMap, in order of their numbers."""
+        """Return a list of BlockMap, in order of model number."""
         from ..session.surfaces import BlockMap
 
         models, used, rest = ModelsArg.parse(text, session)
-        # a click selects the surface of a map
+        # a mouse click selects the surface, a child of the map
         found = {m if isinstance(m, BlockMap) else m.parent for m in models}
         blocks = sorted((m for m in found if isinstance(m, BlockMap)), key=lambda m: m.id)
         if not blocks:
-            raise AnnotationError(f'{used} names no open block: open them with "siren open FOLDER"')
+            raise AnnotationError(
+                f'{used} matches no open block: open blocks with "siren open FOLDER"'
+            )
         return blocks, used, rest
 
 
 def keywords_of(kind: type[Parameters]) -> list[tuple[str, Any]]:
-    """A step's parameters as keywords of its command."""
+    """The parameters of a step as keywords of its command."""
 
     def annotation(f: dataclasses.Field[Any]) -> Any:
         if f.metadata["choices"]:

@@ -1,4 +1,4 @@
-"""``siren sketch``, ``siren expand`` and ``siren open``: find blocks, grow them, show them."""
+"""``siren sketch``, ``siren expand`` and ``siren open``: find, expand and show blocks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from chimerax.core.errors import UserError
 from ..core.blocks.blockset import read_block_maps
 from ..core.blocks.parameters import ExpandParameters, SketchParameters
 from ..core.blocks.statistics import statistic_named
-from ..core.common.errors import listed
+from ..core.common.errors import join_names
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
 from ..core.runs.record import read_record
-from ..core.runs.steps import EXPAND_FOLDER, Run, inherited, open_run, run_expand, run_sketch
+from ..core.runs.steps import (
+    EXPAND_FOLDER,
+    Run,
+    inherited_parameters,
+    open_run,
+    run_expand,
+    run_sketch,
+)
 from ..session.inputs import (
     given,
     opened_blocks,
@@ -30,7 +37,8 @@ from ..session.jobs import at_once, run_job
 from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
 from .levels import LEVELS, check_levels, chosen_levels
 
-FEW_VOLUMES = 100  # below, finding nothing is no wonder: the published tool asks for 200 and more
+# below this, finding nothing is expected: the published tool asks for 200 or more
+FEW_VOLUMES = 100
 SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
 
 
@@ -48,7 +56,7 @@ def sketch(
     reference: bool = False,
     **keywords: Any,
 ) -> Any:
-    """Find the blocks that come and go together, write them, open them as surfaces."""
+    """Find blocks in a sample of the voxels, write them, and open them as surfaces."""
     parameters = parameters_of(SketchParameters, keywords)
     check_levels(level, thresholds, parameters)
     sources = sources_of(volumes)
@@ -85,11 +93,9 @@ def sketch(
             *run.notes,
             _volumes_line(run),
             f"{counts['union_voxels']:,} voxels {_union_text(parameters)} of the {used:,} "
-            "volumes; "
-            f"{counts['sampled_voxels']:,} sampled (seed {parameters.seed}), "
-            f"{counts['significant_pairs']:,} pairs go together (statistic "
-            f"{parameters.statistic}; counted on "
-            f"{run.record.counted_on})",
+            f"volumes; {counts['sampled_voxels']:,} sampled (seed {parameters.seed}), "
+            f"{counts['significant_pairs']:,} significant pairs (statistic "
+            f"{parameters.statistic}; counted on {run.record.counted_on})",
         ]
         yield from _show_run(session, run, lines, open, reference)
         if len(run.blocks):
@@ -121,10 +127,10 @@ def expand(
     source_folder = Path(sketch) if sketch else run_folder(session, blocks)
     record = user_errors(read_record, source_folder)
     check_levels(level, thresholds)
-    # another one has other parameters
+    # the parameters of another statistic do not carry over
     same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))
     parameters = parameters_of(
-        ExpandParameters, {**(inherited(record) if same_test else {}), **given(keywords)}
+        ExpandParameters, {**(inherited_parameters(record) if same_test else {}), **given(keywords)}
     )
     output = output_folder([], output_dir) if output_dir else source_folder.parent
     if (output / EXPAND_FOLDER).resolve() in (
@@ -132,8 +138,8 @@ def expand(
         *([] if isinstance(blocks, list) else [Path(blocks).resolve()]),
     ):
         raise UserError(
-            f"{output / EXPAND_FOLDER} would be replaced by its own expansion: give "
-            "another outputDir."
+            f"{output / EXPAND_FOLDER} would be replaced by its own expansion: give another "
+            "outputDir."
         )
     sources = sources_of(volumes) if volumes else None
     block_set = user_errors(opened_blocks, blocks, record) if isinstance(blocks, list) else None
@@ -180,7 +186,7 @@ def expand(
             f"{run.record.counts['union_voxels']:,} voxels tested against {len(run.blocks)} "
             f"blocks of {before:,} voxels "
             f"(statistic {parameters.statistic}; counted on {run.record.counted_on}); "
-            f"{run.record.counts['unassigned_voxels']:,} joined none",
+            f"{run.record.counts['unassigned_voxels']:,} joined no block",
         ]
         yield from _show_run(session, run, lines, open, reference)
         return run
@@ -195,32 +201,34 @@ def open_(session: Any, folder: str, reference: bool = False) -> Run:
     return run
 
 
-# --- what was found
+# --- the result, logged and opened
 
 
 def _volumes_line(run: Run) -> str:
     left_out = [v["name"] for v in run.record.volumes if v["left_out"]]
     reasons = sorted({v["left_out"] for v in run.record.volumes if v["left_out"]})
     text = (
-        f"{len(run.record.volumes):,} volumes, {run.record.grid.text()}; thresholds: "
+        f"{len(run.record.volumes):,} volumes, {run.record.grid.text()}; contour levels: "
         f"{run.record.thresholds}"
     )
     return text + (
-        f"; {len(left_out)} left out ({listed(left_out)}: {'; '.join(reasons)})" if left_out else ""
+        f"; {len(left_out)} left out ({join_names(left_out)}: {'; '.join(reasons)})"
+        if left_out
+        else ""
     )
 
 
 def _show_run(
     session: Any, run: Run, lines: list[str], open: bool, reference: bool, written: bool = True
 ) -> Generator[None, None, None]:
-    """Log and open what a run found, with pauses in which a window can be drawn (see
+    """Log and open what a run found, pausing so that windows can redraw (see
     :func:`.jobs.run_job`).
     """
     from ..session.log import log_blocks, log_lines
     from ..session.surfaces import opening_blocks
 
     if run.aside is not None:
-        lines.append(f"{run.folder.name} had been edited by hand: it is kept as {run.aside}.")
+        lines.append(f"{run.folder.name} had been edited by hand and was kept as {run.aside}.")
     elif run.replaced:
         lines.append(f"The earlier {run.folder} was replaced.")
     count, voxels = len(run.blocks), run.blocks.voxel_count
@@ -240,8 +248,7 @@ def _show_run(
             session,
             [
                 f"Written to {run.folder} (run.json, blocks.json, blocks.csv, {count} "
-                "block maps, mean.mrc, "
-                "unassigned.mrc)."
+                "block maps, mean.mrc, unassigned.mrc)."
             ],
         )
 
@@ -255,18 +262,17 @@ def _nothing_found(run: Run) -> str:
     used = run.record.counts["volumes_used"]
     if run.record.counts["union_voxels"] < 2 and used >= FEW_VOLUMES:
         return (
-            "Every voxel is occupied in nearly all volumes or in nearly none: the levels are "
-            "too low or too high for these maps."
+            "Every voxel is occupied in nearly all volumes or in almost none: the contour levels "
+            "are too low or too high for these maps."
         )
     if used < FEW_VOLUMES:
         return (
-            f"No voxels go together significantly: {used} volumes are few, and significance "
-            "needs hundreds."
+            f"No significant pairs of voxels: {used} volumes are few, and significance takes "
+            "hundreds."
         )
     return (
-        "No voxels go together significantly. Look at some volumes at their level (siren "
-        "predict #1-5 sets it), "
-        "or allow more with a larger posp."
+        "No significant pairs of voxels. Check some open volumes at their contour levels "
+        '("siren predict #1-5" sets them), or try a larger posp.'
     )
 
 
@@ -284,7 +290,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             *keywords_of(SketchParameters),
         ]
         return CmdDesc(
-            required=volumes, keyword=keywords, synopsis="Find blocks that come and go together"
+            required=volumes, keyword=keywords, synopsis="Find blocks in a sample of the voxels"
         )
 
     def expand_desc() -> CmdDesc:
@@ -302,14 +308,14 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         return CmdDesc(
             required=[("blocks", BlocksArg)],
             keyword=keywords,
-            synopsis="Test every voxel against every block",
+            synopsis="Expand blocks by testing every voxel against every block",
         )
 
     def open_desc() -> CmdDesc:
         return CmdDesc(
             required=[("folder", OpenFolderNameArg)],
             keyword=[("reference", BoolArg)],
-            synopsis="Open blocks found earlier as coloured surfaces",
+            synopsis="Open blocks found earlier as colored surfaces",
         )
 
     return {

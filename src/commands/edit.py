@@ -1,6 +1,4 @@
-"""``siren block ...``: edit the open blocks of a sketch or expansion, and save them as a set of
-their own.
-"""
+"""``siren block ...``: edit the open blocks of a sketch or expansion, and save the edited set."""
 
 from __future__ import annotations
 
@@ -45,21 +43,19 @@ from .arguments import BlockModelsArg, VolumesArg, keywords_of
 
 
 def merge_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
-    """Make one block of several; it keeps number, model and colour of that with the smallest
-    number.
-    """
+    """Merge blocks into one, which keeps the number, model and color of the lowest-numbered."""
     group, numbers = group_of(blocks), [b.siren_block for b in blocks]
     after = edit(
         session,
         group,
         f"merge blocks {_listed(numbers)}",
         lambda before: user_errors(merge, before, numbers),
-        {min(numbers): _together(blocks)},
+        {min(numbers): _merged_values(blocks)},
     )
     log_lines(
         session,
         [
-            f"Blocks {_listed(numbers)} are one: block {min(numbers)}, "
+            f"Merged blocks {_listed(numbers)} into block {min(numbers)}, "
             f"{len(after.blocks[min(numbers)]):,} voxels."
         ],
     )
@@ -73,13 +69,13 @@ def split_block(
     radius: float | None = None,
     **keywords: Any,
 ) -> BlockSet:
-    """Make its separate pieces blocks of their own, or what lies in a sphere."""
+    """Split a block into its separate pieces, or split off the part inside a sphere."""
     model = _one(block)
     if (center is None) != (radius is None):
-        raise UserError("Give center and radius together, or neither to split off separate pieces.")
+        raise UserError("Give center and radius together, or neither to split separate pieces.")
     if center is not None and any(v is not None for v in keywords.values()):
         raise UserError(
-            "gap and minSize are for separate pieces: leave them out with center and radius."
+            "gap and minSize apply to separate pieces: leave them out with center and radius."
         )
     number, grid = model.siren_block, grid_of(model)
     if center is not None and radius is not None:
@@ -87,9 +83,8 @@ def split_block(
         parts = inside_sphere(model.voxels, grid, xyz, radius)
         if not all(len(p) for p in parts):
             raise UserError(
-                f"The sphere holds {'no' if len(parts[0]) else 'every'} voxel of block "
-                f"{number}: move it, or change its "
-                "radius."
+                f"The sphere contains {'no' if len(parts[0]) else 'every'} voxel of block "
+                f"{number}: move it, or change its radius."
             )
     else:
         parts = pieces(model.voxels, grid, parameters_of(SplitParameters, keywords))
@@ -104,15 +99,15 @@ def split_block(
     log_lines(
         session,
         [
-            f"Block {number} was split: it keeps {len(after.blocks[number]):,} voxels; "
-            "new " + ", ".join(f"block {n} ({len(after.blocks[n]):,})" for n in new) + "."
+            f"Split block {number}, which keeps {len(after.blocks[number]):,} voxels; "
+            "new: " + ", ".join(f"block {n} ({len(after.blocks[n]):,})" for n in new) + "."
         ],
     )
     return after
 
 
 def delete_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
-    """Take blocks out of the set; files are not touched."""
+    """Remove blocks from the open set; no file is touched."""
     numbers = [b.siren_block for b in blocks]
     which = f"block{'s' * (len(numbers) > 1)} {_listed(numbers)}"
     after = edit(
@@ -121,12 +116,14 @@ def delete_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
         f"delete {which}",
         lambda before: user_errors(delete, before, numbers),
     )
-    log_lines(session, [f'Deleted {which}, {len(after)} left ("siren block undo" brings back).'])
+    log_lines(
+        session, [f'Deleted {which}; {len(after)} left ("siren block undo" takes this back).']
+    )
     return after
 
 
 def rename_block(session: Any, block: Sequence[BlockMap], name: str) -> BlockSet:
-    """Name a block; the name goes into blocks.json and blocks.csv of what is saved or expanded."""
+    """Name a block; saved and expanded sets carry the name in blocks.json and blocks.csv."""
     model = _one(block)
     name, number = user_errors(clean_name, name), model.siren_block
     return edit(
@@ -138,19 +135,17 @@ def rename_block(session: Any, block: Sequence[BlockMap], name: str) -> BlockSet
 
 
 def undo(session: Any) -> None:
-    """Take back the last edit of blocks."""
+    """Undo the last edit of blocks."""
     log_lines(session, [f"Undone: {undo_edit(session)}."])
 
 
 def redo(session: Any) -> None:
-    """Do again what was undone."""
-    log_lines(session, [f"Done again: {redo_edit(session)}."])
+    """Redo the edit that was last undone."""
+    log_lines(session, [f"Redone: {redo_edit(session)}."])
 
 
 def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
-    """Colour blocks each in its own colour, or by how surely it is there, or by how strongly each
-    voxel belongs to it.
-    """
+    """Color each block in its own color, by its stability, or by the strength of its voxels."""
     if by == "block":
         for group in {group_of([b]) for b in blocks}:
             own = block_colors(block_set(group))
@@ -168,10 +163,9 @@ def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
         log_lines(
             session,
             [
-                f"The {by} of block{'s' * (len(left) > 1)} {_listed(left)} is not "
-                "known: blocks that were edited, or found "
-                'with "resamples 0", have none. "siren block save" measures the '
-                "strengths again."
+                f"The {by} of block{'s' * (len(left) > 1)} {_listed(left)} is not known: edited "
+                'blocks, and blocks found with "resamples 0", have none. "siren block save" '
+                "measures strengths again."
             ],
         )
     if len(left) < len(blocks):
@@ -179,7 +173,7 @@ def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
             f"{c}:{v:g}" for c, v in zip(SCALE, (0, 0.25, 0.5, 0.75, 1), strict=True)
         )
         session.logger.info(
-            f"Coloured by {by}, from 0 (violet) to 1 (yellow); {link(key, 'show the scale')}",
+            f"Colored by {by}, from 0 (violet) to 1 (yellow); {link(key, 'show color key')}",
             is_html=True,
         )
 
@@ -190,7 +184,7 @@ def save(
     folder: str | None = None,
     volumes: list[Any] | None = None,
 ) -> Any:
-    """Write the open blocks as a complete folder, like that of a sketch."""
+    """Write the open blocks to a complete folder, like that of a sketch."""
     group, source = group_of(blocks), run_folder(session, list(blocks))
     record = user_errors(read_record, source)
     chosen = user_errors(opened_blocks, list(blocks), record)
@@ -207,7 +201,7 @@ def save(
 
     def show(run: Run) -> Run:
         whole = len(blocks) == len(blocks_in(group)) if not group.deleted else False
-        # from here on the open blocks are those of the folder
+        # from now on the open blocks belong to the new folder
         for model in blocks if whole else ():
             if not model.deleted:
                 model.siren_folder = str(run.folder)
@@ -215,7 +209,7 @@ def save(
                 model.siren_strength = run.blocks.strength.get(model.siren_block)
         if run.aside is not None:
             log_lines(
-                session, [f"{run.folder.name} had been edited by hand: it is kept as {run.aside}."]
+                session, [f"{run.folder.name} had been edited by hand and was kept as {run.aside}."]
             )
         elif run.replaced:
             log_lines(session, [f"The earlier {run.folder} was replaced."])
@@ -236,13 +230,13 @@ def save(
 
 def _one(blocks: Sequence[BlockMap]) -> BlockMap:
     if len(blocks) != 1:
-        raise UserError(f"This is done to one block at a time, and {len(blocks)} were named.")
+        raise UserError(f"This works on one block at a time, but {len(blocks)} were named.")
     return blocks[0]
 
 
-def _together(blocks: Sequence[BlockMap]) -> dict[str, float]:
-    """Row of blocks.csv of the blocks as one, as far as it follows from theirs: occupancy is a mean
-    over voxels.
+def _merged_values(blocks: Sequence[BlockMap]) -> dict[str, float]:
+    """The row of blocks.csv for the merged block, as far as it follows from those of its parts:
+    mean occupancy is a mean over voxels.
     """
     voxels = [b.voxels for b in blocks]
     known = [b.siren_values.get("mean_occupancy", np.nan) for b in blocks]
@@ -266,7 +260,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
     blocks, block = [("blocks", BlockModelsArg)], [("block", BlockModelsArg)]
     return {
         "siren block merge": (
-            lambda: CmdDesc(required=blocks, synopsis="Make one block of several"),
+            lambda: CmdDesc(required=blocks, synopsis="Merge blocks into one"),
             merge_blocks,
         ),
         "siren block split": (
@@ -277,12 +271,12 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
                     ("radius", FloatArg),
                     *keywords_of(SplitParameters),
                 ],
-                synopsis="Make the pieces of a block blocks of their own",
+                synopsis="Split a block into its separate pieces",
             ),
             split_block,
         ),
         "siren block delete": (
-            lambda: CmdDesc(required=blocks, synopsis="Take blocks out of the open set"),
+            lambda: CmdDesc(required=blocks, synopsis="Remove blocks from the open set"),
             delete_blocks,
         ),
         "siren block rename": (
@@ -292,18 +286,18 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         "siren block color": (
             lambda: CmdDesc(
                 required=[*blocks, ("by", EnumOf(("block", "strength", "stability")))],
-                synopsis="Colour blocks by membership strength or stability",
+                synopsis="Color blocks by membership strength or stability",
             ),
             color,
         ),
-        "siren block undo": (lambda: CmdDesc(synopsis="Take back the last edit of blocks"), undo),
-        "siren block redo": (lambda: CmdDesc(synopsis="Do an edit of blocks again"), redo),
+        "siren block undo": (lambda: CmdDesc(synopsis="Undo the last edit of blocks"), undo),
+        "siren block redo": (lambda: CmdDesc(synopsis="Redo the last undone edit of blocks"), redo),
         "siren block save": (
             lambda: CmdDesc(
                 required=blocks,
                 optional=[("folder", SaveFolderNameArg)],
                 keyword=[("volumes", VolumesArg)],
-                synopsis="Write the open blocks as a folder to open or expand",
+                synopsis="Save the open blocks as a folder that can be opened and expanded",
             ),
             save,
         ),

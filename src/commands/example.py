@@ -27,7 +27,7 @@ def example(session: Any, folder: str, **keywords: Any) -> Any:
         session.logger.info(
             f"{parameters.volumes} simulated volumes with "
             f"{len(result.simulation.units)} planted blocks written "
-            f"to {path} (what is planted: truth.json)."
+            f"to {path} (the planted blocks are listed in truth.json)."
             + (" The earlier example was replaced." if result.replaced else "")
         )
         next_step(session, "predict", f"siren predict {path_text(path)}")
@@ -47,7 +47,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         return CmdDesc(
             required=[("folder", SaveFolderNameArg)],
             keyword=keywords_of(ExampleParameters),
-            synopsis="Write a simulated ensemble to try SIREn on",
+            synopsis="Simulate an ensemble to try SIREn on",
         )
 
     return {"siren example": (example_desc, example)}

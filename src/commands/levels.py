@@ -1,4 +1,4 @@
-"""The contour levels that a command works at: given, from a table, or predicted."""
+"""The contour levels a command works at: given, from a table, or predicted."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ LEVELS: list[tuple[str, Any]] = [("level", FloatArg), ("thresholds", OpenFileNam
 def check_levels(
     level: float | None, thresholds: str | None, parameters: PairTestParameters | None = None
 ) -> None:
+    """Refuse keywords that contradict each other."""
     if level is not None and thresholds is not None:
         raise UserError('Give either "level" or "thresholds", not both.')
     if parameters is not None and parameters.filter == "flags" and level is not None:
         raise UserError(
-            '"filter flags" needs the table of thresholds that has them: leave out '
-            '"level", or "filter".'
+            '"filter flags" needs a table of thresholds with flags: leave out "level" or "filter".'
         )
 
 
@@ -41,8 +41,19 @@ def chosen_levels(
     progress: Progress,
     by_flags: bool = False,
 ) -> tuple[Any, str, dict[str, str]]:
-    """Levels (V,) of the volumes, where they came from, and volumes to leave out with the reason,
-    where the table's flags say so.
+    """Find the contour level of each volume.
+
+    Parameters
+    ----------
+    volumes : as the user named them; their folder may hold predictions.csv
+    notes : gets a line for the log if the levels were looked up or predicted
+    by_flags : leave out the volumes flagged in the table
+
+    Returns
+    -------
+    levels : (V,)
+    where : the source of the levels, in words
+    flagged : volumes to leave out, and why
     """
     from ..core.thresholds.tables import read_flags, read_thresholds
 
@@ -61,7 +72,7 @@ def chosen_levels(
     folder = first_path(volumes)
     for table in [output / PREDICTIONS_FILE] + ([folder / PREDICTIONS_FILE] if folder else []):
         if table.is_file():
-            notes.append(f"Thresholds from {table}")
+            notes.append(f"Contour levels from {table}")
             return read(table, str(table))
     from ..core.thresholds.parameters import PredictParameters
     from ..core.thresholds.predict import predict_levels
@@ -70,7 +81,9 @@ def chosen_levels(
     write_predictions(
         output / PREDICTIONS_FILE, predict_levels(ensemble, PredictParameters(), progress)
     )
-    notes.append(f"No thresholds were given, so they were predicted: {output / PREDICTIONS_FILE}")
+    notes.append(
+        f"No contour levels were given, so they were predicted: {output / PREDICTIONS_FILE}"
+    )
     return read(
         output / PREDICTIONS_FILE, f"predicted by this command: {output / PREDICTIONS_FILE}"
     )

@@ -1,6 +1,4 @@
-"""``siren screen``: the blocks at several stringencies, from one reading and one count of the
-volumes.
-"""
+"""``siren screen``: the blocks at several stringencies, from a single count of the volumes."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from typing import Any
 from chimerax.core.commands import CmdDesc, FloatArg, IntArg, ListOf, SaveFolderNameArg
 
 from ..core.blocks.parameters import SketchParameters
-from ..core.blocks.screening import Setting, prepare, write_screen
+from ..core.blocks.screening import Setting, prepare_screening, write_screen
 from ..core.blocks.screening import screen as run_screen
 from ..core.common.parameters import camel_case
 from ..core.common.progress import Progress
@@ -23,7 +21,7 @@ from ..session.jobs import run_job
 from .arguments import SELECTION, VolumesArg, keywords_of
 from .levels import LEVELS, check_levels, chosen_levels
 
-# where the user names none: the default, and two steps to either side
+# default settings: that of siren sketch, and two steps either side
 POSP = (0.0001, 0.001, 0.01, 0.05, 0.2)
 
 
@@ -41,12 +39,12 @@ def screen(
     exclude: Sequence[str] = (),
     **keywords: Any,
 ) -> Any:
-    """Find the blocks at several stringencies; write and log a table and a picture."""
+    """Find the blocks at several stringencies; write and log a table and a figure."""
     posp = posp or POSP
     limits = {"posp": max(posp), **({"negp": max(negp)} if negp else {})}
     parameters = parameters_of(SketchParameters, {**keywords, **limits})
     negp = negp or (parameters.negp,)
-    # each within its bounds: said now, not after the work
+    # check the bounds of every setting now, not after the work
     for p, n in ((p, n) for p in posp for n in negp):
         user_errors(replace, parameters, posp=p, negp=n)
     check_levels(level, thresholds, parameters)
@@ -74,20 +72,18 @@ def screen(
                 f"{len(flagged)} left out: "
                 + "; ".join(f"{n} ({why})" for n, why in flagged.items())
             )
-        screening = prepare(ensemble.resampled(box), levels, parameters, progress)
+        screening = prepare_screening(ensemble.resampled(box), levels, parameters, progress)
         settings = run_screen(screening, posp, negp, progress)
         compared = screening.compared
         lines = [
             *notes,
             *ensemble.notes,
             f"{len(compared.occupancy):,} of {len(ensemble):,} "
-            f"volumes, {ensemble.grid.text()}; thresholds: "
-            f"{where}",
+            f"volumes, {ensemble.grid.text()}; contour levels: {where}",
             f"{len(compared.sample):,} of {len(compared.observation.union):,} "
-            "voxels counted, once, in "
-            f"{sum(progress.seconds.values()):.1f} s; each of the {len(settings)} settings "
-            "took "
-            f"{sum(s.seconds for s in settings) / len(settings):.2f} s",
+            f"voxels counted once, in {sum(progress.seconds.values()):.1f} s; "
+            f"{sum(s.seconds for s in settings) / len(settings):.2f} s for each of the "
+            f"{len(settings)} settings",
         ]
         return settings, lines, *write_screen(output, settings, PALETTE)
 
@@ -120,7 +116,7 @@ def _again(
     exclude: Sequence[str],
     keywords: dict[str, Any],
 ) -> str:
-    """The sketch of the same volumes as it is typed, but for posp and negp."""
+    """The ``siren sketch`` command for the same volumes, without posp and negp."""
     from ..session.log import path_text
 
     words = [f"siren sketch {typed(volumes)}"]
@@ -150,7 +146,7 @@ def _again(
 
 
 def _table(settings: Sequence[Setting], again: str, both: bool) -> str:
-    """HTML for the log: a row a setting, with a link that sketches with it."""
+    """HTML for the log: one row per setting, with a link to sketch at it."""
     from ..session.log import link
 
     rows = [
@@ -194,7 +190,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
                 *SELECTION,
                 *own,
             ],
-            synopsis="Find blocks at several stringencies from one count",
+            synopsis="Find blocks at several stringencies from a single count",
         )
 
     return {"siren screen": (desc, screen)}

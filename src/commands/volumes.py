@@ -1,4 +1,4 @@
-"""``siren show``: one map of an ensemble after the other; ``siren stop``: end what is running."""
+"""``siren show``: look through the maps of an ensemble; ``siren stop``: end the running command."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .arguments import VolumesArg
 def show_(
     session: Any, volume: list[Any], level: float | None = None, voxel_size: float | None = None
 ) -> Any:
-    """Show one map of an ensemble at its level, in the place of the one shown before."""
+    """Show one map of an ensemble in place of the one shown before."""
     sources = sources_of(volume)
     ensemble = user_errors(find_ensemble, sources, voxel_size, None, 1)
     if len(ensemble) != 1:
         raise UserError(
-            f"siren show takes one map, and {typed(volume)} is {len(ensemble):,}: name one of them."
+            f"siren show takes one map, but {typed(volume)} is {len(ensemble):,}: name one of them."
         )
     source = ensemble.sources[0]
     array = user_errors(source.read)
@@ -48,7 +48,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         return CmdDesc(
             required=[("volume", VolumesArg)],
             keyword=[("level", FloatArg), ("voxel_size", FloatArg)],
-            synopsis="Show one map of an ensemble in the place of the one before",
+            synopsis="Show one map of an ensemble in place of the previous one",
         )
 
     def stop_desc() -> CmdDesc:

@@ -1,12 +1,9 @@
-"""The page of the blocks: a table that follows the open surfaces, and the edits of ``siren block
-...``.
-"""
+"""The Blocks page: a table that follows the open surfaces, and the edits of ``siren block``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,12 +17,10 @@ from chimerax.core.models import (
     REMOVE_MODELS,
 )
 from Qt.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer, Signal
-from Qt.QtGui import QAction, QColor, QKeySequence
+from Qt.QtGui import QAction
 from Qt.QtWidgets import (
-    QColorDialog,
     QHBoxLayout,
     QLabel,
-    QMenu,
     QPushButton,
     QSlider,
     QToolButton,
@@ -38,9 +33,9 @@ from ..core.runs.steps import Run, open_run
 from ..session.edits import BLOCKS_CHANGED, add_trigger, block_spec, blocks_in, can_undo
 from ..session.log import path_text
 from ..session.surfaces import BlockMap
+from .block_actions import BlockActions
 from .blocks_table import (
     COLOR,
-    NAME,
     NUMBER,
     BlocksModel,
     SortedBlocks,
@@ -49,42 +44,21 @@ from .blocks_table import (
     table_view,
 )
 
-WAIT = 60  # ms: changes that come together are shown together
-NOT_OURS = 300  # ms that the arrow keys may run on before the selection is sent to the session
-MENU = (
-    "show",
-    "hide",
-    "only",
-    "all",
-    "",
-    "color",
-    "by",
-    "rename",
-    "zoom",
-    "pair",
-    "",
-    "merge",
-    "split",
-    "delete",
-    "",
-    "undo",
-    "redo",
-)
-ERASER = "eraser sphere"  # the model of ChimeraX's own Map Eraser
+REFRESH_DELAY = 60  # ms; changes in quick succession are shown together
+SELECT_DELAY = 300  # ms of rest, as when arrow keys are held, before the surfaces are selected
 
 
 class BlocksPage(QWidget):
-    """Blocks of a run: see, name, colour, select, edit, save, expand.
+    """The blocks of a run: view, name, color, select, edit, save and expand them.
 
     Parameters
     ----------
     session : ChimeraX session
-    execute : runs a command, logged; what is wrong with it is its to show
+    execute : runs a command and logs it; it also reports errors
     """
 
-    # no page asks for a volume here; the tool treats all pages alike
-    volume_requested = Signal(str)
-    run_changed = Signal(object)  # Path: the edited blocks were saved as a set of their own
+    volume_requested = Signal(str)  # never emitted here; the tool connects all pages alike
+    run_changed = Signal(object)  # Path of the new set after the edited blocks were saved
 
     def __init__(self, session: Any, execute: Callable[[str], Any], parent: QWidget | None = None):
         super().__init__(parent)
@@ -92,30 +66,30 @@ class BlocksPage(QWidget):
         self._folder: Path | None = None
         self._run: Run | None = None
         self._watched: WeakKeyDictionary[BlockMap, bool] = WeakKeyDictionary()
-        self._from_session = False  # while rows are selected because surfaces were
+        self._from_session = False  # True while the selection of rows follows that of surfaces
         self.model = BlocksModel(self._show_one, self._rename)
         self.model.setParent(self)
         self._build()
         self._refresh_soon, self._select_soon = (
-            _timer(self, WAIT, self.refresh),
-            _timer(self, NOT_OURS, self._select_models),
+            _timer(self, REFRESH_DELAY, self.refresh),
+            _timer(self, SELECT_DELAY, self._select_models),
         )
         self._listen()
         self.set_run(None)
 
     def set_run(self, folder: Path | None, run: Run | None = None) -> None:
-        """Show a finished run; its blocks may be open, edited, or closed. ``run`` is what the
-        folder holds, where it was read already.
+        """Show a finished run; its blocks may be open, edited or closed. Pass ``run`` if the
+        folder has been read already.
         """
         self._folder, self._run = folder, run
         if folder is not None and run is None:
-            with suppress(SirenError):  # a set of open blocks may have outlived its folder
+            with suppress(SirenError):  # blocks may still be open although their folder is gone
                 self._run = open_run(folder)
         self.refresh()
 
     @property
     def blocks(self) -> list[BlockMap]:
-        """The open blocks that the table shows: the last group of this run."""
+        """The open blocks shown in the table: those of the last group of this run."""
         if self._folder is None:
             return []
         groups = {
@@ -144,25 +118,30 @@ class BlocksPage(QWidget):
         self.view = table_view(self, self.sorted)
         self.view.selectionModel().selectionChanged.connect(self._selected)
         self.view.clicked.connect(self._clicked)
-        self.view.customContextMenuRequested.connect(self._menu)
-        self._make_actions()
+        self.edits = BlockActions(
+            self.session,
+            self.view,
+            self._execute,
+            lambda: self.chosen,
+            lambda: self.blocks,
+            self.title.setText,
+        )
+        self.view.customContextMenuRequested.connect(self.edits.menu)
         self.slider = QSlider(Qt.Orientation.Horizontal, self)
         self.slider.setRange(0, 100)
         self.slider.setToolTip(
-            "Transparency of the selected blocks, or of all where none is selected, in per cent"
+            "Transparency in percent of the selected blocks, or of all if none is selected"
         )
         self.slider.valueChanged.connect(self._fade)
         self.slider.sliderReleased.connect(self._fade_done)
         self.save_button = QPushButton("Save set", self, clicked=self._save)
-        self.save_button.setToolTip(
-            "Write the open blocks as a folder of their own (siren block save)"
-        )
+        self.save_button.setToolTip("Save the open blocks to a new folder (siren block save)")
         self.expand_button = QPushButton("Expand set", self, clicked=self._expand)
         self.expand_button.setToolTip(
-            "Test every voxel against the blocks as they are now (siren expand)"
+            "Test every voxel against the blocks as edited (siren expand)"
         )
-        a = self.actions_
-        see = [
+        a = self.actions_ = self.edits.by_name
+        view = [
             a["show"],
             a["hide"],
             a["only"],
@@ -171,12 +150,12 @@ class BlocksPage(QWidget):
             QLabel("Transparency", self),
             self.slider,
         ]
-        change = [a["merge"], a["split"], a["delete"], a["rename"], None, a["undo"], a["redo"]]
+        edit = [a["merge"], a["split"], a["delete"], a["rename"], None, a["undo"], a["redo"]]
         rows = [
             [self.title, self.open_button],
-            see,
+            view,
             [self.view],
-            change,
+            edit,
             [None, self.save_button, self.expand_button],
         ]
         layout = QVBoxLayout(self)
@@ -185,112 +164,22 @@ class BlocksPage(QWidget):
         for row in rows:
             layout.addLayout(self._row(row), 1 if self.view in row else 0)
 
-    def _row(self, things: Sequence[Any]) -> QHBoxLayout:
+    def _row(self, items: Sequence[Any]) -> QHBoxLayout:
+        """A row of widgets and of buttons for actions; None is a stretch."""
         row = QHBoxLayout()
         row.setSpacing(3)
-        for thing in things:
-            if thing is None:
+        for item in items:
+            if item is None:
                 row.addStretch(1)
-            elif isinstance(thing, QAction):
+            elif isinstance(item, QAction):
                 button = QToolButton(self)
-                button.setDefaultAction(thing)
-                if thing.menu() is not None:
+                button.setDefaultAction(item)
+                if item.menu() is not None:
                     button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
                 row.addWidget(button)
             else:
-                row.addWidget(thing, 1 if thing in (self.title, self.view, self.slider) else 0)
+                row.addWidget(item, 1 if item in (self.title, self.view, self.slider) else 0)
         return row
-
-    def _make_actions(self) -> None:
-        def action(text: str, tip: str, do: Callable[[], Any] | None, keys: Any = None) -> QAction:
-            made = QAction(text, self)
-            made.setToolTip(tip)
-            if do is not None:
-                made.triggered.connect(lambda *_: do())
-            if keys is not None:
-                made.setShortcut(keys)
-                made.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-                self.view.addAction(made)
-            return made
-
-        self.actions_ = {
-            "show": action(
-                "Show", "Show the selected blocks", lambda: self._display("show", self.chosen)
-            ),
-            "hide": action(
-                "Hide", "Hide the selected blocks", lambda: self._display("hide", self.chosen)
-            ),
-            "only": action("Only", "Show the selected blocks and hide the others", self._only),
-            "all": action("All", "Show all blocks", lambda: self._display("show", self.blocks)),
-            "color": action("Colour...", "Another colour for the selected blocks", self._recolor),
-            "zoom": action(
-                "Zoom to",
-                "Fill the window with the selected blocks",
-                lambda: self._do("view", self.chosen),
-            ),
-            "merge": action(
-                "Merge",
-                "Make one block of the selected ones (siren block merge)",
-                lambda: self._do("siren block merge", self.chosen),
-            ),
-            "split": action(
-                "Split off", "Make parts of a block blocks of their own (siren block split)", None
-            ),
-            "delete": action(
-                "Delete",
-                "Take the selected blocks out of the set; files are not "
-                "touched (siren block delete)",
-                lambda: self._do("siren block delete", self.chosen),
-                QKeySequence(QKeySequence.StandardKey.Delete),
-            ),
-            "rename": action(
-                "Rename",
-                "Name the selected block (siren block rename)",
-                self._edit_name,
-                QKeySequence("F2"),
-            ),
-            "undo": action(
-                "Undo",
-                "Take back the last edit (siren block undo)",
-                lambda: self._execute("siren block undo"),
-            ),
-            "redo": action(
-                "Redo",
-                "Do the edit again (siren block redo)",
-                lambda: self._execute("siren block redo"),
-            ),
-            "pair": action(
-                "Volumes with and without it",
-                "Open two volumes side by side (siren representatives)",
-                lambda: self._do("siren representatives", self.chosen),
-            ),
-        }
-        split = QMenu(self)
-        split.addAction(
-            action(
-                "Separate pieces",
-                "Each piece that is apart from the others",
-                lambda: self._do("siren block split", self.chosen),
-            )
-        )
-        split.addAction(
-            action(
-                "What is in the Map Eraser's sphere",
-                "Place the sphere with ChimeraX's Map Eraser, then choose this",
-                self._split_sphere,
-            )
-        )
-        self.actions_["split"].setMenu(split)
-        by = QMenu("Colour by", self)
-        for word, text in (
-            ("block", "Block"),
-            ("strength", "Strength of each voxel"),
-            ("stability", "Stability"),
-        ):
-            by.addAction(
-                action(text, f"siren block color ... {word}", partial(self._color_by, word))
-            )
-        self.actions_["by"] = by.menuAction()
 
     # --- from the session to the table
 
@@ -323,7 +212,7 @@ class BlocksPage(QWidget):
         self._refresh_soon.start()
 
     def _follow_save(self) -> None:
-        """The blocks shown may have become those of another folder: they were saved."""
+        """Switch to the new folder if the blocks shown have been saved to one."""
         shown = next(
             (r.model for r in self.model.rows if r.model is not None and not r.model.deleted), None
         )
@@ -336,7 +225,7 @@ class BlocksPage(QWidget):
             self._refresh_soon.start()
 
     def refresh(self) -> None:
-        """Show the blocks as they are now."""
+        """Show the current state of the blocks."""
         models = self.blocks
         for model in models:
             if model not in self._watched:
@@ -361,7 +250,7 @@ class BlocksPage(QWidget):
 
     def _summary(self, is_open: bool) -> str:
         if self._folder is None:
-            return "No blocks yet: run a sketch, or open a folder with blocks."
+            return "No blocks yet: run a sketch, or open a folder of blocks."
         rows = self.model.rows
         if not rows:
             return f"{self._folder.name}: no blocks."
@@ -375,7 +264,7 @@ class BlocksPage(QWidget):
             else set()
         )
         edited = is_open and saved != {(r.number, r.voxels, r.name) for r in rows}
-        return text + (", edited and not saved" if edited else "" if is_open else ", not open")
+        return text + (", edited but not saved" if edited else "" if is_open else ", not open")
 
     def _enable(self) -> None:
         count, some = len(self.chosen), bool(self.blocks)
@@ -391,15 +280,15 @@ class BlocksPage(QWidget):
         }
         for name, able in enabled.items():
             self.actions_[name].setEnabled(bool(able))
-        self.actions_["undo"].setToolTip(f"Undo: {undo}" if undo else "No edit to take back")
-        self.actions_["redo"].setToolTip(f"Redo: {redo}" if redo else "No edit to do again")
+        self.actions_["undo"].setToolTip(f"Undo: {undo}" if undo else "No edit to undo")
+        self.actions_["redo"].setToolTip(f"Redo: {redo}" if redo else "No edit to redo")
         for widget in (self.slider, self.save_button, self.expand_button):
             widget.setEnabled(some)
 
     def _select_rows(self) -> None:
-        """Select the rows of what is selected in the session."""
+        """Select the rows of the blocks selected in the session."""
         if self._select_soon.isActive():
-            return  # the user is selecting here
+            return  # the user is selecting rows
         wanted = {
             k
             for k, r in enumerate(self.model.rows)
@@ -436,59 +325,18 @@ class BlocksPage(QWidget):
 
     def _clicked(self, index: Any) -> None:
         if index.column() == COLOR:
-            self._recolor()
-
-    def _menu(self, place: Any) -> None:
-        menu, a = QMenu(self), self.actions_
-        for name in MENU:
-            menu.addAction(a[name]) if name else menu.addSeparator()
-        menu.exec(self.view.viewport().mapToGlobal(place))
-
-    def _do(self, command: str, models: Sequence[BlockMap]) -> None:
-        if models:
-            self._execute(f"{command} {block_spec(models)}")
-
-    def _display(self, word: str, models: Sequence[BlockMap]) -> None:
-        if models:
-            self._execute(f"{word} {block_spec(models)} models")
-
-    def _only(self) -> None:
-        chosen = self.chosen
-        others = [m for m in self.blocks if m not in chosen]
-        hide = f"hide {block_spec(others)} models; " if others else ""
-        self._execute(f"{hide}show {block_spec(chosen)} models")
+            self.edits.recolor()
 
     def _show_one(self, model: BlockMap, show: bool) -> None:
-        self._display("show" if show else "hide", [model])
+        self.edits.display("show" if show else "hide", [model])
 
     def _rename(self, model: BlockMap, name: str) -> None:
         self._execute(
             f"siren block rename {block_spec([model])} {quote_if_necessary(name.strip())}"
         )
 
-    def _edit_name(self) -> None:
-        rows = self.view.selectionModel().selectedRows(NAME)
-        if rows:
-            self.view.edit(rows[0])
-
-    def _recolor(self) -> None:
-        chosen = self.chosen
-        if chosen:
-            now = next(r.color for r in self.model.rows if r.model is chosen[0]) or (0.7, 0.7, 0.7)
-            color = self._ask_color(QColor.fromRgbF(*now[:3]))
-            if color.isValid():
-                self._execute(f"color {block_spec(chosen)} {color.name()} target s")
-
-    def _color_by(self, word: str) -> None:
-        models = self.chosen or self.blocks
-        if models:
-            self._execute(f"siren block color {block_spec(models)} {word}")
-
-    def _ask_color(self, now: QColor) -> QColor:
-        return QColorDialog.getColor(now, self, "Colour of the block")
-
     def _fade(self, percent: int) -> None:
-        """While the slider is dragged the surfaces follow; the command comes at the end, once."""
+        """Fade the surfaces while the slider is dragged; one command follows at the end."""
         if not self.slider.isSliderDown():
             self._fade_done()
             return
@@ -500,31 +348,18 @@ class BlocksPage(QWidget):
         if models:
             self._execute(f"transparency {block_spec(models)} {self.slider.value()} target s")
 
-    def _split_sphere(self) -> None:
-        sphere = next((m for m in self.session.models.list() if m.name == ERASER), None)
-        if sphere is None:
-            self._execute('ui tool show "Map Eraser"')
-            self.title.setText(
-                "Move the Map Eraser's sphere over the part to split off, then choose this again."
-            )
-        else:
-            self._execute(
-                f"siren block split {block_spec(self.chosen)} center #{sphere.id_string} "
-                f"radius {sphere.radius:.4g}"
-            )
-
     def _open(self) -> None:
         self._execute(f"siren open {path_text(self._folder)}" if self._folder else "")
 
     def _save(self) -> None:
-        self._do("siren block save", self.blocks)
+        self.edits.do("siren block save", self.blocks)
 
     def _expand(self) -> None:
-        self._do("siren expand", self.blocks)
+        self.edits.do("siren expand", self.blocks)
 
 
 def _timer(parent: QWidget, wait: int, do: Callable[[], Any]) -> QTimer:
-    """A timer that runs once after the last start."""
+    """A timer that fires once, a while after its last start."""
     timer = QTimer(parent)
     timer.setSingleShot(True)
     timer.setInterval(wait)

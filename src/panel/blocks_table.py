@@ -1,6 +1,4 @@
-"""The blocks as rows of a table: number, name, size, occupancy, stability, colour, and whether it
-is shown.
-"""
+"""The table of blocks: number, name, size, occupancy, stability, color, and visibility."""
 
 from __future__ import annotations
 
@@ -21,14 +19,15 @@ from ..session.surfaces import BlockMap
 SHOWN, COLOR, NUMBER, NAME, VOXELS, VOLUME, OCCUPANCY, STABILITY = range(8)
 HEADERS = ("", "", "#", "Name", "Voxels", "Å³", "Occup.", "Stab.")
 TIPS = (
-    "shown or hidden",
-    "colour: click to change it",
-    "number of the block",
-    "double-click to name the block",
+    "show or hide",
+    "color: click to change it",
+    "block number",
+    "name: double-click to edit it",
     "voxels in the block",
-    "volume in cubic Ångström",
-    "occupancy: share of the volumes in which a voxel of the block is occupied, mean of its voxels",
-    "stability: how surely the block is found again, 0 to 1",
+    "volume in Å³",
+    "occupancy: share of the volumes in which a voxel of the block is occupied, averaged over its "
+    "voxels",
+    "stability: how reliably the block is found again in random halves of the volumes, 0 to 1",
 )
 SWATCH = 14  # pixels
 WIDEST = {
@@ -45,12 +44,12 @@ NOTHING = QModelIndex()
 
 @dataclass(frozen=True)
 class Row:
-    """A block of the table; without a model where the blocks are not open.
+    """A row of the table; ``model`` is None if the blocks are not open.
 
     Attributes
     ----------
     volume : A^3
-    occupancy, stability : NaN where unknown, as after an edit
+    occupancy, stability : NaN if unknown, as after an edit
     color : r, g, b, a, 0 to 1
     """
 
@@ -66,7 +65,7 @@ class Row:
 
 
 def rows_of_models(models: Sequence[BlockMap]) -> list[Row]:
-    """Rows of open blocks; values of blocks.csv hold as long as the voxels are those."""
+    """Rows of open blocks; values of blocks.csv count as long as the voxels are the same."""
     rows = []
     for m in models:
         count = len(m.voxels)
@@ -105,12 +104,12 @@ def rows_of_run(run: Run) -> list[Row]:
 
 
 class BlocksModel(QAbstractTableModel):
-    """The rows for Qt.
+    """The rows as a Qt model.
 
     Parameters
     ----------
-    show, rename : called with a row's model, and whether to show it or its new name, when the user
-        edits a cell
+    show : called when the user clicks a check box, with the block and whether to show it
+    rename : called when the user edits a name, with the block and its new name
     """
 
     def __init__(
@@ -124,7 +123,7 @@ class BlocksModel(QAbstractTableModel):
         self._show, self._rename = show, rename
 
     def set_rows(self, rows: list[Row]) -> None:
-        """Show other rows. Where only values differ the view keeps its selection and place."""
+        """Replace the rows; if only values differ, the view keeps selection and position."""
         if [(r.number, r.model) for r in rows] == [(r.number, r.model) for r in self.rows]:
             changed = [
                 k for k, (old, new) in enumerate(zip(self.rows, rows, strict=True)) if old != new
@@ -163,7 +162,7 @@ class BlocksModel(QAbstractTableModel):
 
     def data(self, index: Any, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row, column = self.rows[index.row()], index.column()
-        if role == Qt.ItemDataRole.UserRole:  # what to sort by
+        if role == Qt.ItemDataRole.UserRole:  # sort key
             return (
                 row.shown,
                 _hue(row.color),
@@ -191,7 +190,7 @@ class BlocksModel(QAbstractTableModel):
                 return row.name
             unknown = column in (OCCUPANCY, STABILITY) and _text(row, column) == "-"
             return (
-                "not known: save or expand the edited set to have it measured"
+                "unknown: save or expand the edited set to measure it"
                 if unknown and row.model is not None
                 else TIPS[column]
             )
@@ -212,7 +211,7 @@ class BlocksModel(QAbstractTableModel):
 
 
 class SortedBlocks(QSortFilterProxyModel):
-    """Sorts by the numbers, not their text."""
+    """Sorts by value rather than by text."""
 
     def __init__(self, parent: Any = None):
         super().__init__(parent)
@@ -220,7 +219,7 @@ class SortedBlocks(QSortFilterProxyModel):
 
 
 def swatch(color: Sequence[float]) -> QIcon:
-    """A filled square in a colour, with a thin edge so that it is seen on any background."""
+    """A filled square with a thin edge, visible on any background."""
     pixmap = QPixmap(SWATCH, SWATCH)
     pixmap.fill(QColor.fromRgbF(*(min(1.0, max(0.0, c)) for c in color[:3])))
     painter = QPainter(pixmap)
@@ -251,17 +250,17 @@ def _text(row: Row, column: int) -> str:
 
 
 def _hue(color: Sequence[float] | None) -> float:
-    """Like colours together."""
+    """Sort key that groups similar colors."""
     return float(QColor.fromRgbF(*color[:3]).hueF()) if color else -1.0
 
 
 def _last(value: float) -> float:
-    """Unknown values sort below all others."""
+    """Sort key that puts unknown values below all others."""
     return value if np.isfinite(value) else -1.0
 
 
 def table_view(parent: QWidget, model: Any) -> QTableView:
-    """A view of the blocks: whole rows are selected, the name takes what width is left."""
+    """A view of the blocks that selects whole rows; the name column takes the spare width."""
     view = QTableView(parent)
     view.setModel(model)
     view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -279,7 +278,7 @@ def table_view(parent: QWidget, model: Any) -> QTableView:
     header.setHighlightSections(False)
     header.setMinimumSectionSize(24)
     text = view.fontMetrics().horizontalAdvance
-    for column, widest in WIDEST.items():  # the name has what is left
+    for column, widest in WIDEST.items():
         header.resizeSection(column, text(widest) + 14)
     header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
     for column in (SHOWN, COLOR):

@@ -1,4 +1,4 @@
-"""From what the panel's fields hold to what a person would type."""
+"""Turn the values of the panel's fields into commands as a user would type them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,13 @@ STEPS: dict[str, type[Parameters]] = {
 
 
 def volumes_text(volumes: str) -> str:
-    """Volumes as they are typed: open maps (``#1-20``) as they are, a folder or files quoted where
-    need be.
-    """
+    """Volumes as text for a command: open maps (``#1-20``) unchanged, paths quoted if need be."""
     volumes = volumes.strip()
     return volumes if volumes.startswith("#") else path_text(Path(volumes).expanduser())
 
 
 def selection_text(names: Sequence[str], excluded: Collection[str]) -> str:
-    """``include`` or ``exclude``, whichever is shorter; nothing where all are chosen."""
+    """``include`` or ``exclude`` with names, whichever is shorter; "" if all take part."""
     out = [n for n in names if n in excluded]
     kept = [n for n in names if n not in excluded]
     if not out:
@@ -41,7 +39,7 @@ def selection_text(names: Sequence[str], excluded: Collection[str]) -> str:
 
 
 def parameters_text(kind: type[Parameters], values: Mapping[str, Any]) -> str:
-    """Those values that are not the defaults, as keywords."""
+    """The values that differ from the defaults, as keywords."""
     words = []
     for f in dataclasses.fields(kind):
         value = values.get(f.name, f.default)
@@ -51,7 +49,7 @@ def parameters_text(kind: type[Parameters], values: Mapping[str, Any]) -> str:
 
 
 def keywords_text(**values: Any) -> str:
-    """Keywords that are given, in their order; paths quoted where need be."""
+    """The keywords that have a value, in order; paths quoted if need be."""
     return " ".join(
         f"{camel_case(name)} {_value_text(value)}"
         for name, value in values.items()
@@ -60,12 +58,12 @@ def keywords_text(**values: Any) -> str:
 
 
 def join(*words: str) -> str:
-    """One command line."""
+    """Join the non-empty parts of a command."""
     return " ".join(w for w in words if w)
 
 
 def sketch_folder(output: Path) -> Path:
-    """Where ``siren sketch`` leaves its blocks."""
+    """The folder in which ``siren sketch`` writes its blocks."""
     return output / SKETCH_FOLDER
 
 

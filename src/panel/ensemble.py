@@ -1,4 +1,4 @@
-"""The Ensemble page: look at the volumes, choose which take part."""
+"""The Ensemble page: look through the volumes and choose which take part."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from Qt.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from ..core.maps.ensemble import Source
 from . import commands
-from .histogram import ThresholdHistogram
+from .histogram import LevelHistogram
 from .state import PanelState
 from .volumes import VolumesTable
 from .widgets import MARGIN, Note, plain_layout
 
-REST = 400  # milliseconds without another row before the command of the shown one is logged
-# milliseconds between asking for a row and showing it: a held key skips rows rather than lag
-FRAME = 15
+REST = 400  # ms on a row before its command is logged
+FRAME = 15  # ms between choosing a row and showing it: a held key skips rows rather than lags
 
 
 class EnsemblePage(QWidget):
-    """List, histogram, and the buttons that choose."""
+    """The list of volumes, the histogram of contour levels, and buttons to choose volumes."""
 
-    shown = Signal(str)  # name of the volume that was shown
+    shown = Signal(str)  # name of the volume now shown
 
     def __init__(self, state: PanelState, parent: QWidget | None = None):
         super().__init__(parent)
         self.state = state
         self.table = VolumesTable(state, self)
-        self.histogram = ThresholdHistogram(self)
+        self.histogram = LevelHistogram(self)
         self.count = Note(parent=self)
         self._wanted: str | None = None
         self._command = ""
@@ -53,7 +52,7 @@ class EnsemblePage(QWidget):
         self._refresh()
 
     def show_volume(self, name: str) -> None:
-        """Show one volume at its level, in the one model for it."""
+        """Show a volume at its contour level, in the model that all volumes share."""
         self._wanted = name
         self._show_timer.start()
 
@@ -71,8 +70,8 @@ class EnsemblePage(QWidget):
         for text, tip, call in (
             ("Include", "Tick the selected volumes", lambda: self._choose(True)),
             ("Exclude", "Untick the selected volumes", lambda: self._choose(False)),
-            ("Invert", "Tick what is not ticked, and the other way round", self._invert),
-            ("Exclude flagged", "Untick all volumes that have a flag", self._exclude_flagged),
+            ("Invert", "Tick the unticked volumes and untick the ticked ones", self._invert),
+            ("Exclude flagged", "Untick all volumes with a flag", self._exclude_flagged),
         ):
             button = self.buttons[text] = QPushButton(text, self)
             button.setToolTip(tip)
@@ -103,7 +102,7 @@ class EnsemblePage(QWidget):
         if names:
             parts = [f"{len(state.included):,} of {len(names):,} ticked"]
             parts += [f"{len(flagged):,} flagged"] if flagged else []
-            parts += [] if state.levels else ["no thresholds yet: run Predict"]
+            parts += [] if state.levels else ["no contour levels yet: run Predict"]
             self.count.setText(", ".join(parts))
         else:
             self.count.setText("")
@@ -140,7 +139,9 @@ class EnsemblePage(QWidget):
             self.shown.emit(self._wanted)
         elif source.path is not None and not source.path.is_file():
             self.state.said.emit(
-                f"{escape(str(source.path))} is gone: put it back, or list the folder again.", True
+                f"{escape(str(source.path))} no longer exists: restore it, or reload the folder "
+                "(arrow beside Browse).",
+                True,
             )
 
     def _log_shown(self) -> None:

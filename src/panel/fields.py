@@ -1,5 +1,5 @@
-"""Input fields made from a step's parameters: their names, defaults, units, bounds, choices and
-help are said in core alone.
+"""Input fields built from the parameters of a step; core alone defines their names, defaults,
+units, bounds, choices and help.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from ..core.common.parameters import Parameters, camel_case
 from .widgets import plain_layout
 
 NO, YES = "no", "yes"
-MOST_INT = 2_000_000_000  # Qt's spin boxes end there
+MOST_INT = 2_000_000_000  # near the limit of Qt's spin boxes
 
 
 class PathField(QWidget):
-    """A file or folder, typed or chosen."""
+    """A file or folder, typed or browsed for."""
 
     changed = Signal()
 
@@ -75,7 +75,7 @@ class PathField(QWidget):
 
 
 class WordField(QLineEdit):
-    """A word, or nothing."""
+    """A single word, or nothing."""
 
     changed = Signal()
 
@@ -95,9 +95,7 @@ class WordField(QLineEdit):
 
 
 class NumberField(QLineEdit):
-    """A number, or nothing where nothing may be given; what is no number is marked and not
-    taken.
-    """
+    """A number, or nothing."""
 
     changed = Signal()
 
@@ -110,12 +108,12 @@ class NumberField(QLineEdit):
 
     @property
     def value(self) -> float | int | None:
-        """The number; None where nothing is given.
+        """The number, or None if the field is empty.
 
         Raises
         ------
         SirenError
-            If it is none.
+            If the text is not a number.
         """
         text = str(self.text()).strip()
         if not text:
@@ -131,9 +129,7 @@ class NumberField(QLineEdit):
 
 
 class ParameterFields(QWidget):
-    """The fields of one step, in two columns: label and input. ``only`` says which of them are
-    here.
-    """
+    """The common or the ``advanced`` fields of a step, in two columns: label and input."""
 
     changed = Signal()
 
@@ -166,7 +162,7 @@ class ParameterFields(QWidget):
         return {name: self._value(name) for name in self.fields}
 
     def set_values(self, values: Mapping[str, Any]) -> None:
-        """Show these values, and the defaults of those that are not given; tells nobody."""
+        """Show these values, and defaults for the others, without emitting ``changed``."""
         for name, f in self.fields.items():
             widget = self.inputs[name]
             widget.blockSignals(True)
@@ -174,9 +170,7 @@ class ParameterFields(QWidget):
             widget.blockSignals(False)
 
     def apply_statistic(self, statistic: str) -> None:
-        """Only what belongs to the statistic can be changed; what does not goes back to its
-        default.
-        """
+        """Enable the fields that apply to the statistic; reset the others to their defaults."""
         for name, f in self.fields.items():
             applies = not f.metadata["statistics"] or statistic in f.metadata["statistics"]
             self.inputs[name].setEnabled(applies)
@@ -186,7 +180,7 @@ class ParameterFields(QWidget):
                 self.set_value(name, f.default)
 
     def set_value(self, name: str, value: Any) -> None:
-        """Show one value; tells nobody."""
+        """Show one value without emitting ``changed``."""
         self.inputs[name].blockSignals(True)
         self._set(self.inputs[name], value)
         self.inputs[name].blockSignals(False)
@@ -227,8 +221,8 @@ class ParameterFields(QWidget):
             return box
         if kind == "int" and f.default is not None:
             spin = QSpinBox(self)
-            most = f.metadata["most"]
-            spin.setRange(int(f.metadata["least"] or 0), int(MOST_INT if most is None else most))
+            most = f.metadata["maximum"]
+            spin.setRange(int(f.metadata["minimum"] or 0), int(MOST_INT if most is None else most))
             spin.setSuffix(f" {f.metadata['unit']}" if f.metadata["unit"] else "")
             spin.setKeyboardTracking(False)
             spin.setMaximumWidth(110)
@@ -240,7 +234,7 @@ class ParameterFields(QWidget):
             return line
         if kind == "str":
             path = PathField(
-                "as shipped" if f.default is None else str(f.default),
+                "shipped with SIREn" if f.default is None else str(f.default),
                 f.metadata["help"],
                 parent=self,
             )
@@ -280,16 +274,16 @@ class ParameterFields(QWidget):
 
 
 def label_text(f: dataclasses.Field[Any]) -> str:
-    """A parameter's name on the panel: its label, or its keyword as words."""
+    """The name of a parameter in the panel: its label, or its keyword as words."""
     text = f.metadata["label"] or f.name.replace("_", " ")
     return str(text[0].upper() + text[1:])
 
 
 def _tip(f: dataclasses.Field[Any]) -> str:
     bounds = [
-        f"at least {f.metadata['least']:g}" if f.metadata["least"] is not None else "",
+        f"at least {f.metadata['minimum']:g}" if f.metadata["minimum"] is not None else "",
         f"above {f.metadata['above']:g}" if f.metadata["above"] is not None else "",
-        f"at most {f.metadata['most']:g}" if f.metadata["most"] is not None else "",
+        f"at most {f.metadata['maximum']:g}" if f.metadata["maximum"] is not None else "",
     ]
     text = str(f.metadata["help"])
     details = [f"keyword {camel_case(f.name)}"]

@@ -1,4 +1,4 @@
-"""The head of the panel: which volumes."""
+"""The top of the panel: which volumes to work on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from Qt.QtWidgets import (
     QWidget,
 )
 
-from ..core.compute.resources import size_text
+from ..core.compute.resources import format_size
 from ..core.maps.mapfile import COMPRESSIONS, SUFFIXES
 from ..session.surfaces import BlockMap, EnsembleMap
 from .state import PanelState
@@ -27,21 +27,18 @@ from .widgets import Note, plain_layout
 
 HINT = (
     "SIREn finds the parts that come and go in hundreds of aligned maps. Choose the folder of "
-    "your maps above. "
-    'No data at hand? <a href="example">Try the example</a>'
+    'your maps above. No data at hand? <a href="example">Try the example</a>'
 )
 
 
 def short(path: str) -> str:
-    """A path with ~ for the home folder: a side panel is narrow."""
+    """A path with ~ for the home folder, to fit a narrow panel."""
     home = str(Path.home())
     return f"~{path[len(home) :]}" if path == home or path.startswith(home + "/") else path
 
 
 class Header(QWidget):
-    """The field of the volumes with its menu, what is in it in a line, and the hint of the first
-    use.
-    """
+    """The field for the volumes with its menu, a one-line summary, and a hint for first use."""
 
     example_wanted = Signal()
 
@@ -62,7 +59,7 @@ class Header(QWidget):
         label.setBuddy(self.field)
         browse = QToolButton(self)
         browse.setText("Browse")
-        browse.setToolTip("Choose the folder of the maps; the arrow offers map files and open maps")
+        browse.setToolTip("Choose a folder of maps; click the arrow for map files and open maps")
         browse.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
         browse.clicked.connect(self._browse_folder)
         menu = QMenu(browse)
@@ -70,7 +67,7 @@ class Header(QWidget):
         menu.addAction("Map files…", self._browse_files)
         menu.addAction("Open maps", self._use_open_maps)
         menu.addSeparator()
-        menu.addAction("List again", lambda: state.set_volumes(state.volumes, state.excluded))
+        menu.addAction("Reload", lambda: state.set_volumes(state.volumes, state.excluded))
         browse.setMenu(menu)
         row = QHBoxLayout()
         plain_layout(row)
@@ -105,17 +102,15 @@ class Header(QWidget):
         self.hint.setVisible(not state.volumes)
         self.summary.setVisible(bool(state.volumes))
         if found is None:
-            self.summary.setText(
-                "Listing the maps …" if state.reader.busy else "No maps are listed."
-            )
+            self.summary.setText("Listing the maps …" if state.reader.busy else "No maps listed.")
             return
         text = f"{len(found.names):,} volumes, {found.grid.text().replace('A/voxel', 'Å/voxel')}"
         read = len(state.previews) + sum(1 for n in state.flags if n not in state.previews)
         if state.reader.busy and read < len(found.names):
-            text += f"; looking at them, {read:,} of {len(found.names):,}"
+            text += f"; reading {read:,} of {len(found.names):,}"
         if state.unread:
             text += (
-                f'. <a href="look">Read all {size_text(state.unread)} for pictures and flags</a>'
+                f'. <a href="look">Read all {format_size(state.unread)} for pictures and flags</a>'
             )
         self.summary.setText(text)
 
@@ -144,7 +139,7 @@ class Header(QWidget):
         ]
         if len(maps) < 2:
             self.state.said.emit(
-                "Fewer than 2 maps are open: choose a folder of maps, or open some.", True
+                "Fewer than 2 maps are open: choose a folder of maps, or open more.", True
             )
             return
         self.state.set_volumes(str(concise_model_spec(self.state.session, maps)).replace("!", ""))

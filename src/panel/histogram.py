@@ -1,4 +1,4 @@
-"""The histogram of the thresholds, with the band that ``filter`` keeps."""
+"""The histogram of contour levels, with the band that ``filter true`` keeps."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ HEIGHT = 92  # pixels
 EDGE = 8  # pixels left and right
 
 
-class ThresholdHistogram(QWidget):
-    """Bars of the ticked volumes' thresholds over those of all, the kept band shaded, the shown
-    volume marked.
+class LevelHistogram(QWidget):
+    """Contour levels of the ticked volumes over those of all, with the band of mean +- 2 SD and a
+    line for the volume shown.
     """
 
     def __init__(self, parent: QWidget | None = None):
@@ -28,39 +28,38 @@ class ThresholdHistogram(QWidget):
         self._marked: float | None = None
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip(
-            "Thresholds of the volumes. Shaded: mean ± 2 SD; volumes beyond are "
-            "flagged as outliers.\n"
-            "Pale bars: not ticked. Line: the volume that is shown."
+            "Contour levels of the volumes. Shaded: mean ± 2 SD; volumes outside are flagged as "
+            "outliers.\nPale bars: unticked volumes. Line: the volume shown."
         )
 
     def sizeHint(self) -> QSize:
-        """Qt's."""
+        """Override for Qt."""
         return QSize(300, HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
-        """Qt's."""
+        """Override for Qt."""
         return QSize(120, HEIGHT)
 
     def set_levels(self, levels: Mapping[str, float], excluded: Collection[str]) -> None:
-        """Show other thresholds."""
+        """Show these contour levels, by name of the volume."""
         self._levels = np.array(list(levels.values()), np.float64)
         self._chosen = np.array([name not in excluded for name in levels], bool)
         self.setVisible(len(self._levels) > 1)
         self.update()
 
     def mark(self, level: float | None) -> None:
-        """Mark the volume that is shown."""
+        """Mark the contour level of the volume shown."""
         self._marked = level
         self.update()
 
     @property
     def band(self) -> tuple[float, float]:
-        """Mean - 2 SD and mean + 2 SD of all thresholds."""
+        """Mean - 2 SD and mean + 2 SD of all contour levels."""
         mean, spread = float(self._levels.mean()), 2 * float(self._levels.std())
         return mean - spread, mean + spread
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Qt's."""
+        """Override for Qt."""
         if len(self._levels) < 2:
             return
         painter = QPainter(self)
@@ -95,7 +94,7 @@ class ThresholdHistogram(QWidget):
             (f"{low:#.3g}", Qt.AlignmentFlag.AlignLeft),
             (f"{high:#.3g}", Qt.AlignmentFlag.AlignRight),
             (
-                f"threshold, {self.band[0]:#.3g} to {self.band[1]:#.3g} within 2 SD",
+                f"contour level, {self.band[0]:#.3g} to {self.band[1]:#.3g} within 2 SD",
                 Qt.AlignmentFlag.AlignHCenter,
             ),
         ):

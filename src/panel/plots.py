@@ -1,6 +1,4 @@
-"""The page of the plots: thresholds, blocks in volumes, blocks with blocks. A click shows the
-volume.
-"""
+"""The Plots page: contour levels, blocks by volumes, blocks by blocks; a click shows the volume."""
 
 from __future__ import annotations
 
@@ -37,10 +35,10 @@ from ..session.log import path_text
 from ..session.surfaces import BlockMap
 
 CHOICES = (
-    ("thresholds", "Thresholds"),
+    ("thresholds", "Contour levels"),
     ("states", "Blocks in volumes"),
-    ("correlation", "Blocks with blocks: correlation"),
-    ("conditional", "Blocks given blocks"),
+    ("correlation", "Correlation of blocks"),
+    ("conditional", "Blocks given other blocks"),
 )
 FORMATS = "PNG picture (*.png);;PDF document (*.pdf);;SVG drawing (*.svg)"
 SMALLEST = QSize(220, 200)  # pixels
@@ -52,12 +50,12 @@ class PlotsPage(QWidget):
     Parameters
     ----------
     session : ChimeraX session
-    execute : runs a command, logged
+    execute : runs a command and logs it
     """
 
     volume_requested = Signal(str)
-    run_changed = Signal(object)  # nothing here makes a run; the tool treats all pages alike
-    # from the thread: which reading, and Content with Labels, a fraction, or an error
+    run_changed = Signal(object)  # never emitted here; the tool connects all pages alike
+    # from the thread: its Progress, and (Content, Labels), progress in words, or an error message
     _read = Signal(object, object)
 
     def __init__(self, session: Any, execute: Callable[[str], Any], parent: QWidget | None = None):
@@ -88,14 +86,14 @@ class PlotsPage(QWidget):
         self._start()
 
     def set_thresholds(self, table_csv: Path | None) -> None:
-        """Show the thresholds of a predictions table as long as no run is shown."""
+        """Show the contour levels of a table of predictions while there is no run to show."""
         self._table = table_csv
         if self._folder is None:
             self._start()
 
     @property
     def kind(self) -> str:
-        """Which figure is shown."""
+        """The kind of figure shown, as in ``siren plot``."""
         return str(self.choice.currentData())
 
     # --- widgets
@@ -113,8 +111,7 @@ class PlotsPage(QWidget):
         self.save_button.setToolTip("Save the figure as PNG, PDF or SVG (siren plot)")
         self.table_button = QPushButton("Table...", self, clicked=self._save_table)
         self.table_button.setToolTip(
-            "Save the share of each block in each volume as a table for "
-            "other programs (siren states)"
+            "Save the occupied share of each block in each volume as a table (siren states)"
         )
         self.figure = Figure(layout="constrained")
         self.canvas = FigureCanvasQTAgg(self.figure)
@@ -126,16 +123,16 @@ class PlotsPage(QWidget):
         self.canvas.mpl_connect("button_press_event", self._click)
         self.caption = QLabel(self)
         self.caption.setWordWrap(True)
-        # the figure must not jump as the text changes
+        # keep the figure from jumping when the text changes
         self.caption.setMinimumHeight(3 * self.caption.fontMetrics().lineSpacing())
         self.caption.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.caption.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.block = QComboBox(self)
-        self.block.setToolTip("A block; a click into the figure chooses it too")
+        self.block.setToolTip("Choose a block here or by clicking in the figure")
         self.pair_button = QPushButton("Volumes with and without", self, clicked=self._pair)
         self.pair_button.setToolTip(
-            "Open two volumes side by side that differ in this block and "
-            "hardly in another (siren representatives)"
+            "Open two volumes side by side that differ in this block and as little as possible in "
+            "all others (siren representatives)"
         )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
@@ -157,7 +154,7 @@ class PlotsPage(QWidget):
     # --- reading, in a thread
 
     def _start(self) -> None:
-        """Read the run or the table; what was being read before is given up."""
+        """Read the run or the table, and cancel any earlier reading."""
         if self._reading is not None:
             self._reading.cancel()
         self._content, self._labels, self._drawn = None, Labels(), Drawn("")
@@ -165,7 +162,7 @@ class PlotsPage(QWidget):
         self._fill_blocks()
         if folder is None and table is None:
             self._reading = None
-            self._redraw("No run yet: predict thresholds, or sketch.")
+            self._redraw("No run yet: predict contour levels, or run a sketch.")
             return
         self._redraw("Reading ...")
         mine = Progress(
@@ -188,7 +185,7 @@ class PlotsPage(QWidget):
         self._tell(mine, result)
 
     def _tell(self, mine: Progress, result: Any) -> None:
-        with suppress(RuntimeError):  # the page was closed meanwhile
+        with suppress(RuntimeError):  # the page has been closed
             self._read.emit(mine, result)
 
     def _has_read(self, mine: Progress, result: Any) -> None:
@@ -214,7 +211,7 @@ class PlotsPage(QWidget):
             widget.setEnabled(states is not None)
 
     def _recolor(self) -> None:
-        """Blocks have the colours of their open surfaces."""
+        """Give blocks the colors of their open surfaces."""
         models = [
             m
             for m in self.session.models.list(type=BlockMap)
@@ -235,7 +232,7 @@ class PlotsPage(QWidget):
         self._draw_soon.start(0)
 
     def _draw(self) -> None:
-        """Draw, if the page is seen; else when it is shown."""
+        """Draw now if the page is visible, otherwise once it is shown."""
         if not self._stale or not self.isVisible():
             return
         self._stale = False
@@ -292,7 +289,7 @@ class PlotsPage(QWidget):
     # --- buttons
 
     def _source(self) -> str:
-        """What is shown, as it is typed."""
+        """The run or table shown, as text for a command."""
         return path_text(self._folder or self._table or Path())
 
     def _save(self) -> None:
@@ -319,12 +316,14 @@ class PlotsPage(QWidget):
 def read_content(
     folder: Path | None, table: Path | None, progress: Progress
 ) -> tuple[Content, Labels]:
-    """What the figures of a run, or of a table of thresholds, show.
+    """The data for the figures of a run, or of a table of thresholds.
 
     Raises
     ------
-    SirenError, Cancelled
-        If they cannot be read.
+    SirenError
+        If it cannot be read.
+    Cancelled
+        If another reading has started.
     """
     if folder is None:
         assert table is not None
@@ -338,7 +337,7 @@ def read_content(
 
 
 def theme_of(palette: QPalette) -> Theme:
-    """The theme of a window."""
+    """The figure theme that matches a window's palette."""
     return Theme.on(
         palette.color(QPalette.ColorRole.Window).name(),
         palette.color(QPalette.ColorRole.WindowText).name(),

@@ -1,6 +1,4 @@
-"""Reads an ensemble for the list in a thread, and hands over in small portions on the main
-thread.
-"""
+"""Read an ensemble in a thread, and deliver it in small portions on the main thread."""
 
 from __future__ import annotations
 
@@ -17,28 +15,34 @@ from Qt.QtCore import QObject, QTimer, Signal
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Source
-from ..core.runs.preview import UNREADABLE, Flag, Survey, find_flags, look, survey
+from ..core.runs.preview import (
+    UNREADABLE,
+    EnsemblePreview,
+    Flag,
+    find_flags,
+    preview_ensemble,
+    preview_map,
+)
 from ..core.runs.steps import open_run
 
-WORK, REST = 0.1, 0.05  # s of reading, and of leaving the processor to the window
-PORTION = 0.015  # seconds of the main thread at a time
-INTERVAL = 60  # milliseconds between two portions
+WORK, REST = 0.1, 0.05  # s of reading, and of leaving the interpreter to the main thread
+PORTION = 0.015  # s on the main thread at a time
+INTERVAL = 60  # ms between portions
 
 
 class SurveyReader(QObject):
-    """What is known of the volumes arrives by signals, all on the main thread.
+    """Reads maps in threads; results arrive as signals on the main thread.
 
-    The threads touch no Qt: they put messages into a queue that a timer empties, so that nothing
-    reaches a closed panel.
+    The threads do not touch Qt: they put messages into a queue that a timer empties, so that
+    nothing reaches a closed panel.
     """
 
-    surveyed = Signal(object)  # Survey
-    looked = Signal(list)  # of Preview, or (name, Flag) where a map cannot be read
+    surveyed = Signal(object)  # EnsemblePreview
+    looked = Signal(list)  # of MapPreview, or (name, Flag) where a map cannot be read
     flagged = Signal(dict)  # Flag by name
     opened = Signal(object)  # Run
     failed = Signal(str)  # one sentence
-    # bytes of maps that were not looked at, since they are more than was allowed
-    large = Signal(float)
+    large = Signal(float)  # bytes of maps listed only, because they exceed the limit
     finished = Signal(str)  # "look", "flag" or "run"
 
     def __init__(self, parent: QObject | None = None):
@@ -50,16 +54,18 @@ class SurveyReader(QObject):
         self._timer.timeout.connect(self._deliver)
 
     def read(self, sources: Sequence[Any], voxel_size: float | None, most: float = inf) -> None:
-        """List the maps and then look at each, if they have no more than ``most`` bytes; what was
-        being read before is forgotten.
+        """List the maps, then preview each unless they exceed ``most`` bytes in total; cancels any
+        earlier reading.
         """
         self.stop()
         self._begin("look", lambda token: self._read(token, sources, voxel_size, most))
 
     def flag(
-        self, found: Survey, levels: Mapping[str, float], predicted: Mapping[str, str]
+        self, found: EnsemblePreview, levels: Mapping[str, float], predicted: Mapping[str, str]
     ) -> None:
-        """Look for odd volumes at these levels, beside those that the prediction flagged."""
+        """Flag odd volumes at these contour levels, in addition to those flagged by the
+        prediction.
+        """
         self._begin(
             "flag",
             lambda token: self._messages.put(
@@ -68,7 +74,7 @@ class SurveyReader(QObject):
         )
 
     def open(self, folder: Path | None) -> None:
-        """Read the results in a folder; None forgets those that are being read."""
+        """Read the results in a folder; None cancels the reading of results."""
         if "run" in self._tokens:
             self._tokens.pop("run").cancel()
         if folder is not None:
@@ -78,11 +84,11 @@ class SurveyReader(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether something is still being read."""
+        """Whether anything is still being read."""
         return bool(self._tokens)
 
     def stop(self) -> None:
-        """Forget what is being read; the threads end at their next step."""
+        """Cancel all reading; the threads end at their next step."""
         for token in self._tokens.values():
             token.cancel()
         self._tokens.clear()
@@ -100,10 +106,8 @@ class SurveyReader(QObject):
                 return
             except SirenError as error:
                 self._messages.put((token, "failed", str(error)))
-            except Exception as error:  # a bug: the list stays incomplete, and says why
-                self._messages.put(
-                    (token, "failed", f"The volumes could not be read to the end ({error!r}).")
-                )
+            except Exception as error:  # a bug: report why the list stays incomplete
+                self._messages.put((token, "failed", f"Not all volumes could be read ({error!r})."))
             self._messages.put((token, "finished", kind))
 
         threading.Thread(target=run, name=f"siren {kind}", daemon=True).start()
@@ -112,7 +116,7 @@ class SurveyReader(QObject):
     def _read(
         self, token: Progress, sources: Sequence[Source], voxel_size: float | None, most: float
     ) -> None:
-        found = survey(sources, voxel_size, token)
+        found = preview_ensemble(sources, voxel_size, token)
         size = 4.0 * found.grid.size * len(found.sources)
         if size > most:
             self._messages.put((token, "large", size))
@@ -122,14 +126,14 @@ class SurveyReader(QObject):
         rest = time.monotonic() + WORK
         for source in found.sources:
             token.step("reading")
-            # Python runs one thread at a time: the window is drawn in between
+            # Python runs one thread at a time: let the window redraw in between
             if time.monotonic() > rest:
                 time.sleep(REST)
                 rest = time.monotonic() + WORK
             if source.name in found.problems:
                 continue
             try:
-                self._messages.put((token, "looked", look(source, found.grid)))
+                self._messages.put((token, "looked", preview_map(source, found.grid)))
             except SirenError as error:
                 self._messages.put((token, "looked", (source.name, Flag(UNREADABLE, str(error)))))
 

@@ -1,6 +1,4 @@
-"""The Run page: Predict, Sketch and Expand with their parameters, each with its button and what it
-will cost.
-"""
+"""The Run page: Predict, Sketch and Expand, each with its parameters, button and estimate."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
 from .widgets import MARGIN, Note, Section, plain_layout
 
 TITLES = {
-    "predict": "1  Predict: a threshold for every volume",
+    "predict": "1  Predict: a contour level for every volume",
     "sketch": "2  Sketch: find blocks in a sample of the voxels",
     "expand": "3  Expand: test every voxel against the blocks",
 }
@@ -38,7 +36,7 @@ SOURCES = ((PREDICTED, "predicted"), (TABLE, "from a table"), (ONE_LEVEL, "one f
 
 
 class InputSection(QWidget):
-    """What all steps share: thresholds, output folder, voxel size, box."""
+    """The inputs shared by all steps: contour levels, output folder, voxel size, box."""
 
     def __init__(self, state: PanelState, parent: QWidget | None = None):
         super().__init__(parent)
@@ -47,10 +45,8 @@ class InputSection(QWidget):
         for _, text in SOURCES:
             self.source.addItem(text)
         self.source.setToolTip(
-            "Where the volumes' contour levels come from: predictions.csv of "
-            "the output folder, another table with "
-            "the columns file and denormalized_predictions, or one number for "
-            "all volumes"
+            "Where the contour levels come from: predictions.csv in the output folder, another "
+            "table with the columns file and denormalized_predictions, or one level for all volumes"
         )
         self.table = PathField("predictions.csv", "Table of thresholds", parent=self)
         self.level = NumberField("level", parent=self)
@@ -61,13 +57,11 @@ class InputSection(QWidget):
             "beside the volumes", "Folder for the results", folder=True, parent=self
         )
         self.voxel_size = NumberField("from headers", parent=self)
-        self.voxel_size.setToolTip(
-            "Å per voxel, in place of what the maps' headers say (keyword voxelSize)"
-        )
-        self.box = NumberField("as they are", whole=True, parent=self)
+        self.voxel_size.setToolTip("Å per voxel, to override the map headers (keyword voxelSize)")
+        self.box = NumberField("unchanged", whole=True, parent=self)
         self.box.setToolTip(
-            "Resample the volumes on reading to cubes of this many voxels a side, "
-            "for large maps (keyword box)"
+            "For large maps: resample each volume on reading to a cube with this many voxels along "
+            "each edge (keyword box)"
         )
         row = QHBoxLayout()
         plain_layout(row)
@@ -79,7 +73,7 @@ class InputSection(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
         for label, field in (
-            ("Thresholds", row),
+            ("Contour levels", row),
             ("Output folder", self.output),
             ("Voxel size (Å)", self.voxel_size),
             ("Box (voxels)", self.box),
@@ -119,7 +113,9 @@ class InputSection(QWidget):
             self.refresh()
             return
         if (voxel_size is not None and voxel_size <= 0) or (box is not None and box < 8):
-            state.said.emit("A voxel size is above 0 Å, and a box at least 8 voxels.", True)
+            state.said.emit(
+                "The voxel size must be above 0 Å, and the box at least 8 voxels.", True
+            )
             self.refresh()
             return
         output = self.output.value
@@ -133,7 +129,7 @@ class InputSection(QWidget):
 
 
 class StepSection(Section):
-    """One step: its common parameters, the others folded, and its button with the estimate."""
+    """One step: common parameters, advanced ones folded away, and a button with an estimate."""
 
     def __init__(self, step: str, page: RunPage):
         super().__init__(TITLES[step], parent=page)
@@ -167,7 +163,7 @@ class StepSection(Section):
             fields.changed.connect(self._changed)
 
     def refresh(self, record: Record | None, busy: bool) -> None:
-        """Show the state, and whether the step can be run."""
+        """Show the state, and enable the button if the step can be run."""
         defaults = steps.expand_defaults(self.state, record) if self.step == "expand" else {}
         values = {**defaults, **self.state.steps[self.step]}
         for fields in (self.common, self.advanced):
@@ -178,7 +174,7 @@ class StepSection(Section):
         self.problem.setText(problem)
         reason = problem or self._missing()
         self.button.setEnabled(not reason and not busy)
-        self.button.setToolTip(reason or f"Runs the command siren {self.step}")
+        self.button.setToolTip(reason or f"Run siren {self.step}")
         cost = steps.cost(self.state, self.step, record)
         self.estimate.setText(
             reason
@@ -188,17 +184,13 @@ class StepSection(Section):
             else ""
         )
         self.estimate.setToolTip(
-            "Time and memory, from the number of voxels and volumes and from "
-            "how fast this computer was before"
+            "Time and memory, estimated from the numbers of voxels and volumes and from earlier "
+            "runs on this computer"
         )
 
     def _missing(self) -> str:
         if self.step == "expand":
-            return (
-                ""
-                if steps.blocks_to_expand(self.state)
-                else ("Sketch first: there are no blocks yet.")
-            )
+            return "" if steps.blocks_to_expand(self.state) else "No blocks yet: run Sketch first."
         return "" if self.state.found is not None else "Choose volumes first."
 
     def _problem(self, values: dict[str, Any]) -> str:
@@ -223,7 +215,7 @@ class StepSection(Section):
             return
         chosen = {name: value for name, value in values.items() if value != usual[name]}
         statistic = values.get("statistic")
-        for name in list(chosen):  # what another statistic had to say is forgotten with it
+        for name in list(chosen):  # drop parameters of other statistics
             belongs = kind.__dataclass_fields__[name].metadata["statistics"]
             if belongs and statistic not in belongs:
                 del chosen[name]
@@ -232,12 +224,12 @@ class StepSection(Section):
 
 
 class RunPage(QScrollArea):
-    """The sections below each other; they scroll where the panel is low."""
+    """The sections one below the other; they scroll if the panel is short."""
 
     def __init__(self, state: PanelState, parent: QWidget | None = None):
         super().__init__(parent)
         self.state = state
-        self._expected: dict[str, float] = {}  # seconds, of the steps that this panel started
+        self._expected: dict[str, float] = {}  # s, for the steps started from this panel
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -254,7 +246,7 @@ class RunPage(QScrollArea):
         self.setWidget(content)
         content.setAutoFillBackground(False)
         self.viewport().setAutoFillBackground(False)
-        self._soon = QTimer(self)  # several of these come together, and the window is to stay alive
+        self._soon = QTimer(self)  # refresh once for several signals in quick succession
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.refresh)
         for signal in (
@@ -276,7 +268,7 @@ class RunPage(QScrollArea):
             section.refresh(record, busy)
 
     def run_step(self, step: str) -> None:
-        """Run one step with the panel's choices."""
+        """Run a step with the choices in the panel."""
         make = {
             "predict": steps.predict_command,
             "sketch": steps.sketch_command,
@@ -291,7 +283,7 @@ class RunPage(QScrollArea):
         self.state.execute(line)
 
     def run_all(self) -> None:
-        """Run all steps that are needed, one after the other."""
+        """Run all steps needed, one after the other."""
         try:
             lines = steps.all_commands(self.state)
         except SirenError as error:
@@ -301,7 +293,7 @@ class RunPage(QScrollArea):
         self.state.execute_in_turn(lines)
 
     def speed(self, step: str) -> float:
-        """How many times the estimate a step took when it was last run on this computer."""
+        """Time of the step's last run on this computer, as a multiple of the estimate."""
         return float(self.state.settings.speed.get(step, 1.0))
 
     def _expect(self, names: list[str]) -> None:

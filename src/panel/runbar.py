@@ -1,4 +1,4 @@
-"""The bar below the pages: Run all, Stop, and how far the running command is."""
+"""The bar below the pages: Run all, Stop, and the progress of the running command."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ from . import steps
 from .state import PanelState
 from .widgets import plain_layout
 
-INTERVAL = 200  # milliseconds; progress is reported no oftener
+INTERVAL = 200  # ms between updates
 STEPS_OF_BAR = 1000
 
 
 class RunBar(QWidget):
-    """Asks the session for its running job, so that a panel opened during a run finds it, whoever
-    started it.
-    """
+    """Shows the session's running job, even if it was started before the panel was opened."""
 
     busy_changed = Signal(bool)
 
@@ -37,14 +35,12 @@ class RunBar(QWidget):
         self._busy = False
         self.run_all = QPushButton("Run all", self)
         self.run_all.setToolTip(
-            "Predict thresholds where they are missing, sketch, and expand, "
-            "with the choices of the Run page"
+            "Predict contour levels if any are missing, sketch, and expand, with the choices on "
+            "the Run page"
         )
         self.run_all.clicked.connect(run_all)
         self.stop = QPushButton("Stop", self)
-        self.stop.setToolTip(
-            "Stop the running command (siren stop); earlier results stay as they are"
-        )
+        self.stop.setToolTip("Stop the running command (siren stop); earlier results are kept")
         self.stop.clicked.connect(lambda: state.execute("siren stop"))
         self.bar = QProgressBar(self)
         self.bar.setRange(0, STEPS_OF_BAR)
@@ -80,7 +76,7 @@ class RunBar(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the running job, if there is one."""
+        """Show the running job, if any."""
         job = current_job(self.state.session)
         if job is not None:
             self.text.setText(
@@ -93,7 +89,7 @@ class RunBar(QWidget):
                 self.bar.setRange(0, STEPS_OF_BAR)
                 self.bar.setValue(round(STEPS_OF_BAR * job.status.fraction))
             else:
-                # something is being done, and nobody knows how much is left
+                # busy, with no known end
                 self.bar.setRange(0, 0)
         self._progress.setVisible(job is not None)
         if (job is not None) != self._busy:
@@ -113,7 +109,7 @@ class RunBar(QWidget):
             f"{folder.name}: {count} block{'s' * (count != 1)}, "
             f"{record.counts.get('block_voxels', 0):,} voxels"
         )
-        self.result.setToolTip(f"The results that are shown: {folder}")
+        self.result.setToolTip(f"Results shown: {folder}")
 
     def _enable(self) -> None:
         self.run_all.setEnabled(not self._busy and len(self.state.included) > 1)

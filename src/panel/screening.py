@@ -1,6 +1,4 @@
-"""The slider of the stringency: pairs are counted once, and each place of the slider shows the
-blocks that are found there.
-"""
+"""The stringency slider: pairs are counted once, and each position shows the blocks found at it."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from Qt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout,
 
 from ..core.blocks.blockset import BlockSet
 from ..core.blocks.parameters import SketchParameters
-from ..core.blocks.screening import prepare
+from ..core.blocks.screening import prepare_screening
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
@@ -31,27 +29,27 @@ from .state import PanelState
 from .widgets import Note, plain_layout
 
 LOOSEST, STRICTEST = 0.2, 1e-8  # posp at the ends of the slider
-PER_DECADE = 10  # places of the slider
-REST = 700  # milliseconds at one place before its command is logged
-TICK = 15  # milliseconds between looks for what a thread has found
+PER_DECADE = 10  # slider positions per factor of ten
+REST = 700  # ms at one position before its command is logged
+TICK = 15  # ms between checks for results of the thread
 NAME = "SIREn blocks while screening"
 
 
 class Stringency(Protocol):
-    """What the slider asks: the blocks at a stringency, in well under half a second."""
+    """Finds the blocks at a stringency, in well under half a second."""
 
     def __call__(self, posp: float, progress: Progress) -> BlockSet:
-        """Blocks at ``posp``, LOOSEST at most."""
+        """Return the blocks at ``posp``, which is at most LOOSEST."""
         ...
 
 
 class ScreeningBar(QWidget):
-    """The slider with its button: ``Screen`` counts, then the slider is alive until other volumes
-    or settings are chosen.
+    """The slider and its buttons: ``Screen`` counts pairs, after which the slider works until the
+    volumes or settings change.
 
     Attributes
     ----------
-    latency : seconds from the last change of the slider to its surfaces
+    latency : s from the last move of the slider to its surfaces
     """
 
     def __init__(self, state: PanelState, parent: QWidget | None = None):
@@ -65,7 +63,7 @@ class ScreeningBar(QWidget):
         self._group: Any = None
         self._colors: dict[int, tuple[float, float, float]] = {}
         self._blocks: BlockSet | None = None
-        self._known: dict[float, BlockSet] = {}  # found at the places where the slider was
+        self._known: dict[float, BlockSet] = {}  # found at earlier positions, by posp
         self._wanted: float | None = None
         self._asked_at = 0.0
         self._token = Progress()
@@ -93,18 +91,18 @@ class ScreeningBar(QWidget):
     def _build(self) -> None:
         self.count = QPushButton("Screen", self)
         self.count.setToolTip(
-            "Count all pairs of voxels once, so that the slider shows at once "
-            "what is found at any stringency"
+            "Count all pairs of voxels once; the slider then shows the blocks at any stringency "
+            "immediately"
         )
         self.count.clicked.connect(self.start)
         self.slider = QSlider(Qt.Orientation.Horizontal, self)
         self.slider.setRange(0, round(PER_DECADE * math.log10(LOOSEST / STRICTEST)))
         self.slider.setToolTip(
-            "p-value (posp) at which voxels go together: 0.2 at the left, 1e-8 at the right"
+            "p-value (posp) for significance: from 0.2 (left, loose) to 1e-8 (right, strict)"
         )
         self.slider.valueChanged.connect(self._moved)
         self.keep = QPushButton("Sketch", self)
-        self.keep.setToolTip("Write the blocks of this stringency: runs siren sketch with it")
+        self.keep.setToolTip("Run siren sketch at this stringency to write these blocks")
         self.keep.clicked.connect(self._sketch)
         self.result = Note(parent=self)
         row = QHBoxLayout()
@@ -121,7 +119,7 @@ class ScreeningBar(QWidget):
 
     @property
     def posp(self) -> float:
-        """The p-value at the slider's place, to two digits."""
+        """The p-value at the slider's position, to two digits."""
         return float(f"{LOOSEST * 10 ** (-self.slider.value() / PER_DECADE):.1e}")
 
     @property
@@ -131,13 +129,11 @@ class ScreeningBar(QWidget):
 
     @property
     def settled(self) -> bool:
-        """Whether the blocks of the slider's place are on the screen."""
+        """Whether the blocks at the slider's position are on the screen."""
         return not self._busy and self._drawing is None and self._wanted is None
 
     def refresh(self) -> None:
-        """Show whether the slider can be moved; counts of other volumes or settings are given
-        up.
-        """
+        """Enable the slider if it can be used; drop the counts if volumes or settings changed."""
         if self._ask is not None and self._counted_for != self._command(None):
             self.give_up()
         self.setVisible(bool(self.state.levels))
@@ -148,10 +144,10 @@ class ScreeningBar(QWidget):
         for widget in (self.slider, self.keep):
             widget.setEnabled(self.alive)
         if not self.alive:
-            self.result.setText("Screen: see at once what is found at any stringency.")
+            self.result.setText("Screen: preview the blocks at any stringency.")
 
     def start(self) -> None:
-        """Count in the background; the bar below shows how far it is."""
+        """Count in the background; the bar below shows the progress."""
         try:
             count = counting(self.state)
         except SirenError as error:
@@ -160,14 +156,14 @@ class ScreeningBar(QWidget):
         command = self._command(None)
 
         def show(ask: Stringency) -> None:
-            with suppress(RuntimeError):  # the panel was closed meanwhile
+            with suppress(RuntimeError):  # the panel has been closed
                 self.use(ask, command)
 
         run_job(self.session, "siren screening", count, show)
         self.state.executed.emit()
 
     def use(self, ask: Stringency, command: str) -> None:
-        """Take over what was counted for the choices that make this command."""
+        """Use the counts, made for the choices behind this command."""
         self._ask, self._counted_for, self._known = ask, command, {}
         self.refresh()
         if self.alive:
@@ -178,9 +174,7 @@ class ScreeningBar(QWidget):
             self._moved()
 
     def give_up(self) -> None:
-        """Forget the counts, close the surfaces of the slider, and show again what it had
-        hidden.
-        """
+        """Drop the counts, close the slider's surfaces, and show the blocks hidden meanwhile."""
         self._token.cancel()
         self._ask, self._wanted, self._drawing, self._blocks = None, None, None, None
         self._rest.stop()
@@ -203,9 +197,7 @@ class ScreeningBar(QWidget):
         self._next()
 
     def _next(self) -> None:
-        """Ask for the place of the slider, unless an earlier one is being computed or drawn: then
-        that is finished first.
-        """
+        """Compute the blocks at the slider's position, once any earlier position is finished."""
         if self._ask is None or self._wanted is None or self._busy or self._drawing is not None:
             return
         ask, posp, token, known = self._ask, self._wanted, Progress(), self._known
@@ -217,7 +209,7 @@ class ScreeningBar(QWidget):
                 known[posp] = result
             except Cancelled:
                 result = None
-            except Exception as error:  # of core's, or a bug: said in the panel either way
+            except Exception as error:  # from core, or a bug: reported in the panel either way
                 result = error
             self._found.put((posp, result))
 
@@ -225,7 +217,7 @@ class ScreeningBar(QWidget):
         self._tick.start()
 
     def _look(self) -> None:
-        """Draw a piece of what was found; called until all is drawn."""
+        """Draw the next piece of the result; called until everything is drawn."""
         if self._drawing is not None:
             try:
                 next(self._drawing)
@@ -275,13 +267,13 @@ class ScreeningBar(QWidget):
             if not model.deleted:
                 model.display = False
         count = len(blocks)
-        waiting = " …" * (self._wanted is not None)  # the slider went on meanwhile
+        waiting = " …" * (self._wanted is not None)  # the slider has moved on
         self.result.setText(
             f"p {posp:g}: {count} block{'s' * (count != 1)}, {blocks.voxel_count:,} voxels{waiting}"
         )
 
     def _open(self, new: list[BlockMap], gone: list[BlockMap]) -> None:
-        """Open the new surfaces in place of those that are gone."""
+        """Open the new surfaces and close the old ones."""
         models = self.session.models
         if self._group is None or self._group.deleted:
             self._group = models.add_group(new, name=NAME) if new else None
@@ -292,8 +284,8 @@ class ScreeningBar(QWidget):
     # --- from the slider to commands
 
     def _command(self, posp: float | None) -> str:
-        """The sketch of the choices with this p-value in place of theirs; with None, what all
-        places of the slider share.
+        """The ``siren sketch`` command at this p-value; with None, the part that all positions
+        share.
         """
         before = self.state.steps["sketch"]
         values = {k: v for k, v in before.items() if k not in ("posp", "resamples")}
@@ -307,7 +299,7 @@ class ScreeningBar(QWidget):
         if self.alive:
             command = self._command(self.posp)
             self.session.logger.info(
-                f"These blocks are those of {link(command, command)}", is_html=True
+                f"To write these blocks: {link(command, command)}", is_html=True
             )
 
     def _sketch(self) -> None:
@@ -318,14 +310,13 @@ class ScreeningBar(QWidget):
 
     def _job_ended(self, end: Any) -> None:
         if self.alive and end.name in ("siren sketch", "siren expand") and end.error is None:
-            self._hidden = []  # a new run's blocks are there to be seen instead
+            self._hidden = []  # the blocks of the new run are shown instead
             self.give_up()
         self.refresh()
 
 
 def counting(state: PanelState) -> Callable[[Progress], Stringency]:
-    """The work of counting for the panel's choices, to be done in a thread; gives what the slider
-    asks.
+    """The work of counting pairs for the panel's choices, to be run in a thread.
 
     Raises
     ------
@@ -344,7 +335,7 @@ def counting(state: PanelState) -> Callable[[Progress], Stringency]:
 
     def work(progress: Progress) -> Stringency:
         ensemble = find_ensemble(chosen, voxel_size, progress).resampled(box)
-        screening = prepare(
+        screening = prepare_screening(
             ensemble, np.array([levels[n] for n in ensemble.names]), parameters, progress
         )
 

@@ -1,4 +1,4 @@
-"""What the panel remembers from one start of ChimeraX to the next."""
+"""Panel settings that persist between ChimeraX sessions."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ MOST_RECENT = 8  # folders
 
 
 class PanelSettings(Settings):
-    """Kept among ChimeraX's settings as soon as one is set.
+    """Saved with ChimeraX's settings as soon as one is set.
 
     Attributes
     ----------
-    recent : what stood in the field of the volumes, latest first
-    choices : the fields of the run page, as :meth:`.state.PanelState.choices` gives them
-    speed : for each step, how many times the estimate it took on this computer
+    recent : recent entries of the volumes field, latest first
+    choices : the fields of the Run page, see :meth:`.state.PanelState.choices`
+    speed : time each step took on this computer, as a multiple of the estimate
     """
 
     recent: list[str]
@@ -26,10 +26,10 @@ class PanelSettings(Settings):
     AUTO_SAVE: ClassVar[dict[str, Any]] = {"recent": [], "choices": {}, "speed": {}}
 
     def remember(self, volumes: str) -> None:
-        """Put volumes at the head of the recent ones."""
+        """Move volumes to the top of the recent ones."""
         self.recent = [volumes, *(v for v in self.recent if v != volumes)][:MOST_RECENT]
 
 
 def panel_settings(session: Any) -> PanelSettings:
-    """The settings of this ChimeraX."""
+    """The panel's settings in this ChimeraX."""
     return PanelSettings(session, "SIREn")

@@ -1,6 +1,4 @@
-"""What the pages of the panel share: which volumes, what is chosen, where results are; and the one
-way to run a command.
-"""
+"""State shared by the pages of the panel: volumes, choices, results, and how commands are run."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from Qt.QtCore import QObject, Signal
 from ..commands.arguments import VolumesArg
 from ..core.common.errors import Cancelled, SirenError
 from ..core.maps.ensemble import Source
-from ..core.runs.preview import Flag, Preview, Survey
+from ..core.runs.preview import EnsemblePreview, Flag, MapPreview
 from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER, Run
 from ..core.thresholds.tables import levels_by_name
 from ..session.inputs import PREDICTIONS_FILE, output_folder, sources_of
@@ -24,8 +22,8 @@ from . import commands
 from .reader import SurveyReader
 from .settings import panel_settings
 
-PREDICTED, TABLE, ONE_LEVEL = "predicted", "table", "level"  # where thresholds come from
-# more than that is read for pictures and flags only when asked: it may lie on a slow disk
+PREDICTED, TABLE, ONE_LEVEL = "predicted", "table", "level"  # sources of contour levels
+# larger ensembles are read for pictures and flags only on request: the disk may be slow
 AUTOMATIC_BYTES = 8e9
 
 
@@ -34,19 +32,18 @@ class PanelState(QObject):
 
     Attributes
     ----------
-    volumes : what stands in the field: a folder, files, or open maps like ``#1-20``
-    found : Survey, or None while nothing is listed
+    volumes : text of the volumes field: a folder, files, or open maps like ``#1-20``
+    found : EnsemblePreview, or None while no volumes are listed
     previews, levels, flags : by name of the volume
-    predicted_flags : what "siren predict" found odd, by name of the volume
-    unread : bytes of the maps, where they are so many that they were listed only, else 0
-    excluded : names that are not ticked
+    predicted_flags : flags of "siren predict", by name of the volume
+    unread : bytes of the maps if there are too many to read without being asked, else 0
+    excluded : names of unticked volumes
     output : the user's output folder, or "" for the default
     voxel_size, box : as the commands take them
-    source, table, level : where thresholds come from (PREDICTED, TABLE, ONE_LEVEL), the table, the
-        level
-    steps : for predict, sketch and expand, those parameters that are not at their defaults
-    run_folder, run : Path of the results that are shown, or None, and what is there, where it was
-        read
+    source, table, level : where contour levels come from (PREDICTED, TABLE, ONE_LEVEL), the table,
+        the level
+    steps : for predict, sketch and expand, the parameters that differ from their defaults
+    run_folder, run : folder of the results shown, and its contents if read; or None
     """
 
     survey_changed = Signal()
@@ -56,7 +53,7 @@ class PanelState(QObject):
     selection_changed = Signal()
     choices_changed = Signal()
     run_changed = Signal()
-    executed = Signal()  # a command was started, or run to its end
+    executed = Signal()  # a command was started or has ended
     job_ended = Signal(object)  # JobEnd
     said = Signal(str, bool)  # a sentence, and whether it is an error
 
@@ -65,8 +62,8 @@ class PanelState(QObject):
         self.session = session
         self.settings = panel_settings(session)
         self.volumes = ""
-        self.found: Survey | None = None
-        self.previews: dict[str, Preview] = {}
+        self.found: EnsemblePreview | None = None
+        self.previews: dict[str, MapPreview] = {}
         self.levels: dict[str, float] = {}
         self.flags: dict[str, Flag] = {}
         self.predicted_flags: dict[str, str] = {}
@@ -77,8 +74,7 @@ class PanelState(QObject):
         self._levels_read: Any = None
         self._places: list[Any] = []
         self._models: dict[str, Any] = {}  # open maps by the names of their volumes
-        # of a restored session, until the volumes are listed
-        self._excluded_before: set[str] = set()
+        self._excluded_before: set[str] = set()  # to be applied once the volumes are listed
         self.set_choices({})
         self.reader = SurveyReader(self)
         self.reader.surveyed.connect(self._surveyed)
@@ -90,7 +86,7 @@ class PanelState(QObject):
         self._handler: Any = when_job_ends(session, self._job_ended)
 
     def close(self) -> None:
-        """Let go of the session; a job that runs goes on."""
+        """Disconnect from the session; a running job continues."""
         self.reader.stop()
         if self._handler is not None:
             self._handler.remove()
@@ -99,9 +95,7 @@ class PanelState(QObject):
     # --- commands
 
     def execute(self, command: str, log: bool = True) -> Any:
-        """Run a command as if typed; what is wrong with it is said in the panel. None if it
-        failed.
-        """
+        """Run a command as if typed, and show errors in the panel; None if it failed."""
         try:
             return run(self.session, command, log=log)
         except NotABug as error:
@@ -122,13 +116,13 @@ class PanelState(QObject):
             self.executed.emit()
 
     def log_only(self, command: str) -> None:
-        """Log a command that has been run many times already, as while a key was held."""
+        """Log a command that was run without logging, as while an arrow key was held."""
         log_equivalent_command(self.session, command)
 
     # --- volumes
 
     def set_volumes(self, volumes: str, excluded: set[str] | None = None) -> None:
-        """List other volumes; "" empties the panel."""
+        """List these volumes; "" empties the panel."""
         self.reader.stop()
         self._levels_read = None
         self.volumes, self.found, self._places, self._models = (
@@ -160,7 +154,7 @@ class PanelState(QObject):
         self.find_run()
 
     def look_at_all(self) -> None:
-        """Read maps for the list that were only listed, since they are large."""
+        """Read the maps that were only listed because they are large."""
         self.unread, self.levels, self._levels_read, self._excluded_before = (
             0.0,
             {},
@@ -172,17 +166,17 @@ class PanelState(QObject):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of all volumes that are listed."""
+        """Names of all listed volumes."""
         return self.found.names if self.found else ()
 
     @property
     def included(self) -> list[str]:
-        """Names of the ticked ones."""
+        """Names of the ticked volumes."""
         return [n for n in self.names if n not in self.excluded]
 
     @property
     def output_path(self) -> Path | None:
-        """The output folder, given or default; None while there are no volumes."""
+        """The output folder, given or default; None while no volumes are listed."""
         if self.output:
             return Path(self.output).expanduser().absolute()
         # open maps may have been closed since
@@ -191,7 +185,7 @@ class PanelState(QObject):
 
     @property
     def predictions(self) -> Path | None:
-        """The table of predicted thresholds, if it is there."""
+        """The table of predictions, if it exists."""
         folder = self.output_path
         return (
             folder / PREDICTIONS_FILE if folder and (folder / PREDICTIONS_FILE).is_file() else None
@@ -199,17 +193,17 @@ class PanelState(QObject):
 
     @property
     def threshold_table(self) -> Path | None:
-        """The table that thresholds are read from, if they are."""
+        """The table that contour levels are read from, if any."""
         if self.source == TABLE:
             return Path(self.table).expanduser() if self.table else None
         return self.predictions if self.source == PREDICTED else None
 
     def source_of(self, name: str) -> Source | None:
-        """Where a volume is."""
+        """The source of a volume."""
         return next((s for s in self.found.sources if s.name == name), None) if self.found else None
 
     def place_of(self, name: str) -> str:
-        """What names a volume in a command: its file, or the open map."""
+        """How a command names a volume: its file, or the open map."""
         model = self._models.get(name)
         if model is not None and not model.deleted:
             return f"#{model.id_string}"
@@ -217,15 +211,13 @@ class PanelState(QObject):
         return str(source.path) if source is not None and source.path is not None else name
 
     def set_excluded(self, excluded: set[str]) -> None:
-        """Tick all volumes but these."""
+        """Untick these volumes and tick all others."""
         if excluded != self.excluded:
             self.excluded = excluded
             self.selection_changed.emit()
 
     def read_levels(self) -> None:
-        """Read the thresholds again, with what the prediction flagged, and look for what is odd at
-        them.
-        """
+        """Reread contour levels and predicted flags if they changed, and look for odd volumes."""
         levels: dict[str, float] = {}
         flags: dict[str, str] = {}
         read = self._levels_to_read()
@@ -247,7 +239,7 @@ class PanelState(QObject):
                 self.reader.flag(self.found, levels, flags)
 
     def _levels_to_read(self) -> Any:
-        """What the thresholds depend on: the same again need not be read again."""
+        """A key for everything that the contour levels depend on."""
         table = self.threshold_table
         stamp = table.stat().st_mtime_ns if table is not None and table.is_file() else None
         return (id(self.found), self.source, self.level, table, stamp)
@@ -255,7 +247,7 @@ class PanelState(QObject):
     def _large(self, size: float) -> None:
         self.unread = size
 
-    def _surveyed(self, found: Survey) -> None:
+    def _surveyed(self, found: EnsemblePreview) -> None:
         self.found = found
         self.flags = dict(found.problems)
         self.excluded = (self._excluded_before & set(found.names)) | set(found.problems)
@@ -264,7 +256,7 @@ class PanelState(QObject):
         if found.problems:
             count = len(found.problems)
             self.said.emit(
-                f"{count} of the {len(found.names):,} maps cannot take part and "
+                f"{count} of the {len(found.names):,} maps cannot be used and "
                 f"{'are' if count > 1 else 'is'} not ticked: "
                 f"{next(iter(found.problems.values())).reason}",
                 True,
@@ -273,7 +265,7 @@ class PanelState(QObject):
     def _looked(self, items: list[Any]) -> None:
         names = []
         for item in items:
-            if isinstance(item, Preview):
+            if isinstance(item, MapPreview):
                 self.previews[item.name] = item
                 names.append(item.name)
             else:
@@ -286,10 +278,10 @@ class PanelState(QObject):
         self.flags = flags
         self.flags_changed.emit()
 
-    # --- choices of the run page
+    # --- choices on the Run page
 
     def choices(self) -> dict[str, Any]:
-        """The fields of the run page, as plain values."""
+        """The fields of the Run page, as plain values."""
         return {
             "output": self.output,
             "voxel_size": self.voxel_size,
@@ -301,7 +293,7 @@ class PanelState(QObject):
         }
 
     def set_choices(self, choices: dict[str, Any]) -> None:
-        """Take over the fields of the run page; those that are not given are at their defaults."""
+        """Set the fields of the Run page; missing ones get their defaults."""
         self.output = str(choices.get("output") or "")
         self.voxel_size: float | None = choices.get("voxel_size")
         self.box: int | None = choices.get("box")
@@ -315,7 +307,7 @@ class PanelState(QObject):
         self.choices_changed.emit()
 
     def changed(self) -> None:
-        """A field was changed: remember it, and read thresholds again."""
+        """Remember a changed field, and reread contour levels."""
         self.settings.choices = self.choices()
         self.choices_changed.emit()
         self.read_levels()
@@ -323,7 +315,7 @@ class PanelState(QObject):
     # --- results
 
     def find_run(self) -> None:
-        """Show the results that lie in the output folder, the expansion rather than the sketch."""
+        """Show the results in the output folder: the expansion if there is one, else the sketch."""
         folder = self.output_path
         found = (
             [
@@ -338,7 +330,7 @@ class PanelState(QObject):
         self.reader.open(found[0] if found else None)
 
     def set_run(self, folder: Path | None, run: Run | None = None) -> None:
-        """Show the results in a folder; ``run`` is what it holds, where that was read already."""
+        """Show the results in a folder; pass ``run`` if it has been read already."""
         self.reader.open(None)
         self.run_folder, self.run = folder, run
         self.run_changed.emit()

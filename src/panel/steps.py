@@ -1,4 +1,4 @@
-"""The commands that the panel's choices make, and what they will cost."""
+"""The commands for the panel's choices, and the time and memory they will take."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from ..core.maps.grid import Grid
 from ..core.runs.estimates import Estimate, Work, estimate
 from ..core.runs.preview import UNREADABLE
 from ..core.runs.record import Record, read_record
-from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER, inherited
+from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER, inherited_parameters
 from ..session.inputs import PREDICTIONS_FILE
 from . import commands
 from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
 
 
 def predict_command(state: PanelState) -> str:
-    """``siren predict`` for all volumes that can be read: a threshold is of use for those not
-    ticked, too.
-    """
+    """``siren predict`` for all readable volumes: unticked ones may be ticked later."""
     unusable = {name for name, flag in state.flags.items() if flag.kind == UNREADABLE}
     return commands.join(
         "siren predict",
@@ -51,10 +49,10 @@ def sketch_command(state: PanelState, after_predict: bool = False) -> str:
 
 
 def expand_command(state: PanelState, folder: Path | None = None) -> str:
-    """``siren expand`` for the blocks that are shown, or those in a folder."""
+    """``siren expand`` for the blocks shown, or for those in a folder."""
     folder = folder or blocks_to_expand(state)
     if folder is None:
-        raise SirenError("There are no blocks to expand: sketch first.")
+        raise SirenError("There are no blocks to expand: run Sketch first.")
     output = Path(state.output).expanduser() if state.output else None
     return commands.join(
         "siren expand",
@@ -65,14 +63,14 @@ def expand_command(state: PanelState, folder: Path | None = None) -> str:
 
 
 def all_commands(state: PanelState) -> list[str]:
-    """From the volumes to expanded blocks; thresholds are predicted where a ticked volume has
-    none.
+    """All commands from volumes to expanded blocks; predicts if a ticked volume has no contour
+    level.
     """
     predict = state.source == PREDICTED and not all(name in state.levels for name in state.included)
     if state.source == TABLE and not state.table:
-        raise SirenError("Thresholds are to come from a table: say which (Run page, Thresholds).")
+        raise SirenError("Choose the table of contour levels (Run page, Contour levels).")
     if state.source == ONE_LEVEL and state.level is None:
-        raise SirenError("One threshold for all volumes: say which (Run page, Thresholds).")
+        raise SirenError("Enter the contour level for all volumes (Run page, Contour levels).")
     assert state.output_path is not None
     lines = [predict_command(state)] if predict else []
     return [
@@ -83,7 +81,9 @@ def all_commands(state: PanelState) -> list[str]:
 
 
 def blocks_to_expand(state: PanelState) -> Path | None:
-    """The folder of the blocks that Expand takes: those shown, unless they are expanded already."""
+    """The folder of the blocks for Expand: the ones shown unless already expanded, else the
+    sketch.
+    """
     shown = state.run_folder
     if shown is not None and shown.name != EXPAND_FOLDER and shown.is_dir():
         return shown
@@ -94,13 +94,13 @@ def blocks_to_expand(state: PanelState) -> Path | None:
 
 
 def record_to_expand(state: PanelState) -> Record | None:
-    """The record of the blocks that Expand takes."""
+    """The record of the blocks for Expand."""
     folder = blocks_to_expand(state)
     return read_cached(folder) if folder else None
 
 
 def read_cached(folder: Path) -> Record | None:
-    """The record of a folder, read again only when it has changed; None where there is none."""
+    """The record of a folder, reread only if it has changed; None if there is none."""
     try:
         return _record(folder, (folder / RECORD).stat().st_mtime_ns)
     except (SirenError, OSError):
@@ -108,13 +108,13 @@ def read_cached(folder: Path) -> Record | None:
 
 
 def expand_defaults(state: PanelState, record: Record | None) -> dict[str, Any]:
-    """What ``siren expand`` uses where nothing is said: the test of the sketch."""
+    """The defaults of ``siren expand``: the parameters of the sketch."""
     overridden = state.steps["expand"].get("statistic")
     if record is not None:
         return (
             {}
             if overridden not in (None, record.parameters.get("statistic"))
-            else dict(inherited(record))
+            else dict(inherited_parameters(record))
         )
     values = {
         k: v
@@ -125,7 +125,7 @@ def expand_defaults(state: PanelState, record: Record | None) -> dict[str, Any]:
 
 
 def cost(state: PanelState, step: str, record: Record | None) -> Estimate | None:
-    """What a step will need; None while nothing is listed."""
+    """Time and memory that a step will take; None while no volumes are listed."""
     if state.found is None or len(state.included) < 1:
         return None
     grid = state.found.grid

@@ -1,4 +1,4 @@
-"""The list of the volumes: tick box, picture, threshold, enclosed volume, flag."""
+"""The list of volumes: check box, picture, threshold, enclosed volume, flag."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .widgets import faint
 NAME, THRESHOLD, VOLUME, FLAG = range(4)
 HEADINGS = ("volume", "threshold", "Å³", "flag")
 TIPS = (
-    "File name of the map; ticked maps take part. The picture is the map's mean along z.",
+    "File name of the map; ticked maps take part. The picture is the mean of the map along z.",
     "Contour level: predicted, from a table, or one for all (see the Run page)",
-    "Volume inside the surface at the threshold, cubic Å",
-    "outlier: threshold beyond mean ± 2 SD; junk: unlike all other volumes; empty: nothing "
-    "above the threshold;\n"
+    "Volume enclosed at the contour level, Å³",
+    "outlier: contour level beyond mean ± 2 SD; junk: unlike all other volumes; empty: nothing "
+    "above the contour level;\n"
     "unusable: cannot be read, or is on another grid",
 )
 ICON = 32  # pixels
@@ -26,7 +26,7 @@ SORT = Qt.ItemDataRole.UserRole
 
 
 class VolumesModel(QAbstractTableModel):
-    """The volumes of the panel's state as rows."""
+    """The volumes of the panel's state as a Qt model."""
 
     def __init__(self, state: PanelState, parent: QWidget):
         super().__init__(parent)
@@ -41,7 +41,7 @@ class VolumesModel(QAbstractTableModel):
             signal.connect(self._refresh)
 
     def name(self, row: int) -> str:
-        """The volume of a row."""
+        """The name of the volume in a row."""
         return self._names[row]
 
     def row_of(self, name: str) -> int | None:
@@ -49,17 +49,17 @@ class VolumesModel(QAbstractTableModel):
         return self._row.get(name)
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Qt's."""
+        """Override for Qt."""
         return 0 if parent is not None and parent.isValid() else len(self._names)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Qt's."""
+        """Override for Qt."""
         return len(HEADINGS)
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
-        """Qt's."""
+        """Override for Qt."""
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.TextAlignmentRole:
@@ -69,14 +69,14 @@ class VolumesModel(QAbstractTableModel):
         )[section]
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
-        """Qt's."""
+        """Override for Qt."""
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
         return flags | Qt.ItemFlag.ItemIsUserCheckable if index.column() == NAME else flags
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Qt's."""
+        """Override for Qt."""
         row, column = index.row(), index.column()
-        if role == SORT and column == NAME:  # asked thousands of times when 500 volumes are sorted
+        if role == SORT and column == NAME:  # fast path: called thousands of times per sort
             return row
         name = self._names[row]
         if role == Qt.ItemDataRole.DisplayRole:
@@ -97,7 +97,7 @@ class VolumesModel(QAbstractTableModel):
         return None
 
     def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
-        """Qt's: a tick box was clicked."""
+        """Override for Qt: a check box was clicked."""
         if role != Qt.ItemDataRole.CheckStateRole:
             return False
         ticked = Qt.CheckState(value) == Qt.CheckState.Checked
@@ -117,7 +117,7 @@ class VolumesModel(QAbstractTableModel):
             return f"{level:#.3g}" if level is not None else "–"
         if column == VOLUME:
             return (
-                f"{float(f'{preview.enclosed(level):.3g}'):,.0f}"
+                f"{float(f'{preview.enclosed_volume(level):.3g}'):,.0f}"
                 if preview and level is not None
                 else "–"
             )
@@ -134,7 +134,7 @@ class VolumesModel(QAbstractTableModel):
         if column == THRESHOLD:
             return level if level is not None else -1e300
         if column == VOLUME:
-            return preview.enclosed(level) if preview and level is not None else -1.0
+            return preview.enclosed_volume(level) if preview and level is not None else -1.0
         return flag.kind if flag else "~"
 
     def _picture(self, name: str) -> QPixmap:
@@ -144,9 +144,9 @@ class VolumesModel(QAbstractTableModel):
                 blank = QPixmap(ICON, ICON)
                 blank.fill(self._parent.palette().color(QPalette.ColorRole.AlternateBase))
                 return blank
-            rows, columns = preview.picture.shape
+            rows, columns = preview.thumbnail.shape
             image = QImage(
-                preview.picture.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8
+                preview.thumbnail.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8
             )
             self._pictures[name] = QPixmap.fromImage(
                 image.scaled(
@@ -183,7 +183,7 @@ def _alignment(column: int) -> Qt.AlignmentFlag:
 
 
 class VolumesTable(QTableView):
-    """The list itself: sorted by a click on a heading, several rows selected as anywhere."""
+    """The list: sorted by clicking a heading, with multiple selection."""
 
     def __init__(self, state: PanelState, parent: QWidget | None = None):
         super().__init__(parent)
@@ -191,7 +191,7 @@ class VolumesTable(QTableView):
         self._sorted = QSortFilterProxyModel(self)
         self._sorted.setSourceModel(self.volumes)
         self._sorted.setSortRole(SORT)
-        self._sorted.setDynamicSortFilter(False)  # rows must not jump while a person looks at them
+        self._sorted.setDynamicSortFilter(False)  # rows must not jump while the user looks at them
         self.setModel(self._sorted)
         self.setSortingEnabled(True)
         self.sortByColumn(NAME, Qt.SortOrder.AscendingOrder)
@@ -210,14 +210,14 @@ class VolumesTable(QTableView):
         header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
-        header.setResizeContentsPrecision(20)  # rows; to measure 500 each time takes too long
+        header.setResizeContentsPrecision(20)  # rows; measuring 500 each time is too slow
         header.setMinimumSectionSize(48)
-        # long ones are in the tooltip; the name must stay readable
+        # long flags are in the tooltip; the name must stay readable
         header.setSectionResizeMode(FLAG, QHeaderView.ResizeMode.Interactive)
         header.resizeSection(FLAG, 76)
 
     def name_at(self, index: QModelIndex) -> str | None:
-        """The volume of a row of the view."""
+        """The name of the volume at an index of the view."""
         return self.volumes.name(self._sorted.mapToSource(index).row()) if index.isValid() else None
 
     def selected(self) -> list[str]:

@@ -1,6 +1,4 @@
-"""Small widgets that the pages are made of. Colours come from the palette, so that light and dark
-themes both work.
-"""
+"""Small widgets for the pages; colors come from the palette, for light and dark themes."""
 
 from __future__ import annotations
 
@@ -26,20 +24,20 @@ MARGIN = 8
 def plain_layout(
     layout: QVBoxLayout | QHBoxLayout, margin: int = 0, spacing: int = SPACING
 ) -> None:
-    """Margins and spacing as everywhere in the panel."""
+    """Set the panel's usual margins and spacing."""
     layout.setContentsMargins(margin, margin, margin, margin)
     layout.setSpacing(spacing)
 
 
 def faint(palette: QPalette) -> QColor:
-    """The colour of secondary text: between text and background, in either theme."""
+    """The color of secondary text: between text and background, in either theme."""
     return mixed(
         palette.color(QPalette.ColorRole.WindowText), palette.color(QPalette.ColorRole.Window), 0.4
     )
 
 
 def mixed(a: QColor, b: QColor, share: float) -> QColor:
-    """A colour with this share of ``b`` in ``a``."""
+    """Mix two colors, with this share of ``b``."""
     return QColor(
         *(
             round((1 - share) * p + share * q)
@@ -59,7 +57,7 @@ class Note(QLabel):
 
 
 class Section(QWidget):
-    """A heading with an arrow that folds what is below it."""
+    """A heading with an arrow that folds the content below it."""
 
     toggled = Signal(bool)
 
@@ -81,7 +79,7 @@ class Section(QWidget):
 
     @property
     def unfolded(self) -> bool:
-        """Whether the content shows."""
+        """Whether the content is shown."""
         return self._unfolded
 
     @unfolded.setter
@@ -89,7 +87,7 @@ class Section(QWidget):
         self._fold(unfolded)
 
     def make_bold(self) -> None:
-        """For the heading of a step."""
+        """Use bold type, for the heading of a step."""
         font = self._button.font()
         font.setBold(True)
         self._button.setFont(font)
@@ -102,7 +100,7 @@ class Section(QWidget):
 
 
 class MessageStrip(QFrame):
-    """One sentence for the user, with a button that puts it away."""
+    """A message for the user, with a button to dismiss it."""
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
@@ -116,7 +114,7 @@ class MessageStrip(QFrame):
         close.setAutoRaise(True)
         close.setIcon(self.style().standardIcon(QStyle.StandardPixmap.SP_TitleBarCloseButton))
         close.setIconSize(QSize(12, 12))
-        close.setToolTip("Put this message away; the log keeps it")
+        close.setToolTip("Dismiss this message; it stays in the log")
         close.clicked.connect(self.hide)
         layout = QHBoxLayout(self)
         plain_layout(layout, 4)
@@ -127,11 +125,11 @@ class MessageStrip(QFrame):
 
     @property
     def text(self) -> str:
-        """What it says, "" when it is put away."""
+        """The message shown, "" if there is none."""
         return "" if self.isHidden() else str(self._text.text())
 
     def say(self, sentence: str, is_error: bool = False) -> None:
-        """Show a sentence; "" puts the strip away."""
+        """Show a message; "" hides the strip."""
         if not sentence:
             self.hide()
             return

@@ -1,1 +1,7 @@
-"""What lives in a ChimeraX session: jobs, surfaces, edits, figures."""
+"""What lives in a ChimeraX session.
+
+jobs (run_job: work in the background), surfaces (BlockMap: an open block), edits (with undo and
+redo), inputs (from what the user named to paths and parameters), colors, figures, log.
+
+May import: core.
+"""

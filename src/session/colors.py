@@ -1,4 +1,4 @@
-"""Colors of blocks, and the scale for values from 0 to 1."""
+"""Colors of blocks, and the color scale for values from 0 to 1."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks.blockset import BlockSet, neighbours
+from ..core.blocks.blockset import BlockSet, touching_blocks
 
-# Okabe & Ito 2008, then Paul Tol's muted set: told apart with any color vision.
+# Okabe & Ito 2008, then Paul Tol's muted set: distinguishable with any color vision.
 PALETTE = (
     "#E69F00",
     "#56B4E9",
@@ -30,11 +30,11 @@ SCALE = ("#440154", "#3B528B", "#21918C", "#5EC962", "#FDE725")  # viridis, for 
 
 
 def block_colors(blocks: BlockSet) -> dict[int, tuple[float, float, float]]:
-    """A colour (r, g, b, 0 to 1) for each block; blocks that touch differ, as far as the palette
-    reaches.
+    """A color for each block, (r, g, b) from 0 to 1; touching blocks differ if the palette
+    allows.
     """
     touching: dict[int, set[int]] = {n: set() for n, _ in blocks}
-    for a, b in neighbours(blocks):
+    for a, b in touching_blocks(blocks):
         touching[a].add(b)
         touching[b].add(a)
     chosen: dict[int, int] = {}
@@ -48,7 +48,7 @@ def block_colors(blocks: BlockSet) -> dict[int, tuple[float, float, float]]:
 
 
 def _rgb(color: str) -> tuple[float, float, float]:
-    """Red, green and blue, 0 to 1, of a color like ``#E69F00``."""
+    """Red, green and blue, 0 to 1, of a hex color like ``#E69F00``."""
     red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return red, green, blue
 
@@ -56,12 +56,13 @@ def _rgb(color: str) -> tuple[float, float, float]:
 def carried_colors(
     blocks: BlockSet, before: BlockSet | None, colors: Mapping[int, tuple[float, float, float]]
 ) -> dict[int, tuple[float, float, float]]:
-    """Colours for blocks that follow others: a block keeps the colour of the one that it shares
-    most voxels with.
+    """Colors for blocks that replace others: each inherits the color of the earlier block with
+    which it shares the most voxels.
 
     Parameters
     ----------
-    before : the blocks before, with their ``colors`` by number; None for the first
+    before : the earlier blocks, None if there are none
+    colors : of the earlier blocks, by number
     """
     fresh = block_colors(blocks)
     if before is None:
@@ -90,7 +91,7 @@ def carried_colors(
 
 
 def scale_colors(values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """(n, 3) red, green, blue of values from 0 to 1 on SCALE."""
+    """Values (n,) from 0 to 1 as red, green, blue (n, 3) on SCALE."""
     stops = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in SCALE])
     at = np.linspace(0, 1, len(SCALE))
     return (

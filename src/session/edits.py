@@ -1,4 +1,4 @@
-"""Edits of open blocks: what core says is done to the models, and can be undone."""
+"""Edits of open blocks: core computes the new blocks, the models follow, and undo is possible."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from .colors import PALETTE
 from .inputs import map_source
 from .surfaces import BlockMap, block_map
 
-# trigger: an edit, its undo, or a save; its data is the group's id
+# session trigger for an edit, an undo, or a save of blocks; its data is the id of their group
 BLOCKS_CHANGED = "siren blocks changed"
 
 
 @dataclass(frozen=True)
 class BlockState:
-    """All that makes an open block what it is.
+    """Everything needed to restore an open block.
 
     Attributes
     ----------
-    id : of the model, as (2, 1)
+    id : of the model, such as (2, 1)
     number, name, voxels : as in a BlockSet
     rgba : of the surface, 0 to 1
     display : whether it is shown
     folder : of the run
-    values : its row of blocks.csv, where its voxels are still those
-    strength : (n,) of its voxels, likewise, or None
+    values : its row of blocks.csv, as long as it has the same voxels
+    strength : (n,) of its voxels, likewise; or None
     """
 
     id: tuple[int, ...] | None
@@ -49,26 +49,26 @@ class BlockState:
 
 
 def group_of(blocks: Sequence[BlockMap]) -> Model:
-    """The model that open blocks are in.
+    """The group model of open blocks.
 
     Raises
     ------
     UserError
-        If they are not all in one.
+        If they belong to more than one group.
     """
     groups = {b.parent for b in blocks}
     if len(groups) != 1:
-        raise UserError("These blocks are of different groups: edit those of one group at a time.")
+        raise UserError("These blocks belong to different groups: edit one group at a time.")
     return groups.pop()
 
 
 def blocks_in(group: Model) -> list[BlockMap]:
-    """The open blocks of a group, in order of their model numbers."""
+    """The open blocks of a group, in order of model number."""
     return sorted((m for m in group.child_models() if isinstance(m, BlockMap)), key=lambda m: m.id)
 
 
 def block_spec(models: Sequence[BlockMap]) -> str:
-    """Blocks of one group as they are typed: ``#2.1-3,7``."""
+    """The ChimeraX specifier of blocks of one group, such as ``#2.1-3,7``."""
     last = sorted(m.id[-1] for m in models)
     runs: list[list[int]] = []
     for n in last:
@@ -81,18 +81,18 @@ def block_spec(models: Sequence[BlockMap]) -> str:
 
 
 def block_set(group: Model) -> BlockSet:
-    """The open blocks of a group as core sees them.
+    """The open blocks of a group as a BlockSet.
 
     Raises
     ------
     UserError
-        If two have one number.
+        If two blocks have the same number.
     """
     models = blocks_in(group)
     numbers = [m.siren_block for m in models]
     twice = next((n for n in numbers if numbers.count(n) > 1), None)
     if twice is not None:
-        raise UserError(f"Two open blocks have the number {twice}: close one.")
+        raise UserError(f"Two open blocks have the number {twice}: close one of them.")
     voxels = {m.siren_block: m.voxels for m in models}
     return BlockSet(
         grid_of(models[0]),
@@ -115,19 +115,17 @@ def edit(
     change: Callable[[BlockSet], BlockSet],
     values: dict[int, dict[str, float]] | None = None,
 ) -> BlockSet:
-    """Change open blocks so that ``siren block undo``, and ChimeraX's own undo, can change them
-    back.
+    """Edit open blocks, such that ``siren block undo`` and ChimeraX's own undo can revert it.
 
     Parameters
     ----------
     what : the edit in words, for the undo menu
-    change : from the blocks before to those after
-    values : number -> row of blocks.csv, for blocks whose voxels change and whose numbers are known
-        all the same
+    change : maps the blocks before the edit to those after it
+    values : number -> row of blocks.csv, where it is known although the voxels change
 
     Returns
     -------
-    the blocks after
+    the blocks after the edit
     """
     models = blocks_in(group)
     before, grid = [_state(m) for m in models], grid_of(models[0])
@@ -172,7 +170,7 @@ def edit(
 
 
 class EditAction(UndoAction):
-    """One edit: the blocks of a group before and after."""
+    """One edit: the blocks of a group before and after it."""
 
     def __init__(
         self,
@@ -188,24 +186,22 @@ class EditAction(UndoAction):
         self._before, self._after = before, after
 
     def undo(self) -> None:
-        """Back to what was before."""
+        """Restore the blocks before the edit."""
         self._show(self._before)
 
     def redo(self) -> None:
-        """To what was after."""
+        """Restore the blocks after the edit."""
         self._after = self._show(self._after)
 
     def _show(self, states: list[BlockState]) -> list[BlockState]:
-        """Make the open blocks those of ``states``; models that stay keep their colour and
-        display.
-        """
+        """Make the open blocks match ``states``; models that stay keep their color and display."""
         models = self._session.models
         group = next((m for m in models.list() if m.id == self._group), None)
         if group is None:
             raise UserError('The blocks were closed: open them again with "siren open FOLDER".')
-        there = {m.siren_block: m for m in blocks_in(group)}
-        # the set may have been saved since
-        folder = next((m.siren_folder for m in there.values()), "")
+        current = {m.siren_block: m for m in blocks_in(group)}
+        # the set may have been saved to another folder since
+        folder = next((m.siren_folder for m in current.values()), "")
         wanted = BlockSet(
             self._grid,
             {s.number: s.voxels for s in states},
@@ -213,7 +209,7 @@ class EditAction(UndoAction):
         )
         shown = []
         for state in states:
-            model = there.pop(state.number, None)
+            model = current.pop(state.number, None)
             if model is None:
                 model = block_map(
                     self._session,
@@ -229,18 +225,18 @@ class EditAction(UndoAction):
             else:
                 _change(model, state)
             shown.append(_state(model))
-        models.close(list(there.values()))
+        models.close(list(current.values()))
         blocks_changed(self._session, self._group)
         return shown
 
 
 def _change(model: BlockMap, state: BlockState) -> None:
-    """Give an open block other voxels, name and values."""
+    """Set voxels, name and values of an open block."""
     if not np.array_equal(model.voxels, state.voxels):
         model.data.array.ravel()[:] = 0
         model.data.array.ravel()[state.voxels] = 1
         model.data.values_changed()
-        for surface in model.surfaces:  # coloured by the strength of voxels that may be gone
+        for surface in model.surfaces:  # colors by strength no longer fit the voxels
             surface.vertex_colors, surface.auto_recolor_vertices = None, None
         model.update_drawings()
     model.siren_name, model.siren_values, model.siren_strength = (
@@ -252,7 +248,7 @@ def _change(model: BlockMap, state: BlockState) -> None:
 
 
 def undo_edit(session: Any) -> str:
-    """Take the last edit of blocks back, whatever else was done since; its name.
+    """Undo the last edit of blocks, whatever else was done since, and return its name.
 
     Raises
     ------
@@ -263,7 +259,7 @@ def undo_edit(session: Any) -> str:
 
 
 def redo_edit(session: Any) -> str:
-    """Do the edit of blocks that was last taken back again; its name.
+    """Redo the last undone edit of blocks, and return its name.
 
     Raises
     ------
@@ -274,7 +270,7 @@ def redo_edit(session: Any) -> str:
 
 
 def can_undo(session: Any) -> tuple[str, str]:
-    """Names of the edits that undo and redo would be about, or ""."""
+    """Names of the edits that undo and redo would apply to, or ""."""
     return (_last(session.undo.undo_stack), _last(session.undo.redo_stack))
 
 
@@ -295,13 +291,13 @@ def _step(source: list[Any], target: list[Any], word: str, session: Any) -> str:
 
 
 def blocks_changed(session: Any, group: tuple[int, ...]) -> None:
-    """Tell the panel."""
+    """Notify the panel."""
     add_trigger(session)
     session.triggers.activate_trigger(BLOCKS_CHANGED, group)
 
 
 def add_trigger(session: Any) -> None:
-    """Make the trigger where it is not there yet."""
+    """Add the trigger to the session unless it has it."""
     if not session.triggers.has_trigger(BLOCKS_CHANGED):
         session.triggers.add_trigger(BLOCKS_CHANGED)
 
@@ -321,19 +317,19 @@ def _state(model: BlockMap) -> BlockState:
 
 
 def surface_color(model: BlockMap) -> tuple[float, ...]:
-    """(r, g, b, a) of a block's surface, 0 to 1."""
+    """Color (r, g, b, a) of a block's surface, 0 to 1."""
     return (
         tuple(float(c) for c in model.surfaces[0].rgba) if model.surfaces else (0.7, 0.7, 0.7, 1.0)
     )
 
 
 def _free_color(used: list[tuple[float, ...]]) -> tuple[float, ...]:
-    """The colour of the palette that is furthest from all in use."""
+    """The palette color farthest from all colors in use."""
     palette = [tuple(int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)) for c in PALETTE]
-    far = max(
+    farthest = max(
         palette,
         key=lambda c: min(
             (sum((a - b) ** 2 for a, b in zip(c, u, strict=False)) for u in used), default=0.0
         ),
     )
-    return (*far, 1.0)
+    return (*farthest, 1.0)

@@ -1,7 +1,7 @@
-"""The figures of a run, for the panel and for files. Needs matplotlib, and no Qt.
+"""The figures of a run, for the panel and for files; matplotlib without Qt.
 
-Each ``draw_...`` fills a figure and gives a :class:`Drawn`, which tells what is under a point of
-it.
+Each ``draw_...`` fills a figure and returns a :class:`Drawn`, which identifies what is under the
+mouse pointer.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from ..core.analysis.block_occupancy import States, Tree, similar_together
 from ..core.analysis.relations import Relations, relations
 from ..core.blocks.occupancy import within_two_sd
 from ..core.common.errors import SirenError
-from ..core.common.files import whole_file
+from ..core.common.files import atomic_file
 
-FEW_BLOCKS = 14  # as many have a number written into each cell
-MOST_LABELS = 40  # rows: more labels than this overlap
+FEW_BLOCKS = 14  # up to this many, each cell of a matrix shows its number
+MOST_LABELS = 40  # more labels than this along an axis would overlap
 KINDS = ("thresholds", "states", "correlation", "conditional")
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a figure, as matplotlib takes them.
+    """Colors of a figure, in matplotlib's notation.
 
     Attributes
     ----------
-    background, text, faint, accent, band
-        Of the paper, writing, lines that matter less, bars, and the +-2 SD band.
-    dark : whether the paper is
+    background, text, faint, accent, warn, band
+        Of the background, text, secondary lines, bars, bars of outliers, and the +-2 SD band.
+    dark : whether the background is dark
     """
 
     background: str = "#ffffff"
@@ -53,7 +53,7 @@ class Theme:
 
     @staticmethod
     def on(background: str, text: str) -> Theme:
-        """The theme for a window of these colours, ``#rrggbb``."""
+        """The theme for a window with these colors, ``#rrggbb``."""
         dark = sum(int(background[i : i + 2], 16) for i in (1, 3, 5)) < 3 * 128
         if not dark:
             return Theme(background, text)
@@ -61,20 +61,20 @@ class Theme:
 
     @property
     def sequential(self) -> LinearSegmentedColormap:
-        """0 is the paper, 1 stands out."""
+        """From the background (0) to a strong blue (1)."""
         upper = ("#2f6f9f", "#9fdcff") if self.dark else ("#7db8da", "#08306b")
         return LinearSegmentedColormap.from_list("share", [self.background, *upper])
 
     @property
     def diverging(self) -> LinearSegmentedColormap:
-        """-1 orange, 0 the paper, 1 blue: told apart with any colour vision."""
+        """Orange (-1), background (0), blue (1): distinguishable with any color vision."""
         low, high = ("#f0a040", "#6ec0ff") if self.dark else ("#b35806", "#08519c")
         return LinearSegmentedColormap.from_list("phi", [low, self.background, high])
 
 
 @dataclass(frozen=True)
 class Pick:
-    """What is under a point of a figure.
+    """What is under the mouse pointer.
 
     Attributes
     ----------
@@ -90,12 +90,12 @@ class Pick:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure that was drawn.
+    """A finished figure.
 
     Attributes
     ----------
-    caption : one sentence on the whole
-    pick : called with axes, x, y (data coordinates): Pick or None
+    caption : one sentence on the whole figure
+    pick : called with axes, x, y (data coordinates); returns a Pick or None
     """
 
     caption: str
@@ -104,7 +104,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Labels:
-    """What blocks are called, and their colours (r, g, b, 0 to 1), by number."""
+    """Names of blocks, and their colors (r, g, b, 0 to 1), by number."""
 
     names: dict[int, str] = field(default_factory=dict)
     colors: dict[int, tuple[float, ...]] = field(default_factory=dict)
@@ -117,13 +117,13 @@ class Labels:
 
 @dataclass(frozen=True)
 class Content:
-    """What the figures of a run show, worked out beforehand: with many volumes that takes seconds.
+    """The data behind the figures of a run; computed once, as many volumes take seconds.
 
     Attributes
     ----------
-    names, levels : all volumes with their thresholds, those that were left out among them
-    states, relations : of the blocks, or None where only the thresholds are known
-    blocks, volumes : their clustering
+    names, levels : all volumes and their contour levels, including volumes left out
+    states, relations : of the blocks, or None if only the contour levels are known
+    blocks, volumes : their hierarchical clustering
     """
 
     names: Sequence[str]
@@ -137,7 +137,7 @@ class Content:
     def of(
         names: Sequence[str], levels: NDArray[np.float64], states: States | None = None
     ) -> Content:
-        """Cluster blocks and volumes, count pairs."""
+        """Count pairs of blocks, and cluster blocks and volumes."""
         if states is None or not len(states.numbers):
             return Content(names, levels)
         return Content(
@@ -161,7 +161,7 @@ def draw(figure: Figure, kind: str, content: Content, labels: Labels, theme: The
     c = content
     if kind == "thresholds":
         if not len(c.levels):
-            raise SirenError("There are no thresholds yet.")
+            raise SirenError("There are no contour levels yet.")
         return draw_thresholds(figure, c.names, c.levels, theme)
     if c.states is None or c.relations is None or c.blocks is None or c.volumes is None:
         raise SirenError("There are no blocks: the sketch found none.")
@@ -173,12 +173,12 @@ def draw(figure: Figure, kind: str, content: Content, labels: Labels, theme: The
 
 
 def save_figure(path: Path, fill: Callable[[Any], Any]) -> None:
-    """Write a figure, whole or not at all, the same bytes each time."""
+    """Save a figure, completely or not at all, with the same bytes every time."""
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     fill(figure)
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
     with (
-        whole_file(path) as temporary,
+        atomic_file(path) as temporary,
         matplotlib.rc_context({"svg.hashsalt": "siren", "svg.fonttype": "none"}),
     ):
         figure.savefig(temporary, dpi=200, metadata=undated)
@@ -187,7 +187,9 @@ def save_figure(path: Path, fill: Callable[[Any], Any]) -> None:
 def draw_thresholds(
     figure: Figure, names: Sequence[str], levels: NDArray[np.float64], theme: Theme
 ) -> Drawn:
-    """Histogram of the (V,) thresholds with the band that ``filter`` keeps, mean +- 2 SD."""
+    """Histogram of the contour levels (V,), with the band that ``filter true`` keeps: mean +- 2
+    SD.
+    """
     axes = _one(figure, theme)
     keep = within_two_sd(levels)
     mean, sd = float(levels.mean()), float(levels.std())
@@ -202,12 +204,12 @@ def draw_thresholds(
         stacked=True,
         color=[theme.accent, theme.warn],
     )
-    axes.set_xlabel("threshold (contour level, map units)")
+    axes.set_xlabel("contour level (map units)")
     axes.set_ylabel("volumes")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     outside = [n for n, k in zip(names, keep, strict=True) if not k]
     caption = (
-        f"{len(levels):,} thresholds, {mean:.3g} ± {sd:.2g} (mean, SD). Shaded: mean ± 2 "
+        f"{len(levels):,} contour levels, {mean:.3g} ± {sd:.2g} (mean, SD). Shaded: mean ± 2 "
         f"SD; {len(outside)} outside"
         + (f" ({', '.join(outside[:3])}{' ...' if len(outside) > 3 else ''})." if outside else ".")
     )
@@ -215,7 +217,9 @@ def draw_thresholds(
     def pick(_: Any, x: float, y: float) -> Pick:
         nearest = int(np.abs(levels - x).argmin())
         beyond = "" if keep[nearest] else ", beyond mean ± 2 SD"
-        return Pick(f"{names[nearest]}: threshold {levels[nearest]:.4g}{beyond}.", names[nearest])
+        return Pick(
+            f"{names[nearest]}: contour level {levels[nearest]:.4g}{beyond}.", names[nearest]
+        )
 
     return Drawn(caption, pick)
 
@@ -223,9 +227,7 @@ def draw_thresholds(
 def draw_states(
     figure: Figure, states: States, blocks: Tree, volumes: Tree, labels: Labels, theme: Theme
 ) -> Drawn:
-    """Blocks by volumes: the share of each block that is occupied, both axes in the order of their
-    trees.
-    """
+    """Heat map of blocks by volumes: the occupied share of each block, ordered by clustering."""
     figure.clear()
     figure.set_facecolor(theme.background)
     grid = figure.add_gridspec(
@@ -238,7 +240,7 @@ def draw_states(
     )
     _style(main, theme)
     main.set_xticks([])
-    main.set_xlabel(f"{len(states.names):,} volumes, similar ones side by side")
+    main.set_xlabel(f"{len(states.names):,} volumes, ordered by similarity")
     main.yaxis.tick_right()
     _block_ticks(main, [states.numbers[b] for b in blocks.order], labels, theme, "y")
     _draw_tree(left, blocks, theme, sideways=True)
@@ -246,7 +248,7 @@ def draw_states(
     scale = figure.colorbar(
         image, ax=[main, left, top], orientation="horizontal", fraction=0.03, pad=0.02, aspect=40
     )
-    scale.set_label("share of the block's voxels that is occupied", color=theme.text, fontsize=8)
+    scale.set_label("occupied share of the block's voxels", color=theme.text, fontsize=8)
     scale.ax.tick_params(colors=theme.text, labelsize=8)
     scale.outline.set(edgecolor=theme.faint)  # type: ignore[operator]
 
@@ -265,7 +267,7 @@ def draw_states(
     found = states.present.sum(axis=1)
     often = ", ".join(f"{n}: {c:,}" for n, c in list(zip(states.numbers, found, strict=True))[:8])
     return Drawn(
-        f"Volumes that have a block ({states.cut_words}): "
+        f"Volumes that contain each block ({states.cut_words}): "
         f"{often}{' ...' if len(found) > 8 else ''}.",
         pick,
     )
@@ -280,8 +282,8 @@ def draw_relations(
     theme: Theme,
     conditional: bool,
 ) -> Drawn:
-    """Blocks by blocks: correlation phi of presence, or the share of the volumes with the column's
-    block that have the row's.
+    """Matrix of blocks by blocks: correlation phi of presence, or of the volumes with the column's
+    block the share that also contain the row's.
     """
     axes = _one(figure, theme)
     values = found.given if conditional else found.phi
@@ -308,7 +310,7 @@ def draw_relations(
             axes.text(j, i, text, ha="center", va="center", fontsize=8, color=color)
     scale = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
     scale.set_label(
-        "share of the volumes with the column's block\nthat have the row's"
+        "share of the volumes with the column's block\nthat also contain the row's block"
         if conditional
         else "correlation of presence, phi",
         color=theme.text,
@@ -323,24 +325,24 @@ def draw_relations(
             return None
         a, b = int(blocks.order[row]), int(blocks.order[column])
         most = int(np.minimum(states.share[a], states.share[b]).argmax())
-        here = states.present[a, most] and states.present[b, most]
-        return Pick(found.text(a, b), states.names[most] if here else None, states.numbers[a])
+        both = states.present[a, most] and states.present[b, most]
+        return Pick(found.text(a, b), states.names[most] if both else None, states.numbers[a])
 
     return Drawn(_dependences(found), pick)
 
 
 def _dependences(found: Relations) -> str:
-    """The relations that stand out, in one sentence."""
-    said = [
+    """The significant relations, in one sentence."""
+    shown = [
         f"{first} {word} {second}"
         for first, second, word in found.graph().edges(data="relation")
         if word == "only with" or (first < second and word in ("together", "never with"))
     ]
-    more = f" and {len(said) - 6} more" if len(said) > 6 else ""
+    more = f" and {len(shown) - 6} more" if len(shown) > 6 else ""
     return (
-        f"Blocks that depend on each other: {', '.join(said[:6])}{more}."
-        if said
-        else ("No block depends on another.")
+        f"Blocks that depend on each other: {', '.join(shown[:6])}{more}."
+        if shown
+        else "No block depends on another."
     )
 
 
@@ -365,7 +367,7 @@ def _style(axes: Axes, theme: Theme) -> None:
 def _block_ticks(
     axes: Axes, numbers: Sequence[int], labels: Labels, theme: Theme, which: str
 ) -> None:
-    """A label for each block, and a square in the block's colour between it and the picture."""
+    """Label each block, with a square in the block's color between label and picture."""
     step = max(1, -(-len(numbers) // MOST_LABELS))
     places = list(range(0, len(numbers), step))
     axis = axes.yaxis if which == "y" else axes.xaxis
@@ -390,9 +392,7 @@ def _block_ticks(
 
 
 def _draw_tree(axes: Axes, tree: Tree, theme: Theme, sideways: bool) -> None:
-    """The tree of a clustering beside its axis, without scale: leaves at the places of the
-    order.
-    """
+    """Draw the dendrogram of a clustering along its axis, without a scale."""
     leaves = len(tree.order)
     place = np.empty(leaves + len(tree.links))
     place[tree.order] = np.arange(leaves)

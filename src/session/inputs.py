@@ -1,6 +1,4 @@
-"""From what a command was given to what core takes: blocks and maps that are open, and the run that
-blocks belong to.
-"""
+"""Turn the arguments of commands into inputs for core: open maps and blocks, and their runs."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ DEFAULT_OUTPUT = "siren"  # beside the folder of the volumes
 
 
 def user_errors(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Call core; what is wrong with the input becomes ChimeraX's UserError."""
+    """Call a function of core and turn its SirenError into ChimeraX's UserError."""
     try:
         return function(*arguments, **keywords)
     except SirenError as error:
@@ -38,15 +36,17 @@ def user_errors(function: Callable[..., Any], *arguments: Any, **keywords: Any) 
 
 
 def given(keywords: dict[str, Any]) -> dict[str, Any]:
+    """The keywords that the user gave."""
     return {k: v for k, v in keywords.items() if v is not None}
 
 
 def parameters_of(kind: type[Parameters], keywords: dict[str, Any]) -> Any:
+    """The parameters of a step: the keywords given, and defaults for the others."""
     return user_errors(kind, **given(keywords))
 
 
 def sources_of(volumes: Sequence[Any]) -> list[Any]:
-    """Paths as they are; open maps as sources that can be read in a thread."""
+    """Paths unchanged; open maps as sources that can be read in a thread."""
     names: dict[str, int] = {}
     for v in volumes:
         if isinstance(v, Volume):
@@ -58,13 +58,13 @@ def sources_of(volumes: Sequence[Any]) -> list[Any]:
 
 
 def map_name(volume: Volume) -> str:
-    """The file name of an open map, or its name where it has none."""
+    """The file name of an open map, or its model name if it has no file."""
     path = volume.data.path
     return os.path.basename(path) if isinstance(path, str) and path else str(volume.name)
 
 
 def map_source(volume: Volume, ambiguous: bool) -> Source:
-    """An open map as one of an ensemble; ``ambiguous`` where several have its file name."""
+    """An open map as a source of an ensemble; ``ambiguous`` if others have the same file name."""
     data = volume.data
     angles_straight = all(abs(a - 90) < 0.01 for a in data.cell_angles)
     if not angles_straight or tuple(map(tuple, data.rotation)) != ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
@@ -72,7 +72,7 @@ def map_source(volume: Volume, ambiguous: bool) -> Source:
             f'{volume.name} is on a rotated or skewed grid: resample it with "volume resample".'
         )
     name = map_name(volume)
-    # several open maps from files of one name, or one file: told apart by their numbers
+    # distinguish open maps with the same file name by model number
     if ambiguous:
         name = f"{name} #{volume.id_string}"
     (nx, ny, nz), (sx, sy, sz), (ox, oy, oz) = (
@@ -82,49 +82,46 @@ def map_source(volume: Volume, ambiguous: bool) -> Source:
     )
     grid = Grid((nz, ny, nx), (sx, sy, sz), (ox, oy, oz))
     path = data.path if isinstance(data.path, str) else ""
-    # and not a part of it, or edited
-    whole_file = type(data).__module__.startswith("chimerax.map_data.mrc")
-    if whole_file and path.lower().endswith(SUFFIXES) and os.path.isfile(path):
+    # read the file itself only if the open map is all of it, unedited
+    atomic_file = type(data).__module__.startswith("chimerax.map_data.mrc")
+    if atomic_file and path.lower().endswith(SUFFIXES) and os.path.isfile(path):
         return Source(name, Path(path), grid=grid)
 
-    def read() -> Any:  # past ChimeraX's cache, which is the main thread's
+    def read() -> Any:  # bypass ChimeraX's cache, which belongs to the main thread
         return data.read_matrix((0, 0, 0), data.size, (1, 1, 1), None)
 
     return Source(name, None, array=read, grid=grid)
 
 
 def run_folder(session: Any, blocks: Any) -> Path:
-    """Folder with the record of the sketch that blocks came from."""
+    """The folder of the run that blocks came from."""
     if not isinstance(blocks, list):
         folder = Path(blocks).expanduser().absolute()
         for candidate in (folder, folder.parent / SKETCH_FOLDER):
             if (candidate / "run.json").is_file():
                 return candidate
         raise UserError(
-            f"{folder} has no run.json, nor has a {SKETCH_FOLDER} beside it: say which "
-            "sketch the blocks are from, as "
-            'in "siren expand FOLDER sketch siren/00_sketch".'
+            f"{folder} has no run.json, and there is no {SKETCH_FOLDER} beside it: name the "
+            'sketch of these blocks, as in "siren expand FOLDER sketch siren/00_sketch".'
         )
     from .surfaces import BlockMap
 
     named = {m.siren_folder for m in blocks if isinstance(m, BlockMap)}
-    # a merged or erased map is a new one, without memory of its run: the blocks still open tell
+    # a map merged by other commands does not know its run, but the blocks still open do
     folders = named or {m.siren_folder for m in session.models.list(type=BlockMap)}
     if len(folders) != 1:
         which = (
-            "no SIREn blocks are open"
-            if not folders
-            else (f"blocks of {len(folders)} runs are open")
+            "No SIREn blocks are open" if not folders else f"Blocks of {len(folders)} runs are open"
         )
         raise UserError(
-            f'Which sketch do these blocks belong to? ({which}.) Say it, as in "siren '
-            'expand #2 sketch siren/00_sketch".'
+            f"Which sketch do these blocks belong to? {which}: name the sketch, as in "
+            '"siren expand #2 sketch siren/00_sketch".'
         )
     return Path(folders.pop())
 
 
 def opened_blocks(models: Sequence[Any], record: Record) -> BlockSet:
-    """Blocks from open models; the mean map that was opened with them is not one."""
+    """Blocks from open models, without the mean map that was opened with them."""
     from .surfaces import BlockMap
 
     maps = [m for m in models if isinstance(m, Volume)]
@@ -132,7 +129,7 @@ def opened_blocks(models: Sequence[Any], record: Record) -> BlockSet:
         maps = [m for m in maps if isinstance(m, BlockMap) or m.name != "mean of the volumes"]
     if not maps:
         raise SirenError(
-            'No map is among these models: name the block models, as in "siren expand #2".'
+            'None of these models is a map: name the block models, as in "siren expand #2".'
         )
     masks: list[tuple[str, Any]] = []
     names: dict[int, str] = {}
@@ -151,7 +148,7 @@ def opened_blocks(models: Sequence[Any], record: Record) -> BlockSet:
 
 
 def first_path(volumes: Sequence[Any]) -> Path | None:
-    """Folder of the volumes, or None for maps that are only in memory."""
+    """The folder of the volumes, or None if the maps are only in memory."""
     for v in volumes:
         path = v.data.path if isinstance(v, Volume) else v
         if isinstance(path, str) and path:
@@ -164,16 +161,16 @@ def output_folder(volumes: Sequence[Any], output_dir: str | None) -> Path:
     """The output folder: as given, else ``siren`` beside the folder of the volumes."""
     if output_dir:
         output = Path(output_dir).expanduser().absolute()
-        there = next(p for p in (output, *output.parents) if p.exists())
-        if not there.is_dir():  # now, not after the work
-            raise UserError(f"{there} is a file, not a folder: give another outputDir.")
+        existing = next(p for p in (output, *output.parents) if p.exists())
+        if not existing.is_dir():  # refuse now, not after the work
+            raise UserError(f"{existing} is a file, not a folder: give another outputDir.")
         return output
     folder = first_path(volumes)
     return (folder.parent if folder else Path.cwd()) / DEFAULT_OUTPUT
 
 
 def typed(volumes: Sequence[Any]) -> str:
-    """Volumes as they are typed in a command."""
+    """Volumes as text for a command."""
     from .log import path_text
 
     if isinstance(volumes[0], Volume):
@@ -182,27 +179,26 @@ def typed(volumes: Sequence[Any]) -> str:
 
 
 def label_of(volume: Volume, lower: float | None, upper: float | None) -> Label:
-    """The level that an open map is contoured at, as a label.
+    """The contour level of an open map, as a label.
 
     Raises
     ------
     UserError
-        If the map is not from a map file, or does not have one level.
+        If the map does not come from a map file, or does not have exactly one contour level.
     """
     path = (
         Path(volume.data.path) if isinstance(volume.data.path, str) and volume.data.path else None
     )
     if path is None or not is_map_name(path.name) or not path.is_file():
         raise UserError(
-            f"{volume.name} is not from a map file (.mrc, .map, .ccp4), by whose name "
-            "a label is known: save it first."
+            f"{volume.name} is not from a map file (.mrc, .map, .ccp4): save it first, since "
+            "labels are stored by file name."
         )
     levels = [float(s.level) for s in volume.surfaces]
     if len(levels) != 1:
         raise UserError(
-            f"{volume.name} has {len(levels)} contour levels: show it as a surface at "
-            "one, as with "
-            f'"volume #{volume.id_string} style surface level X".'
+            f"{volume.name} has {len(levels)} contour levels: show it as a surface at one level, "
+            f'as with "volume #{volume.id_string} style surface level X".'
         )
     names = sorted(
         (p.name for p in path.parent.iterdir() if is_map_name(p.name) and not p.is_dir()),

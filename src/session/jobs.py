@@ -1,5 +1,5 @@
-"""One way to run long work: in a thread with progress and cancel, or blocking where nobody waits at
-a window.
+"""Run long work: in a thread with progress and cancel, or blocking in scripts and without
+windows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..core.common.progress import Progress
 
 T = TypeVar("T")
 LINE_SECONDS = 3.0  # between two progress lines of a run without windows
-PAUSE = 0.005  # s between two pieces of a result that is shown
+PAUSE = 0.005  # s between two pieces of a result being shown
 JOB_ENDED = "siren job ended"  # trigger of the session, on the main thread, with a JobEnd
 
 
@@ -33,10 +33,10 @@ class JobEnd:
 
     Attributes
     ----------
-    name : the command: ``siren sketch``
-    result : what the command gives, or None
+    name : the command, such as ``siren sketch``
+    result : of the command, or None
     error : the exception that ended it, or None
-    seconds : that it took
+    seconds : elapsed
     """
 
     name: str
@@ -46,12 +46,12 @@ class JobEnd:
 
 
 def when_job_ends(session: Any, call: Callable[[JobEnd], Any]) -> Any:
-    """Call on the main thread whenever a siren command has ended, in the background or not, well or
-    not.
+    """Have a function called on the main thread whenever a siren command ends, in the background or
+    not, successfully or not.
 
     Returns
     -------
-    The handler: ``handler.remove()`` ends it.
+    The handler; ``handler.remove()`` stops the calls.
     """
     return _trigger(session).add_handler(JOB_ENDED, lambda _, end: call(end))
 
@@ -63,15 +63,14 @@ def _trigger(session: Any) -> Any:
 
 
 def run_in_turn(session: Any, commands: Sequence[str]) -> None:
-    """Run siren commands one after the other, each when the one before has ended well; else the
-    rest is dropped.
+    """Run siren commands one after the other; the first that fails drops the rest.
 
-    They belong to the session: they go on when the panel that asked for them is closed.
+    They belong to the session: they continue when the panel that started them is closed.
 
     Raises
     ------
     UserError
-        If the first cannot begin.
+        If the first one cannot start.
     """
     waiting = list(commands)
 
@@ -81,7 +80,7 @@ def run_in_turn(session: Any, commands: Sequence[str]) -> None:
         command = waiting.pop(0)
         try:
             run(session, command)
-        except NotABug as error:  # it did not even begin
+        except NotABug as error:  # it did not even start
             waiting.clear()
             session.logger.error(str(error))
             _trigger(session).activate_trigger(JOB_ENDED, JobEnd(command, None, error, 0.0))
@@ -101,26 +100,25 @@ def run_in_turn(session: Any, commands: Sequence[str]) -> None:
 def run_job(
     session: Any, name: str, work: Callable[[Progress], T], show: Callable[[T], Any]
 ) -> Any:
-    """Do ``work`` off the main thread and then ``show`` its result on it.
+    """Do ``work`` in a thread, then ``show`` its result on the main thread.
 
-    Without windows, or in a script, this blocks and gives what ``show`` returns; with windows it
-    gives the :class:`SirenJob` at once.
+    With windows this returns the :class:`SirenJob` at once; without windows, or in a script, it
+    blocks and returns what ``show`` returns.
 
     Parameters
     ----------
     session : ChimeraX session
-    name : the command, for messages: ``siren sketch``
-    work : called with a Progress, in a thread where there are windows. Touches no model, no log, no
-        Qt.
-    show : called with work's result on the main thread. It may be a generator: where there are
-        windows, events are handled at each of its pauses, so that they stay alive while many
-        surfaces are made; what it returns counts.
+    name : the command, for messages, such as ``siren sketch``
+    work : called with a Progress, in a thread if there are windows; touches no model, log or Qt
+    show : called with the result of ``work``, on the main thread. It may be a generator: with
+        windows, events are handled whenever it yields, so that ChimeraX stays responsive while
+        many surfaces are made; its return value is the result.
 
     Raises
     ------
     UserError
-        If a job is running already; when blocking, also if the work fails for a reason the user can
-        mend.
+        If another job is running; when blocking, also if the work fails for a reason that the
+        user can fix.
     """
     running = current_job(session)
     if running:
@@ -148,7 +146,7 @@ def _run_here(
         result = at_once(show(work(progress)))
     except SirenError as error:
         ended_by = error
-        raise UserError(str(error)) from None  # one sentence, not a chain of tracebacks
+        raise UserError(str(error)) from None  # one sentence, no chained traceback
     except Cancelled as error:
         ended_by = error
         raise CancelOperation(stopped_text()) from None
@@ -163,7 +161,7 @@ def _run_here(
 
 
 def at_once(outcome: Any) -> Any:
-    """What a function gave; if it is a generator, what it returns at its end."""
+    """The result of a call; a generator is run to its end for its return value."""
     if not isgenerator(outcome):
         return outcome
     try:
@@ -181,27 +179,27 @@ def current_job(session: Any) -> SirenJob | None:
 
 
 def stopped_text() -> str:
-    return "Stopped. Nothing was written; earlier results are as they were."
+    """The message after a stop."""
+    return "Stopped. Nothing was written; earlier results are unchanged."
 
 
 class SirenJob(Task):
-    """A piece of work in a thread, seen by ChimeraX's task list.
+    """Work in a thread, as an entry of ChimeraX's task list.
 
-    ``Task.start`` is not used: it leaves a task running for ever when its work raises, and
-    activates the end trigger on the worker's thread. Here everything but ``work`` happens on the
-    main thread.
+    ``Task.start`` is not used: it leaves a task running forever if its work raises, and fires the
+    end trigger on the worker thread. Here everything but ``work`` happens on the main thread.
 
     Attributes
     ----------
-    name : str
-    progress : Progress
-    status : how far it is, as last heard on the main thread
-    result : what ``show`` gave, once the job has ended well
+    name : of the command
+    progress : Progress given to ``work``
+    status : the progress last reported to the main thread
+    result : of ``show``, once the job has succeeded
     error : the exception that ended it, or None
     """
 
     SESSION_SAVE = False
-    SESSION_ENDURING = True  # a closed or opened session must not lose sight of a running thread
+    SESSION_ENDURING = True  # keep track of a running thread when a session is closed or opened
 
     def __init__(
         self, session: Any, name: str, work: Callable[[Progress], Any], show: Callable[[Any], Any]
@@ -212,7 +210,7 @@ class SirenJob(Task):
         self.error: BaseException | None = None
         self._work, self._show = work, show
         self._showing: Any = None
-        # reports come from the worker: only the main thread may touch the status line
+        # reports come from the worker thread, but only the main thread may touch the status line
         self.status = _Status(session, name)
         self.progress = Progress(
             lambda phase, fraction: session.ui.thread_safe(self.status, phase, fraction),
@@ -226,7 +224,7 @@ class SirenJob(Task):
         threading.Thread(target=self._run, name=self.name, daemon=True).start()
 
     def terminate(self) -> None:
-        """Ask the work to stop; it answers at its next step, and the job ends then."""
+        """Ask the work to stop; the job ends at its next progress step."""
         self.progress.cancel()
 
     def _run(self) -> None:
@@ -234,10 +232,10 @@ class SirenJob(Task):
         error: BaseException | None = None
         try:
             outcome = self._work(self.progress)
-        except BaseException as caught:  # whatever it is, the main thread must learn of it
+        except BaseException as caught:  # the main thread reports it, whatever it is
             error = caught
         ended = threading.Event()
-        # the main thread shows a piece at a time, and handles its events in between
+        # the main thread shows one piece at a time and handles events in between
         while not ended.is_set():
             shown = threading.Event()
             self.session.ui.thread_safe(self._show_piece, outcome, error, shown, ended)
@@ -288,7 +286,7 @@ class SirenJob(Task):
             self.error = caught
             log.report_exception(preface=f"Error in {self.name}", exc_info=sys.exc_info())
         finally:
-            # they hold maps
+            # these hold maps: free the memory
             self._work = self._show = self._showing = None  # type: ignore[assignment]
             session.tasks.remove(self)
             self.state = TaskState.TERMINATED if self.error else TaskState.FINISHED
@@ -306,12 +304,12 @@ class SirenJob(Task):
 
 
 class _Status:
-    """Progress as text in the status line, with the time left in this phase.
+    """Progress in the status line, with the time left in the current phase.
 
     Attributes
     ----------
-    phase, fraction : as last reported, 0 to 1
-    line : the same in words, with the time left
+    phase, fraction : as last reported; fraction from 0 to 1
+    line : both in words, with the time left
     """
 
     def __init__(self, session: Any, name: str):
@@ -320,6 +318,7 @@ class _Status:
         self.line = "starting"
 
     def text(self, phase: str, fraction: float) -> str:
+        """The progress in words, with the name of the command."""
         now = time.monotonic()
         if phase != self.phase:
             self.phase, self._start = phase, now
@@ -336,7 +335,7 @@ class _Status:
 
 
 class _Lines(_Status):
-    """Progress as lines with the time of day, one in a few seconds, for runs without windows."""
+    """Progress as log lines with the time of day, every few seconds, for runs without windows."""
 
     def __init__(self, session: Any, name: str):
         super().__init__(session, name)
@@ -351,5 +350,5 @@ class _Lines(_Status):
 
 
 def seconds_text(seconds: float) -> str:
-    """A time to wait, in words."""
+    """A duration in words."""
     return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"

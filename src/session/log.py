@@ -1,6 +1,4 @@
-"""What commands write into the log: lines, tables, pictures, and links that run the next
-command.
-"""
+"""What commands write to the log: lines, tables, pictures, and links that run commands."""
 
 from __future__ import annotations
 
@@ -19,19 +17,17 @@ from .surfaces import BlockMap
 
 
 def link(command: str, text: str) -> str:
-    """HTML for the log: a click runs the command."""
+    """An HTML link for the log that runs a command."""
     return f'<a href="cxcmd:{escape(command, quote=True)}">{escape(text)}</a>'
 
 
 def path_text(path: Path) -> str:
-    """A path as it is typed in a command."""
+    """A path as text for a command, quoted if need be."""
     return str(quote_path_if_necessary(str(path)))
 
 
 def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
-    """The table of blocks; in a log with links, each row shows, hides or singles out its
-    surface.
-    """
+    """Log the table of blocks, with links to show, hide or isolate the surface of each."""
     if not len(table):
         return
     rows = [
@@ -57,7 +53,7 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
                     ),
                 )
             )
-        stable = getattr(row, "stability", np.nan)  # runs before 0.2 have none
+        stable = getattr(row, "stability", np.nan)  # missing in runs before 0.2
         cells = (
             f"{row.voxels:,}",
             f"{row.volume_A3:,.0f}",
@@ -65,33 +61,33 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
             f"{stable:.2f}" if stable == stable else "-",
         )
         rows.append(
-            f"<tr><td>{swatch}</td><td>{_called(row)}</td>"
+            f"<tr><td>{swatch}</td><td>{_number_and_name(row)}</td>"
             + "".join(f'<td align="right">{c}</td>' for c in cells)
             + f"<td>{links}</td></tr>"
         )
     session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
 
 
-def _called(row: Any) -> str:
-    name = getattr(row, "name", "")  # an empty cell of a csv is read as NaN
+def _number_and_name(row: Any) -> str:
+    name = getattr(row, "name", "")  # pandas reads an empty cell as NaN
     return escape(f"{row.block} {name}" if isinstance(name, str) and name else str(row.block))
 
 
 def log_lines(session: Any, lines: Iterable[str]) -> None:
-    """Lines of text for the log."""
+    """Log lines of text."""
     for line in lines:
         session.logger.info(line)
 
 
 def next_step(session: Any, word: str, command: str) -> None:
-    """Offer the next step: a link in a log with links."""
+    """Offer the next command as a link."""
     session.logger.info(f"Next, {word}: {link(command, command)}", is_html=True)
 
 
 def log_table(
     session: Any, columns: Sequence[str], rows: Iterable[Sequence[str]], links: bool = False
 ) -> None:
-    """A plain table; ``links`` where the last cell of each row is HTML."""
+    """Log a plain table; with ``links``, the last cell of each row is HTML."""
     body = ["<tr>" + "".join(f"<th>{escape(c)}</th>" for c in columns) + "</tr>"]
     for row in rows:
         cells = [escape(c) for c in row[:-1]] + [row[-1] if links else escape(row[-1])]
@@ -100,7 +96,7 @@ def log_table(
 
 
 def log_picture(session: Any, path: Path) -> None:
-    """A PNG in the log, where there are windows."""
+    """Show a PNG in the log, if there are windows."""
     if session.ui.is_gui:
         data = base64.b64encode(path.read_bytes()).decode("ascii")
         session.logger.info(

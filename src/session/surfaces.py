@@ -1,4 +1,4 @@
-"""What a run leaves in the session: coloured surfaces, levels on open maps, tables in the log."""
+"""Models of a run in the session: blocks as colored surfaces, maps, and their contour levels."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from .jobs import at_once
 V = TypeVar("V", bound=Volume)
 
 GROUP_NAME = "SIREn blocks"
-# voxels; with DISPLAY_LEVEL a 0/1 mask looks like a molecule and keeps its volume
-DISPLAY_SIGMA = 0.75
+# together these make the surface of a 0/1 mask look like a map while keeping its volume
+DISPLAY_SIGMA = 0.75  # voxels
 DISPLAY_LEVEL = 0.35
-DUST_VOXELS = 10  # pieces below this are not drawn where the block has larger ones
-MAP_COLOR = (0.7, 0.7, 0.7, 1.0)  # ChimeraX's own for a first map
+DUST_VOXELS = 10  # smaller pieces are not drawn if the block has larger ones
+MAP_COLOR = (0.7, 0.7, 0.7, 1.0)  # ChimeraX's color for the first map
 REFERENCE_COLOR = (0.62, 0.62, 0.62, 0.3)
 
 
 class BlockMap(Volume):
-    """A block as a map: its values are 0 and 1 (as saved, erased and expanded), its surface is of
+    """A block as a map of 0 and 1 (for saving, erasing and expanding) whose surface is drawn from
     the smoothed mask.
 
-    A bare mask contoured at 0.5 shows each voxel as an octahedron; a sketch's mask, a random half
-    of the voxels, as gravel.
+    Contoured at 0.5, a bare mask shows each voxel as an octahedron, and the mask of a sketch, a
+    random half of the voxels, as gravel.
 
     Attributes
     ----------
     siren_folder : of the run that it belongs to
     siren_block : its number
-    siren_name : what a person called it, or ""
-    siren_values : its row of blocks.csv by column, as long as its voxels are those
-    siren_strength : (n,) membership strength of each of its voxels, as long as they are those
+    siren_name : given by the user, or ""
+    siren_values : its row of blocks.csv by column, as long as it has the same voxels
+    siren_strength : (n,) membership strength of its voxels, likewise
     """
 
     siren_folder = ""
@@ -62,14 +62,14 @@ class BlockMap(Volume):
 
     @property
     def given_name(self) -> str:
-        """What a person called it: by "siren block rename", or by any other means that ChimeraX
-        has.
-        """
+        """The name given by the user, with "siren block rename" or any other ChimeraX command."""
         return self.siren_name if self.name == self._siren_label else str(self.name)
 
     @property
     def voxels(self) -> NDArray[np.int64]:
-        """Flat z, y, x indices of its voxels, ascending; found again when the values change."""
+        """Flat indices (z, y, x order) of its voxels, ascending; recomputed if the values
+        change.
+        """
         if self._forget not in self.change_callbacks:
             self.add_volume_change_callback(self._forget)
             self._voxels = None
@@ -82,20 +82,20 @@ class BlockMap(Volume):
             self._voxels = None
 
     def label(self, count: int) -> None:
-        """Set the model's name: number, given name and size."""
-        called = f": {self.siren_name}" if self.siren_name else ""
+        """Set the model name to the block's number, given name and size."""
+        name = f": {self.siren_name}" if self.siren_name else ""
         self.name = self._siren_label = (
-            f"block {self.siren_block}{called} ({count:,} voxel{'s' * (count != 1)})"
+            f"block {self.siren_block}{name} ({count:,} voxel{'s' * (count != 1)})"
         )
 
     def added_to_session(self, session: Any) -> None:
-        """Not a line in the log for each block: the table of blocks says it all."""
+        """Log nothing: the table of blocks is in the log."""
 
     def matrix(
         self, read_matrix: bool = True, step: Any = None, subregion: Any = None
     ) -> NDArray[np.float32]:
-        """What is displayed, (z, y, x): asked for with a step or subregion (as by full_matrix), the
-        plain values.
+        """The values to display, (z, y, x): smoothed, unless a step or subregion is given (as by
+        full_matrix).
         """
         values = super().matrix(read_matrix, step, subregion)
         if step is not None or subregion is not None or values is None:
@@ -103,7 +103,7 @@ class BlockMap(Volume):
         return smooth_mask(values)
 
     def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
-        """Session data: a Volume's, and what makes it a block."""
+        """Session data: that of a Volume, and the block's own."""
         return {
             **super().take_snapshot(session, flags),
             "siren folder": self.siren_folder,
@@ -116,13 +116,13 @@ class BlockMap(Volume):
 
     @staticmethod
     def restore_snapshot(session: Any, data: dict[str, Any]) -> BlockMap | None:
-        """Restored by ChimeraX's own code, whatever its version, then given this class."""
+        """Restore a Volume with ChimeraX's own code, whatever its version; then set the class."""
         volume = Volume.restore_snapshot(session, data)
         if volume is None:
             return None
         volume.__class__ = BlockMap
         volume.siren_folder = data.get("siren folder", "")
-        # sessions of earlier versions have no more than the name
+        # sessions of earlier versions hold only the model name
         number = re.match(r"block (\d+)", volume.name)
         volume.siren_block = data.get("siren block", int(number[1]) if number else 0)
         volume.siren_name = data.get("siren name", "")
@@ -134,14 +134,14 @@ class BlockMap(Volume):
 
 
 class EnsembleMap(Volume):
-    """The one model in which ``siren show`` shows a map of an ensemble after the other."""
+    """The single model that ``siren show`` reuses for every map of an ensemble."""
 
     def added_to_session(self, session: Any) -> None:
-        """Not a line in the log for each map."""
+        """Log nothing: there would be a line for every map shown."""
 
     @staticmethod
     def restore_snapshot(session: Any, data: dict[str, Any]) -> EnsembleMap | None:
-        """Restored by ChimeraX's own code, then given this class."""
+        """Restore a Volume with ChimeraX's own code, then set the class."""
         volume = Volume.restore_snapshot(session, data)
         if volume is not None:
             volume.__class__ = EnsembleMap
@@ -151,13 +151,12 @@ class EnsembleMap(Volume):
 def show_map(
     session: Any, name: str, array: NDArray[np.float32], grid: Grid, level: float | None
 ) -> EnsembleMap:
-    """Show a map of an ensemble in the place of the one shown before, which keeps its colour, style
-    and position.
+    """Show a map of an ensemble in place of the previous one, keeping color, style and position.
 
     Parameters
     ----------
     array : (z, y, x)
-    level : contour level; where not given, the one before stays, or ChimeraX chooses
+    level : contour level; None keeps the previous one, or lets ChimeraX choose the first
     """
     shown = next(iter(session.models.list(type=EnsembleMap)), None)
     if shown is None or shown.data.size != grid.shape[::-1]:
@@ -181,10 +180,10 @@ def show_map(
 
 
 def smooth_mask(mask: NDArray[np.floating]) -> NDArray[np.float32]:
-    """A (z, y, x) 0/1 mask made fit for contouring at DISPLAY_LEVEL; specks are dropped."""
+    """Smooth a (z, y, x) 0/1 mask for contouring at DISPLAY_LEVEL, without specks."""
     inside = np.asarray(mask) > 0.5
     smooth = np.zeros(inside.shape, np.float32)
-    # the filter ends at 4 SD; a block is small in its box
+    # the filter reaches 4 SD; work on the part of the box that holds the block
     where = box_around(inside, 1 + int(4 * DISPLAY_SIGMA))
     if where is None:
         return smooth
@@ -207,7 +206,7 @@ def open_blocks(
     level: float = 0.0,
     table: DataFrame | None = None,
 ) -> Model:
-    """Open blocks as one group of coloured surfaces: :func:`opening_blocks` at once."""
+    """Open blocks as a group of colored surfaces: :func:`opening_blocks` without pauses."""
     group: Model = at_once(opening_blocks(session, blocks, folder, mean, level, table))
     return group
 
@@ -220,19 +219,18 @@ def opening_blocks(
     level: float = 0.0,
     table: DataFrame | None = None,
 ) -> Generator[None, None, Model]:
-    """Open blocks as one group of coloured surfaces, with a pause after each, in which a window can
-    be drawn.
+    """Open blocks as a group of colored surfaces, pausing before each so that windows can redraw.
 
     Parameters
     ----------
     blocks : BlockSet
-    folder : of the run, kept by each map so that "siren expand" finds the volumes
-    mean : (z, y, x), opened as a transparent grey reference where given, at ``level``
-    table : the blocks.csv, kept by each map for the panel
+    folder : of the run; each map keeps it so that "siren expand" finds the volumes
+    mean : (z, y, x), opened at ``level`` as a transparent gray reference if given
+    table : blocks.csv; each map keeps its row for the panel
 
     Returns
     -------
-    the group model, opened
+    the open group model
     """
     colors = block_colors(blocks)
     maps: list[Volume] = []
@@ -280,7 +278,7 @@ def block_map(
 
 
 def table_values(table: DataFrame | None, number: int, voxels: int) -> dict[str, float]:
-    """The numbers of a block's row in blocks.csv; none where its voxels are others."""
+    """The numeric values of a block's row in blocks.csv; none if its voxel count differs."""
     if table is None:
         return {}
     rows = table[(table["block"] == number) & (table["voxels"] == voxels)].select_dtypes("number")
@@ -318,16 +316,16 @@ def _volume(kind: type[V], session: Any, array: NDArray[np.float32], grid: Grid,
 def _surface(volume: Volume, level: float, rgba: Sequence[float]) -> None:
     volume.set_parameters(surface_levels=[level], surface_colors=[tuple(rgba)], cap_faces=False)
     volume.set_display_style("surface")
-    volume.update_drawings()  # not only with the next frame: a script may measure or view at once
+    volume.update_drawings()  # now, not with the next frame: a script may measure or view it
 
 
 def color_by(block: BlockMap, value: str) -> bool:
-    """Colour a block's surface by ``strength`` (each place by the voxel nearest to it) or
-    ``stability`` (all of it), on SCALE.
+    """Color a block's surface on SCALE by ``strength`` (each vertex by its nearest voxel) or
+    ``stability`` (the whole surface).
 
     Returns
     -------
-    False, and nothing changed, if the value is not known for the block's voxels as they are.
+    False, with nothing changed, if the value is unknown for the block's current voxels.
     """
     if not block.surfaces:
         return False
@@ -344,17 +342,17 @@ def color_by(block: BlockMap, value: str) -> bool:
         return False
     tree = cKDTree(np.stack(np.unravel_index(voxels, block.data.size[::-1]), axis=1)[:, ::-1])
 
-    def recolor() -> None:  # again whenever ChimeraX makes the surface anew
+    def recolor() -> None:  # called again whenever ChimeraX recomputes the surface
         nearest = tree.query(block.data.xyz_to_ijk(surface.vertices))[1]
         alpha = np.full((len(nearest), 1), round(255 * surface.rgba[3]), np.uint8)
         surface.vertex_colors = np.hstack([scale_colors(strength[nearest]), alpha])
-        surface.auto_recolor_vertices = recolor  # new colours clear it
+        surface.auto_recolor_vertices = recolor  # setting vertex colors clears it
 
     recolor()
     return True
 
 
 def set_level(volume: Volume, level: float) -> None:
-    """Show an open map at one contour level, in the colour that it has."""
+    """Set an open map to a single contour level, keeping its color."""
     colors = [s.rgba for s in volume.surfaces][:1]
     volume.set_parameters(surface_levels=[level], **({"surface_colors": colors} if colors else {}))

@@ -1,5 +1,5 @@
-"""siren states, plot and representatives: tables against the planted ensemble, figures that are
-pictures, the right maps.
+"""siren states, plot and representatives: tables match the planted ensemble, figures are valid
+files, and the right maps are opened.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 
 @pytest.fixture(scope="module")
 def out(_chimerax: Any, planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder 00_sketch of the planted ensemble; "right" is block 1, "left" block 2."""
+    """The folder 00_sketch of the planted ensemble; "right" is block 1, "left" is block 2."""
     from chimerax.core.commands import run
 
     folder = tmp_path_factory.mktemp("out")
@@ -40,7 +40,7 @@ def out(_chimerax: Any, planted: Planted, tmp_path_factory: pytest.TempPathFacto
 
 
 def shares(table: pd.DataFrame, planted: Planted) -> None:
-    """Check a table of states against what was planted."""
+    """Check a table of states against the planted blocks."""
     assert table.file.tolist() == [f"vol_{n}.mrc" for n in range(1, 201)]
     assert (table.level == LEVEL).all()
     for column, name in (("block_1", "right"), ("block_2", "left")):
@@ -72,7 +72,7 @@ def test_states_of_a_folder_and_of_open_blocks_are_written_and_logged(
         assert "60 %" in log.getvalue() and "40 %" in log.getvalue()
 
 
-def test_states_of_an_edited_set_are_measured_anew(session, run, out, planted, tmp_path):
+def test_states_of_an_edited_set_are_measured_again(session, run, out, planted, tmp_path):
     run(f"siren open '{out}'")
     run("siren block merge #1.1#1.2")
     states = run("siren states #1")
@@ -83,7 +83,9 @@ def test_states_of_an_edited_set_are_measured_anew(session, run, out, planted, t
     assert np.abs(states.share[0] - expected).max() < 0.02
 
 
-def test_a_folder_from_before_there_were_tables_of_states_is_measured(session, run, out, tmp_path):
+def test_states_are_measured_for_a_folder_of_an_earlier_version_without_states_csv(
+    session, run, out, tmp_path
+):
     import shutil
 
     shutil.copytree(out, tmp_path / "old")
@@ -117,7 +119,7 @@ def test_representatives_are_a_volume_with_and_one_without_at_their_levels(
     } == before
 
 
-def test_representatives_stand_beside_each_other_and_beside_all_else(session, run, out):
+def test_representatives_are_beside_each_other_and_beside_everything_else(session, run, out):
     run("view orient")
     run(f"siren open '{out}'")
     group = run(f"siren representatives '{out}' block 1")
@@ -126,9 +128,7 @@ def test_representatives_stand_beside_each_other_and_beside_all_else(session, ru
         assert left.xyz_max[0] < right.xyz_min[0]
 
 
-def test_the_blocks_place_has_its_colour_on_the_surface_and_the_rest_has_not(
-    session, run, out, planted
-):
+def test_only_the_place_of_the_block_has_its_color_on_the_surface(session, run, out, planted):
     run(f"siren open '{out}'")
     color = tuple(session.models.list()[1].surfaces[0].color[:3])
     with_it = run("siren representatives #1.1").child_models()[0]
@@ -205,7 +205,7 @@ def test_volumes_that_are_gone_are_named(session, run, planted, tmp_path):
     assert run(f"siren representatives '{folder}' block 1 volumes '{tmp_path}/w'").child_models()
 
 
-# --- what is under the mouse
+# --- what is under the mouse pointer
 
 
 def content() -> Content:

@@ -69,8 +69,8 @@ def test_block_surfaces_lie_on_the_planted_boxes_in_the_volumes_frame(session, r
     assert np.allclose(right.data.origin, volume.data.origin)
     assert np.allclose(right.data.step, volume.data.step)
     zyx = np.argwhere(planted.masks["right"]).mean(axis=0)
-    centre = np.array(ORIGIN) + VOXEL_SIZE * zyx[::-1]
-    assert np.allclose(right.surfaces[0].vertices.mean(axis=0), centre, atol=VOXEL_SIZE / 2)
+    center = np.array(ORIGIN) + VOXEL_SIZE * zyx[::-1]
+    assert np.allclose(right.surfaces[0].vertices.mean(axis=0), center, atol=VOXEL_SIZE / 2)
 
 
 def test_block_maps_hold_zeros_and_ones_though_the_surface_is_smooth(
@@ -271,7 +271,7 @@ BAD = {
     "siren sketch '{volumes}' level 1 thresholds '{csv}'": "not both",
     "siren sketch '{volumes}' level nan": "not a number",
     "siren sketch '{volumes}' level 100": "above their threshold",
-    "siren sketch '{volumes}' level 1 exclude nosuch": "fits none",
+    "siren sketch '{volumes}' level 1 exclude nosuch": "matches none",
     "siren sketch '{volumes}' level 1 subsample 0": "subsample",
     "siren sketch '{volumes}' level 1 posp 2": "posp",
     "siren sketch '{volumes}' level 1 statistic guess": "Should be one of|statistic",
@@ -385,7 +385,7 @@ def test_merged_blocks_keep_their_voxels_to_themselves(session, run, planted, ou
     first, second = blocks_of(session).values()
     mine = first.full_matrix() > 0
     half = mine.copy()
-    # half of one block goes with the other, as a person wants it
+    # the user moves half of one block to the other
     half[:, :, : int(np.argwhere(mine)[:, 2].mean())] = False
     second.data.array[half] = 1
     first.data.array[half] = 0
@@ -426,12 +426,12 @@ def test_screening_logs_each_setting_with_the_sketch_that_gives_it(session, run,
         run(f"siren screen '{planted.folder}' level {LEVEL} posp 0.01,2")
 
 
-def test_blocks_are_coloured_by_strength_and_stability_and_back(session, run, planted, out):
+def test_blocks_are_colored_by_strength_and_stability_and_back(session, run, planted, out):
     run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST}")
     block = next(iter(blocks_of(session).values()))
     own = tuple(block.surfaces[0].color)
     run("siren block color #1 strength")
-    # a box that is all there, or not at all
+    # the box is always present as a whole: all strengths are 1
     assert (block.surfaces[0].vertex_colors[:, :3] == (0xFD, 0xE7, 0x25)).all()
     # along z, as voxels are ordered
     block.siren_strength = np.linspace(0, 1, len(block.voxels), dtype=np.float32)
@@ -442,7 +442,7 @@ def test_blocks_are_coloured_by_strength_and_stability_and_back(session, run, pl
         surface.vertex_colors[low, 2] > surface.vertex_colors[low, 1]
         and surface.vertex_colors[high, 0] > surface.vertex_colors[high, 2]
     )
-    run(f"volume #{block.id_string} level 0.5")  # another surface, coloured anew
+    run(f"volume #{block.id_string} level 0.5")  # a new surface is colored again
     block.update_drawings()  # as with the next frame
     assert len(block.surfaces[0].vertex_colors) == len(block.surfaces[0].vertices)
     block.siren_values["stability"] = 1.0
@@ -458,7 +458,7 @@ def test_blocks_are_coloured_by_strength_and_stability_and_back(session, run, pl
     assert "is not known" in log_of(session, run, "siren block color #1.1 strength")
 
 
-def test_a_session_with_colours_by_strength_can_be_saved_and_opened(
+def test_a_session_with_colors_by_strength_can_be_saved_and_opened(
     session, run, planted, out, tmp_path
 ):
     run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST}")
@@ -466,10 +466,10 @@ def test_a_session_with_colours_by_strength_can_be_saved_and_opened(
     run(f"save '{tmp_path}/s.cxs'")
     run("close")
     run(f"open '{tmp_path}/s.cxs'")
-    assert "Coloured by strength" in log_of(session, run, "siren block color #1 strength")
+    assert "Colored by strength" in log_of(session, run, "siren block color #1 strength")
 
 
-def test_a_device_is_chosen_and_said_and_an_expansion_chooses_its_own(session, run, planted, out):
+def test_the_device_is_logged_and_an_expansion_does_not_inherit_it(session, run, planted, out):
     log = log_of(
         session,
         run,
@@ -483,7 +483,7 @@ def test_a_device_is_chosen_and_said_and_an_expansion_chooses_its_own(session, r
     assert json.loads((out / "02_expand/run.json").read_text())["parameters"]["device"] == "cpu"
 
 
-def test_a_scheduler_is_an_address_and_no_file_and_one_that_is_not_there_is_named(
+def test_a_scheduler_is_an_address_not_a_file_and_one_that_does_not_answer_is_named(
     run, planted, out, monkeypatch
 ):
     monkeypatch.setattr("chimerax.siren.core.compute.cluster.CONNECT_SECONDS", 0.5)

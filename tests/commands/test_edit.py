@@ -1,4 +1,4 @@
-"""siren block ...: the open blocks are edited as a person means it, taken back, saved and
+"""siren block ...: open blocks are edited as the user intends, and edits can be undone, saved and
 expanded.
 """
 
@@ -80,7 +80,7 @@ def model(session: Any, id_string: str) -> BlockMap:
     return next(m for m in session.models.list(type=BlockMap) if m.id_string == id_string)
 
 
-def test_merged_blocks_are_one_surface_with_all_voxels_and_the_first_colour(session, run, three):
+def test_merged_blocks_are_one_surface_with_all_voxels_and_the_first_color(session, run, three):
     color = tuple(model(session, "1.1").surfaces[0].color)
     run("siren block merge #1.1#1.3")
     assert list(contents(session)) == ["1.1", "1.2"]
@@ -146,7 +146,7 @@ def test_every_edit_is_taken_back_and_done_again_by_either_undo(session, run, th
         assert contents(session) == after
 
 
-def test_edits_are_taken_back_one_after_the_other_past_what_is_not_ours(session, run, three):
+def test_edits_are_undone_one_after_the_other_whatever_else_was_done(session, run, three):
     start = contents(session)
     run("siren block delete #1.1")
     middle = contents(session)
@@ -167,7 +167,7 @@ def test_edits_of_blocks_that_were_closed_meanwhile_say_so(session, run, three):
         run("siren block undo")
 
 
-def test_pieces_are_split_off_and_the_largest_keeps_number_name_and_colour(session, run, three):
+def test_pieces_are_split_off_and_the_largest_keeps_number_name_and_color(session, run, three):
     run("siren block rename #1.1 stalk")
     run("siren block merge #1.1#1.2#1.3")
     run("siren block split #1.1")
@@ -185,7 +185,7 @@ def test_what_is_in_a_sphere_is_split_off_in_angstrom_whether_by_numbers_or_by_a
 ):
     x, y, z = np.array(ORIGIN) + 4 * np.array([10, 10, 10])
     run(f"siren block split #1.2 center {x},{y},{z} radius 4.1")
-    assert len(model(session, "1.4").voxels) == 4  # the corner and its three neighbours
+    assert len(model(session, "1.4").voxels) == 4  # the corner and its three neighbors
     run("siren block undo")
     run(f"marker #5 position {x},{y},{z}")
     run("siren block split #1.2 center #5 radius 4.1")
@@ -223,8 +223,8 @@ def test_a_name_given_by_chimeraxs_own_rename_counts(session, run, three):
         ("merge #1.1", "name two or more"),
         ("split #1.1", "one piece: give a smaller gap"),
         ("split #1.1 radius 3", "center and radius together"),
-        ("split #1.1 center 0,0,0 radius 1", "holds no voxel"),
-        ("split #1.1 center 0,0,0 radius 999", "holds every voxel"),
+        ("split #1.1 center 0,0,0 radius 1", "contains no voxel"),
+        ("split #1.1 center 0,0,0 radius 999", "contains every voxel"),
         ("split #1.1 center 0,0,0 radius 9 gap 2", "leave them out"),
         ("split #1.1#1.2", "one block at a time"),
         ("split #1.1 gap 0", "gap 0"),

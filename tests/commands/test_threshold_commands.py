@@ -76,8 +76,8 @@ def test_predict_says_what_it_flagged_and_how_to_go_on(session, run, folder):
 @pytest.mark.slow
 def test_predict_together_says_so_and_is_off_unless_asked(session, run, folder):
     log = log_of(session, run, f"siren predict '{folder}/volumes' together true")
-    assert "into line" in log
-    assert "into line" not in log_of(session, run, f"siren predict '{folder}/volumes'")
+    assert "harmonized" in log
+    assert "harmonized" not in log_of(session, run, f"siren predict '{folder}/volumes'")
 
 
 def test_a_level_set_by_eye_becomes_a_row_and_replaces_the_maps_earlier_one(session, run, folder):
@@ -92,7 +92,7 @@ def test_a_level_set_by_eye_becomes_a_row_and_replaces_the_maps_earlier_one(sess
     ).read_text() == LABEL_HEAD + "1,0.25,0.31,0.4,vol_2.mrc\n9,,0.42,,vol_10.mrc\n"
     run("volume #1 level 0.35")
     log = log_of(session, run, "siren label #1")
-    assert "in place of its earlier label" in log
+    assert "replaces its earlier label" in log
     assert "siren evaluate" in log
     assert (
         folder / "siren/labels.csv"
@@ -107,7 +107,7 @@ def test_a_level_set_by_eye_becomes_a_row_and_replaces_the_maps_earlier_one(sess
         ("", "siren label #1 lower 0.5", "do not enclose"),
         ("volume #1 level 0.2 level 0.4", "siren label #1", "has 2 contour levels"),
         ("volume copy #1", "siren label #2", "not from a map file"),
-        ("open '{volumes}/vol_3.mrc'", "siren label #1,2 lower 0.1", "bounds of one map"),
+        ("open '{volumes}/vol_3.mrc'", "siren label #1,2 lower 0.1", "bounds for a single map"),
     ],
 )
 def test_labels_that_cannot_be_say_why_and_write_nothing(
@@ -122,14 +122,14 @@ def test_labels_that_cannot_be_say_why_and_write_nothing(
     assert not (folder / "siren/labels.csv").exists()
 
 
-def test_a_template_names_maps_worth_labelling_and_keeps_labels(session, run, folder):
+def test_a_template_names_maps_worth_labeling_and_keeps_labels(session, run, folder):
     (folder / "siren/labels.csv").write_text(LABEL_HEAD + "0,,0.5,,vol_1.mrc\n")
     log = log_of(session, run, f"siren label template '{folder}/volumes' count 3")
     rows = rows_of(folder / "siren/labels.csv")
     assert rows["vol_1.mrc"]["contour_level"] == "0.5"
     assert 3 <= len(rows) <= 4
     assert not {"vol_4.mrc", "vol_7.mrc"} & set(rows)
-    assert "normalised level" in log
+    assert "normalized level" in log
     first = (folder / "siren/labels.csv").read_bytes()
     run(f"siren label template '{folder}/volumes' count 3")
     assert (folder / "siren/labels.csv").read_bytes() == first
@@ -141,7 +141,7 @@ def test_evaluate_compares_tables_and_draws(session, run, folder):
     text = "".join(f",,{1.25 * float(rows[n]['denormalized_predictions'])},,{n}\n" for n in good)
     (folder / "siren/labels.csv").write_text(LABEL_HEAD + text)
     log = log_of(session, run, f"siren evaluate '{folder}/siren/labels.csv'")
-    assert f"{len(good)} labelled volumes: RMSE" in log
+    assert f"{len(good)} labeled volumes: RMSE" in log
     assert "evaluation.pdf" in log
     table = rows_of(folder / "siren/evaluation/evaluation.csv")
     assert all(
@@ -223,7 +223,7 @@ def test_filter_flags_leaves_flagged_volumes_out_and_the_record_says_why(session
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("siren sketch '{volumes}' level 1 filter flags", "needs the table of thresholds"),
+        ("siren sketch '{volumes}' level 1 filter flags", "needs a table of thresholds"),
         ("siren sketch '{volumes}' filter flaggs", "filter|Expected"),
         ("siren evaluate '{volumes}/vol_1.mrc'", "cannot be read as text"),
         ("siren evaluate '{siren}/predictions.csv'", "no column 'contour_level'"),

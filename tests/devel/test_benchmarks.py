@@ -1,4 +1,4 @@
-"""The benchmark's own ensembles: what they plant is what they say."""
+"""The ensembles of the benchmarks contain what they claim to contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""devel/: the project's ChimeraX without windows behaves as the real one does, and `make env` keeps
+"""devel/: the project's ChimeraX without windows behaves like the real one, and `make env` keeps
 its promises.
 """
 
@@ -29,9 +29,7 @@ Start = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def chimerax(tmp_path: Path) -> Start:
-    """Start devel/chimerax in an empty folder, with a home and a folder for temporary files of its
-    own.
-    """
+    """Start devel/chimerax in an empty folder, with its own home and temporary folder."""
     for name in ("here", "home", "temporary"):
         (tmp_path / name).mkdir()
     environment = {
@@ -107,7 +105,7 @@ def test_a_script_gets_the_arguments_that_stand_with_it(chimerax: Start, here: P
     assert "['script.py', 'one', 'and two']" in done.stdout
 
 
-def test_what_stands_after_a_double_dash_is_opened_and_no_argument_of_the_script(
+def test_arguments_after_a_double_dash_are_opened_and_not_passed_to_the_script(
     chimerax: Start, here: Path
 ) -> None:
     """As ChimeraX 1.7 to 1.11 do."""
@@ -248,9 +246,7 @@ def test_a_panel_has_real_widgets_and_commands_run_by_it_reach_the_session(sessi
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Copies of what `make env` looks at, whose stages have ended well: this project's own .venv is
-    not touched while it runs these tests.
-    """
+    """Copies of all that `make env` looks at, all stages done."""
     folder = tmp_path / "checkout"
     for source in ("Makefile", "devel", "bundle_info.xml", "src", "README.md", "LICENSE"):
         for file in env.files_in(ROOT / source):
@@ -330,7 +326,7 @@ def test_a_stage_is_done_again_only_when_its_inputs_have_changed(project: Path) 
 
 
 def test_an_interrupted_stage_is_not_taken_for_done(project: Path) -> None:
-    """Not even when its inputs are again what they were at its last good end."""
+    """Not even if its inputs are again those of its last success."""
     source = project / "one.py"
     made = []
 
@@ -377,8 +373,8 @@ def test_who_may_not_install_debian_packages_is_told_the_command(
     env.have_debian_packages([], "Nothing is missing")
 
 
-def test_all_that_the_bundle_names_is_installed() -> None:
-    """A data file that does not exist is left out of a wheel without a word."""
+def test_all_files_named_by_the_bundle_are_installed() -> None:
+    """A missing data file is silently left out of a wheel."""
     xml = ElementTree.parse(ROOT / "bundle_info.xml").getroot()
     named = [
         e.text

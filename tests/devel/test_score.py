@@ -1,4 +1,4 @@
-"""devel/score.py: found against planted blocks."""
+"""devel/score.py: comparison of found with planted blocks."""
 
 from __future__ import annotations
 

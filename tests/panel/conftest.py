@@ -1,5 +1,5 @@
-"""A panel in a session with windows: the real ones where there are any, else
-``cxheadless.ui_shim``'s.
+"""A panel in a session with windows: real ones if there are any, else those of
+``cxheadless.ui_shim``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CALM = 5  # times that a page is let work and does nothing, until it is taken to
 
 
 class Commands(PlainTextLog):
-    """What the log was told: messages by level, and the commands among them."""
+    """Records log messages with their levels."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[int, str]] = []
@@ -85,14 +85,14 @@ def _waiting(page: Any) -> list[Any]:
 
 
 class Desk:
-    """A person at the panel: opens it, waits, and reads the log."""
+    """A user of the panel, who opens it, waits, and reads the log."""
 
     def __init__(self, session: Any, log: Commands, typed: list[str]):
         self.session, self.log, self.typed = session, log, typed
         self.tool: Any = None
 
     def open(self, width: int = 430, height: int = 760) -> Any:
-        """Open the panel as the menu does; the tool."""
+        """Open the panel as the menu does, and return the tool."""
         from chimerax.core.commands import run
 
         from chimerax.siren.tool import SirenTool
@@ -110,7 +110,7 @@ class Desk:
         return self.tool
 
     def wait(self, until: Callable[[], bool] | None = None, timeout: float = DEADLINE) -> None:
-        """Let the application work, until something holds."""
+        """Let the application work until a condition holds."""
         if hasattr(self.session.ui, "pump"):
             assert ui_shim.events(self.session, until, timeout), "it never happened"
             return
@@ -123,14 +123,14 @@ class Desk:
             time.sleep(0.005)
 
     def list(self, volumes: Path | str) -> Any:
-        """Enter volumes in the field, and wait until all is read."""
+        """Enter volumes in the field and wait until everything is read."""
         self.tool.header.field.setEditText(str(volumes))
         self.tool.header.field.lineEdit().returnPressed.emit()
         self.wait(lambda: not self.tool.state.reader.busy)
         return self.tool.state
 
     def use_level(self, level: float) -> None:
-        """Choose one threshold for all volumes on the Run page."""
+        """Choose one contour level for all volumes on the Run page."""
         page = self.tool.run_page.input
         page.source.setCurrentIndex(2)
         page.level.setText(f"{level:g}")
@@ -138,7 +138,7 @@ class Desk:
         self.wait(lambda: not self.tool.state.reader.busy)
 
     def run_to_end(self, button: Any, jobs: int = 1) -> list[Any]:
-        """Click a button that starts commands, and wait for their ends."""
+        """Click a button that starts commands and wait until they have ended."""
         from chimerax.siren.session.jobs import when_job_ends
 
         ends: list[Any] = []
@@ -158,7 +158,7 @@ class Desk:
 
 @pytest.fixture
 def desk(session: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Desk]:
-    """A person at a session with windows, with fresh settings."""
+    """A user of a session with windows, with fresh settings."""
     import chimerax.core.commands.cli as cli
 
     from chimerax.siren.panel.settings import panel_settings
@@ -199,5 +199,5 @@ def desk(session: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
 
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
-    """Volumes with two blocks, which a sketch finds in a second."""
+    """Volumes with two planted blocks, which a sketch finds in a second."""
     return write_planted(tmp_path_factory.mktemp("planted") / "volumes", 150)

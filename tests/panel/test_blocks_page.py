@@ -1,5 +1,5 @@
-"""The Blocks page with real widgets: what is clicked is a command, and what happens elsewhere is
-seen in the table.
+"""The Blocks page with real widgets: clicks run commands, and changes made elsewhere show up in the
+table.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def click(widget: Any, place: Any, key: Any) -> None:
 
 
 class Person:
-    """Somebody at the page."""
+    """A user of the page."""
 
     def __init__(self, session: Any):
         from chimerax.siren.panel.blocks import BlocksPage
@@ -85,11 +85,11 @@ class Person:
             self.errors.append(str(error))
 
     def wait(self, until: Callable[[], bool] | None = None) -> None:
-        """Let the application work: until something holds, or all timers of the page have run."""
+        """Let the application work: until a condition holds, or all timers of the page have run."""
         work_on(self.session, self.page, until)
 
     def text(self, column: int) -> list[str]:
-        """A column from top to bottom as it is shown."""
+        """The text of a column, from top to bottom."""
         from Qt.QtCore import Qt
 
         proxy = self.page.sorted
@@ -223,13 +223,13 @@ def test_only_hides_the_other_blocks_and_all_brings_them_back(three: Person) -> 
     assert all(m.display for m in three.page.blocks)
 
 
-def test_a_new_colour_is_a_command_keeps_the_transparency_and_is_seen_in_the_table(
+def test_a_new_color_is_a_command_keeps_the_transparency_and_is_seen_in_the_table(
     three: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from Qt.QtGui import QColor
 
     run_command(three.session, "transparency #1.2 40 target s")
-    monkeypatch.setattr(three.page, "_ask_color", lambda now: QColor("#ff0000"))
+    monkeypatch.setattr(three.page.edits, "_ask_color", lambda now: QColor("#ff0000"))
     three.select(2)
     three.press("color")
     assert three.typed[-1] == "color #1.2 #ff0000 target s"
@@ -241,13 +241,13 @@ def test_a_new_colour_is_a_command_keeps_the_transparency_and_is_seen_in_the_tab
     assert three.page.model.rows[1].color[:3] == (0.0, 0.0, 1.0)
 
 
-def test_a_colour_that_is_not_chosen_after_all_changes_nothing(
+def test_canceling_the_choice_of_a_color_changes_nothing(
     three: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from Qt.QtGui import QColor
 
     three.select(2)
-    monkeypatch.setattr(three.page, "_ask_color", lambda now: QColor())
+    monkeypatch.setattr(three.page.edits, "_ask_color", lambda now: QColor())
     three.press("color")
     assert three.typed == ["select #1.2"]
 
@@ -278,7 +278,7 @@ def test_merge_split_delete_and_undo_by_their_buttons(three: Person) -> None:
     )
     assert three.text(6)[0] == f"{(64 * 0.5 + 27 * 0.9) / 91:.2f}"
     assert three.text(7)[0] == "-"
-    assert "edited and not saved" in three.page.title.text()
+    assert "edited but not saved" in three.page.title.text()
     three.select(1)
     three.page.actions_["split"].menu().actions()[0].trigger()
     three.wait()
@@ -386,7 +386,7 @@ def test_the_commands_of_the_page_replayed_in_a_fresh_session_give_the_same_bloc
     assert [(m.name, m.voxels.tolist()) for m in three.page.blocks] == after
 
 
-def test_an_empty_page_says_what_to_do_and_offers_nothing(person: Person) -> None:
+def test_an_empty_page_tells_what_to_do_and_has_no_active_button(person: Person) -> None:
     assert "run a sketch" in person.page.title.text()
     assert not any(a.isEnabled() for name, a in person.page.actions_.items() if name != "undo")
     assert not person.page.expand_button.isEnabled()
@@ -429,7 +429,7 @@ def test_a_run_whose_blocks_are_not_open_is_listed_opened_edited_saved_and_expan
     assert person.errors == []
 
 
-def test_a_closed_page_lets_go_of_the_session(session: Any, three: Person) -> None:
+def test_a_closed_page_disconnects_from_the_session(session: Any, three: Person) -> None:
     from chimerax.siren.panel.blocks import BlocksPage
 
     page = BlocksPage(session, three.execute)

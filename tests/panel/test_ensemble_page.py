@@ -1,5 +1,5 @@
-"""The Ensemble page: the list says what is in the maps, rows show them, and the choice goes into
-the record.
+"""The Ensemble page: the list describes the maps, rows show them, and the choice of volumes goes
+into the record.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def cell(
 
 @pytest.fixture
 def odd(planted: Planted, tmp_path: Path) -> Path:
-    """A copy of the volumes with one of noise, one that is empty, one on another grid and one that
-    is no map.
+    """A copy of the volumes in which one is noise, one is empty, one is on another grid and one is
+    not a map.
     """
     folder = tmp_path / "odd"
     folder.mkdir()
@@ -157,7 +157,7 @@ def test_a_row_shows_its_map_at_its_level_in_one_model_and_arrow_keys_go_on(
     with mrcfile.open(planted.folder / "vol_8.mrc") as map_:
         np.testing.assert_array_equal(shown.full_matrix(), map_.data)
     assert [s.level for s in shown.surfaces] == [LEVEL]
-    assert tuple(shown.surfaces[0].rgba) == (1, 0, 0, 1)  # what a person changed stays
+    assert tuple(shown.surfaces[0].rgba) == (1, 0, 0, 1)  # the user's changes stay
     assert rest.isActive()
     rest.setInterval(pause)
     desk.wait(lambda: not rest.isActive())
@@ -227,7 +227,7 @@ def test_very_large_ensembles_are_read_only_when_asked(
 
 
 @pytest.mark.parametrize("place", ["nowhere", "empty", "file.txt"])
-def test_a_bad_folder_is_said_in_one_sentence(desk: Desk, tmp_path: Path, place: str) -> None:
+def test_a_bad_folder_is_reported_in_one_sentence(desk: Desk, tmp_path: Path, place: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.txt").write_text("text")
     desk.open()

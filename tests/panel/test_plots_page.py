@@ -1,5 +1,5 @@
-"""The Plots page with real widgets: the figures of a run, clicks that name volumes, buttons that
-are commands.
+"""The Plots page with real widgets: figures of a run, clicks that show volumes, buttons that run
+commands.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def sketch(_chimerax: Any, volumes: Planted, tmp_path_factory: pytest.TempPathFa
 
 
 class Person:
-    """Somebody at the page."""
+    """A user of the page."""
 
     def __init__(self, session: Any):
         from chimerax.siren.panel.plots import PlotsPage
@@ -57,7 +57,7 @@ class Person:
         run_command(self.session, command)
 
     def wait(self, until: Callable[[], bool] | None = None) -> None:
-        """Let the application work until something holds, or all timers of the page have run."""
+        """Let the application work until a condition holds, or all timers of the page have run."""
         work_on(self.session, self.page, until)
 
     def see(self, folder: Path | None, kind: str) -> None:
@@ -99,7 +99,7 @@ class Person:
         self.wait()
 
     def picture(self) -> np.ndarray:
-        """(height, width, 3) what the figure looks like on the screen."""
+        """The pixels of the figure on the screen, (height, width, 3)."""
         from Qt.QtGui import QImage
 
         image = self.page.canvas.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
@@ -131,7 +131,7 @@ def test_each_figure_fills_its_place_and_says_what_it_shows(
     height, width = pixels.shape[:2]
     assert (np.ptp(drawn, axis=0) > 0.6 * np.array([height, width])).all()
     assert {
-        "thresholds": "200 thresholds",
+        "thresholds": "200 contour levels",
         "states": "1: 120, 2: 80",
         "correlation": "No block depends",
         "conditional": "No block depends",
@@ -207,12 +207,12 @@ def test_thresholds_of_a_table_are_shown_until_there_is_a_run(
         "file,denormalized_predictions\n" + "".join(f"v{k}.mrc,{k % 9}\n" for k in range(90))
     )
     person.page.set_thresholds(tmp_path / "predictions.csv")
-    person.wait(lambda: "90 thresholds" in person.page.caption.text())
+    person.wait(lambda: "90 contour levels" in person.page.caption.text())
     assert not person.page.pair_button.isEnabled()
     person.page.set_run(sketch)
-    person.wait(lambda: "200 thresholds" in person.page.caption.text())
+    person.wait(lambda: "200 contour levels" in person.page.caption.text())
     person.page.set_run(None)
-    person.wait(lambda: "90 thresholds" in person.page.caption.text())
+    person.wait(lambda: "90 contour levels" in person.page.caption.text())
     person.page.set_thresholds(None)
     person.wait(lambda: "No run yet" in person.page.caption.text())
     assert not person.page.save_button.isEnabled()
@@ -233,14 +233,16 @@ def test_figures_follow_the_palette(person: Person, sketch: Path) -> None:
     assert (person.picture().max(axis=2) > 200).sum() > 100  # and the writing can be read on it
 
 
-def test_a_folder_that_is_gone_or_no_run_is_told_kindly(person: Person, tmp_path: Path) -> None:
+def test_a_folder_that_is_missing_or_no_run_gives_a_plain_message(
+    person: Person, tmp_path: Path
+) -> None:
     person.page.set_run(tmp_path / "gone")
     person.wait(lambda: "run.json" in person.page.caption.text())
     assert "Traceback" not in person.page.caption.text()
     assert not person.page.save_button.isEnabled()
 
 
-def test_blocks_have_the_colours_of_their_open_surfaces(person: Person, sketch: Path) -> None:
+def test_blocks_have_the_colors_of_their_open_surfaces(person: Person, sketch: Path) -> None:
     run_command(person.session, f"siren open '{sketch}'")
     run_command(person.session, "color #1.2 #ff00ff target s")
     person.see(sketch, "states")
@@ -290,7 +292,7 @@ def test_a_page_closed_while_it_reads_is_no_error(
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_nothing_is_drawn_before_the_page_is_seen(
+def test_nothing_is_drawn_before_the_page_is_shown(
     session: Any, person: Person, sketch: Path
 ) -> None:
     from chimerax.siren.panel.plots import PlotsPage

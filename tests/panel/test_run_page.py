@@ -1,5 +1,5 @@
-"""The Run page and the bar below: fields made from the parameters, estimates, progress, stop, and
-commands that the log can replay.
+"""The Run page and the bar below: fields built from the parameters, estimates, progress, stop, and
+commands that can be replayed from the log.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from waiting import DEADLINE
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The files of a run but for the times in its record."""
+    """The files of a run, without the times in its record."""
     files = {p.name: p.read_bytes() for p in folder.iterdir()}
     files["run.json"] = re.sub(rb'"timings_s": \{.*?\}', b"", files["run.json"], flags=re.S)
     return files
@@ -40,7 +40,7 @@ def test_every_parameter_has_its_field_with_default_unit_bounds_and_help(desk: D
             widget = inputs[f.name]
             assert f.metadata["help"][1:] in widget.toolTip()
             if isinstance(widget, QSpinBox):
-                assert widget.value() == f.default and widget.minimum() == f.metadata["least"]
+                assert widget.value() == f.default and widget.minimum() == f.metadata["minimum"]
                 assert f.metadata["unit"] in widget.suffix()
             elif isinstance(widget, QCheckBox):
                 assert widget.isChecked() is f.default
@@ -202,9 +202,7 @@ def test_progress_shows_phase_and_stop_ends_the_run_at_its_next_step(
     desk.wait(lambda: current_job(desk.session) is None)
     assert steps.count(True) <= 1  # the one that ended it, if the stop did not come before it
     desk.wait()
-    assert desk.tool.message.text == (
-        "Stopped. Nothing was written; earlier results are as they were."
-    )
+    assert desk.tool.message.text == "Stopped. Nothing was written; earlier results are unchanged."
     assert not bar.stop.isEnabled() and bar.run_all.isEnabled()
 
 
@@ -298,7 +296,7 @@ def test_predicted_thresholds_come_from_the_table_in_the_output_folder(
 
 
 def slow(session: Any, watch: Callable[[Any], Any] = lambda progress: None) -> None:
-    """Start a command that is half done for ever; ``watch`` is called before each of its steps."""
+    """Start a command that is half done forever; ``watch`` is called before each of its steps."""
     from chimerax.siren.session.jobs import run_job
 
     def work(progress: Any) -> None:

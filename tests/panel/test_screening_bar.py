@@ -1,5 +1,5 @@
-"""The slider of the stringency: it shows what a sketch would find, keeps colours, and leaves the
-session as it was.
+"""The stringency slider: it shows what a sketch would find, keeps colors, and restores the
+session.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def test_the_slider_shows_what_a_sketch_of_that_stringency_finds(
         settled(desk)
         found[place] = (bar.posp, shown(desk))
     sizes = [sum(map(len, blocks.values())) for _, blocks in found.values()]
-    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) > 1  # a stricter one finds less
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) > 1  # stricter finds less
     for place, (posp, blocks) in found.items():
         bar.slider.setValue(place)
         settled(desk)
@@ -103,7 +103,7 @@ def test_closing_the_panel_ends_the_screening(desk: Desk, planted: Planted) -> N
     assert desk.session.models.list(type=BlockMap) == []
 
 
-def test_a_block_keeps_its_colour_when_its_number_changes() -> None:
+def test_a_block_keeps_its_color_when_its_number_changes() -> None:
     before = BlockSet(GRID, {1: np.arange(0, 60), 2: np.arange(100, 140), 3: np.arange(500, 520)})
     colors = {1: (1.0, 0.0, 0.0), 2: (0.0, 1.0, 0.0), 3: (0.0, 0.0, 1.0)}
     after = BlockSet(GRID, {1: np.arange(98, 141), 2: np.arange(0, 40), 3: np.arange(900, 930)})

@@ -1,5 +1,5 @@
-"""The panel as a tool of ChimeraX: opening, sizes, help, first use, sessions, settings, and that
-its window stays alive.
+"""The panel as a ChimeraX tool: opening, sizes, help, first use, sessions, settings, and a
+responsive window.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def test_the_panel_is_one_of_volume_data_and_opens_once(desk: Desk) -> None:
     assert first.tool_window.title == "SIREn"
 
 
-def test_the_toolbar_has_buttons_with_icons_that_are_there_and_do_something(desk: Desk) -> None:
+def test_the_toolbar_has_buttons_that_work_with_icons_that_exist(desk: Desk) -> None:
     from xml.etree import ElementTree
 
     import chimerax.siren
@@ -127,7 +127,7 @@ def test_the_panel_fits_any_size(desk: Desk, planted: Planted, size: tuple[int, 
         assert bar.geometry().right() <= area.width() and bar.geometry().bottom() <= area.height()
 
 
-def test_colours_come_from_the_theme(desk: Desk, planted: Planted) -> None:
+def test_colors_come_from_the_theme(desk: Desk, planted: Planted) -> None:
     tool = desk.open()
     desk.list(planted.folder)
     area = tool.tool_window.ui_area
@@ -140,7 +140,7 @@ def test_colours_come_from_the_theme(desk: Desk, planted: Planted) -> None:
         for x in range(0, image.width(), 2)
         for y in range(image.height())
     }
-    assert min(colors) < 70 and max(colors) > 180  # light text on a dark ground
+    assert min(colors) < 70 and max(colors) > 180  # light text on a dark background
 
 
 @pytest.mark.slow
@@ -177,10 +177,7 @@ def test_a_saved_session_brings_the_panel_back(
     shutil.rmtree(volumes)
     shutil.rmtree(tmp_path / "siren")
     _reopen(desk, tmp_path / "s.cxs")
-    assert (
-        f"{tmp_path / 'siren/00_sketch'} is gone since this session was saved"
-        in desk.tool.message.text
-    )
+    assert f"{tmp_path / 'siren/00_sketch'} no longer exists" in desk.tool.message.text
     assert desk.log.errors == [] and "Traceback" not in desk.log.text
     run(desk.session, "close", log=False)
 

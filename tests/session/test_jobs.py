@@ -1,4 +1,4 @@
-"""Background work: off the main thread, with progress, cancel and errors that end well."""
+"""Background work: off the main thread, with progress, stop, and errors that are reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from waiting import DEADLINE, until
 
 
 class Heard(PlainTextLog):
-    """What the log was told, with the thread that told it."""
+    """Records log messages and the threads that logged them."""
 
     def __init__(self) -> None:
         self.said: list[tuple[Any, str]] = []
@@ -54,7 +54,7 @@ def heard(session: Any) -> Iterator[Heard]:
 
 @pytest.fixture
 def windows(session: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A session that behaves as one with windows: calls of threads wait for the main thread
+    """A session that behaves like one with windows: calls from threads wait for the main thread
     (``pump``).
     """
     monkeypatch.setattr(session.ui, "is_gui", True)
@@ -183,7 +183,7 @@ def test_stop_ends_a_job_at_its_next_step(windows: Any, heard: Heard) -> None:
     wait(windows, job)
     assert steps == ["done"]
     assert isinstance(job.error, Cancelled)
-    assert "Stopped. Nothing was written" in heard.text(0)
+    assert "Stopped. Nothing was written; earlier results are unchanged." in heard.text(0)
 
 
 def test_one_job_at_a_time(windows: Any) -> None:

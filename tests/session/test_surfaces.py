@@ -1,4 +1,4 @@
-"""Surfaces and colours of blocks."""
+"""Surfaces and colors of blocks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def contrast(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     return float(np.abs(np.subtract(a, b)).max())
 
 
-def test_touching_blocks_have_different_colours_even_when_there_are_more_blocks_than_colours():
+def test_touching_blocks_have_different_colors_even_when_there_are_more_blocks_than_colors():
     blocks = cubes(25)
     assert len(blocks) > len(PALETTE)
     colors = block_colors(blocks)
@@ -36,7 +36,7 @@ def test_touching_blocks_have_different_colours_even_when_there_are_more_blocks_
             assert contrast(colors[n + 1], colors[other + 1]) > 0.05
 
 
-def test_the_palette_has_no_colour_twice():
+def test_the_palette_has_no_color_twice():
     assert len(set(PALETTE)) == len(PALETTE)
 
 
@@ -57,8 +57,8 @@ def test_specks_are_not_drawn_but_a_small_block_is():
 
 
 def test_half_sampled_blocks_look_whole():
-    """A sketch holds a random half of the voxels: its surface is to enclose them in one piece, not
-    as gravel.
+    """A sketch has a random half of the voxels: its surface must enclose them in one piece, not as
+    gravel.
     """
     from scipy import ndimage
 
@@ -93,7 +93,7 @@ def test_other_models_keep_their_display(session, run):
     ) == before
 
 
-def test_blocks_are_seen_in_the_picture_in_their_colours(session, run, tmp_path):
+def test_blocks_are_seen_in_the_picture_in_their_colors(session, run, tmp_path):
     from PIL import Image
 
     open_blocks(session, cubes(3), None)
@@ -111,7 +111,7 @@ def test_blocks_are_seen_in_the_picture_in_their_colours(session, run, tmp_path)
         assert (np.abs(hues - np.array(color) / max(color)).max(axis=1) < 0.04).sum() > 500
 
 
-def test_a_map_of_another_size_takes_the_place_and_the_colour_of_the_one_before(
+def test_a_map_of_another_size_takes_the_place_and_the_color_of_the_one_before(
     session, run, tmp_path
 ):
     from chimerax.core.errors import UserError

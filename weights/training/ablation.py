@@ -1,13 +1,13 @@
-"""What each half of the network is worth, and what any network could reach if it were told what a
-map does not show.
+"""Ablation of the two halves of the network, and networks given facts that a map does not show.
 
 Example::
 
-    python weights/training/ablation.py ../shared/data/structures --part profile --train-maps 4800
-    --epochs 5 python weights/training/ablation.py ../shared/data/structures --part profile --epochs
-    5 --told resolution mass
+    python weights/training/ablation.py ../shared/data/structures --part profile \\
+        --train-maps 4800 --epochs 5
+    python weights/training/ablation.py ../shared/data/structures --part profile \\
+        --epochs 5 --given resolution mass
 
-Prints the figures on the validation maps, epoch by epoch; the card's table is made of these.
+Prints the metrics on the validation maps after each epoch, for the table of the model card.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ import package  # noqa: F401  (puts src on the path)
 import torch
 from numpy.typing import NDArray
 from simulate import BOX
-from train import Maps, TrainParameters, load, maps_of, train
+from train import Maps, TrainParameters, load, map_files, train
 
 from core.thresholds import features
 from core.thresholds.network import FIELDS, WHOLE, compact_network
 
-# of the profile without the rest: shares above each level at 64^3, 32^3 and on the map's own grid
-KEPT = (0, 2, features.CHANNELS - 2)
+# rows of the profile to keep: shares above each level at 64^3, at 32^3 and on the original grid
+KEPT_ROWS = (0, 2, features.CHANNELS - 2)
 
 
-def told_facts(facts: list[dict[str, Any]], names: list[str]) -> torch.Tensor:
-    """(n, k) of what maps do not show."""
+def fact_columns(facts: list[dict[str, Any]], names: list[str]) -> torch.Tensor:
+    """(n, k) facts that maps do not show, of order 1."""
 
     def of(name: str) -> NDArray[np.float64]:
         return np.array([float(f.get(name, 0)) for f in facts])
@@ -44,7 +44,7 @@ def told_facts(facts: list[dict[str, Any]], names: list[str]) -> torch.Tensor:
     edge = of("pixel") * of("box")
     known: dict[str, list[NDArray[np.float64]]] = {
         "resolution": [np.log(of("resolution") / 8), np.log(of("resolution") / (edge / BOX) / 2)],
-        # 1.21 A^3/Da over the box, of order 1
+        # volume at 1.21 A^3/Da relative to the box, of order 1
         "mass": [np.log(of("mass_kda") * 1210 / edge**3 * 30)],
         "state": [of("absent"), of("blurred"), np.log(of("noise")), of("best_dice")],
     }
@@ -54,18 +54,18 @@ def told_facts(facts: list[dict[str, Any]], names: list[str]) -> torch.Tensor:
 
 
 @dataclass
-class Told(Maps):
-    """Maps whose facts stand in the place of their voxels."""
+class FactMaps(Maps):
+    """Maps with facts in place of voxels."""
 
-    def seen(self, chosen: torch.Tensor) -> features.Seen:
-        """What the network takes of some: ``coarse`` is (n, k, 1, 1, 1)."""
-        return features.Seen(
+    def inputs(self, chosen: torch.Tensor) -> features.NetworkInput:
+        """Network input of some maps: ``coarse`` is (n, k, 1, 1, 1)."""
+        return features.NetworkInput(
             self.profile[chosen].float(), self.scale[chosen], self.coarse[chosen], self.bins[chosen]
         )
 
 
 def profile_alone() -> torch.nn.Module:
-    """The network without its 3D CNN; facts, where told, are its whole."""
+    """The network without its 3D CNN; facts, if given, replace the summary of the whole map."""
     network: Any = compact_network()
 
     class Nothing(torch.nn.Module):
@@ -77,13 +77,13 @@ def profile_alone() -> torch.nn.Module:
             return scale.new_zeros(len(scale), FIELDS, BOX // 2, BOX // 2, BOX // 2), whole
 
     class ProfileAlone(type(network)):  # type: ignore[misc]
-        def rows(self, seen: features.Seen, fields: torch.Tensor) -> torch.Tensor:
-            levels = self.levels.expand(len(seen.profile), 1, -1)
+        def rows(self, inputs: features.NetworkInput, fields: torch.Tensor) -> torch.Tensor:
+            levels = self.levels.expand(len(inputs.profile), 1, -1)
             return torch.cat(
                 [
-                    seen.profile[:, :-1],
+                    inputs.profile[:, :-1],
                     levels,
-                    seen.profile.new_zeros(len(levels), FIELDS + 2, features.LEVELS),
+                    inputs.profile.new_zeros(len(levels), FIELDS + 2, features.LEVELS),
                 ],
                 dim=1,
             )
@@ -93,14 +93,14 @@ def profile_alone() -> torch.nn.Module:
 
 
 def voxels_alone() -> torch.nn.Module:
-    """The network with no more of the profile than shares above each level."""
+    """The network with only the shares above each level of the profile."""
     network: Any = compact_network()
 
     class VoxelsAlone(type(network)):  # type: ignore[misc]
-        def rows(self, seen: features.Seen, fields: torch.Tensor) -> torch.Tensor:
+        def rows(self, inputs: features.NetworkInput, fields: torch.Tensor) -> torch.Tensor:
             kept = torch.zeros(features.CHANNELS - 1, 1)
-            kept[list(KEPT)] = 1
-            made: torch.Tensor = super().rows(seen, fields)
+            kept[list(KEPT_ROWS)] = 1
+            made: torch.Tensor = super().rows(inputs, fields)
             return torch.cat([made[:, : len(kept)] * kept, made[:, len(kept) :]], dim=1)
 
         def scores(
@@ -128,19 +128,19 @@ def main() -> None:
     parser.add_argument("structures", type=Path)
     parser.add_argument("--part", choices=list(PARTS), required=True)
     parser.add_argument(
-        "--told",
+        "--given",
         nargs="*",
         choices=("resolution", "mass", "state"),
         default=[],
-        help="with part profile",
+        help="facts to give to the network, with part profile",
     )
     parser.add_argument("--train-maps", type=int, default=defaults.train_maps)
     parser.add_argument("--epochs", type=int, default=defaults.epochs)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "siren-maps")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     a = parser.parse_args()
-    if a.told and a.part != "profile":
-        parser.error("--told goes with --part profile")
+    if a.given and a.part != "profile":
+        parser.error("--given needs --part profile")
     p = TrainParameters(
         train_maps=a.train_maps,
         epochs=a.epochs,
@@ -149,12 +149,12 @@ def main() -> None:
     torch.set_num_threads(1)
     maps = {
         split: load(paths)
-        for split, paths in maps_of(a.structures, p, a.cache, a.processes).items()
+        for split, paths in map_files(a.structures, p, a.cache, a.processes).items()
     }
-    if a.told:
+    if a.given:
         maps = {
-            split: Told(
-                **{**vars(m), "coarse": told_facts(m.facts, a.told)[:, :, None, None, None]}
+            split: FactMaps(
+                **{**vars(m), "coarse": fact_columns(m.facts, a.given)[:, :, None, None, None]}
             )
             for split, m in maps.items()
         }
@@ -162,7 +162,7 @@ def main() -> None:
         best = train(
             maps["train"], maps["validation"], Path(folder) / "part.pt", p, make=PARTS[a.part]
         )
-    print(json.dumps({"part": a.part, "told": a.told, "maps": a.train_maps, **best}))
+    print(json.dumps({"part": a.part, "given": a.given, "maps": a.train_maps, **best}))
 
 
 if __name__ == "__main__":

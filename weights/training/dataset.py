@@ -1,9 +1,9 @@
-"""The training set: maps simulated with all cores, kept as files of half-precision numbers.
+"""The training set: simulated maps, cached as files of half-precision numbers.
 
 Example::
 
-    python weights/training/dataset.py ../shared/data/structures --split train --count 6000 --each 3
-    --out siren-training
+    python weights/training/dataset.py ../shared/data/structures --split train --count 6000 \\
+        --each 3 --out siren-training
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from simulate import BOX, Sample, siblings
 from structures import SPLITS, Library, read_library
 
 from core.maps.grid import Grid, to_box
-from core.thresholds.features import HIGHEST, LEVELS, LOWEST, WIDEST_COUNTED, share_above
+from core.thresholds.features import HIGHEST, LEVELS, LOWEST, MAX_COUNTED_BOX, share_above
 from core.thresholds.normalize import Range
 
-CHUNK = 60
+CHUNK = 60  # maps per file
 SIMULATOR = ("simulate.py", "degrade.py", "lattice.py", "structures.py", "dataset.py")
 
 
 def version() -> str:
-    """Changes with the simulator: maps kept of an earlier one are not taken for its own."""
+    """Hash of the simulator's source, so that cached maps of other versions are not used."""
     here = Path(__file__).parent
-    # of what is kept of a map's own grid
-    levels = f"{LEVELS} {LOWEST} {HIGHEST} {WIDEST_COUNTED}".encode()
+    # parameters of the shares above levels on the original grid
+    levels = f"{LEVELS} {LOWEST} {HIGHEST} {MAX_COUNTED_BOX}".encode()
     return hashlib.sha256(
         b"".join((here / name).read_bytes() for name in SIMULATOR) + levels
     ).hexdigest()[:8]
@@ -51,7 +51,7 @@ def _chunk(job: tuple[Library, int, int, int, int, Path]) -> int:
     ][:count]
     temporary = path.with_name("." + path.name)
     with open(temporary, "wb") as file:
-        # of x + 1: near the background, at -1, half precision is fine there
+        # x + 1 rather than x: half precision is finest near 0, the background
         np.savez(
             file,
             above_background=np.stack([(s.x + 1).astype(np.float16) for s in samples]),
@@ -67,12 +67,12 @@ def _chunk(job: tuple[Library, int, int, int, int, Path]) -> int:
 
 
 def full_share(sample: Sample) -> NDArray[np.float32]:
-    """(96,) what lies above each level on the map's own grid."""
+    """(96,) share above each level on the original grid, see :func:`share_above`."""
     return np.asarray(share_above(sample.raw, Range(*sample.scale)).numpy(), np.float32)
 
 
 def inside(sample: Sample) -> NDArray[np.uint8]:
-    """(32, 32, 32) share of each 2^3 voxels of the 64^3 box that is in the envelope, in 255ths."""
+    """(32, 32, 32) share of the envelope in each 2^3 voxels of the 64^3 box, in 255ths."""
     shape = (sample.envelope.shape[0], sample.envelope.shape[1], sample.envelope.shape[2])
     envelope = sample.envelope.astype(np.float32)
     if shape != (BOX,) * 3:
@@ -85,12 +85,15 @@ def inside(sample: Sample) -> NDArray[np.uint8]:
 def build(
     structures: Path, split: str, count: int, seed: int, out: Path, processes: int, each: int = 1
 ) -> list[Path]:
-    """Simulate ``count`` maps of a split into files of CHUNK under ``out``; files that exist are
-    kept.
+    """Simulate ``count`` maps of a split into files of CHUNK maps in ``out``.
 
-    ``each`` maps in a row (a divisor of CHUNK) are of one molecule: three cost half as much as
-    three of their own. Map number i depends on the seed and i alone, so any number of processes
-    gives the same set.
+    Existing files are kept. ``each`` successive maps (a divisor of CHUNK) show the same molecule:
+    three cost half as much as three of different molecules. Map i depends only on the seed and i,
+    not on the number of processes.
+
+    Returns
+    -------
+    list of Path
     """
     out.mkdir(parents=True, exist_ok=True)
     library = read_library(structures, split)
@@ -122,7 +125,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--each", type=int, default=1, help="maps of one molecule in a row")
+    parser.add_argument("--each", type=int, default=1, help="successive maps of the same molecule")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     a = parser.parse_args()
     build(a.structures, a.split, a.count, a.seed, a.out, a.processes, a.each)

@@ -1,4 +1,4 @@
-"""What happens to a molecule's density on its way to a map: lipid, noise, mask, offset, scale."""
+"""From a molecule's density to a map: lipid, noise, mask, offset, scale."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from structures import rotation
 
 Facts = dict[str, float | str]
 #: Mean spectrum of decoder noise, fitted to ten real volumes (EMPIAR-10076): power (1 +
-#: (f/corner)^2)^(-exponent/2), f in cycles/voxel; drawn around these.
+#: (f/corner)^2)^(-exponent/2), f in cycles/voxel; parameters are drawn around these.
 CORNER, EXPONENT = 0.024, 2.8
 
 
@@ -18,34 +18,54 @@ def finish(
     signal: Map,
     envelope: NDArray[np.bool_],
     level: float,
-    centre: NDArray[np.floating],
+    center: NDArray[np.floating],
     extent: float,
     facts: Facts,
     rng: np.random.Generator,
 ) -> Map:
-    """Micelle or nanodisc, noise, mask, offset and scale; ``centre`` (x, y, z) and ``extent`` in
-    voxels.
+    """Add micelle or nanodisc, noise, mask, offset and scale.
+
+    Parameters
+    ----------
+    lattice : Lattice
+    signal : (z, y, x) float32
+        Noise-free density.
+    envelope : (z, y, x) bool
+        The molecule.
+    level : float
+        Contour level of ``signal``.
+    center : (3,)
+        x, y, z in voxels.
+    extent : float
+        Diameter of the molecule in voxels.
+    facts : dict
+        Extended by what was drawn.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (z, y, x) float32
     """
-    centre = centre[::-1]
+    center = center[::-1]
     facts["micelle"] = str(rng.choice(["none", "micelle", "nanodisc"], p=[0.89, 0.07, 0.04]))
     if facts["micelle"] != "none":
         belt = _micelle if facts["micelle"] == "micelle" else _nanodisc
-        signal = signal + belt(lattice, envelope, centre, rng) * np.float32(
+        signal = signal + belt(lattice, envelope, center, rng) * np.float32(
             rng.uniform(0.15, 1.0) * level
         )
     noise = float(np.exp(rng.uniform(np.log(0.01), np.log(0.55))))
     if facts["decoder"]:
-        signal = signal + _decoder_noise(lattice, centre, extent, rng) * np.float32(noise * level)
+        signal = signal + _decoder_noise(lattice, center, extent, rng) * np.float32(noise * level)
     else:
         signal = signal + _noise(
-            lattice, centre, extent, float(facts["resolution"]), rng
+            lattice, center, extent, float(facts["resolution"]), rng
         ) * np.float32(noise * level)
     if rng.random() < 0.25:
         signal = signal + np.float32(rng.normal(0, 0.25) * level)
     odds = [0.75, 0.05, 0.05, 0.15] if facts["decoder"] else [0.45, 0.2, 0.15, 0.2]
     mask = str(rng.choice(["none", "soft", "tight", "sphere"], p=odds))
     facts |= {"noise": noise, "mask": mask}
-    signal = _masked(lattice, signal, envelope, centre, extent, mask, rng)
+    signal = _masked(lattice, signal, envelope, center, extent, mask, rng)
     return np.ascontiguousarray(
         signal * np.float32(np.exp(rng.uniform(-7, 7)) / level), dtype=np.float32
     )
@@ -55,20 +75,18 @@ def _masked(
     lattice: Lattice,
     signal: Map,
     envelope: NDArray[np.bool_],
-    centre: NDArray[np.floating],
+    center: NDArray[np.floating],
     extent: float,
     mask: str,
     rng: np.random.Generator,
 ) -> Map:
-    """Exact zeros outside a mask: a ball, or the molecule's own shape with a wide (soft) or narrow
-    margin.
-    """
+    """Apply a mask: a sphere, or the molecule's shape with a wide (soft) or narrow margin."""
     if mask == "none":
         return signal
     if mask == "sphere":
         radius = rng.uniform(max(0.5 * extent, 0.3 * lattice.n), 0.5 * lattice.n + 1)
         weight = np.clip(
-            (np.float32(radius) - lattice.radius(centre)) / np.float32(rng.uniform(1, 6)), 0, 1
+            (np.float32(radius) - lattice.radius(center)) / np.float32(rng.uniform(1, 6)), 0, 1
         )
         return np.asarray(signal * weight, np.float32)
     wide = (
@@ -83,7 +101,7 @@ def _masked(
     )
 
 
-def _coloured(lattice: Lattice, spectrum: Map, rng: np.random.Generator) -> Map:
+def _colored_noise(lattice: Lattice, spectrum: Map, rng: np.random.Generator) -> Map:
     """Noise of SD 1 with an amplitude spectrum in rfft order."""
     shape = (lattice.n, lattice.n, lattice.n // 2 + 1)
     transform = rng.standard_normal((*shape, 2), dtype=np.float32).view(np.complex64)[..., 0]
@@ -93,39 +111,37 @@ def _coloured(lattice: Lattice, spectrum: Map, rng: np.random.Generator) -> Map:
 
 def _noise(
     lattice: Lattice,
-    centre: NDArray[np.floating],
+    center: NDArray[np.floating],
     extent: float,
     resolution: float,
     rng: np.random.Generator,
 ) -> Map:
-    """As in the mean of two half maps: coloured, mostly filtered to the resolution, even or weaker
-    far from the centre.
-    """
+    """Noise as in the mean of two half maps: colored, mostly filtered, uniform or fading."""
     k = np.sqrt(lattice.k2)
     spectrum = (k + np.float32(1 / (lattice.n * lattice.pixel))) ** np.float32(-rng.uniform(0, 1.8))
     spectrum *= np.exp(-np.float32(rng.uniform(-0.5, 1.5) * resolution**2) * lattice.k2)
     if rng.random() < 0.8:
         spectrum /= 1 + (k * np.float32(resolution * rng.uniform(0.5, 1))) ** 12
-    noise = _coloured(lattice, spectrum, rng)
-    return noise * _fading(lattice, centre, extent, rng) if rng.random() < 0.35 else noise
+    noise = _colored_noise(lattice, spectrum, rng)
+    return noise * _fading(lattice, center, extent, rng) if rng.random() < 0.35 else noise
 
 
 def _decoder_noise(
-    lattice: Lattice, centre: NDArray[np.floating], extent: float, rng: np.random.Generator
+    lattice: Lattice, center: NDArray[np.floating], extent: float, rng: np.random.Generator
 ) -> Map:
-    """As in a decoder's volumes: strong at low frequencies, mostly fading from the centre."""
+    """Noise as in a decoder's volumes: strong at low frequencies, mostly fading outward."""
     corner, exponent = CORNER * float(np.exp(rng.normal(0, 0.6))), EXPONENT * rng.uniform(0.6, 1.5)
     spectrum = (1 + lattice.k2 * np.float32((lattice.pixel / corner) ** 2)) ** np.float32(
         -exponent / 4
     )
-    noise = _coloured(lattice, spectrum, rng)
-    return noise * _fading(lattice, centre, extent, rng) if rng.random() < 0.8 else noise
+    noise = _colored_noise(lattice, spectrum, rng)
+    return noise * _fading(lattice, center, extent, rng) if rng.random() < 0.8 else noise
 
 
 def _fading(
-    lattice: Lattice, centre: NDArray[np.floating], extent: float, rng: np.random.Generator
+    lattice: Lattice, center: NDArray[np.floating], extent: float, rng: np.random.Generator
 ) -> Map:
-    middle = np.full(3, (lattice.n - 1) / 2) if rng.random() < 0.5 else centre
+    middle = np.full(3, (lattice.n - 1) / 2) if rng.random() < 0.5 else center
     reach = (
         lattice.n * rng.uniform(0.2, 0.5) if rng.random() < 0.5 else extent * rng.uniform(0.2, 0.6)
     )
@@ -137,15 +153,25 @@ def _fading(
 def _belt(
     lattice: Lattice,
     envelope: NDArray[np.bool_],
-    centre: NDArray[np.floating],
+    center: NDArray[np.floating],
     rng: np.random.Generator,
 ) -> tuple[Map, Map, Map, float, float, Map]:
-    """Distance along the belt's axis, radius about it (voxels), the same of the molecule within,
-    and where it is not.
+    """Coordinates of a lipid belt around the molecule.
+
+    Returns
+    -------
+    along, y, z : (z, y, x) float32
+        Coordinates in voxels, the first along the axis of the belt.
+    around : float
+        Radius of the molecule about the axis, in voxels.
+    voxel : float
+        Voxels per A.
+    outside : (z, y, x) float32
+        0 inside the molecule, and a random texture outside.
     """
     grid = np.stack(
         np.meshgrid(
-            *[np.arange(lattice.n, dtype=np.float32) - np.float32(c) for c in centre], indexing="ij"
+            *[np.arange(lattice.n, dtype=np.float32) - np.float32(c) for c in center], indexing="ij"
         ),
         -1,
     )
@@ -168,13 +194,11 @@ def _belt(
 def _micelle(
     lattice: Lattice,
     envelope: NDArray[np.bool_],
-    centre: NDArray[np.floating],
+    center: NDArray[np.floating],
     rng: np.random.Generator,
 ) -> Map:
-    """Detergent: an ellipsoid about the molecule, brighter at its rim, absent where the molecule
-    is.
-    """
-    along, y, z, around, voxel, outside = _belt(lattice, envelope, centre, rng)
+    """Detergent micelle: an ellipsoid around the molecule, brighter at its rim."""
+    along, y, z, around, voxel, outside = _belt(lattice, envelope, center, rng)
     wide, thick = (
         np.float32(around + rng.uniform(8, 25) * voxel),
         np.float32(rng.uniform(14, 26) * voxel),
@@ -190,13 +214,11 @@ def _micelle(
 def _nanodisc(
     lattice: Lattice,
     envelope: NDArray[np.bool_],
-    centre: NDArray[np.floating],
+    center: NDArray[np.floating],
     rng: np.random.Generator,
 ) -> Map:
-    """A disc of lipid: two sheets of head groups 36-42 A apart, less between them, and the
-    scaffold's belt at its rim.
-    """
-    along, y, z, around, voxel, outside = _belt(lattice, envelope, centre, rng)
+    """Lipid nanodisc: head groups 36-42 A apart, weaker in between, with a scaffold at the rim."""
+    along, y, z, around, voxel, outside = _belt(lattice, envelope, center, rng)
     half, soft = np.float32(rng.uniform(18, 21) * voxel), np.float32(max(4.0 * voxel, 0.8))
     wide = np.float32(around + rng.uniform(15, 45) * voxel)
     radius = np.hypot(y, z)

@@ -1,5 +1,6 @@
-"""The accuracy table: on maps simulated from unseen structures, on real maps, and speed. ``make
-bench-thresholds``.
+"""Accuracy on maps simulated from unseen structures and on real maps, and speed.
+
+Run by ``make bench-thresholds``.
 
 Example::
 
@@ -27,10 +28,10 @@ from simulate import LEVELS, simulate
 from speed import speed
 from structures import read_library
 
-from core.thresholds.features import seen_of
+from core.thresholds.features import network_input
 from core.thresholds.network import default_weights, load_network
-from core.thresholds.normalize import Range, denormalise_level, normalise_level, value_range
-from core.thresholds.voxel_size import scale_of
+from core.thresholds.normalize import Range, denormalize_level, normalize_level, value_range
+from core.thresholds.voxel_size import encode_voxel_size
 
 BEGIN, END = "<!-- make bench-thresholds writes from here -->", "<!-- to here -->"
 
@@ -39,7 +40,7 @@ CHUNK = 20
 
 
 def _chunk(job: tuple[Path, int, int, int, Path]) -> Path:
-    """Some maps and the rules' levels, kept in a file: the same maps serve any weights."""
+    """Simulate some maps, with the levels of the rules, into a file that serves any weights."""
     structures, seed, first, count, path = job
     if path.exists():
         return path
@@ -51,20 +52,20 @@ def _chunk(job: tuple[Path, int, int, int, Path]) -> Path:
     for number in range(first, first + count):
         sample = simulate(library, np.random.default_rng([seed, number]))
         small, full = Range(*sample.scale), value_range(sample.raw, "simulated map")
-        level = denormalise_level(sample.label, small)
+        level = denormalize_level(sample.label, small)
         for key, value in (
             ("above_background", (sample.x + 1).astype(np.float16)),
             ("label", sample.label),
             ("dice", sample.dice),
             ("volume", sample.volume),
-            ("full_label", normalise_level(level, full)),
+            ("full_label", normalize_level(level, full)),
             ("full", full_share(sample)),
         ):
             columns[key].append(value)
         facts.append(
             {
                 "facts": sample.facts,
-                "levels": {k: normalise_level(v, small) for k, v in rules(sample.raw).items()},
+                "levels": {k: normalize_level(v, small) for k, v in rules(sample.raw).items()},
             }
         )
     temporary = path.with_name("." + path.name)
@@ -77,8 +78,10 @@ def _chunk(job: tuple[Path, int, int, int, Path]) -> Path:
 def test_maps(
     structures: Path, count: int, seed: int, processes: int, cache: Path
 ) -> list[dict[str, Any]]:
-    """Maps of the test split: ``x``, ``label``, ``full_label``, ``dice``, ``volume``, ``facts`` and
-    the rules' ``levels`` of each.
+    """Simulate maps of the test split, or read them from the cache.
+
+    Each is a dict of ``above_background`` (x + 1), ``label``, ``full_label``, ``dice``, ``volume``,
+    ``full``, ``facts`` and the ``levels`` of the rules.
     """
     cache.mkdir(parents=True, exist_ok=True)
     sizes = [(first, min(CHUNK, count - first)) for first in range(0, count, CHUNK)]
@@ -103,7 +106,7 @@ def test_maps(
 
 
 def score(level: NDArray[np.floating], samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Figures of one row of the accuracy table."""
+    """Metrics of one row of the accuracy table."""
     label = np.array([s["label"] for s in samples])
     dice = np.array([np.interp(v, LEVELS, s["dice"]) for v, s in zip(level, samples, strict=True)])
     volume = np.array(
@@ -114,7 +117,7 @@ def score(level: NDArray[np.floating], samples: list[dict[str, Any]]) -> dict[st
         [np.interp(v, LEVELS, s["volume"]) for v, s in zip(label, samples, strict=True)]
     )
     off = np.maximum(volume / right, right / np.maximum(volume, 1e-9))
-    # a rule may go anywhere; one wild value must not be the whole RMSE
+    # rules may give any level; a single outlier must not dominate the RMSE
     clipped = np.clip(level, -1.5, 1.5)
     return {
         "RMSE": float(np.sqrt(np.mean((clipped - label) ** 2))),
@@ -128,7 +131,7 @@ def score(level: NDArray[np.floating], samples: list[dict[str, Any]]) -> dict[st
     }
 
 
-FIGURES = (
+METRICS = (
     "RMSE",
     "MAE",
     "Dice ratio mean",
@@ -148,15 +151,13 @@ def simulated(
     cache: Path,
     published: Path | None = None,
 ) -> str:
-    """The tables on maps simulated from the test split; ``published``: weights as from
-    published.py.
-    """
+    """Tables for maps simulated from the test split; ``published`` are weights of published.py."""
     samples = test_maps(structures, count, seed, processes, cache)
     facts = [s["facts"] for s in samples]
     loaded = load_network(weights)
-    outputs, untold = _outputs(loaded.network, samples)
+    outputs, without_scale = _outputs(loaded.network, samples)
     predicted = outputs[:, 0]
-    rows = {"this network": predicted, "the same, voxel size not told": untold[:, 0]}
+    rows = {"this network": predicted, "the same, voxel size unknown": without_scale[:, 0]}
     if published is not None:
         trained = load_network(published)
         name = (
@@ -169,10 +170,10 @@ def simulated(
         rows[f"constant median of the training labels ({constant:.3f})"] = np.full(count, constant)
     for name in samples[0]["levels"]:
         rows[name] = np.array([s["levels"][name] for s in samples])
-    table = [["row", *FIGURES]]
+    table = [["row", *METRICS]]
     for name, level in rows.items():
-        figures = score(level, samples)
-        table.append([name, *(f"{figures[k]:.3f}" for k in FIGURES)])
+        metrics = score(level, samples)
+        table.append([name, *(f"{metrics[k]:.3f}" for k in METRICS)])
     ours = score(predicted, samples)
     error = predicted - np.array([s["label"] for s in samples])
     text = [
@@ -181,7 +182,7 @@ def simulated(
         "",
         markdown(table),
         "",
-        "Where it is weak and strong:",
+        "By kind of map:",
         "",
         _breakdown(facts, ours["ratio"], error),
         "",
@@ -192,7 +193,7 @@ def simulated(
         "The six worst:",
         "",
     ]
-    worst = [["map", "Dice ratio", "predicted", "label", "best Dice", "how made"]]
+    worst = [["map", "Dice ratio", "predicted", "label", "best Dice", "simulation"]]
     keys = ("box", "pixel", "resolution", "fraction", "noise", "mask", "micelle", "decoder")
     for i in np.argsort(ours["ratio"])[:6]:
         made = ", ".join(
@@ -215,12 +216,13 @@ def simulated(
 def _outputs(
     network: Any, samples: list[dict[str, Any]]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(n, 2) of a network for maps, told their voxel size and not; of those cut around the molecule
-    it stays unknown.
+    """(n, 2) outputs of a network for maps with and without their voxel size.
+
+    Maps cut around the molecule count as without.
     """
     import torch
 
-    told, untold = [], []
+    known, unknown = [], []
     with torch.inference_mode():
         for i in range(0, len(samples), 8):
             part = samples[i : i + 8]
@@ -231,15 +233,19 @@ def _outputs(
                 - 1
             )
             made = [s["facts"] for s in part]
-            scale = scale_of([None if f["cut"] else f["pixel"] * f["box"] / 64 for f in made])
-            seen = seen_of(x, scale, [torch.from_numpy(s["full"]) for s in part])
-            told.append(network.heads(*network.features(seen)).numpy())
-            untold.append(network.heads(*network.features(seen._replace(scale=0 * scale))).numpy())
-    return np.concatenate(told), np.concatenate(untold)
+            scale = encode_voxel_size(
+                [None if f["cut"] else f["pixel"] * f["box"] / 64 for f in made]
+            )
+            inputs = network_input(x, scale, [torch.from_numpy(s["full"]) for s in part])
+            known.append(network.heads(*network.features(inputs)).numpy())
+            unknown.append(
+                network.heads(*network.features(inputs._replace(scale=0 * scale))).numpy()
+            )
+    return np.concatenate(known), np.concatenate(unknown)
 
 
 def _levels(network: Any, samples: list[dict[str, Any]]) -> NDArray[np.float32]:
-    """(n,) of a network that takes normalised maps alone."""
+    """(n,) levels of a network whose only input are normalized maps."""
     import torch
 
     with torch.inference_mode():
@@ -299,7 +305,7 @@ def _kinds(facts: list[dict[str, Any]]) -> Iterator[tuple[str, NDArray[np.bool_]
 
 def _labels(samples: list[dict[str, Any]]) -> str:
     points = [1, 5, 25, 50, 75, 95, 99]
-    table = [["normalised levels, percentiles", *map(str, points)]]
+    table = [["normalized levels, percentiles", *map(str, points)]]
     for name, key in (
         ("labels of these maps, by the 64^3 statistics", "label"),
         ("the same, by the full box's", "full_label"),
@@ -323,24 +329,24 @@ def _labels(samples: list[dict[str, Any]]) -> str:
 
 
 def _calibration(expected: NDArray[np.floating], error: NDArray[np.floating]) -> str:
-    """Expected against found errors, in quarters by the expected."""
+    """Expected and actual errors, in quartiles of the expected ones."""
     order = np.array_split(np.argsort(expected), 4)
     table = [
         ["maps by expected error", "lowest quarter", "second", "third", "highest quarter"],
         ["expected absolute error", *(f"{expected[q].mean():.3f}" for q in order)],
-        ["found", *(f"{error[q].mean():.3f}" for q in order)],
+        ["actual absolute error", *(f"{error[q].mean():.3f}" for q in order)],
     ]
     return markdown(table)
 
 
 def markdown(table: Table) -> str:
-    """A table with its heading first."""
+    """A table in Markdown; its first row is the heading."""
     lines = ["| " + " | ".join(row) + " |" for row in table]
     return "\n".join([lines[0], "|" + "---|" * len(table[0]), *lines[1:]])
 
 
 def into_card(card: Path, text: str) -> None:
-    """Put the figures between the card's two marks."""
+    """Write the results between the two markers of the model card."""
     content = card.read_text(encoding="utf-8")
     before, rest = content.split(BEGIN, 1)
     after = rest.split(END, 1)[1]
@@ -354,7 +360,7 @@ def main() -> None:
     parser.add_argument(
         "data",
         type=Path,
-        help="folder with structures/, and real_maps/, real_ensemble/, ribosome_50S/ if at hand",
+        help="folder with structures/, and optionally real_maps/, real_ensemble/, ribosome_50S/",
     )
     parser.add_argument("--weights", type=Path, default=None)
     parser.add_argument("--maps", type=int, default=320)
@@ -362,14 +368,14 @@ def main() -> None:
         "--seed",
         type=int,
         default=3,
-        help="not a seed of training (1) or of the maps it stopped by (2)",
+        help="must differ from the seeds of training (1) and validation (2)",
     )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
         "--cache",
         type=Path,
         default=Path(tempfile.gettempdir()) / "siren-maps",
-        help="simulated maps are kept here",
+        help="folder for simulated maps",
     )
     parser.add_argument(
         "--published",
@@ -378,7 +384,7 @@ def main() -> None:
         help="weights from published.py, for a row of the table",
     )
     parser.add_argument(
-        "--card", type=Path, default=None, help="a model card to write the figures into"
+        "--card", type=Path, default=None, help="model card to write the results into"
     )
     parser.add_argument("--no-speed", action="store_true")
     a = parser.parse_args()

@@ -1,5 +1,4 @@
-"""Pictures of labels: sections of simulated maps of the test split with the molecule's envelope,
-the label and the prediction.
+"""Sections of simulated test maps with the molecule's envelope, the label and the prediction.
 
 Example::
 
@@ -19,11 +18,11 @@ from structures import read_library
 
 from core.maps.ensemble import Ensemble, Source
 from core.maps.grid import Grid
-from core.thresholds.normalize import Range, denormalise_level
+from core.thresholds.normalize import Range, denormalize_level
 from core.thresholds.parameters import PredictParameters
 from core.thresholds.predict import predict_levels
 
-COLOURS = {"envelope": "#1f77b4", "label": "#ff9f1c", "predicted": "#d62728"}
+COLORS = {"envelope": "#1f77b4", "label": "#ff9f1c", "predicted": "#d62728"}
 
 
 def main() -> None:
@@ -33,7 +32,7 @@ def main() -> None:
     parser.add_argument("structures", type=Path)
     parser.add_argument("sheet", type=Path)
     parser.add_argument("--maps", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=3, help="that of the accuracy table")
+    parser.add_argument("--seed", type=int, default=3, help="seed of the accuracy table")
     a = parser.parse_args()
     library = read_library(a.structures, "test")
     across = 4
@@ -44,7 +43,7 @@ def main() -> None:
         if number >= a.maps:
             continue
         sample = simulate(library, np.random.default_rng([a.seed, number]))
-        level = denormalise_level(sample.label, Range(*sample.scale))
+        level = denormalize_level(sample.label, Range(*sample.scale))
         grid = Grid(sample.raw.shape, (float(sample.facts["pixel"]),) * 3)  # type: ignore[arg-type]
         ensemble = Ensemble(
             (Source("map", None, lambda array=sample.raw: array, grid),), grid, ("map",)
@@ -54,10 +53,10 @@ def main() -> None:
         section = sample.raw[z]
         low, high = (float(v) for v in np.percentile(section, [1, 99.5]))
         axes.imshow(section, cmap="gray_r", origin="lower", vmin=min(0.0, low), vmax=high)
-        axes.contour(sample.envelope[z], [0.5], colors=COLOURS["envelope"], linewidths=1.6)
-        axes.contour(section, [level], colors=COLOURS["label"], linewidths=1.2)
+        axes.contour(sample.envelope[z], [0.5], colors=COLORS["envelope"], linewidths=1.6)
+        axes.contour(section, [level], colors=COLORS["label"], linewidths=1.2)
         axes.contour(
-            section, [predicted], colors=COLOURS["predicted"], linewidths=0.8, linestyles="dashed"
+            section, [predicted], colors=COLORS["predicted"], linewidths=0.8, linestyles="dashed"
         )
         facts = sample.facts
         made = f"{facts['name']}, {facts['resolution']:.1f} Å, noise {facts['noise']:.2f}"
@@ -67,7 +66,7 @@ def main() -> None:
             fontsize=8,
         )
     figure.legend(
-        [_line(c) for c in COLOURS.values()],
+        [_line(c) for c in COLORS.values()],
         ["the molecule's envelope", "label: the level that agrees best", "predicted level"],
         loc="outside lower center",
         ncols=3,
@@ -76,10 +75,10 @@ def main() -> None:
     figure.savefig(a.sheet, dpi=90)
 
 
-def _line(colour: str) -> object:
+def _line(color: str) -> object:
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=colour)
+    return Line2D([], [], color=color)
 
 
 if __name__ == "__main__":

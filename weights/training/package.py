@@ -1,7 +1,6 @@
-"""Imports the checkout's own core, so that training and prediction share one preprocessing;
-ChimeraX is not needed.
+"""Put src on the path, so that training and prediction share their code without ChimeraX.
 
-``import package`` and then ``from core.thresholds... import ...``.
+Use ``import package``, then ``from core.thresholds... import ...``.
 """
 
 import sys

@@ -1,7 +1,9 @@
-"""Pictures of maps at their predicted levels, on one sheet:
+"""Surfaces of maps at their predicted levels, on one sheet.
 
-devel/chimerax --offscreen --exit --script "weights/training/pictures.py
-../shared/data/real_maps sheet.png"
+Example::
+
+    devel/chimerax --offscreen --exit --script \\
+        "weights/training/pictures.py ../shared/data/real_maps sheet.png"
 """
 
 from __future__ import annotations
@@ -22,13 +24,13 @@ SIDE, ACROSS = 420, 4
 
 
 def main(session: Any, folder: Path, sheet: Path) -> None:
-    """A picture of each map in ``folder`` at its predicted level."""
+    """Render each map in ``folder`` at its predicted level."""
     paths = sorted(p for p in folder.iterdir() if p.suffix in (".map", ".mrc", ".ccp4"))
     pictures = []
     with tempfile.TemporaryDirectory() as work:
         for path in paths:
             level = (
-                predict_levels(find_ensemble([path], least=1), PredictParameters(device="cpu"))
+                predict_levels(find_ensemble([path], minimum=1), PredictParameters(device="cpu"))
                 .rows[0]
                 .level
             )

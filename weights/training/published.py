@@ -2,12 +2,13 @@
 
 Example::
 
-    python weights/training/published.py ../shared/data/structures --maps 2400 --out
-    siren-published.pt python weights/training/evaluate.py ../shared/data --published
-    siren-published.pt --card weights/README.md
+    python weights/training/published.py ../shared/data/structures --maps 2400 \\
+        --out siren-published.pt
+    python weights/training/evaluate.py ../shared/data --published siren-published.pt \\
+        --card weights/README.md
 
-One pass through the first maps of the training set; half a second a map on two cores with bfloat16
-instructions.
+One epoch over the first maps of the training set, at half a second per map on two cores with
+bfloat16 instructions.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ import numpy as np
 import package  # noqa: F401  (puts src on the path)
 import torch
 from dataset import build
-from train import EACH, TrainParameters, course
+from train import EACH, TrainParameters, rate_schedule
 
-from core.thresholds.finetune import posed
+from core.thresholds.finetune import apply_symmetry
 from core.thresholds.network import published_network, save_network
 
 
 def batches(files: list[Path], size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Normalised maps (size, 1, 64, 64, 64) and their labels (size,); neighbours in a file, three
-    of one molecule, come apart.
+    """Iterate over normalized maps (size, 1, 64, 64, 64) and labels (size,), shuffled.
+
+    Shuffling separates successive maps in a file, which show the same molecule.
     """
     rng = np.random.default_rng(0)
     for first in range(0, len(files), 4):
@@ -62,17 +64,17 @@ def main() -> None:
     torch.manual_seed(p.seed)
     rng = np.random.default_rng(p.seed)
     network = published_network()
-    optimiser = torch.optim.Adam(network.parameters(), lr=a.learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), lr=a.learning_rate)
     steps, start, seen, mean = a.maps // a.batch_size, time.time(), 0, 0.0
     for step, (x, label) in enumerate(batches(files, a.batch_size)):
-        for group in optimiser.param_groups:
-            group["lr"] = a.learning_rate * course(step / steps)
+        for group in optimizer.param_groups:
+            group["lr"] = a.learning_rate * rate_schedule(step / steps)
         with torch.autocast("cpu", torch.bfloat16):
-            level = network(posed(x, int(rng.integers(48))))
+            level = network(apply_symmetry(x, int(rng.integers(48))))
         loss = torch.nn.functional.mse_loss(level.float(), label)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimizer.step()
         seen, mean = seen + len(x), mean + (float(loss.detach()) - mean) / min(step + 1, 50)
         if step % 20 == 19:
             print(

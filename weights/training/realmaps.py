@@ -1,5 +1,6 @@
-"""Real maps and the real ensemble of ../shared/data: levels predicted, and the best where a model
-is known.
+"""Predicted levels of the real maps and the real ensemble in ../shared/data.
+
+Where an atomic model is known, they are compared with the level of best Dice.
 """
 
 from __future__ import annotations
@@ -16,33 +17,32 @@ from structures import DALTON_PER_ATOM, SCATTERING
 
 from core.maps.ensemble import find_ensemble
 from core.maps.grid import Grid, to_box
-from core.thresholds.normalize import denormalise_level, normalise_level, value_range
+from core.thresholds.normalize import denormalize_level, normalize_level, value_range
 from core.thresholds.parameters import PredictParameters
 from core.thresholds.predict import predict_levels
 
-#: Real maps with a model in their frame: resolution in A at which the model's density makes the
-#: envelope.
+#: Real maps with a fitted model, and the resolution in A of the model's density for the envelope.
 WITH_MODEL = {
     "emd_3186.map": ("emd_3186__5fj6.pdb.gz", 7.0),
     "emd_1883.mrc": ("emd_1883__1WCM_fitted.pdb.gz", 20.9),
     "5fn5_box.ccp4": ("5fn5_box__5fn5.pdb.gz", 4.3),
 }
-#: Levels known from elsewhere (the data's README).
+#: Levels known from other sources (README of the data).
 KNOWN = {
     "emd_3186.map": 0.0140,
     "emd_1883.mrc": 0.00055,
     "ngl_betaGal.mrc": 0.089,
     "emd_1832.map": 0.42,
 }
-#: A part of the 50S counts as present in a volume when its fitted occupancy is at least this, the
-#: best parts being 1.
+#: Minimum fitted occupancy for a part of the 50S to count as present in a volume, relative to the
+#: best parts.
 PRESENT = 0.4
 _NUMBERS = {"C": 6, "N": 7, "O": 8, "P": 15, "S": 16}
 Table = list[list[str]]
 
 
 def read_pdb(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Heavy atoms of a gzipped PDB by chain: xyz (n, 3) in A and scattering weights (n,)."""
+    """Heavy atoms of a gzipped PDB file by chain: xyz (n, 3) in A, scattering weights (n,)."""
     chains: dict[str, list[list[float]]] = {}
     with gzip.open(path, "rt") as file:
         for line in file:
@@ -66,7 +66,7 @@ def _top(density: Map, atoms: int, voxel_volume: float) -> NDArray[np.bool_]:
 
 
 def model_envelope(path: Path, grid: Grid, resolution: float) -> NDArray[np.bool_]:
-    """The envelope of simulate.py for a model in a map's frame."""
+    """The envelope, as in simulate.py, of a model fitted to a map."""
     chains = read_pdb(path).values()
     xyz, weight = np.concatenate([c[0] for c in chains]), np.concatenate([c[1] for c in chains])
     lattice = Lattice(max(grid.shape), grid.voxel_size[0])
@@ -81,16 +81,16 @@ def model_envelope(path: Path, grid: Grid, resolution: float) -> NDArray[np.bool
 def agreement(
     array: Map, envelope: NDArray[np.bool_], level: float, grid: Grid
 ) -> tuple[float, float, float]:
-    """Dice at a level, the best Dice of any level, and that level in the map's units."""
+    """Dice at a level, the best Dice of all levels, and that level in the map's units."""
     used = value_range(to_box(array, grid, 64)[0] if grid.shape != (64, 64, 64) else array, "map")
     dice, _ = dice_curve(array, envelope, used.vol_min, used.vol_max)
     best = int(dice.argmax())
-    at = float(np.interp(normalise_level(level, used), LEVELS, dice))
-    return at, float(dice[best]), denormalise_level(float(LEVELS[best]), used)
+    at = float(np.interp(normalize_level(level, used), LEVELS, dice))
+    return at, float(dice[best]), denormalize_level(float(LEVELS[best]), used)
 
 
 def real_maps(folder: Path, weights: Path) -> Table:
-    """The eight maps."""
+    """Table of the real maps in a folder."""
     table = [
         [
             "map",
@@ -104,7 +104,7 @@ def real_maps(folder: Path, weights: Path) -> Table:
         ]
     ]
     for path in sorted(q for q in folder.iterdir() if q.suffix in (".map", ".mrc", ".ccp4")):
-        ensemble = find_ensemble([path], least=1)
+        ensemble = find_ensemble([path], minimum=1)
         level = (
             predict_levels(ensemble, PredictParameters(weights=str(weights), device="cpu"))
             .rows[0]
@@ -129,11 +129,10 @@ def real_maps(folder: Path, weights: Path) -> Table:
 
 
 def real_ensemble(data: Path, weights: Path) -> Table:
-    """Ten volumes of the 50S, against the whole 50S and against the parts of it that each volume
-    shows.
+    """Table of ten volumes of the 50S, against all of it and against the parts present in each.
 
-    Parts: the density of all 136 chains is fitted to the volume by non-negative least squares;
-    those with PRESENT or more of the occupancy of the best quarter (by atoms) are there.
+    The densities of all 136 chains are fitted to the volume by non-negative least squares; present
+    are those with at least PRESENT times the occupancy of the best quartile (by atoms).
     """
     ensemble = find_ensemble([data / "real_ensemble"])
     grid = ensemble.grid
@@ -154,29 +153,29 @@ def real_ensemble(data: Path, weights: Path) -> Table:
         [
             "volume",
             "level",
-            "normalised",
+            "normalized",
             "volume, 1,000 A^3",
-            "of the 50S there",
-            "Dice with the parts there",
+            "share of the 50S present",
+            "Dice with the parts present",
             "best",
             "at level",
             "ratio",
-            "ratio to the whole 50S",
+            "ratio for the whole 50S",
         ]
     ]
     predictions = predict_levels(ensemble, PredictParameters(weights=str(weights), device="cpu"))
     for row, (name, array) in zip(predictions.rows, ensemble.read(), strict=True):
         occupancy = nnls(design, array.ravel()[used].astype(float))[0][:-1]
-        there = occupancy >= PRESENT * np.percentile(np.repeat(occupancy, atoms // 50 + 1), 75)
+        present = occupancy >= PRESENT * np.percentile(np.repeat(occupancy, atoms // 50 + 1), 75)
         cells = [
             name,
             f"{row.level:.3f}",
             f"{row.prediction:.3f}",
             f"{(array > row.level).sum() * grid.voxel_volume / 1000:.0f}",
-            f"{atoms[there].sum() / atoms.sum():.2f}",
+            f"{atoms[present].sum() / atoms.sum():.2f}",
         ]
         envelope = _top(
-            parts[:, there].sum(axis=1), int(atoms[there].sum()), grid.voxel_volume
+            parts[:, present].sum(axis=1), int(atoms[present].sum()), grid.voxel_volume
         ).reshape(array.shape)
         at, best, where = agreement(array, envelope, row.level, grid)
         whole = agreement(

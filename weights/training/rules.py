@@ -1,4 +1,4 @@
-"""Levels by simple rules, to compare the network with."""
+"""Levels by simple rules, for comparison with the network."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 def rules(array: Map) -> dict[str, float]:
     """Levels of a map by each rule, in the map's units.
 
-    Li's is scikit-image's, and absent where that is not installed: it is no requirement of the
-    bundle.
+    Li's method is omitted without scikit-image, which the bundle does not require.
     """
     shell = array[~_ball(array.shape)]
     shell = shell if shell.std() > 0 else array.ravel()
@@ -29,8 +28,8 @@ def rules(array: Map) -> dict[str, float]:
     except ImportError:
         pass
     else:
-        # its own tolerance, half the smallest difference of two voxels, is below what single
-        # precision can reach
+        # the default tolerance, half the smallest difference of two voxels, is below single
+        # precision
         levels["Li (scikit-image)"] = float(
             threshold_li(array.astype(float), tolerance=1e-4 * float(np.ptp(array)))
         )

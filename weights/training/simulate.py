@@ -1,14 +1,14 @@
-"""Maps of molecules with everything that real maps have, and the level that suits each best.
+"""Simulation of realistic maps of molecules, each with its best contour level as the label.
 
-The label. Envelope: the noise-free density of the parts that are present (occupancy 0.5 or more),
-at the map's resolution d (atoms as points, Gaussian of sigma 0.225 d), above the level that
-encloses 1.21 A^3 for each Da of these parts. Label: the level of the *finished* map (filtered,
-masked, noisy, on its own grid) whose set of voxels above it has the highest Dice coefficient with
-the envelope; the middle of the levels within 0.0005 of the highest.
+Envelope: the noise-free density of the parts that are present (occupancy 0.5 or more), at the map's
+resolution d (point atoms convolved with a Gaussian of SD 0.225 d), above the level that encloses
+1.21 A^3/Da of these parts. Label: the level of the *finished* map (filtered, masked, noisy, on its
+original grid) at which the voxels above it have the highest Dice coefficient with the envelope; the
+middle of the levels within 0.0005 of the highest.
 
-A map in a box of more than WIDEST voxels has nothing beyond its resolution, so it is made on the
-smallest grid that holds all it has (at least 2.3 voxels a resolution): Fourier cropping to 64^3
-gives the same, and Dice is a matter of volumes.
+Maps in boxes of more than MAX_GRID voxels per side are made on the smallest grid that holds their
+resolution (at least 2.3 voxels per resolution). Fourier cropping to 64^3 gives the same result, and
+Dice depends only on volumes.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from structures import Atoms, Library, draw_molecule
 
 from core.common.errors import JunkMap
 from core.maps.grid import Grid, to_box
-from core.thresholds.normalize import normalise
+from core.thresholds.normalize import normalize
 
 BOX = 64
 CUBIC_A_PER_DALTON = 1.21
-LEAST_DICE = 0.6
-#: Levels on the normalised scale at which the Dice of every map is recorded.
+MIN_DICE = 0.6
+#: Normalized levels at which the Dice coefficient of every map is recorded.
 LEVELS = np.linspace(-1, 1, 513)
-#: Boxes drawn, and how often; half of the maps of BOX are made as a decoder's.
+#: Boxes and their frequencies; about half of the maps with BOX are made like those of a decoder.
 BOXES = {
     32: 0.03,
     40: 0.01,
@@ -51,34 +51,35 @@ BOXES = {
     320: 0.025,
     400: 0.015,
 }
-WIDEST, SAMPLING = 96, 2.3
-#: Scattering of the solvent that an atom displaces, in carbon atoms: 0.038 / A^3 (water) by 16.9 or
-#: 13.9 A^3 for each heavy atom of a protein or nucleic acid (partial specific volumes 0.73 and 0.55
-#: ml/g).
+MAX_GRID, SAMPLING = 96, 2.3
+#: Scattering of the solvent displaced by an atom, relative to carbon: 0.038 / A^3 (water) times
+#: 16.9 or 13.9 A^3 per heavy atom of protein or nucleic acid (partial specific volumes 0.73 and
+#: 0.55 ml/g).
 SOLVENT_PROTEIN, SOLVENT_NUCLEIC = 0.64, 0.53
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A finished map at 64^3 as the network sees it, and the truth.
+    """A finished map, normalized at 64^3, with its ground truth.
 
     Attributes
     ----------
     x : (64, 64, 64) float32
-        Normalised map.
+        Normalized map.
     label : float
-        Best level, normalised by the statistics of the 64^3 map.
+        Best level, normalized by the range of the 64^3 map.
     dice : (513,) float32
-        Dice with the envelope, on the map's own grid, at each of LEVELS.
+        Dice with the envelope, on the original grid, at each of LEVELS.
     volume : (513,) float32
-        Volume above each of LEVELS over the envelope's.
+        Volume above each of LEVELS, relative to that of the envelope.
     facts : dict
         How the map was made.
     raw : (z, y, x) float32
-        The map on its own grid.
+        The map on its original grid.
     scale : (float, float)
         vol_min and vol_max of the 64^3 map.
     envelope : (z, y, x) bool
+        On the original grid.
     """
 
     x: Map
@@ -92,38 +93,34 @@ class Sample:
 
 
 def simulate(library: Library, rng: np.random.Generator) -> Sample:
-    """One map. Drawn again until the best Dice reaches LEAST_DICE: a map that shows nothing has no
-    right level.
-    """
+    """Simulate a map, redrawn until its best Dice is MIN_DICE: others have no correct level."""
     return siblings(library, rng, 1)[0]
 
 
 def siblings(library: Library, rng: np.random.Generator, count: int) -> list[Sample]:
-    """Maps of one molecule in one pose and box that differ in all that follows: filters, lipid,
-    noise, mask, offset.
-    """
+    """Simulate maps of one molecule in one pose and box with different filters, noise and masks."""
     samples: list[Sample] = []
     while not samples:
         scene = _scene(library, rng)
         for _ in range(4 * count if scene else 0):
-            sample = _photograph(scene, rng)  # type: ignore[arg-type]
+            sample = _finished_map(scene, rng)  # type: ignore[arg-type]
             if sample is not None:
                 samples.append(sample)
             if len(samples) == count:
                 return samples
             if not samples:
-                break  # another molecule, as where one map of each is made
+                break  # draw another molecule, as for single maps
     return [samples[i % len(samples)] for i in range(count)]
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """What siblings share: the molecule's transform, its envelope, where it is, and the facts."""
+    """Shared by siblings: the molecule's Fourier transform, envelope, position and facts."""
 
     lattice: Lattice
     transform: NDArray[np.complex64]
     envelope: NDArray[np.bool_]
-    centre: NDArray[np.floating]
+    center: NDArray[np.floating]
     extent: float
     facts: dict[str, float | str]
 
@@ -142,10 +139,12 @@ def _scene(library: Library, rng: np.random.Generator) -> _Scene | None:
         return None
     n = (
         box
-        if box <= WIDEST
+        if box <= MAX_GRID
         else min(
             box,
-            max(WIDEST, scipy.fft.next_fast_len(int(np.ceil(SAMPLING * box * pixel / resolution)))),
+            max(
+                MAX_GRID, scipy.fft.next_fast_len(int(np.ceil(SAMPLING * box * pixel / resolution)))
+            ),
         )
     )
     lattice = Lattice(n, box * pixel / n)
@@ -159,13 +158,13 @@ def _scene(library: Library, rng: np.random.Generator) -> _Scene | None:
         "mass_kda": atoms.mass / 1000,
         "grid": n,
     }
-    centre = n * lattice.pixel * (0.5 + rng.normal(0, 0.02, 3))
-    made = _molecule(lattice, atoms, resolution, centre, facts, rng)
-    return _Scene(lattice, *made, centre, extent, facts) if made else None
+    center = n * lattice.pixel * (0.5 + rng.normal(0, 0.02, 3))
+    made = _molecule(lattice, atoms, resolution, center, facts, rng)
+    return _Scene(lattice, *made, center, extent, facts) if made else None
 
 
-def _photograph(scene: _Scene, rng: np.random.Generator) -> Sample | None:
-    """One finished map of a scene."""
+def _finished_map(scene: _Scene, rng: np.random.Generator) -> Sample | None:
+    """One finished map of a scene; None if it cannot be labeled."""
     lattice, facts = scene.lattice, dict(scene.facts)
     count = int(scene.envelope.sum())
     signal = _signal(lattice, scene.transform, float(facts["resolution"]), rng)
@@ -177,20 +176,18 @@ def _photograph(scene: _Scene, rng: np.random.Generator) -> Sample | None:
         signal,
         scene.envelope,
         level,
-        scene.centre / lattice.pixel,
+        scene.center / lattice.pixel,
         scene.extent / lattice.pixel,
         facts,
         rng,
     )
     array, envelope = _cut_out(array, scene.envelope, facts, rng)
-    return _labelled(array, envelope, lattice.pixel, facts)
+    return _labeled_sample(array, envelope, lattice.pixel, facts)
 
 
 def _resolution(pixel: float, box: int, decoder: bool, rng: np.random.Generator) -> float:
-    """From just above two voxels: a decoder's volumes are mostly near that, large boxes are mostly
-    finely sampled.
-    """
-    widest = 2.0 if decoder else 4.0 if box > WIDEST else 3.2
+    """Draw a resolution of two voxels or more: up to four for decoders, more in large boxes."""
+    widest = 2.0 if decoder else 4.0 if box > MAX_GRID else 3.2
     lowest = 2.02 if box <= 128 else 2.6
     return max(2.5, pixel * lowest * float(np.exp(rng.uniform(0, np.log(widest)))))
 
@@ -199,21 +196,21 @@ def _molecule(
     lattice: Lattice,
     atoms: Atoms,
     resolution: float,
-    centre: NDArray[np.floating],
+    center: NDArray[np.floating],
     facts: dict[str, float | str],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.complex64], NDArray[np.bool_]] | None:
-    """The transform of what is there, and the envelope."""
+    """The Fourier transform of the molecule with its occupancies, and the envelope."""
     occupancy, loose = _occupancy(atoms, facts, rng)
-    # solvent takes away from what is seen, more where contrast at low frequencies is whole
+    # solvent reduces the contrast, more if low frequencies are preserved
     contrast = atoms.weight - np.where(atoms.nucleic, SOLVENT_NUCLEIC, SOLVENT_PROTEIN).astype(
         np.float32
     ) * np.float32(rng.uniform(0.3, 1.1))
     weight = contrast * occupancy
     moving = loose if loose.any() and rng.random() < 0.6 else np.zeros_like(loose)
-    xyz = atoms.xyz + centre.astype(np.float32)
+    xyz = atoms.xyz + center.astype(np.float32)
     transform = lattice.splat(xyz[~moving], weight[~moving])
-    if moving.any():  # a domain that moves: seen blurred
+    if moving.any():  # a moving domain is blurred
         facts["blurred"] = 1
         swing = resolution * rng.uniform(0.15, 1.0)
         transform = transform + lattice.splat(xyz[moving], weight[moving]) * lattice.gauss(swing)
@@ -227,10 +224,10 @@ def _molecule(
 def _occupancy(
     atoms: Atoms, facts: dict[str, float | str], rng: np.random.Generator
 ) -> tuple[Map, NDArray[np.bool_]]:
-    """Occupancy of each atom, and which belong to a loose domain.
+    """Occupancy of each atom, and whether it belongs to a loose domain.
 
-    In half of the molecules some chains, or all on one side of a plane, are partly or wholly
-    absent, or loose.
+    In half of the molecules, some chains, or everything on one side of a plane, are partly or
+    completely absent, or loose.
     """
     occupancy, loose = np.ones(len(atoms.xyz), np.float32), np.zeros(len(atoms.xyz), bool)
     if rng.random() < 0.5:
@@ -238,8 +235,7 @@ def _occupancy(
     parts = int(atoms.part.max()) + 1
     if rng.random() < 0.6 and parts >= 4:
         chosen = rng.random(parts) < rng.uniform(0.1, 0.5)
-        # of parts apart from each other, each has an occupancy of its own; a decoder shows states,
-        # so mostly 0 or 1
+        # occupancies of separate parts are independent; a decoder shows states, so mostly 0 or 1
         values = np.where(chosen, np.clip(rng.uniform(-0.3, 1.3, parts), 0, 1), 1.0)
         occupancy, loose = values[atoms.part].astype(np.float32), chosen[atoms.part]
     else:
@@ -266,16 +262,14 @@ def _signal(
     resolution: float,
     rng: np.random.Generator,
 ) -> Map:
-    """Filtered to the resolution, sharpened or not, some regions blurred, surrounded by a negative
-    ring or not.
-    """
+    """Density at the resolution, sharpened or not, with blurred regions or negative rings."""
     kd2 = lattice.k2 * np.float32(resolution**2)
-    # decay: B / (4 d^2); 1 is the envelope's own Gaussian, 0 point atoms fully sharpened, below 0
-    # sharpened too far above 1: not sharpened, B of up to 250 A^2
+    # decay is B / (4 d^2): 1 is the Gaussian of the envelope, 0 fully sharpened point atoms, below
+    # 0 over-sharpened, above 1 unsharpened with B up to 250 A^2
     decay = np.float32(rng.uniform(-0.7, min(2.5, max(1.2, 250 / (4 * resolution**2)))))
     transform = transform * (np.exp(-decay * kd2) / (1 + kd2 ** int(rng.integers(3, 12))))
     side = lattice.n * lattice.pixel
-    if rng.random() < 0.55:  # low frequencies held back, as by high-pass filters and normalisation
+    if rng.random() < 0.55:  # low frequencies damped, as by high-pass filters and normalization
         sigma = side * float(np.exp(rng.uniform(np.log(0.05), np.log(0.2))))
         transform = transform * (1 - np.float32(rng.uniform(0.1, 0.7)) * lattice.gauss(sigma))
     signal = lattice.inverse(transform)
@@ -290,7 +284,7 @@ def _signal(
 def _cut_out(
     array: Map, envelope: NDArray[np.bool_], facts: dict[str, float | str], rng: np.random.Generator
 ) -> tuple[Map, NDArray[np.bool_]]:
-    """A few maps are cut around the molecule: not cubic, odd sizes."""
+    """Crop a few maps to the molecule: not cubic, odd sizes."""
     facts["cut"] = int(rng.random() < 0.04)
     if not facts["cut"]:
         return array, envelope
@@ -305,7 +299,7 @@ def _cut_out(
     return np.ascontiguousarray(array[tuple(slices)]), np.ascontiguousarray(envelope[tuple(slices)])
 
 
-def _labelled(
+def _labeled_sample(
     array: Map, envelope: NDArray[np.bool_], pixel: float, facts: dict[str, float | str]
 ) -> Sample | None:
     shape = (array.shape[0], array.shape[1], array.shape[2])
@@ -313,12 +307,12 @@ def _labelled(
     if small.max() <= 0:
         return None
     try:
-        x, used = normalise(small, "simulated map")
+        x, used = normalize(small, "simulated map")
     except JunkMap:
         return None
     dice, volume = dice_curve(array, envelope, used.vol_min, used.vol_max)
     best = float(dice.max())
-    if best < LEAST_DICE:
+    if best < MIN_DICE:
         return None
     label = float(LEVELS[dice >= best - 0.0005].mean())
     return Sample(
@@ -336,9 +330,7 @@ def _labelled(
 def dice_curve(
     array: Map, envelope: NDArray[np.bool_], vol_min: float, vol_max: float
 ) -> tuple[Map, Map]:
-    """Dice with the envelope, and volume over the envelope's, of the voxels above each of
-    LEVELS.
-    """
+    """Dice coefficient with the envelope, and volume relative to it, (513,) each, at LEVELS."""
     x = 2 * (array - vol_min) / (vol_max - vol_min) - 1
     edges = len(LEVELS) - 1
     # above level j <=> bin > j

@@ -1,6 +1,4 @@
-"""How long prediction takes, and the published architecture on the same machine at the same
-time.
-"""
+"""Speed of prediction, compared with the published architecture in the same run."""
 
 from __future__ import annotations
 
@@ -38,9 +36,7 @@ def _write(folder: Path, count: int, box: int) -> None:
 
 
 def _ours(folder: Path, weights: Path) -> dict[str, float]:
-    """Seconds and memory of one process that predicts a folder, import of torch and reading
-    included.
-    """
+    """Seconds and memory of a process that predicts a folder, including reading and imports."""
     start = time.perf_counter()
     script = f"import speed; speed._child({str(folder)!r}, {str(weights)!r})"
     done = subprocess.run(
@@ -55,10 +51,10 @@ def _ours(folder: Path, weights: Path) -> dict[str, float]:
 
 def _child(folder: str, weights: str) -> None:
     predict_levels(
-        find_ensemble([Path(folder)], least=1), PredictParameters(weights=weights, device="cpu")
+        find_ensemble([Path(folder)], minimum=1), PredictParameters(weights=weights, device="cpu")
     )
     used = resource.getrusage(resource.RUSAGE_SELF)
-    # not ru_maxrss, which begins at the size of the process that started this one
+    # not ru_maxrss, which starts at the size of the parent process
     peak = next(
         line
         for line in Path("/proc/self/status").read_text().splitlines()
@@ -70,7 +66,7 @@ def _child(folder: str, weights: str) -> None:
 
 
 def speed(weights: Path) -> str:
-    """A sentence with the figures."""
+    """The measurements as text."""
     import torch
 
     with tempfile.TemporaryDirectory() as name:
@@ -79,7 +75,7 @@ def speed(weights: Path) -> str:
             folder.mkdir()
             _write(folder, count, box)
         ours = _ours(small, weights)
-        ensemble = find_ensemble([large], least=1)
+        ensemble = find_ensemble([large], minimum=1)
         predict_levels(ensemble, PredictParameters(weights=str(weights), device="cpu"))
         start = time.perf_counter()
         predict_levels(ensemble, PredictParameters(weights=str(weights), device="cpu"))
@@ -92,12 +88,12 @@ def speed(weights: Path) -> str:
             network(maps)
     published = (time.perf_counter() - start) * MAPS / PUBLISHED_MAPS
     return (
-        f"{MAPS} maps of 64^3 in a process of its own, reading and import of torch included: "
+        f"{MAPS} maps of 64^3 in a separate process, including reading and the import of torch: "
         f"{ours['seconds']:.1f} s "
         f"({ours['cpu']:.1f} s of CPU time), peak memory {ours['megabytes']:.0f} MB. One map "
         f"of 256^3: {one:.2f} s. The published "
-        f"architecture in the same run, the network alone, from {PUBLISHED_MAPS} maps: "
+        f"architecture in the same run, network only, extrapolated from {PUBLISHED_MAPS} maps: "
         f"{published:.0f} s for {MAPS}, "
         f"{published / ours['seconds']:.0f} times as long. {os.cpu_count()} cores, load "
-        f"{os.getloadavg()[0]:.1f} by other work."
+        f"{os.getloadavg()[0]:.1f} from other processes."
     )

@@ -1,6 +1,4 @@
-"""Atoms to simulate maps of: read from the compact structure set, multiplied by symmetry, or made
-up.
-"""
+"""Molecules for simulation: real structures, symmetric assemblies and random globules."""
 
 from __future__ import annotations
 
@@ -17,21 +15,33 @@ from scipy.spatial.transform import Rotation
 
 Points = NDArray[np.float32]
 
-#: Electron scattering amplitude at zero angle, relative to carbon (Peng 1996), hydrogens of an
-#: average residue added.
+#: Electron scattering amplitude at zero angle, relative to carbon (Peng 1996), including the
+#: hydrogens of an average residue.
 SCATTERING = {6: 1.25, 7: 1.05, 8: 0.85, 15: 2.2, 16: 2.1}
-#: Da for each heavy atom, hydrogens included: mean over residues and nucleotides.
+#: Da per heavy atom, hydrogens included: mean over residues and nucleotides.
 DALTON_PER_ATOM = 14.2
-MOST_ATOMS = 60_000
-#: Molecules with a larger share of their atoms in overcrowded places are drawn again.
-MOST_CROWDED = 0.04
+MAX_ATOMS = 60_000
+#: Molecules with a larger share of atoms in overcrowded cells are redrawn.
+MAX_CROWDED_SHARE = 0.04
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class Atoms:
-    """A molecule: positions (n, 3) x, y, z in A, scattering weights, part numbers, nucleic acid or
-    not (n,); mass in Da.
+    """A molecule of n heavy atoms.
+
+    Attributes
+    ----------
+    xyz : (n, 3) float32
+        Positions x, y, z in A.
+    weight : (n,) float32
+        Scattering amplitudes relative to carbon.
+    part : (n,) int32
+        Number of the chain.
+    mass : float
+        In Da.
+    nucleic : (n,) bool
+        Whether an atom belongs to nucleic acid.
     """
 
     xyz: Points
@@ -43,21 +53,25 @@ class Atoms:
 
 @dataclass(frozen=True)
 class Library:
-    """Structures of one split, and how often each is drawn."""
+    """Structures of one split, with the probability of drawing each."""
 
     paths: tuple[Path, ...]
     odds: NDArray[np.float64]
 
 
 def read_library(folder: Path, split: str) -> Library:
-    """The structures of a split: ``train``, ``validation`` (training stops by it) or ``test``
-    (figures come from it).
+    """Read the structures of a split: ``train``, ``validation`` (selects the epoch) or ``test``.
 
-    A folder with ``metadata.csv`` and ``npz`` is the compact set: its own validation structures are
-    halved by their group of near-identical structures, so no group is in two splits. Drawn by kind
-    so that 400 amyloid filaments do not dominate; larger ones, of which there are few, more often.
-    In any other folder the mmCIF and PDB files, compressed or not, are split by a hash of their
-    names (nothing is known of likeness), and all are drawn alike.
+    A folder with ``metadata.csv`` and ``npz`` is the compact set. Its validation structures are
+    divided into validation and test by their groups of near-identical structures, so that no group
+    is in two splits. Amyloid filaments, of which there are 400, are drawn less often, and large
+    structures, of which there are few, more often. In any other folder, mmCIF and PDB files,
+    compressed or not, are split by a hash of their names and drawn with equal probability.
+
+    Raises
+    ------
+    SystemExit
+        If the folder has fewer than three files.
     """
     if not (folder / "metadata.csv").is_file():
         return _read_files(folder, split)
@@ -88,7 +102,7 @@ def _read_files(folder: Path, split: str) -> Library:
             "(metadata.csv and npz)."
         )
     order = sorted(found, key=lambda p: (zlib.crc32(p.name.encode()), p.name))
-    held = max(1, round(0.07 * len(order)))  # each of validation and test
+    held = max(1, round(0.07 * len(order)))  # for validation and for test
     parts = {"validation": order[:held], "test": order[held : 2 * held], "train": order[2 * held :]}
     return Library(tuple(parts[split]), np.full(len(parts[split]), 1 / len(parts[split])))
 
@@ -99,9 +113,7 @@ def _odds(category: str, mass: float) -> float:
 
 @lru_cache(maxsize=400)
 def read_structure(path: Path) -> Atoms:
-    """One structure, its first assembly where one is recorded: of the compact set (see its
-    load_structure.py), or any file.
-    """
+    """Read a structure of the compact set (see its load_structure.py) or a file; first assembly."""
     if path.suffix != ".npz":
         return _read_any(path)
     z = np.load(path)
@@ -127,7 +139,7 @@ def read_structure(path: Path) -> Atoms:
 
 
 def _read_any(path: Path) -> Atoms:
-    """A mmCIF or PDB file, by gemmi: heavy atoms of polymers and ligands, no water."""
+    """Read an mmCIF or PDB file with gemmi: heavy atoms of polymers and ligands, no water."""
     import gemmi
 
     structure = gemmi.read_structure(str(path))
@@ -175,9 +187,9 @@ def _atoms(
     )
 
 
-def _limited(atoms: Atoms, most: int = MOST_ATOMS) -> Atoms:
-    """At most so many of them, evenly, each standing for several: time is bounded."""
-    step = -(-len(atoms.xyz) // most)
+def _limited(atoms: Atoms, limit: int = MAX_ATOMS) -> Atoms:
+    """Thin to ``limit`` atoms, which represent several each, to bound the time."""
+    step = -(-len(atoms.xyz) // limit)
     if step == 1:
         return atoms
     return Atoms(
@@ -190,22 +202,19 @@ def _limited(atoms: Atoms, most: int = MOST_ATOMS) -> Atoms:
 
 
 def draw_molecule(library: Library, rng: np.random.Generator) -> tuple[Atoms, str]:
-    """A molecule in a random pose about the origin, and what it is.
+    """Draw a molecule in a random orientation about the origin, and its name.
 
-    Of ten, about six are structures as they are, one is a ring or a double ring or a helix or a
-    shell of polyhedral symmetry, two are complexes of unlike structures and one is made up of
-    random globules.
+    Of ten, about six are single structures, one or two are rings, helices or polyhedral shells, two
+    are complexes of different structures, and one consists of random globules.
     """
     while True:
-        atoms, name = _drawn(library, rng)
-        if _crowding(atoms) < MOST_CROWDED:
-            return _centred(_limited(atoms), rng), name
+        atoms, name = _draw(library, rng)
+        if _crowding(atoms) < MAX_CROWDED_SHARE:
+            return _centered(_limited(atoms), rng), name
 
 
 def _crowding(atoms: Atoms) -> float:
-    """Share of the atoms in cubes of 12 A that hold more than matter does: parts that were put
-    through each other.
-    """
+    """Share of the atoms in cubes of 12 A above physical density, where parts interpenetrate."""
     cells = np.floor((atoms.xyz - atoms.xyz.min(axis=0)) / 12).astype(np.int64)
     size = cells.max(axis=0) + 1
     flat = np.ravel_multi_index(tuple(cells.T), tuple(size))
@@ -213,7 +222,7 @@ def _crowding(atoms: Atoms) -> float:
     return float((count > 1.3 * 12**3 / 1.21)[flat].mean())
 
 
-def _drawn(library: Library, rng: np.random.Generator) -> tuple[Atoms, str]:
+def _draw(library: Library, rng: np.random.Generator) -> tuple[Atoms, str]:
     kind = rng.choice(
         ["structure", "ring", "helix", "shell", "complex", "globules"],
         p=[0.62, 0.09, 0.03, 0.02, 0.16, 0.08],
@@ -223,7 +232,7 @@ def _drawn(library: Library, rng: np.random.Generator) -> tuple[Atoms, str]:
     else:
         count = int(rng.integers(2, 5)) if kind == "complex" else 1
         paths = [library.paths[i] for i in rng.choice(len(library.paths), count, p=library.odds)]
-        parts = [_centred(read_structure(path), rng) for path in paths]
+        parts = [_centered(read_structure(path), rng) for path in paths]
         atoms, name = _joined(parts, rng), "+".join(path.name.split(".")[0] for path in paths)
         many = {"ring": _ring, "helix": _helix, "shell": _shell}
         if kind in many:
@@ -232,13 +241,13 @@ def _drawn(library: Library, rng: np.random.Generator) -> tuple[Atoms, str]:
 
 
 def rotation(rng: np.random.Generator) -> NDArray[np.float64]:
-    """A random rotation matrix, uniform over all."""
+    """A random rotation matrix, uniformly distributed."""
     q, r = np.linalg.qr(rng.normal(size=(3, 3)))
     q = q * np.sign(np.diag(r))
     return q if np.linalg.det(q) > 0 else -q
 
 
-def _centred(atoms: Atoms, rng: np.random.Generator) -> Atoms:
+def _centered(atoms: Atoms, rng: np.random.Generator) -> Atoms:
     xyz = (atoms.xyz - atoms.xyz.mean(axis=0)) @ rotation(rng).T
     return Atoms(xyz.astype(np.float32), atoms.weight, atoms.part, atoms.mass, atoms.nucleic)
 
@@ -258,13 +267,13 @@ def _merged(parts: list[Atoms]) -> Atoms:
 
 
 def _joined(parts: list[Atoms], rng: np.random.Generator) -> Atoms:
-    """Parts set side by side until they touch."""
+    """Parts placed side by side in contact."""
     result = parts[0]
     for part in parts[1:]:
-        way = rng.normal(size=3)
-        way /= np.linalg.norm(way)
-        reach = np.percentile(result.xyz @ way, 95) - np.percentile(part.xyz @ way, 5)
-        moved = part.xyz + (way * reach * rng.uniform(0.85, 1.05)).astype(np.float32)
+        direction = rng.normal(size=3)
+        direction /= np.linalg.norm(direction)
+        reach = np.percentile(result.xyz @ direction, 95) - np.percentile(part.xyz @ direction, 5)
+        moved = part.xyz + (direction * reach * rng.uniform(0.85, 1.05)).astype(np.float32)
         result = _merged(
             [
                 result,
@@ -274,19 +283,19 @@ def _joined(parts: list[Atoms], rng: np.random.Generator) -> Atoms:
     return result
 
 
-def _loosened(place: Callable[[float], Atoms], rng: np.random.Generator) -> Atoms:
-    """Copies at a distance that lets them touch, moved apart until they are not in each other."""
+def _spread(place: Callable[[float], Atoms], rng: np.random.Generator) -> Atoms:
+    """Copies at a random close distance, moved apart until they do not interpenetrate."""
     distance = rng.uniform(0.75, 1.0)
     for _ in range(12):
         atoms = place(distance)
-        if _crowding(atoms) < MOST_CROWDED:
+        if _crowding(atoms) < MAX_CROWDED_SHARE:
             break
         distance *= 1.1
     return atoms
 
 
 def _ring(atoms: Atoms, rng: np.random.Generator) -> Atoms:
-    """Copies around an axis; in half of the cases a second layer turned over (dihedral)."""
+    """Cyclic copies around an axis; in half of the cases with a second layer (dihedral)."""
     count = int(rng.integers(2, 9))
     width = float(np.ptp(np.percentile(atoms.xyz[:, 1], [5, 95])))
     height = (
@@ -306,12 +315,12 @@ def _ring(atoms: Atoms, rng: np.random.Generator) -> Atoms:
             copies = [lower, lower * [1, -1, -1]]
         return _copies(atoms, [xyz @ turn for turn in turns for xyz in copies])
 
-    return _loosened(place, rng)
+    return _spread(place, rng)
 
 
 def _copies(atoms: Atoms, places: list[NDArray[np.floating]]) -> Atoms:
-    """The same molecule at other positions."""
-    thin = _limited(atoms, max(200, MOST_ATOMS // len(places)))
+    """Copies of a molecule at given positions."""
+    thin = _limited(atoms, max(200, MAX_ATOMS // len(places)))
     step = -(-len(atoms.xyz) // len(thin.xyz))
     return _merged(
         [
@@ -322,7 +331,7 @@ def _copies(atoms: Atoms, places: list[NDArray[np.floating]]) -> Atoms:
 
 
 def _helix(atoms: Atoms, rng: np.random.Generator) -> Atoms:
-    """A piece of a filament: copies turned and raised, touching."""
+    """A piece of a helical filament of touching copies."""
     count, turn = int(rng.integers(6, 40)), rng.uniform(15, 180)
     width, height = (float(np.ptp(np.percentile(atoms.xyz[:, a], [5, 95]))) for a in (0, 2))
     per_turn = 360 / turn
@@ -343,20 +352,22 @@ def _helix(atoms: Atoms, rng: np.random.Generator) -> Atoms:
 
 
 def _shell(atoms: Atoms, rng: np.random.Generator) -> Atoms:
-    """Copies by tetrahedral, octahedral or icosahedral symmetry, as in capsids and ferritin."""
+    """Copies with tetrahedral, octahedral or icosahedral symmetry, as in capsids and ferritin."""
     group = Rotation.create_group(str(rng.choice(["T", "O", "I"]))).as_matrix()
     size = 2 * float(np.percentile(np.linalg.norm(atoms.xyz, axis=1), 85))
-    way = rng.normal(size=3)
-    # the shell's area is about the copies'
-    way *= size * np.sqrt(len(group)) * 0.25 / np.linalg.norm(way)
-    return _loosened(
-        lambda distance: _copies(atoms, [(atoms.xyz + way * distance) @ turn.T for turn in group]),
+    direction = rng.normal(size=3)
+    # so that the area of the shell is about that of the copies
+    direction *= size * np.sqrt(len(group)) * 0.25 / np.linalg.norm(direction)
+    return _spread(
+        lambda distance: _copies(
+            atoms, [(atoms.xyz + direction * distance) @ turn.T for turn in group]
+        ),
         rng,
     )
 
 
 def _globules(rng: np.random.Generator) -> Atoms:
-    """Ellipsoids full of atoms, evenly or in clumps, each touching an earlier one."""
+    """Ellipsoids filled with atoms, uniformly or in clumps, each touching an earlier one."""
     parts: list[Atoms] = []
     for _number in range(int(rng.integers(2, 14))):
         axes = rng.uniform(9, 24, 3)
@@ -370,14 +381,14 @@ def _globules(rng: np.random.Generator) -> Atoms:
             )
         if parts:
             other = parts[int(rng.integers(len(parts)))]
-            way = rng.normal(size=3)
-            way /= np.linalg.norm(way)
+            direction = rng.normal(size=3)
+            direction /= np.linalg.norm(direction)
             reach = (
-                np.percentile(other.xyz @ way, 98)
-                - other.xyz.mean(axis=0) @ way
-                - np.percentile(xyz @ way, 2)
+                np.percentile(other.xyz @ direction, 98)
+                - other.xyz.mean(axis=0) @ direction
+                - np.percentile(xyz @ direction, 2)
             )
-            xyz = xyz + other.xyz.mean(axis=0) + way * reach * rng.uniform(0.9, 1.1)
+            xyz = xyz + other.xyz.mean(axis=0) + direction * reach * rng.uniform(0.9, 1.1)
         parts.append(
             Atoms(
                 xyz.astype(np.float32),

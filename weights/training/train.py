@@ -28,52 +28,61 @@ from dataset import build
 from simulate import BOX
 
 from core.thresholds import features
-from core.thresholds.finetune import posed
+from core.thresholds.finetune import apply_symmetry
 from core.thresholds.network import compact_network, load_network, save_network
-from core.thresholds.voxel_size import scale_of
+from core.thresholds.voxel_size import encode_voxel_size
 
-EACH = {"train": 3, "validation": 1}  # maps of one molecule
+EACH = {"train": 3, "validation": 1}  # maps per molecule
 
 
 @dataclass(frozen=True)
 class TrainParameters:
-    """How a training runs; the defaults made the shipped weights."""
+    """Parameters of training; the defaults are those of the shipped weights."""
 
     train_maps: int = 12000
     validation_maps: int = 480
     data_seed: int = 1
     seed: int = 0
-    members: int = 1  # networks trained side by side from seeds seed, seed + 1 ... and averaged
+    members: int = 1  # networks trained from seeds seed, seed + 1 ... and averaged
     epochs: int = 8
     batch_size: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
-    number_weight: float = 1.0  # of the smooth L1 loss on the level, beside the loss on the masks
-    score_weight: float = 0.03  # of the cross entropy between the levels' scores and their Dice
-    inside_weight: float = 0.1  # of the cross entropy of each level's share of the molecule
-    voxel_weight: float = 0.5  # of the cross entropy of each voxel's share of the molecule
+    number_weight: float = (
+        1.0  # of the smooth L1 loss of the level, in addition to the loss of the masks
+    )
+    score_weight: float = (
+        0.03  # of the cross entropy between the scores of the levels and their Dice
+    )
+    inside_weight: float = 0.1  # of the cross entropy of the molecule's share at each level
+    voxel_weight: float = 0.5  # of the cross entropy of the molecule's share of each voxel
     spread_weight: float = 0.05  # of the loss of the expected error
-    # of maps as ensembles have them (box 64, 3.5 A/pixel or more), others 1
+    # of maps as in ensembles (box 64, 3.5 A/pixel or more), relative to others
     ensemble_weight: float = 2.0
-    unknown_scale: float = 0.15  # share of the maps whose voxel size is not told
-    blur: float = 0.03  # SD of the noise on the profile while training
-    averaging: float = 0.998  # of the running mean of the weights, which is what is kept
+    unknown_scale: float = 0.15  # share of the maps without voxel size
+    blur: float = 0.03  # SD of the noise added to the profile in training
+    averaging: float = 0.998  # decay of the running mean of the weights, which is what is saved
 
 
 @dataclass
 class Maps:
-    """A set in memory: what the network sees of n maps, and the truth about them.
+    """A set of n maps in memory: network inputs and ground truth.
 
     Attributes
     ----------
-    profile (n, 32, 96), scale (n, 2), coarse (n, 2, 32, 32, 32), bins (n, 1, 64, 64, 64) : as
-        :class:`features.Seen`, in half precision; the scale of maps cut around the molecule is left
-        unknown
-    inside : (n, 32, 32, 32) uint8, share of the molecule in 255ths
-    label : (n,)
-    dice, volume : (n, 513)
-    ensemble : (n,) bool, whether they are as in ensembles
-    facts : how each was made
+    profile : (n, 32, 96) float16
+    coarse : (n, 2, 32, 32, 32) float16
+    bins : (n, 1, 64, 64, 64) uint8
+    scale : (n, 2) float32
+        As in :class:`features.NetworkInput`; the scale of maps cut around the molecule is unknown.
+    inside : (n, 32, 32, 32) uint8
+        Share of the molecule in each 2^3 voxels, in 255ths.
+    label : (n,) float32
+    dice, volume : (n, 513) float32
+    ensemble : (n,) bool
+        Whether a map is like those of ensembles.
+    facts : list of dict
+        How each map was simulated.
     """
 
     profile: torch.Tensor
@@ -87,9 +96,9 @@ class Maps:
     scale: torch.Tensor
     facts: list[dict[str, Any]]
 
-    def seen(self, chosen: torch.Tensor) -> features.Seen:
-        """What the network takes of some."""
-        return features.Seen(
+    def inputs(self, chosen: torch.Tensor) -> features.NetworkInput:
+        """Network input of some of the maps."""
+        return features.NetworkInput(
             self.profile[chosen].float(),
             self.scale[chosen],
             self.coarse[chosen].float(),
@@ -97,8 +106,8 @@ class Maps:
         )
 
 
-def seen(path: Path) -> Path:
-    """What the network sees of a file of maps, computed once for each version of the features."""
+def cache_inputs(path: Path) -> Path:
+    """Compute the network inputs of a file of maps, once for each version of the features."""
     version = hashlib.sha256(Path(features.__file__).read_bytes()).hexdigest()[:8]
     out = path.with_name(f"seen_{version}_{path.name}")
     if not out.exists():
@@ -108,7 +117,9 @@ def seen(path: Path) -> Path:
         torch.set_num_threads(1)
         with torch.inference_mode():
             parts = [
-                features.seen_of(x[i : i + 5], torch.zeros(len(x[i : i + 5]), 2), full[i : i + 5])
+                features.network_input(
+                    x[i : i + 5], torch.zeros(len(x[i : i + 5]), 2), full[i : i + 5]
+                )
                 for i in range(0, len(x), 5)
             ]
         temporary = out.with_name("." + out.name)
@@ -128,12 +139,10 @@ def seen(path: Path) -> Path:
     return out
 
 
-def maps_of(
+def map_files(
     structures: Path, p: TrainParameters, cache: Path, processes: int
 ) -> dict[str, list[Path]]:
-    """Files of the maps of both splits and, beside them, of what the network sees of each; made
-    where they are missing.
-    """
+    """Simulate the maps of both splits and compute their network inputs, unless cached."""
     files = {}
     for split, count, seed in (
         ("validation", p.validation_maps, p.data_seed + 1),
@@ -141,12 +150,12 @@ def maps_of(
     ):
         files[split] = build(structures, split, count, seed, cache, processes, EACH[split])
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        pool.map(seen, files["validation"] + files["train"], chunksize=1)
+        pool.map(cache_inputs, files["validation"] + files["train"], chunksize=1)
     return files
 
 
 def load(paths: list[Path]) -> Maps:
-    """All maps of the files."""
+    """Load all maps of the files, with their network inputs."""
     columns: dict[str, torch.Tensor] = {}
     facts: list[dict[str, Any]] = []
     first = 0
@@ -155,25 +164,26 @@ def load(paths: list[Path]) -> Maps:
     with np.load(paths[-1]) as z:
         count += len(z["label"])
     for path in paths:
-        with np.load(path) as truth, np.load(seen(path)) as made:
+        with np.load(path) as truth, np.load(cache_inputs(path)) as made:
             facts += json.loads(str(truth["facts"]))
             arrays = {k: made[k] for k in made.files} | {
                 k: truth[k] for k in ("inside", "label", "dice", "volume")
             }
-        for key, array in arrays.items():  # filled in place: twice the set would not fit in memory
+        for (
+            key,
+            array,
+        ) in arrays.items():  # filled in place, since two copies would not fit in memory
             part = torch.from_numpy(array)
             column = columns.setdefault(key, torch.empty(count, *part.shape[1:], dtype=part.dtype))
             column[first : first + len(part)] = part
         first = len(facts)
     ensemble = torch.tensor([f["box"] == BOX and f["pixel"] >= 3.5 for f in facts])
-    scale = scale_of([None if f["cut"] else f["pixel"] * f["box"] / BOX for f in facts])
+    scale = encode_voxel_size([None if f["cut"] else f["pixel"] * f["box"] / BOX for f in facts])
     return Maps(**columns, ensemble=ensemble, scale=scale, facts=facts)
 
 
 def dice_at(dice: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-    """Dice of each map at its level: the recorded curve (n, 513) over -1..1, linear between;
-    differentiable in the level.
-    """
+    """(n,) Dice of each map at its level, interpolated in (n, 513); differentiable in the level."""
     position = ((level + 1) * ((dice.shape[1] - 1) / 2)).clamp(0, dice.shape[1] - 1.001)
     low = position.detach().long()
     left, right = dice.gather(1, low[:, None])[:, 0], dice.gather(1, low[:, None] + 1)[:, 0]
@@ -181,14 +191,14 @@ def dice_at(dice: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
 
 
 def curve_at(curve: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
-    """(n, 96) of a recorded curve (n, 513) at the profile's levels."""
+    """(n, 96) values of recorded curves (n, 513) at the levels of the profile."""
     position = (levels + 1) * ((curve.shape[1] - 1) / 2)
     low = position.long().clamp(max=curve.shape[1] - 2)
     share = position - low
     return curve[:, low] * (1 - share) + curve[:, low + 1] * share
 
 
-def loss_of(
+def training_loss(
     output: torch.Tensor,
     score: torch.Tensor,
     logit: torch.Tensor,
@@ -198,12 +208,14 @@ def loss_of(
     levels: torch.Tensor,
     p: TrainParameters,
 ) -> torch.Tensor:
-    """What is learned.
+    """The loss, a sum of:
 
-    Masks: 1 - Dice / best Dice. Number: smooth L1 of the level. Score: cross entropy with
-    softmax(Dice / 0.01). Inside: of the voxels between two levels, the share that is of the
-    molecule. Voxels: of each voxel (n, 32, 32, 32), the same. Spread: Laplace likelihood of the
-    error.
+    - masks: 1 - Dice / best Dice;
+    - number: smooth L1 of the level;
+    - score: cross entropy with softmax(Dice / 0.01);
+    - inside: cross entropy of the molecule's share of the voxels between two levels;
+    - voxels: cross entropy of the molecule's share of each voxel (n, 32, 32, 32);
+    - spread: Laplace likelihood of the error.
     """
     label, dice, volume = maps.label[chosen], maps.dice[chosen], maps.volume[chosen]
     level, log_spread = output[:, 0], output[:, 1].clamp(-6, 1)
@@ -233,15 +245,15 @@ def loss_of(
 
 
 def predict(network: torch.nn.Module, maps: Maps, batch: int = 32) -> torch.Tensor:
-    """Outputs (n, 2) of a network for a set."""
+    """(n, 2) outputs of a network for a set of maps."""
     network.eval()
     parts = torch.arange(len(maps.label)).split(batch)
     with torch.inference_mode():
-        return torch.cat([network.heads(*network.features(maps.seen(part))) for part in parts])
+        return torch.cat([network.heads(*network.features(maps.inputs(part))) for part in parts])
 
 
-def figures(level: torch.Tensor, maps: Maps) -> dict[str, float]:
-    """Errors of the level and of the masks on a set."""
+def metrics(level: torch.Tensor, maps: Maps) -> dict[str, float]:
+    """Errors of the levels and of the masks for a set of maps."""
     ratio = dice_at(maps.dice, level) / maps.dice.amax(dim=1)
     error = level - maps.label
     return {
@@ -261,14 +273,18 @@ def train(
     log: Path | None = None,
     make: Callable[[], Any] = compact_network,
 ) -> dict[str, float]:
-    """Train what ``make`` gives, keep the weights that do best on the validation set in ``out``;
-    returns their figures.
+    """Train the network of ``make``; save the best weights on the validation set to ``out``.
+
+    Returns
+    -------
+    dict
+        Metrics of the best weights.
     """
     torch.manual_seed(p.seed)
     rng = np.random.default_rng(p.seed)
     network = make()
     running = copy.deepcopy(network)
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         network.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay
     )
     steps = len(maps.label) // p.batch_size
@@ -280,19 +296,19 @@ def train(
         total = 0.0
         for step in range(steps):
             done = (epoch + step / steps) / p.epochs
-            for group in optimiser.param_groups:
-                group["lr"] = p.learning_rate * course(done)
+            for group in optimizer.param_groups:
+                group["lr"] = p.learning_rate * rate_schedule(done)
             chosen = order[step * p.batch_size : (step + 1) * p.batch_size]
             loss = _step(network, maps, chosen, p, int(rng.integers(48)))
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
+            optimizer.step()
             total += float(loss.detach())
-            _follow(
+            _update_average(
                 running, network, min(p.averaging, 1 - 1 / (1 + 0.1 * (epoch * steps + step + 1)))
             )
-        now = figures(predict(running, validation)[:, 0], validation)
+        now = metrics(predict(running, validation)[:, 0], validation)
         now |= {
             "member": p.seed,
             "epoch": epoch,
@@ -310,37 +326,39 @@ def train(
 
 
 def _step(
-    network: Any, maps: Maps, chosen: torch.Tensor, p: TrainParameters, pose: int
+    network: Any, maps: Maps, chosen: torch.Tensor, p: TrainParameters, symmetry: int
 ) -> torch.Tensor:
-    """Loss of some maps in one of the 48 poses of the cube, on a profile with a little noise, by a
-    3D CNN in bfloat16.
+    """Loss of some maps, with augmentation and the 3D CNN in bfloat16.
+
+    Augmentation is one of the 48 symmetries of the cube, noise on the profile, and voxel sizes
+    changed or hidden.
     """
-    seen = maps.seen(chosen)
-    seen = seen._replace(
-        profile=seen.profile + p.blur * torch.randn_like(seen.profile),
-        scale=_hidden(seen.scale, p),
-        coarse=posed(seen.coarse, pose),
-        bins=posed(seen.bins, pose),
+    inputs = maps.inputs(chosen)
+    inputs = inputs._replace(
+        profile=inputs.profile + p.blur * torch.randn_like(inputs.profile),
+        scale=_augmented_scale(inputs.scale, p),
+        coarse=apply_symmetry(inputs.coarse, symmetry),
+        bins=apply_symmetry(inputs.bins, symmetry),
     )
     with torch.autocast("cpu", torch.bfloat16):
-        fields, whole = network.voxels(seen.coarse, seen.scale)
-    fields, whole = fields.float(), torch.cat([whole.float(), seen.scale], dim=1)
-    output, score = network.scores(network.rows(seen, fields), seen.profile[:, -1], whole)
-    inside = posed(maps.inside[chosen][:, None], pose)[:, 0].float() / 255
-    return loss_of(output, score, fields[:, 0], inside, maps, chosen, network.levels, p)
+        fields, whole = network.voxels(inputs.coarse, inputs.scale)
+    fields, whole = fields.float(), torch.cat([whole.float(), inputs.scale], dim=1)
+    output, score = network.scores(network.rows(inputs, fields), inputs.profile[:, -1], whole)
+    inside = apply_symmetry(maps.inside[chosen][:, None], symmetry)[:, 0].float() / 255
+    return training_loss(output, score, fields[:, 0], inside, maps, chosen, network.levels, p)
 
 
 def average(
     paths: list[Path], validation: Maps, out: Path, p: TrainParameters, median_label: float
 ) -> dict[str, float]:
-    """Put networks together into one file; returns its figures on the validation set."""
+    """Combine networks into one file, and return its metrics on the validation set."""
     network = compact_network(len(paths))
     members = [load_network(path).network for path in paths]
     for mine, trained in zip(
         network.members if len(paths) > 1 else [network], members, strict=True
     ):
         mine.load_state_dict(trained.state_dict())
-    found = figures(predict(network, validation)[:, 0], validation)
+    found = metrics(predict(network, validation)[:, 0], validation)
     print(json.dumps({"average": {k: round(v, 4) for k, v in found.items()}}), flush=True)
     save_network(
         out,
@@ -362,32 +380,32 @@ def _member(
     p: TrainParameters,
     log: Path | None,
 ) -> float:
-    """Train one member in a process of its own; returns the median label."""
-    torch.set_num_threads(1)  # the same sums in the same order, however many cores there are
+    """Train one member in a separate process, and return the median label."""
+    torch.set_num_threads(1)  # same order of summation, whatever the number of cores
     maps = load(train_files)
     train(maps, load(validation_files), out, p, log)
     return float(maps.label.median())
 
 
-def _hidden(scale: torch.Tensor, p: TrainParameters) -> torch.Tensor:
-    """Voxel sizes a little off, as calibrations are, and some not told."""
-    told = (torch.rand(len(scale), 1) >= p.unknown_scale).float()
+def _augmented_scale(scale: torch.Tensor, p: TrainParameters) -> torch.Tensor:
+    """Voxel sizes with calibration errors of 2 %, and some hidden."""
+    known = (torch.rand(len(scale), 1) >= p.unknown_scale).float()
     return (
         torch.cat(
             [scale[:, :1] + 0.02 * torch.randn(len(scale), 1) * scale[:, 1:], scale[:, 1:]], dim=1
         )
-        * told
+        * known
     )
 
 
-def course(done: float) -> float:
-    """Learning rate over its highest: a short rise, then half a cosine down to nothing."""
+def rate_schedule(done: float) -> float:
+    """Relative learning rate: a short warm-up, then cosine decay to zero."""
     return max(
         0.0, min(done / 0.05 + 0.05, 1.0) * 0.5 * (1 + float(np.cos(np.pi * min(1.0, done))))
     )
 
 
-def _follow(average: torch.nn.Module, network: torch.nn.Module, keep: float) -> None:
+def _update_average(average: torch.nn.Module, network: torch.nn.Module, keep: float) -> None:
     with torch.no_grad():
         for a, b in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
             if a.is_floating_point():
@@ -406,20 +424,20 @@ def main() -> None:
         "--out", type=Path, default=package.REPOSITORY / "weights" / "siren_thresholds.pt"
     )
     parser.add_argument(
-        "--log", type=Path, default=None, help="a file that gets a line of figures each epoch"
+        "--log", type=Path, default=None, help="file to which metrics are appended after each epoch"
     )
     parser.add_argument(
         "--cache",
         type=Path,
         default=Path(tempfile.gettempdir()) / "siren-maps",
-        help="simulated maps are kept here",
+        help="folder for simulated maps",
     )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     for name, value in asdict(defaults).items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
     a = vars(parser.parse_args())
     p = TrainParameters(**{k: a[k] for k in asdict(defaults)})
-    files = maps_of(a["structures"], p, a["cache"], a["processes"])
+    files = map_files(a["structures"], p, a["cache"], a["processes"])
     with tempfile.TemporaryDirectory() as work:
         paths = [Path(work) / f"{k}.pt" for k in range(p.members)]
         side_by_side = min(p.members, a["processes"])

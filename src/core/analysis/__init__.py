@@ -1,1 +1,6 @@
-"""What blocks say: in which volumes they are and how they depend on each other."""
+"""Which block is in which volume, and how blocks depend on each other.
+
+block_occupancy (measure_states, representatives), relations (relations).
+
+May import: common, maps, blocks.
+"""

@@ -3,11 +3,17 @@ volumes that show a block.
 
 Example::
 
-    run = open_run(Path("j42/siren/02_expand"))
+    from pathlib import Path
+
+    from chimerax.siren.core import open_run
+    from chimerax.siren.core.analysis.block_occupancy import (
+        STATES_FILE, read_states, representatives
+    )
+
+    run = open_run(Path("siren/02_expand"))
     states = read_states(run.folder / STATES_FILE, run.blocks)
-    states.present[0].sum()                      # volumes that have the first block
-    representatives(states, block=3)             # two volumes that differ in block 3 and hardly in
-    another
+    states.present[0].sum()  # volumes that have the first block
+    representatives(states, block=3)  # two volumes that differ in block 3 and in little else
 """
 
 from __future__ import annotations
@@ -150,7 +156,7 @@ def similar_together(rows: NDArray[np.floating]) -> Tree:
     links = linkage(
         pdist(np.asarray(rows, np.float64)),
         "average",
-        optimal_ordering=len(rows) <= constants.MOST_ORDERED,
+        optimal_ordering=len(rows) <= constants.MAX_ORDERED_ROWS,
     )
     return Tree(np.asarray(leaves_list(links), np.int64), links)
 

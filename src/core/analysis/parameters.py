@@ -18,6 +18,6 @@ class StatesParameters(Parameters):
         "a block is in a volume when more than this share of its voxels is occupied; not given: "
         "each block's own cut, "
         "between the volumes that have it and those that have not",
-        least=0,
-        most=1,
+        minimum=0,
+        maximum=1,
     )

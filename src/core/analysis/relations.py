@@ -1,12 +1,16 @@
-"""How blocks depend on each other: every pair of blocks, counted over the volumes.
+"""How blocks depend on each other: every pair, counted over the volumes.
 
 Example::
 
+    import numpy as np
+
+    from chimerax.siren.core import relations
     from chimerax.siren.core.analysis.block_occupancy import States
 
     share = np.array([[1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 0]], np.float32)
     found = relations(States(tuple("abcdef"), np.ones(6), (1, 2), np.array([50, 40]), share))
-    found.text(0, 1)
+    found.both[0, 1]  # -> 2
+    found.text(0, 1)  # the same in a sentence
 """
 
 from __future__ import annotations
@@ -52,7 +56,9 @@ class Relations:
         """What block in row ``a`` is to that in row ``b``: 'together', 'only with', 'needed by',
         'never with', or ''.
         """
-        enough = constants.FALSE_RELATION / max(1, len(self.numbers) * (len(self.numbers) - 1) / 2)
+        enough = constants.FALSE_RELATION_RATE / max(
+            1, len(self.numbers) * (len(self.numbers) - 1) / 2
+        )
         if a == b:
             return ""
         if self.more[a, b] <= enough:

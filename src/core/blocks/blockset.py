@@ -1,4 +1,4 @@
-"""Blocks: sets of voxels that come and go together. Reading, writing, geometry."""
+"""Sets of blocks: reading, writing and geometry."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..common.files import read_json, write_json
 from ..common.progress import Progress
 from ..maps.grid import Grid
 from ..maps.mapfile import is_map_name, natural_key, read_map, write_map
+from .columns import COLUMNS
 
 BLOCKS_FILE, TABLE_FILE, UNASSIGNED_FILE, MEAN_FILE = (
     "blocks.json",
@@ -40,7 +41,7 @@ class BlockSet:
         that was asked
     strength : block number -> (n,) float32, how strongly each voxel belongs to it, see
         :func:`.stability.with_strength`
-    names : block number -> the name that a person gave it; most blocks have none
+    names : block number -> name given by the user; most blocks have none
     """
 
     grid: Grid
@@ -58,7 +59,7 @@ class BlockSet:
 
     @property
     def voxel_count(self) -> int:
-        """Voxels in all blocks together; one in two blocks counts twice."""
+        """Voxels in all blocks together; a voxel in two blocks counts twice."""
         return sum(len(v) for v in self.blocks.values())
 
     def mask(self, number: int) -> NDArray[np.float32]:
@@ -66,9 +67,9 @@ class BlockSet:
         return _mask(self.blocks[number], self.grid)
 
     def table(self, frequency: NDArray[np.integer], volumes: int) -> pd.DataFrame:
-        """One row a block: block, voxels, volume_A3, mean_occupancy, stability, strength (mean of
-        its voxels'), centroid_x, centroid_y, centroid_z (A). What was not asked is left empty. A
-        last column, name, where a block has one.
+        """The table blocks.csv, one row per block, with the COLUMNS of :mod:`.columns`.
+
+        Last a column name, if any block has one.
 
         Parameters
         ----------
@@ -93,18 +94,7 @@ class BlockSet:
                     round(z, 2),
                 )
             )
-        columns = [
-            "block",
-            "voxels",
-            "volume_A3",
-            "mean_occupancy",
-            "stability",
-            "strength",
-            "centroid_x",
-            "centroid_y",
-            "centroid_z",
-        ]
-        table = pd.DataFrame(rows, columns=columns)
+        table = pd.DataFrame(rows, columns=list(COLUMNS))
         return table.assign(name=[self.names.get(n, "") for n, _ in self]) if self.names else table
 
     def write(
@@ -114,9 +104,7 @@ class BlockSet:
         mean: NDArray[np.float32],
         progress: Progress | None = None,
     ) -> None:
-        """Write block_N.mrc, blocks.json, blocks.csv, unassigned.mrc and mean.mrc into an existing
-        folder.
-        """
+        """Write block_N.mrc, blocks.json, blocks.csv, unassigned.mrc and mean.mrc to a folder."""
         for number, voxels in (progress or Progress()).each(self, "writing", len(self)):
             label = f"SIREn block {number}, {len(voxels)} voxels"
             write_map(folder / f"block_{number}.mrc", self.mask(number), self.grid, label)
@@ -189,10 +177,9 @@ def read_blocks_file(path: Path) -> BlockSet:
 
 
 def read_block_maps(folder: Path, grid: Grid | None = None) -> BlockSet:
-    """Read the block maps of a folder, as a person may have edited them: deleted, merged, erased,
-    added.
+    """Read the block maps of a folder, as the user may have edited them.
 
-    A map named ``block_N`` keeps its number, and its name where blocks.json beside it has one;
+    A map named ``block_N`` keeps its number, and its name if the folder's blocks.json has one;
     others are numbered after the largest. A voxel above 0.5 is in the block.
 
     Parameters
@@ -236,9 +223,7 @@ def read_block_maps(folder: Path, grid: Grid | None = None) -> BlockSet:
 
 
 def _names_beside(folder: Path) -> dict[int, str]:
-    """Names of the blocks in a folder's blocks.json; none where there is no such file, as in a
-    folder filled by hand.
-    """
+    """Names of the blocks in a folder's blocks.json, if there is one."""
     try:
         return read_blocks_file(folder / BLOCKS_FILE).names
     except SirenError:
@@ -248,8 +233,9 @@ def _names_beside(folder: Path) -> dict[int, str]:
 def blocks_from_masks(
     masks: Sequence[tuple[str, NDArray[np.floating] | NDArray[np.bool_]]], grid: Grid
 ) -> BlockSet:
-    """Blocks from named (z, y, x) maps on one grid, voxels above 0.5 inside; ``block N`` in a name
-    gives the number.
+    """Blocks from named (z, y, x) maps on one grid.
+
+    Voxels above 0.5 are inside; ``block N`` in a name gives the number.
     """
     numbers: list[int | None] = []
     for name, _ in masks:
@@ -287,10 +273,8 @@ def check_on_grid(name: str, found: Grid, grid: Grid) -> None:
         )
 
 
-def neighbours(blocks: BlockSet, reach: int = 2) -> set[tuple[int, int]]:
-    """Pairs of block numbers, smaller first, whose voxels come within ``reach`` voxels of each
-    other.
-    """
+def touching_blocks(blocks: BlockSet, reach: int = 2) -> set[tuple[int, int]]:
+    """Pairs of block numbers, smaller first, with voxels within ``reach`` voxels of each other."""
     owner: dict[int, NDArray[np.bool_]] = {}
     for number, voxels in blocks:
         mask = np.zeros(blocks.grid.shape, bool)
@@ -303,9 +287,7 @@ def neighbours(blocks: BlockSet, reach: int = 2) -> set[tuple[int, int]]:
 
 
 def box_around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice, slice] | None:
-    """The part of a (z, y, x) array with all that is true in ``mask``, and ``margin`` voxels more
-    on each side; None if nothing is.
-    """
+    """Bounding box of a (z, y, x) mask with a margin in voxels; None if the mask is empty."""
     slices = []
     for axis in range(3):
         along = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))

@@ -1,4 +1,10 @@
-"""Communities of voxels in the graph of significant pairs."""
+"""Communities of voxels in a graph.
+
+Leiden is graspologic-native's: its wheels are small (one abi3 wheel for each platform, Python 3.9
+and later), it releases Python's lock, so a stop is answered at once, and each call has its own
+seed. Label propagation is our own: the same partition as networkx's, in a sixth to a tenth of the
+time, with a look at the stop; devel/benchmarks/communities.md has the measurements.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +21,9 @@ def label_propagation(
 ) -> list[NDArray[np.int64]]:
     """Semi-synchronous label propagation, the published tool's clustering.
 
-    Nodes are coloured so that neighbours differ; colour by colour, each node takes the label that
-    most of its neighbours have, keeps its own among equals, else takes the largest; until every
-    node has such a label. Deterministic. The same partition as
+    Nodes are colored so that neighbors differ. Color by color, each node takes the label that most
+    of its neighbors have, keeps its own if that is among the most frequent, else takes the largest;
+    until every node has such a label. Deterministic. The same partition as
     ``networkx.community.label_propagation_communities`` for nodes added in order.
 
     Parameters
@@ -39,10 +45,8 @@ def label_propagation(
     edges = np.asarray(edges, np.int64).reshape(-1, 2)
     ends = np.concatenate([edges, edges[:, ::-1]])
     graph = csr_array((np.ones(len(ends), np.int8), (ends[:, 0], ends[:, 1])), shape=(nodes, nodes))
-    colour = _greedy_colours(graph, progress)
-    classes = [
-        _Class(np.flatnonzero(colour == c), graph) for c in range(colour.max(initial=-1) + 1)
-    ]
+    color = _greedy_colors(graph, progress)
+    classes = [_Class(np.flatnonzero(color == c), graph) for c in range(color.max(initial=-1) + 1)]
     labels = np.arange(nodes, dtype=np.int64)
     while not all(c.settled(labels) for c in classes):
         for c in classes:
@@ -52,24 +56,20 @@ def label_propagation(
 
 
 class _Class:
-    """Nodes of one colour with their neighbours: none of them is another's neighbour, so they
-    update at once.
-    """
+    """Nodes of one color, which are not neighbors and so can be updated at once."""
 
     def __init__(self, members: NDArray[np.int64], graph: csr_array):
         degree = np.diff(graph.indptr)[members]
         self.members = members[degree > 0]
         degree = degree[degree > 0]
         rows = graph[self.members]
-        self.neighbours = rows.indices.astype(np.int64)
+        self.neighbors = rows.indices.astype(np.int64)
         self.owner = np.repeat(np.arange(len(self.members)), degree)
 
-    def _favourites(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """For each member: whether its own label is among its neighbours' most frequent, and the
-        largest of those.
-        """
+    def _favorites(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Whether each member's label is among its neighbors' most frequent, and their largest."""
         count = len(labels)
-        key, votes = np.unique(self.owner * count + labels[self.neighbours], return_counts=True)
+        key, votes = np.unique(self.owner * count + labels[self.neighbors], return_counts=True)
         owner, label = np.divmod(key, count)
         most = np.zeros(len(self.members), np.int64)
         np.maximum.at(most, owner, votes)
@@ -82,45 +82,79 @@ class _Class:
         return has_own, largest
 
     def settled(self, labels: NDArray[np.int64]) -> bool:
-        return bool(self._favourites(labels)[0].all())
+        return bool(self._favorites(labels)[0].all())
 
     def update(self, labels: NDArray[np.int64]) -> None:
-        has_own, largest = self._favourites(labels)
+        has_own, largest = self._favorites(labels)
         labels[self.members] = np.where(has_own, labels[self.members], largest)
 
 
-def _greedy_colours(graph: csr_array, progress: Progress) -> NDArray[np.int64]:
-    """Greedy colouring, nodes of most neighbours first: (n,) colour of each node."""
+def _greedy_colors(graph: csr_array, progress: Progress) -> NDArray[np.int64]:
+    """Greedy coloring, nodes of most neighbors first: (n,) color of each node."""
     degree = np.diff(graph.indptr)
-    colour = np.full(len(degree), -1, np.int64)
+    color = np.full(len(degree), -1, np.int64)
     for done, node in enumerate(np.argsort(-degree, kind="stable")):
         if done % 1000 == 0:
             progress.step("clustering")
-        taken = colour[graph.indices[graph.indptr[node] : graph.indptr[node + 1]]]
-        used = np.zeros(len(taken) + 2, bool)  # a free colour is at most the number of neighbours
+        taken = color[graph.indices[graph.indptr[node] : graph.indptr[node + 1]]]
+        used = np.zeros(len(taken) + 2, bool)  # a free color is at most the number of neighbors
         used[taken[(taken >= 0) & (taken <= len(taken))]] = True
-        colour[node] = int(np.argmin(used))
-    return colour
+        color[node] = int(np.argmin(used))
+    return color
+
+
+def voxel_communities(
+    nodes: int,
+    edges: NDArray[np.integer],
+    weights: NDArray[np.floating],
+    min_size: int,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[NDArray[np.int64]]:
+    """Communities for blocks: fine ones, and coarser ones of the nodes that these leave out.
+
+    At the fine resolution, small neighbors of a large block stay apart. But where one block holds
+    most of the edges, and its voxels are all alike, it falls to pieces: a community of more than
+    1 / resolution of all edges costs modularity. So nodes in communities of fewer than
+    ``min_size`` are clustered once more by themselves, at resolution 1.
+
+    Parameters and returned value as :func:`leiden_communities`.
+    """
+    fine = leiden_communities(nodes, edges, weights, constants.RESOLUTION, seed, progress)
+    large = [c for c in fine if len(c) >= min_size]
+    rest = np.setdiff1d(np.arange(nodes), np.concatenate(large) if large else np.empty(0, int))
+    edges = np.asarray(edges, np.int64).reshape(-1, 2)
+    inside = np.isin(edges, rest).all(axis=1)
+    coarse = leiden_communities(
+        len(rest),
+        np.searchsorted(rest, edges[inside]),
+        np.asarray(weights)[inside],
+        1.0,
+        seed,
+        progress,
+    )
+    return _by_size([*large, *(rest[c] for c in coarse)])
 
 
 def leiden_communities(
     nodes: int,
     edges: NDArray[np.integer],
     weights: NDArray[np.floating],
+    resolution: float = 1.0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[NDArray[np.int64]]:
     """Communities of high modularity, by the Leiden algorithm of graspologic-native.
 
-    Deterministic for a seed: the library draws its random numbers from it alone, and the order of
-    the edges does not count. Other threads run meanwhile, so a stop is answered at once; the
-    abandoned call ends by itself within a second or two.
+    Deterministic for a seed, whatever the order of the edges. The library releases Python's lock,
+    so a stop is answered at once; the abandoned call ends by itself within a second or two.
 
     Parameters
     ----------
     nodes : number of nodes
     edges : (e, 2) node numbers, each edge once, no loops
     weights : (e,) positive
+    resolution : of the modularity; larger gives smaller communities
 
     Returns
     -------
@@ -138,7 +172,7 @@ def leiden_communities(
     """
     progress = progress or Progress()
     edges = np.asarray(edges, np.int64).reshape(-1, 2)
-    if not len(edges):  # the library panics
+    if not len(edges):  # the library panics without edges
         return _groups(np.arange(nodes, dtype=np.int64))
     ends = np.concatenate([edges, edges[:, ::-1]])
     graph = csr_array(
@@ -155,7 +189,7 @@ def leiden_communities(
             near,
             graph.data,
             nodes,
-            resolution=constants.RESOLUTION,
+            resolution=resolution,
             iterations=constants.LEIDEN_ITERATIONS,
             seed=seed,
         )
@@ -169,4 +203,9 @@ def _groups(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Nodes of each label, largest first."""
     order = np.argsort(labels, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(labels) else []
+    return _by_size(groups)
+
+
+def _by_size(groups: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """Largest group first; ties: smallest node first."""
     return sorted(groups, key=lambda g: (-len(g), g[0]))

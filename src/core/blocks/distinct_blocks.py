@@ -1,5 +1,6 @@
-"""From communities of voxels to blocks: those that no volume tells apart are one, and those that
-chance may have made are none.
+"""From communities of voxels to blocks.
+
+Communities that no volume tells apart are one block; those that chance may have made are none.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from scipy.special import bdtrc
 
 from ..common import constants
 from ..common.progress import Progress
-from .level_harmonization import Noise, SharedNoise
+from .noise import Noise, PairNoise
 from .occupancy import Occupancy
 from .presence import presence
 from .profiles import block_profiles, correlations, members
@@ -31,15 +32,17 @@ def distinct_blocks(
     probability: float,
     progress: Progress,
 ) -> NDArray[np.int64]:
-    """From communities to blocks: those that no volume tells apart are one, each voxel goes where
-    it belongs, and a block that chance and the noise may have made is none.
+    """Merge communities that are one block, reassign voxels, and drop what chance explains.
+
+    Repeated until nothing changes.
 
     Parameters
     ----------
     sample : (n,) flat indices
+    noise : how the noise of two voxels is correlated
     communities : positions in ``sample``
-    least : smallest block
-    probability : of any false merger or block, before correction; the false discovery rate of
+    least : smallest block, in voxels
+    probability : of any false block or merger, before correction; also the false discovery rate of
         members
 
     Returns
@@ -50,7 +53,7 @@ def distinct_blocks(
         occupancy.rows(sample),
         occupancy.grid.points(sample) / max(occupancy.grid.voxel_size),
     )
-    shared = SharedNoise.of(noise, sample, occupancy.grid)
+    shared = PairNoise.of(noise, sample, occupancy.grid)
     count = len(sample)
     owner = np.full(count, -1, np.int64)
     for number, community in enumerate(c for c in communities if len(c) >= least):
@@ -71,12 +74,10 @@ def distinct_blocks(
     return owner
 
 
-def halves(points: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(n,) 0 or 1: the halves of a set of points, cut in the middle across its longest
-    direction.
-    """
-    centred = points - points.mean(axis=0)
-    along = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
+def split_in_half(points: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(n,) 0 or 1: a set of points cut in half across its longest direction."""
+    centered = points - points.mean(axis=0)
+    along = centered @ np.linalg.svd(centered, full_matrices=False)[2][0]
     return np.asarray(
         np.argsort(np.argsort(along, kind="stable"), kind="stable") >= len(points) // 2, np.int64
     )
@@ -85,32 +86,30 @@ def halves(points: NDArray[np.float64]) -> NDArray[np.int64]:
 def is_coherent(
     rows: NDArray[np.float32],
     points: NDArray[np.float64],
-    noise: SharedNoise,
+    noise: PairNoise,
     block: NDArray[np.int64],
     probability: float,
 ) -> bool:
-    """Whether the halves of a block go together more than chance and the noise they share can make
-    them.
+    """Whether the two halves of a block go together beyond chance and the noise they share.
 
-    Noise is correlated: by chance, two distant patches of it may be alike, and then all pairs of
-    their voxels are. That is one coincidence and not many. So the profiles of the halves are
-    compared, once, with as strict a test as one pair of voxels.
+    Noise is correlated in space: if two distant patches of it happen to be alike, so are all pairs
+    of their voxels. That is one coincidence, not many. So the profiles of the halves are compared
+    once, as strictly as a single pair of voxels.
 
     Parameters
     ----------
-    rows, points, noise : (n, V) occupancy, (n, 3) positions and the noise of the sampled voxels
+    rows, points, noise : (n, V) occupancy, (n, 3) positions and noise of the sampled voxels
     block : positions among them, 2 or more
-    probability : of one pair, after correction for the number of pairs among which the block was
-        found
+    probability : of one pair, corrected for the number of pairs
     """
     volumes = rows.shape[1]
-    half = halves(points[block])
+    half = split_in_half(points[block])
     profile = block_profiles(rows[block], half, 2)
     with_block = int(presence(profile.mean(axis=0, keepdims=True)).sum())
-    if min(with_block, volumes - with_block) < constants.FEWEST_WITH_AND_WITHOUT:
+    if min(with_block, volumes - with_block) < constants.MIN_VOLUMES_WITH_AND_WITHOUT:
         return False
     together = float(correlations(profile[:1].astype(np.float32), profile[1:])[0, 0])
-    # their distances stand for all
+    # a part of the voxels is enough for the mean over their distances
     some = np.linspace(0, len(block) - 1, min(len(block), constants.DISTANCE_VOXELS)).astype(
         np.int64
     )
@@ -126,13 +125,11 @@ def is_coherent(
 def _coherent(
     rows: NDArray[np.float32],
     points: NDArray[np.float64],
-    noise: SharedNoise,
+    noise: PairNoise,
     owner: NDArray[np.int64],
     probability: float,
 ) -> NDArray[np.int64]:
-    """The same without the blocks that are not coherent: one whose presence is a coin toss looks
-    like any other.
-    """
+    """Dissolve the blocks that are not coherent."""
     blocks = int(owner.max(initial=-1)) + 1
     holds = [
         is_coherent(rows, points, noise, np.flatnonzero(owner == b), probability)
@@ -154,21 +151,20 @@ def _merged(
     owner: NDArray[np.int64],
     probability: float,
 ) -> NDArray[np.int64]:
-    """Join blocks that are there in the same volumes.
+    """Join blocks that are present in the same volumes.
 
-    Two blocks are one unless the volumes that have one without the other are more than presence
-    errs.
+    Two blocks are one unless more volumes have one without the other than errors of presence
+    explain.
     """
     blocks = int(owner.max(initial=-1)) + 1
     if blocks < 2:
         return owner
     there = presence(block_profiles(rows, owner, blocks))
     errors = _errors(rows, points, owner, blocks)
-    # a block without errors may err as often as all of them do
+    # no errors seen does not mean that a block never errs: at least the mean of all
     errors = np.maximum(errors, max(1, errors.sum()) / blocks)
     differ = (there[:, None] != there[None]).sum(axis=2)
-    # halves of a block that differ in e volumes err in e / 2 each, and the whole in fewer: two that
-    # are one differ in no more than
+    # halves that differ in e volumes err in e / 2 each, and a whole block in fewer
     expected = (errors[:, None] + errors[None]) / 2
     one = _within_errors(differ, expected, rows.shape[1], probability / (blocks * (blocks - 1) / 2))
     np.fill_diagonal(one, True)
@@ -182,11 +178,10 @@ def _without_seams(
     owner: NDArray[np.int64],
     probability: float,
 ) -> NDArray[np.int64]:
-    """Dissolve seams: where the blurred edges of two neighbours add up, voxels are occupied when
-    both are there.
+    """Dissolve seams: voxels occupied where the blurred edges of two neighbors add up.
 
-    A block is a seam when it lies within reach of two larger ones and nothing but presence's errors
-    tells it from "both there" or "either there".
+    A block is a seam if it lies within reach of two larger ones and only errors of presence tell it
+    from "both present" or "either present".
     """
     blocks = int(owner.max(initial=-1)) + 1
     size = np.bincount(owner[owner >= 0], minlength=blocks)
@@ -220,13 +215,11 @@ def _without_seams(
 def _errors(
     rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArray[np.int64], blocks: int
 ) -> NDArray[np.int64]:
-    """How often presence errs, by block: the number of volumes where one half of it is there and
-    the other is not.
-    """
+    """Errors of presence, by block: volumes in which one half is present and the other is not."""
     result = np.zeros(blocks, np.int64)
     for b in range(blocks):
         voxels = np.flatnonzero(owner == b)
-        one, other = presence(block_profiles(rows[voxels], halves(points[voxels]), 2))
+        one, other = presence(block_profiles(rows[voxels], split_in_half(points[voxels]), 2))
         result[b] = (one != other).sum()
     return result
 
@@ -237,8 +230,6 @@ def _within_errors(
     volumes: int,
     probability: float,
 ) -> NDArray[np.bool_]:
-    """Whether so many differing volumes may be errors (binomial tail), of which ``errors`` are
-    expected.
-    """
+    """Whether ``differ`` volumes are no more than chance gives when ``errors`` are expected."""
     rate = np.minimum(errors / volumes, 0.5)
     return np.asarray(bdtrc(differ - 1.0, volumes, rate) > probability)

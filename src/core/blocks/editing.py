@@ -1,11 +1,16 @@
-"""What a person does to blocks between sketch and expand: merge, split, delete, rename. Nothing is
-changed in place.
+"""Editing blocks between sketch and expand: merge, split, delete, rename. Sets are not changed.
 
 Example::
 
-    blocks = read_block_maps(Path("j42/siren/00_sketch"))
-    blocks = rename(merge(blocks, [1, 4]), 1, "central protuberance")
-    run_edit(blocks, Path("j42/siren/00_sketch"), Path("j42/siren/01_edited"))     # in ..runs.steps
+    from pathlib import Path
+
+    from chimerax.siren.core import open_run
+    from chimerax.siren.core.blocks.editing import merge, rename
+    from chimerax.siren.core.runs.steps import run_edit
+
+    run = open_run(Path("siren/00_sketch"))
+    blocks = rename(merge(run.blocks, [1, 4]), 1, "central protuberance")
+    run_edit(blocks, run.record, run.folder, Path("siren/01_edited"))
 """
 
 from __future__ import annotations
@@ -28,8 +33,7 @@ LONGEST_NAME = 60  # characters: what a row of a table and a line of the log can
 
 
 def merge(blocks: BlockSet, numbers: Sequence[int]) -> BlockSet:
-    """Make one block of several; it takes the smallest of their numbers, and the first name among
-    them in order of number.
+    """Merge blocks into one, with the smallest of their numbers and the first of their names.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def merge(blocks: BlockSet, numbers: Sequence[int]) -> BlockSet:
 
 
 def delete(blocks: BlockSet, numbers: Sequence[int]) -> BlockSet:
-    """Take blocks away; voxels that are in no other block become unassigned.
+    """Delete blocks; voxels that are in no other block become unassigned.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def delete(blocks: BlockSet, numbers: Sequence[int]) -> BlockSet:
 
 
 def rename(blocks: BlockSet, number: int, name: str) -> BlockSet:
-    """Give a block a name; an empty one takes the name away.
+    """Name a block; an empty name removes the name.
 
     Raises
     ------
@@ -82,7 +86,7 @@ def rename(blocks: BlockSet, number: int, name: str) -> BlockSet:
 
 
 def clean_name(name: str) -> str:
-    """A name in one line.
+    """A name on one line.
 
     Raises
     ------
@@ -96,8 +100,7 @@ def clean_name(name: str) -> str:
 
 
 def split(blocks: BlockSet, number: int, parts: Sequence[NDArray[np.int64]]) -> BlockSet:
-    """Make several blocks of one: the first part keeps number and name, the others are numbered
-    after the largest.
+    """Split a block: the first part keeps number and name, the others get new numbers.
 
     Parameters
     ----------
@@ -122,10 +125,10 @@ def split(blocks: BlockSet, number: int, parts: Sequence[NDArray[np.int64]]) -> 
 def pieces(
     voxels: NDArray[np.int64], grid: Grid, parameters: SplitParameters | None = None
 ) -> list[NDArray[np.int64]]:
-    """The pieces of a block that are apart from each other, largest first.
+    """The separate pieces of a block, largest first.
 
-    Voxels no further apart than ``gap`` are in one piece, and so are their neighbours in turn.
-    Distances are in voxels, as counted along z, y and x.
+    Voxels no farther apart than ``gap`` are in one piece, and so on from neighbor to neighbor.
+    Distances are in voxels along z, y and x.
 
     Parameters
     ----------
@@ -153,7 +156,7 @@ def pieces(
 def inside_sphere(
     voxels: NDArray[np.int64], grid: Grid, center: Sequence[float], radius: float
 ) -> list[NDArray[np.int64]]:
-    """The voxels outside of a sphere and those inside, for :func:`split`.
+    """The voxels outside a sphere and those inside, for :func:`split`.
 
     Parameters
     ----------
@@ -166,9 +169,10 @@ def inside_sphere(
 
 
 def with_values_of(blocks: BlockSet, source: BlockSet) -> BlockSet:
-    """The same blocks with what is known from the set that they were edited from: stability and
-    strength where the voxels are still those, and as unassigned all that was tested and is in no
-    block now.
+    """Edited blocks with what still holds of the set that they came from.
+
+    Stability and strength of blocks whose voxels are unchanged; unassigned is all that was tested
+    and is in no block now.
     """
     tested = np.concatenate([source.unassigned, *source.blocks.values()])
     inside = np.concatenate([np.empty(0, np.int64), *blocks.blocks.values()])
@@ -178,9 +182,7 @@ def with_values_of(blocks: BlockSet, source: BlockSet) -> BlockSet:
 
 
 def _edited(blocks: BlockSet, after: dict[int, NDArray[np.int64]]) -> BlockSet:
-    """The set with other blocks; what was known of a block is kept as long as its voxels are the
-    same.
-    """
+    """Replace the blocks, keeping what is known of those whose voxels are unchanged."""
     same = {
         n for n, v in after.items() if n in blocks.blocks and np.array_equal(v, blocks.blocks[n])
     }

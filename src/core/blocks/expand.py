@@ -5,12 +5,13 @@ With the statistic ``profile``, the default, a voxel joins one block at most; wi
 
 Example::
 
-    from chimerax.siren.core.blocks.sketch import sketch
-    from chimerax.siren.core.simulation.example import ExampleParameters, simulate
+    from chimerax.siren.core import ExampleParameters, ExpandParameters, expand, simulate, sketch
 
     example = simulate(ExampleParameters(volumes=100, box=32, voxel_size=10))
-    blocks = sketch(example.ensemble(), example.levels).blocks
-    result = expand(example.ensemble(), example.levels, blocks, ExpandParameters(resamples=0))
+    ensemble, levels = example.ensemble(), example.levels
+    blocks = sketch(ensemble, levels).blocks
+    grown = expand(ensemble, levels, blocks, ExpandParameters(resamples=0)).blocks
+    blocks.voxel_count < grown.voxel_count  # -> True
 
 Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi
 10.1016/j.str.2025.02.004.
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from ..common.devices import CPU
 from ..common.errors import SirenError
 from ..common.progress import Progress
-from ..compute.backends import computing
+from ..compute.backends import open_backend
 from ..maps.ensemble import Ensemble
 from .blockset import BlockSet
 from .occupancy import Occupancy
@@ -98,7 +99,7 @@ def expand(
     statistic = statistic_named(parameters.statistic)
     where = (parameters.device, parameters.scheduler) if statistic.counts_in_expand else (CPU, None)
     # first of all, so that a device that is missing is reported before anything is read
-    with computing(*where, progress) as compute:
+    with open_backend(*where, progress) as compute:
         with progress.timed("reading"):
             observed = statistic.observe(ensemble, levels, parameters, progress, agreed)
             occupancy, union = observed.occupancy, observed.union

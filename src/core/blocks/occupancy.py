@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common import constants
-from ..common.errors import SirenError, listed
+from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
 
-BYTE = 255  # the most that a byte counts to
+BYTE = 255  # largest count that a byte holds
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Occupancy:
     bits : (V, ceil(N/8)) uint8, voxels packed eight to a byte (numpy.packbits, flat z, y, x order)
     grid : Grid of N voxels
     mean : (z, y, x) float32, mean of the volumes
-    left_out : names of the volumes that were dropped, with the reason
-    among : flat indices, ascending, of the only voxels that ``bits`` holds, see :meth:`part`; None:
-        all of the grid
+    left_out : reason by name, for the volumes that were dropped
+    among : flat indices, ascending, of the voxels that ``bits`` holds if these are not all of the
+        grid, see :meth:`part`
     """
 
     names: tuple[str, ...]
@@ -54,16 +54,13 @@ class Occupancy:
         return total
 
     def union(self, fraction: float) -> NDArray[np.int64]:
-        """Flat indices, ascending, of the voxels occupied in more than ``fraction`` of the
-        volumes.
-        """
+        """Flat indices, ascending, of voxels occupied in more than ``fraction`` of the volumes."""
         return np.flatnonzero(self.frequency > fraction * len(self))
 
     def rows(self, voxels: NDArray[np.integer]) -> NDArray[np.float32]:
-        """(n, V) float32, 1 where the voxel is occupied: float so that counts come from matrix
-        products.
+        """(n, V) float32, 1 where the voxel is occupied.
 
-        Counts are whole numbers below 2**24, which float32 holds exactly.
+        Floats, so that matrix products count; counts below 2**24 are exact in float32.
         """
         held = (
             np.asarray(voxels, np.int64)
@@ -76,9 +73,7 @@ class Occupancy:
         )
 
     def packed(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """(n, ceil(V/8)) uint8, the same with eight volumes to a byte: a thirty-second of the
-        memory.
-        """
+        """(n, ceil(V/8)) uint8: :meth:`rows` with eight volumes to a byte."""
         tiles = [
             np.packbits(
                 self.rows(voxels[start : start + constants.TILE_VOXELS]).astype(bool), axis=1
@@ -88,27 +83,23 @@ class Occupancy:
         return np.concatenate(tiles) if tiles else np.empty((0, -(-len(self) // 8)), np.uint8)
 
     def part(self, volumes: NDArray[np.bool_], voxels: NDArray[np.int64]) -> Occupancy:
-        """Some volumes, (V,) bool, at some voxels, (n,) flat indices, ascending: to ask
-        :meth:`rows` and :meth:`packed` for these.
-        """
+        """Restrict to some volumes, (V,) bool, and some voxels, (n,) flat indices, ascending."""
         bits = np.packbits(self.rows(voxels).T[volumes].astype(bool), axis=1)
         names = tuple(n for n, v in zip(self.names, volumes, strict=True) if v)
         return replace(self, names=names, levels=self.levels[volumes], bits=bits, among=voxels)
 
     def without(self, dropped: NDArray[np.bool_]) -> Occupancy:
-        """The same without the volumes flagged in ``dropped``, (V,) bool; ``mean`` stays that of
-        all.
-        """
+        """Drop the volumes flagged in ``dropped``, (V,) bool; ``mean`` remains that of all."""
         names = tuple(n for n, d in zip(self.names, dropped, strict=True) if not d)
         fewer = replace(self, names=names, levels=self.levels[~dropped], bits=self.bits[~dropped])
-        # else it is quicker to count again, if ever
+        # subtract if few are dropped; otherwise recount on demand
         if "frequency" in vars(self) and 4 * dropped.sum() < len(self):
             vars(fewer)["frequency"] = self.frequency - _count(self.bits[dropped], self.grid.size)
         return fewer
 
 
 def _count(bits: NDArray[np.uint8], voxels: int) -> NDArray[np.int32]:
-    """(N,) in how many rows of packed bits each voxel is set."""
+    """(N,) number of rows of packed bits in which each voxel is set."""
     total = np.zeros(voxels, np.int32)
     for start in range(0, len(bits), BYTE):  # bytes add up fastest
         some = np.zeros(voxels, np.uint8)
@@ -119,9 +110,7 @@ def _count(bits: NDArray[np.uint8], voxels: int) -> NDArray[np.int32]:
 
 
 def within_two_sd(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which thresholds lie within mean +- 2 (population) SD of all: the published tool's
-    ``filter``.
-    """
+    """Which levels lie within mean +- 2 (population) SD: the published tool's ``filter``."""
     return np.abs(levels - levels.mean()) <= 2 * levels.std() * (1 + 1e-12)
 
 
@@ -152,7 +141,7 @@ def binarize(
     bad = [n for n, level in zip(ensemble.names, levels, strict=True) if not np.isfinite(level)]
     if bad:
         raise SirenError(
-            f"The threshold of {listed(bad)} is not a number: correct the table, or "
+            f"The threshold of {join_names(bad)} is not a number: correct the table, or "
             "exclude the volume."
         )
     left_out: dict[str, str] = {}
@@ -183,7 +172,7 @@ def binarize(
         some += array
         few += mask.ravel()
         kept.append(name)
-        if len(kept) % 16 == 0:  # a few in float32 lose nothing that is seen, and add up faster
+        if len(kept) % 16 == 0:  # float32 sums of a few maps are accurate enough, and faster
             total += some
             some[:] = 0
         if len(kept) % BYTE == 0:

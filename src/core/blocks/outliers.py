@@ -1,6 +1,4 @@
-"""Volumes that are unlike all others: failed reconstructions, empty or smeared, which would make
-blocks of their own.
-"""
+"""Junk volumes: failed reconstructions, empty or smeared, that would form blocks of their own."""
 
 from __future__ import annotations
 
@@ -11,36 +9,36 @@ from ..common import constants
 from ..common.progress import Progress
 from .occupancy import Occupancy
 
-SEED = 1  # of the choice of voxels: any will do, so it is no parameter
+SEED = 1  # for drawing voxels; any seed will do, so it is not a parameter
 
 UNLIKE = "unlike all other volumes: less than half as like its nearest as volumes usually are"
 
 
-def unlike_others(
+def junk_volumes(
     occupancy: Occupancy,
     union: NDArray[np.int64],
     least: float = 0.0,
     progress: Progress | None = None,
 ) -> NDArray[np.bool_]:
-    """Which volumes are junk.
+    """Find the volumes that resemble no other.
 
-    A volume's *kinship* is the correlation of its occupied voxels with those of the 2 % of the
-    volumes that are most like it. A volume is junk when its kinship is less than half the median's.
-    A small class of real particles is unlike the majority, but its members are like each other;
-    failed volumes are noise, each its own.
+    A volume's *kinship* is the correlation of its occupied voxels with those of its nearest
+    volumes: the one at rank 2 % (NEAREST_SHARE). A volume is junk if its kinship is below half of
+    the median. A small class of real particles differs from the majority, but its members resemble
+    each other; failed volumes are noise, each different.
 
     Parameters
     ----------
     union : flat indices of the voxels to compare
-    least : where the median kinship is not above this, the volumes are no ensemble to be unlike,
-        and none is junk
+    least : if the median kinship is not above this, the volumes have nothing in common to
+        differ from, and none is junk
 
     Returns
     -------
     (V,) bool
     """
     volumes = len(occupancy)
-    if volumes < constants.FEWEST_FOR_A_MAJORITY or len(union) < 2:
+    if volumes < constants.MIN_VOLUMES_FOR_MAJORITY or len(union) < 2:
         return np.zeros(volumes, bool)
     if len(union) > constants.JUNK_VOXELS:
         union = np.sort(
@@ -51,15 +49,15 @@ def unlike_others(
     columns /= np.maximum(np.linalg.norm(columns, axis=0), 1e-6)
     alike = np.zeros((volumes, volumes), np.float32)
     progress = progress or Progress()
-    # one product of all takes longer than a person waits for a stop
-    for start in range(0, len(columns), constants.KINSHIP_VOXELS_AT_ONCE):
+    # in parts, so that a stop is answered promptly
+    for start in range(0, len(columns), constants.SIMILARITY_VOXELS_AT_ONCE):
         progress.step("looking for junk", start / len(columns))
-        part = columns[start : start + constants.KINSHIP_VOXELS_AT_ONCE]
+        part = columns[start : start + constants.SIMILARITY_VOXELS_AT_ONCE]
         alike += part.T @ part
     np.fill_diagonal(alike, -1)
-    rank = max(2, round(constants.KIN_SHARE * volumes))
+    rank = max(2, round(constants.NEAREST_SHARE * volumes))
     kinship = np.partition(alike, volumes - rank, axis=1)[:, volumes - rank]
     usual = float(np.median(kinship))
-    if usual <= least:  # no volume is like any other: there is no majority to differ from
+    if usual <= least:
         return np.zeros(volumes, bool)
-    return np.asarray(kinship < constants.JUNK_LIKENESS * usual)
+    return np.asarray(kinship < constants.JUNK_SIMILARITY * usual)

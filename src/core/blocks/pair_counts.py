@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 
 from ..common import constants
 from ..common.progress import Progress
-from ..compute.pair_tiles import Compute, Counter, Found, occupied, run_tiles, unpacked
+from ..compute.pair_tiles import (
+    Backend,
+    PairCounter,
+    TileResult,
+    occupied_counts,
+    run_tiles,
+    unpack_occupancy,
+)
 from ..maps.ensemble import Ensemble
 from .communities import label_propagation
 from .occupancy import Occupancy, binarize
@@ -114,13 +121,13 @@ class PairSearch:
 
     def columns(self) -> NDArray[np.float32]:
         """(n, V) occupancy."""
-        return unpacked(self.bits, self.volumes)
+        return unpack_occupancy(self.bits, self.volumes)
 
-    def tile(self, start: int, stop: int, counter: Counter) -> Found:
+    def tile(self, start: int, stop: int, counter: PairCounter) -> TileResult:
         """(e, 2) int32 positions of significant pairs, first < second, and (e,) int32 volumes in
         which both are occupied.
         """
-        both = counter(unpacked(self.bits[start:stop], self.volumes), start)
+        both = counter(unpack_occupancy(self.bits[start:stop], self.volumes), start)
         factor = self.test.factor(lambda: distances(self.points[start:stop], self.points[start:]))
         goes = self.test.significant(both, self.index[start:stop, None], self.index[start:], factor)
         first, second = np.nonzero(np.triu(goes, 1))
@@ -202,11 +209,11 @@ class JoinSearch:
 
     def columns(self) -> NDArray[np.float32]:
         """(m, V) occupancy of the blocks' voxels."""
-        return unpacked(self.block_bits, self.volumes)
+        return unpack_occupancy(self.block_bits, self.volumes)
 
-    def tile(self, start: int, stop: int, counter: Counter) -> Found:
+    def tile(self, start: int, stop: int, counter: PairCounter) -> TileResult:
         """(t, b) bool: which voxel joins which block."""
-        both = counter(unpacked(self.bits[start:stop], self.volumes), 0)
+        both = counter(unpack_occupancy(self.bits[start:stop], self.volumes), 0)
         away = distances(self.points[start:stop], self.centers)
         factor = self.test.factor(lambda: away)
         if factor is not None:
@@ -256,8 +263,8 @@ class CountingStatistic(ABC):
         """
 
     def most_sampled(self, subsample: int | None) -> int | None:
-        """MOST_COUNTED where the user does not say."""
-        return constants.MOST_COUNTED if subsample is None else None
+        """MAX_COUNTED_VOXELS where the user does not say."""
+        return constants.MAX_COUNTED_VOXELS if subsample is None else None
 
     def observe(
         self,
@@ -293,7 +300,7 @@ class CountingStatistic(ABC):
         sample: NDArray[np.int64],
         parameters: PairTestParameters,
         progress: Progress,
-        compute: Compute | None = None,
+        compute: Backend | None = None,
         of: int | None = None,
     ) -> CountedPairs:
         """The pairs that go together; with ``of``, tested as strictly as in a sample of so many
@@ -301,7 +308,7 @@ class CountingStatistic(ABC):
         """
         occupancy, count = observation.occupancy, of or len(sample)
         bits, points = occupancy.packed(sample), occupancy.grid.points(sample)
-        frequency = occupied(bits)
+        frequency = occupied_counts(bits)
         tests = max(1, count * (count - 1) // 2)
         test = self.pair_test(frequency, len(occupancy), tests, parameters, progress)
         search = PairSearch(bits, len(occupancy), points, test, test.index(frequency))
@@ -329,12 +336,12 @@ class CountingStatistic(ABC):
         seeds: list[NDArray[np.int64]],
         parameters: ExpandParameters,
         progress: Progress,
-        compute: Compute | None = None,
+        compute: Backend | None = None,
     ) -> list[NDArray[np.int64]]:
         """A voxel joins each block with at least ``exp_frac`` of whose voxels it goes together."""
         members, volumes, grid = np.concatenate(seeds), len(occupancy), occupancy.grid
         bits, block_bits = occupancy.packed(voxels), occupancy.packed(members)
-        frequency, block_frequency = occupied(bits), occupied(block_bits)
+        frequency, block_frequency = occupied_counts(bits), occupied_counts(block_bits)
         tests = max(1, len(voxels) * len(members))
         test = self.pair_test(
             np.union1d(frequency, block_frequency), volumes, tests, parameters, progress

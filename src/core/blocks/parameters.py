@@ -28,14 +28,14 @@ class PairTestParameters(Parameters):
         "before "
         "Bonferroni correction (published and exact statistic)",
         above=0,
-        most=1,
+        maximum=1,
         label="p-value",
     )
     negp: float = parameter(
         0.05,
         "p for both-empty, before Bonferroni correction (published and exact statistic)",
         above=0,
-        most=1,
+        maximum=1,
         advanced=True,
         statistics=("published", "exact"),
         label="p-value, both empty",
@@ -67,8 +67,8 @@ class PairTestParameters(Parameters):
     union_fraction: float = parameter(
         0.01,
         "a voxel counts when occupied in more than this share of the volumes",
-        least=0,
-        most=1,
+        minimum=0,
+        maximum=1,
         advanced=True,
         label="least share of volumes",
     )
@@ -76,8 +76,8 @@ class PairTestParameters(Parameters):
         10,
         "random halves of the volumes in which blocks are looked for again, for their stability; 0 "
         "for none",
-        least=0,
-        most=1000,
+        minimum=0,
+        maximum=1000,
         label="halves for stability",
     )
     device: str = parameter(
@@ -121,13 +121,13 @@ class SketchParameters(PairTestParameters):
         None,
         "use one in this many of the occupied voxels, drawn at random; not given: 2, or more where "
         "there are too many to compare",
-        least=1,
+        minimum=1,
         label="use 1 voxel in",
     )
     min_size: int = parameter(
-        6, "smallest community that is a block", least=2, unit="voxels", label="smallest block"
+        6, "smallest community that is a block", minimum=2, unit="voxels", label="smallest block"
     )
-    seed: int = parameter(0, "seed of the random sample", least=0, advanced=True)
+    seed: int = parameter(0, "seed of the random sample", minimum=0, advanced=True)
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,11 @@ class ExpandParameters(PairTestParameters):
         "share of a block's voxels that a voxel must go with to join (published and exact "
         "statistic)",
         above=0,
-        most=1,
+        maximum=1,
         statistics=("published", "exact"),
         label="share of block to join",
     )
-    seed: int = parameter(0, "seed of the random halves for stability", least=0, advanced=True)
+    seed: int = parameter(0, "seed of the random halves for stability", minimum=0, advanced=True)
 
 
 @dataclass(frozen=True)
@@ -154,10 +154,10 @@ class SplitParameters(Parameters):
         2.0,
         "voxels of one piece may lie this far apart: a sketch's blocks are a random part of their "
         "voxels",
-        least=1,
-        most=5,
+        minimum=1,
+        maximum=5,
         unit="voxels",
     )
     min_size: int = parameter(
-        6, "smaller pieces stay with the nearest larger one", least=1, unit="voxels"
+        6, "smaller pieces stay with the nearest larger one", minimum=1, unit="voxels"
     )

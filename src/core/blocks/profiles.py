@@ -1,4 +1,4 @@
-"""Profiles: how much of each block is occupied in each volume, and which voxels follow one."""
+"""Block profiles over the volumes, and the voxels that follow them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from .significance import discoveries, significant_phi
 def block_profiles(
     rows: NDArray[np.floating], owner: NDArray[np.integer], blocks: int
 ) -> NDArray[np.float64]:
-    """(blocks, V) share of each block's voxels that is occupied, from (n, V) rows and (n,) owners
-    (-1: none).
+    """Share of each block's voxels that is occupied in each volume: (blocks, V).
+
+    Parameters
+    ----------
+    rows : (n, V) occupancy
+    owner : (n,) block of each voxel, -1 for none
     """
     member = owner[None, :] == np.arange(blocks)[:, None]
     return np.asarray(
@@ -26,32 +30,30 @@ def block_profiles(
 
 
 def correlations(rows: NDArray[np.float32], profiles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, blocks) Pearson correlation of each (n, V) row with each profile; 0 where either is
-    constant.
-    """
-    centred = profiles - profiles.mean(axis=1, keepdims=True)
+    """(n, blocks) Pearson correlation of (n, V) rows with profiles; 0 if either is constant."""
+    centered = profiles - profiles.mean(axis=1, keepdims=True)
     length = np.sqrt(
-        np.outer(rows.var(axis=1, dtype=np.float64) * rows.shape[1], (centred**2).sum(axis=1))
+        np.outer(rows.var(axis=1, dtype=np.float64) * rows.shape[1], (centered**2).sum(axis=1))
     )
-    product = (rows @ centred.T.astype(np.float32)).astype(np.float64)
+    product = (rows @ centered.T.astype(np.float32)).astype(np.float64)
     return np.divide(product, length, out=np.zeros_like(product), where=length > 1e-6)
 
 
 def members(
     rows: NDArray[np.float32], profiles: NDArray[np.float64], rate: float, tested: int
 ) -> NDArray[np.int64]:
-    """Which block each voxel belongs to: (n,), -1 for none.
+    """Assign each voxel to the block it belongs to: (n,), -1 for none.
 
-    It is the one whose profile the voxel's occupancy correlates with best, where that correlation
-    is significant, and the voxel is occupied in most of the volumes with the block and empty in
-    most without. Noise that is as often up as down leaves the majority alone, however strong it is.
+    That is the block whose profile it correlates with best, provided that the correlation is
+    significant and that the voxel is occupied in most volumes with the block and empty in most
+    without. Symmetric noise, however strong, does not change a majority.
 
     Parameters
     ----------
     rows : (n, V) occupancy
     profiles : (blocks, V)
-    rate : share of the members that may be there by chance (false discovery rate)
-    tested : of how many voxels these are the ones worth a look; the others correlate less
+    rate : false discovery rate of the members
+    tested : number of voxels tested in all; those not in ``rows`` correlate less
     """
     if not len(profiles) or not len(rows):
         return np.full(len(rows), -1, np.int64)
@@ -74,14 +76,13 @@ def grown_blocks(
     probability: float,
     progress: Progress,
 ) -> NDArray[np.int64]:
-    """The block that each voxel belongs to, starting from the profiles of seeds, repeated until it
-    settles.
+    """Assign voxels to blocks, starting from the profiles of seeds, until nothing changes.
 
     Parameters
     ----------
     voxels : (n,) flat indices, ascending, of the voxels to assign
-    seeds : of each block, voxels that count for its profile in every round; they may overlap
-    probability : share of the members that may be there by chance, see :func:`members`
+    seeds : for each block, voxels that count toward its profile in every round; may overlap
+    probability : false discovery rate, see :func:`members`
 
     Returns
     -------
@@ -92,7 +93,7 @@ def grown_blocks(
     profiles = np.array(
         [r.mean(axis=0) if len(r) else np.zeros(volumes) for r in fixed], np.float64
     )
-    glance = significant_phi(volumes, constants.GLANCE)
+    glance = significant_phi(volumes, constants.PRESCREEN_P)
     near = []
     for start in range(0, len(voxels), constants.TILE_VOXELS):
         progress.step("expanding blocks", 0.7 * start / len(voxels))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.errors import SirenError
 from ..common.progress import Progress
-from ..compute.resources import fits, need_of_pairs, refusal
+from ..compute.resources import fits_in_memory, memory_error, pair_requirements
 from .parameters import SketchParameters
 from .statistics.protocol import Observation, Statistic
 
@@ -41,23 +41,27 @@ def affordable_sample(
     if len(union) < 2 and statistic.nothing_varies_is_a_result:
         return union
     most = statistic.most_sampled(asked)
-    chosen = max(asked or constants.USUAL_SUBSAMPLE, 1 if most is None else -(-len(union) // most))
+    chosen = max(
+        asked or constants.DEFAULT_SUBSAMPLE, 1 if most is None else -(-len(union) // most)
+    )
     sample = draw_sample(union, chosen, parameters.seed)
     edges = statistic.edges_expected(observation, sample, parameters, parameters.seed, progress)
-    if asked is None and edges > constants.MOST_EDGES:
+    if asked is None and edges > constants.MAX_EDGES:
         # edges go with the square of the voxels
-        chosen = int(np.ceil(chosen * np.sqrt(edges / constants.MOST_EDGES)))
+        chosen = int(np.ceil(chosen * np.sqrt(edges / constants.MAX_EDGES)))
         sample = draw_sample(union, chosen, parameters.seed)
-        edges = constants.MOST_EDGES
-    need = need_of_pairs(len(sample), volumes, edges)
-    if not fits(need):
+        edges = constants.MAX_EDGES
+    need = pair_requirements(len(sample), volumes, edges)
+    if not fits_in_memory(need):
         coarser, less = chosen, need
-        while not fits(less) and len(union) // coarser > constants.PILOT_VOXELS:
+        while not fits_in_memory(less) and len(union) // coarser > constants.PILOT_VOXELS:
             coarser *= 2
-            less = need_of_pairs(len(union) // coarser, volumes, edges * (chosen / coarser) ** 2)
-        raise refusal(need, f'use "subsample {coarser}" ({less.text()}), or fewer volumes')
-    slow = need.seconds > constants.LONG_SECONDS or need.memory > constants.MUCH_BYTES
-    if chosen > (asked or constants.USUAL_SUBSAMPLE) or slow:
+            less = pair_requirements(
+                len(union) // coarser, volumes, edges * (chosen / coarser) ** 2
+            )
+        raise memory_error(need, f'use "subsample {coarser}" ({less.text()}), or fewer volumes')
+    slow = need.seconds > constants.WARN_SECONDS or need.memory > constants.WARN_BYTES
+    if chosen > (asked or constants.DEFAULT_SUBSAMPLE) or slow:
         progress.say(
             f"Comparing {len(sample):,} of {len(union):,} voxels (subsample {chosen}): "
             f"{need.text()}."

@@ -1,10 +1,14 @@
-"""Screening: which blocks are found at which stringency. Everything is read and counted once; a
-further setting costs a clustering.
+"""Screening: the blocks at several stringencies, from one reading and one comparison.
 
 Example::
 
-    screening = prepare(ensemble, levels, SketchParameters(posp=0.05), Progress())  # the loosest of
-    interest screening.at(0.001).blocks
+    from chimerax.siren.core import ExampleParameters, Progress, SketchParameters, simulate
+    from chimerax.siren.core.blocks.screening import prepare_screening
+
+    example = simulate(ExampleParameters(volumes=100, box=32, voxel_size=10))
+    loosest = SketchParameters(posp=0.05, resamples=0)
+    screening = prepare_screening(example.ensemble(), example.levels, loosest, Progress())
+    screening.at(0.001).blocks
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..common.errors import SirenError
-from ..common.files import whole_file
+from ..common.files import atomic_file
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from .blockset import BlockSet
@@ -50,7 +54,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Screening:
-    """An ensemble, counted: blocks at any stringency up to that of ``parameters``.
+    """A compared ensemble, ready for blocks at any stringency up to that of ``parameters``.
 
     Attributes
     ----------
@@ -70,7 +74,7 @@ class Screening:
         stable: bool = False,
         progress: Progress | None = None,
     ) -> SketchResult:
-        """The blocks at a stringency: those that ``siren sketch`` finds with it.
+        """The blocks that ``siren sketch`` finds at a stringency.
 
         Parameters
         ----------
@@ -103,13 +107,13 @@ class Screening:
         return self.compared.result(numbered, parameters)
 
 
-def prepare(
+def prepare_screening(
     ensemble: Ensemble,
     levels: NDArray[np.float64],
     parameters: SketchParameters,
     progress: Progress,
 ) -> Screening:
-    """Read and count an ensemble for screening.
+    """Read an ensemble and compare its voxels, for screening.
 
     Parameters
     ----------
@@ -145,7 +149,7 @@ def screen(
 
 
 def _same_as(blocks: BlockSet, earlier: list[Setting]) -> tuple[int, ...]:
-    """For each block, the number of the one like it at an earlier setting, else a new number."""
+    """Number each block as its match at an earlier setting, or anew."""
     known = {
         same: voxels for s in earlier for same, (_, voxels) in zip(s.same_as, s.blocks, strict=True)
     }
@@ -167,8 +171,10 @@ def _same_as(blocks: BlockSet, earlier: list[Setting]) -> tuple[int, ...]:
 
 
 def table(settings: Sequence[Setting]) -> pd.DataFrame:
-    """One row a block and setting: posp, negp, blocks (found at the setting), block (the same at
-    all settings), voxels, stability.
+    """The table screen.csv, one row per block and setting.
+
+    Columns posp, negp, blocks (number found at the setting), block (the same at all settings),
+    voxels, stability.
     """
     rows = []
     for s in settings:
@@ -199,9 +205,9 @@ def write_screen(
     settings : from :func:`screen`
     colors : of the blocks, in turn
     """
-    with whole_file(folder / TABLE_FILE) as path:
+    with atomic_file(folder / TABLE_FILE) as path:
         table(settings).to_csv(path, index=False, lineterminator="\n")
-    with whole_file(folder / PICTURE_FILE) as path:
+    with atomic_file(folder / PICTURE_FILE) as path:
         _picture(settings, colors, path)
     return folder / TABLE_FILE, folder / PICTURE_FILE
 

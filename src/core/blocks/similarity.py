@@ -1,4 +1,4 @@
-"""Which sampled voxels are alike: the graph from which communities become blocks."""
+"""The similarity graph of the sampled voxels, whose communities become blocks."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.progress import Progress
 from ..compute.pair_tiles import (
-    Compute,
-    Counter,
-    Found,
-    both_occupied,
-    occupied,
+    Backend,
+    PairCounter,
+    TileResult,
+    joint_counts,
+    occupied_counts,
     run_tiles,
-    unpacked,
+    unpack_occupancy,
 )
-from .level_harmonization import Noise, SharedNoise
+from .noise import Noise, PairNoise
 from .occupancy import Occupancy
 from .significance import fisher_margin, hypergeometric_tail
 
 
 def variable_voxels(occupancy: Occupancy, fraction: float) -> NDArray[np.int64]:
-    """Flat indices of the voxels that are occupied in more than ``fraction`` of the volumes, and
-    empty in as many.
-    """
-    least = max(1.0, fraction * len(occupancy))  # one volume alone relates nothing
+    """Flat indices of the voxels occupied, and empty, in more than ``fraction`` of the volumes."""
+    least = max(1.0, fraction * len(occupancy))  # a single volume cannot relate two voxels
     return np.flatnonzero(
         (occupancy.frequency > least) & (occupancy.frequency < len(occupancy) - least)
     )
@@ -35,15 +33,13 @@ def variable_voxels(occupancy: Occupancy, fraction: float) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class SimilarityGraph:
-    """Pairs of voxels that may be alike, with what a test needs: :meth:`at` tests, at any
-    stringency.
+    """Candidate pairs of similar voxels; :meth:`at` tests them at any stringency.
 
     Attributes
     ----------
     pairs : (e, 2) int32 positions in the sample, first < second, in ascending order
-    strength : (e,) float32, phi beyond what the noise that the two share explains, see
-        :class:`SimilaritySearch`
-    chance : (e,) float64, Fisher's exact test of independence
+    strength : (e,) float32, phi in excess of shared noise, see :class:`SimilaritySearch`
+    chance : (e,) float64, p-value of Fisher's exact test of independence
     voxels : n of the sample
     volumes : V
     """
@@ -55,18 +51,18 @@ class SimilarityGraph:
     volumes: int
 
     def at(self, posp: float, negp: float = 1.0) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The pairs that are alike, and their strengths.
+        """The pairs that pass, and their strengths.
 
-        Two conditions. Fisher's z of phi, of SD 1 / sqrt(V - 3), exceeds that of the noise at the
-        pair's distance by the normal quantile; and Fisher's exact test agrees, which tells where
-        rare voxels are far from normal.
+        Two conditions: Fisher's z of phi, of SD 1 / sqrt(V - 3), exceeds that of the noise at the
+        pair's distance by the normal quantile; and Fisher's exact test, which holds for rare
+        voxels too, agrees.
 
         Parameters
         ----------
-        posp : probability that a voxel has a false partner, were all independent but for the noise
-            (Bonferroni over its partners; over all pairs is for blocks, see
+        posp : probability that a voxel has a false partner if all were independent but for noise
+            (Bonferroni over its possible partners; blocks are corrected for all pairs, see
             :func:`.distinct_blocks.is_coherent`)
-        negp : not used: phi weighs occupied and empty alike
+        negp : not used; phi weighs occupied and empty alike
         """
         each = posp / max(1, self.voxels)
         alike = (self.strength > np.tanh(fisher_margin(self.volumes, each))) & (self.chance <= each)
@@ -75,18 +71,18 @@ class SimilarityGraph:
 
 @dataclass(frozen=True)
 class SimilaritySearch:
-    """Each sampled voxel's strongest partners.
+    """The search for each sampled voxel's strongest partners.
 
-    A pair's strength is what is left of phi without the noise: tanh(atanh(phi) - atanh(noise)), the
-    difference of the Fisher z, where ``noise`` is the phi that the noise at their distance makes.
-    So near voxels, which share noise, do not crowd out far ones.
+    A pair's strength is phi in excess of noise, tanh(atanh(phi) - atanh(noise)), with the phi that
+    noise gives at their distance. So nearby voxels, which share noise, do not crowd out distant
+    ones.
 
     Attributes
     ----------
     bits : (n, ceil(V / 8)) uint8, packed occupancy
     frequency : (n,) int64, volumes in which each is occupied
     volumes : V
-    noise : SharedNoise of the voxels
+    noise : PairNoise of the voxels
     least : strength above which pairs are kept
     neighbors : strongest partners that each voxel keeps
     """
@@ -94,7 +90,7 @@ class SimilaritySearch:
     bits: NDArray[np.uint8]
     frequency: NDArray[np.int64]
     volumes: int
-    noise: SharedNoise
+    noise: PairNoise
     least: float
     neighbors: int
 
@@ -104,9 +100,9 @@ class SimilaritySearch:
 
     def columns(self) -> NDArray[np.float32]:
         """(n, V) occupancy."""
-        return unpacked(self.bits, self.volumes)
+        return unpack_occupancy(self.bits, self.volumes)
 
-    def tile(self, start: int, stop: int, counter: Counter) -> Found:
+    def tile(self, start: int, stop: int, counter: PairCounter) -> TileResult:
         """Positions of voxels and partners, and strengths: (k,), (k,), (k,)."""
         phi = self._phi(start, stop, counter)
         columns = phi.shape[1]
@@ -120,12 +116,12 @@ class SimilaritySearch:
         row, column = _strongest(phi, np.float32(self.least), self.neighbors)
         return row.astype(np.int32) + start, column.astype(np.int32), phi[row, column]
 
-    def _phi(self, start: int, stop: int, counter: Counter) -> NDArray[np.float32]:
-        """(t, n) correlation; of a voxel with itself, and with one that does not vary, 0.
+    def _phi(self, start: int, stop: int, counter: PairCounter) -> NDArray[np.float32]:
+        """(t, n) phi; 0 for a voxel with itself or with one that does not vary.
 
-        From whole numbers, so that all that count agree to the last bit.
+        Computed from whole numbers, so that all backends agree to the last bit.
         """
-        rows = unpacked(self.bits[start:stop], self.volumes)
+        rows = unpack_occupancy(self.bits[start:stop], self.volumes)
         both = counter(rows, 0)
         frequency = self.frequency
         spread = frequency * (self.volumes - frequency)
@@ -150,14 +146,14 @@ def similarity_graph(
     noise: Noise,
     probability: float,
     progress: Progress,
-    compute: Compute | None = None,
+    compute: Backend | None = None,
 ) -> SimilarityGraph:
-    """The graph of the sampled voxels: each joined to those most alike, where they may be alike.
+    """Join each sampled voxel to those most similar to it.
 
     Parameters
     ----------
     sample : (n,) flat indices
-    probability : the largest that :meth:`SimilarityGraph.at` will be asked for
+    probability : the loosest ``posp`` that :meth:`SimilarityGraph.at` will be asked for
     compute : where to count, see :mod:`.backends`; in this process unless given
 
     Raises
@@ -166,13 +162,13 @@ def similarity_graph(
         If ``progress`` was asked to stop.
     """
     bits, volumes = occupancy.packed(sample), len(occupancy)
-    frequency = occupied(bits)
+    frequency = occupied_counts(bits)
     least = float(np.tanh(fisher_margin(volumes, probability / max(1, len(sample)))))
     search = SimilaritySearch(
         bits,
         frequency,
         volumes,
-        SharedNoise.of(noise, sample, occupancy.grid),
+        PairNoise.of(noise, sample, occupancy.grid),
         least,
         constants.NEIGHBORS,
     )
@@ -185,7 +181,7 @@ def similarity_graph(
     key = np.minimum(first, second).astype(np.int64) * len(sample) + np.maximum(first, second)
     key, where = np.unique(key, return_index=True)
     pairs = np.stack(np.divmod(key, len(sample)), axis=1).astype(np.int32)
-    both = both_occupied(bits, pairs[:, 0], pairs[:, 1])
+    both = joint_counts(bits, pairs[:, 0], pairs[:, 1])
     chance = hypergeometric_tail(both, frequency[pairs[:, 0]], frequency[pairs[:, 1]], volumes)
     return SimilarityGraph(pairs, strength[where], chance, len(sample), volumes)
 
@@ -193,9 +189,7 @@ def similarity_graph(
 def _strongest(
     value: NDArray[np.float32], least: np.float32, count: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row and column of each row's ``count`` largest values above ``least``; equals of the last
-    count too.
-    """
+    """Row and column of the ``count`` largest values in each row above ``least``, with ties."""
     above = value > least
     full = np.flatnonzero(above.sum(axis=1) > count)
     if len(full):

@@ -5,7 +5,7 @@ in :mod:`.statistics`.
 
 Example::
 
-    from chimerax.siren.core.simulation.example import ExampleParameters, simulate
+    from chimerax.siren.core import ExampleParameters, SketchParameters, simulate, sketch
 
     example = simulate(ExampleParameters(volumes=100, box=32, voxel_size=10))
     result = sketch(example.ensemble(), example.levels, SketchParameters(seed=1))
@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.devices import CPU
 from ..common.progress import Progress
-from ..compute.backends import computing
-from ..compute.resources import fits, need_of_reading, refusal
+from ..compute.backends import open_backend
+from ..compute.resources import fits_in_memory, memory_error, reading_requirements
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
 from .blockset import BlockSet
@@ -118,7 +118,7 @@ def compare(
     """
     statistic = statistic_named(parameters.statistic)
     # first of all, so that a device that is missing is reported before anything is read
-    with computing(parameters.device, parameters.scheduler, progress) as compute:
+    with open_backend(parameters.device, parameters.scheduler, progress) as compute:
         _check_reading(ensemble, statistic, progress)
         with progress.timed("reading"):
             observation = statistic.observe(ensemble, levels, parameters, progress)
@@ -225,12 +225,12 @@ def number_blocks(
 
 def _check_reading(ensemble: Ensemble, statistic: Statistic, progress: Progress) -> None:
     """Say what reading takes where it is much; raise SirenError where it does not fit."""
-    reading = need_of_reading(ensemble, statistic.passes)
-    if not fits(reading):
-        raise refusal(
+    reading = reading_requirements(ensemble, statistic.passes)
+    if not fits_in_memory(reading):
+        raise memory_error(
             reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes'
         )
-    if reading.seconds > constants.LONG_SECONDS or reading.memory > constants.MUCH_BYTES:
+    if reading.seconds > constants.WARN_SECONDS or reading.memory > constants.WARN_BYTES:
         progress.say(
             f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}."
         )

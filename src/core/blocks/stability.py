@@ -1,8 +1,7 @@
-"""How sure a block is: does it come back in other volumes, and how strongly does each voxel belong
-to it?
+"""Confidence: does a block come back in other volumes, and how strongly does each voxel belong?
 
-Halves of the volumes have half the evidence: a block that comes back in most of them is safe in the
-whole.
+Halves of the volumes hold half of the evidence, so a block that comes back in most halves has
+evidence to spare in the whole.
 """
 
 from __future__ import annotations
@@ -28,11 +27,10 @@ def draw_halves(
     resamples: int,
     seed: int,
 ) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
-    """Random halves of the volumes, each with a draw of voxels: half of each block's, at most
-    JUDGED_VOXELS, and as many of the others.
+    """Draw random halves of the volumes, and for each half the voxels to look at.
 
-    Halves come in pairs that have no volume in common, so a block is looked for in volumes that did
-    not show it before.
+    The voxels are half of each block's, at most MAX_DRAWN_VOXELS, and as many of the others. Halves
+    come in complementary pairs, so a block is looked for in volumes that did not show it before.
 
     Parameters
     ----------
@@ -44,7 +42,7 @@ def draw_halves(
 
     Returns
     -------
-    For each, (V,) bool and (n,) flat indices, ascending. None where no half could show a block.
+    For each half, (V,) bool and (n,) flat indices, ascending; empty if no half could show a block.
 
     References
     ----------
@@ -56,7 +54,7 @@ def draw_halves(
     rng = np.random.default_rng((seed, resamples))
     while len(result) < resamples:
         half = ~result[-1][0] if len(result) % 2 else rng.permutation(volumes) < volumes // 2
-        inside = [_draw(b, min(constants.JUDGED_VOXELS, -(-len(b) // 2)), rng) for b in blocks]
+        inside = [_draw(b, min(constants.MAX_DRAWN_VOXELS, -(-len(b) // 2)), rng) for b in blocks]
         outside = _draw(others, min(len(others) // 2, sum(map(len, inside))), rng)
         result.append((half, np.unique(np.concatenate([*inside, outside]))))
     return result
@@ -67,8 +65,10 @@ def recovery_rate(
     found: Sequence[Sequence[NDArray[np.int64]]],
     drawn: Sequence[NDArray[np.int64]],
 ) -> list[float]:
-    """How often each block came back: the share of the halves where one of the blocks found in it
-    has a Jaccard index above 1/2 with it, over the voxels that were drawn.
+    """Share of the halves in which each block comes back.
+
+    It does if one of the blocks found there has a Jaccard index above 1/2 with it, over the voxels
+    that were drawn.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def _draw(voxels: NDArray[np.int64], count: int, rng: np.random.Generator) -> ND
 def _best_match(
     block: NDArray[np.int64], found: Sequence[NDArray[np.int64]], drawn: NDArray[np.int64]
 ) -> float:
-    """Largest Jaccard index of a block with those found, over the drawn voxels."""
+    """Largest Jaccard index of a block with those found, over the voxels drawn."""
     own = np.intersect1d(block, drawn)
     shared = [len(np.intersect1d(own, f)) for f in found]
     return max(
@@ -106,9 +106,10 @@ def _best_match(
 def with_strength(
     blocks: BlockSet, occupancy: Occupancy, progress: Progress | None = None
 ) -> BlockSet:
-    """The same blocks with each voxel's membership strength: its occupancy's correlation over the
-    volumes with the occupancy of the rest of its block (the share of the other voxels that is
-    occupied). 1: always there with them; 0: unrelated.
+    """The same blocks with each voxel's membership strength.
+
+    The correlation, over the volumes, of the voxel's occupancy with the share of the block's other
+    voxels that is occupied: 1 if it always comes and goes with them, 0 if it is unrelated.
     """
     progress = progress or Progress()
     strengths: dict[int, NDArray[np.float32]] = {}
@@ -127,14 +128,13 @@ def with_strength(
 
 
 def _with_the_rest(rows: NDArray[np.float32], whole: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(n,) correlation of each (n, V) row with ``whole``, the sum of it and others, less itself; 0
-    where either is constant.
-    """
-    centred = whole - whole.mean()
+    """Correlation of (n, V) rows with (V,) ``whole`` less the row itself; 0 if constant."""
+    centered = whole - whole.mean()
     mean = rows.mean(axis=1, dtype=np.float64)
     own = mean * (1 - mean) * rows.shape[1]
-    common = rows @ centred.astype(np.float32)  # sum over the volumes of row * whole, both centred
-    rest = (centred**2).sum() - 2 * common + own
+    # sum over the volumes of row * whole, both centered
+    common = rows @ centered.astype(np.float32)
+    rest = (centered**2).sum() - 2 * common + own
     length = np.sqrt(np.maximum(own * rest, 0))
     return np.divide(common - own, length, out=np.zeros(len(rows)), where=length > 1e-6).astype(
         np.float32

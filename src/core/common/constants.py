@@ -1,141 +1,143 @@
-"""The tuned numbers of core in one place: what each is, its unit, why it has this value, and where
-that was measured.
+"""Tuned numbers of core in one place: meaning, unit, reason, and where each was measured.
 
-What a user may change is a parameter (the ``parameters.py`` of each room), what belongs to a file
-format stands with its reader, and what describes the network's layers stands with the network.
-Everything else that somebody once chose is here. Code reads these as ``constants.NAME``, so that a
-benchmark can move one: ``make bench-sensitivity`` moves those that no test fixes, and writes
+Elsewhere are: what a user may change (``parameters.py`` of each room), what belongs to a file
+format (with its reader), and the layer sizes of the networks (with the networks).
+
+Use these as ``constants.NAME``, never as imported names, so that a benchmark can change one:
+``make bench-sensitivity`` varies those that no test fixes and writes
 devel/benchmarks/sensitivity.md.
 """
 
 from __future__ import annotations
 
-# --- How much is worked on at once. Results do not depend on these (tests move them); waiting for a
-# stop and memory do.
+# --- Chunk sizes. Results do not depend on them (tests vary them); memory and the response to a
+# stop do.
 
-TILE_VOXELS = 4096  # voxels unpacked together: 16 MB of occupancy at 1,000 volumes
-# pairs of voxels looked at together: some 30 MB of arrays, a tenth of a second
-TILE_PAIRS = 1_000_000
-CUTOFFS_AT_ONCE = 100_000  # binomial cutoffs worked out together: a tenth of a second
-KINSHIP_VOXELS_AT_ONCE = 4000  # voxels added to the likeness of volumes between two looks at a stop
-# counted while Python's lock is held, and a window must be drawn meanwhile
+TILE_VOXELS = 4096  # voxels unpacked at a time: 16 MB of occupancy at 1,000 volumes
+TILE_PAIRS = 1_000_000  # voxel pairs compared at a time: about 30 MB of arrays, 0.1 s
+CUTOFFS_AT_ONCE = 100_000  # binomial cutoffs computed at a time: 0.1 s
+SIMILARITY_VOXELS_AT_ONCE = 4000  # voxels correlated between two checks for a stop
+# voxels counted in one numpy call, which holds Python's lock while the window waits to be redrawn
 PREVIEW_VOXELS_AT_ONCE = 1 << 20
 
-# --- Memory and time that a step may take, and what the user is told: devel/benchmarks/speed.md
+# --- Limits on memory and time, and when the user is warned: devel/benchmarks/speed.md
 
-KEPT_BYTES = 600e6  # maps that fit are read from disk once and kept, not read three times
-LONG_SECONDS, MUCH_BYTES = 30.0, 2e9  # beyond either, the user is told before the work starts
-MEMORY_SHARE = 0.8  # of the free memory that a run may plan with: others work too
-# of a grid: a map and its mask, sums for the mean in two precisions, means and frequencies, twice
-BYTES_A_VOXEL = 40
-BYTES_AN_EDGE = 104  # while it is clustered: its ends, twice, and the matrix of neighbors
-TILE_BYTES = 150e6  # of the pairs that are looked at together
-PAIRS_A_SECOND = 40e6  # compared and tested by one core of a common machine
+CACHE_BYTES = 600e6  # maps that fit are read from disk once and cached, not read three times
+WARN_SECONDS, WARN_BYTES = 30.0, 2e9  # above either, the user is told before the work starts
+MEMORY_SHARE = 0.8  # share of the free memory that a run may use; the rest is for other programs
+# per voxel of the grid: a map and its mask, sums for the mean in two precisions, means and
+# frequencies, twice
+BYTES_PER_VOXEL = 40
+BYTES_PER_EDGE = 104  # during clustering: both ends, twice, and the sparse neighbor matrix
+TILE_BYTES = 150e6  # memory of one tile of pairs
+PAIRS_PER_SECOND = 40e6  # compared and tested by one core of an ordinary computer
 
-# --- Prices of a step, on one core of the reference machine: devel/benchmarks/speed.md
+# --- Cost of a step on one core of the reference machine: devel/benchmarks/speed.md
 
-FIXED_SECONDS = 0.3  # of any step
-READ_SECONDS = 5e-9  # for a voxel of a map, read and binarized
-RESAMPLE_SECONDS = 1.2e-7  # for a voxel of a map that is brought to another box
-NETWORK_SECONDS = 0.021  # for a map, two threads
-PAIR_SECONDS = 8e-11  # for one pair of voxels in one volume
-EDGE_SECONDS = 8e-6  # for a pair that goes together, while it is clustered
-# of comparing and clustering that one random half of the volumes takes, for stability
-HALF_SHARE = 0.04
+FIXED_SECONDS = 0.3  # any step
+READ_SECONDS = 5e-9  # per map voxel, read and binarized
+RESAMPLE_SECONDS = 1.2e-7  # per map voxel, resampled to another box
+NETWORK_SECONDS = 0.021  # per map, two threads
+PAIR_SECONDS = 8e-11  # per voxel pair and volume
+EDGE_SECONDS = 8e-6  # per significant pair, during clustering
+HALF_SHARE = 0.04  # share of comparing and clustering that one random half takes, for stability
 LIBRARY_BYTES = 0.1e9
-NETWORK_BYTES = 0.32e9  # of torch and a batch of 4 in each of two threads
-# share of voxels that are occupied in some volumes: the example's, where no earlier run tells
-USUAL_OCCUPIED = 0.045
-# a voxel against all blocks' profiles costs what as many pairs of voxels do
+NETWORK_BYTES = 0.32e9  # torch, and a batch of 4 in each of two threads
+# share of the voxels that are occupied in some volumes: the example's, used before the first run
+TYPICAL_OCCUPIED = 0.045
+# comparing a voxel with all block profiles costs as much as this many voxel pairs
 PROFILE_COMPARISONS = 200
 
-# --- Fewest volumes, of three kinds
+# --- Minimum numbers of volumes, of three kinds
 
-FEWEST_TO_HARMONIZE = 3  # volumes: with fewer there is no median to agree on
-# volumes with a block, and without: a bad level and a blob of noise meet in fewer
-FEWEST_WITH_AND_WITHOUT = 5
-FEWEST_FOR_A_MAJORITY = 8  # volumes: with fewer there is no majority that one could be unlike
+MIN_VOLUMES_TO_HARMONIZE = 3  # fewer have no meaningful median
+# with a block, and without it: a bad level or a speck of noise shows in fewer
+MIN_VOLUMES_WITH_AND_WITHOUT = 5
+MIN_VOLUMES_FOR_MAJORITY = 8  # fewer have no majority to differ from
 
 # --- Which voxels are compared
 
-UNION_FRACTION = 0.01  # of the volumes in which a voxel must be occupied to count: as published
-USUAL_SUBSAMPLE = 2  # one voxel in so many is drawn: as published
-# voxels compared by profile: all pairs take seconds; a block of a few hundred still has dozens
-MOST_SAMPLED = 12_000
-MOST_COUNTED = 40_000  # voxels compared by counting, where the user does not say: a minute
-# pairs that go together, where the user does not say: 2 GB while they are clustered
-MOST_EDGES = 20e6
-PILOT_VOXELS = 2_000  # of the sample, from which the number of edges is guessed
+UNION_FRACTION = 0.01  # share of the volumes in which a voxel must be occupied, as published
+DEFAULT_SUBSAMPLE = 2  # one voxel in two is sampled, as published
+# voxels compared by profile: all pairs take seconds; dozens remain of a block of a few hundred
+MAX_SAMPLED_VOXELS = 12_000
+MAX_COUNTED_VOXELS = 40_000  # voxels compared by counting, unless the user says otherwise: a minute
+MAX_EDGES = 20e6  # significant pairs, unless the user says otherwise: 2 GB during clustering
+PILOT_VOXELS = 2_000  # sampled voxels from which the number of edges is estimated
 
 # --- The profile statistic: sensitivity.md
 
-# strongest partners of a voxel: enough to hold a block together, few enough to keep weak ties out
+# strongest partners kept per voxel: enough to hold a block together, too few for weak ties
 NEIGHBORS = 25
-RESOLUTION = 1.0  # of Leiden's modularity
+# of Leiden's modularity: communities that are split too far are merged again, those merged too
+# early are not
+RESOLUTION = 1.5
 LEIDEN_ITERATIONS = 2  # more gain nothing in the blocks: devel/benchmarks/communities.md
 # voxels: as far as the blurred edges of two neighbors add up to more than the level
 SEAM_REACH = 3.0
-PROFILE_ROUNDS = 20  # of assigning voxels to profiles; it settles in five or so
-DISTANCE_VOXELS = 400  # of a block, between which distances are taken
-# one-sided p above which a voxel correlates with no block at all, and is not looked at again
-GLANCE = 0.001
+PROFILE_ROUNDS = 20  # of assigning voxels to profiles; converges in about five
+DISTANCE_VOXELS = 400  # voxels per block between which distances are computed
+# one-sided p above which a voxel correlates with no block and is dropped
+PRESCREEN_P = 0.001
 
 # --- Presence
 
-# between the mean shares of volumes with and without a block; planted blocks have 0.48 and more,
+# minimum gap between the mean shares of volumes with and without a block; planted blocks have 0.48
+# or more, even at noise x4 and with levels 30 % off (devel/benchmarks/conditions.py)
 PRESENCE_GAP = 0.25
-# at noise x4 and with levels 30 % off (devel/benchmarks/conditions.py)
 
-# --- Levels that agree: sensitivity.md
+# --- Level harmonization: sensitivity.md
 
-# of the volumes in which a core voxel is occupied; the second where noise leaves too few
+# share of the volumes in which a core voxel is occupied; the second where noise leaves too few
 CORE_SHARE = (0.97, 0.90)
-FEWEST_CORE = 30  # voxels; a smaller core says too little of the scale
-# voxels of core and of background: noise is correlated, so more say little more
-MOST_ANCHORS = 1500
-SCALE_ROUNDS = 4  # of scale and reference map; both settle after two or three
-# square voxels: steps of the table of noise by squared distance; cubes have whole numbers
+MIN_CORE_VOXELS = 30  # a smaller core does not determine the scale
+# voxels of core and of background: noise is correlated, so more add little
+MAX_ANCHORS = 1500
+SCALE_ROUNDS = 4  # of scale and reference map; both converge in two or three
+# voxels squared: bins of the noise correlation by squared distance; cubic voxels have whole numbers
 NOISE_STEP = 0.25
 
 # --- Junk volumes: sensitivity.md
 
-JUNK_VOXELS = 20_000  # compared at most; volumes differ in far more than that many
-KIN_SHARE = 0.02  # of the volumes: a real minority of the particles has at least so many members
-JUNK_LIKENESS = 0.5  # of the median's kinship, below which a volume is junk
+JUNK_VOXELS = 20_000  # voxels compared at most; junk differs in far more
+NEAREST_SHARE = 0.02  # share of the volumes: any real minority of particles has at least as many
+JUNK_SIMILARITY = 0.5  # fraction of the median similarity to the nearest; below it a volume is junk
 
 # --- Stability
 
-# of a block, by which it is told again: enough to say "more than half of it", few enough to be
-# quick
-JUDGED_VOXELS = 50
-# Jaccard index above which two sets of voxels are one block: no two found blocks can both be above
+# voxels drawn per block to recognize it: enough to tell "more than half of it", few enough to be
+# fast
+MAX_DRAWN_VOXELS = 50
+# Jaccard index above which two sets of voxels are the same block: only one of the blocks found can
+# exceed it
 SAME_BLOCK = 0.5
 
 # --- Relations between blocks
 
-NEARLY_ALL = 0.95  # share of the volumes with one block that must have another for "only with"
-FALSE_RELATION = 0.01  # probability that one relation among all pairs of blocks is there by chance
-# rows of a heat map: beyond, the best order of a tree's leaves keeps Python busy for over 50 ms
-MOST_ORDERED = 200
+NEARLY_ALL = 0.95  # share of the volumes with one block that must have the other, for "only with"
+FALSE_RELATION_RATE = 0.01  # chance of any false relation among all pairs of blocks
+# rows of a heat map: optimal leaf ordering of more holds Python's lock for over 50 ms
+MAX_ORDERED_ROWS = 200
 
 # --- Flags of a predicted level: devel/benchmarks/trust.md
 
-# voxels as far below the background as the level is above it, over those above the level
+# voxels as far below the background as the level is above it, relative to those above the level
 NOISE_SHARE = 0.5
-# how far the lowest 0.1 % go below the background, over how far the highest go above
+# depth of the lowest 0.1 % below the background, relative to the height of the highest 0.1 %
 NOISE_TAIL = 0.7
-FEWEST_VOXELS = 8  # of 64^3: fewer above a level are no molecule
-FULL_BOX = 0.5  # share of the box that no particle fills
-LARGEST_PIECE = 0.15  # share of what is enclosed that the largest piece holds at least
-WIDE_ERROR = 0.25  # expected error of the normalized level
-# robust SDs and factor: an enclosed volume is an outlier beyond both
+MIN_ENCLOSED_VOXELS = 8  # of 64^3: fewer cannot be a molecule
+MAX_BOX_SHARE = 0.5  # share of the box; no particle fills as much
+MIN_LARGEST_PIECE = 0.15  # share of the enclosed voxels that the largest piece holds
+LARGE_ERROR = 0.25  # expected error of the normalized level
+# robust SDs and factor: an enclosed volume beyond both is an outlier
 ENCLOSED_SD, ENCLOSED_FACTOR = 4.0, 1.5
-# correlation of occupied voxels that volumes of one ensemble pass (0.45 to 0.75); of others, 0.2
+# correlation of occupied voxels between volumes of one ensemble is 0.45 to 0.75, of different
+# molecules 0.2
 SAME_MOLECULE = 0.3
 
 # --- Fine-tuning
 
-FEWEST_LABELS = 5  # fewer leave nothing to hold out
-# p of what fine-tuning gains; the best of many epochs of noise would pass a milder test
+MIN_LABELS = 5  # fewer leave nothing to hold out
+# p of the improvement; the best of many epochs of noise would pass a milder test
 SIGNIFICANT_GAIN = 0.01
-NO_LOSS = 1e-6  # of a level that is right but for what nobody sees
+LOSS_FLOOR = 1e-6  # added before the logarithm: smaller losses are invisible differences

@@ -1,4 +1,4 @@
-"""Names of the devices on which core computes."""
+"""Names of the compute devices."""
 
 CPU = "cpu"
 DEVICES = (CPU, "cuda", "mps", "auto")

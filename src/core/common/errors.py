@@ -1,20 +1,21 @@
-"""The ways in which work in core ends early."""
+"""Exceptions raised by core."""
 
 
 class SirenError(Exception):
-    """The input or a parameter is wrong: one sentence that names the file and the remedy."""
+    """Invalid input or parameter; the message names the file and the remedy in one sentence."""
 
 
 class JunkMap(SirenError):
-    """A map that holds nothing to contour.
+    """A map without density to contour.
 
     Attributes
     ----------
-    reason : a few words for a table, where the map is one of many
+    reason : str
+        A few words for a table cell, where the map is one of many.
     """
 
     def __init__(self, sentence: str, reason: str):
-        super().__init__(sentence, reason)  # both, or it could not come back from another process
+        super().__init__(sentence, reason)  # both, or it could not be unpickled in another process
         self.reason = reason
 
     def __str__(self) -> str:
@@ -22,11 +23,11 @@ class JunkMap(SirenError):
 
 
 class Cancelled(Exception):
-    """The user asked to stop. Nothing was written."""
+    """The user stopped the run. Nothing was written."""
 
 
-def listed(names: "list[str]", most: int = 3) -> str:
-    """Names joined for a sentence: ``a.mrc, b.mrc, c.mrc and 4 more``."""
+def join_names(names: "list[str]", most: int = 3) -> str:
+    """Join names for a sentence: ``a.mrc, b.mrc, c.mrc and 4 more``."""
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[:most])} and {len(names) - most:,} more"

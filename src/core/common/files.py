@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Any
 from .errors import SirenError
 
 RECORD = "run.json"
-_LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # of file managers: nobody's work
+_IGNORED = {".DS_Store", "Thumbs.db", "desktop.ini"}  # written by file managers, not by people
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``; it takes its place when the block ends well, else vanishes.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that replaces ``path`` on success and is deleted on an exception.
 
     Raises
     ------
@@ -42,12 +42,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside ``path``; it takes the place of ``path`` when the block ends well,
-    else vanishes.
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder that replaces ``path`` on success and is deleted on an exception.
 
-    What stood at ``path`` before is replaced; call :func:`set_edits_aside` first where a person may
-    have worked in it.
+    An existing ``path`` is replaced; call :func:`set_edits_aside` first if a person may have edited
+    it.
 
     Raises
     ------
@@ -68,9 +67,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def _exchange(new: Path, path: Path) -> None:
-    """Put a folder in another's place; the other is deleted, or back in its place where that
-    fails.
-    """
+    """Replace the folder ``path`` by ``new``; restore it if that fails."""
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
         path.replace(old / path.name)
@@ -84,13 +81,18 @@ def _exchange(new: Path, path: Path) -> None:
 
 
 def set_edits_aside(path: Path) -> Path | None:
-    """Move a folder that is not as its run left it to a free name beside it, so that nobody's work
-    is lost.
+    """Rename a folder that was edited since its run, so that no work is lost.
 
     Returns
     -------
-    The new name, or None if there was nothing to save: no folder, or exactly the files its record
-    lists.
+    Path or None
+        The new path; None if there is no folder, or it holds exactly the files that its record
+        lists.
+
+    Raises
+    ------
+    SirenError
+        If the folder cannot be renamed.
     """
     if not path.exists() or _as_recorded(path):
         return None
@@ -103,13 +105,13 @@ def set_edits_aside(path: Path) -> Path | None:
 
 
 def sha256(path: Path) -> str:
-    """Hash of a file's bytes."""
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON that a person can read: one line for each list of numbers."""
+    """Write readable JSON, with each list on one line."""
     path.write_text(_json(content, 0) + "\n", encoding="utf-8", newline="\n")
 
 
@@ -143,7 +145,7 @@ def _json(value: Any, depth: int) -> str:
 def _as_recorded(path: Path) -> bool:
     try:
         outputs = json.loads((path / RECORD).read_text(encoding="utf-8"))["outputs"]
-        present = {p.name for p in path.iterdir()} - {RECORD} - _LITTER
+        present = {p.name for p in path.iterdir()} - {RECORD} - _IGNORED
         return present == set(outputs) and all(
             sha256(path / name) == digest for name, digest in outputs.items()
         )
@@ -153,16 +155,14 @@ def _as_recorded(path: Path) -> bool:
 
 @contextmanager
 def _folder_for(path: Path) -> Iterator[None]:
-    """Make the folders above a path; those that were not there vanish again when the block
-    fails.
-    """
+    """Create the parent folders of a path; on an exception, remove those that were created."""
     made = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
         for folder in made:  # innermost first
-            with suppress(OSError):  # never made, or somebody else uses it already
+            with suppress(OSError):  # not created, or already in use
                 folder.rmdir()
         raise
 

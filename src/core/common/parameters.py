@@ -1,6 +1,6 @@
 """Parameters of a step: name, default, unit, bounds and help text in one place.
 
-The command, the panel, the record and the API all read the same frozen dataclass.
+The command, the panel, the record and the API share one frozen dataclass.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ def parameter(
     default: Any,
     help: str,
     *,
-    least: float | None = None,
-    most: float | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
     above: float | None = None,
     unit: str = "",
     choices: tuple[str, ...] = (),
@@ -27,28 +27,39 @@ def parameter(
     word: str = "",
     words: tuple[str, ...] = (),
 ) -> Any:
-    """A dataclass field with what a command, a panel and a check need to know of it.
+    """Define a dataclass field with the metadata that commands, panel and validation use.
 
     Parameters
     ----------
-    default : value; None means "not given".
-    help : one phrase for help pages and tooltips.
-    least, most : inclusive bounds.
-    above : exclusive lower bound.
-    unit : for display.
-    choices : the words allowed.
-    advanced : seldom changed: a panel folds it away.
-    statistics : the statistics to which it belongs; all when empty.
-    label : its name on a panel, where the keyword as words would not do.
-    word : what a str stands for, as in "address"; it is a file's name where this is not given.
-    words : words allowed beside the values of its type.
+    default : Any
+        None means "not given".
+    help : str
+        One phrase for help pages and tooltips.
+    minimum, maximum : float, optional
+        Inclusive bounds.
+    above : float, optional
+        Exclusive lower bound.
+    unit : str
+        For display.
+    choices : tuple of str
+        The only values allowed.
+    advanced : bool
+        Rarely changed; collapsed on the panel.
+    statistics : tuple of str
+        Statistics that use the parameter; empty for all.
+    label : str
+        Name on the panel; derived from the keyword if empty.
+    word : str
+        What a str stands for, as in "address"; a file name if empty.
+    words : tuple of str
+        Words allowed besides values of the field's type.
     """
     return dataclasses.field(
         default=default,
         metadata={
             "help": help,
-            "least": least,
-            "most": most,
+            "minimum": minimum,
+            "maximum": maximum,
             "above": above,
             "unit": unit,
             "choices": choices,
@@ -63,7 +74,7 @@ def parameter(
 
 @dataclasses.dataclass(frozen=True)
 class Parameters:
-    """Base of all parameter sets: values are checked once, when made.
+    """Base of all parameter sets; values are checked once, on construction.
 
     Raises
     ------
@@ -76,12 +87,12 @@ class Parameters:
             _check(f, getattr(self, f.name))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values by name, for the record."""
+        """Plain values by name, for the run's record."""
         return dataclasses.asdict(self)
 
 
 def camel_case(name: str) -> str:
-    """The name that a user types: ``posp_factor`` is ``pospFactor``."""
+    """Keyword of a parameter as the user types it: ``pospFactor`` for ``posp_factor``."""
     return re.sub(r"_(\w)", lambda m: m[1].upper(), name)
 
 
@@ -90,8 +101,8 @@ def _check(f: dataclasses.Field[Any], value: Any) -> None:
         return
     name, low, high, above = (
         camel_case(f.name),
-        f.metadata["least"],
-        f.metadata["most"],
+        f.metadata["minimum"],
+        f.metadata["maximum"],
         f.metadata["above"],
     )
     if f.metadata["choices"] and value not in f.metadata["choices"]:

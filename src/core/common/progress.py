@@ -1,4 +1,4 @@
-"""Progress and cancel, passed into every long function of core as one argument."""
+"""Progress reports and stop requests, passed to every long function of core as one argument."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from typing import TypeVar
 from .errors import Cancelled
 
 T = TypeVar("T")
-LOOK = 0.1  # seconds between two looks whether a wait is over, or to be given up
+POLL_SECONDS = 0.1  # between checks whether a wait has ended or was canceled
 
 
 class Progress:
-    """Tells a listener how far a job is, and stops the job when asked.
+    """Reports the progress of a job and stops it on request.
+
+    A job calls :meth:`step` in each of its loops; :meth:`cancel` may be called from any thread.
 
     Parameters
     ----------
     report : callable, optional
-        Called as ``report(phase, fraction)``, at most once in ``interval`` seconds for a phase,
-        from whichever thread does the work. ``fraction`` runs from 0 to 1.
+        Called as ``report(phase, fraction)`` in the working thread, at most once per ``interval``
+        for a phase. ``fraction`` runs from 0 to 1.
     interval : float
         Seconds between two reports of one phase.
     say : callable, optional
-        Called with a sentence that the user should read before the work goes on, from whichever
-        thread does the work.
+        Called in the working thread with a sentence that the user should read at once.
 
-    A job calls :meth:`step` inside each of its loops; :meth:`cancel` may be called from any thread.
+    Attributes
+    ----------
+    seconds : dict of float
+        Time spent in each phase, see :meth:`timed`.
     """
 
     def __init__(
@@ -56,7 +60,7 @@ class Progress:
         return self._cancelled.is_set()
 
     def step(self, phase: str, fraction: float = 0.0) -> None:
-        """Say that ``phase`` is done to ``fraction`` (0 to 1).
+        """Report that ``phase`` is done to ``fraction`` (0 to 1).
 
         Raises
         ------
@@ -71,23 +75,23 @@ class Progress:
             self._report(phase, min(1.0, fraction))
 
     def say(self, sentence: str) -> None:
-        """Tell the user now, not with the result."""
+        """Tell the user something now rather than with the result."""
         if self._say:
             self._say(sentence)
 
     def each(self, items: Iterable[T], phase: str, total: int) -> Iterator[T]:
-        """Go through ``items``, a step before each of the ``total``."""
+        """Iterate over ``items``, of which there are ``total``, with a step before each."""
         for done, item in enumerate(items):
             self.step(phase, done / max(1, total))
             yield item
 
     def quiet(self) -> Progress:
-        """One for work inside a phase of this: it reports nothing and stops with this."""
+        """A Progress for work within a phase: it reports nothing but stops with this one."""
         return _Quiet(self)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Add the seconds spent inside to ``seconds[name]``."""
+        """Add the seconds spent in the ``with`` block to ``seconds[name]``."""
         start = time.perf_counter()
         try:
             yield
@@ -108,13 +112,20 @@ def run_cancellable(
     fraction: float = 0.0,
     dispose: Callable[[T], object] | None = None,
 ) -> T:
-    """What ``function`` gives: it runs in another thread, so that cancel need not wait for what
-    answers late or never.
+    """Run a function in another thread, so that the user can cancel while it blocks.
 
     Parameters
     ----------
-    phase, fraction : as in :meth:`Progress.step`
-    dispose : called with the result that comes after a cancel, when nobody waits for it any more
+    function : callable
+        May block for long, or forever.
+    phase, fraction : str, float
+        As in :meth:`Progress.step`.
+    dispose : callable, optional
+        Called with a result that arrives after cancellation, for instance to close it.
+
+    Returns
+    -------
+    The result of ``function``; its exceptions are raised here.
 
     Raises
     ------
@@ -126,13 +137,13 @@ def run_cancellable(
     def run() -> None:
         try:
             outcome.set_result(function())
-        except BaseException as error:  # whatever it is, it belongs to the one who waits
+        except BaseException as error:  # raised again in the waiting thread
             outcome.set_exception(error)
 
     threading.Thread(target=run, name=phase, daemon=True).start()
     try:
         progress.step(phase, fraction)
-        while not wait([outcome], LOOK).done:
+        while not wait([outcome], POLL_SECONDS).done:
             progress.step(phase, fraction)
     except Cancelled:
         if dispose is not None:

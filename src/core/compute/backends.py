@@ -1,10 +1,28 @@
-"""Where strips are counted: the processor, a graphics card (:mod:`.gpu`) or a cluster
-(:mod:`.cluster`).
+"""Choice of the backend: CPU, graphics card (:mod:`.gpu`) or Dask cluster (:mod:`.cluster`).
 
 Example::
 
-    with computing("auto", None, progress) as compute:
-        found = run_tiles(search, "comparing voxels", progress, compute)
+    import numpy as np
+
+    from chimerax.siren.core import Progress
+    from chimerax.siren.core.compute.backends import open_backend
+    from chimerax.siren.core.compute.pair_tiles import run_tiles
+
+    class OccupiedTogether:  # a search: in how many volumes both voxels of each pair are occupied
+        occupancy = np.random.default_rng(0).integers(0, 2, (50, 20)).astype(np.float32)
+
+        def rows(self):
+            return len(self.occupancy)
+
+        def columns(self):
+            return self.occupancy
+
+        def tile(self, start, stop, counter):
+            return (counter(self.occupancy[start:stop], 0),)
+
+    with open_backend("auto", None, Progress()) as compute:
+        strips = run_tiles(OccupiedTogether(), "comparing voxels", Progress(), compute)
+    np.concatenate([counts for (counts,) in strips]).shape  # -> (50, 50)
 """
 
 from __future__ import annotations
@@ -14,34 +32,36 @@ from contextlib import contextmanager
 
 from ..common.devices import CPU
 from ..common.progress import Progress
-from .pair_tiles import Compute, LocalBackend
+from .pair_tiles import Backend, LocalBackend
 
 
 @contextmanager
-def computing(device: str, scheduler: str | None, progress: Progress) -> Iterator[Compute]:
-    """The place to count, for as long as it is needed.
+def open_backend(device: str, scheduler: str | None, progress: Progress) -> Iterator[Backend]:
+    """Open the backend for a device or a Dask scheduler; it is closed when the block ends.
 
     Parameters
     ----------
-    device : one of :data:`..common.devices.DEVICES`
-    scheduler : address of a Dask scheduler, in place of a device; or None
+    device : str
+        One of :data:`..common.devices.DEVICES`.
+    scheduler : str or None
+        Address of a Dask scheduler, to use instead of the device.
     progress : Progress
 
     Raises
     ------
     SirenError
-        If the device, the scheduler or the package that drives it is not there.
+        If the device, the scheduler or the package that drives it is not available.
     Cancelled
         If ``progress`` was asked to stop.
     """
     if scheduler is not None:
-        from .cluster import Cluster
+        from .cluster import ClusterBackend
 
-        with Cluster.connected(scheduler, progress) as cluster:
+        with ClusterBackend.connected(scheduler, progress) as cluster:
             yield cluster
     elif device == CPU:
         yield LocalBackend()
     else:
-        from .gpu import on_device
+        from .gpu import gpu_backend
 
-        yield on_device(device, progress)
+        yield gpu_backend(device, progress)

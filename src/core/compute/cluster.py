@@ -1,16 +1,16 @@
-"""Strips on the workers of a Dask cluster (the package distributed, which is optional).
+"""Backend on a Dask cluster (package distributed, optional).
 
     dask scheduler                              on one machine
-    dask worker tcp://host:8786                 on each
+    dask worker tcp://host:8786                 on each machine
 
-Workers need distributed, numpy and scipy, in the same versions of Python and distributed: a
-:class:`Parcel` brings a search and the code that it runs. Whether strips are counted here or there,
-the result is the same: counts are whole numbers, and what follows from them is rounded as IEEE 754
-says. A lost worker's strips are done again by the others.
+Workers need numpy, scipy and distributed, with the same versions of Python and distributed as this
+program. A :class:`Parcel` carries a search together with its code. Results are the same as on this
+machine: counts are integers, and what is computed from them is rounded by IEEE 754. Strips of a
+lost worker are repeated by the others.
 
-Dask sends pickles in both directions. A scheduler can therefore run what it likes in this program,
-as this program can on its workers: connect to none that you do not trust. No file is ever written
-so.
+Dask sends pickles in both directions. A scheduler can therefore run any code in this program, as
+this program can on the workers: connect only to schedulers that you trust. Results are never
+pickled to files.
 """
 
 from __future__ import annotations
@@ -31,13 +31,12 @@ from typing import Any
 
 from ..common.errors import Cancelled, SirenError
 from ..common.progress import Progress, run_cancellable
-from .pair_tiles import Counter, Found, Search, product_counter, strips
+from .pair_tiles import PairCounter, TileResult, TileSearch, product_counter, strips
 
-# until a scheduler that does not answer is said to be not there, and for the first worker to come
-CONNECT_SECONDS = 10
-LOOK = 0.02  # seconds between two looks for results
-LONELY_SECONDS = 60  # without any worker; one that is started again comes back sooner
-ROUNDS = 4  # of sending a search: Dask cannot make it again where its last holder died
+CONNECT_SECONDS = 10  # timeout for the scheduler to answer, and for the first worker
+POLL_SECONDS = 0.02  # between checks for results
+NO_WORKERS_SECONDS = 60  # without any worker before giving up; restarted workers return sooner
+ROUNDS = 4  # attempts to send a search, which Dask cannot restore once all its holders died
 RETRIES = 3  # of a strip that failed on a worker
 MISSING = (
     'The package distributed is not installed: "scheduler" needs it. Install it with: pip '
@@ -46,19 +45,19 @@ MISSING = (
 
 
 class Parcel:
-    """A search on its way to a worker, or there.
+    """A search packed for a worker, with its code.
 
-    Its pickle brings the code along by value, so a worker needs nothing of SIREn. The columns are
-    unpacked once, with the first strip, and live as long as the worker holds the parcel.
+    The pickle contains the code by value, so workers need not have SIREn installed. The columns are
+    unpacked with the first strip and kept for as long as the worker holds the parcel.
     """
 
-    def __init__(self, search: Search):
+    def __init__(self, search: TileSearch):
         self._search = search
-        self._counter: Counter | None = None
+        self._counter: PairCounter | None = None
         self._lock = threading.Lock()  # a worker may have several threads
 
-    def tile(self, start: int, stop: int) -> Found:
-        """What rows ``start`` to ``stop`` find."""
+    def tile(self, start: int, stop: int) -> TileResult:
+        """Results of rows ``start`` to ``stop``."""
         with self._lock:
             if self._counter is None:
                 self._counter = product_counter(self._search.columns())
@@ -71,11 +70,9 @@ class Parcel:
 
 
 class _Packing:
-    """Unpickled, it is a Parcel: the class itself must be in the pickle, and not be looked for by
-    its name.
-    """
+    """Unpickles to a Parcel; this makes the pickle contain the class itself, not its name."""
 
-    def __init__(self, search: Search):
+    def __init__(self, search: TileSearch):
         self._search = search
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -83,12 +80,12 @@ class _Packing:
 
 
 def _by_value(content: object) -> bytes:
-    """A pickle that holds the code of SIREn's classes and functions, in place of their names."""
+    """A pickle that contains the code of SIREn's classes and functions instead of their names."""
     import cloudpickle
 
-    # core: a search is of another of its rooms
+    # all of core: searches are defined in other packages of it
     package = sys.modules.get(__package__.rpartition(".")[0])
-    if package is None:  # on a worker, where the code came by value itself
+    if package is None:  # on a worker, whose own code arrived by value
         return cloudpickle.dumps(content)
     cloudpickle.register_pickle_by_value(package)
     try:
@@ -98,14 +95,16 @@ def _by_value(content: object) -> bytes:
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """A connection to a scheduler; a :class:`.pair_tiles.Compute`.
+class ClusterBackend:
+    """A connection to a Dask scheduler; a :class:`.pair_tiles.Backend`.
 
     Attributes
     ----------
     client : distributed.Client
-    address : of the scheduler
-    workers : number of workers when the connection was made; others may come and go
+    address : str
+        Address of the scheduler.
+    workers : int
+        Number of workers when the connection was made; it may change later.
     """
 
     client: Any
@@ -114,66 +113,64 @@ class Cluster:
 
     @property
     def name(self) -> str:
-        """See :class:`.pair_tiles.Compute`."""
+        """See :class:`.pair_tiles.Backend`."""
         return f"{self.workers} worker{'s' * (self.workers != 1)} of {self.address}"
 
     @classmethod
     @contextlib.contextmanager
-    def connected(cls, address: str, progress: Progress) -> Iterator[Cluster]:
-        """Connect to a scheduler that has workers which can do the work.
+    def connected(cls, address: str, progress: Progress) -> Iterator[ClusterBackend]:
+        """Connect to a scheduler and check its workers; disconnect when the block ends.
 
         Raises
         ------
         SirenError
-            If distributed is not installed, the scheduler cannot be reached, has no workers, or its
-            versions do not fit.
+            If distributed is not installed, the scheduler cannot be reached or has no workers, or
+            versions do not match.
         Cancelled
             If ``progress`` was asked to stop.
         """
         client = _connect(address, progress)
         clean = False
         try:
-            with _sentence(address):
+            with _network_errors(address):
                 versions = _versions(client, address, progress)
             yield cls(client, address, len(versions["workers"]))
             clean = True
         finally:
             _close(client, 5.0 if clean else 0.0)
 
-    def run(self, search: Search, phase: str, progress: Progress) -> list[Found]:
+    def run(self, search: TileSearch, phase: str, progress: Progress) -> list[TileResult]:
         """As :func:`.pair_tiles.run_tiles`."""
         todo = strips(search.rows(), len(search.columns()))
-        found: list[Found] = []
+        found: list[TileResult] = []
         for _ in range(ROUNDS):
             try:
-                with _sentence(self.address):
+                with _network_errors(self.address):
                     self._round(search, todo, found, phase, progress)
                 return found
-            # not the user's: of strips whose search is gone with the workers that held it
+            # not the user's cancel: the search was lost with the workers that held it
             except CancelledError:
                 if self.client.status != "running":
                     break
         else:
             raise SirenError(
-                f"The workers of {self.address} died again and again: see their logs, "
-                "perhaps for too little memory, and run "
-                "the command again."
+                f"The workers of {self.address} died again and again, perhaps for lack of "
+                "memory: see their logs, and run the command again."
             )
         raise SirenError(
-            f"The scheduler {self.address} went away: see that it runs, and run the command again."
+            f"The scheduler {self.address} went away: make sure that it is running, and run the "
+            "command again."
         )
 
     def _round(
         self,
-        search: Search,
+        search: TileSearch,
         todo: list[tuple[int, int]],
-        found: list[Found],
+        found: list[TileResult],
         phase: str,
         progress: Progress,
     ) -> None:
-        """Send the search, and gather in order what the strips find that ``found`` does not hold
-        yet.
-        """
+        """Send the search and append the results of the strips still missing in ``found``."""
         held = run_cancellable(
             lambda: self.client.scatter(Parcel(search), broadcast=True, hash=False),
             "sending voxels",
@@ -199,25 +196,25 @@ class Cluster:
                     progress,
                     1 - len(futures) / len(todo),
                 )
-                del futures[: len(ready)]  # the cluster need not keep them
+                del futures[: len(ready)]  # the cluster may release them
         except BaseException:
-            waste = [held, *futures]
-            # nobody waits for it
+            abandoned = [held, *futures]
+            # in the background: canceling may block
             threading.Thread(
-                target=lambda: self.client.cancel(waste, force=True), daemon=True
+                target=lambda: self.client.cancel(abandoned, force=True), daemon=True
             ).start()
             raise
 
     def _ready(
         self, futures: list[Any], held: Any, phase: str, fraction: float, progress: Progress
     ) -> list[Any]:
-        """The first of these that are done, one or more."""
+        """Wait for the first future; return all leading futures that are done."""
         seen = time.monotonic()
-        # a lost one is done again
+        # lost strips are repeated
         while futures[0].status in ("pending", "lost") and held.status == "finished":
             progress.step(phase, fraction)
-            time.sleep(LOOK)
-            if time.monotonic() - seen > LONELY_SECONDS:
+            time.sleep(POLL_SECONDS)
+            if time.monotonic() - seen > NO_WORKERS_SECONDS:
                 if not run_cancellable(self.client.nthreads, phase, progress, fraction):
                     raise SirenError(
                         f"The scheduler {self.address} has lost all workers: start "
@@ -231,31 +228,29 @@ class Cluster:
                 raise _task_error(self.address, future.exception())
         if held.status != "finished":
             raise CancelledError
-        return ready  # or cancelled: then to gather them raises CancelledError
+        return ready  # canceled ones among them raise CancelledError when gathered
 
 
 @contextlib.contextmanager
-def _sentence(address: str) -> Iterator[None]:
-    """A sentence for what Dask raises when the network or a machine fails."""
+def _network_errors(address: str) -> Iterator[None]:
+    """Turn what Dask raises when the network or a machine fails into a SirenError."""
     try:
         yield
-    except OSError as error:  # as all of distributed's errors of the network
+    except OSError as error:  # base of all network errors of distributed
         raise SirenError(
-            f"The cluster {address} answers no more ({_first_line(error)}): see that "
-            "the scheduler and its workers run, and "
-            "run the command again."
+            f"The cluster {address} no longer responds ({_first_line(error)}): make sure that "
+            "the scheduler and its workers are running, and run the command again."
         ) from error
 
 
 def _task_error(address: str, error: BaseException) -> SirenError:
-    """A sentence for what a strip raised on a worker."""
+    """SirenError for an exception that a strip raised on a worker."""
     from distributed import KilledWorker
 
     if isinstance(error, KilledWorker):
         return SirenError(
-            f"Several workers of {address} died over the same voxels, perhaps of too "
-            "little memory: see their logs, and "
-            "start fewer on each machine."
+            f"Several workers of {address} died at the same voxels, perhaps for lack of "
+            "memory: see their logs, and start fewer workers on each machine."
         )
     return SirenError(
         f"A worker of {address} failed ({type(error).__name__}: {_first_line(error)}): see its log."
@@ -279,7 +274,7 @@ def _connect(address: str, progress: Progress) -> Any:
         )
     except Cancelled:
         raise
-    # of the network, or of an address that is none: distributed raises many kinds
+    # network errors and malformed addresses: distributed raises many types
     except Exception as error:
         raise SirenError(
             f"No Dask scheduler answers at {address} ({_first_line(error)}): start "
@@ -289,9 +284,7 @@ def _connect(address: str, progress: Progress) -> Any:
 
 
 def _versions(client: Any, address: str, progress: Progress) -> Any:
-    """Versions of the cluster's packages, looked at for what would fail later in ways hard to
-    understand.
-    """
+    """Versions on the cluster, checked for mismatches that would cause obscure errors later."""
     phase = f"waiting for workers of {address}"
     try:
         run_cancellable(
@@ -312,12 +305,12 @@ def _versions(client: Any, address: str, progress: Progress) -> Any:
 
 
 def _check_versions(who: str, here: dict[str, Any], there: dict[str, Any], works: bool) -> None:
-    """Raise SirenError where one machine of a cluster does not fit this one."""
+    """Raise SirenError if the versions of a machine of the cluster do not match this one's."""
     ours, theirs = here["packages"], there["packages"]
     if ours["distributed"] != theirs["distributed"]:
         raise SirenError(
             f"{who} has distributed {theirs['distributed']} and this program "
-            f"{ours['distributed']}: install the same in "
+            f"{ours['distributed']}: install the same version in "
             f"both, as in pip install distributed=={theirs['distributed']}."
         )
     if not works:
@@ -344,10 +337,10 @@ def _check_versions(who: str, here: dict[str, Any], there: dict[str, Any], works
 
 
 def _close(client: Any, seconds: float) -> None:
-    """Close a connection; wait so long at most."""
+    """Close a connection; wait for at most ``seconds``."""
 
     def close() -> None:
-        with contextlib.suppress(Exception):  # a scheduler that is gone need not be told
+        with contextlib.suppress(Exception):  # the scheduler may be gone
             client.close()
 
     thread = threading.Thread(target=close, daemon=True)
@@ -359,7 +352,7 @@ def _import_distributed() -> Any:
     import distributed
     from distributed.versions import VersionMismatchWarning
 
-    warnings.simplefilter("ignore", VersionMismatchWarning)  # _check_versions says what matters
+    warnings.simplefilter("ignore", VersionMismatchWarning)  # _check_versions reports what matters
     return distributed
 
 

@@ -1,9 +1,9 @@
 """Counting on a graphics card, with torch.
 
-A count is a whole number, at most the number of volumes, and a matrix product in float32 gives it
-exactly as long as the card really multiplies and adds in float32. Cards may use shorter numbers to
-be faster (TF32, bfloat16). That is turned off while counting, and each card must prove once that it
-counts exactly: see :func:`torch_counter`.
+A count is an integer of at most the number of volumes. A float32 matrix product is exact for these,
+provided that the card computes in full float32: by default, it may use TF32 or bfloat16 for speed.
+That is turned off during counting, and the counts are checked against numpy's once per run, see
+:func:`torch_counter`.
 """
 
 from __future__ import annotations
@@ -18,24 +18,23 @@ from numpy.typing import NDArray
 
 from ..common.errors import SirenError
 from ..common.progress import Progress, run_cancellable
-from .pair_tiles import Counter, LocalBackend
+from .pair_tiles import LocalBackend, PairCounter
 
-PROBE = 64  # rows whose counts are compared with numpy's before a card is trusted
+PROBE_ROWS = 64  # rows whose counts are compared with numpy's before a card is used
 
 
-def on_device(device: str, progress: Progress) -> LocalBackend:
-    """Where to count for ``cuda``, ``mps`` or ``auto``: the card of the first two that there is,
-    else plain numpy.
+def gpu_backend(device: str, progress: Progress) -> LocalBackend:
+    """Backend for ``cuda``, ``mps`` or ``auto``: CUDA or MPS if available, else numpy on the CPU.
 
     Raises
     ------
     SirenError
-        If the card, or torch, is not there.
+        If a device other than ``auto`` was asked for and it, or torch, is not available.
     Cancelled
         If ``progress`` was asked to stop.
     """
     try:
-        torch = run_cancellable(_import_torch, "starting torch", progress)  # takes seconds
+        torch = run_cancellable(_import_torch, "starting torch", progress)  # may take seconds
     except ImportError:
         if device == "auto":
             return LocalBackend()
@@ -50,12 +49,12 @@ def on_device(device: str, progress: Progress) -> LocalBackend:
 
 
 def torch_device(device: str) -> str | None:
-    """torch's name of a device; None where ``auto`` finds no graphics card.
+    """torch's name of a device; None if ``auto`` finds no graphics card.
 
     Raises
     ------
     SirenError
-        If it is not available here.
+        If the device is not available on this computer.
     """
     torch = _import_torch()
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -70,20 +69,24 @@ def torch_device(device: str) -> str | None:
     return device
 
 
-def torch_counter(columns: NDArray[np.float32], device: str) -> Counter:
-    """Counts by a matrix product on a device. The columns stay there; only strips travel.
+def torch_counter(columns: NDArray[np.float32], device: str) -> PairCounter:
+    """Counter that uses a matrix product on a torch device.
 
-    A strip that does not fit is halved, and again.
+    The columns stay in device memory; only strips of rows are copied there. A strip that does not
+    fit is halved until it does.
 
     Parameters
     ----------
-    columns : (n, V) occupancy, 0 or 1
-    device : of torch, "cpu" too
+    columns : (n, V) float32
+        Occupancy, 0 or 1.
+    device : str
+        A torch device, "cpu" included.
 
     Raises
     ------
     SirenError
-        If the columns or a single row do not fit, the device fails, or it does not count exactly.
+        If the columns or a single row do not fit into memory, the device fails, or its counts are
+        not exact.
     """
     torch = _import_torch()
 
@@ -92,8 +95,8 @@ def torch_counter(columns: NDArray[np.float32], device: str) -> Counter:
             return SirenError(
                 f"{device} has too little memory for {len(columns):,} voxels of "
                 f"{columns.shape[1]:,} volumes "
-                f"({columns.nbytes / 2**20:,.0f} MB): use device cpu, or close what "
-                "else uses it."
+                f"({columns.nbytes / 2**20:,.0f} MB): use device cpu, or close other "
+                "programs that use it."
             )
         return SirenError(
             f"{device} failed ({next(iter(str(error).splitlines()), '')}): use device cpu."
@@ -110,35 +113,33 @@ def torch_counter(columns: NDArray[np.float32], device: str) -> Counter:
         except RuntimeError as error:
             if len(rows) < 2 or not _out_of_memory(error):
                 raise failure(error) from error
-        _give_back(torch, device)  # outside of except: the error holds what it failed with
+        _empty_cache(torch, device)  # outside of except: the error keeps its tensors alive
         half = len(rows) // 2
         return np.concatenate([count(rows[:half], first), count(rows[half:], first)])
 
-    _prove(count, columns, device)
+    _check_exact(count, columns, device)
     return count
 
 
-def _prove(count: Counter, columns: NDArray[np.float32], device: str) -> None:
-    """Compare counts of a few rows with numpy's, among them the largest that there are: each
-    column's with a row of ones.
-    """
-    rows = np.concatenate([columns[:PROBE], np.ones((1, columns.shape[1]), np.float32)])
+def _check_exact(count: PairCounter, columns: NDArray[np.float32], device: str) -> None:
+    """Compare counts of a few rows with numpy's, and of a row of ones, which gives the largest."""
+    rows = np.concatenate([columns[:PROBE_ROWS], np.ones((1, columns.shape[1]), np.float32)])
     if not np.array_equal(count(rows, 0), rows @ columns.T):
         raise SirenError(
-            f"{device} does not count exactly, so that blocks would not be those of "
-            "the processor: use device cpu."
+            f"{device} does not count exactly, so blocks would differ from those of "
+            "the CPU: use device cpu."
         )
 
 
 def _product(torch: Any, rows: NDArray[np.float32], held: Any, first: int) -> NDArray[np.float32]:
-    with torch.inference_mode(), _whole_float32(torch):
+    with torch.inference_mode(), _full_float32(torch):
         product = torch.from_numpy(rows).to(held.device) @ held[first:].T
         return np.asarray(product.cpu().numpy())
 
 
 @contextmanager
-def _whole_float32(torch: Any) -> Iterator[None]:
-    """No TF32 and no bfloat16 in float32 products, whatever the process is set to."""
+def _full_float32(torch: Any) -> Iterator[None]:
+    """Full float32 products, without TF32 or bfloat16, whatever the setting of the process."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -148,12 +149,12 @@ def _whole_float32(torch: Any) -> Iterator[None]:
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    """CUDA's torch.OutOfMemoryError, and MPS's, which is a plain RuntimeError."""
+    """Whether memory ran out: torch.OutOfMemoryError with CUDA, a plain RuntimeError with MPS."""
     return "out of memory" in str(error)
 
 
-def _give_back(torch: Any, device: str) -> None:
-    """What torch keeps of a card's memory for later."""
+def _empty_cache(torch: Any, device: str) -> None:
+    """Release the device memory that torch caches."""
     if device != "cpu":
         getattr(torch, device).empty_cache()
 

@@ -1,11 +1,12 @@
-"""Pairs of voxels, a strip of them at a time: here, on a graphics card, or on other machines.
+"""All pairs of voxels in tiles: counted on the CPU, on a graphics card or on a cluster.
 
-A *search* holds what a strip needs: bit-packed occupancy, tables, cuts. :func:`run_tiles` lets each
-strip be counted and tested, and gives what they found, in order. No array of all pairs is ever
-made. Where that is done is a :class:`Compute`: see :mod:`.backends`.
+A *search* (:class:`TileSearch`) holds the data of a comparison: bit-packed occupancy, tables,
+cutoffs. :func:`run_tiles` counts and tests one strip of rows at a time against all columns and
+collects the results in order, so that no array of all pairs is ever made. A :class:`Backend` is
+where this runs, see :mod:`.backends`.
 
-Searches travel to machines that have numpy and scipy and nothing of ChimeraX, see :mod:`.cluster`:
-what ``tile`` calls imports no more.
+Searches are sent to machines with numpy and scipy but without ChimeraX, see :mod:`.cluster`: code
+called by ``tile`` may import nothing else.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.progress import Progress
 
-Found = tuple[NDArray[Any], ...]
-# (t, V) rows, first -> (t, n - first) float32, a new array: volumes in which a row's voxel and a
-# column's, from the column ``first`` on, are both occupied; whole numbers
-Counter = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
+TileResult = tuple[NDArray[Any], ...]
+# (t, V) rows, first -> (t, n - first) float32, a new array: number of volumes in which the voxel of
+# a row and that of a column, from column ``first`` on, are both occupied
+PairCounter = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 
 
-class Search(Protocol):
-    """What is looked for among pairs of a row and a column voxel."""
+class TileSearch(Protocol):
+    """A comparison of every row voxel with every column voxel."""
 
     def rows(self) -> int:
         """Number of row voxels."""
@@ -35,84 +36,96 @@ class Search(Protocol):
     def columns(self) -> NDArray[np.float32]:
         """(n, V) occupancy of the column voxels, 0 or 1."""
 
-    def tile(self, start: int, stop: int, counter: Counter) -> Found:
-        """What rows ``start`` to ``stop`` find; ``counter`` counts them against the columns."""
+    def tile(self, start: int, stop: int, counter: PairCounter) -> TileResult:
+        """Results of rows ``start`` to ``stop``; ``counter`` counts them against the columns."""
 
 
-class Compute(Protocol):
-    """Where strips are counted and tested; what they find is the same everywhere.
+class Backend(Protocol):
+    """Where tiles are computed; the results are the same on all backends.
 
     Attributes
     ----------
-    name : of the device, for the log and the record
+    name : str
+        Name of the device, for the log and the record.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name of the device, for the log and the record."""
 
-    def run(self, search: Search, phase: str, progress: Progress) -> list[Found]:
+    def run(self, search: TileSearch, phase: str, progress: Progress) -> list[TileResult]:
         """As :func:`run_tiles`."""
 
 
 @dataclass(frozen=True)
 class LocalBackend:
-    """In this process, one strip after the other.
+    """Computes tiles in this process, one strip after the other.
 
     Attributes
     ----------
-    name : see :class:`Compute`
-    counter : makes a Counter for (n, V) columns; None for :func:`product_counter`
+    name : str
+        See :class:`Backend`.
+    counter : callable or None
+        Makes a PairCounter for (n, V) columns; None for :func:`product_counter`.
     """
 
     name: str = "cpu"
-    counter: Callable[[NDArray[np.float32]], Counter] | None = None
+    counter: Callable[[NDArray[np.float32]], PairCounter] | None = None
 
-    def run(self, search: Search, phase: str, progress: Progress) -> list[Found]:
+    def run(self, search: TileSearch, phase: str, progress: Progress) -> list[TileResult]:
         """As :func:`run_tiles`."""
         columns = search.columns()
         counter = (self.counter or product_counter)(columns)
-        found = []
+        results = []
         for start, stop in strips(search.rows(), len(columns)):
             progress.step(phase, start / search.rows())
-            found.append(search.tile(start, stop, counter))
-        return found
+            results.append(search.tile(start, stop, counter))
+        return results
 
 
 def run_tiles(
-    search: Search, phase: str, progress: Progress, compute: Compute | None = None
-) -> list[Found]:
-    """Let every strip of a search be counted and tested; what each found, in order.
+    search: TileSearch, phase: str, progress: Progress, backend: Backend | None = None
+) -> list[TileResult]:
+    """Count and test all strips of a search.
 
     Parameters
     ----------
-    search : Search
-    phase : in words, for ``progress``
-    compute : where; in this process unless given
+    search : TileSearch
+    phase : str
+        Name of the phase, for ``progress``.
+    backend : Backend, optional
+        Default: this process, on the CPU.
+
+    Returns
+    -------
+    list of TileResult
+        The result of each strip, in order.
 
     Raises
     ------
     SirenError
-        If a graphics card or a cluster gives up, see :mod:`.gpu` and :mod:`.cluster`.
+        If a graphics card or a cluster fails, see :mod:`.gpu` and :mod:`.cluster`.
     Cancelled
         If ``progress`` was asked to stop.
     """
-    return (compute or LocalBackend()).run(search, phase, progress)
+    return (backend or LocalBackend()).run(search, phase, progress)
 
 
 def strips(rows: int, columns: int) -> list[tuple[int, int]]:
-    """Start and stop of each strip of rows, constants.TILE_PAIRS pairs or one row high."""
+    """Start and stop of each strip of rows: constants.TILE_PAIRS pairs, but one row or more."""
     height = max(1, constants.TILE_PAIRS // max(columns, 1))
     return [(start, min(start + height, rows)) for start in range(0, rows, height)]
 
 
-def product_counter(columns: NDArray[np.float32]) -> Counter:
-    """Counts by a matrix product: exact, as float32 holds whole numbers below 2**24 (Occupancy has
-    fewer volumes).
+def product_counter(columns: NDArray[np.float32]) -> PairCounter:
+    """Counter that uses a matrix product of the (n, V) columns.
+
+    Counts are exact: float32 holds integers up to 2**24, and Occupancy has fewer volumes.
     """
     return lambda rows, first: rows @ columns[first:].T
 
 
-def unpacked(bits: NDArray[np.uint8], volumes: int) -> NDArray[np.float32]:
+def unpack_occupancy(bits: NDArray[np.uint8], volumes: int) -> NDArray[np.float32]:
     """(n, V) float32, 0 or 1, from rows packed by :meth:`.Occupancy.packed`."""
     return np.unpackbits(bits, axis=1, count=volumes).astype(np.float32)
 
@@ -120,10 +133,10 @@ def unpacked(bits: NDArray[np.uint8], volumes: int) -> NDArray[np.float32]:
 _BITS_SET = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
 
 
-def both_occupied(
+def joint_counts(
     bits: NDArray[np.uint8], first: NDArray[np.integer], second: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """(e,) volumes in which both voxels of each pair are occupied, from packed rows."""
+    """(e,) number of volumes in which both voxels of each pair are occupied, from packed rows."""
     count = np.empty(len(first), np.int64)
     step = max(1, 50_000_000 // max(1, bits.shape[1]))  # 50 MB at a time
     for start in range(0, len(first), step):
@@ -132,7 +145,7 @@ def both_occupied(
     return count
 
 
-def occupied(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """(n,) volumes in which each voxel is occupied, from packed rows."""
+def occupied_counts(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(n,) number of volumes in which each voxel is occupied, from packed rows."""
     every = np.arange(len(bits))
-    return both_occupied(bits, every, every)
+    return joint_counts(bits, every, every)

@@ -1,4 +1,4 @@
-"""How much memory and time a sketch takes: said before it starts, refused where it cannot fit."""
+"""Memory and time that a sketch needs: told before it starts, refused if it cannot fit."""
 
 from __future__ import annotations
 
@@ -14,71 +14,73 @@ from ..maps.ensemble import Ensemble
 
 
 @dataclass(frozen=True)
-class Need:
-    """What a step takes.
+class Requirements:
+    """Memory and time that a step needs.
 
     Attributes
     ----------
-    memory : bytes over the interpreter
-    seconds : of reading and comparing; clustering comes on top
+    memory : float
+        Bytes, besides those of the interpreter.
+    seconds : float
+        Reading and comparing, without clustering.
     """
 
     memory: float
     seconds: float
 
     def text(self) -> str:
-        """In words, with sensible digits."""
-        return f"about {size_text(self.memory)} of memory and {time_text(self.seconds)}"
+        """In words, rounded: ``about 2.0 GB of memory and 2 min``."""
+        return f"about {format_size(self.memory)} of memory and {format_time(self.seconds)}"
 
 
 def free_memory() -> float:
-    """Bytes that can be had without swapping."""
+    """Bytes available without swapping."""
     return float(psutil.virtual_memory().available)
 
 
-def need_of_reading(ensemble: Ensemble, passes: int) -> Need:
-    """To read and binarize an ensemble; one map is read to see how fast that goes."""
+def reading_requirements(ensemble: Ensemble, passes: int) -> Requirements:
+    """Requirements of reading and binarizing an ensemble ``passes`` times; times one map."""
     start = time.perf_counter()
     next(ensemble.read())
     each = time.perf_counter() - start
     volumes, voxels = len(ensemble), ensemble.grid.size
     kept = 4.0 * voxels * volumes
-    if kept > constants.KEPT_BYTES:
+    if kept > constants.CACHE_BYTES:
         kept = 0.0
-    # bits are there twice while levels are brought into line
-    memory = kept + constants.BYTES_A_VOXEL * voxels + 2 * volumes * voxels / 8
-    return Need(memory, each * volumes * (1 if kept else passes))
+    # occupancy bits are held twice while levels are harmonized
+    memory = kept + constants.BYTES_PER_VOXEL * voxels + 2 * volumes * voxels / 8
+    return Requirements(memory, each * volumes * (1 if kept else passes))
 
 
-def need_of_pairs(sample: int, volumes: int, edges: float) -> Need:
-    """To compare all pairs of a sample and cluster the edges among them."""
+def pair_requirements(sample: int, volumes: int, edges: float) -> Requirements:
+    """Requirements of comparing all pairs of a sample of voxels and clustering the edges."""
     pairs = float(sample) ** 2
-    return Need(
-        4.0 * sample * volumes + constants.TILE_BYTES + constants.BYTES_AN_EDGE * edges,
-        pairs / constants.PAIRS_A_SECOND,
+    return Requirements(
+        4.0 * sample * volumes + constants.TILE_BYTES + constants.BYTES_PER_EDGE * edges,
+        pairs / constants.PAIRS_PER_SECOND,
     )
 
 
-def fits(need: Need) -> bool:
-    """Whether there is memory enough."""
+def fits_in_memory(need: Requirements) -> bool:
+    """Whether enough memory is free."""
     return need.memory <= constants.MEMORY_SHARE * free_memory()
 
 
-def refusal(need: Need, remedy: str) -> SirenError:
-    """The error of what does not fit, with its remedy."""
+def memory_error(need: Requirements, remedy: str) -> SirenError:
+    """The error for a step that does not fit into memory, with its remedy."""
     return SirenError(
-        f"This needs about {size_text(need.memory)} of memory and "
-        f"{size_text(free_memory())} are free: {remedy}."
+        f"This needs about {format_size(need.memory)} of memory and "
+        f"{format_size(free_memory())} are free: {remedy}."
     )
 
 
-def size_text(size: float) -> str:
-    """Bytes in MB or GB."""
+def format_size(size: float) -> str:
+    """A size in bytes as text, in MB or GB."""
     return f"{size / 1e9:.1f} GB" if size >= 0.95e9 else f"{max(10, round(size / 1e7) * 10):.0f} MB"
 
 
-def time_text(seconds: float) -> str:
-    """Seconds or minutes."""
+def format_time(seconds: float) -> str:
+    """A time in seconds as text, in seconds or minutes."""
     return (
         f"{max(1, np.ceil(seconds)):.0f} s"
         if seconds < 90

@@ -1,4 +1,4 @@
-"""Where the voxels of a map are, and resampling in Fourier space.
+"""Grids of maps, and resampling in Fourier space.
 
 Arrays are z, y, x. Points, voxel sizes and origins are x, y, z, in Angstrom.
 """
@@ -16,12 +16,12 @@ from ..common.errors import SirenError
 
 Shape = tuple[int, int, int]
 Triple = tuple[float, float, float]
-SLAB = 32  # planes that are transformed at a time
+SLAB = 32  # planes transformed at a time
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The lattice of a map.
+    """The grid of a map.
 
     Attributes
     ----------
@@ -48,9 +48,7 @@ class Grid:
         return float(np.prod(self.voxel_size))
 
     def points(self, voxels: NDArray[np.integer]) -> NDArray[np.float64]:
-        """Positions (n, 3) x, y, z in Angstrom of voxels given by flat index (n,) in z, y, x
-        order.
-        """
+        """Positions (n, 3) x, y, z in Angstrom of voxels given by flat indices (n,)."""
         zyx = np.stack(np.unravel_index(voxels, self.shape), axis=1)
         return zyx[:, ::-1] * np.asarray(self.voxel_size) + np.asarray(self.origin)
 
@@ -69,7 +67,7 @@ class Grid:
         Raises
         ------
         KeyError, TypeError, ValueError
-            If it is none.
+            If ``content`` is not a grid.
         """
         z, y, x = (int(n) for n in content["shape_zyx"])
         voxel_x, voxel_y, voxel_z = (float(v) for v in content["voxel_size_xyz"])
@@ -79,7 +77,7 @@ class Grid:
         return cls((z, y, x), (voxel_x, voxel_y, voxel_z), (origin_x, origin_y, origin_z))
 
     def text(self) -> str:
-        """The grid for the log, as ``64 x 64 x 64, 6.55 A/voxel`` (x, y, z)."""
+        """The grid as text, x, y, z: ``64 x 64 x 64, 6.55 A/voxel``."""
         x, y, z = self.voxel_size
         edge = (
             f"{x:.4g}"
@@ -90,16 +88,16 @@ class Grid:
 
 
 def fourier_resample(array: NDArray[np.floating], shape: Shape) -> NDArray[np.float32]:
-    """Crop or pad the centred Fourier transform of a map to another box.
+    """Crop or pad the centered Fourier transform of a map to another box.
 
-    The map is kept in place and in scale: voxel (0, 0, 0) stays where it is, and the values are
-    multiplied by new/old number of voxels. Frequencies outside the smaller of the two boxes are
-    dropped.
+    Voxel (0, 0, 0) keeps its position, and values keep their scale: they are multiplied by the
+    ratio of new to old numbers of voxels. Frequencies outside the smaller box are dropped.
 
     Parameters
     ----------
     array : (z, y, x) array
-    shape : voxels along z, y, x of the result, each at least 1; odd and even sizes are allowed.
+    shape : tuple of int
+        Voxels of the result along z, y, x, each at least 1, odd or even.
 
     Returns
     -------
@@ -107,29 +105,27 @@ def fourier_resample(array: NDArray[np.floating], shape: Shape) -> NDArray[np.fl
 
     References
     ----------
-    Cropping of the centred transform as in Kinman et al. 2025, doi 10.1016/j.str.2025.02.004.
+    Cropping of the centered transform as in Kinman et al. 2025, doi 10.1016/j.str.2025.02.004.
     """
     if tuple(array.shape) == tuple(shape):
         return np.asarray(array, np.float32)
-    # one axis at a time: what is cropped first need not be transformed again; in slabs, so that a
-    # large map's transform is never whole
+    # one axis at a time, so that cropped parts need no further transforms; in slabs, so that the
+    # whole transform of a large map is never in memory
     slabs = []
     for start in range(0, array.shape[0], SLAB):
         slab: NDArray[np.inexact] = np.asarray(array[start : start + SLAB], np.float32)
         for axis in (2, 1):
-            slab = _centred(scipy.fft.fft(slab, axis=axis), shape[axis], axis)
+            slab = _crop_or_pad(scipy.fft.fft(slab, axis=axis), shape[axis], axis)
         slabs.append(slab)
-    transform = _centred(scipy.fft.fft(np.concatenate(slabs), axis=0), shape[0], 0)
+    transform = _crop_or_pad(scipy.fft.fft(np.concatenate(slabs), axis=0), shape[0], 0)
     scale = np.float32(np.prod(shape, dtype=float) / array.size)
     return np.ascontiguousarray(
         scipy.fft.ifftn(transform, overwrite_x=True).real * scale, dtype=np.float32
     )
 
 
-def _centred(transform: NDArray[np.inexact], new: int, axis: int) -> NDArray[np.inexact]:
-    """Keep the ``new`` lowest frequencies -new//2 ... along an axis in FFT order, zeros where there
-    are none.
-    """
+def _crop_or_pad(transform: NDArray[np.inexact], new: int, axis: int) -> NDArray[np.inexact]:
+    """Keep the ``new`` lowest frequencies along an axis in FFT order, padded with zeros."""
     old = transform.shape[axis]
     kept = min(old, new)
     low, high = (kept + 1) // 2, kept // 2  # frequencies >= 0, and < 0
@@ -143,7 +139,7 @@ def _centred(transform: NDArray[np.inexact], new: int, axis: int) -> NDArray[np.
 
 
 def to_box(array: NDArray[np.floating], grid: Grid, box: int) -> tuple[NDArray[np.float32], Grid]:
-    """Resample a map to a cube of ``box`` voxels a side, in place: it overlays the original.
+    """Resample a map to a cube of ``box`` voxels per side that overlays the original.
 
     A map that is not cubic is first padded at its high ends to a cube in Angstrom, with the median
     of its faces.
@@ -152,15 +148,20 @@ def to_box(array: NDArray[np.floating], grid: Grid, box: int) -> tuple[NDArray[n
     ----------
     array : (z, y, x) array
     grid : Grid
-        Its lattice.
+        Its grid.
     box : int
-        Voxels a side of the result, 8 or more.
+        Voxels per side of the result, 8 or more.
 
     Returns
     -------
     array : (box, box, box) float32, z, y, x
     grid : Grid
         Same origin; voxel size = extent / box.
+
+    Raises
+    ------
+    SirenError
+        If the box is too small.
     """
     if box < 8:
         raise SirenError(f"A box of {box} voxels is too small: give 8 or more.")

@@ -1,4 +1,4 @@
-"""Reading and writing one map file (MRC, MAP, CCP4; .gz too), where ChimeraX would place it."""
+"""Map files (MRC, MAP, CCP4, also compressed), read with the placement that ChimeraX uses."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from .grid import Grid, Shape, Triple
 SUFFIXES = (".mrc", ".map", ".ccp4", ".rec")
 COMPRESSIONS = ("", ".gz", ".bz2")
 _AXES = (1, 2, 3)
-_BYTES = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}  # of a voxel, by MRC mode
+_BYTES = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}  # per voxel, by MRC mode
 
 
 def is_map_name(name: str) -> bool:
-    """Whether a file name ends like a map's."""
+    """Whether a file name has the suffix of a map."""
     return not name.startswith(".") and name.lower().endswith(
         tuple(s + c for s in SUFFIXES for c in COMPRESSIONS)
     )
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts ``vol_2`` before ``vol_10``."""
+    """Sort key for natural order: ``vol_2`` before ``vol_10``."""
     parts = re.split(r"(\d+)", name)
     return (*((0, int(p), p) if p.isdecimal() else (1, 0, p.lower()) for p in parts), (1, 0, name))
 
 
 def read_grid(path: Path) -> Grid:
-    """The lattice of a map file, from its header alone.
+    """Read the grid of a map file, from its header alone.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def read_grid(path: Path) -> Grid:
 
 
 def read_map(path: Path) -> tuple[NDArray[np.float32], Grid]:
-    """A map file's values, axes in z, y, x order whatever the order in the file, and its lattice.
+    """Read the values of a map file, in z, y, x order whatever the order in the file, and its grid.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def read_map(path: Path) -> tuple[NDArray[np.float32], Grid]:
     Raises
     ------
     SirenError
-        If the file is missing, truncated, not a map, complex, or not on right-angled axes.
+        If the file is missing, truncated, not a map, complex, or not on orthogonal axes.
     """
     grid, data = _open(path, header_only=False)
     assert data is not None
@@ -98,11 +98,9 @@ def _open(path: Path, header_only: bool) -> tuple[Grid, NDArray[np.float32] | No
 
 
 def _checked_header(path: Path) -> np.void:
-    """The header, in the byte order in which ChimeraX reads it, when it can be a map's and the file
-    is long enough.
+    """Read the header, in the byte order that ChimeraX detects, and check that it is a map's.
 
-    It is checked before mrcfile sees it, which makes room for as many bytes as a damaged header
-    promises.
+    This comes before mrcfile, which would allocate as many bytes as a damaged header declares.
     """
     opened = _unpacker(path)
     with opened(path, "rb") as file:
@@ -110,7 +108,7 @@ def _checked_header(path: Path) -> np.void:
     swapped = not 0 < int.from_bytes(raw[:4], "little", signed=True) < 65536
     if len(raw) < HEADER_DTYPE.itemsize:
         raise SirenError(
-            f"{path.name} is empty or truncated: it ends inside its header. Copy it "
+            f"{path.name} is empty or truncated: it ends within its header. Copy it "
             "again, or leave it out."
         )
     header = np.frombuffer(raw, HEADER_DTYPE.newbyteorder(">" if swapped else "<"))[0]
@@ -122,11 +120,10 @@ def _checked_header(path: Path) -> np.void:
         )
     if mode not in _BYTES:
         raise SirenError(
-            f"{path.name} holds values of MRC mode {mode}, which is not a density "
-            "map's: save it again as "
-            "32-bit floats."
+            f"{path.name} has MRC mode {mode}, which is not that of a density "
+            "map: save it again as 32-bit floats."
         )
-    # MRC2014's mark of images
+    # how MRC2014 marks images
     stack = int(header["ispg"]) == 0 and int(header["mz"]) == 1 and int(header["mx"]) > 1
     if stack or min(nz, ny, nx) == 1:
         raise SirenError(
@@ -140,14 +137,14 @@ def _checked_header(path: Path) -> np.void:
             f"{path.name} holds {nz // depth:,} maps in one file: save each to a file of its own."
         )
     needed = HEADER_DTYPE.itemsize + extended + nx * ny * nz * _BYTES[mode]
-    # what is compressed says its length only at the end
+    # the length of compressed data is known only at their end
     if extended < 0 or (opened is open and path.stat().st_size < needed) or extended > 1 << 28:
         raise _truncated(path, header)
     return header
 
 
 def _data(path: Path, header: np.void) -> NDArray[np.generic]:
-    """The values in the file's order: section, row, column."""
+    """Read the values in the order of the file: section, row, column."""
     kind = dtype_from_mode(int(header["mode"])).newbyteorder(header.dtype["mode"].byteorder)
     shape = _file_shape(header)
     with _unpacker(path)(path, "rb") as file:
@@ -158,7 +155,7 @@ def _data(path: Path, header: np.void) -> NDArray[np.generic]:
     data = np.frombuffer(raw, kind).reshape(shape)
     if data.dtype == np.int8 and _is_unsigned(header, path):
         data = data.view(np.uint8)
-        if _suffix(path) == ".rec":  # as ChimeraX shows IMOD's tomograms
+        if _suffix(path) == ".rec":  # ChimeraX inverts IMOD's tomograms
             data = 255 - data
     return data
 
@@ -174,9 +171,8 @@ def _unpacker(path: Path) -> Callable[..., Any]:
 def _truncated(path: Path, header: np.void) -> SirenError:
     nz, ny, nx = _file_shape(header)
     return SirenError(
-        f"{path.name} is truncated or damaged: its header promises {nx} x {ny} x "
-        f"{nz} voxels. Copy it again, or "
-        "leave it out."
+        f"{path.name} is truncated or damaged: its header declares {nx} x {ny} x "
+        f"{nz} voxels. Copy it again, or leave it out."
     )
 
 
@@ -185,7 +181,7 @@ def _file_shape(header: np.void) -> Shape:
 
 
 def _suffix(path: Path) -> str:
-    """The suffix that says what kind of map it is, without that of a compression."""
+    """The suffix of the map format, without that of the compression."""
     suffixes = [s.lower() for s in path.suffixes]
     return next((s for s in reversed(suffixes) if s not in COMPRESSIONS), "")
 
@@ -199,9 +195,7 @@ def _is_mrc2000(header: np.void, path: Path) -> bool:
 
 
 def _is_unsigned(header: np.void, path: Path) -> bool:
-    """Whether ChimeraX takes a map of 8-bit values as 0 to 255: IMOD's flag says, else files older
-    than 2000 are.
-    """
+    """Whether ChimeraX reads 8-bit values as unsigned: by IMOD's flag, else before MRC 2000."""
     if _is_mrc2000(header, path):
         stamp, flags = np.frombuffer(header.tobytes()[152:160], header.dtype["mode"])
         if stamp == 1146047817:
@@ -211,24 +205,21 @@ def _is_unsigned(header: np.void, path: Path) -> bool:
 
 
 def _axis_order(header: np.void, path: Path) -> tuple[int, int, int]:
-    """For each of z, y, x: the axis of the file's array (section, row, column) that runs along
-    it.
-    """
+    """The axis of the file's array (section, row, column) along each of z, y, x."""
     crs = (int(header["mapc"]), int(header["mapr"]), int(header["maps"]))
     if crs == (0, 0, 0):  # never set
         crs = _AXES
     if sorted(crs) != list(_AXES):
         raise SirenError(
-            f"{path.name} names its axes {crs}, which is no order of 1, 2, 3: save it "
-            "again "
-            "with another program."
+            f"{path.name} declares its axes as {crs}, which is no order of 1, 2, 3: save it "
+            "again with another program."
         )
     return (2 - crs.index(3), 2 - crs.index(2), 2 - crs.index(1))
 
 
 def _grid(header: np.void, order: tuple[int, int, int], path: Path) -> Grid:
     angles = [float(header["cellb"][n]) for n in ("alpha", "beta", "gamma")]
-    # as ChimeraX
+    # as ChimeraX does
     set_angles = (
         all(0 < a < 180 for a in angles) and sum(angles) < 360 and max(angles) < sum(angles) / 2
     )
@@ -236,20 +227,18 @@ def _grid(header: np.void, order: tuple[int, int, int], path: Path) -> Grid:
         raise SirenError(
             f"{path.name} has cell angles {angles[0]:g}, {angles[1]:g}, "
             f"{angles[2]:g}: only maps on "
-            'right-angled axes can be used. Resample it with "volume resample".'
+            'orthogonal axes can be used. Resample it with "volume resample".'
         )
     if any(bytes(label).startswith(b"Chimera rotation: ") for label in header["label"]):
-        raise SirenError(
-            f'{path.name} is on a rotated grid, by its header: resample it with "volume resample".'
-        )
+        raise SirenError(f'{path.name} is on a rotated grid: resample it with "volume resample".')
     file_shape = _file_shape(header)
     shape = (file_shape[order[0]], file_shape[order[1]], file_shape[order[2]])
     cell = [float(header["cella"][n]) for n in "xyz"]
     intervals = [int(header["mx"]), int(header["my"]), int(header["mz"])]
-    size: Triple = (1.0, 1.0, 1.0)  # what ChimeraX takes where the header does not say
+    size: Triple = (1.0, 1.0, 1.0)  # ChimeraX's default where the header has none
     if min(intervals) > 0 and min(cell) > 0 and np.isfinite(cell).all():
         size = (cell[0] / intervals[0], cell[1] / intervals[1], cell[2] / intervals[2])
-    # of section, row and column, despite the names
+    # of section, row and column, despite the field names
     starts = (int(header["nzstart"]), int(header["nystart"]), int(header["nxstart"]))
     return Grid(shape, size, _origin(header, [starts[o] for o in order][::-1], size, shape, path))
 
@@ -257,32 +246,37 @@ def _grid(header: np.void, order: tuple[int, int, int], path: Path) -> Grid:
 def _origin(
     header: np.void, start_xyz: list[int], size: Triple, shape: Shape, path: Path
 ) -> Triple:
-    """Position of the first voxel by ChimeraX's rules, so that blocks overlay the volumes there.
+    """Position of the first voxel by ChimeraX's rules, so that blocks overlay the volumes.
 
-    The header's origin counts where it is set, else the start indices; CCP4 files (.map, .ccp4) and
-    MRC files older than 2000 have no origin field.
+    The header's origin is used if set, else the start indices; CCP4 files (.map, .ccp4) and MRC
+    files from before 2000 have no origin field.
     """
     origin = tuple(float(header["origin"][n]) for n in "xyz")
     sane = all(np.isfinite(o) and o + s != o for o, s in zip(origin, size, strict=True))
     if _is_mrc2000(header, path) and any(origin) and sane:
         return (origin[0], origin[1], origin[2])
     limit = 10 * max(int(header["mx"]), int(header["my"]), int(header["mz"]), *shape)
-    if max(abs(s) for s in start_xyz) > limit:  # uninitialised memory, seen in real files
+    if max(abs(s) for s in start_xyz) > limit:  # uninitialized memory, found in real files
         return (0.0, 0.0, 0.0)
     return (start_xyz[0] * size[0], start_xyz[1] * size[1], start_xyz[2] * size[2])
 
 
 def write_map(path: Path, array: NDArray[np.floating], grid: Grid, label: str) -> None:
-    """Write a map as MRC2014, 32-bit floats; the same arguments give the same bytes.
+    """Write a map as MRC2014 with 32-bit floats; equal arguments give equal bytes.
 
     Parameters
     ----------
     path : Path
-        Ends in .mrc.
+        With the suffix .mrc.
     array : (z, y, x) array
     grid : Grid
     label : str
-        What the map is: the header's only label.
+        Description of the map: the header's only label.
+
+    Raises
+    ------
+    ValueError
+        If the array is not on the grid.
     """
     if array.shape != grid.shape:
         raise ValueError(f"array {array.shape} is not on the grid {grid.shape}")
@@ -290,14 +284,20 @@ def write_map(path: Path, array: NDArray[np.floating], grid: Grid, label: str) -
         mrc.set_data(np.ascontiguousarray(array, dtype=np.float32))
         mrc.voxel_size = grid.voxel_size
         mrc.header.origin = grid.origin
-        mrc.header.label = b""  # mrcfile writes the time here, which would make every run differ
+        mrc.header.label = b""  # mrcfile writes the time here, so every run would differ
         mrc.header.label[0] = label[:80].encode("ascii", "replace")
         mrc.header.nlabl = 1
 
 
 def with_voxel_size(grid: Grid, voxel_size: float | Triple) -> Grid:
-    """The same grid with another voxel size, in Angstrom; its origin stays in voxels, as with
-    ``volume voxelSize``.
+    """The same grid with another voxel size, in Angstrom, as by ``volume voxelSize``.
+
+    The origin is scaled with the voxels.
+
+    Raises
+    ------
+    SirenError
+        If the voxel size is not a positive number.
     """
     edges = (voxel_size,) * 3 if isinstance(voxel_size, int | float) else voxel_size
     if not all(np.isfinite(e) and e > 0 for e in edges):

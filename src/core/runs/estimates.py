@@ -1,13 +1,17 @@
-"""How long a step will take and how much memory: said beside its button, before anything is read.
+"""Estimates of time and memory, shown beside the button of a step before anything is read.
 
-The work is counted (values read, maps shown to the network, pairs of voxels compared), and each
-kind of work has a price, measured on one core of the reference machine (benchmarks/speed.md). A
-computer's own speed is learned by whoever asks, from the steps that it has run. What a command
-itself plans with, once it has read the maps, is in :mod:`.resources`.
+The amount of work (values read, network predictions, voxel pairs compared) is multiplied by its
+cost on one core of the reference machine (devel/benchmarks/speed.md). The caller supplies the
+relative speed of the computer, from the steps that it ran before. What a command itself plans with,
+after reading the maps, is in :mod:`.resources`.
 
 Example::
 
-    estimate(Work("sketch", volumes=500, grid=grid)).text()   # "about 6 s, 0.8 GB"
+    from chimerax.siren.core.maps.grid import Grid
+    from chimerax.siren.core.runs.estimates import Work, estimate
+
+    grid = Grid((64, 64, 64), (5.0, 5.0, 5.0))
+    estimate(Work("sketch", volumes=500, grid=grid)).text()  # -> 'about 6 s, 0.8 GB'
 """
 
 from __future__ import annotations
@@ -16,23 +20,30 @@ from dataclasses import dataclass
 
 from ..blocks.statistics import DEFAULT, statistic_named
 from ..common import constants
-from ..compute.resources import need_of_pairs
+from ..compute.resources import pair_requirements
 from ..maps.grid import Grid
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done.
+    """The work of a step.
 
     Attributes
     ----------
-    step : 'predict', 'sketch' or 'expand'
-    volumes : how many take part
-    grid : of the maps as they are compared
-    statistic, subsample, resamples : as in :class:`.sketch.SketchParameters`
-    occupied : voxels that are compared, where an earlier run tells
-    block_voxels : of the blocks that are expanded, where an earlier run tells
-    read_voxels : of each map's file, where it is resampled on reading
+    step : str
+        'predict', 'sketch' or 'expand'.
+    volumes : int
+        Number of volumes.
+    grid : Grid
+        Grid on which maps are compared, after resampling.
+    statistic, subsample, resamples
+        As in :class:`.blocks.parameters.SketchParameters`.
+    occupied : int or None
+        Number of voxels compared, if known from an earlier run.
+    block_voxels : int or None
+        Number of voxels in the blocks to expand, if known from an earlier run.
+    read_voxels : int or None
+        Voxels of each map's file, if maps are resampled on reading.
     """
 
     step: str
@@ -48,13 +59,13 @@ class Work:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a step will need: seconds, and bytes of memory."""
+    """Seconds and bytes of memory that a step is expected to need."""
 
     seconds: float
     memory: float
 
     def text(self, speed: float = 1.0) -> str:
-        """In words, for a computer that takes ``speed`` times as long."""
+        """The estimate in words, for a computer that takes ``speed`` times as long."""
         seconds = self.seconds * speed
         if seconds < 90:
             time = f"{max(1, _rounded(seconds)):g} s"
@@ -66,7 +77,7 @@ class Estimate:
 
 
 def estimate(work: Work) -> Estimate:
-    """Seconds on the reference machine, and memory."""
+    """Estimate the time on the reference machine, and the memory, of a step."""
     return _predict(work) if work.step == "predict" else _blocks(work)
 
 
@@ -75,30 +86,32 @@ def _predict(work: Work) -> Estimate:
     each = constants.NETWORK_SECONDS + constants.READ_SECONDS * read
     if read > 64**3:
         each += constants.RESAMPLE_SECONDS * read
-    memory = constants.LIBRARY_BYTES + constants.NETWORK_BYTES + constants.BYTES_A_VOXEL * read
+    memory = constants.LIBRARY_BYTES + constants.NETWORK_BYTES + constants.BYTES_PER_VOXEL * read
     return Estimate(constants.FIXED_SECONDS + work.volumes * each, memory)
 
 
 def _blocks(work: Work) -> Estimate:
-    """Of a sketch or an expansion."""
+    """Estimate for a sketch or an expansion."""
     statistic = statistic_named(work.statistic)
     voxels, read = work.grid.size, work.read_voxels or work.grid.size
     kept = 4.0 * voxels * work.volumes
-    fits = kept <= constants.KEPT_BYTES
+    fits = kept <= constants.CACHE_BYTES
     each = constants.READ_SECONDS * read + (
         constants.RESAMPLE_SECONDS * read if work.read_voxels else 0.0
     )
     seconds = constants.FIXED_SECONDS + (1 if fits else statistic.passes) * work.volumes * each
-    memory = constants.LIBRARY_BYTES + constants.BYTES_A_VOXEL * voxels + work.volumes * voxels / 4
+    memory = (
+        constants.LIBRARY_BYTES + constants.BYTES_PER_VOXEL * voxels + work.volumes * voxels / 4
+    )
     if fits and statistic.passes > 1:
         memory += kept
-    occupied = work.occupied if work.occupied is not None else constants.USUAL_OCCUPIED * voxels
+    occupied = work.occupied if work.occupied is not None else constants.TYPICAL_OCCUPIED * voxels
     most = statistic.most_sampled(work.subsample)
-    sample = occupied / (work.subsample or constants.USUAL_SUBSAMPLE)
+    sample = occupied / (work.subsample or constants.DEFAULT_SUBSAMPLE)
     sample = sample if most is None else min(sample, most)
     if work.step == "sketch":
         edges = constants.NEIGHBORS * sample
-        pairs = need_of_pairs(round(sample), work.volumes, edges)
+        pairs = pair_requirements(round(sample), work.volumes, edges)
         comparing = (
             sample**2 * work.volumes * constants.PAIR_SECONDS
             + pairs.seconds
@@ -113,5 +126,5 @@ def _blocks(work: Work) -> Estimate:
 
 
 def _rounded(value: float) -> float:
-    """To one digit below 10, two above: an estimate is no more."""
+    """Rounded to integers below 20 and to tens above: estimates are no more precise."""
     return round(value) if value < 10 else round(value, -1 if value >= 20 else 0)

@@ -1,13 +1,17 @@
-"""What a person should see of an ensemble before computing with it: a picture of each map, its
-enclosed volume, and what is odd.
+"""Preview of an ensemble before a run: a thumbnail of each map, its enclosed volume, and flags.
 
 Example::
 
-    found = survey(["~/j42/volumes"])
-    preview = look(found.sources[0], found.grid)
-    preview.enclosed(0.81)                      # cubic Angstrom above this level
-    flags = find_flags(found, levels)           # {"vol_017.mrc": Flag("junk", "unlike all other
-    volumes ...")}
+    from pathlib import Path
+
+    from chimerax.siren.core.runs.preview import find_flags, preview_ensemble, preview_map
+    from chimerax.siren.core.thresholds.tables import levels_by_name
+
+    found = preview_ensemble(["volumes"])
+    preview = preview_map(found.sources[0], found.grid)
+    preview.enclosed_volume(0.81)  # cubic Angstrom above this level
+    levels, _ = levels_by_name(Path("siren/predictions.csv"), found.names)
+    find_flags(found, levels)  # what is odd, by name: Flag("junk", "unlike all other volumes ...")
 """
 
 from __future__ import annotations
@@ -21,24 +25,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..blocks.occupancy import Occupancy, within_two_sd
-from ..blocks.outliers import UNLIKE, unlike_others
+from ..blocks.outliers import UNLIKE, junk_volumes
 from ..common import constants
 from ..common.errors import SirenError
 from ..common.progress import Progress
-from ..maps.ensemble import Source, check_same, sources_at
+from ..maps.ensemble import Source, check_same_grid, find_sources
 from ..maps.grid import Grid
 from ..maps.mapfile import natural_key, with_voxel_size
 
-PICTURE = 48  # pixels a side at most
-BINS = 16_384  # of the values: enclosed volumes to a tenth of a per cent
-COARSE = 96  # voxels a side at most when volumes are compared: 500 of them then take 55 MB
+THUMBNAIL_SIZE = 48  # pixels per side at most
+BINS = 16_384  # of the values: enclosed volumes to 0.1 %
+COARSE = 96  # voxels per side at most when volumes are compared: 500 volumes take 55 MB
 OUTLIER, EMPTY, JUNK, UNREADABLE = "outlier", "empty", "junk", "unusable"  # kinds of flags
 
 
 @dataclass(frozen=True)
 class Flag:
-    """Why a volume should be looked at: a word for the list (two, where there are two reasons), and
-    the whole sentence.
+    """Why a volume needs attention.
+
+    Attributes
+    ----------
+    kind : str
+        One word for the list, or several if there are several reasons.
+    reason : str
+        The full explanation.
     """
 
     kind: str
@@ -46,14 +56,17 @@ class Flag:
 
 
 @dataclass(frozen=True)
-class Survey:
-    """The maps of an ensemble, those that cannot take part among them.
+class EnsemblePreview:
+    """The maps of an ensemble, including those that cannot be used.
 
     Attributes
     ----------
-    sources : tuple of Source, in natural order of their names
-    grid : Grid of the majority
-    problems : Flag by name, of the maps that cannot take part
+    sources : tuple of Source
+        In natural order of their names.
+    grid : Grid
+        Grid of the majority.
+    problems : dict of Flag
+        The maps that cannot be used, by name.
     """
 
     sources: tuple[Source, ...]
@@ -67,61 +80,67 @@ class Survey:
 
 
 @dataclass(frozen=True)
-class Preview:
-    """What a list shows of one map.
+class MapPreview:
+    """What the volume list shows of one map.
 
     Attributes
     ----------
     name : str
-    picture : (n, m) uint8, mean along z, seen from the front: rows from the top (y falls), columns
-        x
-    low, high : lowest and highest value
-    above : (BINS + 1,) number of voxels at or above each of the evenly spaced values from ``low``
-        to ``high``
-    voxel_volume : cubic Angstrom
+    thumbnail : (n, m) uint8
+        Mean along z, seen from the front: rows from the top (y decreases), columns along x.
+    low, high : float
+        Lowest and highest value.
+    above : (BINS + 1,) int64
+        Number of voxels at or above each of the evenly spaced values from ``low`` to ``high``.
+    voxel_volume : float
+        Cubic Angstrom.
     """
 
     name: str
-    picture: NDArray[np.uint8]
+    thumbnail: NDArray[np.uint8]
     low: float
     high: float
     above: NDArray[np.int64]
     voxel_volume: float
 
-    def enclosed(self, level: float) -> float:
+    def enclosed_volume(self, level: float) -> float:
         """Volume above a contour level, cubic Angstrom, interpolated between the counted levels."""
         place = (level - self.low) / (self.high - self.low) * BINS
         return float(np.interp(place, np.arange(BINS + 1), self.above)) * self.voxel_volume
 
 
-def survey(
-    places: Sequence[str | Path | Source],
+def preview_ensemble(
+    inputs: Sequence[str | Path | Source],
     voxel_size: float | None = None,
     progress: Progress | None = None,
-) -> Survey:
-    """Find the maps in folders and files; unlike :func:`.ensemble.find_ensemble`, keep going at
-    those that do not fit.
+) -> EnsemblePreview:
+    """Find the maps in folders and files, and list those that cannot be used with the reason.
 
     Parameters
     ----------
-    places : folders, map files, or :class:`.ensemble.Source` objects for maps in memory
-    voxel_size : Angstrom per voxel, in place of what the headers say
+    inputs : sequence of str, Path or Source
+        Folders, map files, or :class:`.ensemble.Source` objects for maps in memory.
+    voxel_size : float, optional
+        Angstrom per voxel, overriding the headers.
+    progress : Progress, optional
 
     Raises
     ------
     SirenError
-        If a place does not exist or has no maps, or no map can be read.
+        If an input does not exist or has no maps, two maps have the same name, or no map can be
+        read.
+    Cancelled
+        If ``progress`` was asked to stop.
     """
     progress = progress or Progress()
-    sources = tuple(sorted(sources_at(places), key=lambda s: natural_key(s.name)))
+    sources = tuple(sorted(find_sources(inputs), key=lambda s: natural_key(s.name)))
     problems: dict[str, Flag] = {}
     grids: dict[str, Grid] = {}
     for source in progress.each(sources, "checking volumes", len(sources)):
         if source.name in grids or source.name in problems:
             raise SirenError(
                 f"More than one of the volumes is called {source.name}, and volumes "
-                "are told apart by name: give one "
-                "folder, or rename."
+                "are identified by name: give one folder, or rename."
             )
         try:
             grids[source.name] = source.read_grid()
@@ -133,21 +152,29 @@ def survey(
     example = next(name for name, grid in grids.items() if grid == common)
     for name, grid in grids.items():
         try:
-            check_same(name, grid, example, common)
+            check_same_grid(name, grid, example, common)
         except SirenError as error:
             problems[name] = Flag(UNREADABLE, str(error))
-    return Survey(
+    return EnsemblePreview(
         sources, common if voxel_size is None else with_voxel_size(common, voxel_size), problems
     )
 
 
-def look(source: Source, grid: Grid) -> Preview:
+def preview_map(source: Source, grid: Grid) -> MapPreview:
     """Read one map and make its preview.
+
+    Parameters
+    ----------
+    source : Source
+    grid : Grid
+        Grid of the ensemble, for the voxel volume.
 
     Raises
     ------
     SirenError
-        If the map cannot be read, is constant, or has values that are not finite.
+        If the map cannot be read.
+    JunkMap
+        If it is constant or has non-finite values.
     """
     array = source.read()
     low, high = float(array.min()), float(array.max())
@@ -160,11 +187,11 @@ def look(source: Source, grid: Grid) -> Preview:
         ).astype(np.int32)
         counts += np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)
     above = np.append(np.cumsum(counts[::-1])[::-1], 0)
-    return Preview(source.name, picture(array), low, high, above, grid.voxel_volume)
+    return MapPreview(source.name, thumbnail(array), low, high, above, grid.voxel_volume)
 
 
-def picture(array: NDArray[np.floating], size: int = PICTURE) -> NDArray[np.uint8]:
-    """A small grey picture of a (z, y, x) map, mean along z; see :class:`Preview`."""
+def thumbnail(array: NDArray[np.floating], size: int = THUMBNAIL_SIZE) -> NDArray[np.uint8]:
+    """Small gray picture of a (z, y, x) map, mean along z; see :class:`MapPreview`."""
     flat = array.mean(axis=0)
     step = max(1, -(-max(flat.shape) // size))
     height, width = (n // step * step for n in flat.shape)
@@ -172,30 +199,38 @@ def picture(array: NDArray[np.floating], size: int = PICTURE) -> NDArray[np.uint
         flat[:height, :width].reshape(height // step, step, width // step, step).mean(axis=(1, 3))
     )
     dark, bright = np.percentile(small, (1, 99.5))
-    grey = np.clip((small - dark) / max(bright - dark, 1e-12), 0, 1)
-    return np.ascontiguousarray((255 * grey[::-1]).astype(np.uint8))
+    gray = np.clip((small - dark) / max(bright - dark, 1e-12), 0, 1)
+    return np.ascontiguousarray((255 * gray[::-1]).astype(np.uint8))
 
 
 def find_flags(
-    found: Survey,
+    found: EnsemblePreview,
     levels: Mapping[str, float],
     progress: Progress | None = None,
     predicted: Mapping[str, str] | None = None,
 ) -> dict[str, Flag]:
-    """What is odd about the volumes at their levels: what ``siren sketch`` leaves out, or would
-    with ``filter``.
+    """Flag volumes that ``siren sketch`` excludes at these levels, or would with ``filter``.
 
-    Large maps are compared on every second, third ... voxel.
+    Large maps are compared on every second, third ... voxel along each axis.
 
     Parameters
     ----------
-    levels : contour level by name; volumes without one are not compared
-    predicted : what "siren predict" wrote about volumes, by name; it is said beside what is found
-        here
+    found : EnsemblePreview
+    levels : mapping of float
+        Contour level by name; volumes without one are not compared.
+    progress : Progress, optional
+    predicted : mapping of str, optional
+        Flags of "siren predict" by name, added to those found here.
 
     Returns
     -------
-    Flag by name, those of ``found.problems`` among them.
+    dict of Flag
+        By name, including ``found.problems``.
+
+    Raises
+    ------
+    Cancelled
+        If ``progress`` was asked to stop.
     """
     progress = progress or Progress()
     flags = dict(found.problems)
@@ -241,7 +276,7 @@ def find_flags(
             grid,
             np.zeros((1, 1, 1), np.float32),
         )
-        junk = unlike_others(occupancy, occupancy.union(0.01))
+        junk = junk_volumes(occupancy, occupancy.union(0.01))
         flags.update(
             {
                 name: _also(flags, name, JUNK, UNLIKE)
@@ -264,7 +299,7 @@ def find_flags(
 
 
 def _also(flags: Mapping[str, Flag], name: str, kind: str, reason: str) -> Flag:
-    """A flag, added to the one that a volume has already."""
+    """A flag, appended to the one that a volume already has."""
     before = flags.get(name)
     return (
         Flag(kind, reason)

@@ -1,4 +1,4 @@
-"""The record of a run: what was done, to what, with which versions; enough to do it again."""
+"""The record of a run: step, parameters, input and versions, enough to repeat it."""
 
 from __future__ import annotations
 
@@ -22,23 +22,35 @@ FORMAT = "SIREn run 1"
 
 @dataclass
 class Record:
-    """What run.json holds.
+    """The content of run.json.
 
     Attributes
     ----------
-    step : 'sketch', 'edit' (by hand) or 'expand'
-    parameters : every parameter of the step, the seed among them
-    volumes : for each volume chosen: name, path (None for a model in memory), bytes, level, and why
-        it was left out (or None)
-    thresholds : where the levels came from, in words
-    grid : Grid of the volumes as they were used
-    box : cube to which volumes were resampled on reading, or None
-    voxel_size : the user's voxel size in place of the headers', or None
-    counts : numbers of the run, by name
-    timings : seconds by phase; the only part that differs between two equal runs
-    source : folder that an edited set or an expansion started from, or None
-    not_chosen : names of the volumes that include and exclude left out
-    counted_on : the device or cluster; the result does not depend on it
+    step : str
+        'sketch', 'edit' (by hand) or 'expand'.
+    parameters : dict
+        All parameters of the step, including the seed.
+    volumes : list of dict
+        For each selected volume: name, path (None for a map in memory), bytes, level, and why it
+        was left out (or None).
+    thresholds : str
+        Origin of the levels, in words.
+    grid : Grid
+        Grid of the volumes, after resampling.
+    box : int or None
+        Cube to which volumes were resampled on reading.
+    voxel_size : float or None
+        Voxel size given by the user, overriding the headers.
+    counts : dict
+        Numbers of the run, by name.
+    timings : dict of float
+        Seconds by phase; the only part that differs between equal runs.
+    source : str or None
+        Folder from which an edited set or an expansion started.
+    not_chosen : list of str
+        Names of the volumes that include and exclude removed.
+    counted_on : str
+        Device or cluster; the result does not depend on it.
     """
 
     step: str
@@ -55,7 +67,7 @@ class Record:
     counted_on: str = "cpu"
 
     def write(self, folder: Path) -> None:
-        """Write run.json, last of a folder's files: it lists the others with their hashes."""
+        """Write run.json, the last file of a folder: it lists the others with their hashes."""
         outputs = {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != RECORD}
         write_json(
             folder / RECORD,
@@ -80,45 +92,45 @@ class Record:
 
     @property
     def used(self) -> list[dict[str, Any]]:
-        """The volumes that took part."""
+        """The volumes that were used."""
         return [v for v in self.volumes if v["left_out"] is None]
 
     @property
     def harmonized(self) -> bool:
-        """Whether the step brought the levels into line with each other, so that its levels
-        agree.
-        """
+        """Whether the step harmonized the levels."""
         name = self.parameters.get("statistic")
         return name in STATISTICS and statistic_named(name).harmonizes
 
     @property
     def known_levels(self) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float64]]]:
-        """Names and levels of all volumes that have one, those that were left out among them."""
-        volumes = [v for v in self.volumes if v["level"] is not None]  # a flagged map may have none
+        """Names and levels of all volumes with a level, including those left out."""
+        volumes = [
+            v for v in self.volumes if v["level"] is not None
+        ]  # flagged maps may have no level
         return [v["name"] for v in volumes], np.array([v["level"] for v in volumes], np.float64)
 
     def ensemble(self, progress: Progress | None = None) -> Ensemble:
-        """Find again the volumes that took part.
+        """Find the volumes that were used.
 
         Raises
         ------
         SirenError
-            If one is gone, was only in memory, or has another size than it had.
+            If one is missing, was only in memory, or has changed in size.
+        Cancelled
+            If ``progress`` was asked to stop.
         """
         sources: list[Source | str | Path] = []
         for v in self.used:
             if v["path"] is None:
                 raise SirenError(
-                    f"{v['name']} was an open model without a file: name the volumes, "
-                    "as in "
-                    '"volumes #1-20".'
+                    f"{v['name']} was an open model without a file: specify the volumes, "
+                    'as in "volumes #1-20".'
                 )
             path = Path(v["path"])
             if not path.is_file():
                 raise SirenError(
-                    f"{path} is gone since the sketch: put it back, or say where the "
-                    "volumes are now, as in "
-                    '"volumes FOLDER".'
+                    f"{path} is gone since the sketch: put it back, or give the current folder of "
+                    'the volumes, as in "volumes FOLDER".'
                 )
             if path.stat().st_size != v["bytes"]:
                 raise SirenError(f'{path} changed since the sketch: run "siren sketch" again.')
@@ -126,15 +138,15 @@ class Record:
         ensemble = find_ensemble(sources, self.voxel_size, progress).resampled(self.box)
         if ensemble.grid.shape != self.grid.shape:
             raise SirenError(f'{sources[0]} changed since the sketch: run "siren sketch" again.')
-        return replace(ensemble, grid=self.grid)  # an open map's may have been set in ChimeraX
+        return replace(ensemble, grid=self.grid)  # the voxel size may have been set in ChimeraX
 
     def levels(self, ensemble: Ensemble) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """(V,) level of each volume of an ensemble, by name.
+        """(V,) contour level of each volume of an ensemble, matched by name.
 
         Raises
         ------
         SirenError
-            If a volume was not in the sketch.
+            If the record has no level for a volume.
         """
         level = {v["name"]: v["level"] for v in self.volumes}
         missing = [n for n in ensemble.names if level.get(n) is None]
@@ -152,7 +164,7 @@ def read_record(folder: Path) -> Record:
     Raises
     ------
     SirenError
-        If there is none, or it is of another kind.
+        If the file is missing, or not a record that this version reads.
     """
     path = folder / RECORD
     if not path.is_file():
@@ -192,8 +204,20 @@ def read_record(folder: Path) -> Record:
 def describe_volumes(
     ensemble: Ensemble, levels: np.ndarray[Any, np.dtype[np.float64]], left_out: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """The record's rows for an ensemble's volumes; SirenError if a file is gone since it was
-    read.
+    """Rows of the record for the volumes of an ensemble.
+
+    Parameters
+    ----------
+    ensemble : Ensemble of V volumes
+    levels : (V,) float64
+        Contour levels; NaN where unknown.
+    left_out : mapping of str
+        Reasons by name.
+
+    Raises
+    ------
+    SirenError
+        If a file has disappeared since it was read.
     """
     try:
         return [
@@ -208,5 +232,5 @@ def describe_volumes(
         ]
     except OSError as error:
         raise SirenError(
-            f"{error.filename} went away during the run: put it back, and run the command again."
+            f"{error.filename} disappeared during the run: put it back, and run the command again."
         ) from error

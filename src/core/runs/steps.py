@@ -1,11 +1,19 @@
-"""A step from its input to its finished folder: what the commands, a notebook and a cluster script
-all call.
+"""Steps from input to finished output folder, for commands, notebooks and cluster scripts.
 
 Example::
 
-    ensemble = find_ensemble(["j42/volumes"])
-    run = run_sketch(ensemble, levels, "level 0.8", SketchParameters(), Path("j42/siren"))
-    run = run_expand(run.folder, Path("j42/siren"), ExpandParameters())
+    from pathlib import Path
+
+    from chimerax.siren.core import (
+        ExpandParameters, SketchParameters, find_ensemble, read_thresholds, run_expand, run_sketch
+    )
+
+    output, table = Path("siren"), Path("siren/predictions.csv")
+    ensemble = find_ensemble(["volumes"])
+    levels = read_thresholds(table, ensemble)
+    first = run_sketch(ensemble, levels, str(table), SketchParameters(), output)
+    run = run_expand(first.blocks, first.record, ExpandParameters(), output)
+    run.folder, run.table
 """
 
 from __future__ import annotations
@@ -20,7 +28,15 @@ from numpy.typing import NDArray
 
 from ..analysis.block_occupancy import STATES_FILE, States, measure_states, read_states, states_csv
 from ..analysis.parameters import StatesParameters
-from ..blocks.blockset import BLOCKS_FILE, MEAN_FILE, TABLE_FILE, BlockSet, read_blocks_file
+from ..blocks.blockset import (
+    BLOCKS_FILE,
+    MEAN_FILE,
+    TABLE_FILE,
+    BlockSet,
+    check_on_grid,
+    read_block_maps,
+    read_blocks_file,
+)
 from ..blocks.editing import with_values_of
 from ..blocks.expand import expand
 from ..blocks.occupancy import Occupancy, binarize
@@ -28,15 +44,15 @@ from ..blocks.parameters import ExpandParameters, PairTestParameters, SketchPara
 from ..blocks.sketch import sketch
 from ..blocks.stability import with_strength
 from ..common.errors import SirenError
-from ..common.files import set_edits_aside, whole_folder
+from ..common.files import atomic_folder, set_edits_aside
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.mapfile import read_map
 from .record import Record, describe_volumes, read_record
 
-HARMONISED = ", adjusted so that the always occupied part agrees"  # see level_harmonization.py
+HARMONIZED_NOTE = ", adjusted so that the always occupied part agrees"  # see level_harmonization.py
 SKETCH_FOLDER, EDIT_FOLDER, EXPAND_FOLDER = "00_sketch", "01_edited", "02_expand"
-EDIT = "edit"  # step of a record
+EDIT = "edit"  # name of the step in a record
 
 
 @dataclass(frozen=True)
@@ -45,14 +61,22 @@ class Run:
 
     Attributes
     ----------
-    folder : where it was written
+    folder : Path
+        Output folder.
     blocks : BlockSet
-    table : the blocks.csv
-    mean : (z, y, x) float32, mean of the volumes
-    level : mean of the volumes' levels: where to contour ``mean``
+    table : DataFrame
+        Content of blocks.csv.
+    mean : (z, y, x) float32
+        Mean of the volumes.
+    level : float
+        Mean of the volumes' levels, to contour ``mean``.
     record : Record
-    aside : where an earlier, hand-edited folder of this name was moved, or None
-    replaced : whether an earlier run's folder was replaced
+    aside : Path or None
+        New path of an earlier folder of this name that was edited by hand.
+    replaced : bool
+        Whether the folder of an earlier run was replaced.
+    notes : tuple of str
+        Assumptions that were made, one sentence each, for the log.
     """
 
     folder: Path
@@ -81,23 +105,29 @@ def run_sketch(
     Parameters
     ----------
     ensemble : Ensemble of V volumes
-    levels : (V,) contour levels
-    thresholds : where the levels came from, in words, for the record
+    levels : (V,) float64
+        Contour levels.
+    thresholds : str
+        Origin of the levels in words, for the record.
     parameters : SketchParameters
-    output : folder, made where missing
-    voxel_size : the user's voxel size in place of the headers', for the record
-    left_out : volumes that take no part though they were chosen, with the reason, as those flagged
-        in the table of thresholds; their levels may be NaN
+    output : Path
+        Folder, created if missing.
+    voxel_size : float, optional
+        Voxel size given by the user, for the record.
+    progress : Progress, optional
+    left_out : mapping of str, optional
+        Selected volumes to leave out, with the reason, such as those flagged in the table of
+        thresholds; their levels may be NaN.
 
     Raises
     ------
     SirenError, Cancelled
-        As :func:`.sketch.sketch`; nothing is written then.
+        As :func:`.sketch.sketch`; nothing is written.
     """
     progress, left_out = progress or Progress(), left_out or {}
-    taking_part = np.array([name not in left_out for name in ensemble.names])
+    used = np.array([name not in left_out for name in ensemble.names])
     chosen = ensemble.select(exclude=tuple(left_out)) if left_out else ensemble
-    result = sketch(chosen, levels[taking_part], parameters, progress)
+    result = sketch(chosen, levels[used], parameters, progress)
     counts = {
         "union_voxels": len(result.union),
         "sampled_voxels": len(result.sample),
@@ -136,16 +166,24 @@ def run_expand(
 
     Parameters
     ----------
-    blocks : BlockSet on the ensemble's grid
-    source : record of the sketch: volumes and levels are taken from it unless given
+    blocks : BlockSet
+        On the ensemble's grid.
+    source : Record
+        Record of the sketch, for volumes and levels unless given.
     parameters : ExpandParameters
-    output : folder, made where missing
-    ensemble, levels, thresholds : in place of the record's
+    output : Path
+        Folder, created if missing.
+    ensemble, levels, thresholds : optional
+        Override those of the record; see :func:`run_sketch`.
+    source_folder : Path, optional
+        Folder of the sketch, for the record.
+    progress : Progress, optional
 
     Raises
     ------
     SirenError, Cancelled
-        As :func:`.expand.expand`; nothing is written then.
+        As :func:`.expand.expand`, or if blocks and volumes are on different grids; nothing is
+        written.
     """
     progress = progress or Progress()
     if ensemble is None:
@@ -190,29 +228,34 @@ def run_edit(
     ensemble: Ensemble | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """Write blocks that a person edited, as complete as a step's: their occupancy is measured
-    again.
+    """Write blocks edited by hand as a complete output folder; their occupancy is measured again.
 
     Parameters
     ----------
-    blocks : BlockSet on the grid of the source
-    source : record of the sketch or expansion that was edited: volumes, levels and parameters are
-        its
-    source_folder : where that is
-    folder : to write, made where missing
-    ensemble : the volumes, where they are no longer where the record says
+    blocks : BlockSet
+        On the grid of the source.
+    source : Record
+        Record of the sketch or expansion that was edited, for volumes, levels and parameters.
+    source_folder : Path
+        Folder of the source.
+    folder : Path
+        Output folder, created if missing.
+    ensemble : Ensemble, optional
+        The volumes, if they were moved since the source was written.
+    progress : Progress, optional
 
     Raises
     ------
     SirenError, Cancelled
-        If there is no block, or the volumes of the source are gone; nothing is written then.
+        If there are no blocks, the folder is that of the source, or its volumes are missing;
+        nothing is written.
     """
     progress = progress or Progress()
     if not len(blocks):
         raise SirenError("There is no block to save: all were deleted.")
     if folder.resolve() == source_folder.resolve() and source.step != EDIT:
         raise SirenError(
-            f"{folder} is what was edited, and it would be replaced: give another folder."
+            f"{folder} is the folder being edited and would be replaced: give another folder."
         )
     ensemble = ensemble or source.ensemble(progress)
     occupancy = occupancy_of(source, ensemble, progress)
@@ -232,14 +275,14 @@ def run_edit(
         counts,
         source=origin,
     )
-    # how stable a block is was asked before it was edited: it holds for those that were not
+    # stability was measured before editing: it still holds for unchanged blocks
     with progress.timed("strength"):
         weighed = with_strength(_like_source(blocks, source_folder), occupancy, progress)
     return _write(folder, record, weighed, occupancy, ensemble, progress)
 
 
 def _like_source(blocks: BlockSet, folder: Path) -> BlockSet:
-    """Stability of the blocks that are still as in the folder of the source."""
+    """Copy the stability of unchanged blocks from the folder of the source."""
     try:
         return with_values_of(blocks, read_blocks_file(folder / BLOCKS_FILE))
     except SirenError:
@@ -249,13 +292,19 @@ def _like_source(blocks: BlockSet, folder: Path) -> BlockSet:
 def occupancy_of(
     record: Record, ensemble: Ensemble | None = None, progress: Progress | None = None
 ) -> Occupancy:
-    """Read and binarize a run's volumes again, at the levels that it used.
+    """Read and binarize the volumes of a run again, at the levels that it used.
+
+    Parameters
+    ----------
+    record : Record
+    ensemble : Ensemble, optional
+        The volumes, if they were moved since.
+    progress : Progress, optional
 
     Raises
     ------
     SirenError, Cancelled
-        If a volume is gone, changed, or was only in memory, and ``ensemble`` is not given in their
-        place.
+        If a volume is missing, changed, or was only in memory, and ``ensemble`` is not given.
     """
     progress = progress or Progress()
     ensemble = ensemble or record.ensemble(progress)
@@ -270,19 +319,25 @@ def run_states(
     ensemble: Ensemble | None = None,
     progress: Progress | None = None,
 ) -> States:
-    """How much of each block is in each volume of a run: from its table, or from the volumes where
-    the blocks are others.
+    """Occupancy of each block in each volume of a run.
+
+    It is read from the run's table, or measured in the volumes if ``blocks`` differ.
 
     Parameters
     ----------
-    folder : of a sketch, an edited set or an expansion
-    blocks : in place of the run's own
-    ensemble : the volumes, where they are no longer where the record says
+    folder : Path
+        Folder of a sketch, an edited set or an expansion.
+    blocks : BlockSet, optional
+        Default: the blocks of the run.
+    parameters : StatesParameters, optional
+    ensemble : Ensemble, optional
+        The volumes, if they were moved since.
+    progress : Progress, optional
 
     Raises
     ------
     SirenError, Cancelled
-        If the folder is not one of a run, or a volume that is needed is gone.
+        If the folder is not that of a run, or a volume is missing.
     """
     record, own = read_record(folder), read_blocks_file(folder / BLOCKS_FILE)
     if (blocks is None or _same_voxels(blocks, own)) and (folder / STATES_FILE).is_file():
@@ -301,22 +356,56 @@ def _same_voxels(one: BlockSet, other: BlockSet) -> bool:
     )
 
 
-def inherited(source: Record) -> dict[str, object]:
-    """The test's parameters of a sketch, for an expansion that does not say otherwise.
+def inherited_parameters(source: Record) -> dict[str, object]:
+    """Test parameters of a sketch, the defaults of its expansion.
 
-    Its volumes are filtered already; and where it counted may not be here.
+    Not inherited are the filter, which was already applied, and the device and scheduler, which may
+    not be available.
     """
     names = set(PairTestParameters.__dataclass_fields__) - {"filter", "device", "scheduler"}
     return {name: value for name, value in source.parameters.items() if name in names}
 
 
-def open_run(folder: Path) -> Run:
-    """Read a finished folder again.
+def read_blocks(place: str | Path) -> BlockSet:
+    """Read blocks from a folder of block maps, as a person may have edited them, or from a
+    blocks.json.
+
+    Parameters
+    ----------
+    place : the folder of a run, or any with block maps, see :func:`.blockset.read_block_maps`; or
+        the path of a blocks.json
+
+    Returns
+    -------
+    BlockSet
+        From a folder, with the stability and strength that its blocks.json has for the blocks
+        whose voxels are still the same.
 
     Raises
     ------
     SirenError
-        If the folder is not one of a sketch or expansion.
+        If there is no such file or folder, the folder holds no block maps, or a file is of another
+        kind.
+    """
+    path = Path(place).expanduser()
+    if path.is_file():
+        return read_blocks_file(path)
+    blocks = read_block_maps(path)
+    try:
+        known = read_blocks_file(path / BLOCKS_FILE)
+        check_on_grid(BLOCKS_FILE, known.grid, blocks.grid)
+    except SirenError:  # a folder filled by hand
+        return blocks
+    return with_values_of(blocks, known)
+
+
+def open_run(folder: Path) -> Run:
+    """Read the output folder of a run.
+
+    Raises
+    ------
+    SirenError
+        If the folder is not that of a sketch, an edited set or an expansion.
     """
     record = read_record(folder)
     blocks = read_blocks_file(folder / BLOCKS_FILE)
@@ -333,17 +422,15 @@ def open_run(folder: Path) -> Run:
 def _levels_used(
     ensemble: Ensemble, levels: NDArray[np.float64], thresholds: str, occupancy: Occupancy
 ) -> tuple[NDArray[np.float64], str]:
-    """The levels at which volumes were binarized (those left out keep their own), and where they
-    came from in words.
-    """
+    """The levels used, given levels for volumes left out, and the origin of the levels in words."""
     used = dict(zip(occupancy.names, occupancy.levels.tolist(), strict=True))
     result = np.array(
         [used.get(name, level) for name, level in zip(ensemble.names, levels.tolist(), strict=True)]
     )
     changed = not np.array_equal(result, levels, equal_nan=True) and not thresholds.endswith(
-        HARMONISED
+        HARMONIZED_NOTE
     )
-    return result, thresholds + HARMONISED if changed else thresholds
+    return result, thresholds + HARMONIZED_NOTE if changed else thresholds
 
 
 def _mean_level(record: Record) -> float:
@@ -369,14 +456,14 @@ def _write(
         "unassigned_voxels": len(blocks.unassigned),
     }
     table = blocks.table(occupancy.frequency, len(occupancy))
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         with progress.timed("writing"):
             blocks.write(temporary, table, occupancy.mean, progress)
             states = states_csv(measure_states(blocks, occupancy))
             (temporary / STATES_FILE).write_text(states, encoding="utf-8", newline="\n")
         record.timings = dict(progress.seconds)
         record.write(temporary)
-        progress.step("writing", 1)  # the last moment to stop: from here on earlier results change
+        progress.step("writing", 1)  # last chance to stop before earlier results change
         aside = set_edits_aside(folder)
         replaced = folder.exists()
     return Run(

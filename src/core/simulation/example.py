@@ -1,17 +1,17 @@
-"""A simulated ensemble with known blocks: for the first steps of a user, the demo, tests and
-benchmarks.
+"""Simulated ensembles with known blocks, for tutorials, the demo, tests and benchmarks.
 
 Example::
 
+    from chimerax.siren.core import ExampleParameters, simulate
+
     simulation = simulate(ExampleParameters(volumes=100, noise=2.0, seed=7))
-    for i in range(100):
-        array = simulation.volume(i)          # (64, 64, 64) float32, made on demand
+    simulation.volume(0).shape  # -> (64, 64, 64)
 
-:func:`.example_folder.write_example` writes it as maps and truth.
+:func:`.example_folder.write_example` writes maps and ground truth to a folder.
 
-Everything is made by code. Pseudo-proteins are grown as self-avoiding walks at protein density,
-rendered at the chosen resolution, switched on and off by plan, and put into coloured noise. Arrays
-are z, y, x; points x, y, z in Angstrom.
+Pseudo-proteins are grown as self-avoiding walks at protein density, rendered at the chosen
+resolution, present or absent in each volume by plan, and embedded in colored noise. Arrays are z,
+y, x; points x, y, z in Angstrom.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from ..common.progress import Progress
 from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid
 from .parameters import BlockPlan, ExampleParameters
-from .pseudoprotein import RESIDUE_VOLUME, Crowd
+from .pseudoprotein import RESIDUE_VOLUME, ResidueLattice
 
 Floats = NDArray[np.floating]
 
 # Gaussian that falls to 1/e at 1/resolution in Fourier space
 SIGMA_PER_RESOLUTION = 1 / (np.pi * np.sqrt(2.0))
-SIDE_CHAIN = 2.5  # A, how far the atoms of a residue are spread (SD along each axis)
+SIDE_CHAIN = 2.5  # A, spread of the atoms of a residue (SD along each axis)
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,12 @@ class Unit:
     Attributes
     ----------
     name : str
-    density : (z, y, x) float32, noise-free, 1 in the bulk of a protein
-    voxels : (n,) int64, flat indices, ascending: the truth, see :func:`simulate`
-    present : (V,) bool, in which volumes it is there
+    density : (z, y, x) float32
+        Noise-free, 1 in the bulk of a protein.
+    voxels : (n,) int64
+        Ground truth: flat indices, ascending, see :func:`simulate`.
+    present : (V,) bool
+        Volumes in which the unit is present.
     """
 
     name: str
@@ -57,22 +60,27 @@ class Unit:
 
 @dataclass(frozen=True)
 class Simulation:
-    """An ensemble whose volumes are made on demand.
+    """A simulated ensemble whose volumes are made on demand.
 
     Attributes
     ----------
     parameters : ExampleParameters
     grid : Grid
-    core : (z, y, x) float32, density that is in every volume
+    core : (z, y, x) float32
+        Density present in every volume.
     units : tuple of Unit
-    shared : (n,) int64, flat indices of variable voxels that belong to no unit: see
-        :func:`simulate`
-    level : the level of the noise-free particle at scale 1
-    scale, offset : (V,) float64; volume = scale * (density + noise) + offset
-    levels : (V,) float64, true level of each volume
+    shared : (n,) int64
+        Flat indices of variable voxels that belong to no unit, see :func:`simulate`.
+    level : float
+        Contour level of the noise-free particle at scale 1.
+    scale, offset : (V,) float64
+        Volume = scale * (density + noise) + offset.
     junk : (V,) bool
-    noise_filter : (z, y, x // 2 + 1) float32, see :func:`spectral_filter`
-    noise_envelope : (z, y, x) float32, SD of the noise at scale 1
+        Junk volumes.
+    noise_filter : (z, y, x // 2 + 1) float32
+        See :func:`spectral_filter`.
+    noise_envelope : (z, y, x) float32
+        SD of the noise at scale 1.
     """
 
     parameters: ExampleParameters
@@ -92,7 +100,7 @@ class Simulation:
 
     @property
     def levels(self) -> NDArray[np.float64]:
-        """(V,) true level of each volume: scale * level + offset."""
+        """(V,) true contour level of each volume: scale * level + offset."""
         return self.scale * self.level + self.offset
 
     @property
@@ -102,15 +110,16 @@ class Simulation:
         return tuple(f"vol_{i:0{digits}d}.mrc" for i in range(1, len(self) + 1))
 
     def ensemble(self) -> Ensemble:
-        """The volumes as an ensemble in memory, each made whenever it is read."""
+        """The volumes as an ensemble in memory; each is made whenever it is read."""
         sources = (
             Source(n, None, partial(self.volume, i), self.grid) for i, n in enumerate(self.names)
         )
         return Ensemble(tuple(sources), self.grid, self.names)
 
     def density(self, i: int) -> NDArray[np.float32]:
-        """(z, y, x) noise-free density of volume ``i`` (0-based) at scale 1; a junk volume's is
-        smeared, or nothing.
+        """(z, y, x) noise-free density of volume ``i`` (0-based) at scale 1.
+
+        That of a junk volume is smeared, or zero.
         """
         total = self.core.copy()
         for unit in self.units:
@@ -118,18 +127,16 @@ class Simulation:
                 total += unit.density
         if not self.junk[i]:
             return total
-        # Two ways in which decoders fail, in turn: nothing of the particle, or a smear of it.
+        # two ways in which decoders fail, in turn: no particle, or a smeared one
         if np.count_nonzero(self.junk[:i]) % 2 == 0:
             return np.zeros_like(total)
         transform = scipy.fft.rfftn(total)
-        # Gaussian of 5 voxels
+        # Gaussian of SD 5 voxels
         transform *= np.exp(-2 * (np.pi * 5.0 * _frequency(self.parameters.box)) ** 2)
         return np.asarray(scipy.fft.irfftn(transform, total.shape), np.float32)
 
     def noise(self, i: int) -> NDArray[np.float32]:
-        """(z, y, x) noise of volume ``i`` at scale 1, in units of density; see
-        :func:`noise_power`.
-        """
+        """(z, y, x) noise of volume ``i`` (0-based) at scale 1; see :func:`noise_power`."""
         box = self.parameters.box
         white = np.random.default_rng([self.parameters.seed, 3, i]).standard_normal(
             (box,) * 3, dtype=np.float32
@@ -137,10 +144,10 @@ class Simulation:
         transform = scipy.fft.rfftn(white, overwrite_x=True)
         transform *= self.noise_filter
         noise = scipy.fft.irfftn(transform, (box,) * 3, overwrite_x=True) * self.noise_envelope
-        return np.asarray(noise * (3 if self.junk[i] else 1), np.float32)  # what fails is noisy
+        return np.asarray(noise * (3 if self.junk[i] else 1), np.float32)  # junk is noisier
 
     def volume(self, i: int) -> NDArray[np.float32]:
-        """(z, y, x) float32: volume ``i`` (0-based) as a decoder might give it."""
+        """(z, y, x) float32: volume ``i`` (0-based) as a decoder might produce it."""
         array = self.density(i)
         if self.parameters.noise > 0:
             array += self.noise(i)
@@ -150,35 +157,41 @@ class Simulation:
 def simulate(
     parameters: ExampleParameters | None = None, progress: Progress | None = None
 ) -> Simulation:
-    """Plan an ensemble: structure, states, scales; its volumes are made by
-    ``Simulation.volume(i)``.
+    """Plan an ensemble: structure, states and scales; ``Simulation.volume(i)`` makes its volumes.
 
-    The level is that at which the whole particle (a moving block in its first position) encloses
-    the volume of its residues, 1.21 A^3/Da. A volume's true level is scale * level + offset.
+    The contour level is that at which the whole particle (a moving block in its first position)
+    encloses the volume of its residues, 1.21 A^3/Da. The true level of a volume is
+    scale * level + offset.
 
-    The voxels of a planted block (a *unit*: a block, or one position of a moving one) are those
-    where, without noise,
+    The voxels of a *unit* (a planted block, or one position of a moving one) are those where,
+    without noise,
 
-    1. the core and the unit alone are above the level: the voxel is occupied wherever the unit is
-    there;
-    2. all the rest at once (core, other units, other positions) is not: it is occupied nowhere
-    else;
-    3. the unit gives more than all the rest together: the majority.
+    1. the core and the unit alone exceed the level, so the voxel is occupied wherever the unit is
+       present;
+    2. everything else together (core, other units, other positions) does not, so the voxel is
+       occupied nowhere else;
+    3. the unit contributes more than everything else together.
 
-    So sets are disjoint, and in every noise-free volume such a voxel is occupied exactly where its
-    unit is there. Where two positions of a moving block overlap, the voxel follows neither: it is
-    in no unit's set but in ``shared``, as is every other voxel that is occupied in some noise-free
-    state, not in the core's, and belongs to no unit (thin seams).
+    These sets are disjoint, and in every noise-free volume such a voxel is occupied exactly if its
+    unit is present. Where two positions of a moving block overlap, the voxel follows neither; it is
+    in ``shared``, like every other voxel that is occupied in some noise-free state, but neither by
+    the core alone nor as part of a unit (thin seams).
 
     Parameters
     ----------
-    parameters : ExampleParameters, defaults where not given
+    parameters : ExampleParameters, optional
     progress : Progress, optional
+
+    Returns
+    -------
+    Simulation
 
     Raises
     ------
     SirenError
         If the particle does not fit into the box.
+    Cancelled
+        If ``progress`` was asked to stop.
     """
     p = parameters or ExampleParameters()
     progress = progress or Progress()
@@ -207,15 +220,20 @@ def compose(
     densities: dict[str, NDArray[np.float32]],
     level: float,
 ) -> Simulation:
-    """The ensemble of a core and units whose densities are given, by the plan of :func:`simulate`.
+    """Make an ensemble from given densities of the core and the units, see :func:`simulate`.
 
     Parameters
     ----------
-    p : of its structure, only the blocks' plan counts
-    grid : Grid of the densities, a cube of ``p.box`` voxels
-    core, densities : (z, y, x) density of the core, and of each unit by the name that the plan
-        gives it, in the plan's order
-    level : the level at scale 1
+    p : ExampleParameters
+        Of its structure, only the plan of the blocks is used.
+    grid : Grid
+        Grid of the densities, a cube of ``p.box`` voxels per side.
+    core : (z, y, x) float32
+        Density of the core.
+    densities : dict of (z, y, x) float32
+        Density of each unit, with the names and the order of the plan.
+    level : float
+        Contour level at scale 1.
     """
     total = np.sum([core, *densities.values()], axis=0)
     voxels = dict(
@@ -251,9 +269,7 @@ def compose(
 def planted_voxels(
     core: NDArray[np.float32], densities: Sequence[NDArray[np.float32]], level: float
 ) -> list[NDArray[np.int64]]:
-    """Flat indices of the voxels of each unit at a level, by the three conditions of
-    :func:`simulate`.
-    """
+    """Flat indices of the voxels of each unit at a level, as defined in :func:`simulate`."""
     total = np.sum([core, *densities], axis=0)
     return [
         np.flatnonzero((core + d > level) & (total - d <= level) & (d > total - d))
@@ -262,15 +278,14 @@ def planted_voxels(
 
 
 # --- the plan
-# ------------------------------------------------------------
 
 
 def _states(
     blocks: tuple[BlockPlan, ...], allowed: NDArray[np.bool_], rng: np.random.Generator
 ) -> dict[str, NDArray[np.bool_]]:
-    """(V,) presence of each unit, by name.
+    """(V,) bool, presence of each unit, by name.
 
-    Shares are met to the nearest volume: which volumes is random, how many is not.
+    Shares are exact to the nearest volume; only the choice of the volumes is random.
     """
     there: dict[str, NDArray[np.bool_]] = {}
     units: dict[str, NDArray[np.bool_]] = {}
@@ -298,36 +313,34 @@ def _flags(indices: NDArray[np.integer], size: int) -> NDArray[np.bool_]:
 
 
 # --- pseudo-proteins
-# ------------------------------------------------------------
 
 
 def _grow(
     p: ExampleParameters, rng: np.random.Generator, progress: Progress
 ) -> dict[str, NDArray[np.float64]]:
-    """Residue positions (n, 3) x, y, z in A from the box's centre, by unit name; the core is first,
-    as ``""``.
+    """Residue positions (n, 3) x, y, z in A from the box's center, by unit; the core is ``""``.
 
-    Moving blocks are grown first among the blocks, so that they find room to move; the result is in
-    the plan's order.
+    Moving blocks are grown first, so that they have room to move; the result is in the order of the
+    plan, after the core.
     """
     total = p.core_residues + sum(b.residues * len(b.positions) for b in p.blocks)
     reach = 0.45 * p.box * p.voxel_size - 1.5 * SIGMA_PER_RESOLUTION * p.resolution
-    crowd = Crowd(reach, total, rng, progress)
-    grown: dict[str, NDArray[np.float64]] = {"": crowd.grow(p.core_residues, None)}
+    lattice = ResidueLattice(reach, total, rng, progress)
+    grown: dict[str, NDArray[np.float64]] = {"": lattice.grow(p.core_residues, None)}
     for b in sorted(p.blocks, key=lambda b: len(b.positions) == 1):
         near = None
         if b.only_with is not None:
             near = grown[b.only_with if b.only_with in grown else f"{b.only_with}/1"].mean(axis=0)
-        places = [crowd.grow(b.residues // b.places, near)]
+        places = [lattice.grow(b.residues // b.places, near)]
         for _ in range(b.places - 1):
-            places.append(crowd.grow(b.residues // b.places, near, away=places[-1].mean(axis=0)))
+            places.append(lattice.grow(b.residues // b.places, near, away=places[-1].mean(axis=0)))
         points = np.concatenate(places)
         if len(b.positions) == 1:
             grown[b.name] = points
             continue
         grown[f"{b.name}/1"] = points
         for k in range(2, len(b.positions) + 1):
-            grown[f"{b.name}/{k}"] = crowd.swing(points)
+            grown[f"{b.name}/{k}"] = lattice.swing(points)
     order = [""] + [
         f"{b.name}/{k}" if len(b.positions) > 1 else b.name
         for b in p.blocks
@@ -337,14 +350,14 @@ def _grow(
 
 
 # --- density and noise
-# ------------------------------------------------------------
 
 
 def _render(
     points: NDArray[np.float64], p: ExampleParameters, progress: Progress
 ) -> NDArray[np.float32]:
-    """(z, y, x) density of residues at x, y, z in A from the box's centre: Gaussians; bulk protein
-    is near 1.
+    """(z, y, x) density of residues, a Gaussian each; bulk protein is near 1.
+
+    ``points`` (n, 3) are x, y, z in A from the box's center.
     """
     result = np.zeros((p.box,) * 3, np.float64)
     if not len(points):
@@ -370,15 +383,15 @@ def _render(
 
 
 def enclosing_level(density: Floats, voxels: float) -> float:
-    """The level above which ``density`` has so many voxels."""
+    """The level above which ``density`` has that many voxels."""
     n = min(max(1, round(voxels)), density.size - 1)
     top = np.partition(density.ravel(), (density.size - n - 1, density.size - n))
     return float((float(top[-n - 1]) + float(top[-n])) / 2)
 
 
-# Noise of real decoder volumes: ten 50S assembly intermediates of cryoDRGN (EMPIAR-10076, 64^3,
-# 6.55 A), each less their mean, outside the particle. Spectrum fitted over 2-30 cycles/box; SD at
-# the box's centre, against a level of about 0.9.
+# Noise of real decoder volumes: ten 50S assembly intermediates from cryoDRGN (EMPIAR-10076, 64^3,
+# 6.55 A), minus their mean, outside the particle. Spectrum fitted over 2-30 cycles/box; SD at the
+# box's center, relative to a level of about 0.9.
 NOISE_CORNER = 0.024  # cycles/voxel
 NOISE_EXPONENT = 2.8
 NOISE_SD = 0.22  # of the level
@@ -387,8 +400,8 @@ NOISE_SD = 0.22  # of the level
 def noise_power(frequency: Floats) -> NDArray[np.float64]:
     """Power spectrum of the noise (arbitrary unit) at spatial frequencies in cycles/voxel.
 
-    ``(1 + (f / 0.024)^2)^(-2.8 / 2)``: flat over the box, then falling almost as the cube of the
-    frequency.
+    ``(1 + (f / 0.024)^2)^(-2.8 / 2)``: flat at the lowest frequencies, then falling almost with the
+    cube of the frequency.
     """
     return np.asarray(
         (1 + (np.asarray(frequency) / NOISE_CORNER) ** 2) ** (-NOISE_EXPONENT / 2), np.float64
@@ -396,29 +409,34 @@ def noise_power(frequency: Floats) -> NDArray[np.float64]:
 
 
 def _frequency(box: int) -> NDArray[np.float64]:
-    """(box, box, box // 2 + 1) distance from the origin of Fourier space, in cycles/voxel, as
-    ``rfftn`` orders it.
-    """
+    """(box, box, box // 2 + 1) spatial frequency in cycles/voxel, in the order of ``rfftn``."""
     full, half = np.fft.fftfreq(box), np.fft.rfftfreq(box)
     return np.asarray(np.sqrt(full[:, None, None] ** 2 + full[:, None] ** 2 + half**2), np.float64)
 
 
 def _noise_filter(box: int) -> NDArray[np.float32]:
-    """What turns the transform of white noise of SD 1 into that of the noise, SD 1 and mean 0."""
+    """:func:`spectral_filter` of :func:`noise_power`."""
     return spectral_filter(box, noise_power)
 
 
 def spectral_filter(box: int, spectrum: Callable[[Floats], Floats]) -> NDArray[np.float32]:
-    """(box, box, box // 2 + 1): what turns the ``rfftn`` of white noise of SD 1 into that of noise
-    of a power spectrum, SD 1, mean 0.
+    """Fourier filter that gives white noise of SD 1 a power spectrum, at SD 1 and mean 0.
 
     Parameters
     ----------
-    spectrum : power at spatial frequencies in cycles/voxel, any unit
+    box : int
+        Voxels per side.
+    spectrum : callable
+        Power (any unit) at spatial frequencies in cycles/voxel.
+
+    Returns
+    -------
+    (box, box, box // 2 + 1) float32
+        Factors for the ``rfftn`` of the noise.
     """
     power = np.array(spectrum(_frequency(box)), np.float64)
-    power[0, 0, 0] = 0  # the mean is the offset's business
-    weight = np.full(box // 2 + 1, 2.0)  # rfftn keeps one of each pair of opposite frequencies
+    power[0, 0, 0] = 0  # the offset sets the mean
+    weight = np.full(box // 2 + 1, 2.0)  # rfftn has one of each pair of opposite frequencies
     weight[0] = 1
     if box % 2 == 0:
         weight[-1] = 1
@@ -426,8 +444,6 @@ def spectral_filter(box: int, spectrum: Callable[[Floats], Floats]) -> NDArray[n
 
 
 def _envelope(box: int, edge: float) -> NDArray[np.float64]:
-    """(z, y, x) SD of the noise relative to the centre: a Gaussian, ``edge`` at the middle of the
-    faces.
-    """
+    """(z, y, x) SD of the noise relative to the center: a Gaussian that is ``edge`` mid-face."""
     squared = ((np.arange(box) - box // 2) / (box / 2)) ** 2
     return np.asarray(edge ** (squared[:, None, None] + squared[:, None] + squared), np.float64)

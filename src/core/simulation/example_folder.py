@@ -1,8 +1,12 @@
-"""A simulated ensemble as a folder: maps, and the truth about them.
+"""Write a simulated ensemble as a folder of maps, with the ground truth.
 
 Example::
 
-    write_example("~/siren-example")          # 200 maps, truth.json, truth.csv
+    from chimerax.siren.core import ExampleParameters
+    from chimerax.siren.core.simulation.example_folder import write_example
+
+    parameters = ExampleParameters(volumes=20, box=32, voxel_size=10)
+    write_example("siren-example", parameters)  # 20 maps, truth.json, truth.csv
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import SirenError, listed
+from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
 from ..maps.mapfile import is_map_name, write_map
 from .example import Simulation, simulate
@@ -30,13 +34,14 @@ SIGNATURE = "simulated by ChimeraX-SIREn"
 
 @dataclass(frozen=True)
 class Example:
-    """What :func:`write_example` wrote.
+    """A simulated ensemble written by :func:`write_example`.
 
     Attributes
     ----------
     folder : Path
     simulation : Simulation
-    replaced : whether an earlier example was replaced
+    replaced : bool
+        Whether an earlier example was replaced.
     """
 
     folder: Path
@@ -49,26 +54,28 @@ def write_example(
     parameters: ExampleParameters | None = None,
     progress: Progress | None = None,
 ) -> Example:
-    """Write a simulated ensemble: ``vol_001.mrc`` ..., ``truth.json`` and ``truth.csv``, all or
-    nothing.
+    """Write a simulated ensemble: ``vol_001.mrc`` ..., ``truth.json`` and ``truth.csv``.
 
-    The same parameters give the same bytes. ``truth.json`` has the parameters, the grid, each
-    volume's level, scale, offset and junk flag, and for each planted block its name, voxels ``[z,
-    y, x]`` and presence in each volume. ``truth.csv`` has a row a volume: ``file``, the true level
-    as ``denormalized_predictions`` (so that it serves as a table of thresholds), and a 0/1 column
-    for each block.
+    All files are written, or none; equal parameters give equal bytes. ``truth.json`` has the
+    parameters, the grid, the level, scale, offset and junk flag of each volume, and for each
+    planted block its name, voxels ``[z, y, x]`` and presence in each volume. ``truth.csv`` has one
+    row per volume: ``file``, the true level as ``denormalized_predictions`` (so that it can be used
+    as a table of thresholds), and a 0/1 column for each block.
 
     Parameters
     ----------
-    folder : made if missing. An earlier example in it is replaced; files that are no maps are left
+    folder : str or Path
+        Created if missing. An earlier example in it is replaced; files other than maps are left
         alone.
+    parameters : ExampleParameters, optional
+    progress : Progress, optional
 
     Raises
     ------
     SirenError
-        If the folder holds other maps, or cannot be written. Nothing is changed then.
+        If the folder holds other maps or cannot be written; nothing is changed.
     Cancelled
-        If stopped: nothing is left behind.
+        If ``progress`` was asked to stop; nothing is changed.
     """
     parameters = parameters or ExampleParameters()
     progress = progress or Progress()
@@ -81,7 +88,7 @@ def write_example(
         partial.mkdir()
         simulation = simulate(parameters, progress)
         _write_files(partial, simulation, progress)
-        progress.step("writing the example", 1.0)  # the last moment to stop
+        progress.step("writing the example", 1.0)  # last chance to stop
         _move_in(partial, folder, earlier)
     except OSError as error:
         _clean(partial, missing)
@@ -95,7 +102,7 @@ def write_example(
 
 
 def _earlier_example(folder: Path) -> list[str]:
-    """Files of an example of ours that is in the folder already; an error if other maps are."""
+    """Files of an earlier example in the folder; SirenError if it holds other maps."""
     if not folder.exists():
         return []
     if not folder.is_dir():
@@ -106,14 +113,13 @@ def _earlier_example(folder: Path) -> list[str]:
         if truth["origin"] == SIGNATURE:
             ours = [str(v["file"]) for v in truth["volumes"]] + [TRUTH, TRUTH_TABLE]
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # no truth of ours: then no map in it is ours
+        pass  # not an example: none of its maps is ours
     names = sorted(p.name for p in folder.iterdir())
     foreign = [n for n in names if n not in ours and (is_map_name(n) or n in (TRUTH, TRUTH_TABLE))]
     if foreign:
         raise SirenError(
             f"{folder} already holds files that are not an example's "
-            f"({listed(foreign)}): "
-            "give a new or empty folder."
+            f"({join_names(foreign)}): give a new or empty folder."
         )
     return [n for n in ours if n in names]
 
@@ -150,7 +156,7 @@ def _write_files(folder: Path, simulation: Simulation, progress: Progress) -> No
 
 
 def _truth_text(s: Simulation) -> str:
-    """The truth as JSON, a volume and a block each on a line of its own."""
+    """Content of truth.json, with one line per volume and per block."""
 
     def zyx(voxels: NDArray[np.int64]) -> list[list[int]]:
         return cast(
@@ -185,7 +191,7 @@ def _truth_text(s: Simulation) -> str:
 
 
 def _move_in(partial: Path, folder: Path, earlier: list[str]) -> None:
-    """Put the finished files in their place; the truth last, since it says which maps are ours."""
+    """Move the finished files to the folder, truth.json last: it marks the maps as an example's."""
     if not folder.exists():
         partial.rename(folder)
         return

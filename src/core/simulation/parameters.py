@@ -1,6 +1,4 @@
-"""Parameters of the simulated example. No numpy here, so that the help page can be written
-anywhere.
-"""
+"""Parameters of the simulated example. No numpy, so that the help page can be built anywhere."""
 
 from __future__ import annotations
 
@@ -12,19 +10,25 @@ from ..common.parameters import Parameters, parameter
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """What a planted block is and when it is there.
+    """Size of a planted block, and in which volumes it is present.
 
     Attributes
     ----------
-    name : unique
-    residues : in all its places together, 30 or more
-    occupancy : share of the volumes where it is there, *among those that its conditions allow* (0
-        to 1)
-    only_with : name of an earlier block without which this one is never there
-    never_with : name of an earlier block with which this one is never there
-    places : number of separate places, filled together
-    positions : for a moving block, the share of each position among the volumes where the block is
-        there; each position is planted as a block of its own, named ``name/1``, ``name/2``, ...
+    name : str
+        Unique name.
+    residues : int
+        Total over all its places, at least 30 in each.
+    occupancy : float
+        Share of the volumes with the block, *among those that its conditions allow* (0 to 1).
+    only_with : str or None
+        Earlier block without which this one is never present.
+    never_with : str or None
+        Earlier block with which this one is never present.
+    places : int
+        Number of separate places, occupied together.
+    positions : tuple of float
+        For a moving block, the share of each position among the volumes with the block. Each
+        position is planted as a block of its own, named ``name/1``, ``name/2``, ...
     """
 
     name: str
@@ -49,31 +53,35 @@ DEFAULT_BLOCKS = (
 
 @dataclass(frozen=True)
 class ExampleParameters(Parameters):
-    """What to simulate."""
+    """Parameters of a simulated ensemble."""
 
-    volumes: int = parameter(200, "number of volumes", least=2, most=100_000)
-    box: int = parameter(64, "voxels a side", least=16, most=512, unit="voxels")
-    voxel_size: float = parameter(5.0, "voxel edge", least=0.5, most=50, unit="A")
+    volumes: int = parameter(200, "number of volumes", minimum=2, maximum=100_000)
+    box: int = parameter(64, "voxels per side", minimum=16, maximum=512, unit="voxels")
+    voxel_size: float = parameter(5.0, "voxel edge", minimum=0.5, maximum=50, unit="A")
     resolution: float = parameter(
-        13.0, "resolution of the noise-free density", least=2, most=100, unit="A"
+        13.0, "resolution of the noise-free density", minimum=2, maximum=100, unit="A"
     )
-    core_residues: int = parameter(3600, "residues that are in every volume", least=0, most=100_000)
-    noise: float = parameter(1.0, "noise, times that of real decoder volumes", least=0, most=100)
+    core_residues: int = parameter(
+        3600, "residues present in every volume", minimum=0, maximum=100_000
+    )
+    noise: float = parameter(
+        1.0, "noise relative to that of real decoder volumes", minimum=0, maximum=100
+    )
     noise_edge: float = parameter(
         0.15,
-        "noise at the faces of the box, relative to its centre; 1 is even noise",
+        "noise at the faces of the box, relative to its center; 1 for uniform noise",
         above=0,
-        most=1,
+        maximum=1,
     )
-    scale_jitter: float = parameter(0.12, "SD of the log of each volume's scale", least=0, most=1)
+    scale_jitter: float = parameter(
+        0.12, "SD of the log of each volume's scale", minimum=0, maximum=1
+    )
     offset_jitter: float = parameter(
-        0.0, "SD of each volume's offset, relative to the level", least=0, most=10
+        0.0, "SD of each volume's offset, relative to the level", minimum=0, maximum=10
     )
-    junk: float = parameter(0.0, "share of junk volumes", least=0, most=0.9)
-    seed: int = parameter(0, "seed of states, scales and noise, and of the structure", least=0)
-    structure_seed: int | None = parameter(
-        None, "seed of the structure, where it is not the same", least=0
-    )
+    junk: float = parameter(0.0, "share of junk volumes", minimum=0, maximum=0.9)
+    seed: int = parameter(0, "seed of states, scales and noise, and of the structure", minimum=0)
+    structure_seed: int | None = parameter(None, "separate seed of the structure", minimum=0)
     blocks: tuple[BlockPlan, ...] = DEFAULT_BLOCKS
 
     def __post_init__(self) -> None:
@@ -91,14 +99,15 @@ def _check_plan(blocks: tuple[BlockPlan, ...]) -> None:
     for b in blocks:
         where = f'Block "{b.name}" of the example'
         if not b.name or b.name in known or set(b.name) & set('/,"\n'):
-            raise SirenError(f"{where} needs a name of its own, without slash, comma and quote.")
+            raise SirenError(f"{where} needs a unique name without slash, comma or quote.")
         if not 0 <= b.occupancy <= 1:
             raise SirenError(
                 f"{where} has an occupancy of {b.occupancy:g}: give a share from 0 to 1."
             )
         if b.places < 1 or b.residues < 30 * b.places:
             raise SirenError(
-                f"{where} has {b.residues} residues in {b.places} places: give at least 30 a place."
+                f"{where} has {b.residues} residues in {b.places} places: give at least 30 for "
+                "each."
             )
         if not b.positions or min(b.positions) <= 0 or abs(sum(b.positions) - 1) > 1e-6:
             raise SirenError(
@@ -111,7 +120,6 @@ def _check_plan(blocks: tuple[BlockPlan, ...]) -> None:
         for other in (b.only_with, b.never_with):
             if other is not None and other not in known:
                 raise SirenError(
-                    f'{where} refers to "{other}", which is no block before it: plan '
-                    "that one first."
+                    f'{where} refers to "{other}", which is no earlier block: plan that one first.'
                 )
         known.add(b.name)

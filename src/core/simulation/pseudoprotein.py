@@ -1,7 +1,6 @@
-"""Chains that pack like proteins: self-avoiding walks on a lattice, at protein density, around
-domain centres.
+"""Pseudo-proteins: self-avoiding walks on a lattice, packed at protein density into domains.
 
-For simulated ensembles; points are x, y, z in Angstrom.
+For simulated ensembles. Points are x, y, z in Angstrom.
 """
 
 from __future__ import annotations
@@ -15,41 +14,54 @@ from ..common.progress import Progress
 Floats = NDArray[np.floating]
 
 RESIDUE_VOLUME = 134.0  # A^3: 1.21 A^3/Da times 111 Da, the mean residue
-STEP = 3.8  # A between the CA atoms of neighbours in a chain
-# of the face-centred cubic lattice with that step between nearest sites
+STEP = 3.8  # A between CA atoms of successive residues
+# A, half the edge of the face-centered cubic cell with STEP between nearest sites
 SPACING = STEP / np.sqrt(2.0)
-DOMAIN = 150  # residues in a domain
-# How a chain weighs room (per unit of protein density) against its domain's centre (per A): chosen
-# by looking at slices; weaker weights give sponges, a stronger pull gives overfilled beads.
-CROWDING_WEIGHT, CENTRE_WEIGHT = 25.0, 1.2
+DOMAIN = 150  # residues per domain
+# Penalties of crowding (per unit of protein density) and of distance from the domain's center (per
+# A), chosen by inspecting slices: lower ones give sponges, a stronger pull overfilled beads.
+CROWDING_WEIGHT, CENTER_WEIGHT = 25.0, 1.2
 
 
-class Crowd:
-    """Residues on a lattice, and how dense they stand around each of its points.
+class ResidueLattice:
+    """Residues on a face-centered cubic lattice, and their local density.
 
-    ``field`` counts residues in a Gaussian window of 4.5 A, in units of protein density: a chain
-    walks where there is room, close to its domain's centre, and so packs like a globule, against
-    what is there and not into it.
+    ``field`` is the density of residues in a Gaussian window of SD 4.5 A, in units of protein
+    density. A chain walks where there is room, close to its domain's center, so it packs like a
+    globule, against earlier chains but not into them.
+
+    Parameters
+    ----------
+    reach : float
+        Radius around the box's center that residues may fill, in A.
+    total : int
+        Number of residues that will be grown, to check the size and report progress.
+    rng : numpy.random.Generator
+    progress : Progress
+
+    Raises
+    ------
+    SirenError
+        If so many residues do not fit.
     """
 
     def __init__(self, reach: float, total: int, rng: np.random.Generator, progress: Progress):
         radius = (3 * total * RESIDUE_VOLUME / (4 * np.pi)) ** (1 / 3)
         if reach < 1.25 * radius:
             raise SirenError(
-                f"A particle of {total:,} residues, about {2.5 * radius:.0f} A "
-                "across, does not fit a box "
-                f"with {2 * reach:.0f} A of room: give a larger box or voxel size, or "
+                f"A particle of {total:,} residues, about {2.5 * radius:.0f} A across, does not "
+                f"fit a box with {2 * reach:.0f} A of room: give a larger box or voxel size, or "
                 "fewer residues."
             )
         self.reach = min(reach, 2.2 * radius + 30)
         self.total, self.grown = total, 0
         self.rng, self.progress = rng, progress
         margin = 5
-        self.centre = int(self.reach / SPACING) + margin + 1
-        self.field = np.zeros((2 * self.centre + 1,) * 3, np.float64)
+        self.center = int(self.reach / SPACING) + margin + 1
+        self.field = np.zeros((2 * self.center + 1,) * 3, np.float64)
         self.taken = np.zeros(self.field.shape, bool)
         steps = np.indices((3, 3, 3)).reshape(3, -1).T - 1
-        # the 12 nearest sites of a face-centred cubic lattice
+        # the 12 nearest sites of a face-centered cubic lattice
         self.steps = steps[np.abs(steps).sum(axis=1) == 2]
         window = np.arange(-4, 5) * SPACING
         gauss = np.exp(-(window**2) / (2 * 4.5**2))
@@ -59,56 +71,66 @@ class Crowd:
     def grow(
         self, residues: int, near: Floats | None, away: Floats | None = None
     ) -> NDArray[np.float64]:
-        """A chain of domains, (residues, 3) in A: close to ``near`` (default the centre), across
-        from ``away``.
+        """Grow a chain of domains: (residues, 3) x, y, z in A.
+
+        Parameters
+        ----------
+        residues : int
+        near : (3,) or None
+            Point to stay close to; the center by default.
+        away : (3,), optional
+            Point to keep away from.
+
+        Raises
+        ------
+        Cancelled
+            If ``progress`` was asked to stop.
         """
         domains = max(1, round(residues / DOMAIN))
         sizes = np.diff(np.round(np.linspace(0, residues, domains + 1)).astype(int))
         sites: list[NDArray[np.int64]] = []
         for size in sizes:
             start = None if near is None and self.grown == 0 else near
-            centre = self._room(int(size), np.zeros(3) if start is None else start, away)
-            site = sites[-1] if sites else self._free_site(centre)
+            center = self._domain_center(int(size), np.zeros(3) if start is None else start, away)
+            site = sites[-1] if sites else self._free_site(center)
             for _ in range(size):
-                site = self._step(site, centre)
+                site = self._step(site, center)
                 sites.append(site)
-            near, away = centre, None  # the next domain sits beside this one
-        points = (np.array(sites, np.float64).reshape(-1, 3) - self.centre) * SPACING
+            near, away = center, None  # the next domain is placed beside this one
+        points = (np.array(sites, np.float64).reshape(-1, 3) - self.center) * SPACING
         # off the lattice
         return np.asarray(points + 0.5 * self.rng.standard_normal(points.shape), np.float64)
 
     def swing(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same domain turned about its innermost point by 50 to 110 degrees, to where there is
-        most room.
-        """
+        """Rotate a chain (n, 3) about its innermost point by 50 to 110 degrees, to most room."""
         hinge = points[np.argmin(np.linalg.norm(points, axis=1))]
         best, least = points, np.inf
         for _ in range(300):
             axis = self.rng.standard_normal(3)
-            turned = (
-                _turn(
+            rotated = (
+                _rotated(
                     points - hinge,
                     axis / np.linalg.norm(axis),
                     np.radians(self.rng.uniform(50, 110)),
                 )
                 + hinge
             )
-            if np.linalg.norm(turned, axis=1).max() > self.reach:
+            if np.linalg.norm(rotated, axis=1).max() > self.reach:
                 continue
-            crowding = float(self.field[tuple(self._index(turned).T)].mean())
+            crowding = float(self.field[tuple(self._index(rotated).T)].mean())
             if crowding < least:
-                best, least = turned, crowding
+                best, least = rotated, crowding
         for site in self._index(best):
             self._stamp(site)
         return best
 
-    def _room(self, size: int, near: Floats, away: Floats | None) -> NDArray[np.float64]:
-        """Centre for a domain of ``size`` residues: almost empty around, near a point, in reach."""
+    def _domain_center(self, size: int, near: Floats, away: Floats | None) -> NDArray[np.float64]:
+        """Center for a domain of ``size`` residues: uncrowded, near a point, within reach."""
         radius = (3 * size * RESIDUE_VOLUME / (4 * np.pi)) ** (1 / 3)
         if self.grown == 0:
             return np.zeros(3)
         trial = self.rng.standard_normal((1500, 3))
-        # even in the ball
+        # uniform in the ball
         distance = self.rng.uniform(0, (self.reach - radius) ** 3, 1500) ** (1 / 3)
         trial *= (distance / np.linalg.norm(trial, axis=1))[:, None]
         probe = _sphere(26) * 0.75 * radius
@@ -122,22 +144,22 @@ class Crowd:
             cost -= 1.2 * np.linalg.norm(trial - away, axis=1)
         return np.asarray(trial[np.argmin(cost)], np.float64)
 
-    def _step(self, site: NDArray[np.int64], centre: Floats) -> NDArray[np.int64]:
-        """The next residue's site: random, in favour of room and of the domain's centre."""
+    def _step(self, site: NDArray[np.int64], center: Floats) -> NDArray[np.int64]:
+        """The next residue's site: random, favoring room and the domain's center."""
         if self.grown % 50 == 0:
             self.progress.step("building the particle", self.grown / self.total)
         options = site + self.steps
         x, y, z = options.T
-        away = (options - self.centre) * SPACING
+        away = (options - self.center) * SPACING
         inside = np.einsum("ij,ij->i", away, away) < self.reach**2
-        away = away - centre
-        score = -CROWDING_WEIGHT * self.field[x, y, z] - CENTRE_WEIGHT * np.sqrt(
+        away = away - center
+        score = -CROWDING_WEIGHT * self.field[x, y, z] - CENTER_WEIGHT * np.sqrt(
             np.einsum("ij,ij->i", away, away)
         )
         score[self.taken[x, y, z] | ~inside] = -np.inf
-        # a dead end: the chain goes on elsewhere, as after a loop that nobody sees
+        # a dead end: continue elsewhere, as after an unresolved loop
         if np.isneginf(score).all():
-            chosen = self._free_site(centre)
+            chosen = self._free_site(center)
         else:
             weight = np.cumsum(np.exp(score - score.max()))
             chosen = options[np.searchsorted(weight, self.rng.random() * weight[-1])]
@@ -145,10 +167,10 @@ class Crowd:
         self.grown += 1
         return np.asarray(chosen, np.int64)
 
-    def _free_site(self, centre: Floats) -> NDArray[np.int64]:
-        """The site of the lattice near ``centre`` with most room."""
-        sites = self._index(np.asarray(centre) + 10 * self.rng.standard_normal((60, 3)))
-        sites[:, 0] += sites.sum(axis=1) % 2  # the lattice: even sums
+    def _free_site(self, center: Floats) -> NDArray[np.int64]:
+        """The least crowded lattice site near ``center``."""
+        sites = self._index(np.asarray(center) + 10 * self.rng.standard_normal((60, 3)))
+        sites[:, 0] += sites.sum(axis=1) % 2  # face-centered cubic: even coordinate sums
         crowding = self.field[tuple(sites.T)] + 1e3 * self.taken[tuple(sites.T)]
         return np.asarray(sites[np.argmin(crowding)], np.int64)
 
@@ -158,12 +180,12 @@ class Crowd:
         self.taken[x, y, z] = True
 
     def _index(self, points: Floats) -> NDArray[np.int64]:
-        index = np.round(points / SPACING).astype(np.int64) + self.centre
-        return np.asarray(np.clip(index, 4, 2 * self.centre - 4), np.int64)
+        index = np.round(points / SPACING).astype(np.int64) + self.center
+        return np.asarray(np.clip(index, 4, 2 * self.center - 4), np.int64)
 
 
-def _turn(points: Floats, axis: Floats, angle: float) -> NDArray[np.float64]:
-    """Points (n, 3) turned about a unit axis through 0 (Rodrigues)."""
+def _rotated(points: Floats, axis: Floats, angle: float) -> NDArray[np.float64]:
+    """Points (n, 3) rotated about a unit axis through the origin, by an angle in radians."""
     return np.asarray(
         points * np.cos(angle)
         + np.cross(axis, points) * np.sin(angle)
@@ -172,7 +194,7 @@ def _turn(points: Floats, axis: Floats, angle: float) -> NDArray[np.float64]:
 
 
 def _sphere(n: int) -> NDArray[np.float64]:
-    """(n, 3) directions spread evenly (a Fibonacci sphere)."""
+    """(n, 3) evenly distributed directions (Fibonacci sphere)."""
     z = 1 - (2 * np.arange(n) + 1) / n
     phi = np.arange(n) * np.pi * (3 - np.sqrt(5))
     r = np.sqrt(1 - z * z)

@@ -1,4 +1,4 @@
-"""How well predicted levels agree with levels set by eye."""
+"""Agreement of predicted levels with levels set by eye."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .labels import Label
-from .normalize import normalise_level
+from .normalize import normalize_level
 from .tables import Prediction
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A volume with both: the label, and the prediction."""
+class LabeledPrediction:
+    """A volume with its label and its prediction."""
 
     label: Label
     prediction: Prediction
 
     @property
     def error(self) -> float:
-        """Predicted level less label, in the volume's units."""
+        """Predicted level minus label, in the volume's units."""
         return self.prediction.level - self.label.level
 
     @property
-    def normalised_label(self) -> float:
-        """The label on the normalised scale."""
-        return normalise_level(self.label.level, self.prediction.range)
+    def normalized_label(self) -> float:
+        """The label on the normalized scale."""
+        return normalize_level(self.label.level, self.prediction.range)
 
     @property
     def within(self) -> bool | None:
-        """Whether the prediction lies within the label's bounds; None without both."""
+        """Whether the prediction lies within the label's bounds; None unless it has both."""
         if self.label.lower is None or self.label.upper is None:
             return None
         return self.label.lower <= self.prediction.level <= self.label.upper
@@ -40,32 +40,32 @@ class Compared:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well predictions fit labels.
+    """Agreement of predictions with labels.
 
     Attributes
     ----------
-    rows : tuple of Compared, at least one
-    without : labelled volumes that have no prediction
+    rows : tuple of LabeledPrediction
+        At least one.
+    unpredicted : tuple of str
+        Labeled volumes without a prediction.
     """
 
-    rows: tuple[Compared, ...]
-    without: tuple[str, ...] = ()
+    rows: tuple[LabeledPrediction, ...]
+    unpredicted: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
-        """Labelled volumes that have a prediction."""
+        """Number of labeled volumes with a prediction."""
         return len(self.rows)
 
     @cached_property
     def errors(self) -> NDArray[np.float64]:
-        """(n,) normalised prediction less normalised label; the map's range is 2."""
-        return np.array([r.prediction.prediction - r.normalised_label for r in self.rows])
+        """(n,) normalized prediction minus normalized label; the range of a map is 2."""
+        return np.array([r.prediction.prediction - r.normalized_label for r in self.rows])
 
     @property
-    def figures(self) -> dict[str, float | int | None]:
-        """RMSE, MAE, bias of the normalised level and of the level in the maps' units, and how well
-        the order is met.
-        """
+    def metrics(self) -> dict[str, float | int | None]:
+        """RMSE, MAE and bias, normalized and in the maps' units, correlations, and bounds met."""
         units = np.array([r.error for r in self.rows])
         label, predicted = (
             np.array(v)
@@ -73,11 +73,11 @@ class Agreement:
         )
         return {
             "count": self.count,
-            **{f"normalized_{k}": v for k, v in _figures(self.errors).items()},
-            **_figures(units),
+            **{f"normalized_{k}": v for k, v in _error_metrics(self.errors).items()},
+            **_error_metrics(units),
             "correlation": _correlation(label, predicted),
             "normalized_correlation": _correlation(
-                np.array([r.normalised_label for r in self.rows]),
+                np.array([r.normalized_label for r in self.rows]),
                 np.array([r.prediction.prediction for r in self.rows]),
             ),
             "within_bounds": self.within,
@@ -86,36 +86,36 @@ class Agreement:
 
     @property
     def rmse(self) -> float:
-        """Root of the mean square of the normalised errors."""
-        return _figures(self.errors)["rmse"]
+        """Root mean square of the normalized errors."""
+        return _error_metrics(self.errors)["rmse"]
 
     @property
     def mae(self) -> float:
-        """Mean of the absolute normalised errors."""
-        return _figures(self.errors)["mae"]
+        """Mean absolute normalized error."""
+        return _error_metrics(self.errors)["mae"]
 
     @property
     def bias(self) -> float:
-        """Mean of the normalised errors: below 0 where predictions are too low."""
-        return _figures(self.errors)["bias"]
+        """Mean normalized error: negative if predictions are too low."""
+        return _error_metrics(self.errors)["bias"]
 
     @property
     def within(self) -> int:
-        """How many predictions lie within the label's bounds."""
+        """Number of predictions within the label's bounds."""
         return sum(bool(r.within) for r in self.rows)
 
     @property
     def bounded(self) -> int:
-        """How many labels have both bounds."""
+        """Number of labels with both bounds."""
         return sum(r.within is not None for r in self.rows)
 
     def text(self) -> str:
         """One sentence for the log."""
-        f = self.figures
+        f = self.metrics
         text = (
-            f"{self.count} labelled volume{'s' * (self.count != 1)}: RMSE {self.rmse:.3f}, MAE "
+            f"{self.count} labeled volume{'s' * (self.count != 1)}: RMSE {self.rmse:.3f}, MAE "
             f"{self.mae:.3f}, bias "
-            f"{self.bias:+.3f} of the normalised level (range 2); in the maps' "
+            f"{self.bias:+.3f} of the normalized level (range 2); in the maps' "
             f"units RMSE {f['rmse']:.3g}, MAE {f['mae']:.3g}, bias {f['bias']:+.3g}"
         )
         if f["correlation"] is not None:
@@ -127,7 +127,7 @@ class Agreement:
         )
 
 
-def _figures(errors: NDArray[np.float64]) -> dict[str, float]:
+def _error_metrics(errors: NDArray[np.float64]) -> dict[str, float]:
     return {
         "rmse": float(np.sqrt(np.mean(errors**2))),
         "mae": float(np.mean(np.abs(errors))),
@@ -136,7 +136,7 @@ def _figures(errors: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
-    """Pearson's; None for fewer than 3 pairs, or where one side does not vary."""
+    """Pearson correlation; None for fewer than 3 pairs, or if one variable is constant."""
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
     return float(np.corrcoef(a, b)[0, 1])

@@ -1,9 +1,17 @@
-"""Which maps are worth labelling by eye.
+"""Choice of maps to label by eye.
 
 Example::
 
-    proposals = choose_maps(ensemble, predictions, 20)
-    write_template(Path("siren/labels.csv"), [p.file for p in proposals], ensemble.all_names)
+    from pathlib import Path
+
+    from chimerax.siren.core import find_ensemble
+    from chimerax.siren.core.thresholds.choose import choose_maps
+    from chimerax.siren.core.thresholds.labels import write_template
+    from chimerax.siren.core.thresholds.tables import read_predictions
+
+    ensemble = find_ensemble(["volumes"])
+    proposals = choose_maps(ensemble, read_predictions(Path("siren/predictions.csv")), 20)
+    write_template(Path("to_label.csv"), [p.file for p in proposals], ensemble.all_names)
 """
 
 from __future__ import annotations
@@ -19,18 +27,20 @@ from ..maps.ensemble import Ensemble
 from ..maps.grid import fourier_resample
 from .tables import Predictions
 
-LOOK_BOX = 16  # voxels a side of the copies that are compared
+COMPARISON_BOX = 16  # voxels per side of the downsampled maps that are compared
 PHASE = "comparing maps"
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A map worth labelling, and why.
+    """A map worth labeling.
 
     Attributes
     ----------
     file : str
-    reason : a few words
+        File name of the map.
+    reason : str
+        Why it was chosen, in a few words.
     """
 
     file: str
@@ -40,26 +50,35 @@ class Proposal:
 def choose_maps(
     ensemble: Ensemble, predictions: Predictions, count: int, progress: Progress | None = None
 ) -> list[Proposal]:
-    """The maps whose labels teach most: over the whole range of levels, unlike each other, and
-    where the network is unsure.
+    """Choose the most informative maps to label: diverse, uncertain, and over the range of levels.
 
-    Maps in the order of their predicted normalised level are cut into ``count`` runs of equal
-    length. Each run gives one map, so that labels span the levels. The runs are gone through from
-    the outermost to the middle; a run gives the map with the largest product of its expected error
-    and its distance (1 - correlation of the 16^3 copies) to the nearest map chosen before. The
-    first has no such distance: the most uncertain is taken. Flagged maps are passed over: nobody
-    can tell their level. Nothing is drawn at random.
+    Maps are sorted by predicted normalized level and split into ``count`` groups of equal size, and
+    one map is chosen from each, so that the labels span the levels. Going from the outermost groups
+    to the middle, each contributes the map with the largest product of its expected error and its
+    distance (1 - correlation of the maps at 16^3) to the nearest map chosen before; the first
+    contributes the most uncertain one. Flagged maps are skipped, since their level cannot be set by
+    eye. The choice is deterministic.
 
     Parameters
     ----------
-    ensemble : Ensemble of the maps
-    predictions : theirs; without expected errors the distance decides alone
-    count : how many; all that are not flagged where there are fewer
+    ensemble : Ensemble
+    predictions : Predictions
+        Of these maps; without expected errors, only the distance counts.
+    count : int
+        Number of maps; all that are not flagged, if these are fewer.
+    progress : Progress, optional
+
+    Returns
+    -------
+    list of Proposal
+        In the order of the predicted levels.
 
     Raises
     ------
     SirenError
         If a map has no prediction, or all are flagged.
+    Cancelled
+        If ``progress`` was asked to stop.
     """
     progress = progress or Progress()
     found = {r.file: r for r in predictions.rows}
@@ -75,48 +94,51 @@ def choose_maps(
     )
     if not rows:
         raise SirenError(
-            "Every map is flagged in the predictions: there is none whose level could "
-            "be told by eye."
+            "Every map is flagged in the predictions: none has a level that could be set by eye."
         )
-    looks = _looks(ensemble, {r.file for r in rows}, progress)
+    small = _small_maps(ensemble, {r.file for r in rows}, progress)
     nearest = np.full(len(rows), np.inf)
     proposals: dict[int, Proposal] = {}
-    for run in _outer_first(np.array_split(np.arange(len(rows)), min(count, len(rows)))):
+    for group in _outer_first(np.array_split(np.arange(len(rows)), min(count, len(rows)))):
         error = np.array(
-            [1.0 if rows[i].spread is None else float(rows[i].spread or 0) for i in run]
+            [1.0 if rows[i].spread is None else float(rows[i].spread or 0) for i in group]
         )
-        best = int(run[np.argmax(error * np.where(np.isfinite(nearest[run]), nearest[run], 1.0))])
+        best = int(
+            group[np.argmax(error * np.where(np.isfinite(nearest[group]), nearest[group], 1.0))]
+        )
         row = rows[best]
-        reason = f"normalised level {row.prediction:.3f}" + (
+        reason = f"normalized level {row.prediction:.3f}" + (
             "" if row.spread is None else f" +- {row.spread:.3f}"
         )
         if np.isfinite(nearest[best]):
-            reason += f"; correlation with the likest chosen before {1 - nearest[best]:.2f}"
+            reason += f"; correlation with the most similar chosen before {1 - nearest[best]:.2f}"
         proposals[best] = Proposal(row.file, reason)
-        likeness = np.array([looks[r.file] @ looks[row.file] for r in rows])
-        nearest = np.minimum(nearest, 1 - likeness)
+        similarity = np.array([small[r.file] @ small[row.file] for r in rows])
+        nearest = np.minimum(nearest, 1 - similarity)
     return [proposals[i] for i in sorted(proposals)]
 
 
-def _outer_first(runs: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
+def _outer_first(groups: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
     order: list[NDArray[np.intp]] = []
-    while runs:
-        order.append(runs.pop(0))
-        if runs:
-            order.append(runs.pop())
+    while groups:
+        order.append(groups.pop(0))
+        if groups:
+            order.append(groups.pop())
     return order
 
 
-def _looks(
+def _small_maps(
     ensemble: Ensemble, chosen: set[str], progress: Progress
 ) -> dict[str, NDArray[np.float64]]:
-    """Copies of 16^3 voxels less their mean, of length 1, flat."""
+    """Maps at 16^3 voxels, flattened, with mean 0 and norm 1, by name."""
     result = {}
     for source in progress.each(ensemble.sources, PHASE, len(ensemble)):
         if source.name in chosen:
-            look = (
-                fourier_resample(ensemble.array(source), (LOOK_BOX,) * 3).astype(np.float64).ravel()
+            values = (
+                fourier_resample(ensemble.array(source), (COMPARISON_BOX,) * 3)
+                .astype(np.float64)
+                .ravel()
             )
-            look -= look.mean()
-            result[source.name] = look / max(float(np.linalg.norm(look)), 1e-30)
+            values -= values.mean()
+            result[source.name] = values / max(float(np.linalg.norm(values)), 1e-30)
     return result

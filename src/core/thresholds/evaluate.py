@@ -1,8 +1,13 @@
-"""Predicted thresholds against levels that a person chose.
+"""Evaluation of predicted levels against levels set by eye.
 
 Example::
 
-    result = run_evaluation(Path("labels.csv"), Path("siren/predictions.csv"), Path("siren"))
+    from pathlib import Path
+
+    from chimerax.siren.core.thresholds.evaluate import run_evaluation
+
+    labels, predictions = Path("siren/labels.csv"), Path("siren/predictions.csv")
+    result = run_evaluation(labels, predictions, Path("siren"))
     result.agreement.text(), result.plot
 """
 
@@ -14,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..common.errors import SirenError, listed
-from ..common.files import RECORD, set_edits_aside, sha256, whole_folder, write_json
+from ..common.errors import SirenError, join_names
+from ..common.files import RECORD, atomic_folder, set_edits_aside, sha256, write_json
 from ..common.versions import versions
 from ..maps.ensemble import Ensemble
-from .agreement import Agreement, Compared
+from .agreement import Agreement, LabeledPrediction
 from .labels import Label, match_labels, read_labels
 from .plots import sorted_plot, write_figure
 from .tables import Prediction, Predictions, read_predictions, stem, write_table
@@ -42,12 +47,20 @@ COLUMNS = (
 
 
 def compare(predictions: Predictions, labels: Path, ensemble: Ensemble) -> Agreement:
-    """Compare predictions with a labels csv (``template.csv`` of the published tool).
+    """Compare predictions with a labels csv (laid out as the published ``template.csv``).
+
+    Parameters
+    ----------
+    predictions : Predictions
+    labels : Path
+        Labels table.
+    ensemble : Ensemble
+        The volumes of the predictions.
 
     Raises
     ------
     SirenError
-        If the table cannot be read, names volumes that are not in the ensemble, or none that has a
+        If the table cannot be read, names volumes that are not in the ensemble, or none with a
         prediction.
     """
     return _agreement(
@@ -56,15 +69,15 @@ def compare(predictions: Predictions, labels: Path, ensemble: Ensemble) -> Agree
 
 
 def evaluate(labels: Path, predictions: Path) -> Agreement:
-    """Compare two tables: a labels csv with a predictions csv, ours or the published tool's.
+    """Compare two tables: a labels csv with a predictions csv, SIREn's or the published tool's.
 
-    Rows are matched by file name; a published table, which has none, and labels without
-    ``map_file``, by ``vol_id``.
+    Rows are matched by file name, or by ``vol_id`` for published tables, which have no file names,
+    and for labels without ``map_file``.
 
     Raises
     ------
     SirenError
-        If a table cannot be read, or no labelled volume has a prediction.
+        If a table cannot be read, or no labeled volume has a prediction.
     """
     chosen = read_labels(labels)
     table = read_predictions(predictions)
@@ -88,15 +101,15 @@ def _agreement(
     pairs: Sequence[tuple[str, Label]], predictions: Predictions, path: Path
 ) -> Agreement:
     found = {r.file: r for r in predictions.rows if np.isfinite(r.prediction)}
-    rows = tuple(Compared(label, found[name]) for name, label in pairs if name in found)
-    without = tuple(name for name, _ in pairs if name not in found)
+    rows = tuple(LabeledPrediction(label, found[name]) for name, label in pairs if name in found)
+    unpredicted = tuple(name for name, _ in pairs if name not in found)
     if not rows:
         raise SirenError(
-            f"{path.name} has no prediction for any labelled volume "
-            f"({listed(list(without))}): give tables of the same "
+            f"{path.name} has no prediction for any labeled volume "
+            f"({join_names(list(unpredicted))}): give tables of the same "
             "volumes."
         )
-    return Agreement(rows, without)
+    return Agreement(rows, unpredicted)
 
 
 @dataclass(frozen=True)
@@ -105,10 +118,13 @@ class Evaluation:
 
     Attributes
     ----------
-    folder : where it was written
+    folder : Path
+        Output folder.
     agreement : Agreement
-    aside : where an earlier, hand-edited folder of this name was moved, or None
-    replaced : whether an earlier evaluation was replaced
+    aside : Path or None
+        New path of an earlier folder of this name that was edited by hand.
+    replaced : bool
+        Whether the folder of an earlier evaluation was replaced.
     """
 
     folder: Path
@@ -118,22 +134,24 @@ class Evaluation:
 
     @property
     def plot(self) -> Path:
-        """The picture."""
+        """The plot, as PNG."""
         return self.folder / f"{PLOT_STEM}.png"
 
 
 def run_evaluation(labels: Path, predictions: Path, output: Path) -> Evaluation:
-    """Evaluate and write ``output``/evaluation: ``evaluation.csv``, the sorted plot as PNG and PDF,
-    ``run.json`` with the figures.
+    """Evaluate two tables and write ``output``/evaluation.
+
+    The folder has ``evaluation.csv``, the sorted plot as PNG and PDF, and ``run.json`` with the
+    metrics.
 
     Raises
     ------
     SirenError
-        As :func:`evaluate`; nothing is written then.
+        As :func:`evaluate`, or if the folder cannot be written; nothing is written.
     """
     agreement = evaluate(labels, predictions)
     folder = output / EVALUATION_FOLDER
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         _write(temporary, agreement, {"labels": _file(labels), "predictions": _file(predictions)})
         aside = set_edits_aside(folder)
         replaced = folder.exists()
@@ -141,7 +159,7 @@ def run_evaluation(labels: Path, predictions: Path, output: Path) -> Evaluation:
 
 
 def _write(folder: Path, agreement: Agreement, inputs: dict[str, object]) -> None:
-    rows = sorted(agreement.rows, key=lambda r: (r.normalised_label, r.prediction.file))
+    rows = sorted(agreement.rows, key=lambda r: (r.normalized_label, r.prediction.file))
     write_table(
         folder / TABLE_FILE,
         COLUMNS,
@@ -153,9 +171,9 @@ def _write(folder: Path, agreement: Agreement, inputs: dict[str, object]) -> Non
                 _blank(r.label.upper),
                 r.prediction.level,
                 r.error,
-                r.normalised_label,
+                r.normalized_label,
                 r.prediction.prediction,
-                r.prediction.prediction - r.normalised_label,
+                r.prediction.prediction - r.normalized_label,
                 _blank(r.prediction.spread),
                 "" if r.within is None else str(r.within).lower(),
                 "; ".join(r.prediction.flags),
@@ -169,8 +187,8 @@ def _write(folder: Path, agreement: Agreement, inputs: dict[str, object]) -> Non
         {
             "format": "SIREn evaluation 1",
             **inputs,
-            "figures": agreement.figures,
-            "without_prediction": list(agreement.without),
+            "figures": agreement.metrics,
+            "without_prediction": list(agreement.unpredicted),
             "versions": versions(),
             "outputs": {p.name: sha256(p) for p in sorted(folder.iterdir())},
         },

@@ -1,4 +1,4 @@
-"""What the compact network sees of a map: how that which lies above each level is made up."""
+"""Input of the compact network: features of the region enclosed by each contour level of a map."""
 
 from __future__ import annotations
 
@@ -16,37 +16,36 @@ from .normalize import Range
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Levels at which a map is described: LEVELS of them in equal ratios from LOWEST to HIGHEST of half
-#: the map's range above -1. A map whose peaks are higher moves along the profile and keeps its
-#: shape.
+#: The profile has LEVELS levels at equal ratios, from LOWEST to HIGHEST times half the map's range
+#: above -1. Scaling a map shifts its profile without changing its shape.
 LEVELS, LOWEST, HIGHEST = 96, 0.004, 1.7
 SHELLS = 32
 CHANNELS = 32
-#: Larger boxes are counted on every second, third ... voxel of each axis.
-WIDEST_COUNTED = 160
+#: Larger boxes are counted on every second, third ... voxel along each axis.
+MAX_COUNTED_BOX = 160
 _SMALLEST_SHARE = 1e-6
 _STEP = math.log(HIGHEST / LOWEST) / (LEVELS - 1)
 
 
 def level_values() -> Tensor:
-    """(LEVELS,) float32 levels of the profile, on the normalised scale."""
+    """(LEVELS,) float32 levels of the profile, on the normalized scale."""
     torch: Any = _torch()
     return LOWEST * torch.exp(_STEP * torch.arange(LEVELS, dtype=torch.float32)) - 1
 
 
-class Seen(NamedTuple):
-    """What the compact network takes of n maps.
+class NetworkInput(NamedTuple):
+    """Input of the compact network for n maps.
 
     Attributes
     ----------
     profile : (n, 32, 96) float32
-        See :func:`seen_of`.
+        See :func:`network_input`.
     scale : (n, 2) float32
-        Size of the voxels, see :func:`.voxel_size.scale_of`.
+        Encoded voxel sizes, see :func:`.voxel_size.encode_voxel_size`.
     coarse : (n, 2, 32, 32, 32) float32
-        Mean and maximum of each 2^3 voxels, values x + 1 (0 to 2); z, y, x.
+        Mean and maximum over 2^3 voxels of x + 1 (0 to 2); z, y, x.
     bins : (n, 1, 64, 64, 64) uint8
-        Each voxel's place among the levels: above level j <=> bin > j.
+        Bin of each voxel among the levels: above level j <=> bin > j.
     """
 
     profile: Tensor
@@ -55,37 +54,41 @@ class Seen(NamedTuple):
     bins: Tensor
 
 
-def seen_of(x: Tensor, scale: Tensor, full: Sequence[Tensor | None] | None = None) -> Seen:
-    """What the compact network sees of normalised maps.
+def network_input(
+    x: Tensor, scale: Tensor, full: Sequence[Tensor | None] | None = None
+) -> NetworkInput:
+    """Compute the input of the compact network.
 
     Parameters
     ----------
-    x : (n, 1, 64, 64, 64) float32, normalised maps
-    scale : (n, 2), see :func:`.voxel_size.scale_of`
-    full : for each map what :func:`share_above` says of it on its own grid; None where that is the
-        64^3 grid
+    x : (n, 1, 64, 64, 64) float32
+        Normalized maps.
+    scale : (n, 2) float32
+        See :func:`.voxel_size.encode_voxel_size`.
+    full : sequence, optional
+        For each map, :func:`share_above` on its original grid; None if that is the 64^3 grid.
 
     Returns
     -------
-    Seen
-        Its profile says, for each of 96 levels t, at full (64^3), half and quarter resolution:
-        log10 of the share of voxels above t, of the map, its local means and maxima, of what is
-        left of it after erosion and opening and what closing adds (noise is specks, a molecule is
-        bulk), in four shells about the box's centre; how ragged and how compact the part above is;
-        and means over the voxels at t, over t + 1: gradient, difference from the surroundings at
-        three scales (at the edge of a solid body these change sign); distance from the centre; the
-        share of voxels above t on the map's own grid. The last row is of another kind: 32 shells of
-        the power spectrum, 32 of the mean and 32 of the maximum by distance from the centre of
-        mass.
+    NetworkInput
+        The profile has, for each of 96 levels t, at full (64^3), half and quarter resolution: log10
+        of the share of voxels above t, for the map, its local means and maxima, after erosion,
+        opening and closing (noise forms specks, a molecule is solid), and in four shells about the
+        center of the box; how fragmented and how compact the enclosed region is; means over the
+        voxels at t, relative to t + 1, of the gradient and of the difference from the surroundings
+        at three scales (which changes sign at the edge of a solid body); distance from the center;
+        and the share of voxels above t on the original grid. The last row is different: 32 shells
+        of the power spectrum, and 32 each of the mean and the maximum by distance from the center
+        of mass.
     """
     torch = _torch()
     v = (x + 1).clamp(0, 2)
-    mean = _halved(v)
-    coarse = _halved(mean)
-    local, r2 = _around(v, 1), _mass_radius(mean)
-    bins, half = bins_of(v), bins_of(mean)
+    mean = _half_size(v)
+    coarse = _half_size(mean)
+    local, r2 = _local_mean(v, 1), _mass_radius(mean)
+    bins, half = level_bins(v), level_bins(mean)
     rows = _volumes(bins, local, half, mean, coarse) + _shapes(bins, half, coarse, r2)
-    rows += _means_at(bins, v, local, half, mean, r2)
+    rows += _level_means(bins, v, local, half, mean, r2)
     rows.append(
         torch.stack(
             [rows[0][i] if f is None else f.to(v) for i, f in enumerate(full or [None] * len(v))]
@@ -93,47 +96,55 @@ def seen_of(x: Tensor, scale: Tensor, full: Sequence[Tensor | None] | None = Non
     )
     rows.append(_shells(v, mean, r2))
     peak = torch.nn.functional.max_pool3d(v, 2)
-    return Seen(torch.stack(rows, dim=1), scale.to(v), torch.cat([mean, peak], dim=1), bins)
+    return NetworkInput(torch.stack(rows, dim=1), scale.to(v), torch.cat([mean, peak], dim=1), bins)
 
 
 def share_above(
     array: NDArray[np.floating], used: Range, voxel_size: Triple = (1.0, 1.0, 1.0)
 ) -> Tensor:
-    """(96,) logarithm, as in the profile, of the share of a map's voxels above each level, on the
-    map's own grid.
+    """Share of a map's voxels above each level on its original grid, as log in the profile.
 
-    What 64^3 voxels smooth away, a larger box still shows: how far its level stands above its
-    peaks' mean.
+    It shows detail that downsampling to 64^3 smooths away.
 
     Parameters
     ----------
-    array : (z, y, x), in the map's units; a map that is no cube counts as the cube around it
-    used : Range of the 64^3 map
-    voxel_size : x, y, z, in any unit
+    array : (z, y, x) array
+        In the map's units; a map that is not cubic counts as padded to a cube.
+    used : Range
+        Range of the 64^3 map.
+    voxel_size : tuple of float
+        x, y, z, in any unit.
+
+    Returns
+    -------
+    (96,) float32
     """
     torch = _torch()
-    some = array[tuple(slice(None, None, -(-n // WIDEST_COUNTED)) for n in array.shape)]
-    # a copy: torch warns of what is read-only
+    some = array[tuple(slice(None, None, -(-n // MAX_COUNTED_BOX)) for n in array.shape)]
+    # a copy: torch warns about read-only arrays
     some = torch.from_numpy(np.array(some, np.float32, order="C"))
     v = (some - used.vol_min) * (2 / (used.vol_max - used.vol_min))
     edges = [n * size for n, size in zip(array.shape, voxel_size[::-1], strict=True)]
-    share = _above(bins_of(v)[None])[0] * (math.prod(edges) / max(edges) ** 3)
+    share = _above(level_bins(v)[None])[0] * (math.prod(edges) / max(edges) ** 3)
     return _log_share(share)
 
 
-def at_levels(bins: Tensor, field: Tensor) -> Tensor:
-    """(n, k, 96) means of k fields over the voxels at each level, neighbouring levels joined;
-    differentiable in the fields.
+def means_at_levels(bins: Tensor, field: Tensor) -> Tensor:
+    """Means of k fields over the voxels near each level; differentiable in the fields.
 
     Parameters
     ----------
-    bins : (n, voxels) int64, each voxel's place among the levels
-    field : (n, k, voxels)
+    bins : (n, voxels) int64
+        Bin of each voxel among the levels.
+    field : (n, k, voxels) float32
+
+    Returns
+    -------
+    (n, k, 96) float32
     """
     torch = _torch()
     n, k = field.shape[:2]
-    # a constant 1 beside the fields counts the voxels; a little of it stands in where a level has
-    # none
+    # a constant field of 1 counts the voxels; 1 is added to the counts, for levels without voxels
     both = torch.cat([field, torch.ones_like(field[:, :1])], dim=1)
     sums = torch.zeros(n, k + 1, LEVELS + 1, device=field.device, dtype=field.dtype)
     sums = sums.scatter_add(2, bins[:, None].expand(-1, k + 1, -1), both)
@@ -141,14 +152,21 @@ def at_levels(bins: Tensor, field: Tensor) -> Tensor:
     return sums[:, :k] / (sums[:, k:] + 1.0)
 
 
-def dice_above(bins: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-    """Dice that each level is expected to have, and the logarithm of the volume it encloses over
-    the molecule's: (n, 96) each.
+def expected_dice(bins: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """Expected Dice coefficient of each level; differentiable in ``inside``.
 
     Parameters
     ----------
-    bins : (n, voxels) uint8, each voxel's place among the levels
-    inside : (n, voxels) the probability that a voxel is of the molecule; differentiable in it
+    bins : (n, voxels) uint8
+        Bin of each voxel among the levels.
+    inside : (n, voxels) float32
+        Probability that a voxel belongs to the molecule.
+
+    Returns
+    -------
+    dice : (n, 96) float32
+    volume : (n, 96) float32
+        log10 of the enclosed volume relative to that of the molecule.
     """
     torch = _torch()
     if inside.requires_grad:
@@ -156,7 +174,7 @@ def dice_above(bins: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
             1, bins.long(), inside
         )
         common = common.flip(1).cumsum(1).flip(1)[:, 1:]
-    else:  # counted faster
+    else:  # faster
         common = _above(bins, inside) * bins.shape[1]
     above = _above(bins) * bins.shape[1]
     total = inside.sum(dim=1, keepdim=True) + 1
@@ -166,23 +184,30 @@ def dice_above(bins: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
 def _volumes(
     bins: Tensor, local: Tensor, half: Tensor, mean: Tensor, coarse: Tensor
 ) -> list[Tensor]:
-    """Log shares above each level; of shells about the box's centre too. Order survives binning, so
-    extremes are of bins.
+    """Log shares above each level, of the whole map and of shells about the box's center.
+
+    Minima and maxima are taken of bins, since binning preserves order.
     """
     torch = _torch()
     peak = torch.nn.functional.max_pool3d(bins.to(mean.dtype), 2).to(torch.uint8)
-    eroded, eroded_half = _extreme(bins, 1, least=True), _extreme(half, 1, least=True)
-    opened, opened_half = _extreme(eroded, 1, least=False), _extreme(eroded_half, 1, least=False)
-    opened_wide = _extreme(_extreme(eroded_half, 1, least=True), 2, least=False)
-    closed_half = _extreme(_extreme(half, 1, least=False), 1, least=True)
+    eroded, eroded_half = (
+        _local_extreme(bins, 1, smallest=True),
+        _local_extreme(half, 1, smallest=True),
+    )
+    opened, opened_half = (
+        _local_extreme(eroded, 1, smallest=False),
+        _local_extreme(eroded_half, 1, smallest=False),
+    )
+    opened_wide = _local_extreme(_local_extreme(eroded_half, 1, smallest=True), 2, smallest=False)
+    closed_half = _local_extreme(_local_extreme(half, 1, smallest=False), 1, smallest=True)
     rows = [
         _log_share(_above(a))
         for a in (
             bins,
-            bins_of(local),
+            level_bins(local),
             half,
             peak,
-            bins_of(coarse),
+            level_bins(coarse),
             eroded,
             opened,
             eroded_half,
@@ -198,11 +223,11 @@ def _volumes(
 
 
 def _shapes(bins: Tensor, half: Tensor, coarse: Tensor, r2: Tensor) -> list[Tensor]:
-    """How ragged, compact and central what lies above each level is."""
+    """How fragmented, compact and central the region above each level is."""
     torch = _torch()
     rows = [
-        torch.log10((_parted(a, step) + _SMALLEST_SHARE) / (_above(a) + _SMALLEST_SHARE))
-        for a, step in ((bins, 1), (half, 1), (half, 2), (bins_of(coarse), 1))
+        torch.log10((_boundary_share(a, step) + _SMALLEST_SHARE) / (_above(a) + _SMALLEST_SHARE))
+        for a, step in ((bins, 1), (half, 1), (half, 2), (level_bins(coarse), 1))
     ]
     above = _above(half)
     rows.append((_above(half, r2) / (above + 1e-7)).sqrt())
@@ -214,15 +239,20 @@ def _shapes(bins: Tensor, half: Tensor, coarse: Tensor, r2: Tensor) -> list[Tens
     return rows
 
 
-def _means_at(
+def _level_means(
     bins: Tensor, v: Tensor, local: Tensor, half: Tensor, mean: Tensor, r2: Tensor
 ) -> list[Tensor]:
-    """Means over the voxels at each level, neighbouring levels joined where there are few."""
+    """Means over the voxels near each level."""
     rows = []
     slope_half = _gradient(mean)
     rough = local - v
     finer = [_gradient(v), rough, rough.abs()]
-    coarser = [slope_half, _around(mean, 1) - mean, _around(mean, 3) - mean, _around(slope_half, 1)]
+    coarser = [
+        slope_half,
+        _local_mean(mean, 1) - mean,
+        _local_mean(mean, 3) - mean,
+        _local_mean(slope_half, 1),
+    ]
     level = (level_values().to(v) + 1)[None]
     for a, fields in ((bins, finer), (half, coarser)):
         count = _smooth(_histogram(a)) + 1e-9
@@ -233,7 +263,7 @@ def _means_at(
 
 
 def _shells(v: Tensor, mean: Tensor, r2: Tensor) -> Tensor:
-    """(n, 96) power spectrum, mean and maximum by distance."""
+    """(n, 96) power spectrum, and mean and maximum by distance from the center of mass."""
     torch = _torch()
     n, size = len(v), v.shape[-1]
     power = torch.fft.rfftn(v[:, 0], dim=(1, 2, 3)).abs() ** 2
@@ -254,13 +284,13 @@ def _shells(v: Tensor, mean: Tensor, r2: Tensor) -> Tensor:
 
 
 def _torch() -> Any:
-    import torch  # the caller has made sure that it is there
+    import torch  # the caller has made sure that it is installed
 
     return torch
 
 
-def bins_of(v: Tensor) -> Tensor:
-    """Values v = x + 1 as small whole numbers (uint8): above level j <=> bin > j."""
+def level_bins(v: Tensor) -> Tensor:
+    """Bins (uint8) of values v = x + 1 among the levels: above level j <=> bin > j."""
     torch = _torch()
     return (
         ((v * (1 / LOWEST)).clamp_(min=1e-3).log_() * (1 / _STEP))
@@ -282,9 +312,7 @@ def _histogram(bins: Tensor, weight: Tensor | None = None) -> Tensor:
 
 
 def _above(bins: Tensor, weight: Tensor | None = None) -> Tensor:
-    """(n, LEVELS) share of the voxels of each map, or of their weights, that lies above each
-    level.
-    """
+    """(n, LEVELS) share of the voxels of each map, or of their weights, above each level."""
     return _histogram(bins, weight).flip(1).cumsum(1).flip(1)[:, 1:]
 
 
@@ -294,18 +322,14 @@ def _log_share(share: Tensor) -> Tensor:
 
 
 def _smooth(counts: Tensor) -> Tensor:
-    """(n, LEVELS) from bins (n, LEVELS + 1): the bins beside each level joined, five with weights 1
-    2 3 2 1.
-    """
+    """(n, LEVELS) from bins (n, LEVELS + 1): five bins around each level, weighted 1 2 3 2 1."""
     torch = _torch()
     kernel = torch.tensor([[[1.0, 2.0, 3.0, 2.0, 1.0]]], device=counts.device)
     return torch.nn.functional.conv1d(counts[:, None, 1:], kernel, padding=2)[:, 0]
 
 
-def _parted(v: Tensor, step: int) -> Tensor:
-    """(n, LEVELS) share of pairs of voxels ``step`` apart along an axis of which one is above each
-    level and one is not.
-    """
+def _boundary_share(v: Tensor, step: int) -> Tensor:
+    """(n, LEVELS) share of voxel pairs ``step`` apart along an axis that a level separates."""
     torch = _torch()
     total = torch.zeros(len(v), LEVELS, device=v.device)
     for dim in (2, 3, 4):
@@ -314,12 +338,10 @@ def _parted(v: Tensor, step: int) -> Tensor:
     return total
 
 
-def _extreme(v: Tensor, reach: int, least: bool) -> Tensor:
-    """Smallest or largest value within a cube of ``reach`` voxels to each side; the box's rim is
-    left as it is.
-    """
+def _local_extreme(v: Tensor, reach: int, smallest: bool) -> Tensor:
+    """Local minimum or maximum in cubes of ``reach`` voxels to each side, cut at the faces."""
     torch = _torch()
-    choose = torch.minimum if least else torch.maximum
+    choose = torch.minimum if smallest else torch.maximum
     for dim in (2, 3, 4):
         size = v.shape[dim]
         result = v.clone()
@@ -331,8 +353,8 @@ def _extreme(v: Tensor, reach: int, least: bool) -> Tensor:
     return v
 
 
-def _around(v: Tensor, reach: int) -> Tensor:
-    """Mean over a cube of ``reach`` voxels to each side, as far as it lies in the box."""
+def _local_mean(v: Tensor, reach: int) -> Tensor:
+    """Local mean in cubes of ``reach`` voxels to each side, cut at the faces of the box."""
     torch = _torch()
     for dim in (2, 3, 4):
         size = v.shape[dim]
@@ -340,14 +362,14 @@ def _around(v: Tensor, reach: int) -> Tensor:
         for step in range(1, reach + 1):
             total.narrow(dim, 0, size - step).add_(v.narrow(dim, step, size - step))
             total.narrow(dim, step, size - step).add_(v.narrow(dim, 0, size - step))
-        place = torch.arange(size, device=v.device)
-        count = (place + reach).clamp(max=size - 1) - (place - reach).clamp(min=0) + 1
+        position = torch.arange(size, device=v.device)
+        count = (position + reach).clamp(max=size - 1) - (position - reach).clamp(min=0) + 1
         v = total / count.to(v.dtype).reshape([-1 if d == dim else 1 for d in range(5)])
     return v
 
 
-def _halved(v: Tensor) -> Tensor:
-    """Means of 2^3 voxels."""
+def _half_size(v: Tensor) -> Tensor:
+    """Means over 2^3 voxels."""
     for dim in (2, 3, 4):
         even, odd = v.unflatten(dim, (-1, 2)).unbind(dim + 1)
         v = even + odd
@@ -355,7 +377,7 @@ def _halved(v: Tensor) -> Tensor:
 
 
 def _gradient(v: Tensor) -> Tensor:
-    """Length of the gradient, per voxel, by central differences; 0 at the rim."""
+    """Norm of the gradient, per voxel, by central differences; 0 along an axis at its faces."""
     torch = _torch()
     total = torch.zeros_like(v)
     for dim in (2, 3, 4):
@@ -367,9 +389,7 @@ def _gradient(v: Tensor) -> Tensor:
 
 
 def _mass_radius(mean: Tensor) -> Tensor:
-    """Squared distance of each voxel from the centre of mass (of squared density), in half
-    boxes.
-    """
+    """Squared distance of each voxel from the center of mass of v^2; half a box is 1."""
     torch = _torch()
     axis = torch.linspace(-1, 1, mean.shape[-1], device=mean.device, dtype=mean.dtype)
     weight = mean**2
@@ -383,7 +403,7 @@ def _mass_radius(mean: Tensor) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _box_radius(size: int) -> Tensor:
-    """(size, size, size) distance from the box's centre, in half boxes."""
+    """(size, size, size) distance from the box's center, in half boxes."""
     torch = _torch()
     axis = torch.linspace(-1, 1, size) ** 2
     return (axis[:, None, None] + axis[:, None] + axis).sqrt()

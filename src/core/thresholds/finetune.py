@@ -1,11 +1,18 @@
-"""Fine-tune a network on levels that a person set by eye, and keep the result only as far as it
-helps.
+"""Fine-tuning of a network on levels set by eye; the result is kept only if it is better.
 
 Example::
 
-    result = run_finetune(find_ensemble(["~/j42/volumes"]), Path("labels.csv"),
-    FinetuneParameters(), Path("j42/siren")) predict_levels(ensemble,
-    PredictParameters(weights=str(result.weights)))
+    from pathlib import Path
+
+    from chimerax.siren.core import PredictParameters, find_ensemble, predict_levels
+    from chimerax.siren.core.thresholds.finetune import run_finetune
+    from chimerax.siren.core.thresholds.parameters import FinetuneParameters
+
+    ensemble = find_ensemble(["volumes"])
+    parameters = FinetuneParameters(epochs=1, folds=1)  # for a first try
+    result = run_finetune(ensemble, Path("siren/labels.csv"), parameters, Path("siren"))
+    nine = ensemble.select(include=["vol_00*"])
+    predict_levels(nine, PredictParameters(weights=str(result.weights)))
 """
 
 from __future__ import annotations
@@ -23,20 +30,20 @@ from scipy import stats
 
 from ..common import constants
 from ..common.errors import JunkMap, SirenError
-from ..common.files import RECORD, set_edits_aside, sha256, whole_folder, write_json
+from ..common.files import RECORD, atomic_folder, set_edits_aside, sha256, write_json
 from ..common.progress import Progress
 from ..common.versions import versions
 from ..maps.ensemble import Ensemble
-from .agreement import Agreement, Compared
-from .features import seen_of
+from .agreement import Agreement, LabeledPrediction
+from .features import network_input
 from .labels import Label, match_labels, read_labels
 from .network import LoadedNetwork, default_weights, import_torch, load_network, save_network
-from .normalize import normalise_level
+from .normalize import normalize_level
 from .parameters import FinetuneParameters
 from .plots import loss_plot, write_figure
-from .predict import Shrunk, choose_device, shrink
+from .predict import PreparedMap, choose_device, prepare_map
 from .tables import Prediction, write_table
-from .voxel_size import scale_of
+from .voxel_size import encode_voxel_size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,22 +52,26 @@ if TYPE_CHECKING:
 FINETUNE_FOLDER = "finetune"
 WEIGHTS_FILE, TABLE_FILE, PLOT_STEM = "finetuned_weights.pt", "loss.csv", "loss"
 SHARPNESS = 10.0  # of the soft masks
-LOWEST, BINS = -1.5, 5000  # of the histograms that stand for maps: bins of 0.0005 up to 1
+LOWEST, BINS = -1.5, 5000  # of the histograms that represent maps: bins of 0.0005 up to 1
 SYMMETRIES = [(order, flips) for order in permutations((-3, -2, -1)) for flips in range(8)]
 PARTS = ("train", "validation", "held out")
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Maps with labels, as a network learns from them.
+class LabeledMaps:
+    """Labeled maps, prepared for training.
 
     Attributes
     ----------
-    maps : n of them, with their label
-    inputs : what the network's last part takes, (n, ...) each; of the published one the normalised
-        maps (n, 1, 64, 64, 64)
-    histogram : (n, BINS) share of each map's voxels in bins of the normalised value
-    label : (n,) normalised level
+    maps : tuple of (Prediction, Label)
+        The n maps with their labels.
+    inputs : tuple of (n, ...) tensors
+        Input of the trained part of the network: of its heads, or, for the published network, the
+        normalized maps (n, 1, 64, 64, 64).
+    histogram : (n, BINS) float32
+        Share of each map's voxels in bins of the normalized value.
+    label : (n,) float32
+        Normalized levels.
     """
 
     maps: tuple[tuple[Prediction, Label], ...]
@@ -71,12 +82,14 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Fit:
-    """A training's course.
+    """Course of a training.
 
     Attributes
     ----------
-    train, validation : losses by epoch, from 0: the weights as they were
-    best : the epoch that was kept
+    train, validation : tuple of float
+        Losses by epoch; epoch 0 is the initial weights.
+    best : int
+        The epoch that was kept.
     """
 
     train: tuple[float, ...]
@@ -90,15 +103,20 @@ class Finetuned:
 
     Attributes
     ----------
-    folder : where it was written
-    parts : names of the labelled volumes that trained, that validated alone (none with several
-        folds), and that were held out
+    folder : Path
+        Output folder.
+    parts : dict of list of str
+        Names of the labeled volumes by PARTS: used for training, for validation only (none with
+        several folds), and held out.
     fit : Fit
-    before, after : Agreement of the held-out volumes with the weights as they were, and with those
-        written
-    parameters : FinetuneParameters, all filled in
-    aside : where an earlier, hand-edited folder of this name was moved, or None
-    replaced : whether an earlier fine-tuning was replaced
+    before, after : Agreement
+        Agreement of the held-out volumes with the initial and with the final weights.
+    parameters : FinetuneParameters
+        With all defaults filled in.
+    aside : Path or None
+        New path of an earlier folder of this name that was edited by hand.
+    replaced : bool
+        Whether the folder of an earlier fine-tuning was replaced.
     """
 
     folder: Path
@@ -117,7 +135,7 @@ class Finetuned:
 
     @property
     def plot(self) -> Path:
-        """Picture of the losses."""
+        """The loss plot, as PNG."""
         return self.folder / f"{PLOT_STEM}.png"
 
 
@@ -128,29 +146,31 @@ def run_finetune(
     output: Path,
     progress: Progress | None = None,
 ) -> Finetuned:
-    """Fine-tune on an ensemble's labels and write ``output``/finetune: weights, losses, plot,
-    record.
+    """Fine-tune on the labels of an ensemble and write ``output``/finetune.
 
-    The labels are split at random (seeded). Some train; after each epoch, others measure the loss.
-    The epoch with the lowest is kept if it betters the weights as they were significantly, else
-    these are kept. See :func:`tune` for which are which. Those held out take no part in this, and
-    say before and after how large the errors are.
+    The folder has the weights, the losses, a plot of them, and the record. The labels are split at
+    random (seeded) into training, validation and held-out maps, see :func:`tune`. The epoch with
+    the lowest validation loss is kept if it is significantly better than the initial weights;
+    otherwise these are kept. The held-out maps measure the errors before and after.
 
     Parameters
     ----------
-    ensemble : Ensemble, all volumes of the labels among them
-    labels : csv as ``template.csv``, constants.FEWEST_LABELS rows or more
-    parameters : FinetuneParameters
-    output : folder, made where missing
-    progress : asked before each map and each step
+    ensemble : Ensemble
+        Includes all labeled volumes.
+    labels : Path
+        Labels table as ``template.csv``, with constants.MIN_LABELS rows or more.
+    parameters : FinetuneParameters or None
+    output : Path
+        Folder, created if missing.
+    progress : Progress, optional
 
     Raises
     ------
     SirenError
-        If there are too few labels, one fits no volume or its map holds nothing, or the loss is no
-        number. Nothing is written.
+        If there are too few labels, a label matches no volume, its map has nothing to contour, or
+        the loss diverges. Nothing is written.
     Cancelled
-        If the progress says so. Nothing is written.
+        If ``progress`` was asked to stop. Nothing is written.
 
     References
     ----------
@@ -169,13 +189,15 @@ def run_finetune(
     )
     loaded = load_network(path)
     parameters = parameters.filled(loaded.kind)
-    if len(chosen) < constants.FEWEST_LABELS:
+    if len(chosen) < constants.MIN_LABELS:
         raise SirenError(
             f"{labels.name} has {len(chosen)} labels of these volumes: label "
-            f"{constants.FEWEST_LABELS} at least, better 20 to 40 "
+            f"{constants.MIN_LABELS} at least, better 20 to 40 "
             '("siren label template FOLDER" proposes which).'
         )
-    data = read_labelled(ensemble.select(include=list(chosen), least=1), chosen, loaded, progress)
+    data = read_labeled_maps(
+        ensemble.select(include=list(chosen), minimum=1), chosen, loaded, progress
+    )
     split = _split(len(chosen), parameters)
     torch.manual_seed(parameters.seed)
     loaded.network.to(device)
@@ -195,35 +217,51 @@ def run_finetune(
         "labels": {"path": str(labels.absolute()), "sha256": sha256(labels)},
         "label_of": {r.file: label.level for r, label in data.maps},
         "split": parts,
-        "held_out_before": before.figures,
-        "held_out_after": after.figures,
+        "held_out_before": before.metrics,
+        "held_out_after": after.metrics,
         "versions": versions() | {"torch": str(torch.__version__)},
     }
     folder = output / FINETUNE_FOLDER
-    with whole_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         _write(temporary, loaded, fit, record)
-        progress.step("writing", 1.0)  # the last moment to stop
+        progress.step("writing", 1.0)  # last chance to stop
         aside = set_edits_aside(folder)
         replaced = folder.exists()
     return Finetuned(folder, parts, fit, before, after, parameters, aside, replaced)
 
 
-def read_labelled(
+def read_labeled_maps(
     ensemble: Ensemble, labels: dict[str, Label], loaded: LoadedNetwork, progress: Progress
-) -> Labelled:
-    """Read the labelled maps and reduce them to what a network and the loss need.
+) -> LabeledMaps:
+    """Read the labeled maps and prepare them for training.
 
-    The loss over voxels depends on a map only by how often each value occurs, so a histogram stands
-    for it.
+    The loss depends on the voxels of a map only through their histogram, which therefore replaces
+    the map.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        The labeled volumes.
+    labels : dict of Label
+        By file name.
+    loaded : LoadedNetwork
+    progress : Progress
+
+    Raises
+    ------
+    SirenError
+        If a map cannot be read, or has nothing to contour.
+    Cancelled
+        If ``progress`` was asked to stop.
     """
     torch = import_torch()
-    place = ensemble.places
+    place = ensemble.vol_ids
     maps: list[tuple[Prediction, Label]] = []
     inputs: list[tuple[Tensor, ...]] = []
     histogram: list[NDArray[np.float32]] = []
-    for source in progress.each(ensemble.sources, "reading labelled maps", len(ensemble)):
+    for source in progress.each(ensemble.sources, "reading labeled maps", len(ensemble)):
         try:
-            m = shrink(ensemble, source, place[source.name], loaded.kind)
+            m = prepare_map(ensemble, source, place[source.name], loaded.kind)
         except JunkMap as error:
             raise SirenError(
                 f"{source.name} has a label but no density to contour "
@@ -234,8 +272,8 @@ def read_labelled(
         histogram.append(
             np.histogram(m.x.clip(LOWEST, 1), BINS, (LOWEST, 1))[0].astype(np.float32) / m.x.size
         )
-    level = [normalise_level(label.level, row.range) for row, label in maps]
-    return Labelled(
+    level = [normalize_level(label.level, row.range) for row, label in maps]
+    return LabeledMaps(
         tuple(maps),
         tuple(torch.cat(parts) for parts in zip(*inputs, strict=True)),
         torch.from_numpy(np.stack(histogram)),
@@ -243,25 +281,34 @@ def read_labelled(
     )
 
 
-def _inputs(loaded: LoadedNetwork, m: Shrunk) -> tuple[Tensor, ...]:
+def _inputs(loaded: LoadedNetwork, m: PreparedMap) -> tuple[Tensor, ...]:
     torch = import_torch()
     x = torch.from_numpy(m.x[None, None])
     network: Any = loaded.network
     if not hasattr(network, "heads"):
         return (x,)
     with torch.no_grad():
-        seen: tuple[Tensor, ...] = network.features(seen_of(x, scale_of([m.voxel_size]), [m.full]))
-    return seen
+        inputs: tuple[Tensor, ...] = network.features(
+            network_input(x, encode_voxel_size([m.voxel_size]), [m.full])
+        )
+    return inputs
 
 
 def mask_loss(histogram: Tensor, prediction: Tensor, label: Tensor) -> Tensor:
-    """(n,) mean square, over a map's voxels, of the difference of the soft masks sigmoid(10 (x -
-    level)) at two levels.
+    """Mean square difference, over a map's voxels, of the soft masks of two levels.
+
+    The soft mask is sigmoid(10 (x - level)).
 
     Parameters
     ----------
-    histogram : (n, BINS) share of the voxels in bins of the normalised value x
-    prediction, label : (n,) normalised levels
+    histogram : (n, BINS) float32
+        Share of the voxels in bins of the normalized value x.
+    prediction, label : (n,) float32
+        Normalized levels.
+
+    Returns
+    -------
+    (n,) float32
     """
     torch = import_torch()
     edges = torch.linspace(LOWEST, 1, BINS + 1, device=histogram.device)
@@ -274,19 +321,37 @@ def mask_loss(histogram: Tensor, prediction: Tensor, label: Tensor) -> Tensor:
 
 def tune(
     network: Module,
-    data: Labelled,
+    data: LabeledMaps,
     split: Sequence[NDArray[np.intp]],
     parameters: FinetuneParameters,
     device: str,
     progress: Progress,
 ) -> Fit:
-    """Train in place; the network is left with the epoch that is best on maps that did not train,
-    or as it was.
+    """Train in place, and keep the epoch with the best validation loss, or the initial weights.
 
-    With one fold, the second part of the split validates. With more, that part trains too: each
-    fold of both validates a training on the others, and the epoch that is best on all of them
-    together is how long the network is then trained on both. Running statistics of batch
-    normalisation and dropout are left as in prediction: a few maps would spoil the former.
+    With one fold, the second part of the split is used for validation. With more, the first two
+    parts are cross-validated, and the network is then trained on both for the number of epochs that
+    was best over all folds. Batch normalization and dropout stay in evaluation mode: a few maps
+    would spoil the running statistics.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+    data : LabeledMaps
+    split : three (n,) int arrays
+        Indices of training, validation and held-out maps.
+    parameters : FinetuneParameters
+        With all defaults filled in.
+    device : str
+        The network's torch device.
+    progress : Progress
+
+    Raises
+    ------
+    SirenError
+        If the loss diverges.
+    Cancelled
+        If ``progress`` was asked to stop.
     """
     folds = min(int(parameters.folds or 1), len(split[0]) + len(split[1]))
     every = np.sort(np.concatenate(split[:2]))
@@ -296,23 +361,23 @@ def tune(
         else np.array_split(np.random.default_rng([parameters.seed, 2]).permutation(every), folds)
     )
     start = copy.deepcopy(network.state_dict())
-    courses = []
+    trainings = []
     for n, part in enumerate(parts):
         network.load_state_dict(start)
         span = (n / (folds + (folds > 1)), 1 / (folds + (folds > 1)))
-        courses.append(
-            _course(
+        trainings.append(
+            _train(
                 network, data, np.setdiff1d(every, part), part, parameters, device, progress, span
             )
         )
-    train = tuple(np.mean([c.train for c in courses], axis=0).tolist())
-    validation = np.concatenate([c.validation for c in courses], axis=1)
+    train = tuple(np.mean([t.train for t in trainings], axis=0).tolist())
+    validation = np.concatenate([t.validation for t in trainings], axis=1)
     best = int(validation.mean(axis=1).argmin())
-    if not _better(validation[0], validation[best]):
+    if not _significantly_lower(validation[0], validation[best]):
         best = 0
-    network.load_state_dict(courses[0].best_state if best and folds == 1 else start)
+    network.load_state_dict(trainings[0].best_state if best and folds == 1 else start)
     if best and folds > 1:
-        _course(
+        _train(
             network,
             data,
             every,
@@ -326,41 +391,37 @@ def tune(
 
 
 @dataclass(frozen=True)
-class _Course:
-    """One training: losses of the training maps (epochs + 1,), of each validation map (epochs + 1,
-    n), the best epoch's weights.
-    """
+class _Training:
+    """Losses (epochs + 1,), validation losses (epochs + 1, n) and best weights of a training."""
 
     train: list[float]
     validation: NDArray[np.float64]
     best_state: dict[str, Any]
 
 
-def _course(
+def _train(
     network: Module,
-    data: Labelled,
-    trains: NDArray[np.intp],
-    validates: NDArray[np.intp],
+    data: LabeledMaps,
+    training: NDArray[np.intp],
+    validating: NDArray[np.intp],
     parameters: FinetuneParameters,
     device: str,
     progress: Progress,
     span: tuple[float, float],
-) -> _Course:
-    """Train in place for all epochs; ``span`` says where the progress of it begins, and how far it
-    goes.
-    """
+) -> _Training:
+    """Train in place for all epochs; ``span`` is the start and length of its share of progress."""
     torch = import_torch()
     epochs, rate = int(parameters.epochs or 1), float(parameters.learning_rate or 0)
     rng = np.random.default_rng(parameters.seed)
     network.eval()
-    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
+    optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     train, validation = (
-        [float(_losses(network, data, trains, device).mean())],
-        [_losses(network, data, validates, device)],
+        [float(_losses(network, data, training, device).mean())],
+        [_losses(network, data, validating, device)],
     )
     best, best_state = 0, copy.deepcopy(network.state_dict())
     for epoch in range(1, epochs + 1):
-        order = rng.permutation(trains)
+        order = rng.permutation(training)
         total = 0.0
         for first in range(0, len(order), parameters.batch_size):
             progress.step(
@@ -369,57 +430,57 @@ def _course(
             at = order[first : first + parameters.batch_size]
             level = _levels(network, data, at, device, int(rng.integers(48)))
             loss = mask_loss(data.histogram[at].to(device), level, data.label[at].to(device)).mean()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             total += float(loss.detach()) * len(at)
         train.append(total / len(order))
-        validation.append(_losses(network, data, validates, device))
+        validation.append(_losses(network, data, validating, device))
         if not np.isfinite(train[-1]) or not np.isfinite(validation[-1]).all():
             raise SirenError(
-                f"The loss became no number in epoch {epoch}: give a smaller "
-                f"learningRate than {rate:g}."
+                f"The loss diverged in epoch {epoch}: give a smaller learningRate than {rate:g}."
             )
-        if len(validates) and validation[-1].mean() < validation[best].mean():
+        if len(validating) and validation[-1].mean() < validation[best].mean():
             best, best_state = epoch, copy.deepcopy(network.state_dict())
-    return _Course(train, np.stack(validation), best_state)
+    return _Training(train, np.stack(validation), best_state)
 
 
-def _better(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
-    """Whether losses of the same maps fell significantly: a t-test of their ratios' logarithms,
-    one-sided, at constants.SIGNIFICANT_GAIN.
+def _significantly_lower(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
+    """Whether the losses of the same maps are significantly lower after training.
 
-    Ratios, since the loss of a large particle is large whatever its level.
+    One-sided t-test of the logarithm of the ratios, at constants.SIGNIFICANT_GAIN; ratios, since
+    the loss of a large particle is large whatever its level.
     """
     if not after.mean() < before.mean():
         return False
-    gain = np.log(before + constants.NO_LOSS) - np.log(after + constants.NO_LOSS)
+    gain = np.log(before + constants.LOSS_FLOOR) - np.log(after + constants.LOSS_FLOOR)
     return len(gain) < 2 or bool(
         stats.ttest_1samp(gain, 0.0, alternative="greater").pvalue < constants.SIGNIFICANT_GAIN
     )
 
 
 def _split(count: int, parameters: FinetuneParameters) -> list[NDArray[np.intp]]:
-    """Places that train, choose the epoch, and are held out; each at least one, ascending."""
+    """Indices of the training, validation and held-out maps, ascending; at least one of each."""
     order = np.random.default_rng([parameters.seed, 1]).permutation(count)
-    held, chooses = (
+    held, choosing = (
         max(1, round(float(share or 0) * count))
         for share in (parameters.held_out, parameters.validation)
     )
-    if held + chooses >= count:
+    if held + choosing >= count:
         raise SirenError(
-            f"Of {count} labels none would be left to train on: give smaller shares "
+            f"Of {count} labels, none would be left to train on: give smaller shares "
             "heldOut and validation."
         )
     return [
         np.sort(part)
-        for part in (order[held + chooses :], order[held : held + chooses], order[:held])
+        for part in (order[held + choosing :], order[held : held + choosing], order[:held])
     ]
 
 
-def posed(v: Tensor, symmetry: int) -> Tensor:
-    """Maps (n, k, m, m, m) in one of the 48 poses of the cube (0 to 47): a level does not depend on
-    the pose.
+def apply_symmetry(v: Tensor, symmetry: int) -> Tensor:
+    """Apply one of the 48 symmetries of the cube (0 to 47) to maps (n, k, m, m, m).
+
+    It does not change their level.
     """
     order, flips = SYMMETRIES[symmetry]
     axes = [axis for bit, axis in enumerate((-3, -2, -1)) if flips >> bit & 1]
@@ -427,17 +488,19 @@ def posed(v: Tensor, symmetry: int) -> Tensor:
 
 
 def _levels(
-    network: Module, data: Labelled, at: NDArray[np.intp], device: str, symmetry: int = 0
+    network: Module, data: LabeledMaps, at: NDArray[np.intp], device: str, symmetry: int = 0
 ) -> Tensor:
-    """(n,) levels of some maps; those that are still voxels are seen in one of the 48 poses."""
-    inputs = [(posed(v[at], symmetry) if v.ndim == 5 else v[at]).to(device) for v in data.inputs]
-    seen: Any = network
-    level: Tensor = seen.heads(*inputs)[:, 0] if hasattr(network, "heads") else seen(*inputs)
+    """(n,) predicted levels of some maps; a symmetry is applied to inputs that are voxels."""
+    inputs = [
+        (apply_symmetry(v[at], symmetry) if v.ndim == 5 else v[at]).to(device) for v in data.inputs
+    ]
+    model: Any = network
+    level: Tensor = model.heads(*inputs)[:, 0] if hasattr(network, "heads") else model(*inputs)
     return level
 
 
 def _losses(
-    network: Module, data: Labelled, at: NDArray[np.intp], device: str
+    network: Module, data: LabeledMaps, at: NDArray[np.intp], device: str
 ) -> NDArray[np.float64]:
     """(n,) loss of each of some maps."""
     torch = import_torch()
@@ -454,21 +517,21 @@ def _losses(
 
 
 def _agreement(
-    loaded: LoadedNetwork, data: Labelled, at: NDArray[np.intp], device: str
+    loaded: LoadedNetwork, data: LabeledMaps, at: NDArray[np.intp], device: str
 ) -> Agreement:
     torch = import_torch()
     with torch.inference_mode():
         levels = _levels(loaded.network, data, at, device).cpu().tolist()
     return Agreement(
         tuple(
-            Compared(data.maps[i][1], replace(data.maps[i][0], prediction=level))
+            LabeledPrediction(data.maps[i][1], replace(data.maps[i][0], prediction=level))
             for i, level in zip(at.tolist(), levels, strict=True)
         )
     )
 
 
 def _write(folder: Path, loaded: LoadedNetwork, fit: Fit, record: dict[str, Any]) -> None:
-    """All files of a fine-tuning; the record last, since it lists the others."""
+    """Write all files of a fine-tuning; the record is last, since it lists the others."""
     save_network(
         folder / WEIGHTS_FILE,
         loaded.network,

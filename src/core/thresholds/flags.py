@@ -1,5 +1,7 @@
-"""What speaks against a map or its predicted level: noise, levels that enclose all or nothing,
-volumes unlike the others.
+"""Flags of doubtful maps and predicted levels.
+
+They mark noise, levels that enclose almost everything or nothing, and volumes unlike the others. Of
+300 simulated maps of unseen structures, none exceeds the limits: devel/benchmarks/trust.md.
 """
 
 from __future__ import annotations
@@ -12,24 +14,24 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..blocks.occupancy import Occupancy
-from ..blocks.outliers import unlike_others
+from ..blocks.outliers import junk_volumes
 from ..common import constants
 from ..maps.grid import Grid
 from .tables import Prediction
 
-# Of 300 simulated maps of unseen structures none is beyond these limits; see
-# devel/benchmarks/trust.md.
-
 
 @dataclass(frozen=True)
-class Enclosed:
-    """What a level encloses of a map in its 64^3 box.
+class EnclosedRegion:
+    """The region of a 64^3 map enclosed by a level.
 
     Attributes
     ----------
-    bits : (32768,) uint8, the voxels above the level, packed as :class:`.occupancy.Occupancy` does
-    voxels : how many these are
-    flags : what speaks against the map by itself
+    bits : (32768,) uint8
+        Voxels above the level, packed as in :class:`.occupancy.Occupancy`.
+    voxels : int
+        Number of these voxels.
+    flags : tuple of str
+        Flags of the map by itself.
     """
 
     bits: NDArray[np.uint8]
@@ -37,34 +39,39 @@ class Enclosed:
     flags: tuple[str, ...]
 
 
-def enclosed(
+def enclosed_region(
     array: NDArray[np.float32], level: float, prediction: float, spread: float | None
-) -> Enclosed:
-    """Look at a map by itself.
+) -> EnclosedRegion:
+    """Find the region that a level encloses, and flag the map by itself.
 
     Parameters
     ----------
-    array : (64, 64, 64) float32, z, y, x, in the map's units
-    level : in the same units
-    prediction, spread : the level and its expected error on the normalised scale
+    array : (64, 64, 64) float32
+        z, y, x, in the map's units.
+    level : float
+        In the map's units.
+    prediction : float
+        The level on the normalized scale.
+    spread : float or None
+        Its expected error.
     """
     mask = array > level
     voxels = int(np.count_nonzero(mask))
     flags = []
     if not -1 <= prediction <= 1:
         flags.append("level outside the map's range")
-    if voxels < constants.FEWEST_VOXELS:
+    if voxels < constants.MIN_ENCLOSED_VOXELS:
         flags.append(f"level encloses nothing ({voxels} of {array.size:,} voxels)")
     else:
-        if voxels > constants.FULL_BOX * array.size:
+        if voxels > constants.MAX_BOX_SHARE * array.size:
             flags.append(f"level encloses {voxels / array.size:.0%} of the box")
-        flags += _ragged(array, mask, level, voxels)
-    if spread is not None and spread > constants.WIDE_ERROR:
+        flags += _noise_flags(array, mask, level, voxels)
+    if spread is not None and spread > constants.LARGE_ERROR:
         flags.append(f"uncertain (expected error {spread:.2f} of a range of 2)")
-    return Enclosed(np.packbits(mask), voxels, tuple(flags))
+    return EnclosedRegion(np.packbits(mask), voxels, tuple(flags))
 
 
-def _ragged(
+def _noise_flags(
     array: NDArray[np.float32], mask: NDArray[np.bool_], level: float, voxels: int
 ) -> list[str]:
     below, tail = noise_below(array, level, voxels)
@@ -76,17 +83,31 @@ def _ragged(
     largest = largest_piece(mask) / voxels
     return (
         [f"in pieces (the largest holds {largest:.0%} of what the level encloses)"]
-        if largest < constants.LARGEST_PIECE
+        if largest < constants.MIN_LARGEST_PIECE
         else []
     )
 
 
 def noise_below(array: NDArray[np.float32], level: float, voxels: int) -> tuple[float, float]:
-    """Voxels as far below the background as the level is above it, over the ``voxels`` above the
-    level; and how far the lowest go down, over how far the highest go up: 0 where the former are no
-    more than constants.NOISE_SHARE.
+    """Two measures of noise: negative density, and the depth of the negative tail.
 
-    Noise goes as far down as up; a sharpened molecule may go down often, but not as far.
+    Noise goes as far below the background as above it; a sharpened molecule may often be below, but
+    not as far.
+
+    Parameters
+    ----------
+    array : (z, y, x) float32
+    level : float
+    voxels : int
+        Number of voxels above the level.
+
+    Returns
+    -------
+    share : float
+        Voxels as far below the background as the level is above it, relative to ``voxels``.
+    tail : float
+        Depth of the lowest 0.1 % below the background, relative to the height of the highest 0.1 %;
+        0 if ``share`` does not exceed constants.NOISE_SHARE.
     """
     background = float(np.median(array[::2, ::2, ::2]))
     below = int(np.count_nonzero(array < 2 * background - level)) / voxels
@@ -99,44 +120,50 @@ def noise_below(array: NDArray[np.float32], level: float, voxels: int) -> tuple[
 
 
 def largest_piece(mask: NDArray[np.bool_]) -> int:
-    """Voxels of the largest piece, neighbours by face, edge or corner."""
+    """Number of voxels in the largest piece, connected by faces, edges or corners."""
     pieces, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
     return int(np.bincount(pieces.ravel())[1:].max()) if count else 0
 
 
 def with_flags(
-    rows: Sequence[Prediction], seen: dict[str, Enclosed], grid: Grid
+    rows: Sequence[Prediction], regions: dict[str, EnclosedRegion], grid: Grid
 ) -> list[Prediction]:
-    """Predictions with their flags: each map's own, and those by the ensemble's others.
+    """Add flags to predictions: those of each map by itself, and those relative to the ensemble.
 
     Parameters
     ----------
-    rows : one for each volume
-    seen : what each level encloses, by file name; volumes without a level are not in it
-    grid : Grid of the 64^3 boxes
+    rows : sequence of Prediction
+    regions : dict of EnclosedRegion
+        By file name; volumes without a level are missing.
+    grid : Grid
+        Grid of the 64^3 boxes.
     """
-    found = {name: list(e.flags) for name, e in seen.items()}
-    if len(seen) >= constants.FEWEST_FOR_A_MAJORITY:
-        for flags, more in zip(found.values(), _unlike(list(seen.values()), grid), strict=True):
+    found = {name: list(e.flags) for name, e in regions.items()}
+    if len(regions) >= constants.MIN_VOLUMES_FOR_MAJORITY:
+        for flags, more in zip(
+            found.values(), _ensemble_flags(list(regions.values()), grid), strict=True
+        ):
             flags += more
     return [replace(r, flags=(*r.flags, *found.get(r.file, ()))) for r in rows]
 
 
-def _unlike(seen: list[Enclosed], grid: Grid) -> list[list[str]]:
-    """For each volume: is what it encloses far more or less than usual, or unlike that of any
-    other?
-    """
-    log = np.log(np.array([max(1, e.voxels) for e in seen]))
+def _ensemble_flags(regions: list[EnclosedRegion], grid: Grid) -> list[list[str]]:
+    """Flags of each volume whose region is of unusual size or unlike that of any other."""
+    log = np.log(np.array([max(1, r.voxels) for r in regions]))
     middle = float(np.median(log))
     sd = 1.4826 * float(np.median(np.abs(log - middle)))
     far = np.abs(log - middle) > max(
         constants.ENCLOSED_SD * sd, float(np.log(constants.ENCLOSED_FACTOR))
     )
-    bits = np.stack([e.bits for e in seen])
+    bits = np.stack([r.bits for r in regions])
     volumes = Occupancy(
-        tuple(map(str, range(len(seen)))), np.zeros(len(seen)), bits, grid, np.empty(0, np.float32)
+        tuple(map(str, range(len(regions)))),
+        np.zeros(len(regions)),
+        bits,
+        grid,
+        np.empty(0, np.float32),
     )
-    alone = unlike_others(volumes, volumes.union(constants.UNION_FRACTION), constants.SAME_MOLECULE)
+    alone = junk_volumes(volumes, volumes.union(constants.UNION_FRACTION), constants.SAME_MOLECULE)
     return [
         [f"encloses {np.exp(v - middle):.2g} times the volume that is usual here"] * bool(f)
         + ["unlike all other volumes"] * bool(a)

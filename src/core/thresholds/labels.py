@@ -1,10 +1,17 @@
-"""Labels: contour levels that a person sets by eye, one row a map, in a csv laid out as the
-published ``template.csv``.
+"""Labels: contour levels set by eye, one row per map, in the layout of ``template.csv``.
+
+``template.csv`` is the labels table of the published tool.
 
 Example::
 
-    set_label(Path("labels.csv"), Label("3", "vol_004.mrc", 0.81, 0.7, 0.9))
-    match_labels(read_labels(path), path, ensemble.all_names)
+    from pathlib import Path
+
+    from chimerax.siren.core import find_ensemble
+    from chimerax.siren.core.thresholds.labels import Label, match_labels, read_labels, set_label
+
+    path, ensemble = Path("siren/labels.csv"), find_ensemble(["volumes"])
+    set_label(path, Label("3", "vol_004.mrc", 0.81, 0.7, 0.9))
+    dict(match_labels(read_labels(path), path, ensemble.all_names))["vol_004.mrc"].level  # -> 0.81
 """
 
 from __future__ import annotations
@@ -15,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..common.errors import SirenError, listed
+from ..common.errors import SirenError, join_names
 from .tables import VOL_ID, number, read_rows, row_names, stem, write_table
 
 LABEL_COLUMNS = (VOL_ID, "lower_bound", "contour_level", "upper_bound", "map_file")
@@ -23,10 +30,18 @@ LABEL_COLUMNS = (VOL_ID, "lower_bound", "contour_level", "upper_bound", "map_fil
 
 @dataclass(frozen=True)
 class Label:
-    """A level that a person chose for a map, in the map's units, with the bounds within which it is
-    as good.
+    """A contour level set by eye.
 
-    ``lower`` and ``upper`` are None where the table leaves them empty.
+    Attributes
+    ----------
+    vol_id : str
+        Number of the volume, as in the table; may be empty.
+    file : str
+        File name of the map; may be empty.
+    level : float
+        In the map's units.
+    lower, upper : float or None
+        Bounds within which the level is equally good; None if not given.
     """
 
     vol_id: str
@@ -37,16 +52,16 @@ class Label:
 
 
 def read_labels(path: Path) -> list[Label]:
-    """Levels chosen by a person, from a csv laid out as the published ``template.csv``.
+    """Read a labels table, laid out as the published ``template.csv``.
 
-    Columns: ``vol_id``, ``lower_bound``, ``contour_level``, ``upper_bound``, ``map_file``; the
-    bounds may be empty or absent. Rows of a template that are not filled in yet are passed over.
+    Columns: ``vol_id``, ``lower_bound``, ``contour_level``, ``upper_bound``, ``map_file``. The
+    bounds may be empty or missing. Rows that are not filled in yet are skipped.
 
     Raises
     ------
     SirenError
-        If the table cannot be read, a level is no number, bounds are the wrong way round, or a
-        volume stands twice.
+        If the table cannot be read, a level is not a number, bounds do not enclose it, a volume
+        has two rows, or no row is filled in.
     """
     rows, columns = read_rows(path, ["contour_level"], "labels table")
     if VOL_ID not in columns and "map_file" not in columns:
@@ -90,16 +105,25 @@ def read_labels(path: Path) -> list[Label]:
 def match_labels(
     labels: Sequence[Label], path: Path, all_names: Sequence[str]
 ) -> list[tuple[str, Label]]:
-    """The volume of each label: by ``map_file``, else by ``vol_id`` as in :func:`read_thresholds`.
+    """Match labels to volumes: by ``map_file``, else by ``vol_id`` as in :func:`read_thresholds`.
 
     Parameters
     ----------
-    all_names : file names of all volumes of the folder, in natural order
+    labels : sequence of Label
+    path : Path
+        The labels table, for errors.
+    all_names : sequence of str
+        File names of all volumes of the folder, in natural order.
+
+    Returns
+    -------
+    list of (str, Label)
+        File name and label.
 
     Raises
     ------
     SirenError
-        If a label fits no volume.
+        If a label matches no volume, or a volume has two.
     """
     by_number = not all(label.file for label in labels)
     names = row_names(
@@ -108,9 +132,8 @@ def match_labels(
     lost = [n for n in names if n not in all_names]
     if lost:
         raise SirenError(
-            f"{path.name} has a label for {listed(lost)}, which is not among the "
-            f"{len(all_names):,} volumes: "
-            " correct its map_file, or remove the row."
+            f"{path.name} has a label for {join_names(lost)}, which is not among the "
+            f"{len(all_names):,} volumes: correct its map_file, or remove the row."
         )
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
@@ -119,22 +142,26 @@ def match_labels(
 
 
 def set_label(path: Path, label: Label) -> bool:
-    """Write a label into a table: in place of the map's earlier row, else as a new last row. Other
-    rows and columns stay.
+    """Write a label into a table, in the row of its map or a new one at the end.
+
+    Other rows and columns are kept.
 
     Parameters
     ----------
-    path : the csv; made where there is none
-    label : Label, its ``file`` not empty
+    path : Path
+        The csv, created if missing.
+    label : Label
+        With a file name.
 
     Returns
     -------
-    Whether the map had a label before.
+    bool
+        Whether the map had a label before.
 
     Raises
     ------
     SirenError
-        If the level is not between its bounds, or the file there is not a labels table.
+        If the level is not within its bounds, or the file is not a labels table.
     """
     low, high = label.lower, label.upper
     if (low is not None and low > label.level) or (high is not None and high < label.level):
@@ -150,7 +177,7 @@ def set_label(path: Path, label: Label) -> bool:
             strict=True,
         )
     )
-    at = next((i for i, row in enumerate(rows) if _is_of(row, label)), None)
+    at = next((i for i, row in enumerate(rows) if _matches(row, label)), None)
     before = at is not None and bool(rows[at].get("contour_level"))
     if at is None:
         rows.append(new)
@@ -161,19 +188,33 @@ def set_label(path: Path, label: Label) -> bool:
 
 
 def write_template(path: Path, files: Sequence[str], all_names: Sequence[str]) -> list[str]:
-    """Add empty rows for maps to a labels table, made where there is none; rows that are there stay
-    as they are.
+    """Add empty rows for maps to a labels table, created if missing; existing rows are kept.
+
+    Parameters
+    ----------
+    path : Path
+        The csv.
+    files : sequence of str
+        File names of the maps to add.
+    all_names : sequence of str
+        File names of all volumes of the folder, in natural order.
 
     Returns
     -------
-    The maps that were added: those that had no row yet.
+    list of str
+        The maps that were added; the others had a row already.
+
+    Raises
+    ------
+    SirenError
+        If the file is not a labels table.
     """
     rows, columns = _rows(path)
     place = {name: n for n, name in enumerate(all_names)}
     added = []
     for name in files:
         label = Label(str(place[name]), name, np.nan)
-        if not any(_is_of(row, label) for row in rows):
+        if not any(_matches(row, label) for row in rows):
             rows.append({VOL_ID: label.vol_id, "map_file": name})
             added.append(name)
     write_table(path, columns, ([row.get(c, "") for c in columns] for row in rows))
@@ -187,7 +228,7 @@ def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
     return rows, columns + [c for c in LABEL_COLUMNS if c not in columns]
 
 
-def _is_of(row: dict[str, str], label: Label) -> bool:
+def _matches(row: dict[str, str], label: Label) -> bool:
     name = Path(row.get("map_file", "").replace("\\", "/")).name
     return (
         stem(name) == stem(label.file)

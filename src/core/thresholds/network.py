@@ -1,6 +1,6 @@
-"""The networks that predict a threshold from a normalised 64^3 map, and how their weights are read.
+"""Networks that predict the contour level of a normalized 64^3 map, and their weights files.
 
-torch is imported when a network is made, never before: everything else works without it.
+torch is imported only when a network is made; everything else works without it.
 """
 
 from __future__ import annotations
@@ -16,24 +16,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..common.errors import SirenError
-from ..common.files import whole_file
-from .features import CHANNELS, LEVELS, Seen, at_levels, bins_of, dice_above, level_values, seen_of
-from .voxel_size import scale_of
+from ..common.files import atomic_file
+from .features import (
+    CHANNELS,
+    LEVELS,
+    NetworkInput,
+    expected_dice,
+    level_bins,
+    level_values,
+    means_at_levels,
+    network_input,
+)
+from .voxel_size import encode_voxel_size
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
 BOX = 64
-FORMATS = "siren-thresholds-"  # and a number, which changes with the network
+FORMATS = "siren-thresholds-"  # followed by a number that changes with the architecture
 FORMAT = f"{FORMATS}3"
 DEFAULT_NAME = "siren_thresholds.pt"
-FILTERS = (8, 24, 48, 64)  # of the 3D CNN at 32^3, 16^3, 8^3 and 4^3
-FIELDS, WHOLE = 6, 32  # numbers that it says of each voxel, and of the whole
+FILTERS = (8, 24, 48, 64)  # channels of the 3D CNN at 32^3, 16^3, 8^3 and 4^3
+FIELDS, WHOLE = 6, 32  # its output channels per voxel, and for the whole map
 # profile without its shells, levels, fields, expected Dice and volume
 ROWS = CHANNELS - 1 + 1 + FIELDS + 2
 WIDTH = 64
-LOG_SPREAD = (-6.0, 1.0)  # bounds of the logarithm of the expected error
+LOG_SPREAD = (-6.0, 1.0)  # bounds of the log of the expected error
 _FIT = "give a weights file of this program, or the published checkpoint (weights_5e6.pth)"
 
 
@@ -44,12 +53,11 @@ class LoadedNetwork:
     Attributes
     ----------
     network : torch.nn.Module
-        In evaluation mode, on the CPU: (n, 1, 64, 64, 64) float32 to (n,) levels on the normalised
-        scale.
+        In evaluation mode, on the CPU: (n, 1, 64, 64, 64) float32 to (n,) normalized levels.
     kind : str
         ``siren`` or ``published``.
     metadata : dict
-        What the file says of itself: plain numbers and texts.
+        Metadata of the file: numbers and strings.
     """
 
     network: Module
@@ -58,7 +66,7 @@ class LoadedNetwork:
 
 
 def import_torch() -> Any:
-    """The torch module.
+    """Import torch.
 
     Raises
     ------
@@ -77,47 +85,54 @@ def import_torch() -> Any:
 
 
 def default_weights() -> Path:
-    """The shipped weights file: in the installed package's ``weights``, or beside ``src`` in a
-    checkout.
+    """The shipped weights file, in the folder ``weights``: in the plain Python package, in
+    ChimeraX's, or beside ``src`` in a checkout.
 
     Raises
     ------
     SirenError
-        If it is in neither place.
+        If it is in none of them.
     """
-    package = Path(__file__).parents[2]
-    places = [
-        package / "weights",
-        package.parent / "weights",
-        Path(__file__).resolve().parents[3] / "weights",
-    ]
-    for place in places:
-        if (place / DEFAULT_NAME).is_file():
-            return place / DEFAULT_NAME
+    module = Path(__file__)
+    for path in (module, module.resolve()):  # a link may lead into a checkout
+        for folder in path.parents[1:4]:
+            if (folder / "weights" / DEFAULT_NAME).is_file():
+                return folder / "weights" / DEFAULT_NAME
     raise SirenError(
-        f"{DEFAULT_NAME} is missing from {places[0]}: install ChimeraX-SIREn again, "
-        'or give "weights FILE".'
+        f"{DEFAULT_NAME} is missing from {module.parents[2] / 'weights'}: install SIREn again, or "
+        'give "weights FILE".'
     )
 
 
 def compact_network(members: int = 1) -> Module:
-    """The network of this program, or the mean of several.
+    """SIREn's network, or an average of several.
 
-    It looks at a map in two ways. A 3D CNN (an encoder and decoder, 32^3 to 4^3 and back) says of
-    each voxel how likely it is of the molecule, and a few numbers more. The profile, see
-    :func:`.features.seen_of`, says how what lies above each of 96 levels is made up; what the CNN
-    says of the voxels at each level, and the Dice that each level is expected to have by it, joins
-    the profile. Convolutions along it, told also the size of the voxels and what the CNN sees of
-    the whole, score each level; the answer is the mean of the levels weighted by the softmax of
-    their scores. A second number is the logarithm of the expected absolute error. Both count on the
-    normalised scale.
+    It combines two views of a map. A 3D CNN (encoder and decoder, from 32^3 to 4^3 and back) gives
+    for each voxel the logit of belonging to the molecule, and a few more numbers. The profile, see
+    :func:`.features.network_input`, describes the region above each of 96 levels; it is extended by
+    the mean output of the CNN at each level, and by the Dice coefficient that this predicts for
+    each level. A 1D CNN along the profile, which is also given the voxel size and the CNN's summary
+    of the whole map, scores each level. The predicted level is the mean of the levels weighted by
+    the softmax of their scores; a second output is the log of its expected absolute error. Both are
+    on the normalized scale.
 
-    ``features`` does all that depends on the map's voxels, ``heads`` the rest: fine-tuning trains
-    the latter.
+    ``features`` does everything that depends on the voxels of the map, ``heads`` the rest, which
+    fine-tuning trains.
 
     Parameters
     ----------
-    members : networks of one kind, trained from different starts, whose answers are averaged
+    members : int
+        Number of networks, trained from different seeds, whose outputs are averaged.
+
+    Returns
+    -------
+    torch.nn.Module
+        With ``forward``, ``features`` and ``heads``.
+
+    Raises
+    ------
+    SirenError
+        If torch is not installed.
     """
     torch = import_torch()
     nn = torch.nn
@@ -129,9 +144,11 @@ def compact_network(members: int = 1) -> Module:
             nn.ReLU(),
         )
 
-    class Voxels(nn.Module):  # type: ignore[name-defined]
-        """The 3D CNN: (n, 2, 32, 32, 32) and scale (n, 2) to FIELDS numbers a voxel, the first its
-        logit, and WHOLE of the whole.
+    class VoxelNetwork(nn.Module):  # type: ignore[name-defined]
+        """The 3D CNN.
+
+        From (n, 2, 32, 32, 32) and voxel size (n, 2) to (n, FIELDS, 32, 32, 32), of which the first
+        is the logit, and (n, WHOLE).
         """
 
         def __init__(self) -> None:
@@ -149,8 +166,7 @@ def compact_network(members: int = 1) -> Module:
 
         def forward(self, coarse: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
             mean, peak = coarse[:, :1], coarse[:, 1:]
-            # in units of the density where there is much of it: noise and single peaks hardly move
-            # it
+            # in units of the typical strong density, which noise and single peaks hardly change
             unit = (mean**3).sum(dim=(1, 2, 3, 4), keepdim=True) / (mean**2).sum(
                 dim=(1, 2, 3, 4), keepdim=True
             ).clamp(min=1e-12)
@@ -174,9 +190,11 @@ def compact_network(members: int = 1) -> Module:
             return self.fields(h), whole
 
     class CompactNetwork(nn.Module):  # type: ignore[name-defined]
+        """One network; see :func:`compact_network`."""
+
         def __init__(self) -> None:
             super().__init__()
-            self.voxels = Voxels()
+            self.voxels = VoxelNetwork()
             self.shells = nn.Sequential(
                 nn.Linear(LEVELS, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 32), nn.ReLU()
             )
@@ -196,30 +214,30 @@ def compact_network(members: int = 1) -> Module:
             self.register_buffer("levels", level_values())
 
         def forward(self, x: Tensor) -> Tensor:
-            """(n, 1, 64, 64, 64) normalised maps to (n,) levels."""
-            return self.heads(*self.features(seen_of(x, scale_of([None] * len(x)))))[:, 0]
+            """(n, 1, 64, 64, 64) normalized maps to (n,) levels."""
+            return self.heads(*self.features(network_input(x, encode_voxel_size([None] * len(x)))))[
+                :, 0
+            ]
 
-        def features(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
-            """Rows (n, 1, ROWS, 96), shells (n, 96) and the whole (n, 1, WHOLE + 2) of maps."""
-            fields, whole = self.voxels(seen.coarse, seen.scale)
+        def features(self, inputs: NetworkInput) -> tuple[Tensor, Tensor, Tensor]:
+            """Rows (n, 1, ROWS, 96), shells (n, 96) and summary (n, 1, WHOLE + 2) of n maps."""
+            fields, whole = self.voxels(inputs.coarse, inputs.scale)
             return (
-                self.rows(seen, fields)[:, None],
-                seen.profile[:, -1],
-                torch.cat([whole, seen.scale], dim=1)[:, None],
+                self.rows(inputs, fields)[:, None],
+                inputs.profile[:, -1],
+                torch.cat([whole, inputs.scale], dim=1)[:, None],
             )
 
-        def rows(self, seen: Seen, fields: Tensor) -> Tensor:
-            """Rows (n, ROWS, 96) of maps, with what the 3D CNN says of their voxels (n, FIELDS, 32,
-            32, 32).
-            """
-            half = bins_of(seen.coarse[:, 0])
-            at = at_levels(half.flatten(1).long(), fields.flatten(2))
+        def rows(self, inputs: NetworkInput, fields: Tensor) -> Tensor:
+            """Rows (n, ROWS, 96) from the profile and the CNN's fields (n, FIELDS, 32, 32, 32)."""
+            half = level_bins(inputs.coarse[:, 0])
+            at = means_at_levels(half.flatten(1).long(), fields.flatten(2))
             inside = fields[:, :1].sigmoid()
             inside = nn.functional.interpolate(inside, scale_factor=2, mode="nearest")
-            dice, volume = dice_above(seen.bins.flatten(1), inside.flatten(1))
+            dice, volume = expected_dice(inputs.bins.flatten(1), inside.flatten(1))
             levels = self.levels.expand(len(at), 1, -1)
             return torch.cat(
-                [seen.profile[:, :-1], levels, at, dice[:, None], volume[:, None]], dim=1
+                [inputs.profile[:, :-1], levels, at, dice[:, None], volume[:, None]], dim=1
             )
 
         def heads(self, rows: Tensor, shells: Tensor, whole: Tensor) -> Tensor:
@@ -227,9 +245,7 @@ def compact_network(members: int = 1) -> Module:
             return self.scores(rows[:, 0], shells, whole[:, 0])[0]
 
         def scores(self, rows: Tensor, shells: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
-            """The heads (n, 2), and for each level (n, 2, 96) its score and the logit that a voxel
-            at it is of the molecule.
-            """
+            """The heads (n, 2), and (n, 2, 96) score and molecule logit of each level."""
             common = torch.cat([self.shells(shells), whole], dim=1)
             h = self.enter(
                 torch.cat([self.even(rows), common[:, :, None].expand(-1, -1, LEVELS)], dim=1)
@@ -242,20 +258,22 @@ def compact_network(members: int = 1) -> Module:
             return torch.cat([level, spread], dim=1), score
 
     class Averaged(nn.Module):  # type: ignore[name-defined]
+        """Several networks, whose outputs are averaged."""
+
         def __init__(self) -> None:
             super().__init__()
             self.members = nn.ModuleList(CompactNetwork() for _ in range(members))
 
         def forward(self, x: Tensor) -> Tensor:
-            """(n, 1, 64, 64, 64) normalised maps to (n,) levels."""
-            return self.heads(*self.features(seen_of(x, scale_of([None] * len(x)))))[:, 0]
+            """(n, 1, 64, 64, 64) normalized maps to (n,) levels."""
+            return self.heads(*self.features(network_input(x, encode_voxel_size([None] * len(x)))))[
+                :, 0
+            ]
 
-        def features(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
-            """Rows (n, members, ROWS, 96), shells (n, 96) and the whole (n, members, WHOLE + 2) of
-            maps.
-            """
+        def features(self, inputs: NetworkInput) -> tuple[Tensor, Tensor, Tensor]:
+            """Rows (n, members, ROWS, 96), shells (n, 96), summary (n, members, WHOLE + 2)."""
             rows, shells, whole = zip(
-                *(member.features(seen) for member in self.members), strict=True
+                *(member.features(inputs) for member in self.members), strict=True
             )
             return torch.cat(rows, dim=1), shells[0], torch.cat(whole, dim=1)
 
@@ -270,8 +288,12 @@ def compact_network(members: int = 1) -> Module:
 
 
 def published_network() -> Module:
-    """The published architecture, 2,300,545 weights; module names and numbering as in its
-    checkpoints.
+    """The published architecture, 2,300,545 weights, with the module names of its checkpoints.
+
+    Raises
+    ------
+    SirenError
+        If torch is not installed.
 
     References
     ----------
@@ -284,6 +306,8 @@ def published_network() -> Module:
         return nn.Conv3d(before, after, kernel, padding=0, padding_mode="replicate")
 
     class PublishedNetwork(nn.Module):  # type: ignore[name-defined]
+        """The published network; see :func:`published_network`."""
+
         def __init__(self) -> None:
             super().__init__()
             layers: list[Module] = [conv(1, 32, 7), nn.BatchNorm3d(32), nn.ReLU()]
@@ -299,50 +323,55 @@ def published_network() -> Module:
             self.mlp = nn.Sequential(nn.Linear(384, 64), nn.ReLU(), nn.Linear(64, 1))
 
         def forward(self, x: Tensor) -> Tensor:
-            """(n, 1, 64, 64, 64) normalised maps to (n,) levels."""
+            """(n, 1, 64, 64, 64) normalized maps to (n,) levels."""
             return self.mlp(self.conv(x).flatten(1))[:, 0]
 
     return PublishedNetwork()
 
 
-def answers(
+def network_output(
     network: Module,
     x: Tensor,
     voxel_size: Sequence[float | None],
     full: Sequence[Tensor | None] | None = None,
 ) -> Tensor:
-    """What a network says of normalised maps (n, 1, 64, 64, 64): (n, 2), each level and its
-    expected absolute error.
-
-    Both answers are on the normalised scale; the error is NaN for a network that gives none, as the
-    published one.
+    """Predict levels and their expected absolute errors, both on the normalized scale.
 
     Parameters
     ----------
-    network : as from :func:`compact_network` or :func:`published_network`
-    x : (n, 1, 64, 64, 64)
-    voxel_size : edge in A of each map's voxels in its 64^3 box, None where it is not known
-    full : see :func:`.features.seen_of`
+    network : torch.nn.Module
+        As from :func:`compact_network` or :func:`published_network`.
+    x : (n, 1, 64, 64, 64) float32
+        Normalized maps.
+    voxel_size : sequence of float or None
+        Voxel size in A of each map at 64^3; None if unknown.
+    full : sequence, optional
+        See :func:`.features.network_input`.
+
+    Returns
+    -------
+    (n, 2) float32
+        Level and error; the error is NaN for the published network, which has none.
     """
     torch = import_torch()
     if not hasattr(network, "heads"):
         level = network(x)
         return torch.stack([level, torch.full_like(level, float("nan"))], dim=1)
-    ours: Any = network
-    both = ours.heads(*ours.features(seen_of(x, scale_of(voxel_size), full)))
-    # as far as it was trained
+    model: Any = network
+    both = model.heads(*model.features(network_input(x, encode_voxel_size(voxel_size), full)))
+    # clamped to the range of training
     return torch.stack([both[:, 0], both[:, 1].clamp(*LOG_SPREAD).exp()], dim=1)
 
 
 def load_network(path: Path) -> LoadedNetwork:
-    """Read a weights file: this program's, or a published checkpoint. Nothing in the file is ever
-    run.
+    """Read a weights file of SIREn or a published checkpoint, without running code from it.
 
     Raises
     ------
     SirenError
-        If the file is missing, is not a weights file, holds anything but numbers, texts and the
-        loss object of a published checkpoint, or belongs to another architecture.
+        If torch is not installed, or the file is missing, is not a weights file, belongs to another
+        architecture, or contains anything but numbers, strings and the loss object of published
+        checkpoints.
     """
     torch = import_torch()
     content = _read(torch, path)
@@ -352,8 +381,8 @@ def load_network(path: Path) -> LoadedNetwork:
         and content["format"] != FORMAT
     ):
         raise SirenError(
-            f"{path.name} was written by another version of SIREn, whose network this "
-            "one does not know: fine-tune again, or "
+            f"{path.name} was written by another version of SIREn with a different network: "
+            "fine-tune again, or "
             'leave "weights" out for the shipped ones.'
         )
     if isinstance(content, dict) and content.get("format") == FORMAT:
@@ -375,7 +404,7 @@ def load_network(path: Path) -> LoadedNetwork:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise SirenError(
-            f"{path.name} holds the weights of another network than this program knows: {_FIT}."
+            f"{path.name} holds the weights of another network, unknown to this program: {_FIT}."
         ) from error
     if not all(bool(torch.isfinite(v).all()) for v in network.state_dict().values()):
         raise SirenError(
@@ -391,14 +420,14 @@ def _read(torch: Any, path: Path) -> Any:
             f"{path}: there is no such file. Give a weights file, or leave "
             '"weights" out for the shipped one.'
         )
-    # A published checkpoint pickles its loss object; this class alone is let in beside tensors and
-    # plain values.
+    # published checkpoints contain a pickled loss object; besides tensors and plain values, only
+    # this class is allowed
     try:
         with (
             warnings.catch_warnings(),
             torch.serialization.safe_globals([torch.nn.modules.loss.MSELoss]),
         ):
-            warnings.simplefilter("ignore")  # torch remarks on a pickle's protocol
+            warnings.simplefilter("ignore")  # torch warns about the pickle protocol
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "unsupported global" in str(error).lower() or "unsupported class" in str(error).lower():
@@ -408,19 +437,21 @@ def _read(torch: Any, path: Path) -> Any:
                 "open it with other programs; get it again from its authors."
             ) from error
         raise SirenError(f"{path.name} cannot be read as network weights: {_FIT}.") from error
-    except Exception as error:  # whatever a damaged archive makes torch's readers raise
+    except Exception as error:  # torch raises many types for damaged archives
         raise SirenError(f"{path.name} cannot be read as network weights: {_FIT}.") from error
 
 
 def _members(state: Any) -> int:
-    """How many networks a file of this program holds."""
+    """Number of networks in a weights file of SIREn."""
     names = [str(key).split(".") for key in state] if isinstance(state, dict) else []
     return max(1, len({n[1] for n in names if n[0] == "members" and len(n) > 2}))
 
 
 def _renumbered(state: dict[str, Any], network: Module) -> dict[str, Any]:
-    """Keys as in ``network``: layers without weights may be counted differently, and a wrapper's
-    ``module.`` goes.
+    """Map the keys of a checkpoint to those of ``network``.
+
+    Layers without weights may be numbered differently; the prefix ``module.`` of a wrapper is
+    removed.
     """
     ours = [key.rsplit(".", 1)[0] for key in network.state_dict()]
     state = {str(key).removeprefix("module."): value for key, value in state.items()}
@@ -442,31 +473,38 @@ def _renumbered(state: dict[str, Any], network: Module) -> dict[str, Any]:
 def save_network(
     path: Path, network: Module, metadata: dict[str, Any], kind: str = "siren", half: bool = True
 ) -> None:
-    """Write a weights file: weights and plain metadata; whole or not at all, the same bytes for the
-    same content.
+    """Write a weights file, completely or not at all; equal content gives equal bytes.
 
     Parameters
     ----------
     path : Path
     network : torch.nn.Module
-        As from :func:`compact_network`, or :func:`published_network`.
-    metadata : dict of plain numbers and texts
-    kind : ``siren``, or ``published``: a checkpoint with ``model_state_dict``, which the published
-        tool reads
-    half : half-precision weights
+        As from :func:`compact_network` or :func:`published_network`.
+    metadata : dict
+        Numbers and strings.
+    kind : str
+        ``siren``, or ``published`` for a checkpoint with ``model_state_dict``, which the published
+        tool reads.
+    half : bool
+        Write half-precision weights.
+
+    Raises
+    ------
+    SirenError
+        If the file cannot be written.
     """
     torch = import_torch()
     state = {k: v.detach().cpu() for k, v in network.state_dict().items()}
     if half:
         state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    # a subclass of str, as torch's version is, would be refused on reading
+    # subclasses of str, such as torch's version, would be refused on reading
     plain = json.loads(json.dumps(metadata))
     content = (
         {"model_state_dict": state}
         if kind == "published"
         else {"format": FORMAT, "state_dict": state}
     )
-    buffer = io.BytesIO()  # saved to a path, the file would hold the path's name
+    buffer = io.BytesIO()  # saved to a path, the file would contain its name
     torch.save({**content, "metadata": plain}, buffer)
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(buffer.getvalue())

@@ -1,6 +1,6 @@
-"""The published normalisation of maps and levels.
+"""The published normalization of maps and levels.
 
-Source of the formula: Kinman, Carreira, Powell, Davis, Structure 33:974-987, 2025,
+Formula: Kinman, Carreira, Powell, Davis, Structure 33:974-987, 2025,
 doi 10.1016/j.str.2025.02.004.
 """
 
@@ -19,7 +19,7 @@ LOW_PERCENTILE, HIGH_PERCENTILE = 0.001, 99.999
 
 @dataclass(frozen=True)
 class Range:
-    """The two values of a map that the normalisation sends to -1 and 1.
+    """The two values of a map that are normalized to -1 and 1.
 
     Attributes
     ----------
@@ -34,13 +34,13 @@ class Range:
 
 
 def value_range(array: NDArray[np.floating], name: str) -> Range:
-    """Statistics of a map: clipped to its 0.001 and 99.999 percentiles, negative values set to 0.
+    """Range of a map that is clipped to its 0.001 and 99.999 percentiles and to 0 from below.
 
     Parameters
     ----------
     array : (z, y, x) array
     name : str
-        The map's file name, for errors.
+        File name of the map, for errors.
 
     Returns
     -------
@@ -55,21 +55,21 @@ def value_range(array: NDArray[np.floating], name: str) -> Range:
     return _statistics(array, name)[0]
 
 
-def normalise(array: NDArray[np.floating], name: str) -> tuple[NDArray[np.float32], Range]:
-    """A map as the networks see it: ``x = 2 (v - min)/(max - min) - 1`` of the clipped values.
+def normalize(array: NDArray[np.floating], name: str) -> tuple[NDArray[np.float32], Range]:
+    """Normalize a map for the networks: ``x = 2 (v - min)/(max - min) - 1`` of clipped values.
 
     Parameters
     ----------
     array : (z, y, x) array
     name : str
-        The map's file name, for errors.
+        File name of the map, for errors.
 
     Returns
     -------
     x : (z, y, x) float32
-        The positive clipped values lie in -1 to 1; what was negative lies just below -1.
+        Positive clipped values are from -1 to 1, negative ones just below -1.
     range : Range
-        The statistics used.
+        The range used.
 
     Raises
     ------
@@ -103,14 +103,14 @@ def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
         raise JunkMap(
             f"{name} has no positive density worth the name (its 99.999 percentile is "
             f"{high:.3g}), so it has "
-            f'no threshold: turn its sign if it is inverted, or use "exclude {name}".',
+            f'no threshold: flip its sign if it is inverted, or use "exclude {name}".',
             "no positive density",
         )
     vol_min = min(max(float(positive.min()), low), high)
     if vol_min >= high:
         raise JunkMap(
-            f"{name} has a single positive value ({high:.3g}), as a mask has, so it "
-            "cannot be normalised: "
+            f"{name} has a single positive value ({high:.3g}), like a mask, so it "
+            "cannot be normalized: "
             f'use "exclude {name}".',
             "a single positive value",
         )
@@ -118,15 +118,17 @@ def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
 
 
 def low_percentile(array: NDArray[np.floating], percentile: float) -> float:
-    """What numpy.percentile gives, faster for a percentile near 0: what lies far above it is not
-    ordered.
+    """The same as numpy.percentile, but faster for percentiles near 0.
 
-    The k smallest values of an array lie in those k of its rows that have the smallest minima.
+    Most values are never sorted: the k smallest values of an array are within the k rows that have
+    the smallest minima.
 
     Parameters
     ----------
-    array : finite values
-    percentile : 0 to 100
+    array : array
+        Finite values, of any shape.
+    percentile : float
+        0 to 100.
     """
     values = array.reshape(-1)
     place = percentile / 100 * (values.size - 1)
@@ -143,13 +145,11 @@ def low_percentile(array: NDArray[np.floating], percentile: float) -> float:
     return float(ends[0] + (ends[-1] - ends[0]) * (place - below))
 
 
-def normalise_level(level: float, used: Range) -> float:
-    """A level in the map's units on the normalised scale, where ``vol_min`` is -1 and ``vol_max``
-    is 1.
-    """
+def normalize_level(level: float, used: Range) -> float:
+    """Normalize a level in the map's units: ``vol_min`` becomes -1 and ``vol_max`` 1."""
     return 2.0 * (level - used.vol_min) / (used.vol_max - used.vol_min) - 1.0
 
 
-def denormalise_level(prediction: float, used: Range) -> float:
-    """A normalised level back in the map's units: ``(prediction + 1)/2 * (max - min) + min``."""
+def denormalize_level(prediction: float, used: Range) -> float:
+    """A normalized level in the map's units: ``(prediction + 1)/2 * (max - min) + min``."""
     return (prediction + 1.0) / 2.0 * (used.vol_max - used.vol_min) + used.vol_min

@@ -1,5 +1,6 @@
-"""Parameters of predicting, fine-tuning and preprocessing. No numpy here, so that the help page can
-be written anywhere.
+"""Parameters of prediction, fine-tuning and preprocessing.
+
+No numpy here, so that the help page can be built anywhere.
 """
 
 from __future__ import annotations
@@ -15,72 +16,67 @@ DEVICES = ("auto", CPU, "cuda", "mps")
 
 @dataclass(frozen=True)
 class PredictParameters(Parameters):
-    """How to predict."""
+    """Parameters of prediction."""
 
     weights: str | None = parameter(
         None,
-        "weights file of SIREn for ChimeraX, or a published checkpoint; the shipped one "
-        "where not given",
+        "weights file of SIREn for ChimeraX, or a published checkpoint; default: the shipped file",
         advanced=True,
     )
     device: str = parameter(
         "auto",
-        "where the network runs; auto takes a graphics card where there is one",
+        "where the network runs; auto uses a graphics card if available",
         choices=DEVICES,
     )
     batch_size: int = parameter(
         4,
-        "maps that each thread shows the network at once; more take more memory and are no faster",
-        least=1,
+        "maps per batch in each thread; more take more memory and are no faster",
+        minimum=1,
         advanced=True,
         label="maps at once",
     )
     together: bool = parameter(
         False,
-        "bring the levels of an ensemble into line with each other by the scales of its volumes",
-        label="bring levels into line",
+        "harmonize the levels of an ensemble by the relative scales of its volumes",
+        label="harmonize levels",
     )
 
 
 @dataclass(frozen=True)
 class FinetuneParameters(Parameters):
-    """How to fine-tune. What is not given depends on the architecture: see DEFAULTS."""
+    """Parameters of fine-tuning; defaults that depend on the architecture are in DEFAULTS."""
 
-    weights: str | None = parameter(
-        None, "weights file to start from; the shipped one where not given"
-    )
+    weights: str | None = parameter(None, "weights file to start from; default: the shipped file")
     epochs: int | None = parameter(
-        None, "times that each training map is shown (30; published architecture 5)", least=1
+        None, "passes over the training maps (30; published architecture 5)", minimum=1
     )
     learning_rate: float | None = parameter(
         None, "step size of Adam (0.0003; published architecture 0.000001)", above=0
     )
-    batch_size: int = parameter(4, "maps for one step", least=1)
+    batch_size: int = parameter(4, "maps per optimizer step", minimum=1)
     folds: int | None = parameter(
         None,
-        "parts of the labels of which each validates in turn (4; "
-        "published architecture 1: one share "
-        "validates)",
-        least=1,
+        "folds of cross-validation (4; published architecture 1: a single validation share)",
+        minimum=1,
     )
     validation: float | None = parameter(
-        None, "with one fold, share of the labels that chooses the epoch (0.1)", above=0, most=0.5
+        None, "with one fold, share of the labels for validation (0.1)", above=0, maximum=0.5
     )
     held_out: float | None = parameter(
         None,
-        "share of the labels that only measures the outcome (0.2; published architecture 0.1)",
+        "share of the labels held out to measure the result (0.2; published architecture 0.1)",
         above=0,
-        most=0.5,
+        maximum=0.5,
     )
-    seed: int = parameter(0, "seed of the split and the order", least=0)
+    seed: int = parameter(0, "seed of the split and of the training order", minimum=0)
     device: str = parameter(
         "auto",
-        "where the network runs; auto takes a graphics card where there is one",
+        "where the network runs; auto uses a graphics card if available",
         choices=DEVICES,
     )
 
     def filled(self, kind: str) -> FinetuneParameters:
-        """With the defaults of an architecture in place of what was not given."""
+        """Fill in the defaults of an architecture, ``siren`` or ``published``."""
         return replace(
             self, **{k: v for k, v in DEFAULTS[kind].items() if getattr(self, k) is None}
         )
@@ -100,8 +96,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class PreprocessParameters(Parameters):
-    """What to make."""
+    """Parameters of preprocessing."""
 
-    box: int = parameter(64, "voxels a side of the copies", least=8)
-    normalised: bool = parameter(False, "also write copies normalised to -1 ... 1")
-    labels: str | None = parameter(None, "a csv of levels set by eye (template.csv) to normalise")
+    box: int = parameter(64, "voxels per side of the downsampled maps", minimum=8)
+    normalised: bool = parameter(False, "also write maps normalized to -1 ... 1")
+    labels: str | None = parameter(None, "csv of levels set by eye (template.csv) to normalize")

@@ -1,7 +1,6 @@
-"""Pictures of labels against predictions, and of a fine-tuning: the same numbers give the same
-bytes.
+"""Plots of evaluations and fine-tunings; equal numbers give equal bytes.
 
-Figures are made without pyplot: nothing is global, no window opens, a thread may draw.
+Figures are made without pyplot, so there is no global state and no window, and any thread may draw.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..common.files import whole_file
+from ..common.files import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,27 +19,27 @@ if TYPE_CHECKING:
     from .agreement import Agreement
 
 LABEL, PREDICTION, OTHER = "#000000", "#D55E00", "#0072B2"  # Okabe & Ito 2008
-MOST_NAMES = 40  # volumes whose names fit under the axis
-# maps whose ranges differ by less than this factor share an axis in their own units
-LIKE_SCALES = 5.0
+MAX_TICK_LABELS = 40  # volumes whose names fit below the axis
+# maps whose ranges differ by less than this factor are plotted in their own units
+SIMILAR_SCALES = 5.0
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, inches."""
+    """An empty figure of a size in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
 def write_figure(path: Path, figure: Figure) -> list[Path]:
-    """Write ``path``.png and ``path``.pdf, without dates or versions in them."""
+    """Write ``path``.png and ``path``.pdf, without dates or versions, and return their paths."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     png, pdf = path.with_name(path.name + ".png"), path.with_name(path.name + ".pdf")
-    with whole_file(png) as temporary:
+    with atomic_file(png) as temporary:
         FigureCanvasAgg(figure).print_png(str(temporary), metadata={"Software": None})
-    with whole_file(pdf) as temporary:
+    with atomic_file(pdf) as temporary:
         FigureCanvasPdf(figure).print_pdf(
             str(temporary), metadata={"CreationDate": None, "Producer": None, "Creator": None}
         )
@@ -48,10 +47,8 @@ def write_figure(path: Path, figure: Figure) -> list[Path]:
 
 
 def sorted_plot(agreement: Agreement) -> Figure:
-    """Labels in ascending order with their bounds as error bars, and the predictions with their
-    expected error.
-    """
-    in_units = _like_scales([r.prediction.range.vol_max for r in agreement.rows])
+    """Plot labels in ascending order with their bounds, and predictions with expected errors."""
+    in_units = _similar_scales([r.prediction.range.vol_max for r in agreement.rows])
     unit = "contour level" if in_units else "normalised contour level"
 
     def value(row: Any, level: float) -> float:
@@ -99,7 +96,7 @@ def sorted_plot(agreement: Agreement) -> Figure:
         label="prediction, with expected error" if spread.any() else "prediction",
     )
     left.set(xlabel="labelled volumes, by label", ylabel=unit)
-    if len(rows) <= MOST_NAMES:
+    if len(rows) <= MAX_TICK_LABELS:
         left.set_xticks(place, [r.prediction.file for r in rows], rotation=90, fontsize=6)
     left.legend(fontsize=8)
     right.errorbar(label, predicted, spread, bounds, fmt="o", color=OTHER, ms=4, lw=1, alpha=0.8)
@@ -121,12 +118,12 @@ def _title(agreement: Agreement) -> str:
     )
 
 
-def _like_scales(ranges: Sequence[float]) -> bool:
-    return min(ranges) > 0 and max(ranges) < LIKE_SCALES * min(ranges)
+def _similar_scales(ranges: Sequence[float]) -> bool:
+    return min(ranges) > 0 and max(ranges) < SIMILAR_SCALES * min(ranges)
 
 
 def loss_plot(train: Sequence[float], validation: Sequence[float], best: int) -> Figure:
-    """Losses by epoch, from 0 (as the weights were), and the epoch that was kept."""
+    """Plot losses by epoch, from 0 (the initial weights), and mark the epoch that was kept."""
     figure = new_figure(6.0, 4.0)
     axes = figure.subplots()
     axes.plot(range(len(train)), train, color=LABEL, marker=".", label="training maps")

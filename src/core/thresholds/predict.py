@@ -1,9 +1,13 @@
-"""Predict the threshold of every volume of an ensemble.
+"""Prediction of the contour level of every volume of an ensemble.
 
 Example::
 
-    predictions = predict_levels(find_ensemble(["~/j42/volumes"]), PredictParameters())
-    write_predictions(Path("predictions.csv"), predictions)
+    from chimerax.siren.core import PredictParameters, find_ensemble, predict_levels
+
+    ensemble = find_ensemble(["volumes"], include=["vol_00*"])
+    predictions = predict_levels(ensemble, PredictParameters(device="cpu"))
+    predictions.array.shape  # -> (9,)
+    predictions.flagged  # what speaks against a map, by its name
 """
 
 from __future__ import annotations
@@ -21,16 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.errors import JunkMap, SirenError
-from ..common.progress import LOOK, Progress
+from ..common.progress import POLL_SECONDS, Progress
 from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid
 from .consensus import consensus_levels
 from .features import share_above
-from .flags import Enclosed, enclosed, with_flags
-from .network import BOX, LoadedNetwork, answers, default_weights, import_torch, load_network
-from .normalize import Range, denormalise_level, normalise, value_range
+from .flags import EnclosedRegion, enclosed_region, with_flags
+from .network import BOX, LoadedNetwork, default_weights, import_torch, load_network, network_output
+from .normalize import Range, denormalize_level, normalize, value_range
 from .parameters import PredictParameters
-from .preprocess import shrunk
+from .preprocess import downsample
 from .tables import Prediction, Predictions
 from .voxel_size import known_voxel_size
 
@@ -38,10 +42,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PHASE = "predicting thresholds"
-HELD = 2**30  # bytes that maps in work, and what networks make of them, may take together
-# for a map: measured with one worker and with several
+MAX_HELD_BYTES = 2**30  # for all maps in progress, with the activations of the network
+# per map: measured with one worker and with several
 NETWORK_BYTES = {"siren": 12_000_000, "published": 115_000_000}
-COPIES = 4  # of a map in work: itself, and what resampling makes of it
+COPIES = 4  # arrays as large as the map while it is resampled
 
 
 def choose_device(name: str) -> str:
@@ -50,7 +54,7 @@ def choose_device(name: str) -> str:
     Raises
     ------
     SirenError
-        If it is not available here.
+        If torch is not installed, or the device is not available.
     """
     torch = import_torch()
     available = {
@@ -70,12 +74,11 @@ def predict_levels(
     parameters: PredictParameters | None = None,
     progress: Progress | None = None,
 ) -> Predictions:
-    """Predict a threshold for each chosen volume.
+    """Predict a contour level for each volume of an ensemble.
 
-    Each map is brought to 64^3 in Fourier space, normalised, and shown to the network. The level
-    counts in the map's own units: this program's weights are trained on levels normalised by the
-    64^3 map's statistics, the published ones on levels normalised by the full box's, so these are
-    what each is turned back with, and what the table shows.
+    Each map is Fourier-cropped to 64^3, normalized, and passed to the network. The predicted level
+    is converted to the units of the map by the range used in training: that of the 64^3 map for
+    SIREn's weights, and that of the original map for the published weights.
 
     Parameters
     ----------
@@ -83,28 +86,27 @@ def predict_levels(
         Maps on any grid; one is enough.
     parameters : PredictParameters
     progress : Progress
-        Asked between maps and between batches.
 
     Returns
     -------
     Predictions
-        The same on every run on the CPU of one machine. A map that holds nothing to contour has a
-        flag in place of a level.
+        Reproducible on the CPU of one machine. A map without density to contour has a flag instead
+        of a level.
 
     Raises
     ------
     SirenError
-        If torch, the weights or the device is not there, a map cannot be read, or none can be
-        normalised.
+        If torch, the weights or the device is missing, a map cannot be read, or none can be
+        normalized.
     Cancelled
-        If the progress says so.
+        If ``progress`` was asked to stop.
 
     References
     ----------
     Kinman et al. 2025, doi 10.1016/j.str.2025.02.004.
     """
     parameters, progress = parameters or PredictParameters(), progress or Progress()
-    import_torch()  # before the weights are sought: its absence is the first thing to say
+    import_torch()  # before the weights, so that a missing torch is reported first
     device = choose_device(parameters.device)
     path = (
         Path(parameters.weights).expanduser()
@@ -114,11 +116,11 @@ def predict_levels(
     progress.step("loading the network")
     loaded = load_network(path)
     loaded.network.to(device)
-    looked = _looked_at(ensemble, loaded, device, path.name, parameters.batch_size, progress)
-    if looked and all(one.junk for one in looked):
-        raise next(one.junk for one in reversed(looked) if one.junk)
-    seen = {one.row.file: one.enclosed for one in looked if one.enclosed}
-    rows = with_flags([one.row for one in looked], seen, Grid((BOX,) * 3, (1.0,) * 3))
+    results = _predict_maps(ensemble, loaded, device, path.name, parameters.batch_size, progress)
+    if results and all(one.junk for one in results):
+        raise next(one.junk for one in reversed(results) if one.junk)
+    regions = {one.row.file: one.enclosed for one in results if one.enclosed}
+    rows = with_flags([one.row for one in results], regions, Grid((BOX,) * 3, (1.0,) * 3))
     notes = []
     if parameters.together:
         rows, note = consensus_levels(ensemble, rows, progress)
@@ -128,18 +130,24 @@ def predict_levels(
 
 
 @dataclass(frozen=True)
-class Shrunk:
-    """A map on its way to a network.
+class PreparedMap:
+    """A map prepared for a network.
 
     Attributes
     ----------
-    name, vol_id : its file name and place, see :class:`.tables.Prediction`
-    small : (64, 64, 64) float32, z, y, x, in the map's units
-    x : the same, normalised
-    range : the statistics that turn a prediction into a level
-    voxel_size : edge of the 64^3 box's voxels in A, None where it is not known
-    full : see :func:`.features.share_above`; None where the map has 64^3 voxels itself, or the
-        network does not ask
+    name, vol_id : str, int
+        File name and number, see :class:`.tables.Prediction`.
+    small : (64, 64, 64) float32
+        z, y, x, in the map's units.
+    x : (64, 64, 64) float32
+        The same, normalized.
+    range : Range
+        Range that converts a prediction to a level.
+    voxel_size : float or None
+        Voxel size at 64^3 in A; None if unknown.
+    full : (96,) tensor or None
+        See :func:`.features.share_above`; None for maps of 64^3 voxels and for the published
+        network.
     """
 
     name: str
@@ -151,77 +159,85 @@ class Shrunk:
     full: Tensor | None
 
 
-def shrink(
+def prepare_map(
     ensemble: Ensemble,
     source: Source,
     vol_id: int,
     kind: str,
     reading: AbstractContextManager[object] | None = None,
-) -> Shrunk:
-    """A map brought to 64^3 and normalised for a network of a kind.
+) -> PreparedMap:
+    """Read a map, downsample it to 64^3 and normalize it.
 
     Parameters
     ----------
-    ensemble, source : one of the ensemble's maps
-    vol_id : its place
-    kind : ``siren`` or ``published``
-    reading : held while the map is read, and no longer
+    ensemble : Ensemble
+    source : Source
+        One of the ensemble's maps.
+    vol_id : int
+        Its number.
+    kind : str
+        Kind of network, ``siren`` or ``published``.
+    reading : context manager, optional
+        Entered only while the map is read, for instance a lock.
 
     Raises
     ------
     SirenError
-        If the map cannot be read; JunkMap if it holds nothing to contour.
+        If the map cannot be read.
+    JunkMap
+        If it has no density to contour.
     """
     with reading or nullcontext():
         array = ensemble.array(source)
-    small, _ = shrunk(source, array, ensemble.grid, BOX)
-    x, used = normalise(small, source.name)
+    small, _ = downsample(source, array, ensemble.grid, BOX)
+    x, used = normalize(small, source.name)
     full = None
     if small is not array:
         if kind == "siren":
             full = share_above(array, used, ensemble.grid.voxel_size)
         elif max(array.shape) > BOX:
             used = value_range(array, source.name)
-    return Shrunk(source.name, vol_id, small, x, used, known_voxel_size(ensemble.grid, BOX), full)
+    return PreparedMap(
+        source.name, vol_id, small, x, used, known_voxel_size(ensemble.grid, BOX), full
+    )
 
 
 @dataclass(frozen=True)
-class _Looked:
-    """A map's row; what its level encloses, or why it has none."""
+class _MapResult:
+    """The prediction for a map, with its enclosed region, or why it has none."""
 
     row: Prediction
-    enclosed: Enclosed | None = None
+    enclosed: EnclosedRegion | None = None
     junk: JunkMap | None = None
 
 
-def _looked_at(
+def _predict_maps(
     ensemble: Ensemble,
     loaded: LoadedNetwork,
     device: str,
     weights: str,
     batch_size: int,
     progress: Progress,
-) -> list[_Looked]:
-    """The maps in the ensemble's order. Batches of them go through as many threads as there are
-    cores.
+) -> list[_MapResult]:
+    """Predict all maps, in the ensemble's order, in batches with one thread per core.
 
-    A batch is the same maps whatever the number of threads, so results are too.
+    Batches do not depend on the number of threads, so results do not either.
     """
     torch: Any = import_torch()
-    place = ensemble.places
-    # who gives the values of open models need not bear two askers at once
+    place = ensemble.vol_ids
+    # the arrays of open models may not be thread-safe
     reading = threading.Lock()
     network = nullcontext() if device == "cpu" else threading.Lock()
     inside = progress.quiet()
     read: list[str] = []
 
-    def look(sources: Sequence[Source]) -> list[_Looked]:
-        maps: list[Shrunk] = []
-        found: dict[str, _Looked] = {}
+    def predict(sources: Sequence[Source]) -> list[_MapResult]:
+        maps: list[PreparedMap] = []
+        found: dict[str, _MapResult] = {}
         for source in sources:
             inside.step(PHASE)
             try:
-                maps.append(shrink(ensemble, source, place[source.name], loaded.kind, reading))
+                maps.append(prepare_map(ensemble, source, place[source.name], loaded.kind, reading))
             except JunkMap as error:
                 row = Prediction(
                     source.name,
@@ -230,30 +246,33 @@ def _looked_at(
                     np.nan,
                     flags=(error.reason,),
                 )
-                # which would keep the map in memory
-                found[source.name] = _Looked(row, junk=error.with_traceback(None))
+                # without traceback, which would keep the map in memory
+                found[source.name] = _MapResult(row, junk=error.with_traceback(None))
             read.append(source.name)
         if maps:
             with network:
-                numbers = _numbers(loaded, maps, device)
+                numbers = _predict_batch(loaded, maps, device)
             found |= {
-                m.name: _judged(m, level, spread, weights)
+                m.name: _map_result(m, level, spread, weights)
                 for m, (level, spread) in zip(maps, numbers, strict=True)
             }
         return [found[s.name] for s in sources]
 
     batches = [ensemble.sources[i : i + batch_size] for i in range(0, len(ensemble), batch_size)]
     each = COPIES * 4 * max(ensemble.grid.shape) ** 3 + batch_size * NETWORK_BYTES[loaded.kind]
-    workers = max(1, min(_cores(), len(batches), HELD // each))
-    # one thread of torch for each of ours, more would wait for each other; but convolutions of the
-    # published network are large
-    of_torch = _cores() // workers if loaded.kind == "published" else 1
-    with _torch_threads_kept(torch):
-        return _gathered(
+    workers = max(1, min(_cores(), len(batches), MAX_HELD_BYTES // each))
+    # one torch thread per worker, since more would compete; but all cores for the large
+    # convolutions of the published network
+    torch_threads = _cores() // workers if loaded.kind == "published" else 1
+    with _restore_torch_threads(torch):
+        return _collect(
             ThreadPoolExecutor(
-                workers, "siren-predict", initializer=torch.set_num_threads, initargs=(of_torch,)
+                workers,
+                "siren-predict",
+                initializer=torch.set_num_threads,
+                initargs=(torch_threads,),
             ),
-            look,
+            predict,
             batches,
             read,
             len(ensemble),
@@ -261,77 +280,78 @@ def _looked_at(
         )
 
 
-def _gathered(
+def _collect(
     pool: ThreadPoolExecutor,
-    look: Callable[[Sequence[Source]], list[_Looked]],
+    predict: Callable[[Sequence[Source]], list[_MapResult]],
     batches: Sequence[Sequence[Source]],
     read: Sequence[str],
     count: int,
     progress: Progress,
-) -> list[_Looked]:
-    """What ``look`` finds of each batch, in order; ``read`` tells how many maps of ``count`` have
-    been read.
-    """
-    looked: list[_Looked] = []
+) -> list[_MapResult]:
+    """Results of ``predict`` for all batches, in order; ``read`` lists the maps read so far."""
+    results: list[_MapResult] = []
     try:
-        waiting = [pool.submit(look, batch) for batch in batches]
+        waiting = [pool.submit(predict, batch) for batch in batches]
         for future in waiting:
             progress.step(PHASE, len(read) / count)
-            while not wait([future], LOOK).done:
+            while not wait([future], POLL_SECONDS).done:
                 progress.step(PHASE, len(read) / count)
-            looked += future.result()
+            results += future.result()
     finally:
         pool.shutdown(cancel_futures=True)
-    return looked
+    return results
 
 
 def _cores() -> int:
-    """Processors that this process may use."""
+    """Number of CPU cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Kept:
-    """How many are at work, and torch's number of threads before the first of them began."""
+class _TorchThreads:
+    """Number of predictions in progress, and torch's number of threads before the first."""
 
     lock = threading.Lock()
     users = threads = 0
 
 
 @contextmanager
-def _torch_threads_kept(torch: Any) -> Iterator[None]:
-    """torch's number of threads, which is the whole process's, is as before when the last who is at
-    work ends.
-    """
-    with _Kept.lock:
-        if not _Kept.users:
-            _Kept.threads = torch.get_num_threads()
-        _Kept.users += 1
+def _restore_torch_threads(torch: Any) -> Iterator[None]:
+    """Restore torch's number of threads, a global setting, after the last concurrent prediction."""
+    with _TorchThreads.lock:
+        if not _TorchThreads.users:
+            _TorchThreads.threads = torch.get_num_threads()
+        _TorchThreads.users += 1
     try:
         yield
     finally:
-        with _Kept.lock:
-            _Kept.users -= 1
-            if not _Kept.users:
-                torch.set_num_threads(_Kept.threads)
+        with _TorchThreads.lock:
+            _TorchThreads.users -= 1
+            if not _TorchThreads.users:
+                torch.set_num_threads(_TorchThreads.threads)
 
 
-def _numbers(loaded: LoadedNetwork, maps: Sequence[Shrunk], device: str) -> list[list[float]]:
-    """Level and expected error of each, on the normalised scale."""
+def _predict_batch(
+    loaded: LoadedNetwork, maps: Sequence[PreparedMap], device: str
+) -> list[list[float]]:
+    """Level and expected error of each map, on the normalized scale."""
     torch: Any = import_torch()
     with torch.inference_mode():
         batch = torch.from_numpy(np.stack([m.x for m in maps])[:, None]).to(device)
-        both = answers(loaded.network, batch, [m.voxel_size for m in maps], [m.full for m in maps])
+        both = network_output(
+            loaded.network, batch, [m.voxel_size for m in maps], [m.full for m in maps]
+        )
     numbers: list[list[float]] = both.float().cpu().tolist()
     return numbers
 
 
-def _judged(m: Shrunk, prediction: float, spread: float, weights: str) -> _Looked:
+def _map_result(m: PreparedMap, prediction: float, spread: float, weights: str) -> _MapResult:
     if not np.isfinite(prediction):
         raise SirenError(
             f"{weights} gives no number for {m.name}: its weights are damaged. Use "
             'others, or leave "weights" out.'
         )
     row = Prediction(m.name, m.vol_id, m.range, prediction, spread if np.isfinite(spread) else None)
-    return _Looked(
-        row, enclosed(m.small, denormalise_level(prediction, m.range), prediction, row.spread)
+    return _MapResult(
+        row,
+        enclosed_region(m.small, denormalize_level(prediction, m.range), prediction, row.spread),
     )

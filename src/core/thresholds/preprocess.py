@@ -1,7 +1,6 @@
-"""Copies of maps as the networks see them, with their statistics: the published tool's
-``preprocess``.
+"""Downsampled and normalized maps with their statistics, as by the published ``preprocess``.
 
-Prediction needs none of this beforehand: it does it inside.
+Prediction does not need them: it prepares maps itself.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid, to_box
 from ..maps.mapfile import write_map
 from .labels import LABEL_COLUMNS, Label, match_labels, read_labels
-from .normalize import Range, normalise, normalise_level, value_range
+from .normalize import Range, normalize, normalize_level, value_range
 from .parameters import PreprocessParameters
 from .tables import STATISTICS_COLUMNS, stem, write_table
 
-DOWNSAMPLED_FOLDER, NORMALISED_FOLDER = "downsampled", "normalised"
+DOWNSAMPLED_FOLDER, NORMALIZED_FOLDER = "downsampled", "normalised"
 DOWNSAMPLED_TABLE, RAW_TABLE, LABELS_TABLE = (
     "map_stats_downsampled.csv",
     "map_stats_raw.csv",
@@ -35,23 +34,22 @@ DOWNSAMPLED_TABLE, RAW_TABLE, LABELS_TABLE = (
 
 @dataclass(frozen=True)
 class Preprocessed:
-    """What was made.
+    """The files written by :func:`preprocess`.
 
     Attributes
     ----------
     folder : Path
-        Holds the folders ``downsampled`` (and ``normalised``) and the tables.
+        Has the folders ``downsampled`` (and ``normalised``) and the tables.
     grid : Grid
-        Lattice of the copies.
+        Grid of the downsampled maps.
     files : tuple of Path
-        The copies, in the ensemble's order.
+        The downsampled maps, in the ensemble's order.
     tables : tuple of Path
         The csv files.
-    small : dict
-        Statistics of the copies by file name.
-    raw : dict
-        Statistics of the maps on their own grid by file name; empty where none is larger than the
-        box.
+    small : dict of Range
+        Ranges of the downsampled maps, by file name.
+    raw : dict of Range
+        Ranges of the original maps, by file name; empty if these are not larger than the box.
     """
 
     folder: Path
@@ -62,11 +60,31 @@ class Preprocessed:
     raw: dict[str, Range] = field(default_factory=dict)
 
 
-def shrunk(
+def downsample(
     source: Source, array: NDArray[np.floating], grid: Grid, box: int
 ) -> tuple[NDArray[np.float32], Grid]:
-    """A map in a cube of ``box`` voxels a side, overlaying the original; kept as it is where it has
-    that box.
+    """Downsample a map to a cube of ``box`` voxels per side that overlays the original.
+
+    A map that has this box is returned unchanged.
+
+    Parameters
+    ----------
+    source : Source
+        The map, for errors.
+    array : (z, y, x) array
+    grid : Grid
+        Its grid.
+    box : int
+
+    Returns
+    -------
+    array : (box, box, box) float32, z, y, x
+    grid : Grid
+
+    Raises
+    ------
+    SirenError
+        If values overflow.
     """
     if grid.shape == (box, box, box):
         return np.asarray(array, np.float32), grid
@@ -85,19 +103,19 @@ def preprocess(
     parameters: PreprocessParameters | None = None,
     progress: Progress | None = None,
 ) -> Preprocessed:
-    """Write Fourier-cropped copies of maps, normalised ones on request, and the tables of their
-    statistics.
+    """Write Fourier-cropped maps, optionally normalized ones, and tables of their statistics.
+
+    Written are ``downsampled/NAME.mrc``, which overlay the originals, ``normalised/NAME.mrc``,
+    ``map_stats_downsampled.csv``, ``map_stats_raw.csv`` if the maps are larger than the box, and
+    ``normalized_labels.csv`` if labels are given. Labels are normalized by the range of the
+    original map if it is larger than the box, as for the published network.
 
     Parameters
     ----------
     ensemble : Ensemble
-        The maps on their own grid; one is enough.
+        Maps on their original grid; one is enough.
     out_dir : Path
-        Gets ``downsampled/NAME.mrc`` (voxel size and origin such that they overlay the originals),
-        ``normalised/NAME.mrc``, ``map_stats_downsampled.csv``, ``map_stats_raw.csv`` where the maps
-        are larger than the box, and ``normalized_labels.csv`` where labels are given. Labels are
-        normalised by the statistics of the map on its own grid where it is larger than the box, as
-        the published network's were.
+        Output folder, created if missing.
     parameters : PreprocessParameters
     progress : Progress
 
@@ -108,10 +126,10 @@ def preprocess(
     Raises
     ------
     SirenError
-        If a map cannot be read or normalised, labels do not fit, or the folder cannot be written.
-        Nothing is left behind.
+        If a map cannot be read or normalized, labels do not match, or the folder cannot be written.
+        Nothing is written.
     Cancelled
-        If the progress says so. Nothing is left behind.
+        If ``progress`` was asked to stop. Nothing is written.
 
     References
     ----------
@@ -119,7 +137,7 @@ def preprocess(
     """
     parameters, progress = parameters or PreprocessParameters(), progress or Progress()
     labels: list[tuple[str, Label]] = []
-    if parameters.labels is not None:  # before the long work: a wrong table shows at once
+    if parameters.labels is not None:  # first, so that a wrong table is reported at once
         labels_path = Path(parameters.labels).expanduser()
         labels = match_labels(read_labels(labels_path), labels_path, ensemble.all_names)
     names = [stem(name) + ".mrc" for name in ensemble.names]
@@ -145,7 +163,7 @@ def preprocess(
         grid, small, raw = _write_maps(ensemble, names, work, parameters, progress)
         tables = _write_tables(ensemble, work, small, raw, labels)
         files = tuple(out_dir / DOWNSAMPLED_FOLDER / n for n in names)
-        progress.step("preprocessing", 1.0)  # the last moment to stop
+        progress.step("preprocessing", 1.0)  # last chance to stop
         _move(work, out_dir)
     except OSError as error:
         raise SirenError(
@@ -169,13 +187,13 @@ def _write_maps(
     box, larger = parameters.box, max(ensemble.grid.shape) > parameters.box
     (work / DOWNSAMPLED_FOLDER).mkdir()
     if parameters.normalised:
-        (work / NORMALISED_FOLDER).mkdir()
+        (work / NORMALIZED_FOLDER).mkdir()
     small_ranges, raw_ranges, grid = {}, {}, ensemble.grid
     for source, name, (_, array) in zip(
         ensemble.sources, names, ensemble.read(progress, "preprocessing"), strict=True
     ):
-        small, grid = shrunk(source, array, ensemble.grid, box)
-        x, small_ranges[source.name] = normalise(small, source.name)
+        small, grid = downsample(source, array, ensemble.grid, box)
+        x, small_ranges[source.name] = normalize(small, source.name)
         if larger:
             raw_ranges[source.name] = value_range(array, source.name)
         write_map(
@@ -183,7 +201,7 @@ def _write_maps(
         )
         if parameters.normalised:
             write_map(
-                work / NORMALISED_FOLDER / name,
+                work / NORMALIZED_FOLDER / name,
                 x,
                 grid,
                 f"SIREn: {source.name} normalised in a box of {box}",
@@ -198,7 +216,7 @@ def _write_tables(
     raw: dict[str, Range],
     labels: list[tuple[str, Label]],
 ) -> list[str]:
-    place = ensemble.places
+    place = ensemble.vol_ids
     tables = []
     for table, ranges in ((DOWNSAMPLED_TABLE, small), (RAW_TABLE, raw)):
         if ranges:
@@ -210,7 +228,7 @@ def _write_tables(
             tables.append(table)
     if labels:
         used = raw or small
-        # a label of a volume that was left out has no statistics: it is left out too
+        # labels of excluded volumes are left out: these have no statistics
         write_table(
             work / LABELS_TABLE,
             (*LABEL_COLUMNS, "normalized_label"),
@@ -221,7 +239,7 @@ def _write_tables(
                     b.level,
                     _blank(b.upper),
                     n,
-                    normalise_level(b.level, used[n]),
+                    normalize_level(b.level, used[n]),
                 )
                 for n, b in labels
                 if n in used
@@ -236,15 +254,13 @@ def _blank(bound: float | None) -> float | str:
 
 
 def _move(work: Path, out_dir: Path) -> None:
-    """Every finished file to its place; the tables last, so that a table never speaks of files that
-    are not there.
-    """
+    """Move all files to the output folder, tables last, so that the maps they list exist."""
     files = sorted((p for p in work.rglob("*") if p.is_file()), key=lambda p: (p.parent == work, p))
     for path in files:
         target = out_dir / path.relative_to(work)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(path, target)
-    # tables of an earlier run that this one did not make would describe other maps
+    # tables left by an earlier run would describe other maps
     for table in (RAW_TABLE, LABELS_TABLE):
         if not any(p.name == table for p in files):
             (out_dir / table).unlink(missing_ok=True)

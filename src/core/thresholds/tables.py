@@ -1,11 +1,15 @@
-"""Tables of thresholds: what was predicted, and the statistics of maps; for labels see
-:mod:`.labels`.
+"""Tables of predicted thresholds and of map statistics; for labels see :mod:`.labels`.
 
 Example::
 
-    write_predictions(Path("out/predictions.csv"), predictions)
-    levels = read_thresholds(Path("out/predictions.csv"), ensemble)   # one a volume, in the
-    ensemble's order
+    from pathlib import Path
+
+    from chimerax.siren.core import find_ensemble, predict_levels, read_thresholds
+    from chimerax.siren.core.thresholds.tables import write_predictions
+
+    ensemble = find_ensemble(["volumes"], include=["vol_00*"])
+    write_predictions(Path("nine.csv"), predict_levels(ensemble))
+    read_thresholds(Path("nine.csv"), ensemble).shape  # -> (9,)
 """
 
 from __future__ import annotations
@@ -20,11 +24,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import SirenError, listed
-from ..common.files import whole_file
+from ..common.errors import SirenError, join_names
+from ..common.files import atomic_file
 from ..maps.ensemble import Ensemble
 from ..maps.mapfile import COMPRESSIONS, SUFFIXES
-from .normalize import Range, denormalise_level
+from .normalize import Range, denormalize_level
 
 FILE, VOL_ID, LEVEL = "file", "vol_id", "denormalized_predictions"
 UNCERTAINTY, FLAG = "uncertainty", "flag"
@@ -40,32 +44,32 @@ PREDICTION_COLUMNS = (
     "normalized_uncertainty",
     FLAG,
 )
-OWN_LEVEL = "own_level"  # one column more where levels were brought into line with each other
+OWN_LEVEL = "own_level"  # extra column if levels were harmonized
 STATISTICS_COLUMNS = (FILE, VOL_ID, "vol_min", "vol_max")
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One volume's threshold.
+    """The predicted threshold of one volume.
+
+    A map without density to contour has NaN for all numbers, and a flag.
 
     Attributes
     ----------
     file : str
-        The volume's file name.
+        File name of the volume.
     vol_id : int
-        Its place, from 0, among all volumes of the folder in natural order.
+        Its index, from 0, among all volumes of the folder in natural order.
     range : Range
-        The statistics that turn ``prediction`` into ``level``.
+        Range that converts ``prediction`` to ``level``.
     prediction : float
-        The level on the normalised scale, -1 to 1.
+        The level on the normalized scale, -1 to 1.
     spread : float or None
-        The absolute error that the network expects of ``prediction``; None where it gives none.
+        Expected absolute error of ``prediction``; None if the network gives none.
     flags : tuple of str
-        What speaks against the map or its level, a few words each.
+        Problems of the map or its level, a few words each.
     own : float or None
-        The level that the map alone gave, normalised, where the ensemble's others changed it.
-
-    A map that holds nothing to contour has NaN for all its numbers, and a flag.
+        The normalized level of the map by itself, if it was harmonized with the ensemble.
     """
 
     file: str
@@ -78,12 +82,12 @@ class Prediction:
 
     @property
     def level(self) -> float:
-        """The threshold in the volume's own units."""
-        return denormalise_level(self.prediction, self.range)
+        """The threshold in the units of the volume."""
+        return denormalize_level(self.prediction, self.range)
 
     @property
     def uncertainty(self) -> float | None:
-        """Expected absolute error of the level, in the volume's own units."""
+        """Expected absolute error of the level, in the units of the volume."""
         return (
             None
             if self.spread is None
@@ -93,18 +97,18 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Thresholds of an ensemble.
+    """Predicted thresholds of an ensemble.
 
     Attributes
     ----------
     rows : tuple of Prediction
-        One for each chosen volume, in the ensemble's order.
+        One for each selected volume, in the ensemble's order.
     weights : str
         Name of the weights file.
     device : str
-        Where the network ran.
+        Device on which the network ran.
     notes : tuple of str
-        What was assumed or done beyond the prediction of each map, one sentence each, for the log.
+        Assumptions and further steps, one sentence each, for the log.
     """
 
     rows: tuple[Prediction, ...]
@@ -114,35 +118,51 @@ class Predictions:
 
     @property
     def levels(self) -> dict[str, float]:
-        """Threshold of each volume that has one, in its own units, by file name."""
+        """Threshold of each volume that has one, in its units, by file name."""
         return {row.file: row.level for row in self.rows if np.isfinite(row.level)}
 
     @property
+    def array(self) -> NDArray[np.float64]:
+        """(V,) contour level of each volume in its own units, in the ensemble's order; NaN where a
+        map has none.
+        """
+        return np.array([row.level for row in self.rows], np.float64)
+
+    @property
     def flagged(self) -> dict[str, str]:
-        """What speaks against the volumes that were flagged, by file name."""
+        """Flags of the flagged volumes, by file name."""
         return {row.file: "; ".join(row.flags) for row in self.rows if row.flags}
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a csv, whole or not at all; numbers with as many digits as they need to be read back
-    the same.
+    """Write a csv, completely or not at all; floats are written so that they read back the same.
+
+    Raises
+    ------
+    SirenError
+        If the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([repr(float(c)) if isinstance(c, float) else c for c in row] for row in rows)
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write predictions.csv: after the file name the published columns, then how far to trust each.
+    """Write predictions.csv: file name, the published columns, uncertainties and flags.
 
-    ``int_predictions`` is (prediction + 1)/2; ``denormalized_predictions`` the level in the
-    volume's units; ``uncertainty`` its expected absolute error in these units,
-    ``normalized_uncertainty`` that of ``prediction``; ``flag`` what speaks against the map, empty
-    where nothing does. ``own_level`` is there where levels were brought into line: what the map
-    alone gave. Cells without a number are empty.
+    ``int_predictions`` is (prediction + 1)/2, ``denormalized_predictions`` the level in the units
+    of the volume, ``uncertainty`` its expected absolute error in these units,
+    ``normalized_uncertainty`` that of ``prediction``, and ``flag`` lists problems of the map. If
+    levels were harmonized, ``own_level`` is that of the map by itself. Cells without a number are
+    empty.
+
+    Raises
+    ------
+    SirenError
+        If the file cannot be written.
     """
     shared = any(r.own is not None for r in predictions.rows)
 
@@ -157,7 +177,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             r.spread,
         ]
         own = (
-            [denormalise_level(r.prediction if r.own is None else r.own, r.range)] if shared else []
+            [denormalize_level(r.prediction if r.own is None else r.own, r.range)] if shared else []
         )
         return [r.file, r.vol_id, *map(_cell, numbers), "; ".join(r.flags), *map(_cell, own)]
 
@@ -175,12 +195,20 @@ def _cell(value: float | None) -> float | str:
 def read_rows(
     path: Path, needed: Sequence[str], what: str
 ) -> tuple[list[dict[str, str]], list[str]]:
-    """Rows of a csv as dicts of stripped texts, and its columns.
+    """Read the rows of a csv as dicts of stripped strings, and its columns.
 
     Parameters
     ----------
-    needed : columns that must be there.
-    what : what the table should be, for errors, as ``predictions table``.
+    path : Path
+    needed : sequence of str
+        Required columns.
+    what : str
+        Name of the table for errors, such as ``predictions table``.
+
+    Returns
+    -------
+    rows : list of dict
+    columns : list of str
 
     Raises
     ------
@@ -209,9 +237,8 @@ def read_rows(
     missing = [c for c in needed if c not in columns]
     if missing:
         raise SirenError(
-            f"{path.name} has no column {listed([repr(m) for m in missing])} (it has "
-            f"{listed(columns, 8)}): "
-            f"give the {what}."
+            f"{path.name} has no column {join_names([repr(m) for m in missing])} (it has "
+            f"{join_names(columns, 8)}): give the {what}."
         )
     if len(table) == 1:
         raise SirenError(f"{path.name} has a heading but no rows: give the {what}.")
@@ -226,12 +253,19 @@ def read_rows(
 
 
 def number(text: str, path: Path, column: str, owner: str) -> float:
-    """A finite number from a cell.
+    """Parse a finite number from a cell.
+
+    Parameters
+    ----------
+    text : str
+        Content of the cell.
+    path, column, owner : Path, str, str
+        Table, column and volume, for errors.
 
     Raises
     ------
     SirenError
-        If it is none.
+        If the text is not a finite number.
     """
     try:
         value = float(text)
@@ -249,22 +283,22 @@ def number(text: str, path: Path, column: str, owner: str) -> float:
 def read_thresholds(
     path: Path, ensemble: Ensemble, left_out: Container[str] = ()
 ) -> NDArray[np.float64]:
-    """Thresholds of an ensemble's chosen volumes from a predictions table, ours or the published
-    tool's.
+    """Read the thresholds of an ensemble from a predictions table, SIREn's or the published tool's.
 
     Parameters
     ----------
     path : Path
-        A csv with ``denormalized_predictions`` and ``file``, or ``vol_id``: the volume's number
+        A csv with ``denormalized_predictions`` and ``file``, or ``vol_id``: the volume's index
         from 0 among all volumes of the folder in natural order (``ensemble.all_names``), or its
-        name. Other columns, and rows of volumes that are not chosen, are ignored.
-    ensemble : Ensemble
-    left_out : volumes that need no threshold: theirs is NaN
+        name. Other columns, and rows of volumes that are not selected, are ignored.
+    ensemble : Ensemble of V volumes
+    left_out : container of str
+        Volumes that need no threshold; they get NaN.
 
     Returns
     -------
-    (volumes,) float64
-        In the volumes' own units, in the order of ``ensemble.names``.
+    (V,) float64
+        In the units of each volume, in the order of ``ensemble.names``.
 
     Raises
     ------
@@ -276,7 +310,7 @@ def read_thresholds(
         raise SirenError(
             f"{path.name} does not say which row is which volume: it needs a column "
             f'"{FILE}" or "{VOL_ID}" '
-            f'(it has {listed(columns, 8)}). Run "siren predict" again.'
+            f'(it has {join_names(columns, 8)}). Run "siren predict" again.'
         )
     keys = [row[FILE] if FILE in columns else row[VOL_ID] for row in rows]
     names = row_names(keys, path, ensemble.all_names, by_number=FILE not in columns)
@@ -293,8 +327,7 @@ def read_thresholds(
             continue
         if name not in found:
             raise SirenError(
-                f"No threshold for {name} in {path.name} (it has {len(rows):,} rows "
-                "for "
+                f"No threshold for {name} in {path.name} (it has {len(rows):,} rows for "
                 f'{len(ensemble.all_names):,} volumes): run "siren predict" again, or '
                 f'"exclude {name}".'
             )
@@ -309,25 +342,33 @@ def read_thresholds(
 
 
 def levels_by_name(path: Path, all_names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
-    """Thresholds of those volumes that have one, read as by :func:`read_thresholds`, and flags of
-    those that have one: for a list to show.
+    """Read the thresholds and flags in a predictions table, for a list of volumes.
 
     Parameters
     ----------
-    path : as for :func:`read_thresholds`
-    all_names : names of all volumes of the folder in natural order
+    path : Path
+        As for :func:`read_thresholds`.
+    all_names : sequence of str
+        File names of all volumes of the folder, in natural order.
+
+    Returns
+    -------
+    levels : dict of float
+        Thresholds of the volumes that have one, by name.
+    flags : dict of str
+        Flags of the flagged volumes, by name.
 
     Raises
     ------
     SirenError
-        If the table cannot be read, belongs to other volumes, or has something else than a number.
+        If the table cannot be read, belongs to other volumes, or a threshold is not a number.
     """
     rows, columns = read_rows(path, [LEVEL], "predictions table")
     if FILE not in columns and VOL_ID not in columns:
         raise SirenError(
             f"{path.name} does not say which row is which volume: it needs a column "
             f'"{FILE}" or "{VOL_ID}" '
-            f'(it has {listed(columns, 8)}). Run "siren predict" again.'
+            f'(it has {join_names(columns, 8)}). Run "siren predict" again.'
         )
     names = row_names(
         [row[FILE] if FILE in columns else row[VOL_ID] for row in rows],
@@ -347,18 +388,19 @@ def levels_by_name(path: Path, all_names: Sequence[str]) -> tuple[dict[str, floa
 
 
 def table_levels(path: Path) -> tuple[list[str], NDArray[np.float64]]:
-    """Names and thresholds of a predictions table as it stands, without the volumes: for a
-    histogram.
+    """Read names and thresholds of a predictions table without its volumes, for a histogram.
+
+    Flagged rows without a threshold are skipped.
 
     Returns
     -------
-    names, (rows,) float64
+    names : list of str
+    levels : (rows,) float64
 
     Raises
     ------
     SirenError
-        If the table cannot be read, or a row has no number and no flag: a flagged map may have no
-        threshold.
+        If the table cannot be read, or a row has neither threshold nor flag.
     """
     rows, columns = read_rows(path, [LEVEL], "predictions table")
     key = next((c for c in (FILE, VOL_ID) if c in columns), None)
@@ -376,15 +418,15 @@ def table_levels(path: Path) -> tuple[list[str], NDArray[np.float64]]:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """A predictions table, ours or the published tool's, by itself.
+    """Read a predictions table, SIREn's or the published tool's, without its volumes.
 
-    Without a column ``file``, volumes are known by their ``vol_id``. ``weights`` is empty: the
-    table does not say.
+    Without a column ``file``, volumes are named by their ``vol_id``. The name of the weights file
+    is not in the table and is left empty.
 
     Raises
     ------
     SirenError
-        If the table cannot be read, a number is none, or a volume stands twice.
+        If the table cannot be read, a cell is not a number, or a volume has two rows.
     """
     needed = ("vol_min", "vol_max", "prediction", LEVEL)
     rows, columns = read_rows(path, needed, "predictions table")
@@ -422,19 +464,18 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def read_flags(path: Path, ensemble: Ensemble) -> dict[str, str]:
-    """Which of an ensemble's chosen volumes a predictions table flags, with the reasons.
+    """Read the flags of an ensemble's volumes from a predictions table, by file name.
 
     Raises
     ------
     SirenError
-        If the table cannot be read, or has no column ``flag`` (the published tool's has none).
+        If the table cannot be read, or has no column ``flag``, like those of the published tool.
     """
     rows, columns = read_rows(path, [LEVEL], "predictions table")
     if FLAG not in columns or FILE not in columns:
         raise SirenError(
             f'{path.name} has no flags to filter by: use a table of "siren predict", '
-            'or "filter true" for the volumes '
-            "whose threshold is beyond mean +- 2 SD."
+            'or "filter true" to exclude volumes whose threshold is beyond mean +- 2 SD.'
         )
     flags = dict(
         zip(
@@ -447,7 +488,29 @@ def read_flags(path: Path, ensemble: Ensemble) -> dict[str, str]:
 
 
 def row_names(keys: list[str], path: Path, all_names: Sequence[str], by_number: bool) -> list[str]:
-    """File names of the rows: as written, with or without suffix and folder, or counted."""
+    """Match the rows of a table to file names.
+
+    Parameters
+    ----------
+    keys : list of str
+        File name of each row, with or without suffix and folder, or its number.
+    path : Path
+        The table, for errors.
+    all_names : sequence of str
+        File names of all volumes of the folder, in natural order.
+    by_number : bool
+        Whether keys may be numbers, from 0.
+
+    Returns
+    -------
+    list of str
+        File names; keys that match none stay as they are.
+
+    Raises
+    ------
+    SirenError
+        If a number is out of range, or no key matches.
+    """
     known = {stem(n): n for n in all_names} | {n: n for n in all_names}
     if by_number:
         numbers = [_whole(key) for key in keys]
@@ -456,11 +519,9 @@ def row_names(keys: list[str], path: Path, all_names: Sequence[str], by_number: 
             beyond = next((n for n in whole if not 0 <= n < len(all_names)), None)
             if beyond is not None:
                 raise SirenError(
-                    f"{path.name} has {VOL_ID} {beyond}, but the {len(all_names):,} "
-                    "volumes count from 0 "
-                    f"to {len(all_names) - 1:,}: it belongs to another folder, or "
-                    "volumes were removed "
-                    'since. Run "siren predict" again.'
+                    f"{path.name} has {VOL_ID} {beyond}, but the {len(all_names):,} volumes are "
+                    f"numbered from 0 to {len(all_names) - 1:,}: it belongs to another folder, or "
+                    'volumes were removed since. Run "siren predict" again.'
                 )
             return [all_names[n] for n in whole]
     names = [
@@ -470,15 +531,14 @@ def row_names(keys: list[str], path: Path, all_names: Sequence[str], by_number: 
     if not any(name in known for name in names):
         raise SirenError(
             f"{path.name} belongs to other volumes: its first row is "
-            f"{keys[0] or 'empty'}, the first volume here "
-            f'is {all_names[0]}. Give the table of this folder, or run "siren '
-            'predict".'
+            f"{keys[0] or 'empty'}, the first volume here is {all_names[0]}. Give the table of "
+            'this folder, or run "siren predict".'
         )
     return names
 
 
 def _whole(text: str) -> int | None:
-    """A volume's number; pandas writes 3.0 for 3 where a column had a gap."""
+    """Parse a volume's number; pandas writes 3.0 for 3 if the column has gaps."""
     try:
         value = float(text)
     except ValueError:
@@ -487,7 +547,7 @@ def _whole(text: str) -> int | None:
 
 
 def stem(name: str) -> str:
-    """A map's file name without its suffixes; other names stay whole (``vol.1`` is no suffix)."""
+    """File name without the suffixes of maps; others are kept (``.1`` in ``vol.1`` is none)."""
     ending = next(
         (s + c for s in SUFFIXES for c in COMPRESSIONS if name.lower().endswith(s + c)), ""
     )

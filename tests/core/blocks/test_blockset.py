@@ -23,9 +23,9 @@ from chimerax.siren.core.blocks.blockset import (
     BlockSet,
     blocks_from_masks,
     check_on_grid,
-    neighbours,
     read_block_maps,
     read_blocks_file,
+    touching_blocks,
 )
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.grid import Grid
@@ -120,7 +120,7 @@ def test_no_block_makes_an_empty_table_and_a_folder_that_reads_back(tmp_path: Pa
         == BLOCKS.table(FREQUENCY, 10).columns.tolist()
     )
     assert len(read_blocks_file(tmp_path / "blocks.json")) == 0
-    assert neighbours(none) == set()
+    assert touching_blocks(none) == set()
     assert "holds no block maps" in sentence(read_block_maps, tmp_path)
 
 
@@ -331,13 +331,13 @@ def test_neighbours_are_blocks_within_two_voxels() -> None:
             6: np.array([12 + 7, 11]),
         },
     )  # y 1, x 7: one step each in y and x from x 6
-    assert neighbours(blocks) == {(1, 2), (5, 6)}
-    assert neighbours(blocks, 1) == set()
-    assert neighbours(blocks, 3) == {(1, 2), (2, 5), (5, 6)}
+    assert touching_blocks(blocks) == {(1, 2), (5, 6)}
+    assert touching_blocks(blocks, 1) == set()
+    assert touching_blocks(blocks, 3) == {(1, 2), (2, 5), (5, 6)}
 
 
 def test_blocks_that_share_a_voxel_are_neighbours_and_faces_of_the_box_are_not() -> None:
-    assert neighbours(BLOCKS) == {(1, 7)}  # 2 is in the opposite corner
+    assert touching_blocks(BLOCKS) == {(1, 7)}  # 2 is in the opposite corner
 
 
 def test_names_are_written_and_read_back_from_either_the_file_or_the_maps_beside_it(

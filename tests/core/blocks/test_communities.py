@@ -9,7 +9,11 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from chimerax.siren.core.blocks.communities import label_propagation, leiden_communities
+from chimerax.siren.core.blocks.communities import (
+    label_propagation,
+    leiden_communities,
+    voxel_communities,
+)
 from chimerax.siren.core.common.errors import Cancelled
 from chimerax.siren.core.common.progress import Progress
 
@@ -62,7 +66,7 @@ def test_modularity_is_as_high_as_that_of_networkx(seed: int) -> None:
     weights = np.array([graph.edges[a, b].get("weight", 1.0) for a, b in edges])
     ours = [
         nx.community.modularity(
-            graph, [g.tolist() for g in leiden_communities(len(graph), edges, weights, s)]
+            graph, [g.tolist() for g in leiden_communities(len(graph), edges, weights, seed=s)]
         )
         for s in range(9)
     ]
@@ -78,7 +82,7 @@ def test_the_libraries_own_random_numbers_are_left_alone() -> None:
     np.random.seed(1)  # noqa: NPY002  (the global state is what is looked at)
     before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
     edges = edges_of(nx.karate_club_graph())
-    leiden_communities(34, edges, np.ones(len(edges)), 3)
+    leiden_communities(34, edges, np.ones(len(edges)), seed=3)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002
 
 
@@ -87,9 +91,24 @@ def test_the_order_of_edges_does_not_matter() -> None:
     edges = edges_of(blocks_graph([30, 25, 20], 0.25, 0.06, 5))
     weights = rng.uniform(0.3, 1, len(edges))
     order = rng.permutation(len(edges))
-    one = leiden_communities(75, edges, weights, 7)
-    two = leiden_communities(75, edges[order][:, ::-1], weights[order], 7)
+    one = leiden_communities(75, edges, weights, seed=7)
+    two = leiden_communities(75, edges[order][:, ::-1], weights[order], seed=7)
     assert [g.tolist() for g in one] == [g.tolist() for g in two]
+
+
+def test_small_neighbors_of_a_large_group_stay_apart_and_a_lone_clique_stays_whole() -> None:
+    """The resolution limit of modularity merges two cliques of 5 (Fortunato & Barthelemy 2007, doi
+    10.1073/pnas.0605965104); and above resolution 1 a clique with most of the edges is none.
+    """
+    ring = nx.ring_of_cliques(30, 5)
+    edges = edges_of(ring)
+    apart = voxel_communities(len(ring), edges, np.ones(len(edges)), 3)
+    assert [len(g) for g in apart] == [5] * 30
+    assert len(leiden_communities(len(ring), edges, np.ones(len(edges)))[0]) > 5
+    both = nx.disjoint_union(nx.complete_graph(90), nx.complete_graph(30))
+    edges = edges_of(both)
+    whole = voxel_communities(120, edges, np.ones(len(edges)), 6)
+    assert [len(g) for g in whole] == [90, 30]
 
 
 def test_strong_weights_hold_together_what_weak_ones_do_not() -> None:
@@ -100,7 +119,7 @@ def test_strong_weights_hold_together_what_weak_ones_do_not() -> None:
 
 def test_a_seed_gives_the_same_communities_again() -> None:
     edges = edges_of(nx.gnp_random_graph(300, 0.03, seed=2))
-    one, two = (leiden_communities(300, edges, np.ones(len(edges)), 7) for _ in range(2))
+    one, two = (leiden_communities(300, edges, np.ones(len(edges)), seed=7) for _ in range(2))
     assert [g.tolist() for g in one] == [g.tolist() for g in two]
 
 
@@ -109,6 +128,6 @@ def test_clustering_can_be_cancelled() -> None:
     progress.cancel()
     edges = edges_of(nx.gnp_random_graph(40, 0.2, seed=2))
     with pytest.raises(Cancelled):
-        leiden_communities(40, edges, np.ones(len(edges)), 0, progress)
+        leiden_communities(40, edges, np.ones(len(edges)), progress=progress)
     with pytest.raises(Cancelled):
         label_propagation(40, edges, progress)

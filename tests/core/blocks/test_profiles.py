@@ -10,17 +10,11 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from chimerax.siren.core.blocks.distinct_blocks import distinct_blocks, halves, is_coherent
-from chimerax.siren.core.blocks.level_harmonization import (
-    Noise,
-    SharedNoise,
-    measure_noise,
-    noise_distance,
-    prepare,
-    read_anchors,
-)
+from chimerax.siren.core.blocks.distinct_blocks import distinct_blocks, is_coherent, split_in_half
+from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized, read_anchors
+from chimerax.siren.core.blocks.noise import Noise, PairNoise, measure_noise, noise_distance
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
-from chimerax.siren.core.blocks.outliers import unlike_others
+from chimerax.siren.core.blocks.outliers import junk_volumes
 from chimerax.siren.core.blocks.presence import presence
 from chimerax.siren.core.blocks.profiles import block_profiles, correlations, grown_blocks, members
 from chimerax.siren.core.blocks.significance import discoveries, significant_phi
@@ -89,7 +83,7 @@ def test_wrong_thresholds_come_to_agree_with_the_scales(
         if kind == "jitter"
         else np.full(len(s), s.level)
     )
-    occupancy, _ = prepare(ensemble, given, False, 0.01, Progress())
+    occupancy, _ = binarize_harmonized(ensemble, given, False, 0.01, Progress())
     assert np.std(np.log(given / s.levels)) > 0.1
     assert len(occupancy) == len(s) and spread(occupancy, s) < 0.05
 
@@ -97,22 +91,22 @@ def test_wrong_thresholds_come_to_agree_with_the_scales(
 def test_right_thresholds_stay_nearly_as_they_are_offsets_or_not() -> None:
     for offset in (0.0, 0.4):
         s, ensemble = simulated(replace(PARTICLE, offset_jitter=offset))
-        occupancy, _ = prepare(ensemble, s.levels, False, 0.01, Progress())
+        occupancy, _ = binarize_harmonized(ensemble, s.levels, False, 0.01, Progress())
         assert np.std((occupancy.levels - s.levels) / (s.scale * s.level)) < 0.04
 
 
 def test_harmonising_twice_changes_nothing_more(particle: tuple[Simulation, Ensemble]) -> None:
     s, ensemble = particle
     given = s.levels * np.random.default_rng(1).uniform(0.8, 1.2, len(s))
-    once, _ = prepare(ensemble, given, False, 0.01, Progress())
-    twice, _ = prepare(ensemble, once.levels, False, 0.01, Progress())
+    once, _ = binarize_harmonized(ensemble, given, False, 0.01, Progress())
+    twice, _ = binarize_harmonized(ensemble, once.levels, False, 0.01, Progress())
     np.testing.assert_array_equal(once.levels, twice.levels)
 
 
 def test_without_a_core_thresholds_stay_as_given() -> None:
     s, ensemble = simulated(replace(PARTICLE, core_residues=0))
     given = s.levels * np.random.default_rng(1).uniform(0.8, 1.2, len(s))
-    occupancy, _ = prepare(ensemble, given, False, 0.01, Progress())
+    occupancy, _ = binarize_harmonized(ensemble, given, False, 0.01, Progress())
     assert set(occupancy.levels) <= set(given)
 
 
@@ -121,7 +115,7 @@ def test_without_a_core_thresholds_stay_as_given() -> None:
 
 def test_junk_volumes_are_left_out_with_a_reason_and_no_other() -> None:
     s, ensemble = simulated(replace(PARTICLE, junk=0.1))
-    occupancy, _ = prepare(ensemble, s.levels, False, 0.01, Progress())
+    occupancy, _ = binarize_harmonized(ensemble, s.levels, False, 0.01, Progress())
     assert set(occupancy.left_out) == {n for n, j in zip(ensemble.names, s.junk, strict=True) if j}
     assert all("unlike" in reason for reason in occupancy.left_out.values())
 
@@ -134,7 +128,7 @@ def test_a_minority_whose_members_are_like_each_other_is_no_junk() -> None:
     rows = np.abs(rows - (rng.random(rows.shape) < 0.05))
     rows[:, 50] = rng.random(1000) < 0.5  # and one of nothing
     occupancy = occupancy_of(rows, (10, 10, 10))
-    assert np.flatnonzero(unlike_others(occupancy, occupancy.union(0.01))).tolist() == [50]
+    assert np.flatnonzero(junk_volumes(occupancy, occupancy.union(0.01))).tolist() == [50]
 
 
 # --- noise
@@ -297,7 +291,7 @@ def test_significance_is_that_of_correlated_coin_tosses() -> None:
 
 def test_halves_are_cut_across_the_longest_direction() -> None:
     points = np.array([[0, 0, z] for z in range(10)] + [[1, 0, z] for z in range(10)], float)
-    half = halves(points)
+    half = split_in_half(points)
     assert (
         half.sum() == 10 and len({half[points[:, 2] < 5].min(), half[points[:, 2] < 5].max()}) == 1
     )
@@ -318,7 +312,7 @@ def test_two_patches_of_noise_that_are_alike_by_chance_are_no_block() -> None:
 
     voxels = np.concatenate([np.arange(8), np.arange(540, 548)])
     grid = Grid((10, 10, 10), (1.0, 1.0, 1.0))
-    where, silent = grid.points(np.arange(1000)), SharedNoise.of(SILENT, np.arange(1000), grid)
+    where, silent = grid.points(np.arange(1000)), PairNoise.of(SILENT, np.arange(1000), grid)
     assert not is_coherent(rows(0.5).astype(np.float32), where, silent, voxels, 1e-7)
     assert is_coherent(rows(0.97).astype(np.float32), where, silent, voxels, 1e-7)
 

@@ -13,7 +13,7 @@ from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.screening import (
     Screening,
     Setting,
-    prepare,
+    prepare_screening,
     screen,
     table,
     write_screen,
@@ -34,7 +34,9 @@ def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
 
 
 def prepared(ensemble: Ensemble, **loosest: object) -> Screening:
-    return prepare(ensemble, np.full(len(ensemble), LEVEL), SketchParameters(**loosest), Progress())
+    return prepare_screening(
+        ensemble, np.full(len(ensemble), LEVEL), SketchParameters(**loosest), Progress()
+    )
 
 
 @pytest.mark.parametrize("statistic", ["profile", "exact"])

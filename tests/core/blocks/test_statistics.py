@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from inspect import signature
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +13,31 @@ from scipy import stats
 
 from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.significance import binomial_cutoff, hypergeometric_tail
+from chimerax.siren.core.blocks.statistics import STATISTICS, statistic_named
 from chimerax.siren.core.blocks.statistics.exact import STATISTIC as exact
+from chimerax.siren.core.blocks.statistics.protocol import Statistic
 from chimerax.siren.core.blocks.statistics.published import DRAWS, maximum_tail, published_factor
 from chimerax.siren.core.blocks.statistics.published import STATISTIC as published
+
+FOLDER = Path(__file__).parents[3] / "src/core/blocks/statistics"
+
+
+def test_the_table_of_statistics_names_each_module_beside_it() -> None:
+    modules = {file.stem for file in FOLDER.glob("*.py")} - {"__init__", "protocol"}
+    assert sorted(STATISTICS) == sorted(modules)
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_every_statistic_is_as_the_protocol_says(name: str) -> None:
+    statistic = statistic_named(name)
+    for attribute in Statistic.__annotations__:
+        assert hasattr(statistic, attribute), attribute
+    methods = [m for m in vars(Statistic) if not m.startswith("_") and callable(vars(Statistic)[m])]
+    assert len(methods) == 6
+    for method in methods:
+        wanted = [p.name for p in signature(getattr(Statistic, method)).parameters.values()][1:]
+        found = signature(getattr(statistic, method)).parameters
+        assert list(found)[: len(wanted)] == wanted, method
 
 
 @cache

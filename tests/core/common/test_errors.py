@@ -1,4 +1,4 @@
-"""Errors that come back from other processes."""
+"""Errors raised in other processes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import pickle
 from chimerax.siren.core.common.errors import JunkMap
 
 
-def test_a_junk_map_comes_back_from_another_process():
+def test_a_junk_map_error_survives_pickling():
     error = pickle.loads(pickle.dumps(JunkMap("a.mrc is constant.", "constant")))
     assert (type(error), str(error), error.reason) == (JunkMap, "a.mrc is constant.", "constant")

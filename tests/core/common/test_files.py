@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all, and nobody's work is lost."""
+"""Files and folders are written completely or not at all, and edits are never lost."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from chimerax.siren.core.common import files
 from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.files import (
     RECORD,
+    atomic_file,
+    atomic_folder,
     read_json,
     set_edits_aside,
     sha256,
-    whole_file,
-    whole_folder,
     write_json,
 )
 
 
 def everything(folder: Path) -> dict[str, bytes | None]:
-    """Every path below a folder, hidden ones too, with its content; None for folders."""
+    """Every path below a folder, including hidden ones, with its content; None for folders."""
     return {
         str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None
         for p in sorted(folder.rglob("*"))
@@ -34,7 +34,7 @@ def everything(folder: Path) -> dict[str, bytes | None]:
 
 
 def run_folder(path: Path, **contents: str) -> Path:
-    """A folder as a run leaves it: files, and the record with their hashes."""
+    """A folder as written by a run: files, and a record with their hashes."""
     path.mkdir(parents=True)
     for name, text in contents.items():
         (path / f"{name}.txt").write_text(text)
@@ -43,14 +43,14 @@ def run_folder(path: Path, **contents: str) -> Path:
 
 
 def write_file(path: Path, text: str, error: BaseException | None = None) -> None:
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(text)
         if error:
             raise error
 
 
 def write_folder(path: Path, text: str, error: BaseException | None = None) -> None:
-    with whole_folder(path) as temporary:
+    with atomic_folder(path) as temporary:
         (temporary / "a.txt").write_text(text)
         (temporary / "below").mkdir()
         (temporary / "below" / "b.txt").write_text(text)
@@ -72,13 +72,13 @@ def test_an_exception_leaves_nothing_behind_and_passes_through(
     with pytest.raises(type(error)) as caught:
         write(tmp_path / "new" / "deep" / "result", "half", error)
     assert caught.value is error
-    assert everything(tmp_path) == {}  # not even the folders above it
+    assert everything(tmp_path) == {}  # parent folders included
 
 
 @pytest.mark.parametrize("write", WRITERS)
 def test_an_exception_leaves_an_earlier_result_as_it_was(tmp_path: Path, write: Writer) -> None:
     write(tmp_path / "result", "first")
-    (tmp_path / "neighbour").write_text("mine")
+    (tmp_path / "other").write_text("mine")
     before = everything(tmp_path)
     with pytest.raises(RuntimeError):
         write(tmp_path / "result", "half", RuntimeError())
@@ -86,7 +86,7 @@ def test_an_exception_leaves_an_earlier_result_as_it_was(tmp_path: Path, write: 
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_a_result_takes_the_place_of_the_earlier_one_and_nothing_else_is_left(
+def test_a_result_replaces_the_earlier_one_and_nothing_else_is_left(
     tmp_path: Path, write: Writer
 ) -> None:
     write(tmp_path / "result", "first")
@@ -104,35 +104,37 @@ def test_a_new_folder_has_none_of_the_earlier_ones_files(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_the_earlier_result_stands_until_the_new_one_is_whole(
+def test_the_earlier_result_stays_until_the_new_one_is_complete(
     tmp_path: Path, write: Writer
 ) -> None:
     write(tmp_path / "result", "first")
     before = everything(tmp_path / "result") or (tmp_path / "result").read_bytes()
-    manager = (whole_file if write is write_file else whole_folder)(tmp_path / "result")
+    manager = (atomic_file if write is write_file else atomic_folder)(tmp_path / "result")
     with manager as temporary:
         if write is write_file:
             temporary.write_text("second")
         else:
             (temporary / "a.txt").write_text("second")
         assert (everything(tmp_path / "result") or (tmp_path / "result").read_bytes()) == before
-        assert temporary.parent == tmp_path  # one file system: moving is one step
+        assert temporary.parent == tmp_path  # same file system: moving is atomic
         assert temporary.name.startswith(".")
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_results_may_be_read_by_whom_the_umask_lets(tmp_path: Path, write: Writer) -> None:
+def test_results_have_the_permissions_of_the_umask(tmp_path: Path, write: Writer) -> None:
     old = os.umask(0o027)
     try:
         write(tmp_path / "result", "x")
     finally:
-        assert os.umask(old) == 0o027  # looked at, not changed
+        assert os.umask(old) == 0o027  # unchanged
     mode = stat.S_IMODE((tmp_path / "result").stat().st_mode)
     assert mode == (0o640 if write is write_file else 0o750)
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path, write: Writer) -> None:
+def test_a_folder_that_cannot_be_written_to_gives_a_one_sentence_error(
+    tmp_path: Path, write: Writer
+) -> None:
     (tmp_path / "out").write_text("a file where the folder should be")
     before = everything(tmp_path)
     with pytest.raises(SirenError) as caught:
@@ -145,7 +147,9 @@ def test_a_folder_that_cannot_be_written_to_is_one_sentence(tmp_path: Path, writ
 
 
 @pytest.mark.parametrize("write", WRITERS)
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, write: Writer) -> None:
+def test_a_full_disk_gives_a_one_sentence_error_and_leaves_nothing(
+    tmp_path: Path, write: Writer
+) -> None:
     with pytest.raises(
         SirenError,
         match=r"result cannot be written \(No space left on device\): "
@@ -155,7 +159,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, write: W
     assert everything(tmp_path) == {}
 
 
-def test_a_folder_in_the_place_of_a_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_a_file_gives_a_one_sentence_error(tmp_path: Path) -> None:
     (tmp_path / "predictions.csv" / "kept").mkdir(parents=True)
     with pytest.raises(SirenError, match=r"predictions\.csv cannot be written"):
         write_file(tmp_path / "predictions.csv", "x")
@@ -180,12 +184,12 @@ def test_an_earlier_folder_is_back_in_its_place_when_the_new_one_cannot_be_moved
     assert everything(tmp_path) == before
 
 
-# --- a person's edits
+# --- edits by hand
 
 
 def test_a_folder_as_its_run_left_it_is_not_set_aside(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "00_sketch", a="1", b="2")
-    (folder / ".DS_Store").write_bytes(b"the Finder was here")
+    (folder / ".DS_Store").write_bytes(b"written by the Finder")
     assert set_edits_aside(folder) is None
     assert folder.is_dir()
     assert set_edits_aside(tmp_path / "02_expand") is None
@@ -222,7 +226,7 @@ def spoil_record(folder: Path) -> None:
 @pytest.mark.parametrize(
     "change", [edit, add, add_folder, delete, rename, lose_record, spoil_record]
 )
-def test_a_folder_in_which_somebody_worked_is_set_aside_whole(
+def test_an_edited_folder_is_set_aside_completely(
     tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     folder = run_folder(tmp_path / "00_sketch", a="1", b="2")
@@ -247,16 +251,16 @@ def test_a_second_folder_set_aside_does_not_replace_the_first(tmp_path: Path) ->
 
 
 def test_a_file_of_the_folders_name_is_set_aside(tmp_path: Path) -> None:
-    (tmp_path / "00_sketch").write_text("somebody's notes")
+    (tmp_path / "00_sketch").write_text("my notes")
     aside = set_edits_aside(tmp_path / "00_sketch")
     assert aside is not None
-    assert aside.read_text() == "somebody's notes"
+    assert aside.read_text() == "my notes"
 
 
 # --- JSON
 
 
-def test_json_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_json_round_trip(tmp_path: Path) -> None:
     content = {
         "a": {"b": [1, 2.5, None, True], "c": {}, "ä": "ü\n"},
         "d": [[1, 2, 3], [4, 5, 6]],
@@ -276,7 +280,7 @@ def test_json_has_one_line_for_each_list_and_plain_line_ends(tmp_path: Path) -> 
     )
 
 
-def test_json_of_what_is_no_json_is_a_programming_error(tmp_path: Path) -> None:
+def test_values_that_json_cannot_hold_are_a_programming_error(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"a": np.zeros(3)})
 
@@ -284,7 +288,9 @@ def test_json_of_what_is_no_json_is_a_programming_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[1, 2]", b"3", b"\xff\xfe\x00", b"vol_id,level\n"]
 )
-def test_a_file_that_is_no_json_object_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_json_object_gives_a_one_sentence_error(
+    tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(SirenError) as caught:
         read_json(tmp_path / "a.json")
@@ -293,7 +299,7 @@ def test_a_file_that_is_no_json_object_is_one_sentence(tmp_path: Path, content: 
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_json_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_json_file_gives_a_one_sentence_error(tmp_path: Path) -> None:
     with pytest.raises(SirenError, match=r"gone\.json cannot be read .*run the step"):
         read_json(tmp_path / "gone.json")
 

@@ -1,4 +1,4 @@
-"""Progress: waiting for what answers late or never can be given up."""
+"""Progress: waits for functions that return late or never can be canceled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chimerax.siren.core.common.progress import Progress, run_cancellable
 from waiting import DEADLINE, until
 
 
-def test_waiting_gives_what_the_function_gives_or_raises() -> None:
+def test_run_cancellable_returns_or_raises_as_the_function_does() -> None:
     assert run_cancellable(lambda: 7, "sleeping", Progress()) == 7
     with pytest.raises(TimeoutError, match="its own"):
         run_cancellable(
@@ -52,7 +52,7 @@ def test_cancel_ends_a_wait_at_the_next_look_and_what_comes_later_is_disposed_of
     assert disposed.wait(DEADLINE) and late == ["late"]
 
 
-def test_a_wait_reports_its_phase_and_how_far_the_job_is() -> None:
+def test_a_wait_reports_its_phase_and_progress() -> None:
     reports: list[tuple[str, float]] = []
     run_cancellable(
         lambda: until(lambda: len(reports) >= 2, "the second report"),

@@ -1,5 +1,5 @@
-"""A Dask cluster: a real scheduler and three workers without ChimeraX find what this process finds,
-whatever happens to them.
+"""Dask cluster: a real scheduler and three workers without ChimeraX give the same results as this
+process, whatever happens to them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from chimerax.siren.core.blocks.statistics.published import PublishedStatistic
 from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.compute import cluster as cluster_module
-from chimerax.siren.core.compute.cluster import Cluster, _check_versions
+from chimerax.siren.core.compute.cluster import ClusterBackend, _check_versions
 from chimerax.siren.core.compute.pair_tiles import run_tiles
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.runs.record import read_record
@@ -35,7 +35,7 @@ from chimerax.siren.core.runs.steps import Run, run_expand, run_sketch
 from ensembles import LEVEL, assert_same_files, write_planted
 from waiting import DEADLINE, until
 
-# that is meant so: the workers lack what ChimeraX has
+# intended: the workers lack the packages of ChimeraX
 pytestmark = pytest.mark.filterwarnings("ignore:Mismatched versions")
 ABSENT = ("chimerax", "pandas", "mrcfile", "networkx", "torch", "matplotlib")
 
@@ -48,7 +48,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareCluster]:
 
 @pytest.fixture
 def cluster(three: BareCluster) -> BareCluster:
-    """Three workers, whatever the last test did to them."""
+    """Three workers, restored after the last test."""
     while len(three.workers) < 3:
         three.add_worker()
     three.wait_for_workers()
@@ -128,12 +128,12 @@ def gate(tmp_path: Path) -> Iterator[Path]:
 def edges(search: PairSearch | Gated, address: str | None, progress: Progress) -> np.ndarray:
     if address is None:
         return np.concatenate([found[0] for found in run_tiles(search, "pairs", progress)])
-    with Cluster.connected(address, progress) as compute:
-        return np.concatenate([found[0] for found in run_tiles(search, "pairs", progress, compute)])
+    with ClusterBackend.connected(address, progress) as backend:
+        return np.concatenate([found[0] for found in run_tiles(search, "pairs", progress, backend)])
 
 
 def at_share(share: float, action: Callable[[], None]) -> tuple[Progress, list[float]]:
-    """A Progress that does something once, when a share of the pairs is done; and when that was."""
+    """A Progress that acts once a share of the pairs is done, and the fraction at that time."""
     done: list[float] = []
 
     def report(phase: str, fraction: float) -> None:
@@ -148,13 +148,13 @@ def at_share(share: float, action: Callable[[], None]) -> tuple[Progress, list[f
 
 
 def test_workers_have_numpy_and_scipy_and_none_of_chimerax(cluster: BareCluster) -> None:
-    def look(names: tuple[str, ...]) -> list[bool]:
+    def installed(names: tuple[str, ...]) -> list[bool]:
         return [importlib.util.find_spec(name) is not None for name in names]
 
-    # so that it travels by value: the workers do not have this file either
-    look.__module__ = "__main__"
+    # pickled by value: the workers do not have this file either
+    installed.__module__ = "__main__"
     with Client(cluster.address, set_as_default=False) as client:
-        answers = client.run(look, ("numpy", "scipy", *ABSENT))
+        answers = client.run(installed, ("numpy", "scipy", *ABSENT))
     assert len(answers) == 3
     assert all(found == [True, True] + [False] * len(ABSENT) for found in answers.values())
 
@@ -171,7 +171,7 @@ def test_a_cluster_writes_the_files_that_this_process_writes(
     monkeypatch.setattr("chimerax.siren.core.common.constants.TILE_PAIRS", 5_000)
     local = sketch_and_expand(volumes, tmp_path / "local", statistic, None)
     there = sketch_and_expand(volumes, tmp_path / "there", statistic, cluster.address)
-    # that rule misses the block of 60 %
+    # the published rule misses the block of 60 %
     assert len(local[0].blocks) == (1 if statistic == "published" else 2)
     for one, other in zip(local, there, strict=True):
         record = assert_same_files(one.folder, other.folder, "scheduler")
@@ -273,17 +273,17 @@ def test_cancel_does_not_wait_for_a_scheduler_that_does_not_answer() -> None:
         )
         with (
             pytest.raises(Cancelled),
-            Cluster.connected(f"tcp://127.0.0.1:{mute.getsockname()[1]}", progress),
+            ClusterBackend.connected(f"tcp://127.0.0.1:{mute.getsockname()[1]}", progress),
         ):
             pass
         assert len(progress.after) == 1 and progress.after[0].startswith("connecting")
 
 
-# --- what is wrong is said in a sentence
+# --- errors are one sentence
 
 
 def sentence(address: str) -> str:
-    with pytest.raises(SirenError) as caught, Cluster.connected(address, Progress()):
+    with pytest.raises(SirenError) as caught, ClusterBackend.connected(address, Progress()):
         pass
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -298,7 +298,7 @@ def test_a_scheduler_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyP
     assert address in text and "dask scheduler" in text
 
 
-def test_an_address_that_is_none_is_named() -> None:
+def test_a_malformed_address_is_named() -> None:
     assert "gopher://nowhere" in sentence("gopher://nowhere")
 
 
@@ -318,7 +318,8 @@ def test_a_scheduler_without_workers_and_one_that_goes_away_are_named_with_what_
         frail.wait_for_workers()
         progress, _ = at_share(0.2, frail.scheduler.kill)
         with pytest.raises(
-            SirenError, match=f"{frail.address} (went away|answers no more).*run the command again"
+            SirenError,
+            match=f"{frail.address} (went away|no longer responds).*run the command again",
         ):
             edges(Gated(search, gate), frail.address, progress)
 
@@ -330,9 +331,9 @@ def test_without_distributed_the_command_to_install_it_is_given(
     assert "pip install distributed" in sentence("tcp://127.0.0.1:8786")
 
 
-def test_a_strip_that_fails_on_a_worker_is_a_sentence(cluster: BareCluster) -> None:
+def test_a_strip_that_fails_on_a_worker_gives_a_one_sentence_error(cluster: BareCluster) -> None:
     search = pairs(300)
-    search.index[100] = 10_000  # a row that the test's tables do not have
+    search.index[100] = 10_000  # a row beyond the tables
     with pytest.raises(
         SirenError,
         match=rf"worker of {cluster.address} failed \(IndexError: .*\): "
@@ -360,14 +361,12 @@ def versions(python: str = "3.11.7.final.0", **changed: str | None) -> dict[str,
         (versions(numpy="2.1.0"), "w1 has numpy 2.1.0 .* pip install numpy==1.26.4"),
     ],
 )
-def test_versions_that_do_not_fit_are_named_with_the_remedy(
-    there: dict[str, Any], text: str
-) -> None:
+def test_version_mismatches_are_named_with_the_remedy(there: dict[str, Any], text: str) -> None:
     with pytest.raises(SirenError, match=text):
         _check_versions("w1", versions(), there, True)
 
 
-def test_versions_that_differ_in_what_does_not_matter_are_accepted() -> None:
+def test_harmless_version_differences_are_accepted() -> None:
     _check_versions(
         "w1", versions(), versions("3.11.2.final.0", numpy="1.24.0", scipy="1.10.0"), True
     )

@@ -1,6 +1,4 @@
-"""Counting by torch, on torch's CPU device: the same counts, the same files; and what a card may do
-wrong.
-"""
+"""Counting with torch, on its CPU device: the same counts and files, and failures of devices."""
 
 from __future__ import annotations
 
@@ -17,10 +15,10 @@ from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParame
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.compute import gpu as devices
-from chimerax.siren.core.compute.gpu import on_device, torch_counter, torch_device
+from chimerax.siren.core.compute.gpu import gpu_backend, torch_counter, torch_device
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.runs.record import read_record
-from chimerax.siren.core.runs.steps import Run, inherited, run_expand, run_sketch
+from chimerax.siren.core.runs.steps import Run, inherited_parameters, run_expand, run_sketch
 from ensembles import LEVEL, assert_same_files, write_planted
 
 
@@ -30,9 +28,7 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def occupancy(voxels: int = 400, volumes: int = 700) -> np.ndarray:
-    """Also voxels that are always occupied: counts beyond 256 and 512, where bfloat16 and float16
-    begin to round.
-    """
+    """Voxels up to always occupied, so that counts exceed what bfloat16 holds exactly (256)."""
     rows = np.random.default_rng(2).random((voxels, volumes)) < np.linspace(0.1, 1, voxels)[:, None]
     return rows.astype(np.float32)
 
@@ -60,7 +56,7 @@ def sketch_and_expand(volumes: Path, output: Path, statistic: str, device: str) 
 # --- the same result
 
 
-def test_torch_counts_what_whole_numbers_count() -> None:
+def test_torch_counts_equal_integer_counts() -> None:
     columns = occupancy()
     count = torch_counter(columns, "cpu")
     for start, first in ((0, 0), (5, 5), (390, 399)):
@@ -91,12 +87,12 @@ def test_torch_writes_the_files_that_numpy_writes(
     assert len(local[0].blocks)
     for one, other in zip(local, by_torch, strict=True):
         record = assert_same_files(one.folder, other.folder, "device")
-        # profiles are compared by the processor
+        # profiles are compared on the CPU
         by_card = statistic != "profile" or other is by_torch[0]
         assert record["counted_on"] == (f"cpu (torch {torch.__version__})" if by_card else "cpu")
 
 
-def test_where_a_sketch_counted_is_not_handed_down_to_its_expansion(
+def test_the_device_of_a_sketch_is_not_inherited_by_its_expansion(
     volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cards(monkeypatch)
@@ -109,14 +105,14 @@ def test_where_a_sketch_counted_is_not_handed_down_to_its_expansion(
         tmp_path,
     )
     assert run.record.parameters["device"] == "auto" and run.record.counted_on == "cpu"
-    handed = inherited(read_record(run.folder))
+    handed = inherited_parameters(read_record(run.folder))
     assert handed["posp"] == 0.02 and not {"device", "scheduler"} & set(handed)
 
 
 # --- exact, whatever torch is set to
 
 
-def test_counting_asks_for_whole_float32_and_leaves_torch_as_it_was(
+def test_counting_uses_full_float32_and_restores_torchs_setting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[str] = []
@@ -146,7 +142,7 @@ def test_a_device_that_rounds_is_refused(
         return (torch.from_numpy(rows) @ held[first:].T).to(kind).float().numpy()
 
     monkeypatch.setattr(devices, "_product", rounded)
-    columns = np.ones((1, 2049), np.float32)  # the first whole number that float16 does not hold
+    columns = np.ones((1, 2049), np.float32)  # the first integer that float16 cannot represent
     with pytest.raises(SirenError, match=r"does not count exactly.*use device cpu"):
         torch_counter(columns, "cpu")
 
@@ -188,7 +184,7 @@ def test_strips_that_do_not_fit_are_halved_until_they_do(monkeypatch: pytest.Mon
         ),
     ],
 )
-def test_what_torch_raises_is_a_sentence(
+def test_torch_errors_become_sentences(
     error: RuntimeError, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(*arguments: Any) -> np.ndarray:
@@ -213,15 +209,15 @@ def test_auto_takes_cuda_then_mps_then_numpy(
     cards(monkeypatch, *there)
     assert torch_device("auto") == chosen
     if chosen is None:
-        assert on_device("auto", Progress()).counter is None
+        assert gpu_backend("auto", Progress()).counter is None
 
 
-def test_a_card_that_is_not_there_is_named_with_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_device_is_named_with_those_available(monkeypatch: pytest.MonkeyPatch) -> None:
     cards(monkeypatch, "mps")
     with pytest.raises(
         SirenError, match="finds no cuda device on this computer: use device mps or device cpu"
     ):
-        on_device("cuda", Progress())
+        gpu_backend("cuda", Progress())
     with pytest.raises(SirenError, match="device tpu is not known"):
         SketchParameters(device="tpu")
 
@@ -230,6 +226,6 @@ def test_without_torch_auto_counts_by_numpy_and_a_card_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert on_device("auto", Progress()).name == "cpu"
+    assert gpu_backend("auto", Progress()).name == "cpu"
     with pytest.raises(SirenError, match="pip install torch, or use device cpu"):
-        on_device("cuda", Progress())
+        gpu_backend("cuda", Progress())

@@ -1,5 +1,5 @@
-"""Memory and time: said beforehand, refused with a remedy that helps, fewer voxels where nobody
-said how many.
+"""Memory and time: estimated beforehand, refused with a remedy that works, voxels thinned by
+default.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.compute import resources
-from chimerax.siren.core.compute.resources import Need, need_of_reading, size_text, time_text
+from chimerax.siren.core.compute.resources import (
+    Requirements,
+    format_size,
+    format_time,
+    reading_requirements,
+)
 from chimerax.siren.core.maps.ensemble import Ensemble, find_ensemble
 from ensembles import LEVEL, write_planted
 
@@ -41,14 +46,14 @@ def sketched(ensemble: Ensemble, said: list[str] | None = None, **parameters: ob
     ("size", "text"), [(31.2e9, "31.2 GB"), (1e9, "1.0 GB"), (6.4e8, "640 MB"), (1000, "10 MB")]
 )
 def test_sizes_have_sensible_digits(size: float, text: str) -> None:
-    assert size_text(size) == text
+    assert format_size(size) == text
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.1, "1 s"), (41.2, "42 s"), (89, "89 s"), (150, "3 min")]
 )
 def test_times_have_sensible_digits(seconds: float, text: str) -> None:
-    assert time_text(seconds) == text
+    assert format_time(seconds) == text
 
 
 def test_what_cannot_be_read_is_refused_before_it_is_read(
@@ -69,7 +74,7 @@ def test_what_cannot_be_compared_is_refused_with_a_subsample_that_can(
 ) -> None:
     monkeypatch.setattr(constants, "PILOT_VOXELS", 50)
     monkeypatch.setattr(constants, "TILE_BYTES", 0.0)
-    monkeypatch.setattr(constants, "BYTES_AN_EDGE", 3000)  # as if there were thirty times as many
+    monkeypatch.setattr(constants, "BYTES_PER_EDGE", 3000)  # as if there were thirty times as many
     monkeypatch.setattr(resources, "free_memory", lambda: 12e6)
     with pytest.raises(
         SirenError,
@@ -82,13 +87,13 @@ def test_what_cannot_be_compared_is_refused_with_a_subsample_that_can(
     assert sketched(ensemble, statistic="exact", subsample=remedy)
 
 
-def test_too_many_voxels_are_thinned_and_the_user_is_told_but_one_who_says_how_many_gets_them(
+def test_too_many_voxels_are_thinned_with_a_notice_unless_the_user_sets_the_subsample(
     ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     usual = sketched(ensemble, said, statistic="exact")
     assert said == [] and len(usual.sample) == len(usual.union) // 2  # type: ignore[attr-defined]
-    monkeypatch.setattr(constants, "MOST_COUNTED", 60)
+    monkeypatch.setattr(constants, "MAX_COUNTED_VOXELS", 60)
     thinned = sketched(ensemble, said, statistic="exact")
     assert len(thinned.sample) <= 60  # type: ignore[attr-defined]
     assert len(said) == 1 and f"Comparing {len(thinned.sample)} of" in said[0]
@@ -102,7 +107,7 @@ def test_too_many_edges_are_thinned_too(
 ) -> None:
     usual = sketched(ensemble, statistic="exact")
     monkeypatch.setattr(constants, "PILOT_VOXELS", 100)
-    monkeypatch.setattr(constants, "MOST_EDGES", len(usual.edges) / 4)  # type: ignore[attr-defined]
+    monkeypatch.setattr(constants, "MAX_EDGES", len(usual.edges) / 4)  # type: ignore[attr-defined]
     fewer = sketched(ensemble, statistic="exact")
     assert len(fewer.edges) < len(usual.edges) / 2  # type: ignore[attr-defined]
 
@@ -116,18 +121,18 @@ def test_an_edge_takes_the_memory_that_is_planned_for_it() -> None:
     label_propagation(2000, edges)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert 0.3 * constants.BYTES_AN_EDGE < peak / len(edges) <= constants.BYTES_AN_EDGE
+    assert 0.3 * constants.BYTES_PER_EDGE < peak / len(edges) <= constants.BYTES_PER_EDGE
 
 
-def test_maps_that_are_read_thrice_count_once_where_they_stay_in_memory(
+def test_cached_maps_are_counted_once_in_the_estimate(
     ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = need_of_reading(ensemble, 3)
-    monkeypatch.setattr(constants, "KEPT_BYTES", 0)
-    assert kept.memory - need_of_reading(ensemble, 3).memory == 4 * ensemble.grid.size * len(
+    kept = reading_requirements(ensemble, 3)
+    monkeypatch.setattr(constants, "CACHE_BYTES", 0)
+    assert kept.memory - reading_requirements(ensemble, 3).memory == 4 * ensemble.grid.size * len(
         ensemble
     )
-    assert Need(2e9, 100).text() == "about 2.0 GB of memory and 2 min"
+    assert Requirements(2e9, 100).text() == "about 2.0 GB of memory and 2 min"
 
 
 def test_the_record_says_how_many_were_compared(ensemble: Ensemble, tmp_path: Path) -> None:

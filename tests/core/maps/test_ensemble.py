@@ -1,6 +1,4 @@
-"""Ensembles: found, checked, chosen and read, each failure one sentence with the file's name and a
-remedy.
-"""
+"""Ensembles are found, checked, selected and read; errors are one sentence with file and remedy."""
 
 from __future__ import annotations
 
@@ -40,9 +38,7 @@ def folder_of(path: Path, names: Sequence[str], grid: Grid = GRID) -> Path:
 
 
 def sentence(places: Sequence[Any], *words: str, **keywords: Any) -> str:
-    """What find_ensemble, or the reading after it, says of bad input: one line with all of these
-    words.
-    """
+    """Error message of find_ensemble or of reading: one line that contains all of ``words``."""
     with pytest.raises(SirenError) as caught:
         list(find_ensemble(places, **keywords).read())
     message = str(caught.value)
@@ -55,7 +51,7 @@ def sentence(places: Sequence[Any], *words: str, **keywords: Any) -> str:
 # --- finding
 
 
-def test_volumes_come_in_the_order_in_which_people_count(tmp_path: Path) -> None:
+def test_volumes_are_in_natural_order(tmp_path: Path) -> None:
     names = ["vol_10.mrc", "vol_9.mrc", "vol_1.mrc", "vol_100.mrc", "vol_002.mrc"]
     ensemble = find_ensemble([folder_of(tmp_path / "v", names)])
     assert ensemble.names == ("vol_1.mrc", "vol_002.mrc", "vol_9.mrc", "vol_10.mrc", "vol_100.mrc")
@@ -75,7 +71,7 @@ def test_a_list_of_files_and_a_folder_give_the_same_ensemble(tmp_path: Path) -> 
     assert find_ensemble(files) == find_ensemble([str(folder)])
 
 
-def test_files_that_are_no_maps_and_folders_in_the_folder_are_passed_over(tmp_path: Path) -> None:
+def test_other_files_and_subfolders_are_ignored(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
     (folder / "predictions.csv").write_text("file\n")
     (folder / "._a.mrc").write_bytes(b"resource fork")
@@ -83,7 +79,7 @@ def test_files_that_are_no_maps_and_folders_in_the_folder_are_passed_over(tmp_pa
     assert find_ensemble([folder]).names == ("a.mrc", "b.mrc")
 
 
-def test_kinds_of_files_may_be_mixed(tmp_path: Path) -> None:
+def test_file_formats_may_be_mixed(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
     (folder / "c.mrc.gz").write_bytes(gzip.compress((folder / "b.mrc").read_bytes()))
     ensemble = find_ensemble([folder])
@@ -92,19 +88,19 @@ def test_kinds_of_files_may_be_mixed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(arrays["b.mrc"], arrays["c.mrc.gz"])
 
 
-def test_a_linked_volume_goes_by_the_links_name(tmp_path: Path) -> None:
+def test_a_symbolic_link_is_identified_by_its_own_name(tmp_path: Path) -> None:
     store = folder_of(tmp_path / "store", ["SHA-1.mrc", "SHA-2.mrc"])
     (tmp_path / "v").mkdir()
     for link, target in (("vol_1.mrc", "SHA-2.mrc"), ("vol_2.mrc", "SHA-1.mrc")):
         (tmp_path / "v" / link).symlink_to(store / target)
     ensemble = find_ensemble([tmp_path / "v"])
     assert ensemble.names == ("vol_1.mrc", "vol_2.mrc")
-    # so that a record finds it again by name
+    # so that a record can find it by name
     assert tuple(s.path.name for s in ensemble.sources if s.path) == ensemble.names
     np.testing.assert_array_equal(dict(ensemble.read())["vol_1.mrc"], volume(1))
 
 
-def test_a_link_that_leads_nowhere_is_not_left_out_silently(tmp_path: Path) -> None:
+def test_a_broken_link_is_not_silently_ignored(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
     (folder / "c.mrc").symlink_to(tmp_path / "unmounted" / "c.mrc")
     sentence([folder], "c.mrc", "no such file", "check its name and folder")
@@ -113,7 +109,7 @@ def test_a_link_that_leads_nowhere_is_not_left_out_silently(tmp_path: Path) -> N
 @pytest.mark.skipif(
     not SHARED.is_dir(), reason="real volumes are in ../shared/data, which is not here"
 )
-def test_the_real_ensemble_is_one() -> None:
+def test_the_real_ensemble_is_found() -> None:
     ensemble = find_ensemble([SHARED / "real_ensemble"])
     assert len(ensemble) == 10
     assert ensemble.grid.text() == "64 x 64 x 64, 6.55 A/voxel"
@@ -121,17 +117,17 @@ def test_the_real_ensemble_is_one() -> None:
     assert sum(1 for _ in ensemble.read()) == 10
 
 
-def test_maps_in_memory_are_volumes_too(tmp_path: Path) -> None:
+def test_maps_in_memory_can_be_volumes(tmp_path: Path) -> None:
     sources = [Source(f"map {i}", array=lambda i=i: volume(i), grid=GRID) for i in range(3)]
     ensemble = find_ensemble([*sources, folder_of(tmp_path / "v", ["a.mrc"])])
     assert ensemble.names == ("a.mrc", "map 0", "map 1", "map 2")
     np.testing.assert_array_equal(dict(ensemble.read())["map 1"], volume(1))
 
 
-# --- places that are none
+# --- invalid inputs
 
 
-def test_an_unknown_path_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unknown_path_gives_a_one_sentence_error(tmp_path: Path) -> None:
     sentence(
         [tmp_path / "volums"],
         str(tmp_path / "volums"),
@@ -141,42 +137,42 @@ def test_an_unknown_path_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["x" * 300, "~nobody-of-this-name/volumes", "a\0b", "", "."])
-def test_a_path_that_cannot_be_is_one_sentence(
+def test_an_impossible_path_gives_a_one_sentence_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     sentence([place], "give")
 
 
-def test_an_empty_folder_is_one_sentence(tmp_path: Path) -> None:
+def test_an_empty_folder_gives_a_one_sentence_error(tmp_path: Path) -> None:
     sentence([tmp_path], str(tmp_path), "holds no maps", "give the folder of the volumes")
 
 
-def test_a_folder_that_may_not_be_read_is_one_sentence(
+def test_an_unreadable_folder_gives_a_one_sentence_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def deny(self: Path) -> None:  # tests run as root, who may read everything
+    def deny(self: Path) -> None:  # tests may run as root, who can read everything
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "iterdir", deny)
     sentence([tmp_path], str(tmp_path), "Permission denied", "give a folder")
 
 
-def test_a_file_that_is_no_map_is_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_map_gives_a_one_sentence_error(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
     (folder / "c.mrc").write_text("not a map\n" * 200)
     sentence([folder], "c.mrc", "is not a map", "leave it out")
 
 
 @pytest.mark.parametrize("names", [[], ["only.mrc"]])
-def test_fewer_than_two_volumes_are_one_sentence(tmp_path: Path, names: list[str]) -> None:
+def test_fewer_than_two_volumes_give_a_one_sentence_error(tmp_path: Path, names: list[str]) -> None:
     folder = folder_of(tmp_path / "v", names)
     sentence([folder], "at least 2" if names else "holds no maps", str(folder))
-    assert len(find_ensemble([folder_of(folder, ["one.mrc"])], least=1, include=["one.mrc"])) == 1
+    assert len(find_ensemble([folder_of(folder, ["one.mrc"])], minimum=1, include=["one.mrc"])) == 1
     sentence([], "no volume", "at least 2")
 
 
-def test_one_name_in_two_folders_is_one_sentence(tmp_path: Path) -> None:
+def test_the_same_name_in_two_folders_gives_a_one_sentence_error(tmp_path: Path) -> None:
     places = [
         folder_of(tmp_path / "v", ["a.mrc", "b.mrc"]),
         folder_of(tmp_path / "w", ["b.mrc", "c.mrc"]),
@@ -202,7 +198,7 @@ OTHER_GRIDS = {
 
 @pytest.mark.parametrize("odd_one", [0, 2, 4])
 @pytest.mark.parametrize("kind", OTHER_GRIDS)
-def test_the_one_volume_on_another_grid_is_named_wherever_it_stands(
+def test_the_one_volume_on_another_grid_is_named_wherever_it_is(
     tmp_path: Path, kind: str, odd_one: int
 ) -> None:
     grid, said = OTHER_GRIDS[kind]
@@ -226,7 +222,7 @@ def test_grids_that_differ_by_rounding_are_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_no_numbers_are_one_sentence(tmp_path: Path, value: float) -> None:
+def test_nonfinite_values_give_a_one_sentence_error(tmp_path: Path, value: float) -> None:
     folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc", "c.mrc"])
     array = volume(1)
     array[2, 3, 4] = value
@@ -237,13 +233,15 @@ def test_values_that_are_no_numbers_are_one_sentence(tmp_path: Path, value: floa
 
 
 @pytest.mark.parametrize("value", [0, -3.5])
-def test_a_constant_volume_is_one_sentence(tmp_path: Path, value: float) -> None:
+def test_a_constant_volume_gives_a_one_sentence_error(tmp_path: Path, value: float) -> None:
     folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
     write_map(folder / "b.mrc", np.full(GRID.shape, value), GRID, "b")
     sentence([folder], f"b.mrc is constant (every voxel is {value:g})", 'use "exclude b.mrc"')
 
 
-def test_a_volume_that_changed_since_it_was_checked_is_one_sentence(tmp_path: Path) -> None:
+def test_a_volume_that_changed_since_it_was_checked_gives_a_one_sentence_error(
+    tmp_path: Path,
+) -> None:
     folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
     ensemble = find_ensemble([folder])
     other = replace(GRID, shape=(3, 3, 3))
@@ -268,20 +266,20 @@ def test_a_voxel_size_of_one_is_noted_and_used(tmp_path: Path) -> None:
     assert '"voxelSize 6.55"' in note
 
 
-def test_a_voxel_size_given_takes_the_place_of_the_headers(tmp_path: Path) -> None:
+def test_a_given_voxel_size_overrides_the_headers(tmp_path: Path) -> None:
     folder = folder_of(
         tmp_path / "v", ["a.mrc", "b.mrc"], Grid(GRID.shape, (1.0, 1.0, 1.0), (0.0, -2.0, 5.0))
     )
     ensemble = find_ensemble([folder], voxel_size=6.55)
     assert ensemble.grid.voxel_size == (6.55, 6.55, 6.55)
-    # in voxels as before: so does "volume voxelSize"
+    # unchanged in voxels, as with "volume voxelSize"
     assert ensemble.grid.origin == pytest.approx((0.0, -13.1, 32.75))
     assert {s.read_grid() for s in ensemble.sources} == {ensemble.grid}
     (note,) = ensemble.notes
-    assert "6.55 A as given, in place of 1 in the headers" in note
+    assert "6.55 A as given, instead of 1 A in the headers" in note
 
 
-def test_a_voxel_size_given_reaches_maps_in_memory_and_boxes() -> None:
+def test_a_given_voxel_size_applies_to_maps_in_memory_and_boxes() -> None:
     grid = Grid((8, 8, 8), (1.0, 1.0, 1.0))
     sources = [Source(f"map {i}", array=lambda i=i: volume(i, grid), grid=grid) for i in range(2)]
     assert find_ensemble(sources, voxel_size=3).resampled(12).grid.voxel_size == pytest.approx(
@@ -290,7 +288,7 @@ def test_a_voxel_size_given_reaches_maps_in_memory_and_boxes() -> None:
 
 
 @pytest.mark.parametrize("size", [0, -1, float("nan")])
-def test_an_impossible_voxel_size_is_one_sentence(tmp_path: Path, size: float) -> None:
+def test_an_impossible_voxel_size_gives_a_one_sentence_error(tmp_path: Path, size: float) -> None:
     sentence(
         [folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])], "not possible", "above 0", voxel_size=size
     )
@@ -325,38 +323,38 @@ def nine(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
 def test_volumes_are_chosen_by_name_stem_and_pattern(
     nine: Ensemble, include: list[str], exclude: list[str], left: str
 ) -> None:
-    chosen = nine.select(include, exclude, least=0)
+    chosen = nine.select(include, exclude, minimum=0)
     expected = tuple(f"vol_{i}.mrc" for i in left.split())
     assert tuple(n for n in chosen.names if n.startswith("vol_")) == expected
     assert chosen.all_names == nine.names
 
 
 @pytest.mark.parametrize("pattern", ["vol[1].mrc", "vol[1]"])
-def test_a_name_with_brackets_is_taken_as_it_is(nine: Ensemble, pattern: str) -> None:
-    assert nine.select(include=[pattern], least=1).names == ("vol[1].mrc",)
+def test_a_name_with_brackets_is_taken_literally(nine: Ensemble, pattern: str) -> None:
+    assert nine.select(include=[pattern], minimum=1).names == ("vol[1].mrc",)
 
 
 def test_the_stem_of_a_compressed_map_keeps_its_other_dots(nine: Ensemble) -> None:
-    assert nine.select(include=["vol.1"], least=1).names == ("vol.1.map.gz",)
+    assert nine.select(include=["vol.1"], minimum=1).names == ("vol.1.map.gz",)
 
 
 @pytest.mark.parametrize("word", ["include", "exclude"])
-def test_a_name_that_fits_nothing_is_one_sentence(nine: Ensemble, word: str) -> None:
+def test_a_name_without_a_match_gives_a_one_sentence_error(nine: Ensemble, word: str) -> None:
     with pytest.raises(SirenError) as caught:
         nine.select(**{word: ["vol_0.mrc", "vol_77.mrc"]})  # type: ignore[arg-type]
     assert str(caught.value) == (
-        f'"{word} vol_77.mrc" fits none of the 9 volumes (the first is '
+        f'"{word} vol_77.mrc" matches none of the 9 volumes (the first is '
         "vol_0.mrc): give file names as "
         "they are in the folder."
     )
 
 
-def test_too_few_left_is_one_sentence(nine: Ensemble) -> None:
+def test_too_few_left_gives_a_one_sentence_error(nine: Ensemble) -> None:
     with pytest.raises(
         SirenError, match="only 1 volume after include and exclude: an ensemble needs at least 2"
     ):
         nine.select(include=["vol_1"])
-    assert nine.select(include=["vol_1"], least=1).names == ("vol_1.mrc",)
+    assert nine.select(include=["vol_1"], minimum=1).names == ("vol_1.mrc",)
 
 
 def test_a_damaged_volume_can_be_excluded_before_it_is_read(tmp_path: Path) -> None:
@@ -390,7 +388,7 @@ def test_reading_reports_and_stops_when_asked(tmp_path: Path) -> None:
     assert said == [("reading", 0.0), ("reading", 0.25)]
 
 
-def test_no_volume_is_kept_when_the_next_one_was_read(tmp_path: Path) -> None:
+def test_a_volume_is_released_when_the_next_one_is_read(tmp_path: Path) -> None:
     ensemble = find_ensemble([folder_of(tmp_path / "v", [f"{i}.mrc" for i in range(6)])])
     earlier: list[weakref.ref[Any]] = []
     for _, array in ensemble.read():
@@ -415,11 +413,11 @@ def test_many_volumes_need_no_more_memory_than_few(tmp_path: Path, box: int | No
         return most
 
     few = peak(ensemble.select(include=["0", "1", "2"]))
-    assert few > 32**3 * 4  # the measure sees the arrays
+    assert few > 32**3 * 4  # so the measurement includes the arrays
     assert peak(ensemble) < few + 32**3 * 4
 
 
-def test_a_map_and_its_compressed_copy_are_pointed_out(tmp_path):
+def test_a_map_and_its_compressed_copy_are_noted(tmp_path):
     for name in ("v_1.mrc", "v_1.mrc.gz", "v_2.mrc"):
         with mrcfile.new(
             tmp_path / name,
@@ -429,4 +427,4 @@ def test_a_map_and_its_compressed_copy_are_pointed_out(tmp_path):
             mrc.voxel_size = 2
     notes = find_ensemble([tmp_path]).notes
     assert len(notes) == 1
-    assert notes[0].startswith("v_1.mrc and v_1.mrc.gz look like one volume twice")
+    assert notes[0].startswith("v_1.mrc and v_1.mrc.gz look like the same volume")

@@ -1,4 +1,4 @@
-"""Lattices, and resampling in Fourier space against other resamplers and the published formula."""
+"""Grids, and Fourier resampling against other resamplers and the published formula."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RESIZED: list[tuple[Shape, Shape]] = [  # down, up, odd, even, both at once
 
 
 def band_limited(shape: Shape, frequencies: int, seed: int = 0) -> NDArray[np.float64]:
-    """A real map with no more than this many full waves along any axis, a sum of cosines."""
+    """A sum of cosines with at most this many full waves along any axis."""
     rng = np.random.default_rng(seed)
     axes = [np.arange(n) / n for n in shape]
     z, y, x = np.meshgrid(*axes, indexing="ij")
@@ -40,13 +40,13 @@ def band_limited(shape: Shape, frequencies: int, seed: int = 0) -> NDArray[np.fl
     return total
 
 
-def blob(grid: Grid, centre: tuple[float, float, float], sigma: float) -> NDArray[np.float64]:
+def blob(grid: Grid, center: tuple[float, float, float], sigma: float) -> NDArray[np.float64]:
     """A Gaussian of height 1 at a point x, y, z in A."""
     points = grid.points(np.arange(grid.size))
-    return np.exp(-((points - centre) ** 2).sum(axis=1) / (2 * sigma**2)).reshape(grid.shape)
+    return np.exp(-((points - center) ** 2).sum(axis=1) / (2 * sigma**2)).reshape(grid.shape)
 
 
-def centre_of_mass(array: NDArray[np.floating], grid: Grid, above: float) -> NDArray[np.float64]:
+def center_of_mass(array: NDArray[np.floating], grid: Grid, above: float) -> NDArray[np.float64]:
     weights = np.where(array > above, array, 0).ravel().astype(float)
     return (grid.points(np.arange(grid.size)) * weights[:, None]).sum(axis=0) / weights.sum()
 
@@ -55,7 +55,7 @@ def centre_of_mass(array: NDArray[np.floating], grid: Grid, above: float) -> NDA
 
 
 @pytest.mark.parametrize(("old", "new"), RESIZED)
-def test_band_limited_maps_come_out_as_scipys_resampler_makes_them(old: Shape, new: Shape) -> None:
+def test_band_limited_maps_agree_with_scipys_resampler(old: Shape, new: Shape) -> None:
     array = band_limited(old, (min(*old, *new) - 1) // 2)
     expected = array
     for axis, n in enumerate(new):
@@ -67,8 +67,8 @@ def test_band_limited_maps_come_out_as_scipys_resampler_makes_them(old: Shape, n
 
 
 @pytest.mark.parametrize(("old", "new"), RESIZED)
-def test_band_limited_maps_are_the_same_waves_on_the_new_lattice(old: Shape, new: Shape) -> None:
-    """No resampler at all: the cosines are drawn again on the new lattice."""
+def test_band_limited_maps_are_the_same_waves_on_the_new_grid(old: Shape, new: Shape) -> None:
+    """Without any resampler: the cosines are evaluated on the new grid."""
     frequencies = (min(*old, *new) - 1) // 2
     np.testing.assert_allclose(
         fourier_resample(band_limited(old, frequencies), new),
@@ -79,9 +79,7 @@ def test_band_limited_maps_are_the_same_waves_on_the_new_lattice(old: Shape, new
 
 @pytest.mark.parametrize(("old", "new"), [(16, 8), (128, 64), (15, 9), (16, 9), (15, 8), (17, 16)])
 def test_cropping_is_the_published_formula(old: int, new: int) -> None:
-    """Centred transform cropped, inverse transform, times (new/old)^3, also for maps with all
-    frequencies.
-    """
+    """Cropped centered transform, inverse transform, times (new/old)^3, for all frequencies."""
     array = np.random.default_rng(old).normal(size=(old,) * 3)
     transform = np.fft.fftshift(np.fft.fftn(array))
     start = old // 2 - new // 2
@@ -124,9 +122,7 @@ def test_the_input_is_not_changed() -> None:
 
 
 def zero_padded_or_cropped(array: NDArray[np.floating], shape: Shape) -> NDArray[np.float64]:
-    """Independent of the code's route: each axis as a matrix, the sum over its lowest frequencies
-    -n//2 ... written out.
-    """
+    """Independent of the code: a matrix per axis, an explicit sum over its lowest frequencies."""
     result: NDArray[np.complexfloating] = array.astype(np.complex128)
     for axis, (old, new) in enumerate(zip(array.shape, shape, strict=True)):
         kept = min(old, new)
@@ -153,7 +149,7 @@ def zero_padded_or_cropped(array: NDArray[np.floating], shape: Shape) -> NDArray
         (150, 150, 150),
     ],
 )
-def test_any_box_with_all_its_frequencies_is_brought_to_64(shape: Shape) -> None:
+def test_any_box_with_all_its_frequencies_is_resampled_to_64(shape: Shape) -> None:
     array = np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
     result = fourier_resample(array, (64, 64, 64))
     np.testing.assert_allclose(
@@ -165,9 +161,7 @@ def test_any_box_with_all_its_frequencies_is_brought_to_64(shape: Shape) -> None
 
 @pytest.mark.parametrize("n", [32, 33, 96, 161])
 def test_boxes_from_small_to_large_agree_with_scipys_resampler(n: int) -> None:
-    """scipy shares out the outermost frequency of an even box otherwise, so the map is smooth: it
-    has none there.
-    """
+    """The map has no outermost frequency, which scipy treats differently in even boxes."""
     array = scipy.ndimage.gaussian_filter(
         np.random.default_rng(n).normal(size=(n,) * 3).astype(np.float32),
         0.04 * max(n, 64),
@@ -195,13 +189,13 @@ def test_a_box_of_512_keeps_its_blob_and_takes_little_more_memory_than_the_map()
     tracemalloc.stop()
     assert peak < 0.5 * array.nbytes
     np.testing.assert_allclose(
-        centre_of_mass(small, grid, 0.02), (300 * 0.8, 200 * 0.8, 256 * 0.8), atol=0.02
+        center_of_mass(small, grid, 0.02), (300 * 0.8, 200 * 0.8, 256 * 0.8), atol=0.02
     )
     # 300/8 lies between two voxels
     assert small.max() == pytest.approx(np.exp(-(4**2) / (2 * 20**2)), abs=1e-3)
 
 
-# --- to_box: the copy overlays the original
+# --- to_box: the result overlays the original
 
 
 @pytest.mark.parametrize(
@@ -213,23 +207,23 @@ def test_a_box_of_512_keeps_its_blob_and_takes_little_more_memory_than_the_map()
         ((30, 44, 37), (2.0, 2.0, 2.0), 32),  # not cubic
         ((44, 30, 20), (2.0, 2.5, 3.0), 36),
     ],
-)  # nor are its voxels
+)  # with voxels that are not cubic either
 def test_a_blob_stays_at_its_point_and_height_in_a_box(
     shape: Shape, size: tuple[float, float, float], box: int
 ) -> None:
     grid = Grid(shape, size, (-13.5, 4.25, 100.0))
-    centre = (
+    center = (
         -13.5 + 0.4 * shape[2] * size[0],
         4.25 + 0.55 * shape[1] * size[1],
         100.0 + 0.5 * shape[0] * size[2],
     )
     sigma = 5.5
-    small, new = to_box(blob(grid, centre, sigma), grid, box)
+    small, new = to_box(blob(grid, center, sigma), grid, box)
     assert small.shape == new.shape == (box, box, box)
     assert new.origin == grid.origin
-    np.testing.assert_allclose(centre_of_mass(small, new, 0.02), centre, atol=0.05)
-    # a blob drawn on the new lattice is the same map, but for the wrapped tails at the faces
-    np.testing.assert_allclose(small, blob(new, centre, sigma), atol=0.03)
+    np.testing.assert_allclose(center_of_mass(small, new, 0.02), center, atol=0.05)
+    # a blob evaluated on the new grid is the same map, except for wrapped tails at the faces
+    np.testing.assert_allclose(small, blob(new, center, sigma), atol=0.03)
 
 
 def test_a_box_spans_the_longest_edge_with_voxels_of_extent_over_box() -> None:
@@ -239,7 +233,7 @@ def test_a_box_spans_the_longest_edge_with_voxels_of_extent_over_box() -> None:
     assert odd.voxel_size == pytest.approx((1.4 * 99 / 64,) * 3)
 
 
-def test_what_is_padded_is_background_and_not_zero() -> None:
+def test_padding_is_background_and_not_zero() -> None:
     grid = Grid((10, 20, 10), (1.0, 1.0, 1.0))
     small, _ = to_box(
         np.full(grid.shape, 5.0) + 0.01 * np.random.default_rng(0).normal(size=grid.shape), grid, 16
@@ -247,13 +241,13 @@ def test_what_is_padded_is_background_and_not_zero() -> None:
     np.testing.assert_allclose(small, 5, atol=0.1)
 
 
-def test_a_box_too_small_is_one_sentence_with_a_remedy() -> None:
+def test_a_box_too_small_gives_a_one_sentence_error_with_a_remedy() -> None:
     with pytest.raises(SirenError, match="box of 7 voxels is too small: give 8 or more") as caught:
         to_box(np.zeros((16, 16, 16)), Grid((16, 16, 16), (1, 1, 1)), 7)
     assert "\n" not in str(caught.value)
 
 
-# --- lattices
+# --- grids
 
 
 def test_points_are_x_y_z_of_voxels_counted_in_z_y_x_order() -> None:
@@ -262,7 +256,7 @@ def test_points_are_x_y_z_of_voxels_counted_in_z_y_x_order() -> None:
     assert grid.points(np.array([1 * 12 + 2 * 4 + 3])).tolist() == [[3.5, 20.25, 93.0]]
 
 
-def test_volume_and_text_of_a_lattice() -> None:
+def test_volume_and_text_of_a_grid() -> None:
     grid = Grid((66, 99, 64), (1.4, 1.4, 1.4))
     assert grid.size == 66 * 99 * 64
     assert grid.voxel_volume == pytest.approx(1.4**3)
@@ -270,7 +264,7 @@ def test_volume_and_text_of_a_lattice() -> None:
     assert Grid((2, 3, 4), (1.0, 2.0, 3.0)).text() == "4 x 3 x 2, 1 x 2 x 3 A/voxel"
 
 
-def test_a_lattice_comes_back_from_json_exactly() -> None:
+def test_a_grid_round_trips_through_json_exactly() -> None:
     grid = Grid((66, 99, 64), (6.550000190734863, 1 / 3, 2.5), (-118.44000244140626, 0.0, 1e-3))
     assert Grid.from_json(grid.as_json()) == grid
 
@@ -286,6 +280,6 @@ def test_a_lattice_comes_back_from_json_exactly() -> None:
         {"shape_zyx": 5},
     ],
 )
-def test_a_lattice_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
+def test_an_impossible_grid_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises((ValueError, TypeError)):
         Grid.from_json({**Grid((2, 2, 2), (1, 1, 1)).as_json(), **wrong})

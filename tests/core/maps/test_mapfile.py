@@ -1,6 +1,4 @@
-"""Map files: every axis order, type and bad header, read where and as ChimeraX itself reads
-them.
-"""
+"""Map files: every axis order, type and bad header, read and placed as by ChimeraX itself."""
 
 from __future__ import annotations
 
@@ -67,7 +65,7 @@ def map_bytes(
     voxel_size: tuple[float, float, float] = (1.5, 2.0, 2.5),
     byte_order: str = "<",
 ) -> bytearray:
-    """A map file made by hand from the MRC2014 page, without mrcfile.
+    """A map file built by hand from the MRC2014 specification, without mrcfile.
 
     ``order`` is mapc, mapr, maps; ``start`` that of column, row, section; voxel sizes are x, y, z.
     """
@@ -113,9 +111,7 @@ def save(path: Path, content: bytes) -> Path:
 
 
 def refused(path: Path, *words: str) -> str:
-    """The sentence with which both readers refuse a file: it names the file and a remedy, on one
-    line.
-    """
+    """Error message of both readers: one line with the file, a remedy and all of ``words``."""
     for read in (read_grid, read_map):
         with pytest.raises(SirenError) as caught:
             read(path)
@@ -134,7 +130,7 @@ def refused(path: Path, *words: str) -> str:
 
 @pytest.fixture
 def chimerax(request: pytest.FixtureRequest) -> Callable[[Path], tuple[NDArray[Any], Grid]]:
-    """What ChimeraX itself makes of a file, by its command open."""
+    """The model that ChimeraX's command open makes of a file."""
     pytest.importorskip("cxheadless", reason="ChimeraX is needed to compare with: make env")
     session = request.getfixturevalue("session")
     from chimerax.core.commands import run
@@ -204,7 +200,7 @@ def test_axes_that_were_never_set_are_x_y_z(
 
 
 @pytest.mark.parametrize("order", [(1, 1, 2), (7, 2, 3), (0, 1, 2)])
-def test_axes_that_are_no_order_are_refused(tmp_path: Path, order: tuple[int, int, int]) -> None:
+def test_invalid_axis_orders_are_refused(tmp_path: Path, order: tuple[int, int, int]) -> None:
     refused(
         save(tmp_path / "odd.mrc", put(map_bytes(values()), MAPC, "3i", *order)), "axes", str(order)
     )
@@ -399,7 +395,7 @@ def test_bytes_are_signed_where_chimerax_takes_them_as_signed(
 def test_compressed_maps_are_the_same_maps(
     tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
 ) -> None:
-    """ChimeraX itself opens no compressed map; where it puts the plain one is tested above."""
+    """ChimeraX cannot open compressed maps; the placement of plain ones is tested above."""
     content = bytes(map_bytes(values(), origin=(1, 2, 3)))
     plain, packed = (
         save(tmp_path / "a.mrc", content),
@@ -409,7 +405,7 @@ def test_compressed_maps_are_the_same_maps(
     assert read_grid(packed) == read_grid(plain)
 
 
-def test_an_extended_header_is_passed_over(tmp_path: Path, chimerax: Callable[[Path], Any]) -> None:
+def test_an_extended_header_is_skipped(tmp_path: Path, chimerax: Callable[[Path], Any]) -> None:
     content = put(map_bytes(values()), NSYMBT, "i", 160)
     content[1024:1024] = b"X,  Y,  Z".ljust(80) * 2
     path = save(tmp_path / "a.ccp4", content)
@@ -417,10 +413,10 @@ def test_an_extended_header_is_passed_over(tmp_path: Path, chimerax: Callable[[P
     assert_same_map(path, chimerax(path))
 
 
-# --- files that are no maps, or damaged
+# --- files that are damaged or not maps
 
 
-def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_file_gives_a_one_sentence_error(tmp_path: Path) -> None:
     with pytest.raises(
         SirenError,
         match=r"gone\.mrc: there is no such file; check its name and "
@@ -477,7 +473,7 @@ def test_another_kind_of_file_is_refused(tmp_path: Path, content: bytes) -> None
     refused(save(tmp_path / "table.mrc", content), "is not a map")
 
 
-def test_zeros_are_no_map(tmp_path: Path) -> None:
+def test_zeros_are_not_a_map(tmp_path: Path) -> None:
     refused(save(tmp_path / "zeros.mrc", bytes(4096)), "is not a map")
 
 
@@ -488,9 +484,7 @@ def test_noise_is_refused_without_a_traceback(tmp_path: Path) -> None:
 
 
 def test_any_damaged_header_field_is_read_or_refused_and_nothing_else(tmp_path: Path) -> None:
-    """Each of the first 60 numbers of the header overwritten by each of many values: a map, or one
-    sentence.
-    """
+    """Each of the first 60 header words is overwritten by many values: a map, or one sentence."""
     good = bytes(map_bytes(values()))
     path = tmp_path / "fuzz.mrc"
 
@@ -517,8 +511,8 @@ def test_any_damaged_header_field_is_read_or_refused_and_nothing_else(tmp_path: 
     assert outcomes == {"a map", "a sentence"}
 
 
-def test_a_damaged_header_is_not_believed_before_memory_is_taken(tmp_path: Path) -> None:
-    """Numbers of gigabytes in a file of 1.5 kB."""
+def test_a_damaged_header_is_detected_before_memory_is_allocated(tmp_path: Path) -> None:
+    """A header that declares gigabytes, in a file of 1.5 kB."""
     content = bytes(map_bytes(values()))
     tracemalloc.start()
     refused(save(tmp_path / "big.mrc", put(bytearray(content), NSYMBT, "i", 2**31 - 1)))
@@ -533,12 +527,10 @@ def test_a_folder_with_a_maps_name_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "x.mrc", "Is a directory")
 
 
-def test_a_file_that_may_not_be_read_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "secret.mrc", map_bytes(values()))
 
-    def deny(*_: Any, **__: Any) -> None:  # tests run as root, who may read everything
+    def deny(*_: Any, **__: Any) -> None:  # tests may run as root, who can read everything
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "open", deny)
@@ -580,7 +572,7 @@ def test_a_skewed_cell_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (float("nan"),) * 3, (-1, 90, 90), (10, 10, 170)])
-def test_cell_angles_that_cannot_be_are_right_angles_as_in_chimerax(
+def test_impossible_cell_angles_are_right_angles_as_in_chimerax(
     tmp_path: Path, chimerax: Callable[[Path], Any], angles: tuple[float, float, float]
 ) -> None:
     path = save(tmp_path / "a.mrc", put(map_bytes(values()), ANGLES, "3f", *angles))
@@ -675,7 +667,7 @@ def test_an_array_on_another_grid_is_a_programming_error(tmp_path: Path) -> None
 # --- names
 
 
-def test_names_sort_as_people_count() -> None:
+def test_names_sort_naturally() -> None:
     names = [
         "vol_10.mrc",
         "vol_2.mrc",
@@ -708,7 +700,7 @@ def test_names_sort_as_people_count() -> None:
         ("a.csv", False),
     ],
 )
-def test_what_a_map_is_called(name: str, is_map: bool) -> None:
+def test_map_file_names(name: str, is_map: bool) -> None:
     assert is_map_name(name) is is_map
 
 

@@ -1,6 +1,4 @@
-"""What a step is said to take, against what it took on the reference machine (README and
-devel/benchmarks).
-"""
+"""Estimates against measurements on the reference machine (README and devel/benchmarks)."""
 
 from __future__ import annotations
 
@@ -18,8 +16,7 @@ LARGE = Grid((128, 128, 128), (2.5, 2.5, 2.5))
 @pytest.mark.parametrize(
     ("work", "seconds", "peak"),
     [
-        # seconds of one core and peak memory in bytes, of the simulated example with this many
-        # volumes
+        # seconds on one core and peak memory in bytes, for the simulated example
         (Work("sketch", 500, SMALL, occupied=9536, resamples=0), 3.8, 669e6),
         (Work("sketch", 500, SMALL, occupied=9536, resamples=10), 5.1, 668e6),
         (Work("sketch", 200, SMALL, occupied=9365, resamples=0), 2.6, 345e6),
@@ -47,7 +44,7 @@ def test_more_work_takes_longer(change: dict[str, object]) -> None:
     assert estimate(replace(work, **change)).seconds > estimate(work).seconds
 
 
-def test_an_estimate_is_said_in_few_digits_and_by_the_speed_of_the_computer() -> None:
+def test_an_estimate_has_few_digits_and_scales_with_the_speed_of_the_computer() -> None:
     assert Estimate(6.3, 0.42e9).text() == "about 6 s, 0.4 GB"
     assert Estimate(6.3, 0.42e9).text(speed=4) == "about 30 s, 0.4 GB"
     assert Estimate(700, 12e9).text() == "about 12 min, 12.0 GB"

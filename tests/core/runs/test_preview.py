@@ -1,4 +1,4 @@
-"""What is shown of volumes before computing with them."""
+"""Preview of volumes before a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Source
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.core.runs.preview import find_flags, look, picture, survey
+from chimerax.siren.core.runs.preview import find_flags, preview_ensemble, preview_map, thumbnail
 from ensembles import LEVEL, write_planted
 
 
@@ -27,49 +27,51 @@ def test_the_enclosed_volume_is_that_of_the_voxels_above_the_level(
 ) -> None:
     rng = np.random.default_rng(3)
     array = rng.normal(0, 1, shape).astype(np.float32)
-    array[0, 0, :2] = 60, -20  # a map may have a bright spot
-    preview = look(source(array), Grid(shape, (2.0, 2.0, 2.0)))
+    array[0, 0, :2] = 60, -20  # an outlier, as in real maps
+    preview = preview_map(source(array), Grid(shape, (2.0, 2.0, 2.0)))
     for level in (-0.3, 0.0, 0.4, 1.0, 2.5):
-        assert preview.enclosed(level) == pytest.approx(
+        assert preview.enclosed_volume(level) == pytest.approx(
             8 * (array > level).sum(), rel=0.003, abs=16
         )
-    assert preview.enclosed(float(array.max()) + 1) == 0
-    assert preview.enclosed(float(array.min()) - 1) == 8 * array.size
+    assert preview.enclosed_volume(float(array.max()) + 1) == 0
+    assert preview.enclosed_volume(float(array.min()) - 1) == 8 * array.size
 
 
-def test_a_map_larger_than_a_portion_is_counted_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_map_larger_than_a_chunk_is_counted_completely(monkeypatch: pytest.MonkeyPatch) -> None:
 
     array = np.arange(12 * 13 * 14, dtype=np.float32).reshape(12, 13, 14)
-    whole = look(source(array), Grid(array.shape, (1.0,) * 3)).above  # type: ignore[arg-type]
+    whole = preview_map(source(array), Grid(array.shape, (1.0,) * 3)).above  # type: ignore[arg-type]
     monkeypatch.setattr(constants, "PREVIEW_VOXELS_AT_ONCE", 100)
-    np.testing.assert_array_equal(look(source(array), Grid(array.shape, (1.0,) * 3)).above, whole)
+    np.testing.assert_array_equal(
+        preview_map(source(array), Grid(array.shape, (1.0,) * 3)).above, whole
+    )
 
 
-def test_the_picture_shows_y_upwards_and_x_to_the_right() -> None:
+def test_the_thumbnail_shows_y_upwards_and_x_to_the_right() -> None:
     array = np.zeros((6, 10, 20), np.float32)
     array[:, 8:, 15:] = 1  # high y, high x
-    small = picture(array)
+    small = thumbnail(array)
     assert small.shape == (10, 20) and small.dtype == np.uint8
     assert small[0, -1] == 255 and small[-1, -1] == small[0, 0] == small[-1, 0] == 0
 
 
-def test_the_picture_of_a_large_map_is_small_and_its_mean() -> None:
+def test_the_thumbnail_of_a_large_map_is_small_and_its_mean() -> None:
     rng = np.random.default_rng(0)
     array = rng.random((100, 100, 100)).astype(np.float32)
     array[:, :50] += 1
-    small = picture(array)
+    small = thumbnail(array)
     assert max(small.shape) <= 48
     assert small[len(small) // 2 + 1 :].mean() > 200 > 60 > small[: len(small) // 2 - 1].mean()
 
 
-def test_a_survey_keeps_going_at_maps_that_do_not_fit(tmp_path: Path) -> None:
+def test_a_preview_continues_past_unusable_maps(tmp_path: Path) -> None:
     folder = write_planted(tmp_path / "v", 12).folder
     (folder / "vol_3.mrc").write_bytes(b"no map")
     with mrcfile.new(
         folder / "vol_5.mrc", np.eye(8, dtype=np.float32)[None].repeat(8, 0), overwrite=True
     ):
         pass
-    found = survey([folder])
+    found = preview_ensemble([folder])
     assert (
         found.names[:4] == ("vol_1.mrc", "vol_2.mrc", "vol_3.mrc", "vol_4.mrc")
         and len(found.names) == 12
@@ -77,25 +79,25 @@ def test_a_survey_keeps_going_at_maps_that_do_not_fit(tmp_path: Path) -> None:
     assert set(found.problems) == {"vol_3.mrc", "vol_5.mrc"}
     assert "all volumes must share one grid" in found.problems["vol_5.mrc"].reason
     assert found.grid.shape == (20, 22, 24)
-    assert survey([folder], voxel_size=7.0).grid.voxel_size == (7.0, 7.0, 7.0)
+    assert preview_ensemble([folder], voxel_size=7.0).grid.voxel_size == (7.0, 7.0, 7.0)
 
 
-def test_a_survey_without_any_readable_map_says_why(tmp_path: Path) -> None:
+def test_a_preview_without_any_readable_map_says_why(tmp_path: Path) -> None:
     for name in ("a.mrc", "b.mrc"):
         (tmp_path / name).write_bytes(b"no map")
     with pytest.raises(SirenError, match=r"a\.mrc"):
-        survey([tmp_path])
+        preview_ensemble([tmp_path])
 
 
-def test_a_survey_can_be_stopped(tmp_path: Path) -> None:
+def test_a_preview_can_be_stopped(tmp_path: Path) -> None:
     folder = write_planted(tmp_path / "v", 5).folder
     progress = Progress()
     progress.cancel()
     with pytest.raises(Cancelled):
-        survey([folder], progress=progress)
+        preview_ensemble([folder], progress=progress)
 
 
-def test_flags_say_what_is_odd_and_nothing_of_the_others(tmp_path: Path) -> None:
+def test_flags_name_doubtful_volumes_only(tmp_path: Path) -> None:
     folder = write_planted(tmp_path / "v", 80).folder
     rng = np.random.default_rng(1)
     with mrcfile.open(folder / "vol_4.mrc", "r+") as map_:
@@ -103,10 +105,10 @@ def test_flags_say_what_is_odd_and_nothing_of_the_others(tmp_path: Path) -> None
     levels = {f"vol_{k}.mrc": LEVEL for k in range(1, 81)}
     levels["vol_9.mrc"], levels["vol_20.mrc"] = 0.9, 40.0
     del levels["vol_30.mrc"]
-    flags = find_flags(survey([folder]), levels)
+    flags = find_flags(preview_ensemble([folder]), levels)
     assert flags["vol_4.mrc"].kind == "junk"
     assert flags["vol_20.mrc"].kind == "outlier, empty" and "40" in flags["vol_20.mrc"].reason
-    assert set(flags) == {"vol_4.mrc", "vol_20.mrc"}  # beside 40, a threshold of 0.9 is nothing
+    assert set(flags) == {"vol_4.mrc", "vol_20.mrc"}  # next to 40, a threshold of 0.9 is no outlier
 
 
 def test_a_large_map_is_compared_on_part_of_its_voxels_with_the_same_answer(
@@ -119,15 +121,15 @@ def test_a_large_map_is_compared_on_part_of_its_voxels_with_the_same_answer(
     with mrcfile.open(folder / "vol_4.mrc", "r+") as map_:
         map_.set_data((rng.random(map_.data.shape) > 0.9).astype(np.float32))
     monkeypatch.setattr(module, "COARSE", 12)  # every second voxel
-    found = survey([folder])
+    found = preview_ensemble([folder])
     assert set(find_flags(found, dict.fromkeys(found.names, LEVEL))) == {"vol_4.mrc"}
 
 
-def test_what_the_prediction_flagged_is_said_beside_what_is_found_here(tmp_path: Path) -> None:
+def test_flags_of_the_prediction_are_added(tmp_path: Path) -> None:
     folder = write_planted(tmp_path / "v", 20).folder
     levels = {f"vol_{k}.mrc": LEVEL for k in range(1, 21)} | {"vol_9.mrc": 50.0}
     flags = find_flags(
-        survey([folder]),
+        preview_ensemble([folder]),
         levels,
         predicted={
             "vol_2.mrc": "uncertain (expected error 0.31 of a range of 2); unlike all other "

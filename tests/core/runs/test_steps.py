@@ -1,4 +1,4 @@
-"""Runs: an ensemble of boxes goes in, whole folders come out, or nothing does."""
+"""Runs: an ensemble of boxes gives complete folders, or nothing is written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from chimerax.siren.core.maps.ensemble import Ensemble, Source, find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import read_map, write_map
 from chimerax.siren.core.runs.record import Record, read_record
-from chimerax.siren.core.runs.steps import Run, open_run, run_expand, run_sketch
+from chimerax.siren.core.runs.steps import Run, open_run, read_blocks, run_expand, run_sketch
 
 GRID = Grid((12, 14, 16), (2.0, 2.0, 2.0), (-16.0, 0.0, 7.5))
 VOLUMES, LEVEL, SEED = 96, 0.5, 3
@@ -46,9 +46,7 @@ def planted(name: str) -> set[int]:
 
 
 def volume(index: int) -> NDArray[np.float32]:
-    """The core always; a and b in half of the volumes, each without regard to the other; 5 %
-    noise.
-    """
+    """Core in all volumes; a and b in half of them each, independently; noise of SD 0.05."""
     array = np.random.default_rng(index).normal(0, 0.05, GRID.shape)
     for name, present in (("core", True), ("a", index % 2 > 0), ("b", index // 2 % 2 > 0)):
         array[BOXES[name]] += present
@@ -79,7 +77,7 @@ def do_expand(run: Run, output: Path, **keywords: Any) -> Run:
 
 @pytest.fixture(scope="module")
 def runs(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
-    """A sketch and its expansion; tests read them and leave them as they are."""
+    """A sketch and its expansion; tests must not modify them."""
     output = tmp_path_factory.mktemp("out") / "siren"
     first = do_sketch(find_ensemble([boxes]), output)
     return first, do_expand(first, output)
@@ -87,7 +85,7 @@ def runs(boxes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Ru
 
 @pytest.fixture
 def sketched(runs: tuple[Run, Run], tmp_path: Path) -> Run:
-    """A copy of the sketch, that a test may spoil."""
+    """A copy of the sketch that a test may modify."""
     shutil.copytree(runs[0].folder, tmp_path / "siren" / "00_sketch")
     return open_run(tmp_path / "siren" / "00_sketch")
 
@@ -166,7 +164,7 @@ def test_all_maps_validate_and_lie_on_the_volumes_grid(runs: tuple[Run, Run], st
 
 @pytest.mark.parametrize("step", [0, 1])
 def test_json_and_table_agree_with_the_maps(runs: tuple[Run, Run], step: int) -> None:
-    """From the files alone, not by the code that wrote them."""
+    """Checked from the files alone, without the code that wrote them."""
     folder = runs[step].folder
     content = json.loads((folder / "blocks.json").read_text())
     table = pd.read_csv(folder / "blocks.csv").set_index("block")
@@ -194,9 +192,7 @@ def test_json_and_table_agree_with_the_maps(runs: tuple[Run, Run], step: int) ->
     np.testing.assert_allclose(mrcfile.read(folder / "mean.mrc"), mean, atol=1e-6)
 
 
-def test_the_record_says_all_that_is_needed_to_do_it_again(
-    runs: tuple[Run, Run], boxes: Path
-) -> None:
+def test_the_record_suffices_to_repeat_the_run(runs: tuple[Run, Run], boxes: Path) -> None:
     for run, parameters in zip(runs, (EXACT, EXPAND), strict=True):
         record = json.loads((run.folder / "run.json").read_text())
         assert record["parameters"] == parameters.as_dict()
@@ -227,9 +223,7 @@ def test_the_record_says_all_that_is_needed_to_do_it_again(
     assert json.loads((runs[1].folder / "run.json").read_text())["source"] == str(runs[0].folder)
 
 
-def test_volumes_that_take_no_part_are_recorded_with_the_reason(
-    boxes: Path, tmp_path: Path
-) -> None:
+def test_excluded_volumes_are_recorded_with_the_reason(boxes: Path, tmp_path: Path) -> None:
     ensemble = find_ensemble([boxes])
     levels = np.full(VOLUMES, LEVEL)
     levels[5], levels[7] = 99, 3.0  # beyond 2 SD; empty
@@ -298,6 +292,45 @@ def test_a_finished_folder_opens_as_it_was(runs: tuple[Run, Run]) -> None:
             assert getattr(again.record, part) == getattr(run.record, part)
 
 
+def test_blocks_are_read_from_a_folder_as_from_its_blocks_file(sketched: Run) -> None:
+    for place in (sketched.folder, sketched.folder / "blocks.json", str(sketched.folder)):
+        back = read_blocks(place)
+        assert {n: v.tolist() for n, v in back} == {n: v.tolist() for n, v in sketched.blocks}
+        assert back.unassigned.tolist() == sketched.blocks.unassigned.tolist()
+        assert back.stability == sketched.blocks.stability
+        assert {n: s.tolist() for n, s in back.strength.items()} == {
+            n: s.tolist() for n, s in sketched.blocks.strength.items()
+        }
+
+
+def test_blocks_of_an_edited_folder_are_its_maps(sketched: Run) -> None:
+    """What is known of a block holds only as long as nobody has changed it."""
+    mask = sketched.blocks.mask(1)
+    mask.ravel()[sketched.blocks.blocks[1][0]] = 0
+    write_map(sketched.folder / "block_1.mrc", mask, GRID, "edited")
+    edited = read_blocks(sketched.folder)
+    assert edited.blocks[1].tolist() == sketched.blocks.blocks[1][1:].tolist()
+    assert set(edited.stability) == set(edited.strength) == set(sketched.blocks.blocks) - {1}
+    (sketched.folder / "blocks.json").unlink()
+    assert read_blocks(sketched.folder).stability == {}
+
+
+def test_blocks_on_another_grid_than_their_blocks_file_are_known_by_their_maps_alone(
+    sketched: Run,
+) -> None:
+    moved = Grid(GRID.shape, GRID.voxel_size, (50.0, 0.0, 0.0))
+    for number, _ in sketched.blocks:
+        path = sketched.folder / f"block_{number}.mrc"
+        write_map(path, sketched.blocks.mask(number), moved, "moved")
+    assert read_blocks(sketched.folder).grid.origin == moved.origin
+    assert read_blocks(sketched.folder).stability == {}
+
+
+@pytest.mark.parametrize("place", ["nowhere", "nowhere/blocks.json", "."])
+def test_a_place_without_blocks_is_one_sentence(place: str, tmp_path: Path) -> None:
+    assert str(tmp_path) in sentence(read_blocks, tmp_path / place)
+
+
 def test_an_ensemble_without_blocks_is_written_too_and_says_how_to_loosen(
     boxes: Path, tmp_path: Path
 ) -> None:
@@ -315,7 +348,7 @@ def test_an_ensemble_without_blocks_is_written_too_and_says_how_to_loosen(
 
 
 class StopAt(Progress):
-    """Stops at a step; counts them."""
+    """Counts steps, and stops at a given one."""
 
     def __init__(self, last: float) -> None:
         super().__init__()
@@ -332,7 +365,7 @@ class StopAt(Progress):
 def steps(
     boxes: Path, runs: tuple[Run, Run], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[int, int]:
-    """How many steps a sketch and an expansion have."""
+    """Number of steps of a sketch and an expansion."""
     output = tmp_path_factory.mktemp("steps")
     counters = StopAt(np.inf), StopAt(np.inf)
     do_sketch(find_ensemble([boxes]), output, progress=counters[0])
@@ -394,7 +427,9 @@ def test_a_volume_that_fails_while_it_is_read_leaves_everything_as_it_was(
     assert everything(tmp_path) == before
 
 
-def test_an_output_folder_that_is_a_file_is_one_sentence(boxes: Path, tmp_path: Path) -> None:
+def test_an_output_folder_that_is_a_file_gives_a_one_sentence_error(
+    boxes: Path, tmp_path: Path
+) -> None:
     (tmp_path / "siren").write_text("notes")
     said = sentence(do_sketch, find_ensemble([boxes]), tmp_path / "siren")
     assert said.endswith("give another output folder.")
@@ -430,7 +465,9 @@ def test_an_edited_sketch_expands_to_what_is_left(sketched: Run, tmp_path: Path)
 # --- the volumes of a record
 
 
-def test_volumes_that_are_gone_or_changed_since_the_sketch_are_one_sentence(tmp_path: Path) -> None:
+def test_volumes_that_are_gone_or_changed_since_the_sketch_give_a_one_sentence_error(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "volumes"
     folder.mkdir()
     for index in range(12):
@@ -470,7 +507,7 @@ def test_linked_volumes_are_found_again_by_their_names(boxes: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("box", "voxel_size"), [(None, 4.5), (10, None)])
-def test_box_and_voxel_size_of_the_sketch_hold_for_its_expansion(
+def test_box_and_voxel_size_of_the_sketch_are_used_by_its_expansion(
     boxes: Path, tmp_path: Path, box: int | None, voxel_size: float | None
 ) -> None:
     ensemble = find_ensemble([boxes], voxel_size).resampled(box)
@@ -491,7 +528,7 @@ def test_box_and_voxel_size_of_the_sketch_hold_for_its_expansion(
         assert read_record(folder).grid == ensemble.grid
 
 
-def test_a_grid_set_on_open_models_holds_for_the_expansion(boxes: Path, tmp_path: Path) -> None:
+def test_a_grid_set_on_open_models_is_used_by_the_expansion(boxes: Path, tmp_path: Path) -> None:
     moved = Grid(GRID.shape, (3.0, 3.0, 3.0), (100.0, 0.0, 0.0))
     sources = [Source(p.name, p, grid=moved) for p in sorted(boxes.iterdir())]
     run = do_sketch(find_ensemble(sources), tmp_path)
@@ -504,7 +541,7 @@ def test_a_grid_set_on_open_models_holds_for_the_expansion(boxes: Path, tmp_path
     "grid",
     [Grid((12, 14, 15), GRID.voxel_size, GRID.origin), Grid(GRID.shape, (2.5,) * 3, GRID.origin)],
 )
-def test_blocks_on_another_grid_than_the_volumes_are_one_sentence(
+def test_blocks_on_another_grid_than_the_volumes_give_a_one_sentence_error(
     runs: tuple[Run, Run], tmp_path: Path, grid: Grid
 ) -> None:
     blocks = BlockSet(grid, {1: np.array([1, 2, 3])})
@@ -514,7 +551,7 @@ def test_blocks_on_another_grid_than_the_volumes_are_one_sentence(
     assert everything(tmp_path) == {}
 
 
-def test_volumes_that_the_sketch_did_not_see_have_no_threshold(
+def test_volumes_unknown_to_the_sketch_have_no_threshold(
     runs: tuple[Run, Run], tmp_path: Path
 ) -> None:
     new = [Source(f"new {i}", array=lambda i=i: volume(i), grid=GRID) for i in range(2)]
@@ -529,7 +566,7 @@ def test_volumes_that_the_sketch_did_not_see_have_no_threshold(
 
 @pytest.mark.parametrize("lost", ["run.json", "blocks.json", "blocks.csv", "mean.mrc"])
 @pytest.mark.parametrize("content", [None, b"", b"[1, 2]\n\xff"])
-def test_a_folder_that_lacks_a_file_is_one_sentence(
+def test_a_folder_that_lacks_a_file_gives_a_one_sentence_error(
     sketched: Run, lost: str, content: bytes | None
 ) -> None:
     path = sketched.folder / lost
@@ -553,7 +590,9 @@ def test_a_folder_that_lacks_a_file_is_one_sentence(
         {"grid": {"shape_zyx": [1, 2]}},
     ],
 )
-def test_a_record_of_another_kind_is_one_sentence(sketched: Run, change: dict[str, Any]) -> None:
+def test_a_record_of_another_kind_gives_a_one_sentence_error(
+    sketched: Run, change: dict[str, Any]
+) -> None:
     path = sketched.folder / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     said = sentence(read_record, sketched.folder)
@@ -577,7 +616,7 @@ class Forbid:
 asked = []
 sys.meta_path.insert(0, Forbid())
 import chimerax.siren
-assert asked == ["chimerax.core"], asked  # the bundle asks once, and goes on without
+assert asked == ["chimerax.core"], asked  # tried once; the bundle continues without it
 asked.clear()
 import chimerax.siren.core
 core = chimerax.siren.core
@@ -591,7 +630,7 @@ print(len(names))
 
 @pytest.mark.processes
 @pytest.mark.slow
-def test_core_runs_where_there_is_neither_chimerax_nor_qt() -> None:
+def test_core_runs_without_chimerax_and_qt() -> None:
     path = os.pathsep.join(p for p in sys.path if p)
     environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The simulated ensemble keeps its promises, checked from the files and arrays alone."""
+"""The simulated ensemble is as documented, checked from its files and arrays alone."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def test_each_block_is_in_the_planned_share_of_the_volumes(default: Simulation) 
     assert presence(default, "rare").mean() == pytest.approx(0.20, abs=0.005)
 
 
-def test_a_dependent_block_is_there_only_with_the_other_and_not_always(default: Simulation) -> None:
+def test_a_dependent_block_is_present_only_with_the_other_and_not_always(
+    default: Simulation,
+) -> None:
     base, dependent = presence(default, "base"), presence(default, "dependent")
     assert not (dependent & ~base).any()
     assert dependent[base].mean() == pytest.approx(0.55, abs=0.01)
@@ -121,7 +123,7 @@ def test_blocks_touch_the_particle_but_do_not_run_into_it(default: Simulation) -
     assert np.bincount(pieces.ravel())[1:].max() > 0.95 * np.count_nonzero(pieces)
 
 
-def test_the_particle_keeps_off_the_faces_of_the_box(default: Simulation) -> None:
+def test_the_particle_stays_away_from_the_faces_of_the_box(default: Simulation) -> None:
     whole = default.core + sum(u.density for u in default.units)
     z, y, x = np.nonzero(whole > 0.1 * default.level)
     assert min(z.min(), y.min(), x.min()) >= 1 and max(z.max(), y.max(), x.max()) <= 62
@@ -144,7 +146,7 @@ def test_the_noise_has_the_spectrum_of_the_formula() -> None:
     assert noise_power(np.array(0.024)) / noise_power(np.array(0.0)) == pytest.approx(2**-1.4)
 
 
-def test_noise_at_the_centre_of_the_box_is_22_percent_of_the_level_and_fades_to_the_faces() -> None:
+def test_noise_at_the_center_of_the_box_is_22_percent_of_the_level_and_fades_to_the_faces() -> None:
     s = simulate(ExampleParameters(volumes=30, core_residues=200, blocks=()))
     noise = np.array([s.noise(i) for i in range(30)])
     assert noise[:, 27:37, 27:37, 27:37].std() == pytest.approx(0.22 * s.level, rel=0.1)
@@ -238,7 +240,7 @@ def test_same_parameters_give_the_same_bytes_and_another_seed_others(tmp_path: P
     assert not set(digests(tmp_path / "a").values()) & set(digests(tmp_path / "c").values())
 
 
-def test_an_earlier_example_is_replaced_whole_and_other_files_stay(tmp_path: Path) -> None:
+def test_an_earlier_example_is_replaced_completely_and_other_files_stay(tmp_path: Path) -> None:
     folder = tmp_path / "example"
     write_example(folder, SMALL)
     (folder / "notes.txt").write_text("mine")
@@ -274,7 +276,7 @@ def test_a_map_of_the_users_beside_an_earlier_example_is_refused(tmp_path: Path)
     assert digests(tmp_path / "e") == before
 
 
-def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_gives_a_one_sentence_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(SirenError, match="give"):
@@ -301,7 +303,7 @@ def test_cancel_in_any_phase_leaves_nothing_behind(tmp_path: Path, phase: str) -
     assert list(tmp_path.iterdir()) == []
 
 
-# --- what is refused at the door
+# --- invalid parameters
 
 
 @pytest.mark.parametrize(
@@ -310,9 +312,9 @@ def test_cancel_in_any_phase_leaves_nothing_behind(tmp_path: Path, phase: str) -
         ({"volumes": 1}, "volumes 1"),
         ({"noise": -1}, "noise -1"),
         ({"blocks": (), "core_residues": 0}, "empty"),
-        ({"blocks": (BlockPlan("a"), BlockPlan("a"))}, "name of its own"),
+        ({"blocks": (BlockPlan("a"), BlockPlan("a"))}, "unique name"),
         ({"blocks": (BlockPlan("a", occupancy=1.2),)}, "share from 0 to 1"),
-        ({"blocks": (BlockPlan("a", only_with="b"), BlockPlan("b"))}, "no block before it"),
+        ({"blocks": (BlockPlan("a", only_with="b"), BlockPlan("b"))}, "no earlier block"),
         ({"blocks": (BlockPlan("a", positions=(0.5, 0.6)),)}, "sum to 1"),
         ({"blocks": (BlockPlan("a", residues=20),)}, "at least 30"),
         ({"blocks": (BlockPlan("a", places=2, positions=(0.5, 0.5)),)}, "plan two blocks"),

@@ -1,6 +1,4 @@
-"""Maps proposed for labelling: over all levels, unlike each other, the uncertain first; by
-hand-made ensembles.
-"""
+"""Maps proposed for labeling span all levels and are diverse and uncertain; hand-made ensembles."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from molecules import sources
 
 
 def shapes(kinds):
-    """Maps of 16^3: a bar for each kind, along another axis and at another place."""
+    """Maps of 16^3 with a bar whose axis and position depend on the kind."""
     arrays = []
     for n, kind in enumerate(kinds):
         array = np.random.default_rng(n).normal(0, 0.01, (16,) * 3).astype(np.float32)
@@ -38,7 +36,7 @@ def predictions(ensemble, levels, spreads):
     )
 
 
-def test_every_stretch_of_levels_gives_one_map():
+def test_every_range_of_levels_gives_one_map():
     ensemble = shapes([n % 4 for n in range(24)])
     levels = np.random.default_rng(0).permutation(np.linspace(-0.9, 0.1, 24))
     chosen = choose_maps(ensemble, predictions(ensemble, levels, [0.1] * 24), 6)
@@ -47,8 +45,10 @@ def test_every_stretch_of_levels_gives_one_map():
     assert ranks == [0, 1, 2, 3, 4, 5]
 
 
-def test_of_maps_alike_the_uncertain_is_chosen_and_of_as_uncertain_ones_the_unlike():
-    ensemble = shapes([0, 0, 0, 0, 0, 1])  # two runs of three; only the last map is of another kind
+def test_uncertain_and_dissimilar_maps_are_preferred():
+    ensemble = shapes(
+        [0, 0, 0, 0, 0, 1]
+    )  # two groups of three; only the last map is of another kind
     chosen = choose_maps(
         ensemble, predictions(ensemble, np.linspace(-0.5, 0, 6), [0.1, 0.3, 0.1, 0.1, 0.1, 0.1]), 2
     )
@@ -56,21 +56,21 @@ def test_of_maps_alike_the_uncertain_is_chosen_and_of_as_uncertain_ones_the_unli
     assert "+- 0.300" in chosen[0].reason
 
 
-def test_flagged_maps_are_passed_over_and_fewer_maps_are_all_taken():
+def test_flagged_maps_are_skipped_and_fewer_maps_than_asked_are_all_chosen():
     ensemble = shapes([0, 1, 2, 3])
     p = predictions(ensemble, [-0.5, -0.4, -0.3, -0.2], [0.1] * 4)
     p = Predictions((*p.rows[:2], replace(p.rows[2], flags=("mostly noise",)), p.rows[3]))
     assert [c.file for c in choose_maps(ensemble, p, 20)] == ["vol_1.mrc", "vol_2.mrc", "vol_4.mrc"]
 
 
-def test_a_table_without_expected_errors_does_too_and_the_choice_is_the_same_each_time():
+def test_expected_errors_are_optional_and_the_choice_is_deterministic():
     ensemble = shapes(range(12))
     p = predictions(ensemble, np.linspace(-0.9, 0, 12), [None] * 12)
     assert choose_maps(ensemble, p, 4) == choose_maps(ensemble, p, 4)
     assert len(choose_maps(ensemble, p, 4)) == 4
 
 
-def test_missing_predictions_and_nothing_but_junk_say_so():
+def test_missing_predictions_and_only_junk_are_reported():
     ensemble = shapes([0, 1])
     p = predictions(ensemble, [-0.5, -0.4], [0.1, 0.1])
     with pytest.raises(SirenError, match=r"No prediction for vol_2\.mrc"):

@@ -1,4 +1,4 @@
-"""Levels brought into line follow the volumes' scales better, and nothing changes unasked."""
+"""Harmonized levels follow the volumes' scales better, and nothing changes unless asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.simulation.example import simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
 from chimerax.siren.core.thresholds.consensus import consensus_levels
-from chimerax.siren.core.thresholds.normalize import normalise_level, value_range
+from chimerax.siren.core.thresholds.normalize import normalize_level, value_range
 from chimerax.siren.core.thresholds.parameters import PredictParameters
 from chimerax.siren.core.thresholds.predict import predict_levels
 from chimerax.siren.core.thresholds.tables import Prediction, Predictions, write_predictions
@@ -21,14 +21,14 @@ from molecules import sources
 
 @pytest.fixture(scope="module")
 def planted():
-    """An ensemble, its true levels, and predictions that err by 15 % each."""
+    """An ensemble, its true levels, and predictions with errors of 15 %."""
     s = simulate(ExampleParameters(volumes=40, box=32, voxel_size=10.0, resolution=25.0, seed=4))
     arrays = [s.volume(i) for i in range(40)]
     levels = s.levels * np.exp(0.15 * np.random.default_rng(1).standard_normal(40))
     ranges = [value_range(a, "") for a in arrays]
     ensemble = find_ensemble(sources(arrays))
     rows = [
-        Prediction(n, i, r, normalise_level(float(level), r), 0.05)
+        Prediction(n, i, r, normalize_level(float(level), r), 0.05)
         for i, (n, r, level) in enumerate(zip(ensemble.names, ranges, levels, strict=True))
     ]
     return ensemble, s.levels, rows
@@ -38,15 +38,15 @@ def scatter(rows, truth):
     return float(np.std(np.log([r.level / t for r, t in zip(rows, truth, strict=True)])))
 
 
-def test_levels_scatter_far_less_about_the_truth(planted):
+def test_harmonized_levels_scatter_far_less_about_the_truth(planted):
     ensemble, truth, rows = planted
     together, note = consensus_levels(ensemble, rows, Progress())
     assert scatter(together, truth) < 0.4 * scatter(rows, truth)
     assert [r.own for r in together] == [r.prediction for r in rows]
-    assert note.startswith("Levels of 40 volumes were brought into line")
+    assert note.startswith("Levels of 40 volumes were harmonized")
 
 
-def test_flagged_volumes_take_no_part_and_keep_their_level(planted):
+def test_flagged_volumes_are_excluded_and_keep_their_level(planted):
     ensemble, truth, rows = planted
     junk = replace(rows[3], prediction=0.9, flags=("mostly noise",))
     together, _ = consensus_levels(ensemble, [*rows[:3], junk, *rows[4:]], Progress())
@@ -57,7 +57,7 @@ def test_flagged_volumes_take_no_part_and_keep_their_level(planted):
     )
 
 
-def test_two_volumes_are_left_as_they_are_and_that_is_said(planted):
+def test_two_volumes_are_left_unchanged_with_a_note(planted):
     ensemble, _, rows = planted
     same, note = consensus_levels(
         ensemble.select(include=list(ensemble.names[:2])), rows[:2], Progress()
@@ -78,7 +78,7 @@ def test_own_level_is_a_column_only_where_levels_changed(planted, tmp_path):
 
 
 @pytest.mark.slow
-def test_predict_brings_nothing_into_line_unasked(planted):
+def test_predict_harmonizes_only_on_request(planted):
     pytest.importorskip("torch", reason="torch is not installed: prediction cannot be tested")
     ensemble = planted[0].select(include=list(planted[0].names[:10]))
     own = predict_levels(ensemble, PredictParameters(device="cpu"))

@@ -1,6 +1,4 @@
-"""Predictions against labels: figures against numpy and scipy, hand-made tables, pictures that are
-the same each time.
-"""
+"""Predictions against labels: metrics by numpy and scipy, hand-made tables, reproducible plots."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ HEAD = "vol_id,lower_bound,contour_level,upper_bound,map_file\n"
 
 @pytest.fixture
 def tables(tmp_path):
-    """Labels of 12 of 20 volumes, and predictions of all; levels and errors of the twelve."""
+    """Labels of 12 of 20 volumes and predictions of all; levels and errors of the 12."""
     rng = np.random.default_rng(0)
     low, high, prediction = (
         rng.uniform(0, 0.1, 20),
@@ -53,9 +51,9 @@ def tables(tmp_path):
     return tmp_path, rows[:12], level
 
 
-def test_figures_are_those_of_numpy_and_scipy(tables):
+def test_metrics_agree_with_numpy_and_scipy(tables):
     folder, rows, level = tables
-    f = evaluate(folder / "labels.csv", folder / "predictions.csv").figures
+    f = evaluate(folder / "labels.csv", folder / "predictions.csv").metrics
     predicted = np.array([r.level for r in rows])
     scaled = np.array(
         [
@@ -77,7 +75,7 @@ def test_figures_are_those_of_numpy_and_scipy(tables):
 
 
 @pytest.mark.slow
-def test_table_record_and_pictures_are_written_sorted_and_the_same_each_time(tables):
+def test_table_record_and_plots_are_sorted_and_reproducible(tables):
     folder, _, _ = tables
     first = run_evaluation(folder / "labels.csv", folder / "predictions.csv", folder / "a")
     second = run_evaluation(folder / "labels.csv", folder / "predictions.csv", folder / "b")
@@ -92,7 +90,7 @@ def test_table_record_and_pictures_are_written_sorted_and_the_same_each_time(tab
     assert {r["file"]: r["flag"] for r in read}["vol_03.mrc"] == "mostly noise"
     assert json.loads((first.folder / "run.json").read_text())["figures"]["count"] == 12
     picture = matplotlib.image.imread(first.plot)
-    assert picture.shape[0] > 400 and picture[..., :3].std() > 0.01  # something is drawn
+    assert picture.shape[0] > 400 and picture[..., :3].std() > 0.01  # not blank
     assert (first.folder / "evaluation.pdf").read_bytes().startswith(b"%PDF")
     assert b"CreationDate" not in (first.folder / "evaluation.pdf").read_bytes()
     assert run_evaluation(folder / "labels.csv", folder / "predictions.csv", folder / "a").replaced
@@ -115,9 +113,9 @@ def test_the_published_tables_are_matched_by_vol_id(tmp_path):
     (tmp_path / "l.csv").write_text(HEAD + "2,1,1.5,2,c.mrc\n0,,0.5,,a.mrc\n7,,3,,h.mrc\n")
     a = evaluate(tmp_path / "l.csv", tmp_path / "p.csv")
     assert [(r.prediction.file, r.error) for r in a.rows] == [("2", 0.5), ("0", 0.0)]
-    assert a.without == ("h.mrc",)
-    assert a.figures["correlation"] is None  # of two
-    (tmp_path / "n.csv").write_text("vol_id,contour_level\n1,0.8\n")  # labels without a file
+    assert a.unpredicted == ("h.mrc",)
+    assert a.metrics["correlation"] is None  # only two pairs
+    (tmp_path / "n.csv").write_text("vol_id,contour_level\n1,0.8\n")  # labels without file names
     assert evaluate(tmp_path / "n.csv", tmp_path / "p.csv").rows[0].error == pytest.approx(0.2)
 
 
@@ -126,7 +124,7 @@ def test_other_maps_with_the_same_number_are_not_confused(tables):
     (folder / "l.csv").write_text(HEAD + "0,,0.5,,other.mrc\n")
     with pytest.raises(
         SirenError,
-        match=r"predictions\.csv has no prediction for any labelled "
+        match=r"predictions\.csv has no prediction for any labeled "
         r"volume \(other\.mrc\)",
     ):
         run_evaluation(folder / "l.csv", folder / "predictions.csv", folder / "out")
@@ -148,7 +146,7 @@ def test_other_maps_with_the_same_number_are_not_confused(tables):
         ),
     ],
 )
-def test_wrong_predictions_say_so(tmp_path, text, says):
+def test_wrong_predictions_are_reported(tmp_path, text, says):
     (tmp_path / "p.csv").write_text(text)
     (tmp_path / "l.csv").write_text(HEAD + "0,,0.5,,a.mrc\n")
     with pytest.raises(SirenError, match=says):

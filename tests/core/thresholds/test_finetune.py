@@ -1,6 +1,4 @@
-"""Fine-tuning: the loss against voxels counted one by one; a planted habit is learned, a good model
-is left alone.
-"""
+"""Fine-tuning: loss against a sum over all voxels, a planted habit learned, a good model kept."""
 
 from __future__ import annotations
 
@@ -18,9 +16,9 @@ from chimerax.siren.core.thresholds import finetune
 from chimerax.siren.core.thresholds.finetune import (
     BINS,
     LOWEST,
+    apply_symmetry,
     mask_loss,
-    posed,
-    read_labelled,
+    read_labeled_maps,
     run_finetune,
 )
 from chimerax.siren.core.thresholds.labels import Label, set_label
@@ -31,7 +29,7 @@ from chimerax.siren.core.thresholds.network import (
     published_network,
     save_network,
 )
-from chimerax.siren.core.thresholds.normalize import denormalise_level, normalise, value_range
+from chimerax.siren.core.thresholds.normalize import denormalize_level, normalize, value_range
 from chimerax.siren.core.thresholds.parameters import FinetuneParameters, PredictParameters
 from chimerax.siren.core.thresholds.predict import predict_levels
 from molecules import molecule, sources
@@ -42,13 +40,13 @@ CPU = PredictParameters(device="cpu")
 
 @pytest.fixture(scope="module")
 def volumes():
-    """30 volumes of an ensemble, and the levels that the shipped network gives them."""
+    """30 volumes of an ensemble, and their levels predicted by the shipped network."""
     s = simulate(ExampleParameters(volumes=30, seed=11))
     ensemble = find_ensemble(sources([s.volume(i) for i in range(30)]))
     return ensemble, np.array([r.level for r in predict_levels(ensemble, CPU).rows])
 
 
-def labelled(path, ensemble, levels):
+def labeled(path, ensemble, levels):
     for n, (name, level) in enumerate(zip(ensemble.names, levels, strict=False)):
         set_label(path, Label(str(n), name, float(level)))
     return path
@@ -56,7 +54,7 @@ def labelled(path, ensemble, levels):
 
 @pytest.mark.parametrize(("a", "b"), [(-0.4, -0.3), (-0.9, 0.2), (0.1, 0.1)])
 def test_the_loss_is_that_of_all_voxels(a, b):
-    x, _ = normalise(molecule(5)[0], "")
+    x, _ = normalize(molecule(5)[0], "")
     histogram = np.histogram(x.clip(LOWEST, 1), BINS, (LOWEST, 1))[0].astype(np.float32) / x.size
     sigmoid = [1 / (1 + np.exp(-10 * (x.astype(float) - level))) for level in (a, b)]
     expected = np.mean((sigmoid[0] - sigmoid[1]) ** 2)
@@ -65,9 +63,9 @@ def test_the_loss_is_that_of_all_voxels(a, b):
 
 
 @pytest.mark.slow
-def test_who_always_contours_higher_is_followed_on_volumes_held_out(volumes, tmp_path):
+def test_a_habit_of_higher_levels_is_learned_for_held_out_volumes(volumes, tmp_path):
     ensemble, own = volumes
-    labels = labelled(
+    labels = labeled(
         tmp_path / "l.csv",
         ensemble,
         1.3 * own[:24] * np.exp(0.03 * np.random.default_rng(0).standard_normal(24)),
@@ -77,7 +75,7 @@ def test_who_always_contours_higher_is_followed_on_volumes_held_out(volumes, tmp
     assert result.fit.best > 0
     assert result.after.mae < 0.5 * result.before.mae
     assert [len(names) for names in result.parts.values()] == [19, 0, 5]
-    # six volumes that no label was ever set for, through the file that was written
+    # six volumes without any label, by the weights file that was written
     new = [
         r.level
         for r in predict_levels(
@@ -101,11 +99,11 @@ def test_who_always_contours_higher_is_followed_on_volumes_held_out(volumes, tmp
     )
 
 
-def test_what_is_tuned_is_what_predicts():
+def test_tuned_weights_are_those_that_predict():
     arrays = [molecule(n, 80, noise=0.05)[0] for n in range(1, 4)]
     ensemble = find_ensemble(sources(arrays, 3.2))
     loaded = load_network(default_weights())
-    data = read_labelled(
+    data = read_labeled_maps(
         ensemble,
         {n: Label(str(k), n, 0.5) for k, n in enumerate(ensemble.names)},
         loaded,
@@ -118,20 +116,20 @@ def test_what_is_tuned_is_what_predicts():
     )
 
 
-def test_poses_are_the_48_of_the_cube_and_move_fields_alike():
+def test_symmetries_are_the_48_of_the_cube_and_move_fields_alike():
     v = torch.arange(2 * 27, dtype=torch.float32).reshape(1, 2, 3, 3, 3)
-    poses = [posed(v, k) for k in range(48)]
+    poses = [apply_symmetry(v, k) for k in range(48)]
     assert len({tuple(p.flatten().tolist()) for p in poses}) == 48
     for p in poses:
-        # both fields in one pose
+        # both fields transformed alike
         assert torch.equal(p[:, 1] - p[:, 0], torch.full((1, 3, 3, 3), 27.0))
-        assert p[0, 0, 1, 1, 1] == 13  # the centre stays
+        assert p[0, 0, 1, 1, 1] == 13  # the center stays
 
 
 @pytest.mark.slow
-def test_a_good_model_is_left_as_it_is(volumes, tmp_path):
+def test_a_good_model_is_left_unchanged(volumes, tmp_path):
     ensemble, own = volumes
-    labels = labelled(
+    labels = labeled(
         tmp_path / "l.csv",
         ensemble,
         own * np.exp(0.05 * np.random.default_rng(1).standard_normal(30)),
@@ -149,7 +147,7 @@ def test_a_good_model_is_left_as_it_is(volumes, tmp_path):
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_another_split(volumes, tmp_path):
     ensemble, own = volumes
-    labels = labelled(tmp_path / "l.csv", ensemble, 1.3 * own[:10])
+    labels = labeled(tmp_path / "l.csv", ensemble, 1.3 * own[:10])
     runs = [
         run_finetune(
             ensemble,
@@ -168,12 +166,12 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_split(volumes, t
 
 
 @pytest.mark.slow
-def test_too_few_labels_junk_and_other_volumes_say_so_and_write_nothing(volumes, tmp_path):
+def test_too_few_labels_junk_and_other_volumes_are_reported_and_write_nothing(volumes, tmp_path):
     ensemble, own = volumes
-    few = labelled(tmp_path / "few.csv", ensemble, own[:4])
+    few = labeled(tmp_path / "few.csv", ensemble, own[:4])
     junk = find_ensemble(sources([molecule(n)[0] for n in range(1, 5)] + [np.full((64,) * 3, 2.0)]))
-    flat = labelled(tmp_path / "flat.csv", junk, [0.2] * 5)
-    other = labelled(
+    flat = labeled(tmp_path / "flat.csv", junk, [0.2] * 5)
+    other = labeled(
         tmp_path / "other.csv", find_ensemble(sources([molecule(1)[0]] * 31)), [0.2] * 31
     )
     for volumes_, table, says in (
@@ -185,12 +183,12 @@ def test_too_few_labels_junk_and_other_volumes_say_so_and_write_nothing(volumes,
             run_finetune(volumes_, table, FinetuneParameters(device="cpu"), tmp_path / "out")
     with pytest.raises(
         SirenError,
-        match=r"loss became no number in epoch 1: give a smaller "
+        match=r"loss diverged in epoch 1: give a smaller "
         r"learningRate",
     ):
         run_finetune(
             ensemble,
-            labelled(tmp_path / "l.csv", ensemble, own[:8]),
+            labeled(tmp_path / "l.csv", ensemble, own[:8]),
             FinetuneParameters(learning_rate=1e30, device="cpu"),
             tmp_path / "out",
         )
@@ -198,7 +196,7 @@ def test_too_few_labels_junk_and_other_volumes_say_so_and_write_nothing(volumes,
 
 
 @pytest.mark.slow
-def test_stopped_it_writes_nothing(volumes, tmp_path):
+def test_a_stopped_fine_tuning_writes_nothing(volumes, tmp_path):
     ensemble, own = volumes
     progress = Progress(
         lambda phase, fraction: (
@@ -209,7 +207,7 @@ def test_stopped_it_writes_nothing(volumes, tmp_path):
     with pytest.raises(Cancelled):
         run_finetune(
             ensemble,
-            labelled(tmp_path / "l.csv", ensemble, 1.3 * own[:8]),
+            labeled(tmp_path / "l.csv", ensemble, 1.3 * own[:8]),
             FinetuneParameters(epochs=5, device="cpu"),
             tmp_path / "out",
             progress,
@@ -231,12 +229,8 @@ def test_defaults_are_those_published_for_the_published_architecture():
 
 
 @pytest.mark.slow
-def test_with_one_fold_a_part_validates_alone_and_a_network_without_heads_is_tuned(
-    tmp_path, monkeypatch
-):
-    """A stand-in for the published architecture, which takes a minute: a level that all maps
-    share.
-    """
+def test_one_fold_validates_on_a_part_and_a_network_without_heads_is_tuned(tmp_path, monkeypatch):
+    """Stand-in for the published architecture, which is slow: one level shared by all maps."""
 
     class Constant(torch.nn.Module):
         def __init__(self):
@@ -251,7 +245,7 @@ def test_with_one_fold_a_part_validates_alone_and_a_network_without_heads_is_tun
     )
     ensemble = find_ensemble(sources([molecule(n)[0] for n in range(1, 11)]))
     ranges = [value_range(molecule(n)[0], "") for n in range(1, 11)]
-    labels = labelled(tmp_path / "l.csv", ensemble, [denormalise_level(-0.4, r) for r in ranges])
+    labels = labeled(tmp_path / "l.csv", ensemble, [denormalize_level(-0.4, r) for r in ranges])
     p = FinetuneParameters(epochs=20, learning_rate=0.1, validation=0.3, held_out=0.2, device="cpu")
     result = run_finetune(ensemble, labels, p, tmp_path)
     assert [len(names) for names in result.parts.values()] == [5, 3, 2]

@@ -1,4 +1,4 @@
-"""Flags and expected errors of predictions: planted junk is found, molecules are not accused."""
+"""Flags and expected errors of predictions: planted junk is flagged, molecules are not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.simulation.example import simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
-from chimerax.siren.core.thresholds.flags import enclosed
+from chimerax.siren.core.thresholds.flags import enclosed_region
 from chimerax.siren.core.thresholds.parameters import PredictParameters
 from chimerax.siren.core.thresholds.predict import predict_levels
 from chimerax.siren.core.thresholds.tables import read_flags, read_thresholds, write_predictions
@@ -30,7 +30,7 @@ def noise(seed, sigma):
 
 @pytest.mark.parametrize("sigma", [0, 0.8, 1.5, 3])
 def test_noise_alone_is_flagged(sigma):
-    row = predict_levels(find_ensemble(sources([noise(1, sigma)]), least=1), CPU).rows[0]
+    row = predict_levels(find_ensemble(sources([noise(1, sigma)]), minimum=1), CPU).rows[0]
     assert row.flags, row
 
 
@@ -38,7 +38,7 @@ def test_noise_alone_is_flagged(sigma):
 def test_noise_is_called_noise_at_any_level_that_encloses_something(level):
     array = noise(2, 1.5)
     array /= array.std()
-    assert any(f.startswith("mostly noise") for f in enclosed(array, level, 0.0, None).flags)
+    assert any(f.startswith("mostly noise") for f in enclosed_region(array, level, 0.0, None).flags)
 
 
 @pytest.mark.parametrize("amount", [0.02, 0.1])
@@ -60,20 +60,22 @@ def test_molecules_have_no_flag(amount):
         (0.3, 0.0, ["level encloses 64% of the box"]),
     ],
 )
-def test_levels_that_cannot_be_say_so(level, prediction, says):
+def test_impossible_levels_are_flagged(level, prediction, says):
     z = np.indices((64,) * 3)[0] / 64.0 + 0.002
     assert (
-        list(enclosed((z - (z < 0.35) * 0.2).astype(np.float32), level, prediction, None).flags)[
-            : len(says)
-        ]
+        list(
+            enclosed_region(
+                (z - (z < 0.35) * 0.2).astype(np.float32), level, prediction, None
+            ).flags
+        )[: len(says)]
         == says
     )
 
 
-def test_a_map_that_falls_apart_and_an_uncertain_level_say_so():
+def test_a_fragmented_map_and_an_uncertain_level_are_flagged():
     array = np.zeros((64,) * 3, np.float32)
     array[4:60:8, 4:60:8, 4:60:8] = 1  # 343 single voxels
-    flags = enclosed(array, 0.5, 0.0, 0.4).flags
+    flags = enclosed_region(array, 0.5, 0.0, 0.4).flags
     assert flags[0].startswith("in pieces (the largest holds 0%")
     assert flags[1] == "uncertain (expected error 0.40 of a range of 2)"
 
@@ -88,7 +90,7 @@ def test_junk_volumes_of_an_ensemble_are_flagged_and_good_ones_are_not():
     assert any("unlike all other volumes" in r.flags for r in rows)
 
 
-def test_a_volume_ten_times_as_large_is_flagged_among_its_fellows():
+def test_a_volume_ten_times_as_large_as_the_others_is_flagged():
     arrays = [molecule(1, noise=0.02)[0] + noise(n, 1) * 0.01 for n in range(9)]
     z, y, x = np.indices((64,) * 3) - 31.5
     grain = 0.8 + 0.4 * np.random.default_rng(0).random((64,) * 3)
@@ -101,7 +103,7 @@ def test_a_volume_ten_times_as_large_is_flagged_among_its_fellows():
     assert not any(r.flags for r in rows[:4] + rows[5:])
 
 
-def test_the_table_says_uncertainty_in_both_units_and_flags_and_is_read_back(tmp_path):
+def test_the_table_has_uncertainty_in_both_units_and_flags_and_is_read_back(tmp_path):
     arrays = [molecule(1)[0], np.full((64,) * 3, 3.0), molecule(2)[0] * np.float32(100)]
     ensemble = find_ensemble(sources(arrays))
     result = predict_levels(ensemble, CPU)

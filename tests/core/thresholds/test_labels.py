@@ -1,6 +1,4 @@
-"""Labels: hand-made files, their answers and their faults; rows set one at a time; maps
-proposed.
-"""
+"""Labels: hand-made tables and their errors, rows set one at a time, templates."""
 
 from __future__ import annotations
 
@@ -52,7 +50,7 @@ def test_labels_are_read_with_and_without_bounds(table, ensemble):
     ]
 
 
-def test_labels_without_a_file_count_volumes(table, ensemble):
+def test_labels_without_a_file_are_matched_by_number(table, ensemble):
     path = table("vol_id,contour_level\n3,0.75\n", "template.csv")
     assert match_labels(read_labels(path), path, ensemble.all_names)[0][0] == "vol_11.mrc"
 
@@ -69,19 +67,19 @@ def test_labels_without_a_file_count_volumes(table, ensemble):
         ("contour_level,map_file\n1,vol_1.mrc\n2,vol_7.mrc\n", "label for vol_7.mrc"),
     ],
 )
-def test_wrong_labels_say_so(table, ensemble, text, says):
+def test_wrong_labels_are_reported(table, ensemble, text, says):
     path = table(text, "template.csv")
     with pytest.raises(SirenError, match=says):
         match_labels(read_labels(path), path, ensemble.all_names)
 
 
-def test_rows_of_a_template_that_are_not_filled_in_are_passed_over(table):
+def test_unfilled_template_rows_are_skipped(table):
     assert [v.file for v in read_labels(table(HEAD + "0,,,,vol_1.mrc\n1,,0.5,,vol_2.mrc\n"))] == [
         "vol_2.mrc"
     ]
     with pytest.raises(SirenError, match="no contour_level yet"):
         read_labels(table(HEAD + "0,,,,vol_1.mrc\n"))
-    # bounds alone are a slip of the pen
+    # bounds without a level are a mistake
     with pytest.raises(SirenError, match=r"contour_level of vol_1\.mrc is empty"):
         read_labels(table(HEAD + "0,0.1,,0.2,vol_1.mrc\n"))
 

@@ -1,4 +1,4 @@
-"""Networks and their weights files: ours, the published format, and files that mean harm."""
+"""Networks and their weights files: SIREn's, the published format, and malicious files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from scipy import ndimage
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.thresholds.features import (
-    at_levels,
-    bins_of,
-    dice_above,
+    expected_dice,
+    level_bins,
     level_values,
-    seen_of,
+    means_at_levels,
+    network_input,
     share_above,
 )
 from chimerax.siren.core.thresholds.network import (
@@ -30,15 +30,13 @@ from chimerax.siren.core.thresholds.network import (
     save_network,
 )
 from chimerax.siren.core.thresholds.normalize import Range
-from chimerax.siren.core.thresholds.voxel_size import known_voxel_size, scale_of
+from chimerax.siren.core.thresholds.voxel_size import encode_voxel_size, known_voxel_size
 
 torch = pytest.importorskip("torch", reason="torch is not installed: networks cannot be tested")
 
 
 def published_checkpoint(path, **changes):
-    """A checkpoint as the published tool's trainer would write it, its layers built here by
-    hand.
-    """
+    """A checkpoint as written by the published tool's trainer, with layers built here by hand."""
     nn = torch.nn
     torch.manual_seed(5)
     conv = nn.Sequential(
@@ -65,16 +63,16 @@ def published_checkpoint(path, **changes):
     mlp = nn.Sequential(nn.Linear(384, 64), nn.ReLU(), nn.Linear(64, 1))
     model = nn.Module()
     model.conv, model.mlp = conv, mlp
-    # as Adam writes it; making one would import half of torch, which takes seconds
+    # as Adam writes it; a real one would import half of torch, which takes seconds
     parameters = list(range(len(list(model.parameters()))))
-    optimiser = {
+    optimizer = {
         "state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.zeros(2)}},
         "param_groups": [{"lr": 5e-6, "betas": (0.9, 0.999), "eps": 1e-8, "params": parameters}],
     }
     content = {
         "epoch": 7,
         "model_state_dict": model.state_dict(),
-        "optimizer_state_dict": optimiser,
+        "optimizer_state_dict": optimizer,
         "loss": nn.MSELoss(),
     }
     torch.save(content | changes, path)
@@ -82,7 +80,7 @@ def published_checkpoint(path, **changes):
 
 
 class Trap:
-    """Pickles to a call that makes a folder."""
+    """Unpickling it would create a folder."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -117,7 +115,7 @@ def test_published_checkpoint_is_read_and_computes_what_it_did(tmp_path):
     loaded = load_network(tmp_path / "weights_5e6.pth")
     assert loaded.kind == "published"
     assert loaded.metadata["epoch"] == 7
-    # part by part on small inputs: the whole takes seconds
+    # layer by layer on small inputs: the whole network takes seconds
     parts = [
         (loaded.network.conv[:11], conv[:11], (1, 1, 24, 24, 24)),
         (loaded.network.mlp, mlp, (2, 384)),
@@ -158,7 +156,7 @@ def test_poisoned_plain_pickle_is_refused_and_nothing_runs(tmp_path, protocol):
 
 
 def test_the_poison_would_have_worked(tmp_path):
-    """Else the tests above would prove nothing."""
+    """Otherwise the tests above would prove nothing."""
     published_checkpoint(tmp_path / "bad.pth", loss=Trap(tmp_path / "sprung"))
     torch.load(tmp_path / "bad.pth", weights_only=False)
     assert (tmp_path / "sprung").exists()
@@ -215,7 +213,7 @@ def _diverged(path):
         "diverged",
     ],
 )
-def test_wrong_files_are_one_sentence(tmp_path, write, says):
+def test_wrong_files_give_a_one_sentence_error(tmp_path, write, says):
     path = tmp_path / "w.pth"
     write(path)
     with pytest.raises(SirenError, match=says) as error:
@@ -224,7 +222,7 @@ def test_wrong_files_are_one_sentence(tmp_path, write, says):
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_file_says_so(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(SirenError, match="no such file"):
         load_network(tmp_path / "none.pt")
 
@@ -239,24 +237,27 @@ def test_without_torch_one_sentence_tells_what_to_do(monkeypatch):
         load_network(Path("any.pt"))
 
 
-def test_our_file_goes_there_and_back(tmp_path):
+def test_our_weights_file_round_trip(tmp_path):
     torch.manual_seed(1)
     network = compact_network().eval()
     save_network(tmp_path / "w.pt", network, {"seed": 1})
     loaded = load_network(tmp_path / "w.pt")
     x = torch.rand(2, 1, 64, 64, 64) * 2 - 1
     with torch.no_grad():
-        assert torch.allclose(loaded.network(x), network(x), atol=2e-3)  # kept in half precision
+        assert torch.allclose(loaded.network(x), network(x), atol=2e-3)  # stored in half precision
     assert loaded.kind == "siren"
     assert loaded.metadata == {"seed": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["w.pt"]
 
 
-def test_profile_is_what_it_says():
+def test_profile_matches_its_definition():
     x = (
         torch.rand(2, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0)) * 2.2 - 1.1
     ).float()
-    profile, levels = seen_of(x, scale_of([None, None])).profile.numpy(), level_values().numpy()
+    profile, levels = (
+        network_input(x, encode_voxel_size([None, None])).profile.numpy(),
+        level_values().numpy(),
+    )
     full = x.numpy()[:, 0].clip(-1, 1)
     cells = full.reshape(2, 32, 2, 32, 2, 32, 2)
     mean, peak = cells.mean(axis=(2, 4, 6)), cells.max(axis=(2, 4, 6))
@@ -285,13 +286,13 @@ def test_profile_is_what_it_says():
         assert np.allclose(profile[:, 16, j], np.log10((parted + 1e-6) / (share + 1e-6)), atol=5e-3)
 
 
-def test_profile_of_a_map_with_higher_peaks_is_moved_along_and_no_more():
+def test_higher_peaks_only_shift_the_profile():
     axis = np.arange(64) - 31.5
     r = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
     ball = 0.2 / (1 + np.exp((r - 15) / 1.5))
     step = np.log(1.7 / 0.004) / 95  # between two levels
     low, high = (
-        seen_of(torch.from_numpy(v * 2 - 1).float()[None, None], scale_of([None]))
+        network_input(torch.from_numpy(v * 2 - 1).float()[None, None], encode_voxel_size([None]))
         .profile[0, :30]
         .numpy()
         for v in (ball, ball * np.exp(10 * step))
@@ -300,26 +301,26 @@ def test_profile_of_a_map_with_higher_peaks_is_moved_along_and_no_more():
 
 
 @pytest.mark.parametrize("shape", [(96, 96, 96), (200, 200, 200), (80, 120, 100), (40, 200, 100)])
-def test_share_above_counts_voxels_of_the_maps_own_grid(shape):
+def test_share_above_counts_voxels_of_the_original_grid(shape):
     array = np.random.default_rng(3).normal(5, 1, shape).astype(np.float32)
     x = (array - 4.0) / (9.0 - 4.0) * 2 - 1
     z, y, x_step = (2 if n > 160 else 1 for n in shape)
     counted = x[::z, ::y, ::x_step]
     found = share_above(array, Range(4.0, 9.0)).numpy()
-    for j in (40, 70, 90):  # a map that is no cube lies in one that is empty elsewhere
+    for j in (40, 70, 90):  # a map that is not cubic counts as padded with empty voxels
         share = (counted > level_values()[j].item()).mean() * array.size / max(shape) ** 3
         assert found[j] == pytest.approx((np.log10(share + 1e-6) + 3) / 2, abs=1e-3)
 
 
 @pytest.mark.parametrize("learning", [False, True])
-def test_what_the_3d_network_says_of_voxels_is_counted_by_level(learning):
+def test_output_of_the_3d_network_is_averaged_by_level(learning):
     rng = np.random.default_rng(4)
     v = (rng.random((2, 1, 16, 16, 16)) ** 2 * 1.9).astype(np.float32)
     inside = rng.random((2, 16**3)).astype(np.float32)
-    bins = bins_of(torch.from_numpy(v)).flatten(1)
+    bins = level_bins(torch.from_numpy(v)).flatten(1)
     dice, volume = (
         a.detach().numpy()
-        for a in dice_above(bins, torch.from_numpy(inside).requires_grad_(learning))
+        for a in expected_dice(bins, torch.from_numpy(inside).requires_grad_(learning))
     )
     for n in range(2):
         for j in (30, 60, 90):
@@ -331,25 +332,25 @@ def test_what_the_3d_network_says_of_voxels_is_counted_by_level(learning):
             )
 
 
-def test_means_at_levels_join_five_neighbours():
+def test_means_at_levels_smooth_over_five_bins():
     bins = torch.tensor([[10, 12, 12, 40]])
-    at = at_levels(bins, torch.tensor([[[1.0, 4.0, 7.0, 5.0]]]))[0, 0].numpy()
+    at = means_at_levels(bins, torch.tensor([[[1.0, 4.0, 7.0, 5.0]]]))[0, 0].numpy()
     # level 10 follows bin 11; weights 1 2 3 2 1 of bins 9 to 13 and a constant 1 below
     assert at[10] == pytest.approx((2 * 1 + 2 * (4 + 7)) / (2 + 2 * 2 + 1))
     assert at[39] == pytest.approx(3 * 5 / (3 + 1))
     assert at[70] == 0
 
 
-def test_3d_network_sees_the_place_of_density_and_not_its_scale():
+def test_3d_network_depends_on_the_position_of_density_and_not_on_its_scale():
     torch.manual_seed(3)
     network = compact_network().eval()
     x = torch.rand(1, 1, 64, 64, 64) ** 4
-    seen = seen_of(x, scale_of([3.0]))
+    seen = network_input(x, encode_voxel_size([3.0]))
     with torch.no_grad():
         same = network.voxels(seen.coarse / 2, seen.scale)[0]
         turned = network.voxels(seen.coarse.flip(2), seen.scale)[0].flip(2)
         one = network.voxels(seen.coarse, seen.scale)[0]
-        other = network.voxels(seen.coarse, scale_of([None]))[0]
+        other = network.voxels(seen.coarse, encode_voxel_size([None]))[0]
     assert one.shape[2:] == (32, 32, 32)
     assert torch.allclose(same, one, atol=1e-4)
     assert not torch.allclose(turned, one, atol=1e-2)
@@ -369,13 +370,17 @@ def test_several_members_are_averaged_and_saved_together(tmp_path):
     network = compact_network(3).eval()
     save_network(tmp_path / "w.pt", network, {}, half=False)
     loaded = load_network(tmp_path / "w.pt").network
-    seen = seen_of(torch.rand(2, 1, 64, 64, 64) * 2 - 1, scale_of([3.0, None]))
+    seen = network_input(torch.rand(2, 1, 64, 64, 64) * 2 - 1, encode_voxel_size([3.0, None]))
     with torch.no_grad():
         singly = torch.stack([m.heads(*m.features(seen)) for m in network.members]).mean(dim=0)
         assert torch.allclose(loaded.heads(*loaded.features(seen)), singly, atol=1e-5)
 
 
-def test_voxel_size_of_one_counts_as_not_known():
+def test_voxel_size_of_one_counts_as_unknown():
     assert known_voxel_size(Grid((64, 64, 64), (1.0, 1.0, 1.0)), 64) is None
     assert known_voxel_size(Grid((128, 100, 256), (1.5, 1.5, 1.5)), 64) == pytest.approx(6.0)
-    assert scale_of([3.0, None, 6.0]).tolist() == [[0, 1], [0, 0], [pytest.approx(np.log(2)), 1]]
+    assert encode_voxel_size([3.0, None, 6.0]).tolist() == [
+        [0, 1],
+        [0, 0],
+        [pytest.approx(np.log(2)), 1],
+    ]

@@ -1,6 +1,4 @@
-"""Prediction: with networks that answer what a test planted, and with the shipped weights on maps
-never trained on.
-"""
+"""Prediction with networks of known output, and with the shipped weights on unseen maps."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ from chimerax.siren.core.simulation.example import simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
 from chimerax.siren.core.thresholds import predict
 from chimerax.siren.core.thresholds.network import compact_network, published_network, save_network
-from chimerax.siren.core.thresholds.normalize import denormalise_level, value_range
+from chimerax.siren.core.thresholds.normalize import denormalize_level, value_range
 from chimerax.siren.core.thresholds.parameters import PredictParameters
 from chimerax.siren.core.thresholds.predict import predict_levels
 from molecules import molecule, sources
@@ -52,13 +50,11 @@ def best_dice(array, truth):
 
 @pytest.fixture
 def constant(tmp_path):
-    """A weights file whose network answers one number, whatever it sees; ours or the published
-    architecture.
-    """
+    """Weights whose network always predicts one level, of SIREn's or the published architecture."""
 
     def make(value, kind="siren"):
         path = tmp_path / f"{kind}.pt"
-        # every score alike: the answer is the mean of the levels, which is set to the value
+        # equal scores predict the mean of the levels, which is set to the value
         if kind == "siren":
             network = compact_network()
             network.score.weight.data.zero_()
@@ -77,7 +73,7 @@ def constant(tmp_path):
     return make
 
 
-def test_levels_count_in_the_maps_units_by_the_64_cube_statistics(constant):
+def test_levels_use_the_range_of_the_64_cube(constant):
     arrays = [
         molecule(n, box)[0] * scale
         for n, (box, scale) in enumerate([(80, 1.0), (80, 1e-3), (80, 500.0)])
@@ -87,18 +83,18 @@ def test_levels_count_in_the_maps_units_by_the_64_cube_statistics(constant):
         used = value_range(fourier_resample(array, (64,) * 3), "")
         assert row.prediction == pytest.approx(-0.25)
         assert row.range.vol_max == pytest.approx(used.vol_max, rel=1e-5)
-        assert row.level == pytest.approx(denormalise_level(-0.25, used), rel=1e-4)
+        assert row.level == pytest.approx(denormalize_level(-0.25, used), rel=1e-4)
     assert [r.file for r in result.rows] == ["vol_1.mrc", "vol_2.mrc", "vol_3.mrc"]
 
 
 @pytest.mark.slow
-def test_published_weights_count_by_the_full_boxs_statistics(constant):
+def test_published_weights_use_the_range_of_the_full_box(constant):
     array = molecule(1, 72)[0]
-    row = predict_levels(find_ensemble(sources([array]), least=1), constant(0.5, "published")).rows[
-        0
-    ]
+    row = predict_levels(
+        find_ensemble(sources([array]), minimum=1), constant(0.5, "published")
+    ).rows[0]
     assert row.range == value_range(array, "")
-    assert row.level == pytest.approx(denormalise_level(0.5, value_range(array, "")), rel=1e-6)
+    assert row.level == pytest.approx(denormalize_level(0.5, value_range(array, "")), rel=1e-6)
 
 
 def test_vol_id_counts_the_folder_and_not_the_selection(constant, tmp_path):
@@ -120,7 +116,7 @@ def test_vol_id_counts_the_folder_and_not_the_selection(constant, tmp_path):
 @pytest.mark.parametrize("noise", [0.02, 0.1])
 def test_shipped_weights_find_an_unseen_molecule(seed, noise):
     array, inside = molecule(seed, noise=noise)
-    level = predict_levels(find_ensemble(sources([array]), least=1), CPU).rows[0].level
+    level = predict_levels(find_ensemble(sources([array]), minimum=1), CPU).rows[0].level
     assert dice(array > level, inside) / best_dice(array, inside) >= 0.9
 
 
@@ -135,7 +131,9 @@ def test_shipped_weights_contour_an_example_ensemble_at_its_true_levels():
             ).rows
         ]
     )
-    assert abs(np.mean(levels / made.levels) - 1) < 0.10  # 0.74 once: blocks came out swollen
+    assert (
+        abs(np.mean(levels / made.levels) - 1) < 0.10
+    )  # a ratio of 0.74 once made blocks too large
     assert np.std(levels / made.levels) < 0.08
     for i in range(6):
         found, truth = made.volume(i) > levels[i], made.density(i) > made.level
@@ -172,25 +170,25 @@ def test_batch_size_does_not_change_levels():
         ({"weights": "/nowhere/w.pt"}, "no such file"),
     ],
 )
-def test_wrong_parameters_say_so(wrong, says):
+def test_wrong_parameters_are_reported(wrong, says):
     with pytest.raises(SirenError, match=says):
         predict_levels(
-            find_ensemble(sources([molecule(1)[0]]), least=1),
+            find_ensemble(sources([molecule(1)[0]]), minimum=1),
             PredictParameters(**({"device": "cpu"} | wrong)),
         )
 
 
-def test_a_device_that_is_not_here_says_so():
+def test_a_missing_device_is_reported():
     name = "mps" if not torch.backends.mps.is_available() else "cuda"
     if name == "cuda" and torch.cuda.is_available():
         pytest.skip("this machine has every device")
     with pytest.raises(SirenError, match=f"^{name} is not available here: use device cpu.$"):
         predict_levels(
-            find_ensemble(sources([molecule(1)[0]]), least=1), PredictParameters(device=name)
+            find_ensemble(sources([molecule(1)[0]]), minimum=1), PredictParameters(device=name)
         )
 
 
-def test_maps_that_hold_nothing_are_flagged_in_place_of_a_level():
+def test_maps_without_density_get_a_flag_instead_of_a_level():
     nan = np.where(np.indices((64,) * 3)[0] == 3, np.nan, 1.0)
     arrays = [
         molecule(1)[0],
@@ -215,9 +213,11 @@ def test_maps_that_hold_nothing_are_flagged_in_place_of_a_level():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_where_no_map_holds_anything_that_is_an_error(count):
+def test_an_ensemble_without_density_is_an_error(count):
     with pytest.raises(SirenError, match=rf"vol_{count}\.mrc has no positive density"):
-        predict_levels(find_ensemble(sources([-1 - np.abs(molecule(2)[0])] * count), least=1), CPU)
+        predict_levels(
+            find_ensemble(sources([-1 - np.abs(molecule(2)[0])] * count), minimum=1), CPU
+        )
 
 
 def test_cancel_is_answered_at_the_next_map(monkeypatch):
@@ -239,8 +239,8 @@ def test_cancel_is_answered_at_the_next_map(monkeypatch):
             progress.cancel()
             asked.append((len(maps), len(shown)))
 
-    plain = predict._numbers
-    monkeypatch.setattr(predict, "_numbers", numbers)
+    plain = predict._predict_batch
+    monkeypatch.setattr(predict, "_predict_batch", numbers)
     monkeypatch.setattr(predict, "_cores", lambda: threads)
     grid = Grid((64,) * 3, (4.0,) * 3)
     ensemble = find_ensemble([Source(f"{n}.mrc", array=array, grid=grid) for n in range(60)])
@@ -277,27 +277,27 @@ def test_real_volumes_get_levels_that_enclose_a_ribosomal_subunit():
     ],
 )
 def test_any_box_gets_the_level_of_the_same_molecule_in_its_64_box(shape):
-    """The molecule is drawn on the other lattice by splines, not by Fourier; where the box is not
-    cubic, in its low corner.
-    """
+    """The molecule is resampled to the other grid by splines; into the low corner if not cubic."""
     array, _ = molecule(3, noise=0.02)
     edge = max(shape)
     axes = [np.arange(n) * 64 / edge for n in shape]
     points = np.stack(np.meshgrid(*axes, indexing="ij"))
     drawn = ndimage.map_coordinates(array, points, order=3, mode="grid-wrap").astype(np.float32)
-    part = np.zeros_like(array)  # what the other box shows of it, on the lattice of 64
+    part = np.zeros_like(array)  # the part inside the other box, on the grid of 64
     kept = tuple(slice(0, round(n * 64 / edge)) for n in shape)
     part[kept] = array[kept]
-    expected = predict_levels(find_ensemble(sources([part]), least=1), CPU).rows[0].level
+    expected = predict_levels(find_ensemble(sources([part]), minimum=1), CPU).rows[0].level
     level = (
-        predict_levels(find_ensemble(sources([drawn], 4.0 * 64 / edge), least=1), CPU).rows[0].level
+        predict_levels(find_ensemble(sources([drawn], 4.0 * 64 / edge), minimum=1), CPU)
+        .rows[0]
+        .level
     )
-    # at 32 and 33 the finest details are not there to be drawn
+    # at 32 and 33, the finest details are lost
     assert level == pytest.approx(expected, rel=0.25 if edge < 64 else 0.08)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_voxels_that_are_no_cubes_change_no_level(axis):
+def test_noncubic_voxels_do_not_change_the_level(axis):
     array, _ = molecule(2, noise=0.02)
     places = [np.arange(64, dtype=float)] * 3
     places[axis] = np.arange(128) / 2
@@ -308,18 +308,18 @@ def test_voxels_that_are_no_cubes_change_no_level(axis):
     voxel[2 - axis] = 2.0
     expected, found = (
         predict_levels(
-            find_ensemble([Source("m.mrc", array=lambda a=a: a, grid=Grid(a.shape, v))], least=1),
+            find_ensemble([Source("m.mrc", array=lambda a=a: a, grid=Grid(a.shape, v))], minimum=1),
             CPU,
         ).rows[0]
         for a, v in ((array, (4.0, 4.0, 4.0)), (drawn, tuple(voxel)))
     )
-    # 0.03 and more where voxels were taken for cubes
+    # 0.03 and more if voxels were taken as cubic
     assert found.prediction == pytest.approx(expected.prediction, abs=0.005)
 
 
 @pytest.mark.slow
-def test_what_lies_above_levels_on_the_maps_own_grid_is_told_to_the_network(monkeypatch):
-    ensemble = find_ensemble(sources([molecule(1, 128, noise=0.05)[0]], 2.0), least=1)
+def test_the_network_is_given_the_share_above_levels_on_the_original_grid(monkeypatch):
+    ensemble = find_ensemble(sources([molecule(1, 128, noise=0.05)[0]], 2.0), minimum=1)
     told = predict_levels(ensemble, CPU).rows[0].prediction
     monkeypatch.setattr(predict, "share_above", lambda *a: None)
     assert abs(predict_levels(ensemble, CPU).rows[0].prediction - told) > 1e-3
@@ -343,9 +343,9 @@ def test_any_number_of_threads_gives_the_same_rows_in_order(cores, monkeypatch):
             together.wait(DEADLINE)
         return plain(*arguments)
 
-    plain = predict.shrink
+    plain = predict.prepare_map
     monkeypatch.setattr(predict, "_cores", lambda: cores)
-    monkeypatch.setattr(predict, "shrink", shrink)
+    monkeypatch.setattr(predict, "prepare_map", shrink)
     found = predict_levels(ensemble, p)
     assert [(r.file, r.prediction, r.flags) for r in found.rows if r.flags != ("constant",)] == [
         (r.file, r.prediction, r.flags) for r in expected.rows if r.flags != ("constant",)
@@ -369,7 +369,7 @@ def test_an_error_in_a_thread_is_raised_and_torchs_threads_are_as_before(monkeyp
             predict_levels(ensemble, CPU)
         monkeypatch.undo()
         predict_levels(ensemble, CPU)
-        # a thread that is new takes over what holds for the process
+        # a new thread inherits the setting of the process
         with ThreadPoolExecutor(1) as pool:
             assert [torch.get_num_threads(), pool.submit(torch.get_num_threads).result()] == [2, 2]
     finally:
@@ -397,7 +397,7 @@ def test_junk_maps_do_not_stay_in_memory():
         find_ensemble(places), PredictParameters(device="cpu", batch_size=1), progress
     ).rows
     assert sum(r.flags == ("no positive density",) for r in rows) == len(alive) == 6
-    assert junk[-1] == 0  # told after the last map was looked at, while all rows are still held
+    assert junk[-1] == 0  # reported after the last map, while all rows are still held
 
 
 def test_a_large_map_is_read_and_shrunk_once_and_the_network_sees_64_cubed(monkeypatch):
@@ -418,12 +418,12 @@ def test_a_large_map_is_read_and_shrunk_once_and_the_network_sees_64_cubed(monke
         return answers(loaded, batch, *others)
 
     n, box = 256, 64
-    ensemble = find_ensemble(sources([np.tile(molecule(1)[0], (4, 4, 4))]), least=1)
+    ensemble = find_ensemble(sources([np.tile(molecule(1)[0], (4, 4, 4))]), minimum=1)
     counted(Source, "read")
-    counted(predict, "shrunk")
+    counted(predict, "downsample")
     counted(predict, "share_above")
-    answers = predict.answers
-    monkeypatch.setattr(predict, "answers", network)
+    answers = predict.network_output
+    monkeypatch.setattr(predict, "network_output", network)
     transformed = []  # numbers that go through a Fourier transform, axis by axis
     for name, axes in (("fft", 1), ("ifftn", 3)):
         plain = getattr(scipy.fft, name)
@@ -436,7 +436,7 @@ def test_a_large_map_is_read_and_shrunk_once_and_the_network_sees_64_cubed(monke
             )[1],
         )
     predict_levels(ensemble, CPU)
-    assert sorted(calls) == ["read", "share_above", "shrunk"]
+    assert sorted(calls) == ["downsample", "read", "share_above"]
     assert seen == [(1, 1, box, box, box)]
     # each axis is cropped as soon as it is transformed; back in the small box
     assert sum(transformed) == n**3 + box * n**2 + box**2 * n + 3 * box**3
@@ -444,7 +444,7 @@ def test_a_large_map_is_read_and_shrunk_once_and_the_network_sees_64_cubed(monke
 
 @pytest.mark.processes
 @pytest.mark.slow
-def test_torch_is_imported_only_by_what_predicts():
+def test_torch_is_imported_only_for_prediction():
     code = (
         "import sys; import chimerax.siren.core.thresholds.predict, "
         "chimerax.siren.core.thresholds.evaluate, "

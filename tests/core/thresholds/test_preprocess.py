@@ -1,6 +1,4 @@
-"""Fourier-cropped copies against an independent resampler, their place, and the tables beside
-them.
-"""
+"""Fourier-cropped maps against an independent resampler, their placement, and the tables."""
 
 from __future__ import annotations
 
@@ -16,15 +14,13 @@ from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Source, find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import read_map, write_map
-from chimerax.siren.core.thresholds.normalize import normalise_level, value_range
+from chimerax.siren.core.thresholds.normalize import normalize_level, value_range
 from chimerax.siren.core.thresholds.parameters import PreprocessParameters
 from chimerax.siren.core.thresholds.preprocess import preprocess
 
 
 def waves(shape, seed, highest=5):
-    """A real map whose frequencies lie below ``highest`` cycles a box: any resampling above that is
-    exact.
-    """
+    """A map band-limited to ``highest`` cycles/box, so that resampling above that is exact."""
     rng = np.random.default_rng(seed)
     position = np.meshgrid(*[np.arange(n) / n for n in shape], indexing="ij")
     array = np.full(shape, 0.3)
@@ -45,7 +41,7 @@ def by_scipy(array, box):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Writes maps to a folder; origin and voxel size are not trivial."""
+    """Write maps with non-trivial origin and voxel size to a folder."""
 
     def make(shape, count=3, voxel=(1.5, 1.5, 1.5), origin=(10.0, -20.0, 5.5)):
         path = tmp_path / "maps"
@@ -68,7 +64,7 @@ def table(path):
     ("size", "box"),
     [(40, 20), (41, 20), (40, 21), (33, 15), (20, 32), (21, 32), (20, 33), (24, 24)],
 )
-def test_copies_equal_scipys_resampling(folder, tmp_path, size, box):
+def test_downsampled_maps_equal_scipys_resampling(folder, tmp_path, size, box):
     ensemble = find_ensemble([folder((size,) * 3)])
     result = preprocess(ensemble, tmp_path / "out", PreprocessParameters(box=box))
     for n, path in enumerate(result.files):
@@ -79,12 +75,12 @@ def test_copies_equal_scipys_resampling(folder, tmp_path, size, box):
         assert mrcfile.validate(path)
 
 
-def test_copies_overlay_the_originals(tmp_path):
+def test_downsampled_maps_overlay_the_originals(tmp_path):
     shape, voxel, origin = (48, 48, 48), (2.0, 2.0, 2.0), (7.0, 8.0, 9.0)
     place = np.array([60.0, 40.0, 70.0])  # x, y, z in A
     grid = Grid(shape, voxel, origin)
 
-    def centre(array, grid):
+    def center(array, grid):
         weights = array.ravel().astype(float) - array.min()
         return (grid.points(np.arange(array.size)) * weights[:, None]).sum(axis=0) / weights.sum()
 
@@ -92,11 +88,11 @@ def test_copies_overlay_the_originals(tmp_path):
     blob = np.exp(-((points - place) ** 2).sum(axis=1) / (2 * 8.0**2)).reshape(shape)
     write_map(tmp_path / "vol.mrc", blob, grid, "test")
     result = preprocess(
-        find_ensemble([tmp_path / "vol.mrc"], least=1),
+        find_ensemble([tmp_path / "vol.mrc"], minimum=1),
         tmp_path / "out",
         PreprocessParameters(box=20),
     )
-    assert np.allclose(centre(*read_map(result.files[0])), centre(blob, grid), atol=0.1)
+    assert np.allclose(center(*read_map(result.files[0])), center(blob, grid), atol=0.1)
 
 
 def test_a_box_that_is_not_cubic_becomes_a_cube_in_place(folder, tmp_path):
@@ -115,7 +111,7 @@ def test_a_box_that_is_not_cubic_becomes_a_cube_in_place(folder, tmp_path):
     assert np.allclose(array, by_scipy(cube, 17), atol=1e-4)
 
 
-def test_tables_hold_the_statistics_of_copies_and_of_larger_originals(folder, tmp_path):
+def test_tables_have_the_statistics_of_downsampled_maps_and_of_larger_originals(folder, tmp_path):
     ensemble = find_ensemble([folder((30, 30, 30))]).select(exclude=["vol_1"])
     preprocess(ensemble, tmp_path / "out", PreprocessParameters(box=16))
     for name, arrays in (
@@ -141,7 +137,7 @@ def test_no_raw_table_where_nothing_was_cropped(folder, tmp_path):
     assert (read_map(result.files[1])[0] == waves((16, 16, 16), 1)).all()
 
 
-def test_normalised_copies_on_request(folder, tmp_path):
+def test_normalized_maps_on_request(folder, tmp_path):
     preprocess(
         find_ensemble([folder((30, 30, 30))]),
         tmp_path / "out",
@@ -153,7 +149,7 @@ def test_normalised_copies_on_request(folder, tmp_path):
     assert array.min() > -1.2
 
 
-def test_labels_are_normalised_by_the_full_box(folder, tmp_path):
+def test_labels_are_normalized_by_the_full_box(folder, tmp_path):
     labels = tmp_path / "template.csv"
     labels.write_text(
         "vol_id,lower_bound,contour_level,upper_bound,map_file\n0,0.2,0.4,0.6,vol_1.mrc\n2,,0.5,,vol_3.mrc\n"
@@ -173,7 +169,7 @@ def test_labels_are_normalised_by_the_full_box(folder, tmp_path):
         "normalized_label",
     ]
     for row, n, level in zip(rows, (0, 2), (0.4, 0.5), strict=True):
-        expected = normalise_level(level, value_range(waves((30,) * 3, n), ""))
+        expected = normalize_level(level, value_range(waves((30,) * 3, n), ""))
         assert float(row["normalized_label"]) == pytest.approx(expected, abs=1e-5)
     assert rows[1]["lower_bound"] == ""
 
@@ -207,7 +203,7 @@ def test_a_map_that_fails_leaves_earlier_results_as_they_were(folder, tmp_path):
 
 
 def test_a_cancelled_run_leaves_nothing(folder, tmp_path):
-    # at the last
+    # stop late
     progress = Progress(
         lambda phase, fraction: progress.cancel() if fraction > 0.5 else None, interval=0
     )
@@ -221,7 +217,7 @@ def test_a_cancelled_run_leaves_nothing(folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_two_names_that_would_become_one_are_refused(tmp_path):
+def test_colliding_names_are_refused(tmp_path):
     array = waves((16,) * 3, 0)
     grid = Grid((16,) * 3, (1.0, 1.0, 1.0))
     ensemble = find_ensemble(
@@ -245,7 +241,7 @@ def test_the_same_call_gives_the_same_bytes(folder, tmp_path):
         )
 
 
-def test_an_impossible_box_says_so(folder, tmp_path):
+def test_an_impossible_box_is_reported(folder, tmp_path):
     with pytest.raises(SirenError, match="box 4 is out of bounds: give at least 8"):
         preprocess(
             find_ensemble([folder((16,) * 3)]), tmp_path / "out", PreprocessParameters(box=4)

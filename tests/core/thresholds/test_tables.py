@@ -1,4 +1,4 @@
-"""Tables of thresholds: hand-made files, their answers and their faults."""
+"""Tables of thresholds: hand-made files and their errors."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_predictions_are_written_with_the_published_columns(tmp_path):
     ]
     assert [float(v) for v in list(read[0].values())[1:7]] == [0, 0.5, 2.5, 0.0, 0.5, 1.5]
     assert [float(v) for v in list(read[1].values())[1:7]] == [2, 0.0, 1.0, -0.5, 0.25, 0.25]
-    # nothing temporary is left
+    # no temporary file is left
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["predictions.csv"]
 
 
@@ -85,7 +85,7 @@ def test_published_table_counts_all_volumes_from_zero(table, ensemble):
         + "".join(f"{i},0,1,0,0.5,{10 + i}\n" for i in (3, 1, 2, 0))
     )
     assert read_thresholds(path, ensemble).tolist() == [10, 11, 12, 13]
-    chosen = ensemble.select(exclude=["vol_1", "vol_10"])  # the numbers still count all volumes
+    chosen = ensemble.select(exclude=["vol_1", "vol_10"])  # numbers still refer to all volumes
     assert read_thresholds(path, chosen).tolist() == [11, 13]
 
 
@@ -100,7 +100,7 @@ def test_vol_id_may_be_a_name(table, ensemble, names):
     assert read_thresholds(path, ensemble).tolist() == [0, 1, 2, 3]
 
 
-def test_a_spreadsheets_byte_order_mark_blanks_and_empty_lines_do_no_harm(table, ensemble):
+def test_a_byte_order_mark_blanks_and_empty_lines_are_accepted(table, ensemble):
     text = (
         "\ufefffile, denormalized_predictions\r\n\r\n"
         + "".join(f"{n} , {i}\r\n" for i, n in enumerate(NAMES))
@@ -109,7 +109,7 @@ def test_a_spreadsheets_byte_order_mark_blanks_and_empty_lines_do_no_harm(table,
     assert read_thresholds(table(text), ensemble).tolist() == [0, 1, 2, 3]
 
 
-def test_a_missing_row_is_named_as_in_the_storyboard(table, ensemble):
+def test_a_missing_row_is_named(table, ensemble):
     path = table("file,denormalized_predictions\nvol_1.mrc,1\nvol_2.mrc,1\nvol_11.mrc,1\n")
     with pytest.raises(SirenError) as error:
         read_thresholds(path, ensemble)
@@ -147,7 +147,7 @@ FAULTS = {
     "others": ("file,denormalized_predictions\na.mrc,2\n", "belongs to other volumes"),
     "beyond": (
         "vol_id,denormalized_predictions\n0,1\n1,1\n2,1\n4,1\n",
-        "vol_id 4, but the 4 volumes count from 0 to 3",
+        "vol_id 4, but the 4 volumes are numbered from 0 to 3",
     ),
     "negative": ("vol_id,denormalized_predictions\n-1,1\n", "vol_id -1"),
     "ragged": ("file,denormalized_predictions\nvol_1.mrc,1,2\n", "3 cells in row 2"),
@@ -157,14 +157,14 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("text", "says"), FAULTS.values(), ids=FAULTS)
-def test_every_fault_is_one_sentence_with_the_files_name(table, ensemble, text, says):
+def test_every_fault_gives_one_sentence_with_the_file_name(table, ensemble, text, says):
     with pytest.raises(SirenError, match=says) as error:
         read_thresholds(table(text), ensemble)
     assert "predictions.csv" in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_a_table_that_is_not_there_says_so(tmp_path, ensemble):
+def test_a_missing_table_is_reported(tmp_path, ensemble):
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(SirenError, match="no such file"):
             read_thresholds(path, ensemble)

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from ...common import constants
 from ...common.progress import Progress
-from ...compute.pair_tiles import Compute
+from ...compute.pair_tiles import Backend
 from ...maps.ensemble import Ensemble
-from ..communities import leiden_communities
+from ..communities import voxel_communities
 from ..distinct_blocks import distinct_blocks
-from ..level_harmonization import measure_noise, prepare
+from ..level_harmonization import binarize_harmonized
+from ..noise import measure_noise
 from ..occupancy import Occupancy, binarize
 from ..parameters import ExpandParameters, PairTestParameters, SketchParameters
 from ..profiles import grown_blocks
@@ -35,8 +36,8 @@ class ProfileStatistic:
     union_words = "that vary: occupied, and empty, in more than {share}"
 
     def most_sampled(self, subsample: int | None) -> int | None:
-        """MOST_SAMPLED whatever the user asks for: more adds time and nothing else."""
-        return constants.MOST_SAMPLED
+        """MAX_SAMPLED_VOXELS whatever the user asks for: more adds time and nothing else."""
+        return constants.MAX_SAMPLED_VOXELS
 
     def observe(
         self,
@@ -52,7 +53,7 @@ class ProfileStatistic:
         if agreed:
             occupancy = binarize(ensemble, levels, by_sd, progress)
         else:
-            occupancy, anchors = prepare(
+            occupancy, anchors = binarize_harmonized(
                 ensemble, levels, by_sd, parameters.union_fraction, progress
             )
             noise = measure_noise(anchors, occupancy.grid)
@@ -75,7 +76,7 @@ class ProfileStatistic:
         sample: NDArray[np.int64],
         parameters: PairTestParameters,
         progress: Progress,
-        compute: Compute | None = None,
+        compute: Backend | None = None,
     ) -> SimilarityGraph:
         """Each voxel with the voxels most alike to it, beyond what the noise explains."""
         assert observation.noise is not None
@@ -96,7 +97,9 @@ class ProfileStatistic:
         """
         assert observation.noise is not None
         edges, strength = graph.at(parameters.posp, parameters.negp)
-        communities = leiden_communities(len(sample), edges, strength, parameters.seed, progress)
+        communities = voxel_communities(
+            len(sample), edges, strength, parameters.min_size, parameters.seed, progress
+        )
         owner = distinct_blocks(
             observation.occupancy,
             sample,
@@ -116,7 +119,7 @@ class ProfileStatistic:
         seeds: list[NDArray[np.int64]],
         parameters: ExpandParameters,
         progress: Progress,
-        compute: Compute | None = None,
+        compute: Backend | None = None,
     ) -> list[NDArray[np.int64]]:
         """Each voxel joins the block whose profile it follows best, one at most. In this process,
         always.

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common.progress import Progress
-from ...compute.pair_tiles import Compute
+from ...compute.pair_tiles import Backend
 from ...maps.ensemble import Ensemble
-from ..level_harmonization import Noise
+from ..noise import Noise
 from ..occupancy import Occupancy
 from ..parameters import ExpandParameters, PairTestParameters, SketchParameters
 
@@ -100,7 +100,7 @@ class Statistic(Protocol):
         sample: NDArray[np.int64],
         parameters: PairTestParameters,
         progress: Progress,
-        compute: Compute | None = None,
+        compute: Backend | None = None,
     ) -> Graph:
         """The pairs of sampled voxels that go together at the parameters' p, the loosest that will
         be asked for.
@@ -125,7 +125,7 @@ class Statistic(Protocol):
         seeds: list[NDArray[np.int64]],
         parameters: ExpandParameters,
         progress: Progress,
-        compute: Compute | None = None,
+        compute: Backend | None = None,
     ) -> list[NDArray[np.int64]]:
         """Which of the voxels, (n,) flat indices, join the block of each of the seeds: flat
         indices.

@@ -1,0 +1,135 @@
+"""How noise is correlated by distance, measured where all volumes have the same density."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..common import constants
+from ..maps.grid import Grid
+from .level_harmonization import Anchors
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How the noise of two voxels is correlated, by their distance.
+
+    Attributes
+    ----------
+    correlation : (d,) at distances of 0, 1, ... voxels, see :func:`noise_distance`; 0 beyond
+    """
+
+    correlation: NDArray[np.float64]
+
+    def phi(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Upper bound on the phi that noise alone gives two voxels at a distance in voxels.
+
+        Two Gaussian values of correlation r, each cut at its median, have phi = 2/pi asin(r)
+        (Sheppard 1899), and less if cut elsewhere.
+        """
+        nearest = np.minimum(np.rint(distance).astype(np.int64), len(self.correlation))
+        return (2 / np.pi * np.arcsin(np.append(self.correlation, 0.0)))[nearest]
+
+
+@dataclass(frozen=True)
+class PairNoise:
+    """:class:`Noise` for the millions of pairs of a set of voxels, by lookup tables.
+
+    Attributes
+    ----------
+    zyx : (3, n) int32, positions of the voxels on the lattice
+    apart : of each axis, (size, size) float32 squared distance of two positions, see
+        :func:`axis_distances`
+    by_square : (d,) float32, :meth:`Noise.phi` by squared distance in steps of
+        constants.NOISE_STEP; its last entry, 0, stands for all larger distances
+    """
+
+    zyx: NDArray[np.int32]
+    apart: tuple[NDArray[np.float32], ...]
+    by_square: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, noise: Noise, voxels: NDArray[np.int64], grid: Grid) -> PairNoise:
+        """Tables for (n,) flat indices."""
+        reach = len(noise.correlation) - 0.5  # distances are rounded to whole voxels
+        square = np.arange(int(reach**2 / constants.NOISE_STEP) + 1) * constants.NOISE_STEP
+        return cls(
+            np.stack(np.unravel_index(voxels, grid.shape)).astype(np.int32),
+            axis_distances(grid),
+            np.append(noise.phi(np.sqrt(square)), 0).astype(np.float32),
+        )
+
+    def phi(self, first: NDArray[np.integer], second: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Phi from noise for pairs, given as positions in the set; they broadcast."""
+        square = np.zeros((), np.float32)
+        for place, apart in zip(self.zyx, self.apart, strict=True):
+            square = square + apart.ravel().take(
+                place[first] * np.int32(len(apart)) + place[second]
+            )
+        return self.by_square.take(
+            np.asarray(square / np.float32(constants.NOISE_STEP) + np.float32(0.5), np.int32),
+            mode="clip",
+        )
+
+
+def axis_distances(grid: Grid) -> tuple[NDArray[np.float32], ...]:
+    """Squared distances along z, y and x: (size, size) each, see :func:`noise_distance`."""
+    finest = min(grid.voxel_size)
+    result = []
+    for size, edge in zip(grid.shape, grid.voxel_size[::-1], strict=True):
+        apart = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
+        result.append(((np.minimum(apart, size - apart) * (edge / finest)) ** 2).astype(np.float32))
+    return tuple(result)
+
+
+def noise_distance(
+    a: NDArray[np.integer], b: NDArray[np.integer], grid: Grid
+) -> NDArray[np.float64]:
+    """Distance of voxels in units of the finest voxel edge, across the box's faces if shorter.
+
+    Maps are filtered and cropped in Fourier space, which makes them periodic: opposite faces share
+    their noise.
+
+    Parameters
+    ----------
+    a, b : flat indices; they broadcast
+    """
+    square = np.zeros(np.broadcast_shapes(a.shape, b.shape))
+    for one, other, apart in zip(
+        np.unravel_index(a, grid.shape),
+        np.unravel_index(b, grid.shape),
+        axis_distances(grid),
+        strict=True,
+    ):
+        square += apart[one, other]
+    return np.sqrt(square)
+
+
+def measure_noise(anchors: Anchors, grid: Grid) -> Noise:
+    """Mean correlation over the volumes of two background voxels' values, by distance.
+
+    The core's noise takes the place of the background's in maps masked to a constant outside.
+    """
+    values, voxels = anchors.background_values, anchors.background
+    varied = values.std(axis=0) > 1e-6 * max(
+        float(np.abs(anchors.core_values).max(initial=0)), 1e-30
+    )
+    if varied.sum() < constants.MIN_CORE_VOXELS:
+        values, voxels = anchors.core_values, anchors.core
+        varied = values.std(axis=0) > 0
+    if varied.sum() < constants.MIN_CORE_VOXELS:
+        return Noise(np.ones(1))
+    values, voxels = values[:, varied].astype(np.float32), voxels[varied]
+    values = values - np.median(values, axis=1, keepdims=True)  # offsets are not noise
+    values -= values.mean(axis=0)
+    # 0 if nothing but the offset varied
+    values /= np.maximum(np.linalg.norm(values, axis=0), 1e-30)
+    bins = np.rint(noise_distance(voxels[:, None], voxels, grid)).astype(np.int64).ravel()
+    count = np.bincount(bins)
+    mean = np.bincount(bins, (values.T @ values).ravel()) / np.maximum(count, 1)
+    seen = np.flatnonzero(count >= 30)
+    mean = np.interp(np.arange(int(seen[-1]) + 1), seen, mean[seen])
+    # noise decorrelates with distance; a later rise is signal or sampling error
+    return Noise(np.clip(np.minimum.accumulate(mean), 0, 0.999))

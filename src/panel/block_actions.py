@@ -1,0 +1,215 @@
+"""The actions of the Blocks page; each runs a command on the selected blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from Qt.QtCore import QObject, Qt
+from Qt.QtGui import QAction, QColor, QKeySequence
+from Qt.QtWidgets import QColorDialog, QMenu, QTableView
+
+from ..session.edits import block_spec, surface_color
+from ..session.surfaces import BlockMap
+from .blocks_table import NAME
+
+MENU = (
+    "show",
+    "hide",
+    "only",
+    "all",
+    "",
+    "color",
+    "by",
+    "rename",
+    "zoom",
+    "pair",
+    "",
+    "merge",
+    "split",
+    "delete",
+    "",
+    "undo",
+    "redo",
+)
+ERASER = "eraser sphere"  # model name of the sphere of ChimeraX's Map Eraser
+
+
+class BlockActions(QObject):
+    """The actions behind buttons, context menu and keys of the Blocks page.
+
+    Parameters
+    ----------
+    session : ChimeraX session
+    view : the table; also the parent of the actions
+    execute : runs a command and logs it
+    chosen, blocks : return the open blocks of the selected rows, and of all rows
+    tell : shows a sentence on the page
+
+    Attributes
+    ----------
+    by_name : the actions by short name
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        view: QTableView,
+        execute: Callable[[str], Any],
+        chosen: Callable[[], list[BlockMap]],
+        blocks: Callable[[], list[BlockMap]],
+        tell: Callable[[str], None],
+    ):
+        super().__init__(view)
+        self._session, self._view, self._execute = session, view, execute
+        self._chosen, self._blocks, self._tell = chosen, blocks, tell
+        self._make_actions()
+
+    def _make_actions(self) -> None:
+        def action(text: str, tip: str, do: Callable[[], Any] | None, keys: Any = None) -> QAction:
+            made = QAction(text, self)
+            made.setToolTip(tip)
+            if do is not None:
+                made.triggered.connect(lambda *_: do())
+            if keys is not None:
+                made.setShortcut(keys)
+                made.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+                self._view.addAction(made)
+            return made
+
+        self.by_name = {
+            "show": action(
+                "Show", "Show the selected blocks", lambda: self.display("show", self._chosen())
+            ),
+            "hide": action(
+                "Hide", "Hide the selected blocks", lambda: self.display("hide", self._chosen())
+            ),
+            "only": action("Only", "Show the selected blocks and hide the others", self._only),
+            "all": action("All", "Show all blocks", lambda: self.display("show", self._blocks())),
+            "color": action("Color...", "Choose a color for the selected blocks", self.recolor),
+            "zoom": action(
+                "Zoom to",
+                "Fit the selected blocks to the window",
+                lambda: self.do("view", self._chosen()),
+            ),
+            "merge": action(
+                "Merge",
+                "Merge the selected blocks into one (siren block merge)",
+                lambda: self.do("siren block merge", self._chosen()),
+            ),
+            "split": action(
+                "Split off", "Split parts off the selected block (siren block split)", None
+            ),
+            "delete": action(
+                "Delete",
+                "Remove the selected blocks from the set; no file is touched (siren block delete)",
+                lambda: self.do("siren block delete", self._chosen()),
+                QKeySequence(QKeySequence.StandardKey.Delete),
+            ),
+            "rename": action(
+                "Rename",
+                "Name the selected block (siren block rename)",
+                self._edit_name,
+                QKeySequence("F2"),
+            ),
+            "undo": action(
+                "Undo",
+                "Undo the last edit (siren block undo)",
+                lambda: self._execute("siren block undo"),
+            ),
+            "redo": action(
+                "Redo",
+                "Redo the last undone edit (siren block redo)",
+                lambda: self._execute("siren block redo"),
+            ),
+            "pair": action(
+                "Volumes with and without it",
+                "Open a volume with the block and one without it side by side "
+                "(siren representatives)",
+                lambda: self.do("siren representatives", self._chosen()),
+            ),
+        }
+        split = QMenu(self._view)
+        split.addAction(
+            action(
+                "Separate pieces",
+                "Make each separate piece a block of its own",
+                lambda: self.do("siren block split", self._chosen()),
+            )
+        )
+        split.addAction(
+            action(
+                "Part inside the Map Eraser sphere",
+                "Place the sphere with ChimeraX's Map Eraser first",
+                self._split_sphere,
+            )
+        )
+        self.by_name["split"].setMenu(split)
+        by = QMenu("Color by", self._view)
+        for word, text in (
+            ("block", "Block"),
+            ("strength", "Strength of each voxel"),
+            ("stability", "Stability"),
+        ):
+            by.addAction(
+                action(text, f"siren block color ... {word}", partial(self._color_by, word))
+            )
+        self.by_name["by"] = by.menuAction()
+
+    def menu(self, place: Any) -> None:
+        """Show the context menu at a position in the table."""
+        menu, a = QMenu(self._view), self.by_name
+        for name in MENU:
+            menu.addAction(a[name]) if name else menu.addSeparator()
+        menu.exec(self._view.viewport().mapToGlobal(place))
+
+    def do(self, command: str, models: Sequence[BlockMap]) -> None:
+        """Run a command on these blocks, if there are any."""
+        if models:
+            self._execute(f"{command} {block_spec(models)}")
+
+    def display(self, word: str, models: Sequence[BlockMap]) -> None:
+        """``show`` or ``hide`` these blocks."""
+        if models:
+            self._execute(f"{word} {block_spec(models)} models")
+
+    def _only(self) -> None:
+        chosen = self._chosen()
+        others = [m for m in self._blocks() if m not in chosen]
+        hide = f"hide {block_spec(others)} models; " if others else ""
+        self._execute(f"{hide}show {block_spec(chosen)} models")
+
+    def _edit_name(self) -> None:
+        rows = self._view.selectionModel().selectedRows(NAME)
+        if rows:
+            self._view.edit(rows[0])
+
+    def recolor(self) -> None:
+        """Ask for a color and apply it to the selected blocks."""
+        chosen = self._chosen()
+        if chosen:
+            color = self._ask_color(QColor.fromRgbF(*surface_color(chosen[0])[:3]))
+            if color.isValid():
+                self._execute(f"color {block_spec(chosen)} {color.name()} target s")
+
+    def _color_by(self, word: str) -> None:
+        models = self._chosen() or self._blocks()
+        if models:
+            self._execute(f"siren block color {block_spec(models)} {word}")
+
+    def _ask_color(self, now: QColor) -> QColor:
+        return QColorDialog.getColor(now, self._view, "Block color")
+
+    def _split_sphere(self) -> None:
+        sphere = next((m for m in self._session.models.list() if m.name == ERASER), None)
+        if sphere is None:
+            self._execute('ui tool show "Map Eraser"')
+            self._tell(
+                "Move the Map Eraser sphere over the part to split off, then choose this again."
+            )
+        else:
+            self._execute(
+                f"siren block split {block_spec(self._chosen())} center #{sphere.id_string} "
+                f"radius {sphere.radius:.4g}"
+            )
