@@ -15,7 +15,7 @@ BEGAN = time.monotonic()
 # and by running on: where others use the processors too, that takes many times as long
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Fixtures that start other programs, for a second or more each time
-STARTING = {"chimerax", "cluster"}
+STARTING = {"chimerax", "cluster", "installed"}
 CASES = 2  # of one test that a quick run takes
 
 
