@@ -2,39 +2,43 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots help-page rooms train test lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders clean-env
+.PHONY: help env bundle demo screenshots help-page rooms train test test-quick lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders clean-env
 
+# Times are those of two cores without other work, with .venv made
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
-env: ## headless ChimeraX in .venv, with the bundle and everything it needs
+env: ## headless ChimeraX in .venv, with the bundle and everything it needs (2 to 4 minutes, then seconds)
 	@$(PYTHON) devel/env.py
 
-bundle: env ## the same; only what has changed is redone, usually just the bundle
+bundle: env ## the same; only what has changed is redone, usually just the bundle (seconds)
 
-demo: env ## simulate an ensemble and find its blocks; pictures and a session go into demo/
+demo: env ## simulate an ensemble and find its blocks; pictures and a session go into demo/ (half a minute)
 	@devel/chimerax --offscreen --exit --script "devel/demo.py demo"
 
 # A smaller run, into trained/. The shipped weights: make train TRAIN="--out weights/siren_thresholds.pt"
 STRUCTURES ?= ../shared/data/structures
 TRAIN ?= --train-maps 1200 --validation-maps 180 --epochs 10 --out trained/siren_thresholds.pt
-train: env ## train the contour-level network; STRUCTURES=folder of mmCIF or PDB files, or the compact set
+train: env ## train the contour-level network; STRUCTURES=folder of mmCIF or PDB files, or the compact set (10 minutes)
 	@mkdir -p trained
 	@OMP_NUM_THREADS=2 $(VENV)/python weights/training/train.py "$(STRUCTURES)" $(TRAIN)
 
-screenshots: env ## pictures of the panel's pages for the README, in docs/
+screenshots: env ## pictures of the panel's pages for the README, in docs/ (half a minute)
 	@$(VENV)/python devel/screenshots.py docs
 
-help-page: ## write the tables of the help page from the code: parameters, columns of blocks.csv
+help-page: ## write the tables of the help page from the code: parameters, columns of blocks.csv (a second)
 	@$(PYTHON) devel/help_page.py
 
-rooms: ## draw the rooms of src/ and their imports: docs/rooms.svg
+rooms: ## draw the rooms of src/ and their imports: docs/rooms.svg (a second)
 	@$(PYTHON) devel/rooms.py
 
-test: env ## all tests; those that need ../shared are skipped without it
+test: env ## all tests; those that need ../shared are skipped without it (3 to 4 minutes)
 	@$(VENV)/python -m pytest
 
-lint: env ## ruff and mypy
+test-quick: env ## some tests of every room: none that is slow or starts other programs (less than a minute)
+	@$(VENV)/python -m pytest --quick
+
+lint: env ## ruff and mypy (20 seconds)
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check -q .
 	@$(VENV)/mypy

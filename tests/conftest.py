@@ -4,15 +4,47 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 BEGAN = time.monotonic()
-# torch's threads sleep while they wait for each other. By default they run on: where others use the
-# processors too, that takes most of the CPU time, and many times as long
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Arrays of tests are small. Several threads of torch or OpenBLAS would mostly wait for each other,
+# and by running on: where others use the processors too, that takes many times as long
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Fixtures that start other programs, for a second or more each time
+STARTING = {"chimerax", "cluster", "installed"}
+CASES = 2  # of one test that a quick run takes
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What ``make test-quick`` gives."""
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="leave out what is slow, starts other programs, or is a third case of a test",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests that start other programs; leave out what is not for a quick run."""
+    for item in items:
+        if STARTING & set(getattr(item, "fixturenames", ())):
+            item.add_marker("processes")
+    if not config.getoption("quick"):
+        return
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    cases: Counter[str] = Counter()
+    for item in items:
+        test = item.nodeid.split("[")[0]
+        long = any(item.get_closest_marker(name) for name in ("slow", "processes"))
+        cases[test] += not long
+        (left_out if long or cases[test] > CASES else kept).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -43,7 +43,7 @@ class EnsemblePage(QWidget):
         self.table.selectionModel().currentRowChanged.connect(self._current_changed)
         self.table.clicked.connect(self._current_changed)
         for signal in (
-            state.survey_changed,
+            state.ensemble_changed,
             state.levels_changed,
             state.selection_changed,
             state.flags_changed,

@@ -85,7 +85,7 @@ class Header(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.summary)
         layout.addWidget(self.hint)
-        state.survey_changed.connect(self.refresh)
+        state.ensemble_changed.connect(self.refresh)
         state.reader.finished.connect(lambda _: self.refresh())
         state.previews_changed.connect(lambda _: self.refresh())
         self.refresh()

@@ -30,14 +30,14 @@ PORTION = 0.015  # s on the main thread at a time
 INTERVAL = 60  # ms between portions
 
 
-class SurveyReader(QObject):
+class EnsembleReader(QObject):
     """Reads maps in threads; results arrive as signals on the main thread.
 
     The threads do not touch Qt: they put messages into a queue that a timer empties, so that
     nothing reaches a closed panel.
     """
 
-    surveyed = Signal(object)  # EnsemblePreview
+    previewed = Signal(object)  # EnsemblePreview
     looked = Signal(list)  # of MapPreview, or (name, Flag) where a map cannot be read
     flagged = Signal(dict)  # Flag by name
     opened = Signal(object)  # Run
@@ -120,7 +120,7 @@ class SurveyReader(QObject):
         size = 4.0 * found.grid.size * len(found.sources)
         if size > most:
             self._messages.put((token, "large", size))
-        self._messages.put((token, "surveyed", found))
+        self._messages.put((token, "previewed", found))
         if size > most:
             return
         rest = time.monotonic() + WORK

@@ -84,7 +84,7 @@ class InputSection(QWidget):
         for widget in (self.table, self.level, self.output, self.voxel_size, self.box):
             widget.changed.connect(self._changed)
         state.choices_changed.connect(self.refresh)
-        state.survey_changed.connect(self.refresh)
+        state.ensemble_changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
@@ -251,7 +251,7 @@ class RunPage(QScrollArea):
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.refresh)
         for signal in (
-            state.survey_changed,
+            state.ensemble_changed,
             state.selection_changed,
             state.run_changed,
             state.levels_changed,

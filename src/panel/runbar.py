@@ -70,7 +70,7 @@ class RunBar(QWidget):
         self._timer.start()
         state.executed.connect(self.refresh)
         state.job_ended.connect(lambda _: self.refresh())
-        state.survey_changed.connect(self._enable)
+        state.ensemble_changed.connect(self._enable)
         state.selection_changed.connect(self._enable)
         state.run_changed.connect(self._show_result)
         self.refresh()

@@ -79,7 +79,7 @@ class ScreeningBar(QWidget):
         self._rest.setInterval(REST)
         self._rest.timeout.connect(self._offer)
         for signal in (
-            state.survey_changed,
+            state.ensemble_changed,
             state.selection_changed,
             state.levels_changed,
             state.choices_changed,

@@ -19,7 +19,7 @@ from ..core.thresholds.tables import levels_by_name
 from ..session.inputs import PREDICTIONS_FILE, output_folder, sources_of
 from ..session.jobs import JobEnd, run_in_turn, stopped_text, when_job_ends
 from . import commands
-from .reader import SurveyReader
+from .reader import EnsembleReader
 from .settings import panel_settings
 
 PREDICTED, TABLE, ONE_LEVEL = "predicted", "table", "level"  # sources of contour levels
@@ -46,7 +46,7 @@ class PanelState(QObject):
     run_folder, run : folder of the results shown, and its contents if read; or None
     """
 
-    survey_changed = Signal()
+    ensemble_changed = Signal()
     previews_changed = Signal(list)  # names
     levels_changed = Signal()
     flags_changed = Signal()
@@ -76,8 +76,8 @@ class PanelState(QObject):
         self._models: dict[str, Any] = {}  # open maps by the names of their volumes
         self._excluded_before: set[str] = set()  # to be applied once the volumes are listed
         self.set_choices({})
-        self.reader = SurveyReader(self)
-        self.reader.surveyed.connect(self._surveyed)
+        self.reader = EnsembleReader(self)
+        self.reader.previewed.connect(self._previewed)
         self.reader.looked.connect(self._looked)
         self.reader.flagged.connect(self._flagged)
         self.reader.opened.connect(lambda found: self.set_run(found.folder, found))
@@ -150,7 +150,7 @@ class PanelState(QObject):
                 self.settings.remember(self.volumes)
                 self.unread = 0.0
                 self.reader.read(sources, self.voxel_size, AUTOMATIC_BYTES)
-        self.survey_changed.emit()
+        self.ensemble_changed.emit()
         self.find_run()
 
     def look_at_all(self) -> None:
@@ -247,11 +247,11 @@ class PanelState(QObject):
     def _large(self, size: float) -> None:
         self.unread = size
 
-    def _surveyed(self, found: EnsemblePreview) -> None:
+    def _previewed(self, found: EnsemblePreview) -> None:
         self.found = found
         self.flags = dict(found.problems)
         self.excluded = (self._excluded_before & set(found.names)) | set(found.problems)
-        self.survey_changed.emit()
+        self.ensemble_changed.emit()
         self.read_levels()
         if found.problems:
             count = len(found.problems)

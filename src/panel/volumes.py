@@ -35,7 +35,7 @@ class VolumesModel(QAbstractTableModel):
         self._names: tuple[str, ...] = ()
         self._row: dict[str, int] = {}
         self._pictures: dict[str, QPixmap] = {}
-        state.survey_changed.connect(self._reset)
+        state.ensemble_changed.connect(self._reset)
         state.previews_changed.connect(self._looked)
         for signal in (state.levels_changed, state.flags_changed, state.selection_changed):
             signal.connect(self._refresh)

@@ -143,6 +143,7 @@ def test_only_the_place_of_the_block_has_its_color_on_the_surface(session, run, 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg"])
+@pytest.mark.slow
 def test_figures_are_written_in_each_format_and_are_the_same_each_time(
     session, run, out, tmp_path, kind, suffix
 ):

@@ -142,6 +142,7 @@ def test_merged_blocks_are_expanded_as_one(session, run, planted, out):
     )
 
 
+@pytest.mark.slow
 def test_open_maps_are_an_ensemble_and_keep_their_display(session, run, planted, out):
     run(f"open '{planted.folder}/vol_*.mrc'")
     volume = next(m for m in session.models.list() if m.name == "vol_7.mrc")
@@ -226,6 +227,7 @@ def test_thresholds_come_from_a_table_and_filter_leaves_outliers_out(
     assert "vol_9.mrc" not in record["volumes"]
 
 
+@pytest.mark.slow
 def test_an_edited_sketch_is_kept_when_a_new_one_takes_its_place(session, run, planted, out):
     command = f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} open false"
     run(command)
@@ -315,6 +317,7 @@ def test_a_second_expansion_needs_no_sketch_folder_when_its_name_says_where(
     assert result.folder == out / "02_expand"
 
 
+@pytest.mark.slow
 def test_another_statistic_for_expanding_does_not_inherit_the_sketchs_parameters(
     session, run, planted, out
 ):
@@ -376,6 +379,7 @@ def test_an_output_folder_that_is_a_file_is_refused_at_once(session, run, plante
             run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{output}'")
 
 
+@pytest.mark.slow
 def test_merged_blocks_keep_their_voxels_to_themselves(session, run, planted, out):
     run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' subsample 1")
     first, second = blocks_of(session).values()
@@ -401,6 +405,7 @@ def test_large_volumes_are_resampled_on_the_fly(session, run, planted, out):
     assert len(run(f"siren expand '{result.folder}' open false").blocks) == len(result.blocks)
 
 
+@pytest.mark.slow
 def test_screening_logs_each_setting_with_the_sketch_that_gives_it(session, run, planted, out):
     text = log_of(
         session,

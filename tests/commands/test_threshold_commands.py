@@ -73,6 +73,7 @@ def test_predict_says_what_it_flagged_and_how_to_go_on(session, run, folder):
     assert "filter flags" in log.split("Next, sketch:")[1]
 
 
+@pytest.mark.slow
 def test_predict_together_says_so_and_is_off_unless_asked(session, run, folder):
     log = log_of(session, run, f"siren predict '{folder}/volumes' together true")
     assert "harmonized" in log
@@ -168,6 +169,7 @@ def test_with_windows_the_picture_is_in_the_log(session, folder):
     assert lines == ['<img src="data:image/png;base64,iVBORw==" width="640" alt="p.png">']
 
 
+@pytest.mark.slow
 def test_finetune_writes_weights_that_predict_uses(session, run, folder):
     rows = rows_of(folder / "siren/predictions.csv")
     good = [n for n in rows if not rows[n]["flag"]]

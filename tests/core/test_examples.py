@@ -65,6 +65,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("place", EXAMPLES)
+@pytest.mark.slow
 def test_the_example_runs_as_it_is_written(
     place: str, first_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

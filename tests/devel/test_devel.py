@@ -121,6 +121,7 @@ def test_no_module_of_the_current_folder_gets_in_the_way(chimerax: Start, here: 
     assert chimerax("--nogui", "--exit", "--cmd", "open cube.mrc").returncode == 0
 
 
+@pytest.mark.slow
 def test_nothing_is_left_in_the_home_or_temporary_folder(chimerax: Start, here: Path) -> None:
     chimerax(
         "--offscreen",
@@ -169,6 +170,7 @@ def test_help_shows_where_the_page_of_the_bundle_is(chimerax: Start) -> None:
     assert address.endswith("/chimerax/siren/docs/user/commands/siren.html")
 
 
+@pytest.mark.slow
 def test_the_bundle_builds_from_any_folder(chimerax: Start, here: Path) -> None:
     """`devel install FOLDER` of a ChimeraX user, whose current folder is another."""
     source = here.parent / "source"
@@ -258,14 +260,13 @@ def checkout(tmp_path: Path) -> Path:
     assert folder == copied.ROOT and folder / ".venv" == copied.VENV
     copied.VENV.mkdir()
     for name in ("make_packages", "complete_library", "install_bundle"):
-        # stages that do nothing, with the text of those that do
-        plain = getattr(copied, name)
-        monkey = functools.wraps(plain)(lambda: None)
-        setattr(copied, name, monkey)
+        # does nothing, with the text of what does
+        setattr(copied, name, functools.wraps(getattr(copied, name))(lambda: None))
     copied.main()
     return folder
 
 
+@pytest.mark.processes
 def test_a_second_make_env_does_nothing_and_an_edit_installs_the_bundle_alone(
     checkout: Path,
 ) -> None:

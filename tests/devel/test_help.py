@@ -80,6 +80,8 @@ def test_every_keyword_of_every_command_is_in_the_manual(session, name):
         assert f"<b>{keyword}</b>" in page, keyword
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_the_manuals_script_for_a_cluster_runs_as_the_manual_says(tmp_path):
     script = next(
         t
@@ -87,7 +89,7 @@ def test_the_manuals_script_for_a_cluster_runs_as_the_manual_says(tmp_path):
         if "import sys" in t
     )
     (tmp_path / "run.py").write_text(html.unescape(script), encoding="utf-8")
-    write_planted(tmp_path / "my volumes", 20)
+    write_planted(tmp_path / "my volumes", 5)
     done = subprocess.run(
         [
             ROOT / "devel/chimerax",
@@ -101,12 +103,12 @@ def test_the_manuals_script_for_a_cluster_runs_as_the_manual_says(tmp_path):
         text=True,
         timeout=DEADLINE,
     )
-    # 20 volumes are too few for any block, and expanding no blocks is an error with an exit status
+    # 5 volumes are too few for any block, and expanding no blocks is an error with an exit status
     assert (tmp_path / "my output/predictions.csv").is_file()
     assert (tmp_path / "my output/00_sketch/run.json").is_file()
     assert done.returncode != 0
     assert "the sketch found none" in done.stdout + done.stderr
-    write_planted(tmp_path / "my volumes")
+    write_planted(tmp_path / "my volumes", 60)
     done = subprocess.run(
         [
             ROOT / "devel/chimerax",

@@ -17,6 +17,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from waiting import DEADLINE
+
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "src/core"
 BUNDLE = ElementTree.parse(ROOT / "bundle_info.xml").getroot()
@@ -31,7 +33,12 @@ def run(*command: object, cwd: Path, path: Path | None = None) -> str:
     if path is not None:
         environment["PYTHONPATH"] = str(path)
     done = subprocess.run(
-        [*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=250
+        [*map(str, command)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -68,6 +75,7 @@ def core_files() -> set[str]:
     return {f"siren_chimerax/{p.relative_to(CORE)}" for p in CORE.rglob("*.py")}
 
 
+@pytest.mark.slow
 def test_the_installed_code_is_that_of_core_with_the_weights_and_nothing_else(
     installed: Path,
 ) -> None:
@@ -109,6 +117,7 @@ def test_neither_the_package_nor_its_parameters_need_numpy(installed: Path, tmp_
     assert run(sys.executable, "-c", code, cwd=tmp_path, path=installed).strip() == ""
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_under_this_name_too(installed: Path, tmp_path: Path) -> None:
     """None names chimerax.siren, where it is not installed or would be another copy."""
     code = """if True:
@@ -149,6 +158,7 @@ print(open_run(run.folder).record.step)
 """
 
 
+@pytest.mark.slow
 def test_a_notebook_goes_from_arrays_to_relations(installed: Path, tmp_path: Path) -> None:
     assert run(sys.executable, "-c", NOTEBOOK, cwd=tmp_path, path=installed) == "sketch\n"
     record = (tmp_path / "siren/00_sketch/run.json").read_text()
@@ -156,6 +166,7 @@ def test_a_notebook_goes_from_arrays_to_relations(installed: Path, tmp_path: Pat
     assert "ChimeraX-SIREn" not in record
 
 
+@pytest.mark.slow
 def test_the_example_in_readme_runs(installed: Path, tmp_path: Path) -> None:
     """It finds the weights in the package: there are no others near it."""
     pytest.importorskip("torch", reason="torch is not installed: no level can be predicted")
@@ -202,6 +213,7 @@ def test_a_search_goes_to_a_worker_that_has_no_siren(installed: Path, tmp_path: 
     assert run(sys.executable, "-I", "-c", receive, cwd=tmp_path) == "Parcel\n"
 
 
+@pytest.mark.slow
 def test_the_source_distribution_holds_what_the_package_is_built_from(
     clone: Path, installed: Path, tmp_path: Path
 ) -> None:
@@ -222,6 +234,7 @@ def test_the_source_distribution_holds_what_the_package_is_built_from(
     assert files_in(again) == files_in(installed)
 
 
+@pytest.mark.slow
 def test_the_bundle_and_the_package_are_built_in_one_folder_and_do_not_mix(
     clone: Path, installed: Path, tmp_path: Path
 ) -> None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +11,13 @@ from typing import Any
 
 import pytest
 from chimerax.core.logger import PlainTextLog
+from Qt import qt_object_is_deleted
 
 from cxheadless import ui_shim
 from ensembles import Planted, write_planted
 from waiting import DEADLINE
+
+CALM = 5  # times that a page is let work and does nothing, until it is taken to be at rest
 
 
 class Commands(PlainTextLog):
@@ -53,35 +55,33 @@ def events(session: Any) -> None:
 
 
 def work_on(session: Any, page: Any, happened: Callable[[], bool] | None = None) -> None:
-    """Let the application work until something has happened, or until no timer of a page is left to
-    run and nothing more follows.
+    """Let the application work until something has happened; or until a page is at rest: all that
+    it was to do soon is done, without the pause that a person would not notice.
     """
-    if happened is None:
-        calm = itertools.count(1)
-
-        def happened() -> bool:
-            nonlocal calm
-            if _timers(page):
-                calm = itertools.count(1)
-            return next(calm) > 5
-
+    pauses: dict[Any, int] = {}
+    calm = 0
     end = time.monotonic() + DEADLINE
-    while True:
+    while calm < CALM if happened is None else not happened():
         events(session)
-        if happened():
-            return
+        calm += 1
+        for timer in _waiting(page) if happened is None else ():
+            pauses.setdefault(timer, timer.interval())
+            timer.setInterval(0)
+            calm = 0
         assert time.monotonic() < end, "it never happened"
-        time.sleep(0.005)
+        time.sleep(0.002)
+    for timer, pause in pauses.items():
+        if not qt_object_is_deleted(timer):
+            timer.setInterval(pause)
 
 
-def _timers(page: Any) -> bool:
-    """Whether something on a page is to happen once, soon."""
+def _waiting(page: Any) -> list[Any]:
+    """The timers of what is to happen once on a page, soon."""
     from Qt.QtCore import QTimer
 
-    try:
-        return any(t.isSingleShot() and t.isActive() for t in page.findChildren(QTimer))
-    except RuntimeError:  # the page is deleted
-        return False
+    if qt_object_is_deleted(page):
+        return []
+    return [t for t in page.findChildren(QTimer) if t.isSingleShot() and t.isActive()]
 
 
 class Desk:

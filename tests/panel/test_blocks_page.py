@@ -397,6 +397,7 @@ def test_an_empty_page_tells_what_to_do_and_has_no_active_button(person: Person)
     )
 
 
+@pytest.mark.slow
 def test_a_run_whose_blocks_are_not_open_is_listed_opened_edited_saved_and_expanded(
     session: Any, person: Person, tmp_path: Path
 ) -> None:
@@ -441,6 +442,7 @@ def test_a_closed_page_disconnects_from_the_session(session: Any, three: Person)
     three.wait()
 
 
+@pytest.mark.slow
 def test_the_table_of_many_large_blocks_is_up_in_a_moment(session: Any, person: Person) -> None:
     grid = Grid((64, 64, 64), (4.0, 4.0, 4.0))
     rng = np.random.default_rng(0)

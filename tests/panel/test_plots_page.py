@@ -170,6 +170,7 @@ def test_a_bar_and_a_pair_of_blocks_ask_for_a_volume_too(
     assert "volumes with block" in person.page.caption.text()
 
 
+@pytest.mark.slow
 def test_the_buttons_are_commands_that_write_what_is_seen(
     person: Person, sketch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,7 @@ def test_a_value_out_of_bounds_is_explained_and_cannot_be_run(desk: Desk, plante
     assert desk.tool.message.text == "much is not a number."
 
 
+@pytest.mark.slow
 def test_the_whole_job_by_clicking_and_the_log_replayed_gives_the_same(
     desk: Desk, tmp_path: Path
 ) -> None:
@@ -92,7 +93,7 @@ def test_the_whole_job_by_clicking_and_the_log_replayed_gives_the_same(
     pytest.importorskip("torch")
     desk.open()
     desk.tool.state.execute(
-        f"siren example '{tmp_path}/volumes' volumes 100 box 32 voxelSize 8 resolution 20"
+        f"siren example '{tmp_path}/volumes' volumes 40 box 32 voxelSize 8 resolution 20"
     )
     desk.wait(lambda: current_job(desk.session) is None)
     state = desk.list(tmp_path / "volumes")
@@ -104,7 +105,7 @@ def test_the_whole_job_by_clicking_and_the_log_replayed_gives_the_same(
     lines = [c for c in desk.typed[before:] if c.startswith("siren")]
     assert len(lines) == 3
     assert state.run_folder == tmp_path / "siren/02_expand"
-    assert len(state.levels) == 100
+    assert len(state.levels) == 40
     blocks = ends[-1].result.blocks
     assert len(blocks) > 0 and len(desk.session.models.list(type=BlockMap)) >= len(blocks)
     assert f"{len(blocks)} block" in desk.tool.run_bar.result.text()
@@ -125,6 +126,7 @@ def test_the_whole_job_by_clicking_and_the_log_replayed_gives_the_same(
     assert {name: contents(tmp_path / "siren" / name) for name in made} == made
 
 
+@pytest.mark.slow
 def test_a_step_gets_the_choices_of_the_panel_and_the_record_has_them(
     desk: Desk, planted: Planted, tmp_path: Path
 ) -> None:
@@ -164,6 +166,7 @@ def test_expand_shows_what_it_inherits_from_the_sketch(
     assert desk.tool.state.steps["expand"] == {}
 
 
+@pytest.mark.slow
 def test_the_estimate_grows_with_the_work_and_learns_from_runs(
     desk: Desk, planted: Planted, tmp_path: Path
 ) -> None:
@@ -215,6 +218,7 @@ def test_a_run_survives_closing_the_panel_and_a_new_panel_finds_it(desk: Desk) -
     desk.wait(lambda: current_job(desk.session) is None)
 
 
+@pytest.mark.slow
 def test_the_steps_that_are_left_go_on_when_the_panel_is_closed(
     desk: Desk, planted: Planted, tmp_path: Path
 ) -> None:
@@ -267,6 +271,7 @@ def test_maps_deleted_during_a_run_end_it_with_one_sentence(
     desk.wait(lambda: "vol_6.mrc" in desk.tool.message.text)
 
 
+@pytest.mark.slow
 def test_predicted_thresholds_come_from_the_table_in_the_output_folder(
     desk: Desk, planted: Planted, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import numpy as np
+import pytest
 
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.maps.grid import Grid
@@ -37,6 +38,7 @@ def shown(desk: Desk) -> dict[int, np.ndarray]:
     return {m.siren_block: m.voxels for m in maps}
 
 
+@pytest.mark.slow
 def test_the_slider_shows_what_a_sketch_of_that_stringency_finds(
     desk: Desk, planted: Planted
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_place_at_rest_offers_its_command_in_the_log(desk: Desk, planted: Plan
     assert f"siren sketch {planted.folder} level {LEVEL:g} posp {bar.posp:g}" in said
 
 
+@pytest.mark.slow
 def test_blocks_of_a_run_are_hidden_meanwhile_and_shown_again(desk: Desk, planted: Planted) -> None:
     desk.open()
     desk.list(planted.folder)

@@ -143,6 +143,7 @@ def test_colors_come_from_the_theme(desk: Desk, planted: Planted) -> None:
     assert min(colors) < 70 and max(colors) > 180  # light text on a dark background
 
 
+@pytest.mark.slow
 def test_a_saved_session_brings_the_panel_back(
     desk: Desk, planted: Planted, tmp_path: Path
 ) -> None:
@@ -210,6 +211,7 @@ def test_folder_and_parameters_are_remembered(desk: Desk, planted: Planted) -> N
     assert tool.run_page.sections["sketch"].common.inputs["min_size"].value() == 12
 
 
+@pytest.mark.slow
 def test_the_main_thread_is_never_blocked_for_50_ms(
     desk: Desk, planted: Planted, tmp_path: Path
 ) -> None:

@@ -157,7 +157,7 @@ def scales(
     scale, offset = np.ones(len(core)), np.zeros(len(core))
     progress = progress or Progress()
     for _ in range(constants.SCALE_ROUNDS):
-        progress.step("bringing levels into line")
+        progress.step("harmonizing levels")
         reference = np.median((core - offset[:, None]) / scale[:, None], axis=0)
         empty = np.median((background - offset[:, None]) / scale[:, None], axis=0)
         bright = np.abs(reference) > 1e-6 * np.abs(reference).max()

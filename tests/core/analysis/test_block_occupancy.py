@@ -143,6 +143,7 @@ def test_the_order_is_scipys_leaves_and_two_kinds_of_rows_come_out_apart() -> No
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_the_representatives_are_the_best_of_all_pairs(seed: int) -> None:
     rng = np.random.default_rng(seed)
     states = made(rng.random((4, 40)).round(2), [300, 20, 70, 5])

@@ -40,6 +40,7 @@ def prepared(ensemble: Ensemble, **loosest: object) -> Screening:
 
 
 @pytest.mark.parametrize("statistic", ["profile", "exact"])
+@pytest.mark.slow
 def test_a_setting_gives_the_blocks_of_a_sketch_with_it_without_reading_again(
     ensemble: Ensemble, statistic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_block_keeps_its_number_through_the_settings_whatever_its_size_makes_i
     assert [s.same_as for s in settings] == [(1,), (2, 1), (2, 3, 1)]
 
 
+@pytest.mark.slow
 def test_table_and_picture_are_written_whole_and_the_same_twice(tmp_path: Path) -> None:
     files = [
         write_screen(tmp_path / name, settings_by_hand(), ("#E69F00", "#56B4E9"))

@@ -137,6 +137,7 @@ def test_tiles_do_not_change_the_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("statistic", ["exact", "published", "profile"])
+@pytest.mark.slow
 def test_a_stricter_test_of_what_was_counted_is_that_of_counting_anew(
     statistic: str, particle: tuple[Simulation, Ensemble]
 ) -> None:
@@ -186,6 +187,7 @@ def test_blocks_are_numbered_from_the_largest_and_the_rest_is_unassigned(
     np.testing.assert_array_equal(everything, result.sample)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_blocks_and_another_another_sample(
     particle: tuple[Simulation, Ensemble],
 ) -> None:
@@ -231,6 +233,7 @@ def test_exp_frac_is_refused_with_profile() -> None:
         ExpandParameters(exp_frac=0.5)
 
 
+@pytest.mark.slow
 def test_the_record_holds_the_levels_that_were_used_and_what_was_left_out(tmp_path: Path) -> None:
     s = simulate(ExampleParameters(**{**vars(PARTICLE), "junk": 0.1}))
     for i, name in enumerate(s.names):

@@ -88,6 +88,7 @@ def test_the_share_is_what_is_counted_by_hand() -> None:
     assert recovery_rate(blocks, [], []) == [0.0, 0.0]
 
 
+@pytest.mark.slow
 def test_planted_blocks_come_back_and_a_made_up_one_does_not(tmp_path: Path) -> None:
     planted = write_planted(tmp_path / "volumes")  # with half of 120, the exact test finds nothing
     ensemble = find_ensemble([planted.folder])
@@ -109,6 +110,7 @@ def test_planted_blocks_come_back_and_a_made_up_one_does_not(tmp_path: Path) -> 
     assert grown.strength[1].mean() > 0.9 > 0.5 > grown.strength[2].mean()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_and_none_is_left_open(tmp_path: Path) -> None:
     planted = write_planted(tmp_path / "volumes", volumes=60)
     ensemble = find_ensemble([planted.folder])

@@ -160,6 +160,7 @@ def test_workers_have_numpy_and_scipy_and_none_of_chimerax(cluster: BareCluster)
 
 
 @pytest.mark.parametrize("statistic", ["profile", "published", "exact"])
+@pytest.mark.slow
 def test_a_cluster_writes_the_files_that_this_process_writes(
     cluster: BareCluster,
     volumes: Path,
@@ -180,6 +181,7 @@ def test_a_cluster_writes_the_files_that_this_process_writes(
         assert record["counted_on"] == (f"3 workers of {cluster.address}" if counted else "cpu")
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_the_middle_changes_nothing(
     cluster: BareCluster, gate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +195,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(
     assert victim.returncode == -9 and killed[0] < 0.8
 
 
+@pytest.mark.slow
 def test_when_all_workers_die_a_new_one_goes_on(
     cluster: BareCluster, gate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +302,8 @@ def test_a_malformed_address_is_named() -> None:
     assert "gopher://nowhere" in sentence("gopher://nowhere")
 
 
+@pytest.mark.processes
+@pytest.mark.slow
 def test_a_scheduler_without_workers_and_one_that_goes_away_are_named_with_what_to_do(
     tmp_path: Path, gate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

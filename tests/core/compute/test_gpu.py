@@ -66,6 +66,7 @@ def test_torch_counts_equal_integer_counts() -> None:
 
 
 @pytest.mark.parametrize("statistic", ["profile", "published", "exact"])
+@pytest.mark.slow
 def test_torch_writes_the_files_that_numpy_writes(
     volumes: Path, tmp_path: Path, statistic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

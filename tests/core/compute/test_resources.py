@@ -112,6 +112,7 @@ def test_too_many_edges_are_thinned_too(
     assert len(fewer.edges) < len(usual.edges) / 2  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_an_edge_takes_the_memory_that_is_planned_for_it() -> None:
     rng = np.random.default_rng(0)
     edges = np.unique(np.sort(rng.integers(0, 2000, (400_000, 2)), axis=1), axis=0)

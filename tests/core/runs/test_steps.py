@@ -628,6 +628,8 @@ print(len(names))
 """
 
 
+@pytest.mark.processes
+@pytest.mark.slow
 def test_core_runs_without_chimerax_and_qt() -> None:
     path = os.pathsep.join(p for p in sys.path if p)
     environment = {**os.environ, "PYTHONPATH": path}

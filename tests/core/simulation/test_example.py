@@ -175,6 +175,7 @@ def test_an_offset_moves_volume_and_level_alike() -> None:
         assert ((s.volume(i) > s.levels[i]) == (s.density(i) > s.level)).mean() > 0.9999
 
 
+@pytest.mark.slow
 def test_junk_volumes_have_no_block_and_do_not_look_like_the_particle() -> None:
     s = simulate(ExampleParameters(volumes=20, junk=0.2, core_residues=1500))
     assert s.junk.sum() == 4
@@ -285,6 +286,7 @@ def test_a_file_in_place_of_the_folder_gives_a_one_sentence_error(tmp_path: Path
 @pytest.mark.parametrize(
     "phase", ["building the particle", "rendering the particle", "writing the example"]
 )
+@pytest.mark.slow
 def test_cancel_in_any_phase_leaves_nothing_behind(tmp_path: Path, phase: str) -> None:
     asked: list[float] = []
 

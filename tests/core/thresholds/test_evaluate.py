@@ -74,6 +74,7 @@ def test_metrics_agree_with_numpy_and_scipy(tables):
     assert 0 < sum(within) < 8
 
 
+@pytest.mark.slow
 def test_table_record_and_plots_are_sorted_and_reproducible(tables):
     folder, _, _ = tables
     first = run_evaluation(folder / "labels.csv", folder / "predictions.csv", folder / "a")
@@ -95,6 +96,7 @@ def test_table_record_and_plots_are_sorted_and_reproducible(tables):
     assert run_evaluation(folder / "labels.csv", folder / "predictions.csv", folder / "a").replaced
 
 
+@pytest.mark.slow
 def test_an_evaluation_edited_by_hand_is_kept(tables):
     folder, _, _ = tables
     first = run_evaluation(folder / "labels.csv", folder / "predictions.csv", folder)

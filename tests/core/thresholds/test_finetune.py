@@ -62,6 +62,7 @@ def test_the_loss_is_that_of_all_voxels(a, b):
     assert loss == pytest.approx(expected, rel=2e-3, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_a_habit_of_higher_levels_is_learned_for_held_out_volumes(volumes, tmp_path):
     ensemble, own = volumes
     labels = labeled(
@@ -69,7 +70,7 @@ def test_a_habit_of_higher_levels_is_learned_for_held_out_volumes(volumes, tmp_p
         ensemble,
         1.3 * own[:24] * np.exp(0.03 * np.random.default_rng(0).standard_normal(24)),
     )
-    p = FinetuneParameters(epochs=6, folds=2, device="cpu")
+    p = FinetuneParameters(epochs=4, folds=2, device="cpu")
     result = run_finetune(ensemble, labels, p, tmp_path / "out")
     assert result.fit.best > 0
     assert result.after.mae < 0.5 * result.before.mae
@@ -125,6 +126,7 @@ def test_symmetries_are_the_48_of_the_cube_and_move_fields_alike():
         assert p[0, 0, 1, 1, 1] == 13  # the center stays
 
 
+@pytest.mark.slow
 def test_a_good_model_is_left_unchanged(volumes, tmp_path):
     ensemble, own = volumes
     labels = labeled(
@@ -133,7 +135,7 @@ def test_a_good_model_is_left_unchanged(volumes, tmp_path):
         own * np.exp(0.05 * np.random.default_rng(1).standard_normal(30)),
     )
     result = run_finetune(
-        ensemble, labels, FinetuneParameters(epochs=6, folds=2, device="cpu"), tmp_path / "out"
+        ensemble, labels, FinetuneParameters(epochs=4, folds=2, device="cpu"), tmp_path / "out"
     )
     assert result.fit.best == 0
     start, kept = (
@@ -142,6 +144,7 @@ def test_a_good_model_is_left_unchanged(volumes, tmp_path):
     assert all(torch.equal(start[k], kept[k]) for k in start)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_another_split(volumes, tmp_path):
     ensemble, own = volumes
     labels = labeled(tmp_path / "l.csv", ensemble, 1.3 * own[:10])
@@ -149,7 +152,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_split(volumes, t
         run_finetune(
             ensemble,
             labels,
-            FinetuneParameters(epochs=2, folds=2, seed=s, device="cpu"),
+            FinetuneParameters(epochs=1, folds=2, seed=s, device="cpu"),
             tmp_path / f"{k}",
         )
         for k, s in enumerate((3, 3, 4))
@@ -162,6 +165,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_split(volumes, t
     )
 
 
+@pytest.mark.slow
 def test_too_few_labels_junk_and_other_volumes_are_reported_and_write_nothing(volumes, tmp_path):
     ensemble, own = volumes
     few = labeled(tmp_path / "few.csv", ensemble, own[:4])
@@ -184,13 +188,14 @@ def test_too_few_labels_junk_and_other_volumes_are_reported_and_write_nothing(vo
     ):
         run_finetune(
             ensemble,
-            labeled(tmp_path / "l.csv", ensemble, own),
+            labeled(tmp_path / "l.csv", ensemble, own[:8]),
             FinetuneParameters(learning_rate=1e30, device="cpu"),
             tmp_path / "out",
         )
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_stopped_fine_tuning_writes_nothing(volumes, tmp_path):
     ensemble, own = volumes
     progress = Progress(
@@ -202,7 +207,7 @@ def test_a_stopped_fine_tuning_writes_nothing(volumes, tmp_path):
     with pytest.raises(Cancelled):
         run_finetune(
             ensemble,
-            labeled(tmp_path / "l.csv", ensemble, 1.3 * own),
+            labeled(tmp_path / "l.csv", ensemble, 1.3 * own[:8]),
             FinetuneParameters(epochs=5, device="cpu"),
             tmp_path / "out",
             progress,
@@ -223,6 +228,7 @@ def test_defaults_are_those_published_for_the_published_architecture():
     assert FinetuneParameters(epochs=2).filled("published").epochs == 2
 
 
+@pytest.mark.slow
 def test_one_fold_validates_on_a_part_and_a_network_without_heads_is_tuned(tmp_path, monkeypatch):
     """Stand-in for the published architecture, which is slow: one level shared by all maps."""
 

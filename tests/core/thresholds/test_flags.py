@@ -80,6 +80,7 @@ def test_a_fragmented_map_and_an_uncertain_level_are_flagged():
     assert flags[1] == "uncertain (expected error 0.40 of a range of 2)"
 
 
+@pytest.mark.slow
 def test_junk_volumes_of_an_ensemble_are_flagged_and_good_ones_are_not():
     s = simulate(ExampleParameters(volumes=40, junk=0.2, seed=5))
     rows = predict_levels(find_ensemble(sources([s.volume(i) for i in range(40)])), CPU).rows

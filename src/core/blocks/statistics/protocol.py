@@ -49,7 +49,7 @@ class Statistic(Protocol):
     passes : times that each map is read if the maps do not fit into memory; the last for evidence
     counts_in_expand : whether expanding compares pairs of voxels, so that a graphics card or a
         cluster can help
-    harmonizes : whether it brings the levels into line with each other, and leaves junk volumes out
+    harmonizes : whether it harmonizes the levels, and leaves junk volumes out
     joins_shells : whether nested shells of one graded part become one block
     nothing_varies_is_a_result : whether fewer than 2 voxels that count are a result, no block, and
         not an error in the levels
