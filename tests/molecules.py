@@ -13,7 +13,7 @@ from chimerax.siren.core.maps.grid import Grid
 
 @lru_cache(maxsize=64)
 def molecule(seed, box=64, domains=7, noise=0.03, sigma=1.3):
-    """Balls on sticks full of lumps, blurred, in coloured noise; and where the molecule is. Made as
+    """Balls on sticks full of lumps, blurred, in colored noise; and where the molecule is. Made as
     no training map is.
     """
     rng = np.random.default_rng(seed)

@@ -49,7 +49,7 @@ def write_figure(path: Path, figure: Figure) -> list[Path]:
 def sorted_plot(agreement: Agreement) -> Figure:
     """Plot labels in ascending order with their bounds, and predictions with expected errors."""
     in_units = _similar_scales([r.prediction.range.vol_max for r in agreement.rows])
-    unit = "contour level" if in_units else "normalised contour level"
+    unit = "contour level" if in_units else "normalized contour level"
 
     def value(row: Any, level: float) -> float:
         used = row.prediction.range
@@ -95,7 +95,7 @@ def sorted_plot(agreement: Agreement) -> Figure:
         alpha=0.8,
         label="prediction, with expected error" if spread.any() else "prediction",
     )
-    left.set(xlabel="labelled volumes, by label", ylabel=unit)
+    left.set(xlabel="labeled volumes, by label", ylabel=unit)
     if len(rows) <= MAX_TICK_LABELS:
         left.set_xticks(place, [r.prediction.file for r in rows], rotation=90, fontsize=6)
     left.legend(fontsize=8)
@@ -109,7 +109,7 @@ def sorted_plot(agreement: Agreement) -> Figure:
 
 def _title(agreement: Agreement) -> str:
     text = (
-        f"{agreement.count} labelled volumes; normalised level: RMSE {agreement.rmse:.3f}, MAE "
+        f"{agreement.count} labeled volumes; normalized level: RMSE {agreement.rmse:.3f}, MAE "
         f"{agreement.mae:.3f}, bias "
         f"{agreement.bias:+.3f}"
     )

@@ -1,4 +1,4 @@
-"""Blocks: written, edited by hand, read back; their table and neighbours against answers made by
+"""Blocks: written, edited by hand, read back; their table and neighbors against answers made by
 hand.
 """
 
@@ -329,10 +329,10 @@ def test_block_maps_saved_by_chimerax_come_back(
     }
 
 
-# --- neighbours
+# --- neighbors
 
 
-def test_neighbours_are_blocks_within_two_voxels() -> None:
+def test_neighbors_are_blocks_within_two_voxels() -> None:
     blocks = BlockSet(
         Grid((1, 3, 12), (1, 1, 1)),
         {
@@ -347,7 +347,7 @@ def test_neighbours_are_blocks_within_two_voxels() -> None:
     assert touching_blocks(blocks, 3) == {(1, 2), (2, 5), (5, 6)}
 
 
-def test_blocks_that_share_a_voxel_are_neighbours_and_faces_of_the_box_are_not() -> None:
+def test_blocks_that_share_a_voxel_are_neighbors_and_faces_of_the_box_are_not() -> None:
     assert touching_blocks(BLOCKS) == {(1, 7)}  # 2 is in the opposite corner
 
 

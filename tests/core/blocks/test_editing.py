@@ -117,7 +117,7 @@ def test_parts_of_a_split_block_are_numbered_after_the_largest_and_the_first_kee
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_pieces_at_a_gap_of_a_voxels_diagonal_are_scipys_labels_with_all_neighbours(
+def test_pieces_at_a_gap_of_a_voxels_diagonal_are_scipys_labels_with_all_neighbors(
     seed: int,
 ) -> None:
     mask = np.random.default_rng(seed).random(GRID.shape) < 0.07

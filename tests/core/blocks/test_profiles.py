@@ -95,7 +95,7 @@ def test_right_thresholds_stay_nearly_as_they_are_offsets_or_not() -> None:
         assert np.std((occupancy.levels - s.levels) / (s.scale * s.level)) < 0.04
 
 
-def test_harmonising_twice_changes_nothing_more(particle: tuple[Simulation, Ensemble]) -> None:
+def test_harmonizing_twice_changes_nothing_more(particle: tuple[Simulation, Ensemble]) -> None:
     s, ensemble = particle
     given = s.levels * np.random.default_rng(1).uniform(0.8, 1.2, len(s))
     once, _ = binarize_harmonized(ensemble, given, False, 0.01, Progress())
