@@ -312,6 +312,7 @@ def test_a_low_pass_keeps_what_is_below_and_takes_what_is_beyond() -> None:
     np.testing.assert_allclose(low_pass(density, 1.0), density, atol=1e-6)
 
 
+pytestmark = pytest.mark.slow
 KEPT = sorted((Path(BENCHMARKS) / "decoders" / "kept").glob("*.npz"))
 
 
