@@ -62,6 +62,9 @@ bench-sensitivity: env ## how blocks depend on the tuned constants: writes devel
 bench-communities: env ## community detection by library: writes devel/benchmarks/communities.md
 	@$(VENV)/python devel/benchmarks/communities.py
 
+bench-trust: env ## how well flags and errors of levels predict bad ones: writes devel/benchmarks/trust.md
+	@$(VENV)/python devel/benchmarks/trust.py "$(DATA)"
+
 CACHE ?= devel/benchmarks/cache
 bench-decoders: env ## blocks in ensembles that a decoder made: writes devel/benchmarks/decoders.md (an hour or two)
 	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/make.py --cache "$(CACHE)"

@@ -12,7 +12,7 @@ from chimerax.core.errors import UserError
 from ..core.blocks.blockset import read_block_maps
 from ..core.blocks.parameters import ExpandParameters, SketchParameters
 from ..core.blocks.statistics import statistic_named
-from ..core.common.constants import FEW_EFFECTIVE
+from ..core.common import constants
 from ..core.common.errors import join_names
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
@@ -260,7 +260,7 @@ def _doubts(run: Run) -> list[str]:
     """How far the ensemble supports blocks, and which of them are doubtful."""
     lines = []
     used, effective = run.record.counts["volumes_used"], run.record.counts.get("effective_volumes")
-    if effective is not None and effective < FEW_EFFECTIVE and effective < used / 2:
+    if effective is not None and effective < constants.FEW_EFFECTIVE and effective < used / 2:
         lines.append(
             f"The {used:,} volumes vary together, like {effective:.0f} independent ones: they come "
             "from few latent dimensions, where stability does not tell true blocks from false. "

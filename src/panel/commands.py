@@ -11,7 +11,6 @@ from chimerax.core.commands import StringArg
 
 from ..core.blocks.parameters import ExpandParameters, SketchParameters
 from ..core.common.parameters import Parameters, camel_case
-from ..core.runs.steps import SKETCH_FOLDER
 from ..core.thresholds.parameters import PredictParameters
 from ..session.log import path_text
 
@@ -60,11 +59,6 @@ def keywords_text(**values: Any) -> str:
 def join(*words: str) -> str:
     """Join the non-empty parts of a command."""
     return " ".join(w for w in words if w)
-
-
-def sketch_folder(output: Path) -> Path:
-    """The folder in which ``siren sketch`` writes its blocks."""
-    return output / SKETCH_FOLDER
 
 
 def _value_text(value: Any) -> str:

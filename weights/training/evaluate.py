@@ -315,7 +315,7 @@ def _labels(samples: list[dict[str, Any]]) -> str:
         )
     table.append(
         [
-            "EMDB authors' levels, by the full box's (ALGORITHM.md)",
+            "EMDB authors' levels, by the full box's",
             "-0.96",
             "-0.87",
             "-0.73",

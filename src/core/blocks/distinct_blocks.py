@@ -159,11 +159,11 @@ def _merged(
     blocks = int(owner.max(initial=-1)) + 1
     if blocks < 2:
         return owner
-    there = presence(block_profiles(rows, owner, blocks))
+    present = presence(block_profiles(rows, owner, blocks))
     errors = _errors(rows, points, owner, blocks)
     # no errors seen does not mean that a block never errs: at least the mean of all
     errors = np.maximum(errors, max(1, errors.sum()) / blocks)
-    differ = (there[:, None] != there[None]).sum(axis=2)
+    differ = (present[:, None] != present[None]).sum(axis=2)
     # halves that differ in e volumes err in e / 2 each, and a whole block in fewer
     expected = (errors[:, None] + errors[None]) / 2
     one = _within_errors(differ, expected, rows.shape[1], probability / (blocks * (blocks - 1) / 2))
@@ -185,7 +185,7 @@ def _without_seams(
     """
     blocks = int(owner.max(initial=-1)) + 1
     size = np.bincount(owner[owner >= 0], minlength=blocks)
-    there = presence(block_profiles(rows, owner, blocks))
+    present = presence(block_profiles(rows, owner, blocks))
     errors = _errors(rows, points, owner, blocks)
     trees = [cKDTree(points[owner == b]) for b in range(blocks)]
     tests = max(1, blocks * (blocks - 1) * (blocks - 2))
@@ -200,8 +200,8 @@ def _without_seams(
         for a, b in combinations(near, 2):
             differ = np.array(
                 [
-                    (there[seam] != (there[a] & there[b])).sum(),
-                    (there[seam] != (there[a] | there[b])).sum(),
+                    (present[seam] != (present[a] & present[b])).sum(),
+                    (present[seam] != (present[a] | present[b])).sum(),
                 ]
             )
             if _within_errors(

@@ -109,16 +109,18 @@ def measure_evidence(
             profiles[b, v] = density[inside[b]].mean()
     effective = effective_volumes(values, background, blocks.grid)
     varying = values.std(axis=0)
-    noise = float(np.percentile(varying, 95)) if len(background) else 0.0
+    noise = (
+        float(np.percentile(varying, constants.BACKGROUND_PERCENTILE)) if len(background) else 0.0
+    )
     dependent = np.isfinite(effective) and effective < constants.FEW_EFFECTIVE
     found = {}
     for b, (number, voxels) in enumerate(blocks):
         count = np.array([(~present[b]).sum(), present[b].sum()])
-        absent, there = sums[b] / np.maximum(count, 1)[:, None]
+        without, with_block = sums[b] / np.maximum(count, 1)[:, None]
         if not count.all():  # in all volumes or in none: nothing comes and goes
-            there = absent = there + absent
-        gained = there - absent
-        high, rise = float(there[inside[b]].mean()), float(gained[inside[b]].mean())
+            with_block = without = with_block + without
+        gained = with_block - without
+        high, rise = float(with_block[inside[b]].mean()), float(gained[inside[b]].mean())
         total = float(gained[inside[b]].sum())
         lost = -float(gained[gained < -constants.MIN_LOSS * rise].sum())
         found[number] = BlockEvidence(
@@ -152,7 +154,7 @@ def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> 
     graph = coo_array((np.ones(len(pairs), bool), ends), shape=(len(voxels), len(voxels)))
     _, piece = connected_components(graph, directed=False)
     sizes = np.bincount(piece)
-    least = max(3.0, constants.SOLID_PIECE * sampled)
+    least = max(constants.MIN_SAMPLED_PIECE, constants.SOLID_PIECE * sampled)
     return float(sizes[sizes >= least].sum() / len(voxels))
 
 
@@ -172,12 +174,14 @@ def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], g
     At most V; NaN if the background does not vary, as in masked maps.
     """
     spread = values.std(axis=0)
-    vary = np.flatnonzero(spread > 0.05 * spread.max(initial=0))[: constants.BACKGROUND_PAIRS]
-    if len(vary) < constants.MIN_CORE_VOXELS or not spread.any():
+    vary = np.flatnonzero(spread > constants.MIN_VARIATION * spread.max(initial=0))
+    vary = vary[: constants.BACKGROUND_PAIRS]
+    if len(vary) < constants.MIN_BACKGROUND_VOXELS or not spread.any():
         return float("nan")
-    far = noise_distance(voxels[vary][:, None], voxels[vary], grid) > 0.25 * min(grid.shape)
+    distances = noise_distance(voxels[vary][:, None], voxels[vary], grid)
+    far = distances > constants.DISTANT_SHARE * min(grid.shape)
     first, second = np.nonzero(np.triu(far, 1))
-    if len(first) < 100:
+    if len(first) < constants.MIN_BACKGROUND_PAIRS:
         return float("nan")
     r = np.corrcoef(values[:, vary].T.astype(np.float64))[first, second]
     z = np.arctanh(np.clip(r, -0.999999, 0.999999))
@@ -187,10 +191,10 @@ def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], g
 def _background(occupancy: Occupancy) -> NDArray[np.int64]:
     """Voxels that are hardly ever occupied, drawn at random and in random order."""
     frequency = occupancy.frequency
-    quiet = frequency <= min(float(np.median(frequency)), 0.02 * len(occupancy))
+    quiet = frequency <= min(float(np.median(frequency)), constants.QUIET_SHARE * len(occupancy))
     candidates = np.flatnonzero(quiet)
     rng = np.random.default_rng(SEED)
-    return rng.permutation(candidates)[: constants.MAX_ANCHORS]
+    return rng.permutation(candidates)[: constants.MAX_BACKGROUND_VOXELS]
 
 
 def _dilated(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:
@@ -265,10 +269,10 @@ def joined_shells(blocks: BlockSet, evidence: Evidence) -> BlockSet:
     numbers = list(blocks.blocks)
     if len(numbers) < 2:
         return blocks
-    alike = np.corrcoef(np.stack([evidence.profiles[n] for n in numbers])) > constants.SAME_DENSITY
+    same = np.corrcoef(np.stack([evidence.profiles[n] for n in numbers])) > constants.SAME_DENSITY
     touch = touching_blocks(blocks)
     pairs = [(numbers.index(a), numbers.index(b)) for a, b in touch]
-    joined = [(a, b) for a, b in pairs if alike[a, b]]
+    joined = [(a, b) for a, b in pairs if same[a, b]]
     if not joined:
         return blocks
     first, second = np.array(joined).T

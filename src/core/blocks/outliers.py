@@ -22,15 +22,15 @@ def junk_volumes(
 ) -> NDArray[np.bool_]:
     """Find the volumes that resemble no other.
 
-    A volume's *kinship* is the correlation of its occupied voxels with those of its nearest
-    volumes: the one at rank 2 % (NEAREST_SHARE). A volume is junk if its kinship is below half of
+    A volume's *likeness* is the correlation of its occupied voxels with those of its nearest
+    volumes: the one at rank 2 % (NEAREST_SHARE). A volume is junk if its likeness is below half of
     the median. A small class of real particles differs from the majority, but its members resemble
     each other; failed volumes are noise, each different.
 
     Parameters
     ----------
     union : flat indices of the voxels to compare
-    least : if the median kinship is not above this, the volumes have nothing in common to
+    least : if the median likeness is not above this, the volumes have nothing in common to
         differ from, and none is junk
 
     Returns
@@ -47,17 +47,17 @@ def junk_volumes(
     columns = occupancy.rows(union)
     columns -= columns.mean(axis=0)
     columns /= np.maximum(np.linalg.norm(columns, axis=0), 1e-6)
-    alike = np.zeros((volumes, volumes), np.float32)
+    correlation = np.zeros((volumes, volumes), np.float32)
     progress = progress or Progress()
     # in parts, so that a stop is answered promptly
     for start in range(0, len(columns), constants.SIMILARITY_VOXELS_AT_ONCE):
         progress.step("looking for junk", start / len(columns))
         part = columns[start : start + constants.SIMILARITY_VOXELS_AT_ONCE]
-        alike += part.T @ part
-    np.fill_diagonal(alike, -1)
+        correlation += part.T @ part
+    np.fill_diagonal(correlation, -1)
     rank = max(2, round(constants.NEAREST_SHARE * volumes))
-    kinship = np.partition(alike, volumes - rank, axis=1)[:, volumes - rank]
-    usual = float(np.median(kinship))
+    nearest = np.partition(correlation, volumes - rank, axis=1)[:, volumes - rank]
+    usual = float(np.median(nearest))
     if usual <= least:
         return np.zeros(volumes, bool)
-    return np.asarray(kinship < constants.JUNK_SIMILARITY * usual)
+    return np.asarray(nearest < constants.JUNK_SIMILARITY * usual)

@@ -33,10 +33,10 @@ def presence_cuts(shares: NDArray[np.floating], cut: float | None = None) -> NDA
         return np.full(len(shares), cut)
     cuts = (shares.min(axis=1) + shares.max(axis=1)) / 2
     gap = np.zeros(len(shares))
-    for _ in range(constants.PROFILE_ROUNDS):
-        there = shares > cuts[:, None]
-        high = (shares * there).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
-        low = (shares * ~there).sum(axis=1) / np.maximum((~there).sum(axis=1), 1)
+    for _ in range(constants.PRESENCE_ROUNDS):
+        above = shares > cuts[:, None]
+        high = (shares * above).sum(axis=1) / np.maximum(above.sum(axis=1), 1)
+        low = (shares * ~above).sum(axis=1) / np.maximum((~above).sum(axis=1), 1)
         before, cuts, gap = cuts, (high + low) / 2, high - low
         if np.array_equal(before, cuts):
             break

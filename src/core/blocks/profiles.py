@@ -75,9 +75,9 @@ def members(
         return np.full(len(rows), -1, np.int64)
     phi = correlations(rows, profiles)
     best = phi.argmax(axis=1)
-    there = presence(profiles)
+    present = presence(profiles)
     with_block, without = (
-        rows @ t.T.astype(np.float32) / np.maximum(t.sum(axis=1), 1) for t in (there, ~there)
+        rows @ t.T.astype(np.float32) / np.maximum(t.sum(axis=1), 1) for t in (present, ~present)
     )
     each = np.arange(len(rows))
     belongs = discoveries(phi[each, best], rows.shape[1], rate / len(profiles), tested)

@@ -65,8 +65,9 @@ class SimilarityGraph:
         negp : not used; phi weighs occupied and empty alike
         """
         each = posp / max(1, self.voxels)
-        alike = (self.strength > np.tanh(fisher_margin(self.volumes, each))) & (self.chance <= each)
-        return self.pairs[alike], self.strength[alike]
+        least = np.tanh(fisher_margin(self.volumes, each))
+        significant = (self.strength > least) & (self.chance <= each)
+        return self.pairs[significant], self.strength[significant]
 
 
 @dataclass(frozen=True)

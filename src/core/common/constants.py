@@ -1,10 +1,12 @@
 """Tuned numbers of core in one place: meaning, unit, reason, and where each was measured.
 
 Elsewhere are: what a user may change (``parameters.py`` of each room), what belongs to a file
-format (with its reader), and the layer sizes of the networks (with the networks).
+format (with its reader), the layer sizes and the training of the networks (with the networks), the
+simulated example's numbers (simulation/), and sizes and waits that belong to one function (chunks,
+timeouts, limits of a figure or a preview), beside it.
 
 Use these as ``constants.NAME``, never as imported names, so that a benchmark can change one:
-``make bench-sensitivity`` varies those that no test fixes and writes
+``make bench-sensitivity`` varies some of those that decide which blocks are found and writes
 devel/benchmarks/sensitivity.md.
 """
 
@@ -85,6 +87,7 @@ PRESCREEN_P = 0.001
 # minimum gap between the mean shares of volumes with and without a block; planted blocks have 0.48
 # or more, even at noise x4 and with levels 30 % off (devel/benchmarks/conditions.py)
 PRESENCE_GAP = 0.25
+PRESENCE_ROUNDS = 20  # of dividing volumes into two groups; converges in about five
 
 # --- Verdicts: devel/benchmarks/decoders.md
 
@@ -97,7 +100,19 @@ SOLID_PIECE = 10  # voxels
 # SDs of the background by which a block must rise if the volumes are few effective ones
 NOISE_RISE = 5.0
 FEW_EFFECTIVE = 30  # effective volumes below which p-values and halves of the volumes mean little
+QUIET_SHARE = 0.02  # share of the volumes in which a background voxel may be occupied
+# background voxels: fewer do not tell; more add little
+MIN_BACKGROUND_VOXELS, MAX_BACKGROUND_VOXELS = 30, 1500
+BACKGROUND_PERCENTILE = (
+    95.0  # of the SDs of background voxels: blocks are found where noise is high
+)
+# SD relative to the highest below which a voxel does not vary, as outside a soft mask
+MIN_VARIATION = 0.05
 BACKGROUND_PAIRS = 400  # background voxels whose pairs are correlated
+MIN_BACKGROUND_PAIRS = 100  # fewer do not give the variance of a correlation
+# share of the box beyond which noise of neighboring voxels is not correlated
+DISTANT_SHARE = 0.25
+MIN_SAMPLED_PIECE = 3  # voxels of a solid piece in a sample, however sparse
 MASS_REACH = 5  # voxels: how far a moving part goes
 MIN_LOSS = 0.25  # of a block's mean gain: smaller losses nearby are noise and ringing
 MAX_EXCHANGE = 0.9  # beyond this a part moves

@@ -108,7 +108,7 @@ class Ensemble:
     notes : tuple of str
         Assumptions that were made, one sentence each, for the log.
     cache : dict or None
-        Maps already read, by name, see :meth:`keeping`.
+        Maps already read, by name, see :meth:`cached`.
     """
 
     sources: tuple[Source, ...]

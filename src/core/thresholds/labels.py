@@ -105,7 +105,7 @@ def read_labels(path: Path) -> list[Label]:
 def match_labels(
     labels: Sequence[Label], path: Path, all_names: Sequence[str]
 ) -> list[tuple[str, Label]]:
-    """Match labels to volumes: by ``map_file``, else by ``vol_id`` as in :func:`read_thresholds`.
+    """Match labels to volumes: by ``map_file``, else by ``vol_id`` as thresholds are.
 
     Parameters
     ----------

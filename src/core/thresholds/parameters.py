@@ -11,7 +11,8 @@ from typing import Any
 from ..common.devices import CPU
 from ..common.parameters import Parameters, parameter
 
-DEVICES = ("auto", CPU, "cuda", "mps")
+# best first; the network runs on Apple's mps too, which the pairs of voxels do not
+PREDICT_DEVICES = ("auto", CPU, "cuda", "mps")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class PredictParameters(Parameters):
     device: str = parameter(
         "auto",
         "where the network runs; auto uses a graphics card if available",
-        choices=DEVICES,
+        choices=PREDICT_DEVICES,
     )
     batch_size: int = parameter(
         4,
@@ -72,7 +73,7 @@ class FinetuneParameters(Parameters):
     device: str = parameter(
         "auto",
         "where the network runs; auto uses a graphics card if available",
-        choices=DEVICES,
+        choices=PREDICT_DEVICES,
     )
 
     def filled(self, kind: str) -> FinetuneParameters:

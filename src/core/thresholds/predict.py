@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 PHASE = "predicting thresholds"
 MAX_HELD_BYTES = 2**30  # for all maps in progress, with the activations of the network
 # per map: measured with one worker and with several
-NETWORK_BYTES = {"siren": 12_000_000, "published": 115_000_000}
+BYTES_PER_MAP = {"siren": 12_000_000, "published": 115_000_000}
 COPIES = 4  # arrays as large as the map while it is resampled
 
 
@@ -259,7 +259,7 @@ def _predict_maps(
         return [found[s.name] for s in sources]
 
     batches = [ensemble.sources[i : i + batch_size] for i in range(0, len(ensemble), batch_size)]
-    each = COPIES * 4 * max(ensemble.grid.shape) ** 3 + batch_size * NETWORK_BYTES[loaded.kind]
+    each = COPIES * 4 * max(ensemble.grid.shape) ** 3 + batch_size * BYTES_PER_MAP[loaded.kind]
     workers = max(1, min(_cores(), len(batches), MAX_HELD_BYTES // each))
     # one torch thread per worker, since more would compete; but all cores for the large
     # convolutions of the published network
