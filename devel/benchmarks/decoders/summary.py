@@ -135,6 +135,7 @@ verdict is solid or graded. Blocks are *true* if they match a planted block with
 *false* in nulls, *unmatched* if blocks are planted but they match none, *moving* if half of their
 voxels are swept by a moving domain. Cuts were set on a first part of these ensembles (60 one state, 14
 with blocks, of training and validation molecules alike); the others were made after that.
+Predicted levels were run on a part of the ensembles only, the first that were made.
 """
 
 
