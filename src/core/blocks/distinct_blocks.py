@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
-from scipy.special import bdtrc
 
 from ..common import constants
 from ..common.progress import Progress
@@ -20,7 +19,7 @@ from .noise import Noise, PairNoise
 from .occupancy import Occupancy
 from .presence import presence
 from .profiles import block_profiles, correlations, members
-from .significance import fisher_margin
+from .significance import differs, fisher_margin
 
 
 def distinct_blocks(
@@ -42,8 +41,7 @@ def distinct_blocks(
     noise : how the noise of two voxels is correlated
     communities : positions in ``sample``
     least : smallest block, in voxels
-    probability : of any false block or merger, before correction; also the false discovery rate of
-        members
+    probability : of any false block, before correction; also the false discovery rate of members
 
     Returns
     -------
@@ -63,11 +61,14 @@ def distinct_blocks(
         progress.step("telling blocks apart", turn / constants.PROFILE_ROUNDS)
         before = owner
         owner = _coherent(rows, points, shared, _renumbered(owner, least), by_chance)
-        owner = _merged(rows, points, owner, probability)
-        profiles = block_profiles(rows, owner, int(owner.max(initial=-1)) + 1)
-        owner = _renumbered(members(rows, profiles, probability, count), least)
+        owner = _merged(rows, points, owner)
+        blocks = int(owner.max(initial=-1)) + 1
+        profiles = block_profiles(rows, owner, blocks)
+        inside = owner[:, None] == np.arange(blocks)
+        sizes = inside.sum(axis=0)
+        owner = _renumbered(members(rows, profiles, probability, count, sizes, inside), least)
         owner = _coherent(rows, points, shared, owner, by_chance)
-        owner = _without_seams(rows, points, owner, probability)
+        owner = _without_seams(rows, points, owner)
         owner = _renumbered(owner, least)
         if np.array_equal(owner, before):
             break
@@ -149,12 +150,11 @@ def _merged(
     rows: NDArray[np.float32],
     points: NDArray[np.float64],
     owner: NDArray[np.int64],
-    probability: float,
 ) -> NDArray[np.int64]:
     """Join blocks that are present in the same volumes.
 
     Two blocks are one unless more volumes have one without the other than errors of presence
-    explain.
+    explain, see :func:`.significance.differs`.
     """
     blocks = int(owner.max(initial=-1)) + 1
     if blocks < 2:
@@ -166,7 +166,7 @@ def _merged(
     differ = (present[:, None] != present[None]).sum(axis=2)
     # halves that differ in e volumes err in e / 2 each, and a whole block in fewer
     expected = (errors[:, None] + errors[None]) / 2
-    one = _within_errors(differ, expected, rows.shape[1], probability / (blocks * (blocks - 1) / 2))
+    one = ~differs(differ, expected, rows.shape[1])
     np.fill_diagonal(one, True)
     joined = connected_components(csr_array(one), directed=False)[1]
     return np.where(owner < 0, -1, joined[owner])
@@ -176,7 +176,6 @@ def _without_seams(
     rows: NDArray[np.float32],
     points: NDArray[np.float64],
     owner: NDArray[np.int64],
-    probability: float,
 ) -> NDArray[np.int64]:
     """Dissolve seams: voxels occupied where the blurred edges of two neighbors add up.
 
@@ -188,7 +187,6 @@ def _without_seams(
     present = presence(block_profiles(rows, owner, blocks))
     errors = _errors(rows, points, owner, blocks)
     trees = [cKDTree(points[owner == b]) for b in range(blocks)]
-    tests = max(1, blocks * (blocks - 1) * (blocks - 2))
     owner = owner.copy()
     for seam in np.argsort(size):
         near = [
@@ -204,9 +202,7 @@ def _without_seams(
                     (present[seam] != (present[a] | present[b])).sum(),
                 ]
             )
-            if _within_errors(
-                differ, np.full(2, max(errors[seam], 1)), rows.shape[1], probability / tests
-            ).any():
+            if not differs(differ, np.full(2, max(errors[seam], 1)), rows.shape[1]).all():
                 owner[owner == seam] = -1
                 break
     return owner
@@ -222,14 +218,3 @@ def _errors(
         one, other = presence(block_profiles(rows[voxels], split_in_half(points[voxels]), 2))
         result[b] = (one != other).sum()
     return result
-
-
-def _within_errors(
-    differ: NDArray[np.integer],
-    errors: NDArray[np.floating] | NDArray[np.integer],
-    volumes: int,
-    probability: float,
-) -> NDArray[np.bool_]:
-    """Whether ``differ`` volumes are no more than chance gives when ``errors`` are expected."""
-    rate = np.minimum(errors / volumes, 0.5)
-    return np.asarray(bdtrc(differ - 1.0, volumes, rate) > probability)

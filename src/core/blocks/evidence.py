@@ -35,14 +35,13 @@ from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
+from .background import background_density, background_voxels
 from .blockset import BlockSet, touching_blocks
 from .noise import noise_distance
 from .occupancy import Occupancy
 from .presence import presence
 from .profiles import block_shares
 from .verdicts import BlockEvidence
-
-SEED = 1  # for drawing background voxels; any seed will do, so it is not a parameter
 
 
 @dataclass(frozen=True)
@@ -93,14 +92,14 @@ def measure_evidence(
     inside = [np.isin(r, v, assume_unique=True) for r, (_, v) in zip(regions, blocks, strict=True)]
     sums = [np.zeros((2, len(r))) for r in regions]
     profiles = np.zeros((len(blocks), len(occupancy)))
-    background = _background(occupancy)
+    background = background_voxels(occupancy)
     values = np.empty((len(occupancy), len(background)), np.float32)
     chosen = (
         ensemble.select(include=occupancy.names) if len(occupancy) < len(ensemble) else ensemble
     )
     for v, (_, array) in enumerate(chosen.read(progress, "measuring densities")):
         flat, level = array.ravel(), occupancy.levels[v]
-        base = float(np.median(flat[background])) if len(background) else 0.0
+        base = background_density(flat, background)
         scale = 1 / (level - base) if level > base else 1 / max(abs(level), 1e-30)
         values[v] = (flat[background] - base) * scale
         for b, region in enumerate(regions):
@@ -186,15 +185,6 @@ def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], g
     r = np.corrcoef(values[:, vary].T.astype(np.float64))[first, second]
     z = np.arctanh(np.clip(r, -0.999999, 0.999999))
     return min(float(len(values)), float(3 + 1 / max(float(z.var()), 1e-9)))
-
-
-def _background(occupancy: Occupancy) -> NDArray[np.int64]:
-    """Voxels that are hardly ever occupied, drawn at random and in random order."""
-    frequency = occupancy.frequency
-    quiet = frequency <= min(float(np.median(frequency)), constants.QUIET_SHARE * len(occupancy))
-    candidates = np.flatnonzero(quiet)
-    rng = np.random.default_rng(SEED)
-    return rng.permutation(candidates)[: constants.MAX_BACKGROUND_VOXELS]
 
 
 def _dilated(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:

@@ -34,7 +34,13 @@ from .blockset import BlockSet
 from .evidence import Evidence, with_evidence
 from .occupancy import Occupancy
 from .parameters import ExpandParameters
-from .stability import COMING_BACK, draw_halves, recovery_rate, with_strength
+from .stability import (
+    COMING_BACK,
+    draw_halves,
+    halves_at_other_levels,
+    recovery_rate,
+    with_strength,
+)
 from .statistics import statistic_named
 from .statistics.protocol import Statistic
 
@@ -123,7 +129,9 @@ def expand(
         result, evidence = with_evidence(result, occupancy, ensemble, progress)
     with progress.timed("stability"):
         if parameters.resamples:
-            rates = _stability(statistic, grown, seeds, outside, occupancy, parameters, progress)
+            rates = _stability(
+                statistic, ensemble, grown, seeds, outside, occupancy, parameters, progress
+            )
             result = replace(result, stability=dict(zip(blocks.blocks, rates, strict=True)))
         result = with_strength(result, occupancy, progress)
     return ExpandResult(result, occupancy, union, compute.name, evidence)
@@ -131,6 +139,7 @@ def expand(
 
 def _stability(
     statistic: Statistic,
+    ensemble: Ensemble,
     grown: list[NDArray[np.int64]],
     seeds: list[NDArray[np.int64]],
     outside: NDArray[np.int64],
@@ -139,14 +148,19 @@ def _stability(
     progress: Progress,
 ) -> list[float]:
     """How often each block grows again from a random half of its seeds in a random half of the
-    volumes.
+    volumes, see :mod:`.stability`.
     """
     rng = np.random.default_rng(parameters.seed)
     halves = draw_halves(grown, outside, len(occupancy), parameters.resamples, parameters.seed)
-    found = []
-    for half, voxels in progress.each(halves, COMING_BACK, len(halves)):
-        some = [np.sort(rng.permutation(s)[: -(-len(s) // 2)]) for s in seeds]
-        found.append(
-            statistic.join(occupancy.without(~half), voxels, some, parameters, progress.quiet())
-        )
+    some = [[np.sort(rng.permutation(s)[: -(-len(s) // 2)]) for s in seeds] for _ in halves]
+    needed = [
+        (half, np.unique(np.concatenate([voxels, *few])))
+        for (half, voxels), few in zip(halves, some, strict=True)
+    ]
+    parts = halves_at_other_levels(ensemble, occupancy, needed, progress)
+    both = zip(parts, halves, some, strict=True)
+    found = [
+        statistic.join(part, voxels, few, parameters, progress.quiet())
+        for part, (_, voxels), few in progress.each(both, COMING_BACK, len(halves))
+    ]
     return recovery_rate(grown, found, [voxels for _, voxels in halves])

@@ -30,7 +30,7 @@ class Occupancy:
     mean : (z, y, x) float32, mean of the volumes
     left_out : reason by name, for the volumes that were dropped
     among : flat indices, ascending, of the voxels that ``bits`` holds if these are not all of the
-        grid, see :meth:`part`
+        grid, as in :func:`.stability.halves_at_other_levels`
     """
 
     names: tuple[str, ...]
@@ -81,12 +81,6 @@ class Occupancy:
             for start in range(0, len(voxels), constants.TILE_VOXELS)
         ]
         return np.concatenate(tiles) if tiles else np.empty((0, -(-len(self) // 8)), np.uint8)
-
-    def part(self, volumes: NDArray[np.bool_], voxels: NDArray[np.int64]) -> Occupancy:
-        """Restrict to some volumes, (V,) bool, and some voxels, (n,) flat indices, ascending."""
-        bits = np.packbits(self.rows(voxels).T[volumes].astype(bool), axis=1)
-        names = tuple(n for n, v in zip(self.names, volumes, strict=True) if v)
-        return replace(self, names=names, levels=self.levels[volumes], bits=bits, among=voxels)
 
     def without(self, dropped: NDArray[np.bool_]) -> Occupancy:
         """Drop the volumes flagged in ``dropped``, (V,) bool; ``mean`` remains that of all."""

@@ -9,8 +9,8 @@ from ..common import constants
 from ..common.progress import Progress
 from .blockset import BlockSet
 from .occupancy import Occupancy
-from .presence import presence
-from .significance import discoveries, significant_phi
+from .presence import presence_cuts
+from .significance import discoveries, hypergeometric_tail, significant_phi
 
 
 def block_profiles(
@@ -55,14 +55,45 @@ def correlations(rows: NDArray[np.float32], profiles: NDArray[np.float64]) -> ND
     return np.divide(product, length, out=np.zeros_like(product), where=length > 1e-6)
 
 
+def rest_correlations(
+    rows: NDArray[np.float32], totals: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n, blocks) Pearson correlation of (n, V) rows with blocks that they are left out of.
+
+    A voxel that counts in its block's profile correlates with itself. Here it is subtracted.
+
+    Parameters
+    ----------
+    totals : (blocks, V) occupied voxels of each block, that of the row among them
+
+    Returns
+    -------
+    0 if the row or the rest is constant.
+    """
+    centered = totals - totals.mean(axis=1, keepdims=True)
+    mean = rows.mean(axis=1, dtype=np.float64)
+    own = (mean * (1 - mean) * rows.shape[1])[:, None]
+    # sum over the volumes of row * total, both centered
+    common = (rows @ centered.T.astype(np.float32)).astype(np.float64)
+    rest = (centered**2).sum(axis=1) - 2 * common + own
+    length = np.sqrt(np.maximum(own * rest, 0))
+    return np.divide(common - own, length, out=np.zeros_like(common), where=length > 1e-6)
+
+
 def members(
-    rows: NDArray[np.float32], profiles: NDArray[np.float64], rate: float, tested: int
+    rows: NDArray[np.float32],
+    profiles: NDArray[np.float64],
+    rate: float,
+    tested: int,
+    sizes: NDArray[np.integer] | None = None,
+    inside: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
     """Assign each voxel to the block it belongs to: (n,), -1 for none.
 
-    That is the block whose profile it correlates with best, provided that the correlation is
-    significant and that the voxel is occupied in most volumes with the block and empty in most
-    without. Symmetric noise, however strong, does not change a majority.
+    That is the block whose profile it correlates with best, provided that the two are significantly
+    often there together, and that the voxel is occupied in most volumes with the block and empty in
+    most without. Symmetric noise, however strong, does not change a majority. A voxel that counts
+    in a profile is compared with the rest of that block.
 
     Parameters
     ----------
@@ -70,18 +101,35 @@ def members(
     profiles : (blocks, V)
     rate : false discovery rate of the members
     tested : number of voxels tested in all; those not in ``rows`` correlate less
+    sizes : (blocks,) voxels of each profile; with ``inside``
+    inside : (n, blocks) whether the voxel is one of them; none are if not given
     """
     if not len(profiles) or not len(rows):
         return np.full(len(rows), -1, np.int64)
     phi = correlations(rows, profiles)
+    sizes = np.ones(len(profiles), np.int64) if sizes is None else sizes
+    inside = np.zeros(phi.shape, bool) if inside is None else inside
+    cuts = presence_cuts(profiles)
+    present = profiles > cuts[:, None]
+    if inside.any():
+        totals = profiles * sizes[:, None]
+        phi = np.where(inside, rest_correlations(rows, totals), phi)
     best = phi.argmax(axis=1)
-    present = presence(profiles)
-    with_block, without = (
-        rows @ t.T.astype(np.float32) / np.maximum(t.sum(axis=1), 1) for t in (present, ~present)
-    )
     each = np.arange(len(rows))
-    belongs = discoveries(phi[each, best], rows.shape[1], rate / len(profiles), tested)
-    belongs &= (with_block[each, best] > 0.5) & (without[each, best] < 0.5)
+    # volumes with the block, and those of them in which the voxel is occupied
+    having, both = present.sum(axis=1)[best], (rows @ present.T.astype(np.float32))[each, best]
+    left_out = inside[each, best]
+    if left_out.any():
+        least = (cuts * (sizes - 1))[:, None] + 1e-9 * sizes[:, None]
+        if_there, if_not = totals - 1 > least, totals > least
+        together = (rows @ if_there.T.astype(np.float32))[each, best]
+        apart = ((1 - rows) @ if_not.T.astype(np.float32))[each, best]
+        both = np.where(left_out, together, both)
+        having = np.where(left_out, together + apart, having)
+    occupied, volumes = rows.sum(axis=1, dtype=np.float64), rows.shape[1]
+    chance = hypergeometric_tail(both, occupied, having, volumes)
+    belongs = discoveries(chance, rate / len(profiles), tested)
+    belongs &= (both > 0.5 * having) & (occupied - both < 0.5 * (volumes - having))
     return np.where(belongs, best, -1)
 
 
@@ -117,19 +165,24 @@ def grown_blocks(
         near.append(start + np.flatnonzero(phi.max(axis=1) > glance))
     candidates = np.concatenate(near)
     rows = occupancy.rows(voxels[candidates])
-    in_seed = [np.isin(voxels[candidates], s) for s in seeds]
+    in_seed = np.stack([np.isin(voxels[candidates], s) for s in seeds], axis=1)
     owner = np.full(len(candidates), -1, np.int64)
+    inside, sizes = in_seed, np.array([len(f) for f in fixed])
     for turn in range(constants.PROFILE_ROUNDS):
         progress.step("expanding blocks", 0.7 + 0.3 * turn / constants.PROFILE_ROUNDS)
-        before, owner = owner, members(rows, profiles, probability, len(voxels))
+        before = owner
+        owner = members(rows, profiles, probability, len(voxels), sizes, inside)
         if np.array_equal(before, owner):
             break
+        inside = in_seed | ((owner[:, None] == np.arange(len(seeds))) & (sizes > 0))
+        joined = [rows[inside[:, b] & ~in_seed[:, b]] for b in range(len(seeds))]
+        sizes = np.array([len(f) + len(j) for f, j in zip(fixed, joined, strict=True)])
         profiles = np.array(
             [
-                np.concatenate([f, rows[(owner == b) & ~s]]).mean(axis=0, dtype=np.float64)
+                np.concatenate([f, j]).mean(axis=0, dtype=np.float64)
                 if len(f)
                 else np.zeros(volumes)
-                for b, (f, s) in enumerate(zip(fixed, in_seed, strict=True))
+                for f, j in zip(fixed, joined, strict=True)
             ]
         )
     result = np.full(len(voxels), -1, np.int64)

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..common import constants
 from ..common.errors import SirenError
 from ..common.files import atomic_file
 from ..common.progress import Progress
@@ -125,10 +126,12 @@ def prepare_screening(
     SirenError, Cancelled
         As :func:`.sketch.sketch`.
     """
+    ensemble = ensemble.cached(constants.CACHE_BYTES)
     compared = compare(ensemble, levels, parameters, progress)
     with progress.timed("stability"):
         blocks = compared.blocks(parameters, progress)
-        halves = compared.halves(blocks, parameters, progress) if parameters.resamples else []
+        resamples = parameters.resamples
+        halves = compared.halves(ensemble, blocks, parameters, progress) if resamples else []
     return Screening(compared, tuple(halves), parameters)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc, gammaln, ndtr, ndtri
+from scipy.special import bdtrc, gammaln, ndtri, xlogy
 
 from ..common.progress import Progress
 
@@ -89,16 +89,40 @@ def significant_phi(volumes: int, probability: float) -> float:
     return float(np.tanh(fisher_margin(volumes, probability)))
 
 
-def discoveries(
-    phi: NDArray[np.float64], volumes: int, rate: float, tested: int
-) -> NDArray[np.bool_]:
-    """Which of the largest (n,) of ``tested`` correlations over V volumes are significant, by their
-    false discovery rate.
+def discoveries(chance: NDArray[np.float64], rate: float, tested: int) -> NDArray[np.bool_]:
+    """Which of the smallest (n,) of ``tested`` p-values are significant, by their false discovery
+    rate.
 
-    Benjamini & Hochberg 1995, doi 10.1111/j.2517-6161.1995.tb02031.x; the p of a correlation as in
-    :func:`significant_phi`.
+    Benjamini & Hochberg 1995, doi 10.1111/j.2517-6161.1995.tb02031.x.
     """
-    p = ndtr(-np.arctanh(np.clip(phi, -0.999999, 0.999999)) * np.sqrt(max(volumes - 3, 1)))
-    order = np.argsort(p, kind="stable")
-    passing = np.flatnonzero(p[order] <= rate * np.arange(1, len(p) + 1) / max(1, tested))
-    return np.asarray(p <= p[order[passing[-1]]]) if len(passing) else np.zeros(len(p), bool)
+    order = np.argsort(chance, kind="stable")
+    passing = np.flatnonzero(chance[order] <= rate * np.arange(1, len(chance) + 1) / max(1, tested))
+    if not len(passing):
+        return np.zeros(len(chance), bool)
+    return np.asarray(chance <= chance[order[passing[-1]]])
+
+
+def differs(
+    counts: NDArray[np.integer] | NDArray[np.floating],
+    errors: NDArray[np.integer] | NDArray[np.floating],
+    volumes: int,
+) -> NDArray[np.bool_]:
+    """Whether ``counts`` of V volumes are more than errors, as many as were seen elsewhere.
+
+    Of two models, one rate for both numbers or a higher one for ``counts``, that of the lower BIC
+    (Schwarz 1978, doi 10.1214/aos/1176344136): the second if the likelihood ratio G exceeds ln V. A
+    test against no difference would take every pair that it cannot reject for one block, and the
+    more pairs are tested, the more of them.
+
+    Parameters
+    ----------
+    counts, errors : numbers of volumes, 0 to V, of one shape or broadcast
+    """
+    k, e = np.asarray(counts, np.float64) / volumes, np.asarray(errors, np.float64) / volumes
+    both = (k + e) / 2
+
+    def fit(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(xlogy(p, q) + xlogy(1 - p, 1 - q))
+
+    ratio = 2 * volumes * (fit(k, k) + fit(e, e) - fit(k, both) - fit(e, both))
+    return np.asarray((k > e) & (ratio > np.log(volumes)))

@@ -35,7 +35,13 @@ from .evidence import Evidence, sketched_evidence
 from .occupancy import Occupancy
 from .parameters import SketchParameters
 from .sampling import affordable_sample
-from .stability import COMING_BACK, draw_halves, recovery_rate, with_strength
+from .stability import (
+    COMING_BACK,
+    draw_halves,
+    halves_at_other_levels,
+    recovery_rate,
+    with_strength,
+)
 from .statistics import statistic_named
 from .statistics.protocol import Graph, Observation, Statistic
 
@@ -103,7 +109,7 @@ def sketch(
         found = list(blocks.blocks.values())
     with progress.timed("stability"):
         if parameters.resamples:
-            halves = compared.halves(found, parameters, progress)
+            halves = compared.halves(ensemble, found, parameters, progress)
             blocks = replace(blocks, stability=stability_in(halves, found, parameters, progress))
         blocks = with_strength(blocks, compared.occupancy, progress)
     return replace(compared.result(blocks, parameters), evidence=evidence)
@@ -178,24 +184,14 @@ class Comparison:
         union = self.observation.union
         return SketchResult(blocks, self.occupancy, union, self.sample, edges, self.counted_on)
 
-    def of(
+    def halves(
         self,
-        half: NDArray[np.bool_],
-        voxels: NDArray[np.int64],
+        ensemble: Ensemble,
+        blocks: list[NDArray[np.int64]],
         parameters: SketchParameters,
         progress: Progress,
-    ) -> Comparison:
-        """The same of some volumes, (V,) bool, and some voxels, (n,) flat indices, compared
-        anew.
-        """
-        part = replace(self.observation, occupancy=self.occupancy.part(half, voxels))
-        graph = self.statistic.graph(part, voxels, parameters, progress)
-        return replace(self, observation=part, sample=voxels, graph=graph)
-
-    def halves(
-        self, blocks: list[NDArray[np.int64]], parameters: SketchParameters, progress: Progress
     ) -> list[Comparison]:
-        """Random halves of the volumes with some voxels of each block, compared anew, see
+        """Random halves of the volumes with some voxels of each block, read and compared anew, see
         :mod:`.stability`.
 
         Always in this process: each is a strip or two.
@@ -204,10 +200,25 @@ class Comparison:
         drawn = draw_halves(
             blocks, others, len(self.occupancy), parameters.resamples, parameters.seed
         )
+        parts = halves_at_other_levels(ensemble, self.occupancy, drawn, progress)
+        both = zip(parts, drawn, strict=True)
         return [
-            self.of(half, voxels, parameters, progress.quiet())
-            for half, voxels in progress.each(drawn, "counting halves of the volumes", len(drawn))
+            self._of(part, voxels, parameters, progress.quiet())
+            for part, (_, voxels) in progress.each(
+                both, "counting halves of the volumes", len(drawn)
+            )
         ]
+
+    def _of(
+        self,
+        occupancy: Occupancy,
+        voxels: NDArray[np.int64],
+        parameters: SketchParameters,
+        progress: Progress,
+    ) -> Comparison:
+        part = replace(self.observation, occupancy=occupancy)
+        graph = self.statistic.graph(part, voxels, parameters, progress)
+        return replace(self, observation=part, sample=voxels, graph=graph)
 
 
 def stability_in(

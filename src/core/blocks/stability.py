@@ -1,7 +1,10 @@
-"""Confidence: does a block come back in other volumes, and how strongly does each voxel belong?
+"""Confidence: does a block come back, and how strongly does each voxel belong?
 
-Halves of the volumes hold half of the evidence, so a block that comes back in most halves has
-evidence to spare in the whole.
+Blocks are looked for again in random halves of the volumes, at levels that are 10 to 25 % lower or
+higher above the background. Halves hold half of the evidence, so a block that comes back has
+evidence to spare. Where a decoder made the volumes, the halves share its artifacts, and a false
+block comes back in each of them; but most false blocks are surfaces that move across one level, and
+at another level there is another surface (devel/benchmarks/decoders.md).
 """
 
 from __future__ import annotations
@@ -14,8 +17,11 @@ from numpy.typing import NDArray
 
 from ..common import constants
 from ..common.progress import Progress
+from ..maps.ensemble import Ensemble
+from .background import background_density, background_voxels
 from .blockset import BlockSet
 from .occupancy import Occupancy
+from .profiles import rest_correlations
 
 COMING_BACK = "asking whether blocks come back"  # the phase, in words
 
@@ -29,8 +35,10 @@ def draw_halves(
 ) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
     """Draw random halves of the volumes, and for each half the voxels to look at.
 
-    The voxels are half of each block's, at most MAX_DRAWN_VOXELS, and as many of the others. Halves
-    come in complementary pairs, so a block is looked for in volumes that did not show it before.
+    The voxels are half of each block's, at most MAX_DRAWN_VOXELS, and as many of the others: enough
+    to recognize a block, though with fewer empty voxels to mistake for it than the sketch had.
+    Halves come in complementary pairs, so a block is looked for in volumes that did not show it
+    before.
 
     Parameters
     ----------
@@ -46,7 +54,8 @@ def draw_halves(
 
     References
     ----------
-    Shah & Samworth 2013, doi 10.1111/j.1467-9868.2011.01034.x.
+    Shah & Samworth 2013, doi 10.1111/j.1467-9868.2011.01034.x, for the pairs. Their bound on false
+    selections needs exchangeable ones, and is not claimed here.
     """
     result: list[tuple[NDArray[np.bool_], NDArray[np.int64]]] = []
     if not len(blocks) or volumes < 4:
@@ -58,6 +67,49 @@ def draw_halves(
         outside = _draw(others, min(len(others) // 2, sum(map(len, inside))), rng)
         result.append((half, np.unique(np.concatenate([*inside, outside]))))
     return result
+
+
+def halves_at_other_levels(
+    ensemble: Ensemble,
+    occupancy: Occupancy,
+    halves: Sequence[tuple[NDArray[np.bool_], NDArray[np.int64]]],
+    progress: Progress,
+) -> list[Occupancy]:
+    """Read the volumes, and binarize each half at its own levels, LEVEL_FACTORS in turn.
+
+    A factor multiplies the height of each volume's level above its background.
+
+    Parameters
+    ----------
+    ensemble : Ensemble with the V volumes of ``occupancy``
+    halves : (V,) bool and the (n,) flat indices, ascending, that are needed of each
+    """
+    factors = [
+        constants.LEVEL_FACTORS[k % len(constants.LEVEL_FACTORS)] for k in range(len(halves))
+    ]
+    background, levels = background_voxels(occupancy), np.empty((len(halves), len(occupancy)))
+    rows: list[list[NDArray[np.uint8]]] = [[] for _ in halves]
+    chosen = (
+        ensemble.select(include=occupancy.names) if len(occupancy) < len(ensemble) else ensemble
+    )
+    for v, (_, array) in enumerate(chosen.read(progress, "reading volumes at other levels")):
+        flat, level = array.ravel(), occupancy.levels[v]
+        height = max(level - background_density(flat, background), 0.0)
+        for k, (half, voxels) in enumerate(halves):
+            levels[k, v] = level + (factors[k] - 1) * height
+            if half[v]:
+                rows[k].append(np.packbits(flat[voxels] > levels[k, v]))
+    names = np.array(occupancy.names)
+    return [
+        replace(
+            occupancy,
+            names=tuple(names[half].tolist()),
+            levels=levels[k, half],
+            bits=np.array(rows[k], np.uint8).reshape(int(half.sum()), -1),
+            among=voxels,
+        )
+        for k, (half, voxels) in enumerate(halves)
+    ]
 
 
 def recovery_rate(
@@ -122,20 +174,6 @@ def with_strength(
         # (V,) occupied voxels
         whole = np.sum([occupancy.rows(t).sum(axis=0, dtype=np.float64) for t in tiles], axis=0)
         strengths[number] = np.concatenate(
-            [_with_the_rest(occupancy.rows(t), whole) for t in tiles]
-        )
+            [rest_correlations(occupancy.rows(t), whole[None])[:, 0] for t in tiles]
+        ).astype(np.float32)
     return replace(blocks, strength=strengths)
-
-
-def _with_the_rest(rows: NDArray[np.float32], whole: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Correlation of (n, V) rows with (V,) ``whole`` less the row itself; 0 if constant."""
-    centered = whole - whole.mean()
-    mean = rows.mean(axis=1, dtype=np.float64)
-    own = mean * (1 - mean) * rows.shape[1]
-    # sum over the volumes of row * whole, both centered
-    common = rows @ centered.astype(np.float32)
-    rest = (centered**2).sum() - 2 * common + own
-    length = np.sqrt(np.maximum(own * rest, 0))
-    return np.divide(common - own, length, out=np.zeros(len(rows)), where=length > 1e-6).astype(
-        np.float32
-    )

@@ -136,8 +136,11 @@ JUNK_VOXELS = 20_000  # voxels compared at most; junk differs in far more
 NEAREST_SHARE = 0.02  # share of the volumes: any real minority of particles has at least as many
 JUNK_SIMILARITY = 0.5  # fraction of the median similarity to the nearest; below it a volume is junk
 
-# --- Stability
+# --- Stability: decoders.md
 
+# of the height of the levels above the background, for one half after the other: a pair of halves
+# has both of 25 % or both of 10 %
+LEVEL_FACTORS = (0.8, 1.25, 0.9, 1.11)
 # voxels drawn per block to recognize it: enough to tell "more than half of it", few enough to be
 # fast
 MAX_DRAWN_VOXELS = 50

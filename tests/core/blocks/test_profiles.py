@@ -16,8 +16,14 @@ from chimerax.siren.core.blocks.noise import Noise, PairNoise, measure_noise, no
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.blocks.outliers import junk_volumes
 from chimerax.siren.core.blocks.presence import presence
-from chimerax.siren.core.blocks.profiles import block_profiles, correlations, grown_blocks, members
-from chimerax.siren.core.blocks.significance import discoveries, significant_phi
+from chimerax.siren.core.blocks.profiles import (
+    block_profiles,
+    correlations,
+    grown_blocks,
+    members,
+    rest_correlations,
+)
+from chimerax.siren.core.blocks.significance import differs, discoveries, significant_phi
 from chimerax.siren.core.blocks.similarity import similarity_graph, variable_voxels
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.common import constants
@@ -255,21 +261,57 @@ def test_a_member_goes_to_the_block_it_is_most_like() -> None:
 
 def test_discoveries_are_those_of_benjamini_and_hochberg() -> None:
     rng = np.random.default_rng(12)
-    phi = np.concatenate(
-        [
-            np.tanh(rng.standard_normal(4900) / np.sqrt(97)),
-            np.tanh(0.35 + rng.standard_normal(100) / np.sqrt(97)),
-        ]
-    )
-    adjusted = stats.false_discovery_control(stats.norm.sf(np.arctanh(phi) * np.sqrt(97)))
-    found = discoveries(phi, 100, 0.05, len(phi))
-    np.testing.assert_array_equal(found, adjusted <= 0.05)
+    chance = np.concatenate([rng.random(4900), stats.norm.sf(3.4 + rng.standard_normal(100))])
+    found = discoveries(chance, 0.05, len(chance))
+    np.testing.assert_array_equal(found, stats.false_discovery_control(chance) <= 0.05)
     assert found[4900:].sum() > 30 and found[:4900].sum() < 10
-    large = np.sort(phi)[::-1][:600]  # the others need not be shown, only counted
+    small = np.sort(chance)[:600]  # the others need not be shown, only counted
     np.testing.assert_array_equal(
-        discoveries(large, 100, 0.05, len(phi)), np.arange(600) < found.sum()
+        discoveries(small, 0.05, len(chance)), np.arange(600) < found.sum()
     )
-    assert not discoveries(np.array([0.9]), 4, 0.05, 1000).any()
+    assert not discoveries(np.array([0.04]), 0.05, 1000).any()
+
+
+def test_the_correlation_with_the_rest_is_that_of_a_block_without_the_voxel() -> None:
+    rng = np.random.default_rng(3)
+    block = (rng.random((7, 50)) < 0.4).astype(np.float32)
+    total = block.sum(axis=0, dtype=np.float64)
+    expected = [np.corrcoef(r, total - r)[0, 1] for r in block]
+    np.testing.assert_allclose(rest_correlations(block, total[None])[:, 0], expected, atol=1e-6)
+
+
+def test_independent_voxels_are_no_members_of_a_block_that_they_make_up() -> None:
+    rng = np.random.default_rng(4)
+    kept, naive = 0, 0
+    for _ in range(100):
+        rows = (rng.random((6, 200)) < 0.3).astype(np.float32)
+        profile, inside = rows.mean(axis=0)[None].astype(float), np.ones((6, 1), bool)
+        naive += (members(rows, profile, 0.01, 6) == 0).sum()
+        kept += (members(rows, profile, 0.01, 6, np.array([6]), inside) == 0).sum()
+    assert naive > 400 and kept <= 12  # of 600
+
+
+def test_rare_voxels_are_judged_by_fishers_exact_test() -> None:
+    profile, row = (np.arange(200) < 5).astype(float), np.zeros((1, 200), np.float32)
+    row[0, :3] = 1  # the z of its correlation says 1e-46
+    exact = stats.fisher_exact([[3, 0], [2, 195]], alternative="greater").pvalue
+    assert exact == pytest.approx(7.6e-6, rel=0.01)
+    for factor, expected in ((0.99, 0), (1.01, -1)):
+        assert members(row, profile[None], 0.01, int(factor * 0.01 / exact))[0] == expected
+
+
+def test_two_numbers_of_volumes_differ_where_two_rates_are_the_better_model() -> None:
+    volumes = 200
+
+    def bic(rates: int, counts: list[int]) -> float:
+        means = [sum(counts) / 2 / volumes] * 2 if rates == 1 else [c / volumes for c in counts]
+        logs = sum(stats.binom.logpmf(c, volumes, m) for c, m in zip(counts, means, strict=True))
+        return rates * np.log(volumes) - 2 * logs
+
+    for errors in (1, 5, 40):
+        for counts in range(0, 120):
+            two = counts > errors and bic(2, [counts, errors]) < bic(1, [counts, errors])
+            assert differs(np.array(counts), np.array(errors), volumes) == two
 
 
 def test_a_rare_block_and_a_rarer_one_that_needs_it_are_two_where_presence_never_errs() -> None:

@@ -13,20 +13,22 @@ from numpy.typing import NDArray
 
 from chimerax.siren.core.blocks.blockset import BlockSet, read_blocks_file
 from chimerax.siren.core.blocks.expand import expand
-from chimerax.siren.core.blocks.occupancy import Occupancy
+from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.blocks.stability import (
     COMING_BACK,
     draw_halves,
+    halves_at_other_levels,
     recovery_rate,
     with_strength,
 )
+from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.errors import Cancelled
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.maps.grid import Grid
-from ensembles import LEVEL, write_planted
+from ensembles import LEVEL, in_memory, write_planted
 
 GRID = Grid((6, 6, 6), (2.0, 2.0, 2.0))
 
@@ -143,13 +145,51 @@ def test_it_stops_when_asked(tmp_path: Path) -> None:
         sketch(ensemble, np.full(len(ensemble), LEVEL), progress=progress)
 
 
-def test_a_part_of_an_occupancy_has_the_rows_of_the_whole() -> None:
-    rows = np.random.default_rng(2).random((216, 21)) < 0.4
-    volumes, voxels = np.arange(21) % 3 > 0, np.array([3, 17, 18, 100, 215])
-    part = occupancy_of(rows).part(volumes, voxels)
-    np.testing.assert_array_equal(part.rows(voxels[1:4]), rows[voxels[1:4]][:, volumes])
-    assert len(part) == 14 and part.names == tuple(f"{v}.mrc" for v in np.flatnonzero(volumes))
-    expected = np.zeros(216, int)
-    expected[voxels] = rows[voxels][:, volumes].sum(axis=1)
-    np.testing.assert_array_equal(part.frequency, expected)
-    assert part.bits.nbytes == 14  # and not that of the grid
+def test_halves_are_binarized_at_levels_between_the_background_and_the_density() -> None:
+    rng = np.random.default_rng(2)
+    maps = rng.normal(5, 0.1, (8, *GRID.shape)).astype(np.float32)  # a background of 5
+    maps[:, 2:4, 2:4, 2:4] = rng.uniform(5, 8, (8, 2, 2, 2))  # what is above it
+    levels = np.linspace(6.0, 7.0, 8)
+    ensemble = in_memory(maps)
+    occupancy = binarize(ensemble, levels)
+    voxels = np.array([3, 86, 87, 92, 93, 215])
+    halves = [(np.arange(8) % 2 == k % 2, voxels[k:]) for k in range(5)]
+    found = halves_at_other_levels(ensemble, occupancy, halves, Progress())
+    quiet = np.flatnonzero(occupancy.frequency == 0)
+    base = np.median(maps.reshape(8, -1)[:, quiet], axis=1)
+    for part, (half, needed), factor in zip(
+        found, halves, (*constants.LEVEL_FACTORS, constants.LEVEL_FACTORS[0]), strict=True
+    ):
+        cut = (base + factor * (levels - base))[half]
+        expected = maps.reshape(8, -1)[half][:, needed] > cut[:, None]
+        np.testing.assert_array_equal(part.rows(needed), expected.T)
+        np.testing.assert_allclose(part.levels, cut)
+        assert len(part) == 4 and part.names == tuple(np.array(ensemble.names)[half])
+        counts = np.zeros(216, int)
+        counts[needed] = expected.sum(axis=0)
+        np.testing.assert_array_equal(part.frequency, counts)
+    assert any(part.bits.any() for part in found)
+
+
+def test_a_surface_that_moves_across_the_level_does_not_come_back_at_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both halves of the volumes show it: only the level tells it from a part."""
+    rng = np.random.default_rng(5)
+    shape = (24, 24, 24)
+    z, y, x = np.indices(shape) - 11.5
+    radius = np.sqrt(z**2 + y**2 + x**2)
+    maps = rng.normal(0, 0.02, (120, *shape))
+    breathes, there = rng.random(120) < 0.5, rng.random(120) < 0.5
+    part = (np.abs(z - 6) < 3) & (np.abs(y) < 3) & (np.abs(x) < 3)
+    ball = 2 / (1 + np.exp((radius - 5) / 1.5))
+    for v in range(120):
+        maps[v] += np.where(part, 0, ball) * (1.1 if breathes[v] else 0.95) + 2 * part * there[v]
+    shell = (radius > 4.5) & (radius < 5.5) & ~part
+    ensemble = in_memory(maps.astype(np.float32))
+    blocks = BlockSet(ensemble.grid, {1: np.flatnonzero(part), 2: np.flatnonzero(shell)})
+    grown = expand(ensemble, np.ones(120), blocks, agreed=True).blocks
+    assert grown.stability[1] == 1 and grown.stability[2] < 0.5
+    monkeypatch.setattr(constants, "LEVEL_FACTORS", (1.0,))
+    grown = expand(ensemble, np.ones(120), blocks, agreed=True).blocks
+    assert grown.stability[1] == 1 and grown.stability[2] > 0.8
