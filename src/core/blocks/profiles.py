@@ -87,6 +87,7 @@ def members(
     tested: int,
     sizes: NDArray[np.integer] | None = None,
     inside: NDArray[np.bool_] | None = None,
+    rims: bool = False,
 ) -> NDArray[np.int64]:
     """Assign each voxel to the block it belongs to: (n,), -1 for none.
 
@@ -103,6 +104,8 @@ def members(
     tested : number of voxels tested in all; those not in ``rows`` correlate less
     sizes : (blocks,) voxels of each profile; with ``inside``
     inside : (n, blocks) whether the voxel is one of them; none are if not given
+    rims : a correlation above MEMBER_PHI will do in place of the majorities, which the rim of a
+        part of graded occupancy does not have
     """
     if not len(profiles) or not len(rows):
         return np.full(len(rows), -1, np.int64)
@@ -129,7 +132,8 @@ def members(
     occupied, volumes = rows.sum(axis=1, dtype=np.float64), rows.shape[1]
     chance = hypergeometric_tail(both, occupied, having, volumes)
     belongs = discoveries(chance, rate / len(profiles), tested)
-    belongs &= (both > 0.5 * having) & (occupied - both < 0.5 * (volumes - having))
+    majority = (both > 0.5 * having) & (occupied - both < 0.5 * (volumes - having))
+    belongs &= majority | rims & (phi[each, best] > constants.MEMBER_PHI)
     return np.where(belongs, best, -1)
 
 
@@ -171,7 +175,7 @@ def grown_blocks(
     for turn in range(constants.PROFILE_ROUNDS):
         progress.step("expanding blocks", 0.7 + 0.3 * turn / constants.PROFILE_ROUNDS)
         before = owner
-        owner = members(rows, profiles, probability, len(voxels), sizes, inside)
+        owner = members(rows, profiles, probability, len(voxels), sizes, inside, rims=True)
         if np.array_equal(before, owner):
             break
         inside = in_seed | ((owner[:, None] == np.arange(len(seeds))) & (sizes > 0))
