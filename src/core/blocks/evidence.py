@@ -14,10 +14,11 @@ solidity
     crosses the level, and shells, are dust.
 exchange
     Density lost within MASS_REACH voxels of the block where it is present, over the density that
-    the block gains. A part that moves takes its density along.
+    the block gains. A part that moves takes its density along. Only density above LEFT_DENSITY
+    counts: the ring around a part, where the map turns negative, is no loss.
 noise
     SD over the volumes of a background voxel (95th percentile over the voxels). If the volumes are
-    too dependent for statistics (:func:`effective_volumes`), a block must rise above it.
+    too dependent for statistics (:mod:`.background`), a block must rise above it.
 """
 
 from __future__ import annotations
@@ -35,9 +36,8 @@ from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
-from .background import background_density, background_voxels
+from .background import Background
 from .blockset import BlockSet, touching_blocks
-from .noise import noise_distance
 from .occupancy import Occupancy
 from .presence import presence
 from .profiles import block_shares
@@ -52,9 +52,7 @@ class Evidence:
     ----------
     blocks : by block number
     volumes : V
-    effective_volumes : how many independent volumes these are worth, see
-        :func:`effective_volumes`; NaN if the background does not tell
-    noise : SD over the volumes of a background voxel, in levels
+    effective_volumes, noise : see :class:`.background.Background`
     profiles : block number -> (V,) mean density of the block in each volume
     """
 
@@ -69,6 +67,7 @@ def measure_evidence(
     blocks: BlockSet,
     occupancy: Occupancy,
     ensemble: Ensemble,
+    background: Background,
     sampled: float = 1.0,
     progress: Progress | None = None,
 ) -> Evidence:
@@ -79,6 +78,7 @@ def measure_evidence(
     blocks : BlockSet on the ensemble's grid
     occupancy : Occupancy of the V volumes that took part, at the levels that were used
     ensemble : Ensemble with those volumes
+    background : of these volumes
     sampled : share of the voxels from which the blocks were drawn: 1 after expand, less in a sketch
 
     Raises
@@ -92,26 +92,13 @@ def measure_evidence(
     inside = [np.isin(r, v, assume_unique=True) for r, (_, v) in zip(regions, blocks, strict=True)]
     sums = [np.zeros((2, len(r))) for r in regions]
     profiles = np.zeros((len(blocks), len(occupancy)))
-    background = background_voxels(occupancy)
-    values = np.empty((len(occupancy), len(background)), np.float32)
-    chosen = (
-        ensemble.select(include=occupancy.names) if len(occupancy) < len(ensemble) else ensemble
-    )
+    chosen = ensemble.of(occupancy.names)
     for v, (_, array) in enumerate(chosen.read(progress, "measuring densities")):
-        flat, level = array.ravel(), occupancy.levels[v]
-        base = background_density(flat, background)
-        scale = 1 / (level - base) if level > base else 1 / max(abs(level), 1e-30)
-        values[v] = (flat[background] - base) * scale
+        flat = array.ravel()
         for b, region in enumerate(regions):
-            density = (flat[region] - base) * scale
+            density = (flat[region] - background.base[v]) / background.height[v]
             sums[b][int(present[b, v])] += density
             profiles[b, v] = density[inside[b]].mean()
-    effective = effective_volumes(values, background, blocks.grid)
-    varying = values.std(axis=0)
-    noise = (
-        float(np.percentile(varying, constants.BACKGROUND_PERCENTILE)) if len(background) else 0.0
-    )
-    dependent = np.isfinite(effective) and effective < constants.FEW_EFFECTIVE
     found = {}
     for b, (number, voxels) in enumerate(blocks):
         count = np.array([(~present[b]).sum(), present[b].sum()])
@@ -121,16 +108,17 @@ def measure_evidence(
         gained = with_block - without
         high, rise = float(with_block[inside[b]].mean()), float(gained[inside[b]].mean())
         total = float(gained[inside[b]].sum())
-        lost = -float(gained[gained < -constants.MIN_LOSS * rise].sum())
+        left = (gained < -constants.MIN_LOSS * rise) & (without > constants.LEFT_DENSITY)
+        lost = -float(gained[left].sum())
         found[number] = BlockEvidence(
             contrast=rise / high if high > 0 else 0.0,
             rise=rise,
             solidity=solid_share(voxels, blocks.grid, sampled),
             exchange=lost / total if total > 0 else 0.0,
-            noise=noise if dependent else 0.0,
+            noise=background.noise if background.dependent else 0.0,
         )
     numbered = dict(zip(blocks.blocks, profiles, strict=True))
-    return Evidence(found, len(occupancy), effective, noise, numbered)
+    return Evidence(found, len(occupancy), background.effective_volumes, background.noise, numbered)
 
 
 def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> float:
@@ -157,36 +145,6 @@ def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> 
     return float(sizes[sizes >= least].sum() / len(voxels))
 
 
-def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], grid: Grid) -> float:
-    """How many independent volumes an ensemble is worth.
-
-    3 + 1 / Var(Fisher's z) of the correlations of distant background voxels: V for V independent
-    volumes, and about the number of latent dimensions for points of a linear subspace.
-
-    Parameters
-    ----------
-    values : (V, n) of background voxels, each volume's on a common scale
-    voxels : (n,) flat indices
-
-    Returns
-    -------
-    At most V; NaN if the background does not vary, as in masked maps.
-    """
-    spread = values.std(axis=0)
-    vary = np.flatnonzero(spread > constants.MIN_VARIATION * spread.max(initial=0))
-    vary = vary[: constants.BACKGROUND_PAIRS]
-    if len(vary) < constants.MIN_BACKGROUND_VOXELS or not spread.any():
-        return float("nan")
-    distances = noise_distance(voxels[vary][:, None], voxels[vary], grid)
-    far = distances > constants.DISTANT_SHARE * min(grid.shape)
-    first, second = np.nonzero(np.triu(far, 1))
-    if len(first) < constants.MIN_BACKGROUND_PAIRS:
-        return float("nan")
-    r = np.corrcoef(values[:, vary].T.astype(np.float64))[first, second]
-    z = np.arctanh(np.clip(r, -0.999999, 0.999999))
-    return min(float(len(values)), float(3 + 1 / max(float(z.var()), 1e-9)))
-
-
 def _dilated(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:
     """Flat indices, ascending, of all voxels within MASS_REACH voxels of a block."""
     mask = np.ones(grid.shape, bool)
@@ -205,10 +163,11 @@ def with_evidence(
     blocks: BlockSet,
     occupancy: Occupancy,
     ensemble: Ensemble,
+    background: Background,
     progress: Progress | None = None,
 ) -> tuple[BlockSet, Evidence]:
     """The same blocks with their evidence; parameters as :func:`measure_evidence`."""
-    evidence = measure_evidence(blocks, occupancy, ensemble, 1.0, progress)
+    evidence = measure_evidence(blocks, occupancy, ensemble, background, 1.0, progress)
     return replace(blocks, evidence=evidence.blocks), evidence
 
 
@@ -216,6 +175,7 @@ def sketched_evidence(
     blocks: BlockSet,
     occupancy: Occupancy,
     ensemble: Ensemble,
+    background: Background,
     sampled: float,
     join: bool = True,
     progress: Progress | None = None,
@@ -228,10 +188,10 @@ def sketched_evidence(
     sampled : share of the voxels that were compared
     join : whether to join shells, see :func:`joined_shells`
     """
-    evidence = measure_evidence(blocks, occupancy, ensemble, sampled, progress)
+    evidence = measure_evidence(blocks, occupancy, ensemble, background, sampled, progress)
     joined = joined_shells(blocks, evidence) if join else blocks
     if len(joined) < len(blocks):
-        evidence = measure_evidence(joined, occupancy, ensemble, sampled, progress)
+        evidence = measure_evidence(joined, occupancy, ensemble, background, sampled, progress)
     order = sorted(
         joined.blocks, key=lambda n: (evidence.blocks[n].doubtful, -len(joined.blocks[n]), n)
     )

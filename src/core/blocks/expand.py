@@ -30,6 +30,7 @@ from ..common.errors import SirenError
 from ..common.progress import Progress
 from ..compute.backends import open_backend
 from ..maps.ensemble import Ensemble
+from .background import Background, measure_background
 from .blockset import BlockSet
 from .evidence import Evidence, with_evidence
 from .occupancy import Occupancy
@@ -42,7 +43,7 @@ from .stability import (
     with_strength,
 )
 from .statistics import statistic_named
-from .statistics.protocol import Statistic
+from .statistics.protocol import Observation, Statistic
 
 OTHER_VOLUMES = (
     "No voxel of the blocks is occupied in enough volumes: do the blocks belong to these volumes?"
@@ -118,19 +119,22 @@ def expand(
         seeds = [np.intersect1d(voxels, union) for _, voxels in blocks]
         if not any(map(len, seeds)):
             raise SirenError(OTHER_VOLUMES)
+        background = measure_background(ensemble, occupancy, progress)
         with progress.timed("testing"):
-            joined = statistic.join(occupancy, union, seeds, parameters, progress, compute)
+            joined = statistic.join(
+                occupancy, union, seeds, parameters, progress, compute, background.dependent
+            )
     grown = [np.union1d(voxels, more) for (_, voxels), more in zip(blocks, joined, strict=True)]
     outside = np.setdiff1d(union, np.concatenate(grown))
     result = BlockSet(
         blocks.grid, dict(zip(blocks.blocks, grown, strict=True)), outside, names=blocks.names
     )
     with progress.timed("evidence"):
-        result, evidence = with_evidence(result, occupancy, ensemble, progress)
+        result, evidence = with_evidence(result, occupancy, ensemble, background, progress)
     with progress.timed("stability"):
         if parameters.resamples:
             rates = _stability(
-                statistic, ensemble, grown, seeds, outside, occupancy, parameters, progress
+                statistic, ensemble, observed, background, grown, seeds, parameters, progress
             )
             result = replace(result, stability=dict(zip(blocks.blocks, rates, strict=True)))
         result = with_strength(result, occupancy, progress)
@@ -140,27 +144,30 @@ def expand(
 def _stability(
     statistic: Statistic,
     ensemble: Ensemble,
+    observed: Observation,
+    background: Background,
     grown: list[NDArray[np.int64]],
     seeds: list[NDArray[np.int64]],
-    outside: NDArray[np.int64],
-    occupancy: Occupancy,
     parameters: ExpandParameters,
     progress: Progress,
 ) -> list[float]:
     """How often each block grows again from a random half of its seeds in a random half of the
     volumes, see :mod:`.stability`.
     """
-    rng = np.random.default_rng(parameters.seed)
+    rng, occupancy = np.random.default_rng(parameters.seed), observed.occupancy
+    outside = np.setdiff1d(observed.union, np.concatenate(grown))
     halves = draw_halves(grown, outside, len(occupancy), parameters.resamples, parameters.seed)
     some = [[np.sort(rng.permutation(s)[: -(-len(s) // 2)]) for s in seeds] for _ in halves]
     needed = [
         (half, np.unique(np.concatenate([voxels, *few])))
         for (half, voxels), few in zip(halves, some, strict=True)
     ]
-    parts = halves_at_other_levels(ensemble, occupancy, needed, progress)
+    parts = halves_at_other_levels(ensemble, occupancy, background, needed, progress)
     both = zip(parts, halves, some, strict=True)
     found = [
-        statistic.join(part, voxels, few, parameters, progress.quiet())
+        statistic.join(
+            part, voxels, few, parameters, progress.quiet(), dependent=background.dependent
+        )
         for part, (_, voxels), few in progress.each(both, COMING_BACK, len(halves))
     ]
     return recovery_rate(grown, found, [voxels for _, voxels in halves])

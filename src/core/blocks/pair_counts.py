@@ -338,6 +338,7 @@ class CountingStatistic(ABC):
         parameters: ExpandParameters,
         progress: Progress,
         compute: Backend | None = None,
+        dependent: bool = False,
     ) -> list[NDArray[np.int64]]:
         """A voxel joins each block with at least ``exp_frac`` of whose voxels it goes together."""
         members, volumes, grid = np.concatenate(seeds), len(occupancy), occupancy.grid

@@ -105,7 +105,8 @@ def members(
     sizes : (blocks,) voxels of each profile; with ``inside``
     inside : (n, blocks) whether the voxel is one of them; none are if not given
     rims : a correlation above MEMBER_PHI will do in place of the majorities, which the rim of a
-        part of graded occupancy does not have
+        part of graded occupancy does not have; only for volumes that share their noise: noise of
+        their own lowers the correlation of some voxels more than that of others
     """
     if not len(profiles) or not len(rows):
         return np.full(len(rows), -1, np.int64)
@@ -143,6 +144,7 @@ def grown_blocks(
     seeds: list[NDArray[np.int64]],
     probability: float,
     progress: Progress,
+    rims: bool = False,
 ) -> NDArray[np.int64]:
     """Assign voxels to blocks, starting from the profiles of seeds, until nothing changes.
 
@@ -150,7 +152,7 @@ def grown_blocks(
     ----------
     voxels : (n,) flat indices, ascending, of the voxels to assign
     seeds : for each block, voxels that count toward its profile in every round; may overlap
-    probability : false discovery rate, see :func:`members`
+    probability, rims : see :func:`members`
 
     Returns
     -------
@@ -175,7 +177,7 @@ def grown_blocks(
     for turn in range(constants.PROFILE_ROUNDS):
         progress.step("expanding blocks", 0.7 + 0.3 * turn / constants.PROFILE_ROUNDS)
         before = owner
-        owner = members(rows, profiles, probability, len(voxels), sizes, inside, rims=True)
+        owner = members(rows, profiles, probability, len(voxels), sizes, inside, rims)
         if np.array_equal(before, owner):
             break
         inside = in_seed | ((owner[:, None] == np.arange(len(seeds))) & (sizes > 0))

@@ -27,6 +27,7 @@ from ..common.errors import SirenError
 from ..common.files import atomic_file
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
+from .background import measure_background
 from .blockset import BlockSet
 from .parameters import SketchParameters
 from .sketch import Comparison, SketchResult, compare, number_blocks, stability_in
@@ -130,8 +131,10 @@ def prepare_screening(
     compared = compare(ensemble, levels, parameters, progress)
     with progress.timed("stability"):
         blocks = compared.blocks(parameters, progress)
-        resamples = parameters.resamples
-        halves = compared.halves(ensemble, blocks, parameters, progress) if resamples else []
+        halves: list[Comparison] = []
+        if parameters.resamples:
+            background = measure_background(ensemble, compared.occupancy, progress)
+            halves = compared.halves(ensemble, background, blocks, parameters, progress)
     return Screening(compared, tuple(halves), parameters)
 
 

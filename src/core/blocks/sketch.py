@@ -30,6 +30,7 @@ from ..compute.backends import open_backend
 from ..compute.resources import fits_in_memory, memory_error, reading_requirements
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
+from .background import Background, measure_background
 from .blockset import BlockSet
 from .evidence import Evidence, sketched_evidence
 from .occupancy import Occupancy
@@ -103,13 +104,14 @@ def sketch(
     with progress.timed("evidence"):
         sampled = len(compared.sample) / max(1, len(compared.observation.union))
         joins = compared.statistic.joins_shells
+        background = measure_background(ensemble, compared.occupancy, progress)
         blocks, evidence = sketched_evidence(
-            blocks, compared.occupancy, ensemble, sampled, joins, progress
+            blocks, compared.occupancy, ensemble, background, sampled, joins, progress
         )
         found = list(blocks.blocks.values())
     with progress.timed("stability"):
         if parameters.resamples:
-            halves = compared.halves(ensemble, found, parameters, progress)
+            halves = compared.halves(ensemble, background, found, parameters, progress)
             blocks = replace(blocks, stability=stability_in(halves, found, parameters, progress))
         blocks = with_strength(blocks, compared.occupancy, progress)
     return replace(compared.result(blocks, parameters), evidence=evidence)
@@ -187,6 +189,7 @@ class Comparison:
     def halves(
         self,
         ensemble: Ensemble,
+        background: Background,
         blocks: list[NDArray[np.int64]],
         parameters: SketchParameters,
         progress: Progress,
@@ -200,7 +203,7 @@ class Comparison:
         drawn = draw_halves(
             blocks, others, len(self.occupancy), parameters.resamples, parameters.seed
         )
-        parts = halves_at_other_levels(ensemble, self.occupancy, drawn, progress)
+        parts = halves_at_other_levels(ensemble, self.occupancy, background, drawn, progress)
         both = zip(parts, drawn, strict=True)
         return [
             self._of(part, voxels, parameters, progress.quiet())

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
-from .background import background_density, background_voxels
+from .background import Background
 from .blockset import BlockSet
 from .occupancy import Occupancy
 from .profiles import rest_correlations
@@ -72,6 +72,7 @@ def draw_halves(
 def halves_at_other_levels(
     ensemble: Ensemble,
     occupancy: Occupancy,
+    background: Background,
     halves: Sequence[tuple[NDArray[np.bool_], NDArray[np.int64]]],
     progress: Progress,
 ) -> list[Occupancy]:
@@ -82,21 +83,18 @@ def halves_at_other_levels(
     Parameters
     ----------
     ensemble : Ensemble with the V volumes of ``occupancy``
+    background : of these volumes
     halves : (V,) bool and the (n,) flat indices, ascending, that are needed of each
     """
     factors = [
         constants.LEVEL_FACTORS[k % len(constants.LEVEL_FACTORS)] for k in range(len(halves))
     ]
-    background, levels = background_voxels(occupancy), np.empty((len(halves), len(occupancy)))
+    levels = occupancy.levels + (np.array(factors)[:, None] - 1) * background.height
     rows: list[list[NDArray[np.uint8]]] = [[] for _ in halves]
-    chosen = (
-        ensemble.select(include=occupancy.names) if len(occupancy) < len(ensemble) else ensemble
-    )
+    chosen = ensemble.of(occupancy.names)
     for v, (_, array) in enumerate(chosen.read(progress, "reading volumes at other levels")):
-        flat, level = array.ravel(), occupancy.levels[v]
-        height = max(level - background_density(flat, background), 0.0)
+        flat = array.ravel()
         for k, (half, voxels) in enumerate(halves):
-            levels[k, v] = level + (factors[k] - 1) * height
             if half[v]:
                 rows[k].append(np.packbits(flat[voxels] > levels[k, v]))
     names = np.array(occupancy.names)

@@ -173,6 +173,10 @@ class Ensemble:
         fits = 4 * self.grid.size * len(self) <= most_bytes
         return replace(self, cache={}) if fits and self.cache is None else self
 
+    def of(self, names: Sequence[str]) -> Ensemble:
+        """The maps of these full names; itself if these are all."""
+        return self if len(names) == len(self) else self.select(include=names)
+
     def select(
         self, include: Sequence[str] = (), exclude: Sequence[str] = (), minimum: int = 2
     ) -> Ensemble:

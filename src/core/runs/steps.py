@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from ..analysis.block_occupancy import STATES_FILE, States, measure_states, read_states, states_csv
 from ..analysis.parameters import StatesParameters
+from ..blocks.background import measure_background
 from ..blocks.blockset import (
     BLOCKS_FILE,
     MEAN_FILE,
@@ -285,7 +286,8 @@ def run_edit(
     with progress.timed("strength"):
         weighed = with_strength(_like_source(blocks, source_folder), occupancy, progress)
     with progress.timed("evidence"):
-        weighed, _ = with_evidence(weighed, occupancy, ensemble, progress)
+        background = measure_background(ensemble, occupancy, progress)
+        weighed, _ = with_evidence(weighed, occupancy, ensemble, background, progress)
     return _write(folder, record, weighed, occupancy, ensemble, progress)
 
 

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from chimerax.siren.core.blocks.background import effective_volumes, measure_background
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.evidence import (
-    effective_volumes,
+    Evidence,
     joined_shells,
     measure_evidence,
     sketched_evidence,
     solid_share,
 )
-from chimerax.siren.core.blocks.occupancy import binarize
+from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.blocks.verdicts import (
     DOUBTFUL,
@@ -24,6 +25,7 @@ from chimerax.siren.core.blocks.verdicts import (
     BlockEvidence,
 )
 from chimerax.siren.core.common import constants
+from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble, ensemble_from_arrays
 from chimerax.siren.core.maps.grid import Grid
 
@@ -56,8 +58,13 @@ def voxels_near(x: float, y: float, z: float, above: float = 1.0) -> np.ndarray:
 
 def evidence_of(ensemble: Ensemble, *blocks: np.ndarray, level: float = 1.0) -> list[BlockEvidence]:
     occupancy = binarize(ensemble, np.full(len(ensemble), level))
-    found = measure_evidence(BlockSet(GRID, dict(enumerate(blocks, 1))), occupancy, ensemble)
+    found = measured(BlockSet(GRID, dict(enumerate(blocks, 1))), occupancy, ensemble)
     return list(found.blocks.values())
+
+
+def measured(blocks: BlockSet, occupancy: Occupancy, ensemble: Ensemble) -> Evidence:
+    background = measure_background(ensemble, occupancy, Progress())
+    return measure_evidence(blocks, occupancy, ensemble, background)
 
 
 HALF = (np.arange(VOLUMES) % 2).astype(float)
@@ -86,8 +93,8 @@ def test_the_scale_and_the_offset_of_a_volume_do_not_count() -> None:
     arrays = np.stack([a * s + o for (_, a), s, o in zip(plain.read(), scale, offset, strict=True)])
     changed = ensemble_from_arrays(arrays, 5.0)
     blocks = BlockSet(GRID, {1: voxels_near(17, 12, 12)})
-    before = measure_evidence(blocks, binarize(plain, np.ones(VOLUMES)), plain)
-    after = measure_evidence(blocks, binarize(changed, scale + offset), changed)
+    before = measured(blocks, binarize(plain, np.ones(VOLUMES)), plain)
+    after = measured(blocks, binarize(changed, scale + offset), changed)
     assert after.blocks[1].contrast == pytest.approx(before.blocks[1].contrast, abs=1e-3)
     assert after.noise == pytest.approx(before.noise, abs=1e-3)
 
@@ -166,7 +173,7 @@ def test_nested_shells_of_a_graded_part_are_joined_and_a_dependent_part_is_not()
     other = np.setdiff1d(voxels_near(19.5, 12, 12), np.flatnonzero(density > 1.1))
     blocks = BlockSet(GRID, {1: outer, 2: inner, 3: other})
     occupancy = binarize(ensemble, np.ones(VOLUMES))
-    joined = joined_shells(blocks, measure_evidence(blocks, occupancy, ensemble))
+    joined = joined_shells(blocks, measured(blocks, occupancy, ensemble))
     assert sorted(joined.blocks) == [1, 3]
     np.testing.assert_array_equal(joined.blocks[1], np.union1d(outer, inner))
     np.testing.assert_array_equal(joined.blocks[3], other)
@@ -177,7 +184,8 @@ def test_doubtful_blocks_stand_last_whatever_their_size() -> None:
     dust = np.arange(0, 13000, 90)  # more voxels than the part, all empty
     blocks = BlockSet(GRID, {1: dust, 2: voxels_near(17, 12, 12)})
     occupancy = binarize(ensemble, np.ones(VOLUMES))
-    numbered, evidence = sketched_evidence(blocks, occupancy, ensemble, 1.0)
+    background = measure_background(ensemble, occupancy, Progress())
+    numbered, evidence = sketched_evidence(blocks, occupancy, ensemble, background, 1.0)
     np.testing.assert_array_equal(numbered.blocks[2], dust)
     assert evidence.blocks[2].doubtful and not evidence.blocks[1].doubtful
 

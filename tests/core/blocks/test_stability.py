@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from chimerax.siren.core.blocks.background import measure_background
 from chimerax.siren.core.blocks.blockset import BlockSet, read_blocks_file
 from chimerax.siren.core.blocks.expand import expand
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
@@ -154,9 +155,9 @@ def test_halves_are_binarized_at_levels_between_the_background_and_the_density()
     occupancy = binarize(ensemble, levels)
     voxels = np.array([3, 86, 87, 92, 93, 215])
     halves = [(np.arange(8) % 2 == k % 2, voxels[k:]) for k in range(5)]
-    found = halves_at_other_levels(ensemble, occupancy, halves, Progress())
-    quiet = np.flatnonzero(occupancy.frequency == 0)
-    base = np.median(maps.reshape(8, -1)[:, quiet], axis=1)
+    background = measure_background(ensemble, occupancy, Progress())
+    found = halves_at_other_levels(ensemble, occupancy, background, halves, Progress())
+    base = np.median(maps.reshape(8, -1)[:, occupancy.frequency == 0], axis=1)
     for part, (half, needed), factor in zip(
         found, halves, (*constants.LEVEL_FACTORS, constants.LEVEL_FACTORS[0]), strict=True
     ):

@@ -121,11 +121,12 @@ class ProfileStatistic:
         parameters: ExpandParameters,
         progress: Progress,
         compute: Backend | None = None,
+        dependent: bool = False,
     ) -> list[NDArray[np.int64]]:
         """Each voxel joins the block whose profile it follows best, one at most. In this process,
         always.
         """
-        owner = grown_blocks(occupancy, voxels, seeds, parameters.posp, progress)
+        owner = grown_blocks(occupancy, voxels, seeds, parameters.posp, progress, rims=dependent)
         # a person may have merged what the profiles would tell apart: it stays
         for block, seed in enumerate(seeds):
             owner[np.isin(voxels, seed, assume_unique=True)] = block

@@ -128,7 +128,11 @@ class Statistic(Protocol):
         parameters: ExpandParameters,
         progress: Progress,
         compute: Backend | None = None,
+        dependent: bool = False,
     ) -> list[NDArray[np.int64]]:
         """Which of the voxels, (n,) flat indices, join the block of each of the seeds: flat
         indices.
+
+        ``dependent``: the volumes share their noise, as those of a decoder do, so that a
+        correlation is that of the density.
         """
