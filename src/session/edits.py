@@ -44,7 +44,7 @@ class BlockState:
     rgba: tuple[float, ...]
     display: bool
     folder: str
-    values: dict[str, float] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
     strength: NDArray[np.float32] | None = None
 
 
@@ -113,7 +113,7 @@ def edit(
     group: Model,
     what: str,
     change: Callable[[BlockSet], BlockSet],
-    values: dict[int, dict[str, float]] | None = None,
+    values: dict[int, dict[str, Any]] | None = None,
 ) -> BlockSet:
     """Edit open blocks, such that ``siren block undo`` and ChimeraX's own undo can revert it.
 
