@@ -30,9 +30,9 @@ from Qt.QtWidgets import (
 
 from ..core.common.errors import SirenError
 from ..core.runs.steps import Run, open_run
-from ..session.edits import BLOCKS_CHANGED, add_trigger, block_spec, blocks_in, can_undo
+from ..session.edits import BLOCKS_CHANGED, add_trigger, blocks_in, can_undo
 from ..session.log import hidden_text, path_text
-from ..session.surfaces import BlockMap
+from ..session.surfaces import BlockMap, block_spec
 from .block_actions import BlockActions
 from .blocks_table import (
     COLOR,

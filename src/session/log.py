@@ -14,8 +14,7 @@ from chimerax.core.models import Model
 from pandas import DataFrame
 
 from ..core.blocks.verdicts import DOUBTFUL
-from .edits import block_spec
-from .surfaces import BlockMap, verdict_text
+from .surfaces import BlockMap, block_spec, verdict_text
 
 
 def link(command: str, text: str) -> str:

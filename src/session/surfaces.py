@@ -145,6 +145,19 @@ class BlockMap(Volume):
         return volume
 
 
+def block_spec(models: Sequence[BlockMap]) -> str:
+    """The ChimeraX specifier of blocks of one group, such as ``#2.1-3,7``."""
+    last = sorted(m.id[-1] for m in models)
+    runs: list[list[int]] = []
+    for n in last:
+        if runs and n == runs[-1][-1] + 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    parent = "".join(f"{n}." for n in models[0].id[:-1])
+    return f"#{parent}" + ",".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
+
+
 class EnsembleMap(Volume):
     """The single model that ``siren show`` reuses for every map of an ensemble."""
 

@@ -61,7 +61,7 @@ def test_doubtful_blocks_are_last_and_gray_and_a_link_shows_them(session: Any, p
 
 
 def test_a_table_without_verdicts_is_logged_without_them(session: Any, pages: Any) -> None:
-    blocks, table = judged((0.9,))
+    _, table = judged((0.9,))
     log_blocks(session, table.drop(columns=["verdict", "stability"]), None)
     assert len(pages.written) == 1
     assert '<td align="right">60</td>' in pages.written[0]
