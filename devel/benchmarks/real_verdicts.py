@@ -320,7 +320,7 @@ def loss_lines(found: Found, volumes: NDArray[np.float32]) -> list[str]:
     """A row per block: what its surroundings lose in the ten volumes that have it."""
     scaled = volumes.reshape(len(volumes), -1) / REAL_LEVEL
     lines = [
-        "| block | verdict | exchange | of the loss: in other blocks | density below zero |",
+        "| block | verdict | exchange in the ten | of the loss: in other blocks | density below zero |",
         "|---|---|---|---|---|",
     ]
     for n, voxels in found.blocks:
