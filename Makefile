@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots help-page rooms train test test-quick lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders clean-env
+.PHONY: help env bundle demo screenshots help-page rooms train test test-quick lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders bench-real clean-env
 
 # Times are those of two cores without other work, with .venv made
 help:
@@ -70,6 +70,9 @@ bench-decoders: env ## blocks in ensembles that a decoder made: writes devel/ben
 	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/make.py --cache "$(CACHE)"
 	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/harness.py "$(CACHE)" --quick --levels true predicted --out "$(CACHE)"
 	@$(VENV)/python devel/benchmarks/decoders/summary.py "$(CACHE)"
+
+bench-real: env ## blocks and verdicts in ten real volumes, alone and redrawn: writes devel/benchmarks/real_verdicts.md (a minute)
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/real_verdicts.py
 
 clean-env: ## remove .venv
 	rm -rf .venv

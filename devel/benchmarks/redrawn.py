@@ -11,6 +11,8 @@ from chimerax.siren.core.blocks.expand import expand
 from chimerax.siren.core.blocks.occupancy import Occupancy
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.maps.ensemble import Ensemble
+from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.simulation.example import NOISE_SD, spectral_filter
 from planted import REAL_LEVEL, Absent, density, in_memory, real_spectrum, real_volumes, ribosome
 
@@ -26,20 +28,10 @@ def redrawn_lines(seed: int = 1) -> list[str]:
     """
     try:
         volumes, grid = real_volumes()
-        parts = ribosome()
+        bodies = part_bodies(grid)
     except Absent as reason:
         return [f"Real volumes redrawn: left out here, {reason}."]
-    rng = np.random.default_rng([seed, 20])
-    weights = spectral_filter(grid.shape[0], real_spectrum())
-    drawn = rng.permutation(np.arange(VOLUMES) % len(volumes))
-    maps = np.empty((VOLUMES, *grid.shape), np.float32)
-    for i, k in enumerate(drawn):
-        noise = np.fft.irfftn(np.fft.rfftn(rng.standard_normal(grid.shape)) * weights, grid.shape)
-        maps[i] = (volumes[k] + NOISE_SD * REAL_LEVEL * noise) * np.exp(
-            JITTER * rng.standard_normal()
-        )
-    levels = REAL_LEVEL * np.exp(JITTER * rng.standard_normal(VOLUMES))
-    ensemble = in_memory(maps, grid, (f"vol_{i:03d}.mrc" for i in range(VOLUMES)))
+    ensemble, levels, drawn = redraw(volumes, grid, seed)
     result = sketch(ensemble, levels, SketchParameters(resamples=0))
     used = dict(zip(result.occupancy.names, result.occupancy.levels, strict=True))
     chosen = (
@@ -53,8 +45,7 @@ def redrawn_lines(seed: int = 1) -> list[str]:
         result.blocks,
         ExpandParameters(resamples=0),
     ).blocks
-    names = [p.name for p in parts]
-    bodies = [np.flatnonzero(density(p, grid, 13.0).ravel() > REAL_LEVEL) for p in parts]
+    names = [p.name for p in ribosome()]
     own = np.array(
         [[(v.ravel()[b] > REAL_LEVEL).mean() if len(b) else 0.0 for v in volumes] for b in bodies]
     )
@@ -67,6 +58,33 @@ def redrawn_lines(seed: int = 1) -> list[str]:
         bodies,
         own,
     )
+
+
+def redraw(
+    volumes: NDArray[np.float32], grid: Grid, seed: int = 1
+) -> tuple[Ensemble, NDArray[np.float64], NDArray[np.int64]]:
+    """Draw from some volumes many times, with noise of their own spectrum, scales and levels.
+
+    Returns
+    -------
+    The ensemble, its levels (VOLUMES,), and (VOLUMES,) which of the volumes each was drawn from
+    """
+    rng = np.random.default_rng([seed, 20])
+    weights = spectral_filter(grid.shape[0], real_spectrum())
+    drawn = rng.permutation(np.arange(VOLUMES) % len(volumes))
+    maps = np.empty((VOLUMES, *grid.shape), np.float32)
+    for i, k in enumerate(drawn):
+        noise = np.fft.irfftn(np.fft.rfftn(rng.standard_normal(grid.shape)) * weights, grid.shape)
+        maps[i] = (volumes[k] + NOISE_SD * REAL_LEVEL * noise) * np.exp(
+            JITTER * rng.standard_normal()
+        )
+    levels = REAL_LEVEL * np.exp(JITTER * rng.standard_normal(VOLUMES))
+    return in_memory(maps, grid, (f"vol_{i:03d}.mrc" for i in range(VOLUMES))), levels, drawn
+
+
+def part_bodies(grid: Grid) -> list[NDArray[np.int64]]:
+    """Flat indices of the voxels of each part of the 50S at the level of the real volumes."""
+    return [np.flatnonzero(density(p, grid, 13.0).ravel() > REAL_LEVEL) for p in ribosome()]
 
 
 def _lines(

@@ -269,12 +269,12 @@ def _doubts(run: Run) -> list[str]:
     doubtful = [n for n, e in run.blocks.evidence.items() if e.doubtful]
     if doubtful and len(doubtful) == len(run.blocks):
         lines.append(
-            "All blocks are doubtful and hidden: this ensemble may show one state. More particles, "
+            "All blocks are doubtful: this ensemble may show one state. More particles, "
             "or two trainings on halves of the particles that find the same blocks, would tell."
         )
     elif doubtful:
         lines.append(
-            f"{len(doubtful)} of the {len(run.blocks)} blocks are doubtful and hidden: "
+            f"{len(doubtful)} of the {len(run.blocks)} blocks are doubtful: "
             f"{', '.join(map(str, doubtful))}."
         )
     return lines

@@ -24,7 +24,7 @@ from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
 from ..core.runs.record import read_record
 from ..core.runs.steps import EDIT_FOLDER, Run, run_edit
-from ..session.colors import SCALE, block_colors
+from ..session.colors import SCALE, block_colors, pale
 from ..session.edits import (
     block_set,
     blocks_changed,
@@ -154,9 +154,9 @@ def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
                     None,
                     None,
                 )
-                block.set_parameters(
-                    surface_colors=[(*own[block.siren_block], block.surfaces[0].rgba[3])]
-                )
+                mine = own[block.siren_block]
+                rgb = pale(mine) if block.doubtful else mine
+                block.set_parameters(surface_colors=[(*rgb, block.surfaces[0].rgba[3])])
         return
     left = [block.siren_block for block in blocks if not color_by(block, by)]
     if left:

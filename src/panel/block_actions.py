@@ -10,8 +10,8 @@ from Qt.QtCore import QObject, Qt
 from Qt.QtGui import QAction, QColor, QKeySequence
 from Qt.QtWidgets import QColorDialog, QMenu, QTableView
 
-from ..session.edits import block_spec, surface_color
-from ..session.surfaces import BlockMap
+from ..session.edits import surface_color
+from ..session.surfaces import BlockMap, block_spec
 from .blocks_table import NAME
 
 MENU = (

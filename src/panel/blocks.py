@@ -30,9 +30,9 @@ from Qt.QtWidgets import (
 
 from ..core.common.errors import SirenError
 from ..core.runs.steps import Run, open_run
-from ..session.edits import BLOCKS_CHANGED, add_trigger, block_spec, blocks_in, can_undo
-from ..session.log import path_text
-from ..session.surfaces import BlockMap
+from ..session.edits import BLOCKS_CHANGED, add_trigger, blocks_in, can_undo
+from ..session.log import hidden_text, path_text
+from ..session.surfaces import BlockMap, block_spec
 from .block_actions import BlockActions
 from .blocks_table import (
     COLOR,
@@ -43,6 +43,7 @@ from .blocks_table import (
     rows_of_run,
     table_view,
 )
+from .widgets import Note
 
 REFRESH_DELAY = 60  # ms; changes in quick succession are shown together
 SELECT_DELAY = 300  # ms of rest, as when arrow keys are held, before the surfaces are selected
@@ -107,6 +108,10 @@ class BlocksPage(QWidget):
         )
         return [m for r in rows if (m := self.model.rows[r].model) is not None and not m.deleted]
 
+    def _hidden(self) -> list[BlockMap]:
+        """The open blocks that are doubtful and hidden."""
+        return [r.model for r in self.model.rows if r.model and r.doubtful and not r.shown]
+
     # --- widgets
 
     def _build(self) -> None:
@@ -126,6 +131,8 @@ class BlocksPage(QWidget):
             lambda: self.blocks,
             self.title.setText,
         )
+        self.doubts = Note(parent=self)
+        self.doubts.linkActivated.connect(lambda _: self.edits.display("show", self._hidden()))
         self.view.customContextMenuRequested.connect(self.edits.menu)
         self.slider = QSlider(Qt.Orientation.Horizontal, self)
         self.slider.setRange(0, 100)
@@ -155,6 +162,7 @@ class BlocksPage(QWidget):
             [self.title, self.open_button],
             view,
             [self.view],
+            [self.doubts],
             edit,
             [None, self.save_button, self.expand_button],
         ]
@@ -168,6 +176,7 @@ class BlocksPage(QWidget):
         """A row of widgets and of buttons for actions; None is a stretch."""
         row = QHBoxLayout()
         row.setSpacing(3)
+        stretched = (self.title, self.doubts, self.view, self.slider)
         for item in items:
             if item is None:
                 row.addStretch(1)
@@ -178,7 +187,7 @@ class BlocksPage(QWidget):
                     button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
                 row.addWidget(button)
             else:
-                row.addWidget(item, 1 if item in (self.title, self.view, self.slider) else 0)
+                row.addWidget(item, 1 if item in stretched else 0)
         return row
 
     # --- from the session to the table
@@ -240,6 +249,11 @@ class BlocksPage(QWidget):
             self._from_session = False
         self.open_button.setVisible(bool(rows) and not models)
         self.title.setText(self._summary(bool(models)))
+        hidden = self._hidden()
+        self.doubts.setVisible(bool(hidden))
+        if hidden:
+            self.doubts.setText(f'{hidden_text(len(hidden), len(rows))}: <a href="show">show</a>')
+            self.doubts.setToolTip(f"show {block_spec(hidden)} models")
         self._enable()
         if models and not self.slider.isSliderDown():
             self.slider.blockSignals(True)

@@ -1,4 +1,4 @@
-"""The table of blocks: number, name, size, occupancy, stability, color, and visibility."""
+"""The table of blocks: number, name, size, occupancy, stability, verdict, color, visibility."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 from Qt.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
 from Qt.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
-from Qt.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from Qt.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView, QWidget
 
+from ..core.blocks.verdicts import DOUBTFUL, GRADED, MOVING, SOLID
 from ..core.runs.steps import Run
 from ..session.edits import surface_color
-from ..session.surfaces import BlockMap
+from ..session.surfaces import BlockMap, verdict_text
+from .widgets import faint
 
-SHOWN, COLOR, NUMBER, NAME, VOXELS, VOLUME, OCCUPANCY, STABILITY = range(8)
-HEADERS = ("", "", "#", "Name", "Voxels", "Å³", "Occup.", "Stab.")
+SHOWN, COLOR, NUMBER, NAME, VOXELS, VOLUME, OCCUPANCY, STABILITY, VERDICT = range(9)
+HEADERS = ("", "", "#", "Name", "Voxels", "Å³", "Occup.", "Stab.", "Verdict")
 TIPS = (
     "show or hide",
     "color: click to change it",
@@ -28,8 +30,16 @@ TIPS = (
     "occupancy: share of the volumes in which a voxel of the block is occupied, averaged over its "
     "voxels",
     "stability: how reliably the block is found again in random halves of the volumes, 0 to 1",
+    "verdict: what the density says of the block; rest the pointer on it for the reason",
 )
+MEANINGS = {
+    SOLID: "a part that comes and goes",
+    GRADED: "a part that is never quite gone, or that is not resolved",
+    MOVING: "its surroundings lose as much density as it gains",
+}
+RANKS = (SOLID, GRADED, MOVING, DOUBTFUL, "")
 SWATCH = 14  # pixels
+PADDING = 11  # pixels in a column, beside its text
 WIDEST = {
     SHOWN: "0",
     COLOR: "0",
@@ -38,6 +48,7 @@ WIDEST = {
     VOLUME: "0,000,000",
     OCCUPANCY: "Occup.",
     STABILITY: "Stab.",
+    VERDICT: DOUBTFUL,
 }
 NOTHING = QModelIndex()
 
@@ -49,7 +60,8 @@ class Row:
     Attributes
     ----------
     volume : A^3
-    occupancy, stability : NaN if unknown, as after an edit
+    occupancy, stability, contrast, solidity : NaN if unknown, as after an edit
+    verdict : with the reason; "" if unknown
     color : r, g, b, a, 0 to 1
     """
 
@@ -62,6 +74,31 @@ class Row:
     color: tuple[float, ...] | None = None
     shown: bool = False
     model: BlockMap | None = None
+    verdict: str = ""
+    contrast: float = nan
+    solidity: float = nan
+
+    @property
+    def verdict_word(self) -> str:
+        """The verdict without the reason."""
+        return self.verdict.partition(":")[0]
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the block is probably not a part that comes and goes."""
+        return self.verdict_word == DOUBTFUL
+
+    @property
+    def reason(self) -> str:
+        """The verdict with its reason, and the numbers behind it, in two lines."""
+        meaning = MEANINGS.get(self.verdict_word)
+        numbers = ", ".join(
+            f"{word} {value:.2f}"
+            for word, value in (("contrast", self.contrast), ("solidity", self.solidity))
+            if np.isfinite(value)
+        )
+        words = f"{self.verdict}: {meaning}" if meaning else self.verdict
+        return f"{words}\n{numbers}" if numbers else words
 
 
 def rows_of_models(models: Sequence[BlockMap]) -> list[Row]:
@@ -81,6 +118,9 @@ def rows_of_models(models: Sequence[BlockMap]) -> list[Row]:
                 surface_color(m),
                 bool(m.display),
                 m,
+                values.get("verdict", ""),
+                values.get("contrast", nan),
+                values.get("solidity", nan),
             )
         )
     return rows
@@ -98,6 +138,9 @@ def rows_of_run(run: Run) -> list[Row]:
                 len(voxels) * run.blocks.grid.voxel_volume,
                 float(line.get("mean_occupancy", nan)),
                 float(line.get("stability", nan)),
+                verdict=verdict_text(line.get("verdict")),
+                contrast=float(line.get("contrast", nan)),
+                solidity=float(line.get("solidity", nan)),
             )
         )
     return rows
@@ -172,6 +215,7 @@ class BlocksModel(QAbstractTableModel):
                 row.volume,
                 _last(row.occupancy),
                 _last(row.stability),
+                _rank(row.verdict_word),
             )[column]
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
             return (
@@ -183,12 +227,21 @@ class BlocksModel(QAbstractTableModel):
             return Qt.CheckState.Checked if row.shown else Qt.CheckState.Unchecked
         if role == Qt.ItemDataRole.DecorationRole and column == COLOR and row.color:
             return swatch(row.color)
-        if role == Qt.ItemDataRole.TextAlignmentRole and column not in (NAME, SHOWN, COLOR):
+        if role == Qt.ItemDataRole.TextAlignmentRole and column not in (
+            NAME,
+            SHOWN,
+            COLOR,
+            VERDICT,
+        ):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        if role == Qt.ItemDataRole.ForegroundRole and row.doubtful:
+            return faint(QApplication.palette())
         if role == Qt.ItemDataRole.ToolTipRole:
             if column == NAME and row.name:
                 return row.name
-            unknown = column in (OCCUPANCY, STABILITY) and _text(row, column) == "-"
+            if column == VERDICT and row.verdict:
+                return row.reason
+            unknown = column in (OCCUPANCY, STABILITY, VERDICT) and _text(row, column) == "-"
             return (
                 "unknown: save or expand the edited set to measure it"
                 if unknown and row.model is not None
@@ -211,11 +264,19 @@ class BlocksModel(QAbstractTableModel):
 
 
 class SortedBlocks(QSortFilterProxyModel):
-    """Sorts by value rather than by text."""
+    """Sorts by value rather than by text; doubtful blocks stay last in either order."""
 
     def __init__(self, parent: Any = None):
         super().__init__(parent)
         self.setSortRole(Qt.ItemDataRole.UserRole)
+
+    def lessThan(self, left: Any, right: Any) -> bool:
+        """Override for Qt, which turns the answer around for a descending order."""
+        rows = self.sourceModel().rows
+        first, second = rows[left.row()].doubtful, rows[right.row()].doubtful
+        if first == second:
+            return bool(super().lessThan(left, right))
+        return second if self.sortOrder() == Qt.SortOrder.AscendingOrder else first
 
 
 def swatch(color: Sequence[float]) -> QIcon:
@@ -241,8 +302,9 @@ def _text(row: Row, column: int) -> str:
         row.volume,
         row.occupancy,
         row.stability,
+        row.verdict_word or "-",
     )[column]
-    if column in (NUMBER, NAME):
+    if column in (NUMBER, NAME, VERDICT):
         return str(value)
     if column in (VOXELS, VOLUME):
         return f"{value:,.0f}"
@@ -252,6 +314,11 @@ def _text(row: Row, column: int) -> str:
 def _hue(color: Sequence[float] | None) -> float:
     """Sort key that groups similar colors."""
     return float(QColor.fromRgbF(*color[:3]).hueF()) if color else -1.0
+
+
+def _rank(word: str) -> int:
+    """Sort key of a verdict: solid first, unknown last."""
+    return RANKS.index(word) if word in RANKS else len(RANKS)
 
 
 def _last(value: float) -> float:
@@ -279,7 +346,7 @@ def table_view(parent: QWidget, model: Any) -> QTableView:
     header.setMinimumSectionSize(24)
     text = view.fontMetrics().horizontalAdvance
     for column, widest in WIDEST.items():
-        header.resizeSection(column, text(widest) + 14)
+        header.resizeSection(column, text(widest) + PADDING)
     header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
     for column in (SHOWN, COLOR):
         header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)

@@ -44,7 +44,7 @@ class BlockState:
     rgba: tuple[float, ...]
     display: bool
     folder: str
-    values: dict[str, float] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
     strength: NDArray[np.float32] | None = None
 
 
@@ -65,19 +65,6 @@ def group_of(blocks: Sequence[BlockMap]) -> Model:
 def blocks_in(group: Model) -> list[BlockMap]:
     """The open blocks of a group, in order of model number."""
     return sorted((m for m in group.child_models() if isinstance(m, BlockMap)), key=lambda m: m.id)
-
-
-def block_spec(models: Sequence[BlockMap]) -> str:
-    """The ChimeraX specifier of blocks of one group, such as ``#2.1-3,7``."""
-    last = sorted(m.id[-1] for m in models)
-    runs: list[list[int]] = []
-    for n in last:
-        if runs and n == runs[-1][-1] + 1:
-            runs[-1].append(n)
-        else:
-            runs.append([n])
-    parent = "".join(f"{n}." for n in models[0].id[:-1])
-    return f"#{parent}" + ",".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
 
 
 def block_set(group: Model) -> BlockSet:
@@ -113,7 +100,7 @@ def edit(
     group: Model,
     what: str,
     change: Callable[[BlockSet], BlockSet],
-    values: dict[int, dict[str, float]] | None = None,
+    values: dict[int, dict[str, Any]] | None = None,
 ) -> BlockSet:
     """Edit open blocks, such that ``siren block undo`` and ChimeraX's own undo can revert it.
 

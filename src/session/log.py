@@ -13,7 +13,8 @@ from chimerax.core.commands import quote_path_if_necessary
 from chimerax.core.models import Model
 from pandas import DataFrame
 
-from .surfaces import BlockMap
+from ..core.blocks.verdicts import DOUBTFUL
+from .surfaces import BlockMap, block_spec, verdict_text
 
 
 def link(command: str, text: str) -> str:
@@ -30,6 +31,8 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
     """Log the table of blocks, with links to show, hide or isolate the surface of each."""
     if not len(table):
         return
+    # doubtful blocks last; the others keep their order
+    lines = sorted(table.itertuples(), key=lambda row: _verdict(row).startswith(DOUBTFUL))
     rows = [
         "<tr><th></th><th>block</th><th>voxels</th><th>&Aring;<sup>3</sup></th><th>occupancy</th>"
         "<th>stability</th><th>verdict</th><th></th></tr>"
@@ -37,7 +40,9 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
     models = (
         {m.siren_block: m for m in group.child_models() if isinstance(m, BlockMap)} if group else {}
     )
-    for row in table.itertuples():
+    for row in lines:
+        verdict = _verdict(row)
+        faint = ' style="color:gray"' if verdict.startswith(DOUBTFUL) else ""
         model = models.get(int(row.block))
         swatch, links = "", ""
         if model is not None and group is not None:
@@ -62,18 +67,27 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
             f"{stable:.2f}" if stable == stable else "-",
         )
         rows.append(
-            f"<tr><td>{swatch}</td><td>{_number_and_name(row)}</td>"
+            f"<tr{faint}><td>{swatch}</td><td>{_number_and_name(row)}</td>"
             + "".join(f'<td align="right">{c}</td>' for c in cells)
-            + f"<td>{escape(_verdict(row))}</td><td>{links}</td></tr>"
+            + f"<td>{escape(verdict)}</td><td>{links}</td></tr>"
         )
     session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
+    hidden = [m for m in models.values() if m.doubtful and not m.display]
+    if hidden:
+        text = escape(hidden_text(len(hidden), len(models)))
+        command = f"show {block_spec(hidden)} models"
+        session.logger.info(f"{text}: {link(command, command)}", is_html=True)
+
+
+def hidden_text(hidden: int, blocks: int) -> str:
+    """How many blocks are doubtful and therefore hidden, in words."""
+    if hidden == blocks > 1:
+        return f"All {blocks} blocks are doubtful and hidden"
+    return f"{hidden} doubtful block{'s are' if hidden > 1 else ' is'} hidden"
 
 
 def _verdict(row: Any) -> str:
-    verdict = getattr(
-        row, "verdict", ""
-    )  # runs before 0.3 have none; pandas reads an empty cell as NaN
-    return verdict if isinstance(verdict, str) else ""
+    return verdict_text(getattr(row, "verdict", ""))  # runs before 0.2 have none
 
 
 def _number_and_name(row: Any) -> str:

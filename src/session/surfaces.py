@@ -18,6 +18,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from ..core.blocks.blockset import BlockSet, box_around
+from ..core.blocks.verdicts import DOUBTFUL
 from ..core.maps.grid import Grid
 from .colors import block_colors, pale, scale_colors
 from .jobs import at_once
@@ -57,13 +58,24 @@ class BlockMap(Volume):
 
     def __init__(self, *arguments: Any, **keywords: Any):
         super().__init__(*arguments, **keywords)
-        self.siren_values: dict[str, float] = {}
+        self.siren_values: dict[str, Any] = {}
         self.siren_strength: NDArray[np.float32] | None = None
 
     @property
     def given_name(self) -> str:
         """The name given by the user, with "siren block rename" or any other ChimeraX command."""
         return self.siren_name if self.name == self._siren_label else str(self.name)
+
+    @property
+    def verdict(self) -> str:
+        """What its density says of it, with the reason; "" if unknown, as after an edit."""
+        known = self.siren_values.get("voxels") == len(self.voxels)
+        return str(self.siren_values.get("verdict", "")) if known else ""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it is probably not a part that comes and goes."""
+        return self.verdict.startswith(DOUBTFUL)
 
     @property
     def voxels(self) -> NDArray[np.int64]:
@@ -131,6 +143,19 @@ class BlockMap(Volume):
         volume.siren_strength = data.get("siren strength")
         volume.matrix_changed()
         return volume
+
+
+def block_spec(models: Sequence[BlockMap]) -> str:
+    """The ChimeraX specifier of blocks of one group, such as ``#2.1-3,7``."""
+    last = sorted(m.id[-1] for m in models)
+    runs: list[list[int]] = []
+    for n in last:
+        if runs and n == runs[-1][-1] + 1:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    parent = "".join(f"{n}." for n in models[0].id[:-1])
+    return f"#{parent}" + ",".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
 
 
 class EnsembleMap(Volume):
@@ -258,7 +283,7 @@ def block_map(
     number: int,
     rgba: Sequence[float],
     folder: str,
-    values: dict[str, float] | None = None,
+    values: dict[str, Any] | None = None,
 ) -> BlockMap:
     """One block as a map with its surface, not yet opened."""
     block = _volume(BlockMap, session, blocks.mask(number), blocks.grid, f"block {number}")
@@ -274,16 +299,26 @@ def block_map(
     return block
 
 
-def table_values(table: DataFrame | None, number: int, voxels: int) -> dict[str, float]:
-    """The numeric values of a block's row in blocks.csv; none if its voxel count differs."""
+def table_values(table: DataFrame | None, number: int, voxels: int) -> dict[str, Any]:
+    """The numbers and the verdict of a block's row in blocks.csv; none if its voxel count
+    differs.
+    """
     if table is None:
         return {}
-    rows = table[(table["block"] == number) & (table["voxels"] == voxels)].select_dtypes("number")
-    return (
-        {str(k): float(v) for k, v in rows.iloc[0].items() if np.isfinite(v)}
-        if len(rows) == 1
-        else {}
-    )
+    rows = table[(table["block"] == number) & (table["voxels"] == voxels)]
+    if len(rows) != 1:
+        return {}
+    numbers = rows.select_dtypes("number").iloc[0]
+    verdict = verdict_text(rows.iloc[0].get("verdict"))
+    return {
+        **{str(k): float(v) for k, v in numbers.items() if np.isfinite(v)},
+        **({"verdict": verdict} if verdict else {}),
+    }
+
+
+def verdict_text(cell: Any) -> str:
+    """A verdict from a cell of blocks.csv, which pandas reads as NaN if it is empty."""
+    return cell if isinstance(cell, str) else ""
 
 
 def plain_map(

@@ -131,3 +131,34 @@ def test_the_real_subunit_has_its_parts_and_its_noise_falls_as_the_simulators(
     frequency = np.array([2, 4, 8, 16, 28]) / 64
     ratio = np.log(ensembles.real_spectrum()(frequency) / noise_power(frequency))
     assert np.ptp(ratio) < 1.0  # over five orders of magnitude
+
+
+def test_residues_are_told_as_ranges_and_small_gaps_are_not(ensembles: ModuleType) -> None:
+    runs_of = importlib.import_module("real_parts").runs_of
+    assert runs_of([1, 2, 3, 7, 8, 20]) == "1-8+20-20"
+
+
+def test_the_parts_of_the_real_subunit_have_names_of_their_own(ensembles: ModuleType) -> None:
+    if ensembles.SHARED is None:
+        pytest.skip("../shared/data is not here")
+    names = importlib.import_module("real_parts").part_names()
+    assert len(set(names)) == len(names) == len(ensembles.ribosome())
+    sizes = {n: len(p.points) for n, p in zip(names, ensembles.ribosome(), strict=True)}
+    assert max((n for n in names if "S " not in n), key=lambda n: sizes[n]) == "uL2"
+
+
+def test_without_the_real_volumes_their_page_is_left_as_it_is(
+    ensembles: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    page = importlib.import_module("real_verdicts")
+
+    def absent() -> None:
+        raise ensembles.Absent("../shared/data/real_ensemble is missing")
+
+    monkeypatch.setattr(page, "real_volumes", absent)
+    monkeypatch.setattr(page, "TABLE", tmp_path / "page.md")
+    assert page.main() == 0
+    assert "is missing" in capsys.readouterr().out and not (tmp_path / "page.md").exists()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from chimerax.core.commands import run as run_command
 from chimerax.core.errors import UserError
 
 from chimerax.siren.core.blocks.blockset import BlockSet
+from chimerax.siren.core.blocks.verdicts import BlockEvidence
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.session.surfaces import BlockMap, open_blocks
 from conftest import work_on
@@ -38,6 +40,15 @@ def box(z: int, y: int, x: int, size: int) -> np.ndarray:
     mask = np.zeros(GRID.shape, bool)
     mask[z : z + size, y : y + size, x : x + size] = True
     return np.flatnonzero(mask)
+
+
+SOLID = BlockEvidence(contrast=0.9, rise=2.0, solidity=0.97, exchange=0.1)
+EVIDENCE = {1: replace(SOLID, contrast=0.2), 2: SOLID, 10: replace(SOLID, exchange=1.2)}
+JUDGED = TABLE.assign(
+    contrast=[e.contrast for e in EVIDENCE.values()],
+    solidity=[e.solidity for e in EVIDENCE.values()],
+    verdict=[e.verdict for e in EVIDENCE.values()],
+)
 
 
 BLOCKS = BlockSet(
@@ -164,6 +175,79 @@ def test_rows_sort_by_numbers_not_by_their_text(
     assert three.text(2) == descending
     three.page.view.sortByColumn(column, Qt.SortOrder.AscendingOrder)
     assert three.text(2) == descending[::-1]
+
+
+@pytest.fixture
+def judged(session: Any, person: Person) -> Person:
+    """Three blocks are open, the first of them doubtful and the last moving."""
+    open_blocks(session, replace(BLOCKS, evidence=EVIDENCE), FOLDER, table=JUDGED)
+    person.page.set_run(FOLDER)
+    person.wait()
+    return person
+
+
+def test_a_verdict_is_one_word_and_rests_its_reason_and_numbers_under_the_pointer(
+    judged: Person,
+) -> None:
+    from Qt.QtCore import Qt
+
+    assert judged.text(8) == ["solid", "moving", "doubtful"]
+    proxy = judged.page.sorted
+    tips = [proxy.data(proxy.index(r, 8), Qt.ItemDataRole.ToolTipRole) for r in range(3)]
+    assert tips[0] == "solid: a part that comes and goes\ncontrast 0.90, solidity 0.97"
+    assert tips[2].splitlines() == [EVIDENCE[1].verdict, "contrast 0.20, solidity 0.97"]
+
+
+@pytest.mark.parametrize("column", [0, 1, 2, 3, 4, 5, 6, 7, 8])
+def test_doubtful_blocks_are_gray_and_last_however_the_rows_are_sorted(
+    judged: Person, column: int
+) -> None:
+    from Qt.QtCore import Qt
+
+    proxy = judged.page.sorted
+    orders = []
+    for order in (Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder):
+        judged.page.view.sortByColumn(column, order)
+        orders.append(judged.text(2))
+        gray = [
+            proxy.data(proxy.index(r, 4), Qt.ItemDataRole.ForegroundRole) is not None
+            for r in range(3)
+        ]
+        assert orders[-1][2] == "1" and gray == [False, False, True]
+    assert column == 0 or orders[0][:2] == orders[1][1::-1]  # both are shown
+
+
+def test_hidden_doubtful_blocks_are_told_and_shown_by_the_command_of_a_link(
+    judged: Person,
+) -> None:
+    line = judged.page.doubts
+    assert line.isVisibleTo(judged.page)
+    assert line.text().startswith("1 doubtful block is hidden: <a ")
+    assert line.toolTip() == "show #1.1 models"
+    line.linkActivated.emit("show")
+    judged.wait()
+    assert judged.typed == ["show #1.1 models"]
+    assert judged.block(1).display and not line.isVisibleTo(judged.page)
+    run_command(judged.session, "hide #1.1 models")
+    judged.wait()
+    assert line.isVisibleTo(judged.page)
+
+
+def test_blocks_without_doubts_or_without_a_verdict_have_no_line_about_them(
+    three: Person,
+) -> None:
+    run_command(three.session, "hide #1 models")
+    three.wait()
+    assert not three.page.doubts.isVisibleTo(three.page)
+    assert three.text(8) == ["-", "-", "-"]
+
+
+def test_an_edit_forgets_the_verdict_and_undo_brings_it_back(judged: Person) -> None:
+    judged.select(1, 2)
+    judged.press("merge")
+    assert judged.text(2) == ["1", "10"] and judged.text(8) == ["-", "moving"]
+    judged.press("undo")
+    assert judged.text(8) == ["solid", "moving", "doubtful"]
 
 
 def test_a_click_on_a_row_selects_its_surface_by_one_command_and_the_answer_starts_no_other(
@@ -411,6 +495,8 @@ def test_a_run_whose_blocks_are_not_open_is_listed_opened_edited_saved_and_expan
     person.wait(lambda: (tmp_path / "out/00_sketch").is_dir())
     person.page.set_run(tmp_path / "out/00_sketch")
     assert person.text(4) == ["216", "125"]
+    verdicts = pd.read_csv(tmp_path / "out/00_sketch/blocks.csv")["verdict"].tolist()
+    assert person.text(8) == [v.partition(":")[0] for v in verdicts]
     assert person.page.title.text().endswith("not open")
     assert not person.page.actions_["all"].isEnabled()
     person.page.open_button.click()
