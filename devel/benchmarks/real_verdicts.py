@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from real_parts import DEPLETED, part_names, part_presence, published
 
+from chimerax.siren.core.blocks.background import measure_background
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.evidence import Evidence, measure_evidence
 from chimerax.siren.core.blocks.expand import expand
@@ -28,6 +29,7 @@ from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.blocks.verdicts import MOVING, BlockEvidence
 from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.errors import SirenError
+from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble
 from chimerax.siren.core.maps.grid import Grid
 from planted import (
@@ -182,7 +184,9 @@ def blocks_of_redrawn(ten: Ensemble, volumes: NDArray[np.float32], grid: Grid) -
 
 def evidence_in(blocks: BlockSet, ten: Ensemble) -> Evidence:
     """Evidence for blocks in the ten volumes, all at the same level."""
-    return measure_evidence(blocks, binarize(ten, np.full(len(ten), REAL_LEVEL)), ten)
+    occupancy = binarize(ten, np.full(len(ten), REAL_LEVEL))
+    background = measure_background(ten, occupancy, Progress())
+    return measure_evidence(blocks, occupancy, ten, background)
 
 
 def _mean(values: NDArray[np.floating]) -> float:

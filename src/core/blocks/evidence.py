@@ -13,9 +13,10 @@ solidity
     Share of the block's voxels in connected pieces of SOLID_PIECE voxels and more. Noise that
     crosses the level, and shells, are dust.
 exchange
-    Density lost within MASS_REACH voxels of the block where it is present, over the density that
-    the block gains. A part that moves takes its density along. Only density above LEFT_DENSITY
-    counts: the ring around a part, where the map turns negative, is no loss.
+    Density that leaves, over density that comes, within MASS_REACH voxels of the block as it comes.
+    A part that moves takes its density along: about 1. Changes below MIN_LOSS of the block's own do
+    not count, nor does density that was below LEFT_DENSITY: the ring around a part, where the map
+    turns negative, is no loss.
 noise
     SD over the volumes of a background voxel (95th percentile over the voxels). If the volumes are
     too dependent for statistics (:mod:`.background`), a block must rise above it.
@@ -107,14 +108,14 @@ def measure_evidence(
             with_block = without = with_block + without
         gained = with_block - without
         high, rise = float(with_block[inside[b]].mean()), float(gained[inside[b]].mean())
-        total = float(gained[inside[b]].sum())
-        left = (gained < -constants.MIN_LOSS * rise) & (without > constants.LEFT_DENSITY)
-        lost = -float(gained[left].sum())
+        least = constants.MIN_LOSS * rise
+        come = float(gained[(gained > least) & (with_block > constants.LEFT_DENSITY)].sum())
+        gone = -float(gained[(gained < -least) & (without > constants.LEFT_DENSITY)].sum())
         found[number] = BlockEvidence(
             contrast=rise / high if high > 0 else 0.0,
             rise=rise,
             solidity=solid_share(voxels, blocks.grid, sampled),
-            exchange=lost / total if total > 0 else 0.0,
+            exchange=gone / come if come > 0 else 0.0,
             noise=background.noise if background.dependent else 0.0,
         )
     numbered = dict(zip(blocks.blocks, profiles, strict=True))

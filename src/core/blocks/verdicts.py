@@ -19,8 +19,8 @@ class BlockEvidence:
     contrast : (present - absent) / present, of the block's mean density
     rise : present - absent, in contour levels above the background
     solidity : share of its voxels in solid pieces, 0 to 1
-    exchange : density that its surroundings lose where it gains, over what it gains: about 0 for a
-        part that comes and goes, 1 and more for one that moves
+    exchange : density that leaves over density that comes, as the block comes, here and around it:
+        about 0 for a part that comes and goes, about 1 for one that moves
     noise : SD over the volumes of a background voxel, in levels, that a block must rise above; 0 if
         the volumes are independent enough for statistics
     """
@@ -43,7 +43,7 @@ class BlockEvidence:
             return f"{DOUBTFUL}: {100 * (1 - self.solidity):.0f} % of it is scattered, like noise"
         if self.rise < constants.NOISE_RISE * self.noise:
             return f"{DOUBTFUL}: the background varies too much in these few effective volumes"
-        if self.exchange > constants.MAX_EXCHANGE:
+        if constants.MOVING_EXCHANGE < self.exchange < 1 / constants.MOVING_EXCHANGE:
             return MOVING
         return GRADED if self.contrast < constants.SOLID_CONTRAST else SOLID
 

@@ -119,7 +119,9 @@ MIN_SAMPLED_PIECE = 3  # voxels of a solid piece in a sample, however sparse
 MASS_REACH = 5  # voxels: how far a moving part goes
 MIN_LOSS = 0.25  # of a block's mean gain: smaller losses nearby are noise and ringing
 LEFT_DENSITY = 0.5  # levels: less, without the block, is not a part of the molecule that left
-MAX_EXCHANGE = 0.9  # beyond this a part moves
+# leaving over coming density between this and its inverse: a part moves. Domains that turn have 0.5
+# to 0.8, parts that come and go below 0.5 but where one by chance replaces another
+MOVING_EXCHANGE = 0.6
 # correlation of densities above which touching blocks are shells of one part
 SAME_DENSITY = 0.985
 
