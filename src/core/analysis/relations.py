@@ -18,11 +18,13 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import permutations
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 
 from ..blocks.significance import hypergeometric_tail
 from ..common import constants
@@ -56,27 +58,41 @@ class Relations:
         """What block in row ``a`` is to that in row ``b``: 'together', 'only with', 'needed by',
         'never with', or ''.
         """
-        enough = constants.FALSE_RELATION_RATE / max(
-            1, len(self.numbers) * (len(self.numbers) - 1) / 2
-        )
+        # each pair is tested for more and for less
+        enough = constants.FALSE_RELATION_RATE / max(1, len(self.numbers) * (len(self.numbers) - 1))
         if a == b:
             return ""
         if self.more[a, b] <= enough:
-            a_needs, b_needs = (
-                self.given[b, a] >= constants.NEARLY_ALL,
-                self.given[a, b] >= constants.NEARLY_ALL,
-            )
+            a_needs, b_needs = self._nearly_all(b, a), self._nearly_all(a, b)
             return {
                 (True, True): "together",
                 (True, False): "only with",
                 (False, True): "needed by",
             }.get((a_needs, b_needs), "")
         rare = min(self.both[a, a], self.both[b, b])
-        return (
-            "never with"
-            if self.less[a, b] <= enough and self.both[a, b] <= (1 - constants.NEARLY_ALL) * rare
-            else ""
+        apart = self.both[a, b] <= (1 - constants.NEARLY_ALL) * rare
+        return "never with" if self.less[a, b] <= enough and apart else ""
+
+    def _bound(self, a: int, b: int) -> str:
+        return f"at least {100 * self.given_low[a, b]:.0f} % of the time, at 95 % confidence"
+
+    def _nearly_all(self, a: int, b: int) -> bool:
+        """Whether so many volumes with ``b`` have ``a`` that few can be without."""
+        return bool(
+            self.given[a, b] >= constants.NEARLY_ALL
+            and self.given_low[a, b] >= constants.SURELY_MOST
         )
+
+    @cached_property
+    def given_low(self) -> NDArray[np.float64]:
+        """(B, B) lower bound of ``given``, 95 % one-sided; 0 where no volume has b.
+
+        Clopper & Pearson 1934, doi 10.1093/biomet/26.4.404. Of volumes that a decoder made far
+        fewer are independent, and the bound is lower still.
+        """
+        count = np.broadcast_to(np.diag(self.both)[None, :], self.both.shape)
+        low = betaincinv(np.maximum(self.both, 1), count - self.both + 1, 0.05)
+        return np.where(self.both > 0, low, 0.0)
 
     def graph(self) -> nx.DiGraph:
         """The blocks that depend on each other: a node for each block number, an edge with its
@@ -103,8 +119,8 @@ class Relations:
         word = self.word(a, b)
         said = {
             "together": f"blocks {first} and {second} come and go together",
-            "only with": f"block {first} only with block {second}",
-            "needed by": f"block {second} only with block {first}",
+            "only with": f"block {first} only with block {second} ({self._bound(b, a)})",
+            "needed by": f"block {second} only with block {first} ({self._bound(a, b)})",
             "never with": f"blocks {first} and {second} exclude each other",
         }
         return f"{text}: {said[word]}." if word else f"{text}."
@@ -136,7 +152,7 @@ def relations(states: States) -> Relations:
 
 def relations_csv(found: Relations) -> str:
     """Every pair of blocks as text: volumes with both, one, the other, neither; phi; the two
-    conditional shares; the relation.
+    conditional shares and their lower bounds; the relation.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -151,6 +167,8 @@ def relations_csv(found: Relations) -> str:
             "phi",
             "a_given_b",
             "b_given_a",
+            "a_given_b_low",
+            "b_given_a_low",
             "relation",
         ]
     )
@@ -167,7 +185,13 @@ def relations_csv(found: Relations) -> str:
                     found.volumes - has_a - has_b + both,
                     *(
                         f"{x:.4f}" if np.isfinite(x) else ""
-                        for x in (found.phi[i, j], found.given[i, j], found.given[j, i])
+                        for x in (
+                            found.phi[i, j],
+                            found.given[i, j],
+                            found.given[j, i],
+                            found.given_low[i, j],
+                            found.given_low[j, i],
+                        )
                     ),
                     found.word(i, j),
                 ]

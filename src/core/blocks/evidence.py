@@ -17,6 +17,9 @@ exchange
     A part that moves takes its density along: about 1. Changes below MIN_LOSS of the block's own do
     not count, nor does density that was below LEFT_DENSITY: the ring around a part, where the map
     turns negative, is no loss.
+separation
+    Share of the variance over the volumes of the block's mean density that is between volumes with
+    and without it. Presence always parts the volumes in two; below ONE_GROUP they are one group.
 noise
     SD over the volumes of a background voxel (95th percentile over the voxels). If the volumes are
     too dependent for statistics (:mod:`.background`), a block must rise above it.
@@ -116,6 +119,7 @@ def measure_evidence(
             rise=rise,
             solidity=solid_share(voxels, blocks.grid, sampled),
             exchange=gone / come if come > 0 else 0.0,
+            separation=_between(profiles[b], present[b]),
             noise=background.noise if background.dependent else 0.0,
         )
     numbered = dict(zip(blocks.blocks, profiles, strict=True))
@@ -144,6 +148,15 @@ def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> 
     sizes = np.bincount(piece)
     least = max(constants.MIN_SAMPLED_PIECE, constants.SOLID_PIECE * sampled)
     return float(sizes[sizes >= least].sum() / len(voxels))
+
+
+def _between(values: NDArray[np.float64], groups: NDArray[np.bool_]) -> float:
+    """Share of the variance of (V,) values that is between two groups."""
+    share, variance = groups.mean(), values.var()
+    if share in (0, 1) or variance == 0:
+        return 0.0
+    apart = values[groups].mean() - values[~groups].mean()
+    return float(share * (1 - share) * apart**2 / variance)
 
 
 def _dilated(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:

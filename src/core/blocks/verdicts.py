@@ -21,6 +21,8 @@ class BlockEvidence:
     solidity : share of its voxels in solid pieces, 0 to 1
     exchange : density that leaves over density that comes, as the block comes, here and around it:
         about 0 for a part that comes and goes, about 1 for one that moves
+    separation : share of the variance of its mean density over the volumes that is between volumes
+        with and without it: 1 for two sharp groups; any cut in two makes up to 0.75 of one group
     noise : SD over the volumes of a background voxel, in levels, that a block must rise above; 0 if
         the volumes are independent enough for statistics
     """
@@ -29,6 +31,7 @@ class BlockEvidence:
     rise: float
     solidity: float
     exchange: float
+    separation: float = 1.0
     noise: float = 0.0
 
     @property
@@ -45,7 +48,8 @@ class BlockEvidence:
             return f"{DOUBTFUL}: the background varies too much in these few effective volumes"
         if constants.MOVING_EXCHANGE < self.exchange < 1 / constants.MOVING_EXCHANGE:
             return MOVING
-        return GRADED if self.contrast < constants.SOLID_CONTRAST else SOLID
+        graded = self.contrast < constants.SOLID_CONTRAST or self.separation < constants.ONE_GROUP
+        return GRADED if graded else SOLID
 
     @property
     def doubtful(self) -> bool:
@@ -59,4 +63,4 @@ class BlockEvidence:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> BlockEvidence:
         """From :meth:`as_json`; the verdict is made anew."""
-        return cls(**{k: float(content[k]) for k in cls.__dataclass_fields__})
+        return cls(**{k: float(content[k]) for k in cls.__dataclass_fields__ if k in content})

@@ -120,8 +120,11 @@ MASS_REACH = 5  # voxels: how far a moving part goes
 MIN_LOSS = 0.25  # of a block's mean gain: smaller losses nearby are noise and ringing
 LEFT_DENSITY = 0.5  # levels: less, without the block, is not a part of the molecule that left
 # leaving over coming density between this and its inverse: a part moves. Domains that turn have 0.5
-# to 0.8, parts that come and go below 0.5 but where one by chance replaces another
-MOVING_EXCHANGE = 0.6
+# to 0.8, parts that come and go below 0.48, unless one replaces another
+MOVING_EXCHANGE = 0.48
+# share of the variance over the volumes between those with a block and those without, below which
+# there are no two groups: a uniform distribution, the flattest with one mode, has 3/4
+ONE_GROUP = 0.75
 # correlation of densities above which touching blocks are shells of one part
 SAME_DENSITY = 0.985
 
@@ -157,6 +160,8 @@ SAME_BLOCK = 0.5
 # --- Relations between blocks
 
 NEARLY_ALL = 0.95  # share of the volumes with one block that must have the other, for "only with"
+# and its 95 % lower bound must exceed this: 11 of 11 has 0.76, 10 of 10 has 0.74
+SURELY_MOST = 0.75
 FALSE_RELATION_RATE = 0.01  # chance of any false relation among all pairs of blocks
 # rows of a heat map: optimal leaf ordering of more holds Python's lock for over 50 ms
 MAX_ORDERED_ROWS = 200

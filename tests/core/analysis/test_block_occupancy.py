@@ -117,6 +117,19 @@ def test_dependences_have_their_words() -> None:
     )
 
 
+def test_only_with_needs_as_many_volumes_as_bound_the_share() -> None:
+    words = {}
+    for count in (10, 11):
+        needy = np.arange(200) < count
+        found = relations(made(np.array([needy, np.arange(200) < 60], float)))
+        low = stats.binomtest(count, count, alternative="greater").proportion_ci(0.95).low
+        assert found.given_low[1, 0] == pytest.approx(low)
+        words[count] = found.word(0, 1)
+        if words[count]:
+            assert f"at least {100 * low:.0f} % of the time" in found.text(0, 1)
+    assert words == {10: "", 11: "only with"}  # 0.74 and 0.76
+
+
 def test_blocks_that_are_always_apart_by_chance_are_not_said_to_exclude_each_other() -> None:
     assert relations(present(["1000000000", "0100000000"])).word(0, 1) == ""
     assert relations(present(["1000000000", "1000000000"])).word(0, 1) == ""

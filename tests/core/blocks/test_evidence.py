@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from chimerax.siren.core.blocks.background import effective_volumes, measure_background
 from chimerax.siren.core.blocks.blockset import BlockSet
@@ -84,6 +84,25 @@ def test_a_part_that_is_never_quite_gone_is_graded() -> None:
     ensemble = volumes_of({(17, 12, 12): 0.45 + 0.55 * HALF})
     (found,) = evidence_of(ensemble, voxels_near(17, 12, 12))
     assert found.contrast == pytest.approx(0.55, abs=0.02) and found.verdict == GRADED
+
+
+NORMAL = stats.norm.ppf((np.arange(VOLUMES) + 0.5) / VOLUMES)
+
+
+@pytest.mark.parametrize(
+    ("weight", "least", "most", "verdict"),
+    [
+        (HALF, 0.99, 1, SOLID),
+        (np.linspace(-0.2, 1.4, VOLUMES), 0.68, 0.75, GRADED),  # of a uniform one: 3/4
+        (0.6 + 0.4 * NORMAL, 0.55, 2 / np.pi, GRADED),  # of a normal one: 2 / pi
+    ],
+)
+def test_any_distribution_can_be_cut_in_two_but_the_variance_tells_two_groups(
+    weight: np.ndarray, least: float, most: float, verdict: str
+) -> None:
+    ensemble = volumes_of({(17, 12, 12): weight}, noise=0.005)
+    (found,) = evidence_of(ensemble, voxels_near(17, 12, 12))
+    assert least <= found.separation <= most + 0.01 and found.verdict == verdict
 
 
 def test_the_scale_and_the_offset_of_a_volume_do_not_count() -> None:
