@@ -16,6 +16,7 @@ from chimerax.core.commands.cli import registered_commands, usage
 import help_page
 from chimerax.siren import cmd
 from chimerax.siren.core.blocks.statistics import STATISTICS
+from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.parameters import Parameters
 from ensembles import write_planted
 from waiting import DEADLINE
@@ -124,3 +125,16 @@ def test_the_manuals_script_for_a_cluster_runs_as_the_manual_says(tmp_path):
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "SIREn: done, 2 blocks" in done.stdout
+
+
+def test_the_numbers_on_the_method_page_are_those_of_the_constants() -> None:
+    text = (ROOT / "src/docs/user/siren_method.html").read_text(encoding="utf-8")
+    found = re.findall(r'<b title="([A-Z_]+)">([^<]+)</b>', text)
+    assert len({name for name, _ in found}) > 15
+    for name, shown in found:
+        value = getattr(constants, name)
+        if name == "CORE_SHARE":
+            value = 100 * value[0]
+        values = value if isinstance(value, tuple) else (value,)
+        numbers = [float(t.replace(",", "")) for t in re.split(r", (?=\d)", shown)]
+        assert numbers == [pytest.approx(v) for v in values], name

@@ -10,7 +10,8 @@ COLUMNS = {
     "volume_A3": "volume of the block, in Å^3",
     "mean_occupancy": "share of the volumes in which a voxel of the block is occupied, mean of its "
     "voxels",
-    "stability": "share of random halves of the volumes in which the block comes back; empty where "
+    "stability": "share of random halves of the volumes, at levels 10 to 25 % lower or higher, in "
+    "which the block comes back; empty where "
     "that was not asked",
     "strength": "how strongly a voxel belongs to the block, mean of its voxels; empty where that "
     "was not asked",
