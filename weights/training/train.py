@@ -25,6 +25,7 @@ import numpy as np
 import package
 import torch
 from dataset import build
+from decoder_maps import ENSEMBLES, build_decoder_maps
 from simulate import BOX
 
 from core.thresholds import features
@@ -41,6 +42,7 @@ class TrainParameters:
 
     train_maps: int = 12000
     validation_maps: int = 480
+    decoder_ensembles: int = 192  # of which volumes are added to the training maps
     data_seed: int = 1
     seed: int = 0
     members: int = 1  # networks trained from seeds seed, seed + 1 ... and averaged
@@ -57,7 +59,7 @@ class TrainParameters:
     inside_weight: float = 0.1  # of the cross entropy of the molecule's share at each level
     voxel_weight: float = 0.5  # of the cross entropy of the molecule's share of each voxel
     spread_weight: float = 0.05  # of the loss of the expected error
-    # of maps as in ensembles (box 64, 3.5 A/pixel or more), relative to others
+    # of maps as in ensembles (box 64, 3.5 A/pixel or more, or a decoder's), relative to others
     ensemble_weight: float = 2.0
     unknown_scale: float = 0.15  # share of the maps without voxel size
     blur: float = 0.03  # SD of the noise added to the profile in training
@@ -140,15 +142,23 @@ def cache_inputs(path: Path) -> Path:
 
 
 def map_files(
-    structures: Path, p: TrainParameters, cache: Path, processes: int
+    structures: Path, p: TrainParameters, cache: Path, ensembles: Path, processes: int
 ) -> dict[str, list[Path]]:
-    """Simulate the maps of both splits and compute their network inputs, unless cached."""
+    """Make the maps of both splits and compute their network inputs, unless cached.
+
+    Training maps are simulated ones, then volumes of decoders, whose ensembles are kept in the
+    folder ``ensembles``.
+    """
     files = {}
     for split, count, seed in (
         ("validation", p.validation_maps, p.data_seed + 1),
         ("train", p.train_maps, p.data_seed),
     ):
         files[split] = build(structures, split, count, seed, cache, processes, EACH[split])
+    if p.decoder_ensembles:
+        files["train"] += build_decoder_maps(
+            structures, "train", cache, ensembles, processes, p.decoder_ensembles
+        )
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         pool.map(cache_inputs, files["validation"] + files["train"], chunksize=1)
     return files
@@ -158,11 +168,10 @@ def load(paths: list[Path]) -> Maps:
     """Load all maps of the files, with their network inputs."""
     columns: dict[str, torch.Tensor] = {}
     facts: list[dict[str, Any]] = []
-    first = 0
-    with np.load(paths[0]) as z:
-        count = len(z["label"]) * (len(paths) - 1)
-    with np.load(paths[-1]) as z:
-        count += len(z["label"])
+    first = count = 0
+    for path in paths:
+        with np.load(path) as z:
+            count += len(z["label"])
     for path in paths:
         with np.load(path) as truth, np.load(cache_inputs(path)) as made:
             facts += json.loads(str(truth["facts"]))
@@ -177,7 +186,9 @@ def load(paths: list[Path]) -> Maps:
             column = columns.setdefault(key, torch.empty(count, *part.shape[1:], dtype=part.dtype))
             column[first : first + len(part)] = part
         first = len(facts)
-    ensemble = torch.tensor([f["box"] == BOX and f["pixel"] >= 3.5 for f in facts])
+    ensemble = torch.tensor(
+        ["ensemble" in f or (f["box"] == BOX and f["pixel"] >= 3.5) for f in facts]
+    )
     scale = encode_voxel_size([None if f["cut"] else f["pixel"] * f["box"] / BOX for f in facts])
     return Maps(**columns, ensemble=ensemble, scale=scale, facts=facts)
 
@@ -432,12 +443,18 @@ def main() -> None:
         default=Path(tempfile.gettempdir()) / "siren-maps",
         help="folder for simulated maps",
     )
+    parser.add_argument(
+        "--ensembles",
+        type=Path,
+        default=ENSEMBLES,
+        help="folder where the decoders' ensembles are kept, as by make bench-decoders",
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     for name, value in asdict(defaults).items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
     a = vars(parser.parse_args())
     p = TrainParameters(**{k: a[k] for k in asdict(defaults)})
-    files = map_files(a["structures"], p, a["cache"], a["processes"])
+    files = map_files(a["structures"], p, a["cache"], a["ensembles"], a["processes"])
     with tempfile.TemporaryDirectory() as work:
         paths = [Path(work) / f"{k}.pt" for k in range(p.members)]
         side_by_side = min(p.members, a["processes"])
