@@ -149,10 +149,8 @@ def main() -> None:
         voxel_weight=defaults.voxel_weight if a.part != "profile" else 0.0,
     )
     torch.set_num_threads(1)
-    maps = {
-        split: load(paths)
-        for split, paths in map_files(a.structures, p, a.cache, ENSEMBLES, a.processes).items()
-    }
+    files = map_files(a.structures, p, a.cache, ENSEMBLES, a.processes)
+    maps = {split: load(files[split]) for split in ("validation", "train")}
     if a.given:
         maps = {
             split: FactMaps(

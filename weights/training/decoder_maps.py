@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from simulate import Sample, _labeled_sample
 
 BENCHMARKS = package.REPOSITORY / "devel" / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
+sys.path.append(str(BENCHMARKS))
 
 from decoders.core_api import Absent  # noqa: E402
 from decoders.design import recipe, recipes  # noqa: E402

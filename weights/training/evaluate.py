@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import package  # noqa: F401  (puts src on the path)
 from dataset import full_share, version
+from decoder_maps import ENSEMBLES
+from decoder_rows import decoder_rows
 from numpy.typing import NDArray
 from realmaps import Table, real_ensemble, real_maps
 from rules import rules
@@ -378,6 +380,12 @@ def main() -> None:
         help="folder for simulated maps",
     )
     parser.add_argument(
+        "--ensembles",
+        type=Path,
+        default=ENSEMBLES,
+        help="folder where the decoders' ensembles are kept, as by make bench-decoders",
+    )
+    parser.add_argument(
         "--published",
         type=Path,
         default=None,
@@ -396,6 +404,11 @@ def main() -> None:
             a.data / "structures", weights, a.maps, a.seed, a.processes, a.cache, a.published
         ),
     ]
+    rows = decoder_rows(a.data, weights, a.cache, a.ensembles, a.processes)
+    if len(rows) > 1:
+        parts += ["", "### Volumes of decoders", "", markdown(rows)]
+    else:
+        print("no volumes of decoders: their ensembles cannot be made here", flush=True)
     if (a.data / "real_maps").is_dir():
         parts += ["", "### Real maps", "", markdown(real_maps(a.data / "real_maps", weights))]
     if (a.data / "real_ensemble").is_dir():

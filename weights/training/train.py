@@ -13,6 +13,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -42,13 +43,17 @@ class TrainParameters:
 
     train_maps: int = 12000
     validation_maps: int = 480
-    decoder_ensembles: int = 192  # of which volumes are added to the training maps
     data_seed: int = 1
     seed: int = 0
     members: int = 1  # networks trained from seeds seed, seed + 1 ... and averaged
     epochs: int = 8
     batch_size: int = 32
     learning_rate: float = 2e-3
+    # second stage: the simulated maps, and volumes of that many decoders' ensembles
+    decoder_ensembles: int = 192
+    decoder_repeats: int = 2  # how often an epoch has each of these volumes
+    decoder_epochs: int = 2
+    decoder_learning_rate: float = 3e-4
     weight_decay: float = 0.05
     number_weight: float = (
         1.0  # of the smooth L1 loss of the level, in addition to the loss of the masks
@@ -146,8 +151,7 @@ def map_files(
 ) -> dict[str, list[Path]]:
     """Make the maps of both splits and compute their network inputs, unless cached.
 
-    Training maps are simulated ones, then volumes of decoders, whose ensembles are kept in the
-    folder ``ensembles``.
+    ``decoders`` are volumes of decoders, whose ensembles are kept in the folder ``ensembles``.
     """
     files = {}
     for split, count, seed in (
@@ -155,12 +159,13 @@ def map_files(
         ("train", p.train_maps, p.data_seed),
     ):
         files[split] = build(structures, split, count, seed, cache, processes, EACH[split])
-    if p.decoder_ensembles:
-        files["train"] += build_decoder_maps(
-            structures, "train", cache, ensembles, processes, p.decoder_ensembles
-        )
+    files["decoders"] = (
+        build_decoder_maps(structures, "train", cache, ensembles, processes, p.decoder_ensembles)
+        if p.decoder_ensembles
+        else []
+    )
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        pool.map(cache_inputs, files["validation"] + files["train"], chunksize=1)
+        pool.map(cache_inputs, [f for part in files.values() for f in part], chunksize=1)
     return files
 
 
@@ -283,13 +288,16 @@ def train(
     p: TrainParameters,
     log: Path | None = None,
     make: Callable[[], Any] = compact_network,
+    keep_last: bool = False,
 ) -> dict[str, float]:
-    """Train the network of ``make``; save the best weights on the validation set to ``out``.
+    """Train the network of ``make``; save its weights to ``out``.
+
+    Saved are the weights of the epoch that is best on the validation set, or of the last one.
 
     Returns
     -------
     dict
-        Metrics of the best weights.
+        Metrics of the saved weights.
     """
     torch.manual_seed(p.seed)
     rng = np.random.default_rng(p.seed)
@@ -330,7 +338,7 @@ def train(
         if log:
             with open(log, "a", encoding="utf-8") as file:
                 file.write(json.dumps(now) + "\n")
-        if not best or now["rmse"] < best["rmse"]:
+        if keep_last or not best or now["rmse"] < best["rmse"]:
             best = now
             save_network(out, running, {"validation": json.dumps(best)})
     return best
@@ -384,18 +392,28 @@ def average(
     return found
 
 
-def _member(
-    train_files: list[Path],
-    validation_files: list[Path],
-    out: Path,
-    p: TrainParameters,
-    log: Path | None,
-) -> float:
-    """Train one member in a separate process, and return the median label."""
+def _member(files: dict[str, list[Path]], out: Path, p: TrainParameters, log: Path | None) -> float:
+    """Train one member in a separate process, and return the median label.
+
+    First on simulated maps; then, from the weights as they are saved, on these and on volumes of
+    decoders. The second stage is short, and its rate ends at zero, so its last epoch is kept: the
+    validation maps are simulated, and would choose the one that has learned least.
+    """
     torch.set_num_threads(1)  # same order of summation, whatever the number of cores
-    maps = load(train_files)
-    train(maps, load(validation_files), out, p, log)
-    return float(maps.label.median())
+    validation = load(files["validation"])
+    if out.exists():  # the first stage is given
+        median = float(load_network(out).metadata["median_label"])
+    else:
+        maps = load(files["train"])
+        median = float(maps.label.median())
+        train(maps, validation, out, p, log)
+        del maps
+    if files["decoders"]:
+        second = replace(p, epochs=p.decoder_epochs, learning_rate=p.decoder_learning_rate)
+        start = load_network(out).network
+        maps = load(files["train"] + p.decoder_repeats * files["decoders"])
+        train(maps, validation, out, second, log, lambda: start, keep_last=True)
+    return median
 
 
 def _augmented_scale(scale: torch.Tensor, p: TrainParameters) -> torch.Tensor:
@@ -449,6 +467,12 @@ def main() -> None:
         default=ENSEMBLES,
         help="folder where the decoders' ensembles are kept, as by make bench-decoders",
     )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        default=None,
+        help="weights of the first stage, instead of training them; one member",
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     for name, value in asdict(defaults).items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
@@ -457,13 +481,14 @@ def main() -> None:
     files = map_files(a["structures"], p, a["cache"], a["ensembles"], a["processes"])
     with tempfile.TemporaryDirectory() as work:
         paths = [Path(work) / f"{k}.pt" for k in range(p.members)]
+        if a["start"]:
+            shutil.copy(a["start"], paths[0])
         side_by_side = min(p.members, a["processes"])
         with ProcessPoolExecutor(side_by_side, multiprocessing.get_context("spawn")) as pool:
             median = list(
                 pool.map(
                     _member,
-                    [files["train"]] * p.members,
-                    [files["validation"]] * p.members,
+                    [files] * p.members,
                     paths,
                     [replace(p, seed=p.seed + k) for k in range(p.members)],
                     [a["log"]] * p.members,
