@@ -18,7 +18,7 @@ demo: env ## simulate an ensemble and find its blocks; pictures and a session go
 
 # A smaller run, into trained/. The shipped weights: make train TRAIN="--out weights/siren_thresholds.pt"
 STRUCTURES ?= ../shared/data/structures
-TRAIN ?= --train-maps 1200 --validation-maps 180 --epochs 10 --out trained/siren_thresholds.pt
+TRAIN ?= --train-maps 1200 --validation-maps 180 --epochs 10 --decoder-ensembles 12 --decoder-epochs 2 --out trained/siren_thresholds.pt
 train: env ## train the contour-level network; STRUCTURES=folder of mmCIF or PDB files, or the compact set (10 minutes)
 	@mkdir -p trained
 	@OMP_NUM_THREADS=2 $(VENV)/python weights/training/train.py "$(STRUCTURES)" $(TRAIN)
@@ -51,7 +51,7 @@ bench-scaling: env ## how counting scales with the workers of a Dask cluster: wr
 
 DATA ?= ../shared/data
 bench-thresholds: env ## accuracy and speed of predicted contour levels, simulated and real maps: updates weights/README.md
-	@$(VENV)/python weights/training/evaluate.py "$(DATA)" --card weights/README.md
+	@$(VENV)/python weights/training/evaluate.py "$(DATA)" --card weights/README.md --ensembles "$(CACHE)"
 
 bench-blocks: env ## how well planted blocks are found: writes devel/benchmarks/blocks.md (an hour or two)
 	@$(VENV)/python devel/benchmarks/blocks.py

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import package  # noqa: F401  (puts src on the path)
 import torch
+from decoder_maps import ENSEMBLES
 from numpy.typing import NDArray
 from simulate import BOX
 from train import Maps, TrainParameters, load, map_files, train
@@ -144,13 +145,12 @@ def main() -> None:
     p = TrainParameters(
         train_maps=a.train_maps,
         epochs=a.epochs,
+        decoder_ensembles=0,
         voxel_weight=defaults.voxel_weight if a.part != "profile" else 0.0,
     )
     torch.set_num_threads(1)
-    maps = {
-        split: load(paths)
-        for split, paths in map_files(a.structures, p, a.cache, a.processes).items()
-    }
+    files = map_files(a.structures, p, a.cache, ENSEMBLES, a.processes)
+    maps = {split: load(files[split]) for split in ("validation", "train")}
     if a.given:
         maps = {
             split: FactMaps(

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import package  # noqa: F401  (puts src on the path)
 from dataset import full_share, version
+from decoder_maps import ENSEMBLES
+from decoder_rows import decoder_rows
 from numpy.typing import NDArray
 from realmaps import Table, real_ensemble, real_maps
 from rules import rules
@@ -34,8 +36,8 @@ from core.thresholds.normalize import Range, denormalize_level, normalize_level,
 from core.thresholds.voxel_size import encode_voxel_size
 
 BEGIN, END = "<!-- make bench-thresholds writes from here -->", "<!-- to here -->"
-
-
+PUBLISHED, UNKNOWN = "the published architecture", "the same, voxel size unknown"  # rows
+EARLIER = " (earlier run)"
 CHUNK = 20
 
 
@@ -157,11 +159,11 @@ def simulated(
     loaded = load_network(weights)
     outputs, without_scale = _outputs(loaded.network, samples)
     predicted = outputs[:, 0]
-    rows = {"this network": predicted, "the same, voxel size unknown": without_scale[:, 0]}
+    rows = {"this network": predicted, UNKNOWN: without_scale[:, 0]}
     if published is not None:
         trained = load_network(published)
         name = (
-            f"the published architecture, {trained.metadata['maps']:,} of the same maps, "
+            f"{PUBLISHED}, {trained.metadata['maps']:,} of the same maps, "
             f"{trained.metadata['seconds'] / 60:.0f} minutes"
         )
         rows[name] = _levels(trained.network, samples)
@@ -346,11 +348,27 @@ def markdown(table: Table) -> str:
 
 
 def into_card(card: Path, text: str) -> None:
-    """Write the results between the two markers of the model card."""
+    """Write the results between the two markers of the model card.
+
+    The row of the published architecture is kept if this run has none.
+    """
     content = card.read_text(encoding="utf-8")
     before, rest = content.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
+    old, after = rest.split(END, 1)
+    if f"| {PUBLISHED}" not in text:
+        kept = [line for line in old.splitlines() if line.startswith(f"| {PUBLISHED}")]
+        lines = text.splitlines()
+        second = next(i for i, line in enumerate(lines) if line.startswith(f"| {UNKNOWN}"))
+        text = "\n".join(
+            [*lines[: second + 1], *(_earlier(row) for row in kept), *lines[second + 1 :]]
+        )
     card.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def _earlier(row: str) -> str:
+    """A row of a table, with the note that it is of an earlier run."""
+    first, rest = row[2:].split(" | ", 1)
+    return f"| {first.removesuffix(EARLIER)}{EARLIER} | {rest}"
 
 
 def main() -> None:
@@ -378,6 +396,12 @@ def main() -> None:
         help="folder for simulated maps",
     )
     parser.add_argument(
+        "--ensembles",
+        type=Path,
+        default=ENSEMBLES,
+        help="folder where the decoders' ensembles are kept, as by make bench-decoders",
+    )
+    parser.add_argument(
         "--published",
         type=Path,
         default=None,
@@ -396,6 +420,11 @@ def main() -> None:
             a.data / "structures", weights, a.maps, a.seed, a.processes, a.cache, a.published
         ),
     ]
+    rows = decoder_rows(a.data, weights, a.cache, a.ensembles, a.processes)
+    if len(rows) > 1:
+        parts += ["", "### Volumes of decoders", "", markdown(rows)]
+    else:
+        print("no volumes of decoders: their ensembles cannot be made here", flush=True)
     if (a.data / "real_maps").is_dir():
         parts += ["", "### Real maps", "", markdown(real_maps(a.data / "real_maps", weights))]
     if (a.data / "real_ensemble").is_dir():

@@ -13,6 +13,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ import numpy as np
 import package
 import torch
 from dataset import build
+from decoder_maps import ENSEMBLES, build_decoder_maps
 from simulate import BOX
 
 from core.thresholds import features
@@ -47,6 +49,11 @@ class TrainParameters:
     epochs: int = 8
     batch_size: int = 32
     learning_rate: float = 2e-3
+    # second stage: the simulated maps, and volumes of that many decoders' ensembles
+    decoder_ensembles: int = 192
+    decoder_repeats: int = 2  # how often an epoch has each of these volumes
+    decoder_epochs: int = 2
+    decoder_learning_rate: float = 3e-4
     weight_decay: float = 0.05
     number_weight: float = (
         1.0  # of the smooth L1 loss of the level, in addition to the loss of the masks
@@ -57,7 +64,7 @@ class TrainParameters:
     inside_weight: float = 0.1  # of the cross entropy of the molecule's share at each level
     voxel_weight: float = 0.5  # of the cross entropy of the molecule's share of each voxel
     spread_weight: float = 0.05  # of the loss of the expected error
-    # of maps as in ensembles (box 64, 3.5 A/pixel or more), relative to others
+    # of maps as in ensembles (box 64, 3.5 A/pixel or more, or a decoder's), relative to others
     ensemble_weight: float = 2.0
     unknown_scale: float = 0.15  # share of the maps without voxel size
     blur: float = 0.03  # SD of the noise added to the profile in training
@@ -140,17 +147,25 @@ def cache_inputs(path: Path) -> Path:
 
 
 def map_files(
-    structures: Path, p: TrainParameters, cache: Path, processes: int
+    structures: Path, p: TrainParameters, cache: Path, ensembles: Path, processes: int
 ) -> dict[str, list[Path]]:
-    """Simulate the maps of both splits and compute their network inputs, unless cached."""
+    """Make the maps of both splits and compute their network inputs, unless cached.
+
+    ``decoders`` are volumes of decoders, whose ensembles are kept in the folder ``ensembles``.
+    """
     files = {}
     for split, count, seed in (
         ("validation", p.validation_maps, p.data_seed + 1),
         ("train", p.train_maps, p.data_seed),
     ):
         files[split] = build(structures, split, count, seed, cache, processes, EACH[split])
+    files["decoders"] = (
+        build_decoder_maps(structures, "train", cache, ensembles, processes, p.decoder_ensembles)
+        if p.decoder_ensembles
+        else []
+    )
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        pool.map(cache_inputs, files["validation"] + files["train"], chunksize=1)
+        pool.map(cache_inputs, [f for part in files.values() for f in part], chunksize=1)
     return files
 
 
@@ -158,11 +173,10 @@ def load(paths: list[Path]) -> Maps:
     """Load all maps of the files, with their network inputs."""
     columns: dict[str, torch.Tensor] = {}
     facts: list[dict[str, Any]] = []
-    first = 0
-    with np.load(paths[0]) as z:
-        count = len(z["label"]) * (len(paths) - 1)
-    with np.load(paths[-1]) as z:
-        count += len(z["label"])
+    first = count = 0
+    for path in paths:
+        with np.load(path) as z:
+            count += len(z["label"])
     for path in paths:
         with np.load(path) as truth, np.load(cache_inputs(path)) as made:
             facts += json.loads(str(truth["facts"]))
@@ -177,7 +191,9 @@ def load(paths: list[Path]) -> Maps:
             column = columns.setdefault(key, torch.empty(count, *part.shape[1:], dtype=part.dtype))
             column[first : first + len(part)] = part
         first = len(facts)
-    ensemble = torch.tensor([f["box"] == BOX and f["pixel"] >= 3.5 for f in facts])
+    ensemble = torch.tensor(
+        ["ensemble" in f or (f["box"] == BOX and f["pixel"] >= 3.5) for f in facts]
+    )
     scale = encode_voxel_size([None if f["cut"] else f["pixel"] * f["box"] / BOX for f in facts])
     return Maps(**columns, ensemble=ensemble, scale=scale, facts=facts)
 
@@ -272,13 +288,16 @@ def train(
     p: TrainParameters,
     log: Path | None = None,
     make: Callable[[], Any] = compact_network,
+    keep_last: bool = False,
 ) -> dict[str, float]:
-    """Train the network of ``make``; save the best weights on the validation set to ``out``.
+    """Train the network of ``make``; save its weights to ``out``.
+
+    Saved are the weights of the epoch that is best on the validation set, or of the last one.
 
     Returns
     -------
     dict
-        Metrics of the best weights.
+        Metrics of the saved weights.
     """
     torch.manual_seed(p.seed)
     rng = np.random.default_rng(p.seed)
@@ -319,7 +338,7 @@ def train(
         if log:
             with open(log, "a", encoding="utf-8") as file:
                 file.write(json.dumps(now) + "\n")
-        if not best or now["rmse"] < best["rmse"]:
+        if keep_last or not best or now["rmse"] < best["rmse"]:
             best = now
             save_network(out, running, {"validation": json.dumps(best)})
     return best
@@ -373,18 +392,28 @@ def average(
     return found
 
 
-def _member(
-    train_files: list[Path],
-    validation_files: list[Path],
-    out: Path,
-    p: TrainParameters,
-    log: Path | None,
-) -> float:
-    """Train one member in a separate process, and return the median label."""
+def _member(files: dict[str, list[Path]], out: Path, p: TrainParameters, log: Path | None) -> float:
+    """Train one member in a separate process, and return the median label.
+
+    First on simulated maps; then, from the weights as they are saved, on these and on volumes of
+    decoders. The second stage is short, and its rate ends at zero, so its last epoch is kept: the
+    validation maps are simulated, and would choose the one that has learned least.
+    """
     torch.set_num_threads(1)  # same order of summation, whatever the number of cores
-    maps = load(train_files)
-    train(maps, load(validation_files), out, p, log)
-    return float(maps.label.median())
+    validation = load(files["validation"])
+    if out.exists():  # the first stage is given
+        median = float(load_network(out).metadata["median_label"])
+    else:
+        maps = load(files["train"])
+        median = float(maps.label.median())
+        train(maps, validation, out, p, log)
+        del maps
+    if files["decoders"]:
+        second = replace(p, epochs=p.decoder_epochs, learning_rate=p.decoder_learning_rate)
+        start = load_network(out).network
+        maps = load(files["train"] + p.decoder_repeats * files["decoders"])
+        train(maps, validation, out, second, log, lambda: start, keep_last=True)
+    return median
 
 
 def _augmented_scale(scale: torch.Tensor, p: TrainParameters) -> torch.Tensor:
@@ -432,21 +461,34 @@ def main() -> None:
         default=Path(tempfile.gettempdir()) / "siren-maps",
         help="folder for simulated maps",
     )
+    parser.add_argument(
+        "--ensembles",
+        type=Path,
+        default=ENSEMBLES,
+        help="folder where the decoders' ensembles are kept, as by make bench-decoders",
+    )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        default=None,
+        help="weights of the first stage, instead of training them; one member",
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     for name, value in asdict(defaults).items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
     a = vars(parser.parse_args())
     p = TrainParameters(**{k: a[k] for k in asdict(defaults)})
-    files = map_files(a["structures"], p, a["cache"], a["processes"])
+    files = map_files(a["structures"], p, a["cache"], a["ensembles"], a["processes"])
     with tempfile.TemporaryDirectory() as work:
         paths = [Path(work) / f"{k}.pt" for k in range(p.members)]
+        if a["start"]:
+            shutil.copy(a["start"], paths[0])
         side_by_side = min(p.members, a["processes"])
         with ProcessPoolExecutor(side_by_side, multiprocessing.get_context("spawn")) as pool:
             median = list(
                 pool.map(
                     _member,
-                    [files["train"]] * p.members,
-                    [files["validation"]] * p.members,
+                    [files] * p.members,
                     paths,
                     [replace(p, seed=p.seed + k) for k in range(p.members)],
                     [a["log"]] * p.members,

@@ -179,8 +179,8 @@ def _turning(
     """Densities of all that is fixed, and of a domain of 8 to 25 % of the mass at each angle."""
     mass = core.mass + sum(p.mass for p in others)
     fits = [p for p in others if 0.08 < p.mass / mass < 0.25]
-    domain = max(fits or others, key=lambda p: float(np.linalg.norm(p.middle - core.middle)))
-    hinge = domain.points[np.linalg.norm(domain.points - core.middle, axis=1).argmin()]
+    domain = max(fits or others, key=lambda p: float(np.linalg.norm(p.center - core.center)))
+    hinge = domain.points[np.linalg.norm(domain.points - core.center, axis=1).argmin()]
     axis = rng.standard_normal(3)
     axis /= np.linalg.norm(axis)
     fixed = together("fixed", [core, *(p for p in others if p is not domain)])

@@ -24,8 +24,14 @@ def junk_volumes(
 
     A volume's *likeness* is the correlation of its occupied voxels with those of its nearest
     volumes: the one at rank 2 % (NEAREST_SHARE). A volume is junk if its likeness is below half of
-    the median. A small class of real particles differs from the majority, but its members resemble
-    each other; failed volumes are noise, each different.
+    the median, and its voxels are less often occupied in the others than is usual.
+
+    - A small class of real particles differs from the majority, but its members resemble each
+      other; failed volumes are noise, each different.
+    - A volume whose level is too high for it shows little, but what it shows lies inside the
+      others. Noise lies anywhere.
+    - A volume that occupies the whole union varies only in comparison with its surroundings, so
+      some voxels outside the union are compared too.
 
     Parameters
     ----------
@@ -40,24 +46,36 @@ def junk_volumes(
     volumes = len(occupancy)
     if volumes < constants.MIN_VOLUMES_FOR_MAJORITY or len(union) < 2:
         return np.zeros(volumes, bool)
-    if len(union) > constants.JUNK_VOXELS:
-        union = np.sort(
-            np.random.default_rng(SEED).choice(union, constants.JUNK_VOXELS, replace=False)
-        )
-    columns = occupancy.rows(union)
-    columns -= columns.mean(axis=0)
-    columns /= np.maximum(np.linalg.norm(columns, axis=0), 1e-6)
-    correlation = np.zeros((volumes, volumes), np.float32)
+    compared = _compared_voxels(occupancy, union)
+    held, common = np.zeros(volumes), np.zeros((volumes, volumes))
     progress = progress or Progress()
     # in parts, so that a stop is answered promptly
-    for start in range(0, len(columns), constants.SIMILARITY_VOXELS_AT_ONCE):
-        progress.step("looking for junk", start / len(columns))
-        part = columns[start : start + constants.SIMILARITY_VOXELS_AT_ONCE]
-        correlation += part.T @ part
+    for start in range(0, len(compared), constants.SIMILARITY_VOXELS_AT_ONCE):
+        progress.step("looking for junk", start / len(compared))
+        part = occupancy.rows(compared[start : start + constants.SIMILARITY_VOXELS_AT_ONCE])
+        held += part.sum(axis=0)
+        common += part.T @ part
+    correlation = common / len(compared) - np.outer(held, held) / len(compared) ** 2
+    sd = np.sqrt(np.diag(correlation))
+    correlation /= np.maximum(np.outer(sd, sd), 1e-12)
     np.fill_diagonal(correlation, -1)
     rank = max(2, round(constants.NEAREST_SHARE * volumes))
     nearest = np.partition(correlation, volumes - rank, axis=1)[:, volumes - rank]
     usual = float(np.median(nearest))
     if usual <= least:
         return np.zeros(volumes, bool)
-    return np.asarray(nearest < constants.JUNK_SIMILARITY * usual)
+    np.fill_diagonal(common, 0)
+    inside = common.sum(axis=1) / np.maximum(held, 1)  # others that have a voxel, on average
+    unlike = nearest < constants.JUNK_SIMILARITY * usual
+    return np.asarray(unlike & (inside < np.median(inside)))
+
+
+def _compared_voxels(occupancy: Occupancy, union: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The union's voxels, at most JUNK_VOXELS, and some outside of it: flat indices, ascending."""
+    rng = np.random.default_rng(SEED)
+    everywhere = np.arange(occupancy.grid.size) if occupancy.among is None else occupancy.among
+    outside = np.setdiff1d(everywhere, union, assume_unique=True)
+    if len(union) > constants.JUNK_VOXELS:
+        union = rng.choice(union, constants.JUNK_VOXELS, replace=False)
+    more = min(len(outside), round(constants.JUNK_OUTSIDE * len(union)))
+    return np.sort(np.concatenate([union, rng.choice(outside, more, replace=False)]))

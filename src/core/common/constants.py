@@ -142,6 +142,9 @@ NOISE_STEP = 0.25
 # --- Junk volumes: sensitivity.md
 
 JUNK_VOXELS = 20_000  # voxels compared at most; junk differs in far more
+# voxels outside the union that are compared too, relative to those inside: a volume that occupies
+# the whole union has no pattern without them
+JUNK_OUTSIDE = 0.25
 NEAREST_SHARE = 0.02  # share of the volumes: any real minority of particles has at least as many
 JUNK_SIMILARITY = 0.5  # fraction of the median similarity to the nearest; below it a volume is junk
 

@@ -137,6 +137,31 @@ def test_a_minority_whose_members_are_like_each_other_is_no_junk() -> None:
     assert np.flatnonzero(junk_volumes(occupancy, occupancy.union(0.01))).tolist() == [50]
 
 
+@pytest.mark.parametrize("complete", [88, 1])
+def test_complete_volumes_are_no_junk_where_edges_are_sharp(complete: int) -> None:
+    rng = np.random.default_rng(1)
+    rows = np.zeros((1000, 100))
+    rows[:300] = 1  # the core, then eight blocks that come and go; the rest is empty
+    for k in range(8):
+        rows[300 + 50 * k : 350 + 50 * k] = rng.random(100) < 0.5
+    rows[300:700, :complete] = 1
+    rows[:, 99] = rng.random(1000) < 0.4  # a volume of nothing
+    occupancy = occupancy_of(rows, (10, 10, 10))
+    union = occupancy.union(0.01)
+    assert rows[union, :complete].all()
+    assert np.flatnonzero(junk_volumes(occupancy, union)).tolist() == [99]
+
+
+def test_a_volume_whose_level_is_too_high_for_it_is_no_junk() -> None:
+    rng = np.random.default_rng(2)
+    depth = np.r_[np.linspace(1, 0, 700), np.zeros(300)]
+    rows = depth[:, None] + 0.05 * rng.standard_normal((1000, 60)) > rng.uniform(0.2, 0.4, 60)
+    rows[:, 7] = depth > 0.95  # its innermost 5 %
+    rows[:, 8] = rng.random(1000) < rows[:, 7].mean()  # as many anywhere
+    occupancy = occupancy_of(rows.astype(float), (10, 10, 10))
+    assert np.flatnonzero(junk_volumes(occupancy, occupancy.union(0.01))).tolist() == [8]
+
+
 # --- noise
 
 
