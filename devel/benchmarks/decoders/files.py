@@ -11,7 +11,9 @@ Conventions of both, checked by a mean that correlates with the true density:
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -66,3 +68,25 @@ def resampled(volume: NDArray[np.floating], box: int) -> NDArray[np.float32]:
     whole[middle, middle, middle] = centered
     fine = np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(whole))).real
     return np.asarray(fine * (box / small) ** 3, np.float32)
+
+
+def command(arguments: list[str], folder: Path, **environment: str) -> None:
+    """Run a program in a folder, without its output.
+
+    Raises
+    ------
+    RuntimeError
+        If it fails; the message ends with the end of what it wrote.
+    """
+    done = subprocess.run(
+        arguments,
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    (folder / "output.log").write_text(done.stdout, encoding="utf-8")
+    if done.returncode:
+        raise RuntimeError(f"{arguments[0]} failed: {done.stdout[-2000:]}")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .core_api import Absent
-from .files import write
+from .files import command, write
 from .particles import Particles
 from .subspace import Subspace
 
@@ -81,18 +80,15 @@ def run(
         folder = folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         write(folder, particles, particles.box, -1, seed)
-        subprocess.run(
+        command(
             [
                 *(interpreter, "-c", COMMAND, "pipeline", "particles.mrcs", "-o", "out"),
                 *("--poses", "poses.pkl", "--ctf", "ctf.pkl", "--mask", "sphere"),
                 *("--zdim", str(dimensions), "--uninvert-data", "false"),
                 *("--accept-cpu", "--low-memory-option", "--no-downsample"),
             ],
-            cwd=folder,
-            check=True,
-            env={**os.environ, "JAX_PLATFORMS": "cpu"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            folder,
+            JAX_PLATFORMS="cpu",
         )
         return read(folder / "out", dimensions, particles.scale * particles.box)
 

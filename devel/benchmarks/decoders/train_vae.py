@@ -8,7 +8,6 @@ batches of 8 images and beta = 1 / zdim among it. :mod:`.cryodrgn_net` is the sa
 from __future__ import annotations
 
 import pickle
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cryodrgn_net import package
-from .files import resampled, smallest_box, write
+from .files import command, resampled, smallest_box, write
 from .particles import Particles
 
 LAYERS, WIDTH, BATCH = 3, 128, 8
@@ -94,7 +93,7 @@ def train(
         folder = folder or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         write(folder, particles, box, 1, seed)
-        subprocess.run(
+        command(
             [
                 *(sys.executable, "-c", COMMAND, "particles.mrcs", "-o", "out"),
                 *("--poses", "poses.pkl", "--ctf", "ctf.pkl", "--zdim", str(dimensions)),
@@ -103,10 +102,7 @@ def train(
                 *("-b", str(BATCH), "-n", str(epochs), "--seed", str(seed)),
                 *("--no-window", "--no-amp", "--no-analysis", "--checkpoint", "0"),
             ],
-            cwd=folder,
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            folder,
         )
         made = config.load(str(folder / "out" / "config.yaml"))
         model, lattice = models.HetOnlyVAE.load(made, str(folder / "out" / "weights.pkl"))
