@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 BENCHMARKS = str(Path(__file__).parents[2] / "devel" / "benchmarks")
 sys.path.insert(0, BENCHMARKS)
-from decoders import measures  # noqa: E402
+from decoders import files, measures  # noqa: E402
 from decoders.core_api import Ensemble, Grid, Part, binarize  # noqa: E402
 from decoders.harness import rows_of  # noqa: E402
 from decoders.making import AROUND, Recipe, chosen_points, level_by_hand, soft_shares  # noqa: E402
@@ -154,6 +155,62 @@ def test_the_same_seed_gives_the_same_subspace_and_another_does_not() -> None:
 
     np.testing.assert_allclose(once(5), once(5), atol=1e-5)  # sums may differ in their last bits
     assert not np.allclose(once(5), once(6))
+
+
+def test_images_show_the_particle_where_its_pose_puts_it() -> None:
+    center, scale = np.array([3.0, -4.0, 1.0]), 1e4  # noise beyond the frequencies is far weaker
+    imaging = replace(CLEAN, particles=12, reach=0.9)
+    made = simulate_particles(
+        blob(*center)[None], np.ones((12, 1)), 6.0, imaging, np.random.default_rng(14)
+    )
+    pure = slices(blob(*center)[None], np.ones((12, 1)), made.rotations, made.frequencies)
+    for box in (BOX, files.smallest_box(made)):
+        stack = files.images(replace(made, data=pure * scale), box, np.random.default_rng(15))
+        axis = np.arange(box) - box // 2
+        weight = np.maximum(stack - 0.3 * stack.max(axis=(1, 2), keepdims=True), 0)
+        found = [
+            [(w.sum(axis=0) * axis).sum() / w.sum(), (w.sum(axis=1) * axis).sum() / w.sum()]
+            for w in weight
+        ]
+        expected = made.rotations[:, :2] @ center * box / BOX
+        np.testing.assert_allclose(found, expected, atol=0.3)
+
+
+def test_the_written_ctf_is_minus_ours_in_the_formula_of_cryodrgn(tmp_path: Path) -> None:
+    pytest.importorskip("mrcfile")
+    made = simulate_particles(
+        blob(0, 0, 0)[None],
+        np.ones((5, 1)),
+        6.0,
+        replace(CLEAN, particles=5, reach=0.6),
+        np.random.default_rng(16),
+    )
+    box = files.smallest_box(made)
+    files.write(tmp_path, made, box, 1)
+    columns = pickle.loads((tmp_path / "ctf.pkl").read_bytes()).astype(float)
+    side, pixel, defocus, _, _, kilovolts, millimeters, amplitude, _ = columns.T
+    assert (side == box).all()
+    square = (made.frequencies**2).sum(axis=1) / (side * pixel)[:, None] ** 2
+    volts = 1e3 * kilovolts[:, None]
+    wave = 12.2639 / np.sqrt(volts + 0.97845e-6 * volts**2)
+    gamma = (
+        2
+        * np.pi
+        * (
+            -defocus[:, None] * wave * square / 2
+            + 1e7 * millimeters[:, None] * wave**3 * square**2 / 4
+        )
+    )
+    theirs = np.sqrt(1 - amplitude**2)[:, None] * np.sin(gamma) - amplitude[:, None] * np.cos(gamma)
+    np.testing.assert_allclose(-theirs * made.scale, made.filters, atol=2e-3 * made.scale)
+    rotations, shifts = pickle.loads((tmp_path / "poses.pkl").read_bytes())
+    np.testing.assert_allclose(rotations, made.rotations, atol=1e-6)
+    assert shifts.shape == (5, 2) and not shifts.any()
+
+
+def test_a_density_on_a_finer_lattice_is_the_same_density() -> None:
+    fine = files.resampled(blob(2, -3, 1, 2.0), 30)
+    np.testing.assert_allclose(fine, blob(3, -4.5, 1.5, 3.0, 30), atol=0.01)
 
 
 def test_soft_shares_are_those_of_the_nearest_particles() -> None:

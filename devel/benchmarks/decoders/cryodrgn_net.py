@@ -2,8 +2,8 @@
 
 Encoder and decoder are the classes of the package ``cryodrgn`` (4.3.1, ``HetOnlyVAE`` with residual
 layers, positional encoding, its loss and its weight of the divergence, 1 / zdim). The loop around
-them is ours: its ``train_vae`` wants files and took too long on one core. The network is smaller
-than its default (3 x 128 in place of 3 x 1024) and trained for few epochs, so it is undertrained.
+them is ours, six times as fast as its own, which :mod:`.train_vae` runs: a step compares a draw of
+one half-plane's coefficients, not all of both halves. The network is smaller than its default (3 x 128 in place of 3 x 1024) and trained for few epochs, so it is undertrained.
 Seconds a recipe: some 100 to 300 on one core.
 """
 
@@ -78,7 +78,7 @@ def train(particles: Particles, dimensions: int, epochs: int = 25, seed: int = 0
     Absent
         If torch or cryodrgn is not installed.
     """
-    models, lattice = _package()
+    models, lattice = package()
     import torch
 
     torch.manual_seed(seed)
@@ -126,7 +126,7 @@ def train(particles: Particles, dimensions: int, epochs: int = 25, seed: int = 0
     return Trained(latents, model, particles.box, reach, scale)
 
 
-def _package() -> tuple[Any, Any]:
+def package() -> tuple[Any, Any]:
     """``cryodrgn.models`` and ``cryodrgn.lattice``."""
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("cryodrgn") is None:
         raise Absent("cryodrgn and torch are not installed")

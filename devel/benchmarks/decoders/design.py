@@ -17,6 +17,8 @@ KINDS = {
     "phases": 20,
     "smooth": 120,
     "network": 8,
+    "train_vae": 4,
+    "recovar": 4,
 }
 
 
@@ -41,6 +43,8 @@ def recipe(kind: str, number: int) -> Recipe:
         return _smooth(name, molecule, seed, number, rng)
     if kind == "network":
         return _network(name, molecule, seed, number)
+    if kind in ("train_vae", "recovar"):
+        return _package(name, kind, molecule, seed, number)
     many = kind not in ("one state", "phases")
     box = 48 if many else int(rng.choice([32, 40, 48], p=[0.35, 0.45, 0.2]))
     snr = np.round(np.exp(rng.uniform(np.log(0.08 if many else 0.03), np.log(0.3))), 3)
@@ -106,5 +110,23 @@ def _network(name: str, molecule: str, seed: int, number: int) -> Recipe:
         volumes=300,
         blocks=6 if blocks else 0,
         imaging=imaging,
+        seed=seed,
+    )
+
+
+def _package(name: str, decoder: str, molecule: str, seed: int, number: int) -> Recipe:
+    """Of a package's own program: one state, blocks, blocks, one state, and so on."""
+    blocks = number % 4 in (1, 2)
+    own = decoder == "train_vae"
+    return Recipe(
+        name,
+        "blocks" if blocks else "one state",
+        molecule,
+        decoder,
+        box=32,
+        dimensions=8 if own else 4,
+        volumes=300,
+        blocks=6 if blocks else 0,
+        imaging=Imaging(particles=3000, snr=0.3, contrast=0.15),
         seed=seed,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 from scipy.spatial import cKDTree
 
+from . import recovar_run
 from .core_api import enclosing_level
 from .molecules import CORE, Model, draw_states, low_pass, model, split_of
 from .particles import Imaging, simulate_particles
@@ -18,6 +20,18 @@ from .stored import Stored, from_volumes
 from .subspace import fit, sphere
 
 AROUND = 20  # particles nearest to a volume's latent point: of these the true share is taken
+KEPT = 0.99  # of the variance of a network's volumes: the rest is spread over 100 components
+
+
+class Nonlinear(Protocol):
+    """A decoder whose volumes are no mean and components."""
+
+    @property
+    def latents(self) -> NDArray[np.float32]:
+        """(P, K) of the particles."""
+
+    def volumes(self, latents: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(V, z, y, x) densities at (V, K) latents."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +44,8 @@ class Recipe:
     kind : ``one state``, ``moving``, ``blocks``, ``rare``, ``junk``, ``smooth`` (random functions
         over a constant particle), ``phases`` (a subspace's components with their phases redrawn)
     molecule : of :mod:`.molecules`
-    decoder : ``subspace`` or ``cryodrgn``; not for ``smooth``
+    decoder : ``subspace``, ``cryodrgn`` (our loop), ``train_vae`` (its own) or ``recovar``; not for
+        ``smooth``
     box : voxels a side
     dimensions : of the latents
     volumes : V
@@ -75,7 +90,7 @@ def make(recipe: Recipe) -> Stored:
     Raises
     ------
     Absent
-        If its molecule, or cryoDRGN, is not on this machine.
+        If its molecule, cryoDRGN or RECOVAR is not on this machine.
     """
     made = model(
         recipe.molecule,
@@ -101,17 +116,21 @@ def make(recipe: Recipe) -> Stored:
         np.tensordot(particles.states.mean(axis=0), made.densities, 1), recipe.imaging.reach
     )
     mask = _mask(true_mean, made.level) if recipe.masked else sphere(recipe.box)
-    if recipe.decoder == "cryodrgn":
-        from .cryodrgn_net import train
+    if recipe.decoder in ("cryodrgn", "train_vae"):
+        from . import cryodrgn_net, train_vae
 
-        decoder = train(particles, recipe.dimensions, seed=recipe.seed)
-        chosen = chosen_points(decoder.latents, recipe.volumes, recipe.seed)
-        mean, components, scores = from_volumes(decoder.volumes(decoder.latents[chosen]))
+        training = train_vae.train if recipe.decoder == "train_vae" else cryodrgn_net.train
+        decoder: Nonlinear = training(particles, recipe.dimensions, seed=recipe.seed)
         latents = decoder.latents
+        chosen = chosen_points(latents, recipe.volumes, recipe.seed)
+        mean, components, scores = from_volumes(decoder.volumes(latents[chosen]), KEPT)
     else:
-        found = fit(
-            particles, recipe.dimensions, mask, recipe.prior, recipe.shrunk, seed=recipe.seed
-        )
+        if recipe.decoder == "recovar":
+            found = recovar_run.run(particles, recipe.dimensions, recipe.seed)
+        else:
+            found = fit(
+                particles, recipe.dimensions, mask, recipe.prior, recipe.shrunk, seed=recipe.seed
+            )
         chosen = chosen_points(found.latents, recipe.volumes, recipe.seed)
         mean, scores, latents = found.mean, found.latents[chosen], found.latents
         components = found.components.astype(np.float16)

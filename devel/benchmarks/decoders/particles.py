@@ -67,6 +67,9 @@ class Particles:
         x, y and viewing direction in the particle's frame
     states : (P, U) float32, what share of each density the particle has
     junk : (P,) bool
+    voxel_size : A
+    defocus : (P,) float64, underfocus in A
+    scale : of data and filters over the transform of the density times the CTF
     """
 
     box: int
@@ -76,6 +79,9 @@ class Particles:
     rotations: NDArray[np.float64]
     states: NDArray[np.float32]
     junk: NDArray[np.bool_]
+    voxel_size: float
+    defocus: NDArray[np.float64]
+    scale: float
 
     def __len__(self) -> int:
         return len(self.data)
@@ -211,7 +217,8 @@ def simulate_particles(
     blurred = rng.random(count) < imaging.blurred
     pure[blurred] *= np.exp(-2 * (np.pi * imaging.blur * radius) ** 2).astype(np.float32)
 
-    filters = ctf(radius / voxel_size, 1e4 * rng.uniform(*imaging.defocus, count))
+    defocus = 1e4 * rng.uniform(*imaging.defocus, count)
+    filters = ctf(radius / voxel_size, defocus)
     pure *= filters
     # Parseval: both halves of the plane, the origin aside, which is no variance
     power = 2 * (np.abs(pure[~nothing][:, radius > 0]) ** 2).sum(axis=1).mean() / box**4
@@ -229,6 +236,9 @@ def simulate_particles(
         told,
         np.asarray(states, np.float32),
         junk,
+        voxel_size,
+        defocus,
+        float(scale),
     )
 
 
