@@ -68,7 +68,7 @@ bench-trust: env ## how well flags and errors of levels predict bad ones: writes
 CACHE ?= devel/benchmarks/cache
 bench-decoders: env ## blocks in ensembles that a decoder made: writes devel/benchmarks/decoders.md (an hour or two)
 	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/make.py --cache "$(CACHE)"
-	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/harness.py "$(CACHE)" --quick --levels true predicted --out "$(CACHE)"
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/harness.py "$(CACHE)" --levels true predicted --out "$(CACHE)"
 	@$(VENV)/python devel/benchmarks/decoders/summary.py "$(CACHE)"
 
 bench-real: env ## blocks and verdicts in ten real volumes, alone and redrawn: writes devel/benchmarks/real_verdicts.md (a minute)

@@ -405,7 +405,6 @@ def test_what_is_planted_is_scored_as_found() -> None:
     rows, whole = rows_of(stored, "perfect", perfect, "true")
     assert [r["best_iou"] for r in rows] == [1] * len(planted)
     assert [r["best_planted"] for r in rows] == list(range(len(planted)))
-    assert all(r["back_lower"] == r["back_higher"] == 1 for r in rows)
     assert all(r["in_core"] == r["in_empty"] == 0 for r in rows)
     assert whole["mean_best_iou"] == 1 and whole["bad"] == 0 and 0.2 < whole["ceiling"] < 1
     assert np.median([r["true_correlation"] for r in rows]) > 0.7
@@ -414,7 +413,7 @@ def test_what_is_planted_is_scored_as_found() -> None:
 def verdicts_of(stored: Stored) -> list[tuple[str, NDArray[np.int64]]]:
     """Verdict and voxels of each block after expand, at the true level."""
     found = METHODS["profile"](stored.ensemble(), np.full(len(stored), stored.level), False)
-    return [(found.verdict[n], voxels) for n, voxels in found.blocks.items()]
+    return [(found.evidence[n].verdict, voxels) for n, voxels in found.blocks.items()]
 
 
 @pytest.mark.parametrize("name", ["one-state-000-50S", "smooth-001-1oel"])

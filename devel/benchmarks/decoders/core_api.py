@@ -35,6 +35,7 @@ from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.blocks.verdicts import BlockEvidence
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble
 from chimerax.siren.core.maps.grid import Grid
@@ -67,6 +68,7 @@ __all__ = [
     "ROOT",
     "VOLUME_PER_DALTON",
     "Absent",
+    "BlockEvidence",
     "BlockPlan",
     "Ensemble",
     "ExpandParameters",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .core_api import (
+    BlockEvidence,
     Ensemble,
     ExpandParameters,
     Occupancy,
@@ -29,14 +30,14 @@ class Found:
     ----------
     sketched, blocks : flat indices of each block by number, before and after expand
     occupancy : Occupancy of the volumes that took part, at harmonized levels
-    stability, verdict : by block number, after expand
+    stability, evidence : by block number, after expand
     """
 
     sketched: dict[int, NDArray[np.int64]]
     blocks: dict[int, NDArray[np.int64]]
     occupancy: Occupancy
     stability: dict[int, float] = field(default_factory=dict)
-    verdict: dict[int, str] = field(default_factory=dict)
+    evidence: dict[int, BlockEvidence] = field(default_factory=dict)
 
 
 Method = Callable[[Ensemble, NDArray[np.float64], bool], Found]
@@ -66,7 +67,7 @@ def by_statistic(statistic: str) -> Method:
             dict(iter(grown.blocks)),
             result.occupancy,
             dict(grown.blocks.stability or {}),
-            {n: e.verdict for n, e in grown.blocks.evidence.items()},
+            dict(grown.blocks.evidence),
         )
 
     return run

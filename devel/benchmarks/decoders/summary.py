@@ -22,8 +22,8 @@ MEASURES = (
     "contrast_share",
     "solid",
     "largest",
-    "back_lower",
-    "back_higher",
+    "exchange",
+    "separation",
     "voxels",
 )
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -81,16 +81,53 @@ def ensemble_lines(rows: list[Row]) -> Iterable[str]:
 
 
 def bound_line(rows: list[Row]) -> str:
-    """The share of nulls with a block that stands, and the bound that their number allows."""
+    """The share of nulls with a block that is not doubtful, and the bound that their number
+    allows.
+    """
     nulls = [r for r in rows if r["null"] == "1"]
-    wrong = sum(int(r["stands"]) > 0 for r in nulls)
+    wrong = sum(int(r["undoubted"]) > 0 for r in nulls)
     if not nulls:
         return "No nulls."
     bound = beta.ppf(0.95, wrong + 1, len(nulls) - wrong) if wrong < len(nulls) else 1.0
     return (
-        f"Nulls with a block that stands: {wrong} of {len(nulls)}; the true share is below "
+        f"Nulls with a block that is not called doubtful: {wrong} of {len(nulls)}; the true share is below "
         f"{bound:.1%} (95 %, Clopper-Pearson)."
     )
+
+
+def power_line(rows: list[Row]) -> str:
+    """Mean best IoU over the ceiling, of ensembles with planted blocks."""
+    pairs = np.array(
+        [(float(r["mean_best_iou"]), float(r["ceiling"])) for r in rows if int(r["planted"])]
+    )
+    if not len(pairs):
+        return "No planted blocks."
+    return (
+        f"Ensembles with planted blocks: {len(pairs)}; mean best IoU {pairs[:, 0].mean():.2f}, "
+        f"ceiling {pairs[:, 1].mean():.2f}, IoU over ceiling {np.divide(*pairs.T).mean():.0%}."
+    )
+
+
+def roc_lines(rows: list[Row]) -> Iterable[str]:
+    """Stability as a test of true (found in ensembles with blocks) against false (of nulls)."""
+    true, false = (
+        np.array([float(r["stability"]) for r in rows if nature(r) == kind and r["stability"]])
+        for kind in ("true", "false")
+    )
+    if not len(true) or not len(false):
+        return
+    area = (true[:, None] > false).mean() + (true[:, None] == false).mean() / 2
+    yield (
+        f"Stability of {len(true)} true and {len(false)} false blocks: area under the ROC curve "
+        f"{area:.3f}."
+    )
+    yield ""
+    cuts = np.arange(10, 0, -1) / 10
+    yield "| stability at least | " + " | ".join(f"{c:.1f}" for c in cuts) + " |"
+    yield "|" + "---|" * (1 + len(cuts))
+    for word, values in (("true blocks", true), ("false blocks", false)):
+        yield f"| {word} | " + " | ".join(f"{(values > c - 0.05).mean():.0%}" for c in cuts) + " |"
+    yield ""
 
 
 def verdict_lines(rows: list[Row]) -> Iterable[str]:
@@ -117,9 +154,9 @@ def main(arguments: list[str] | None = None) -> int:
     for key in sorted({(r["statistic"], r["level_source"]) for r in ensembles}):
         lines += [f"## {key[0]}, {key[1]} levels", ""]
         own = [r for r in ensembles if (r["statistic"], r["level_source"]) == key]
-        lines += [bound_line(own), "", *ensemble_lines(own), ""]
+        lines += [bound_line(own), power_line(own), "", *ensemble_lines(own), ""]
         own = [r for r in blocks if (r["statistic"], r["level_source"]) == key]
-        lines += [*verdict_lines(own), "", *quantile_lines(own), ""]
+        lines += [*roc_lines(own), *verdict_lines(own), "", *quantile_lines(own), ""]
     PAGE.write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines))
     return 0
