@@ -35,7 +35,14 @@ from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
-from chimerax.siren.core.blocks.verdicts import BlockEvidence
+from chimerax.siren.core.blocks.verdicts import (
+    DOUBTFUL,
+    GRADED,
+    MOVING,
+    SOLID,
+    BlockEvidence,
+)
+from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble
 from chimerax.siren.core.maps.grid import Grid
@@ -63,9 +70,13 @@ from planted import (
 from score import Planted, score
 
 __all__ = [
+    "DOUBTFUL",
     "FEWEST_ATOMS",
+    "GRADED",
+    "MOVING",
     "NOISE_SD",
     "ROOT",
+    "SOLID",
     "VOLUME_PER_DALTON",
     "Absent",
     "BlockEvidence",
@@ -81,6 +92,7 @@ __all__ = [
     "assembly",
     "binarize",
     "binarize_harmonized",
+    "constants",
     "density",
     "enclosing_level",
     "expand",

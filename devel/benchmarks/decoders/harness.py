@@ -12,6 +12,7 @@ import csv
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from decoders import measures
-from decoders.core_api import predicted_levels
+from decoders.core_api import BlockEvidence, predicted_levels
 from decoders.methods import METHODS, Found, Method
 from decoders.stored import Stored, load
 
 BAD = 0.2  # best IoU below which a block matches nothing, and a planted one is not found
 
+EVIDENCE = tuple(f.name for f in fields(BlockEvidence))
 ABOUT = (
     "ensemble",
     "kind",
@@ -66,8 +68,7 @@ BLOCK = (
     "contrast_share",
     "solid",
     "largest",
-    "exchange",
-    "separation",
+    *EVIDENCE,
     "in_core",
     "in_empty",
     "in_swept",
@@ -209,8 +210,7 @@ def _block_row(
         "in_empty": float((marks == -1).mean()),
         "in_swept": float((marks == -3).mean()),
         "true_correlation": correlation,
-        "exchange": judged.exchange if judged else "",
-        "separation": judged.separation if judged else "",
+        **{k: getattr(judged, k) if judged else "" for k in EVIDENCE},
         "verdict": judged.verdict if judged else "",
     }
 

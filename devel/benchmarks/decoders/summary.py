@@ -10,22 +10,33 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import beta
 
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from decoders.core_api import DOUBTFUL, GRADED, MOVING, SOLID, BlockEvidence, constants
+
 MEASURES = (
     "stability",
-    "contrast_levels",
-    "contrast_share",
-    "solid",
-    "largest",
+    "contrast",
+    "rise",
+    "solidity",
     "exchange",
     "separation",
     "voxels",
 )
+CUTS = {
+    "MIN_CONTRAST": (0.35, 0.4, 0.45, 0.5, 0.55),
+    "MIN_SOLIDITY": (0.5, 0.6, 0.7, 0.8, 0.9),
+    "NOISE_RISE": (0.0, 3.0, 4.0, 5.0, 6.0, 8.0),
+    "MOVING_EXCHANGE": (0.35, 0.42, 0.48, 0.55, 0.65),
+}
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 SWEPT, MATCHED = 0.5, 0.2
 PAGE = Path(__file__).resolve().parents[1] / "decoders.md"
@@ -141,6 +152,34 @@ def verdict_lines(rows: list[Row]) -> Iterable[str]:
         yield f"| {kind} | {cells} |"
 
 
+def cut_lines(rows: list[Row]) -> Iterable[str]:
+    """What other cuts would make of the same blocks."""
+    yield (
+        "| cut | nulls with an undoubted block | true blocks: solid or graded, moving, doubtful | "
+        "unmatched that stand | moving blocks: moving, solid or graded |"
+    )
+    yield "|---|---|---|---|---|"
+    kinds = [(r, nature(r)) for r in rows if r["contrast"]]
+    for name, values in CUTS.items():
+        kept = getattr(constants, name)
+        for value in values:
+            setattr(constants, name, value)
+            judged = [(_evidence(r).verdict.split(":")[0], kind, r) for r, kind in kinds]
+            count = Counter((v, kind) for v, kind, _ in judged)
+            false = {r["ensemble"] for v, kind, r in judged if kind == "false" and v != DOUBTFUL}
+            stand = {k: count[SOLID, k] + count[GRADED, k] for k in ("true", "unmatched", "moving")}
+            yield (
+                f"| {name} {value:g}{' (used)' if value == kept else ''} | {len(false)} | "
+                f"{stand['true']}, {count[MOVING, 'true']}, {count[DOUBTFUL, 'true']} | "
+                f"{stand['unmatched']} | {count[MOVING, 'moving']}, {stand['moving']} |"
+            )
+        setattr(constants, name, kept)
+
+
+def _evidence(row: Row) -> BlockEvidence:
+    return BlockEvidence(**{k: float(row[k]) for k in BlockEvidence.__dataclass_fields__})
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Write decoders.md: tables for each statistic and source of levels."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -156,7 +195,15 @@ def main(arguments: list[str] | None = None) -> int:
         own = [r for r in ensembles if (r["statistic"], r["level_source"]) == key]
         lines += [bound_line(own), power_line(own), "", *ensemble_lines(own), ""]
         own = [r for r in blocks if (r["statistic"], r["level_source"]) == key]
-        lines += [*roc_lines(own), *verdict_lines(own), "", *quantile_lines(own), ""]
+        lines += [
+            *roc_lines(own),
+            *verdict_lines(own),
+            "",
+            *cut_lines(own),
+            "",
+            *quantile_lines(own),
+            "",
+        ]
     PAGE.write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines))
     return 0
