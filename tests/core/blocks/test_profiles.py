@@ -5,16 +5,19 @@ the graph, the blocks.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import ndimage, stats
 
+from chimerax.siren.core.blocks import distinct_blocks as distinct_blocks_module
 from chimerax.siren.core.blocks.distinct_blocks import distinct_blocks, is_coherent, split_in_half
 from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized, read_anchors
 from chimerax.siren.core.blocks.noise import Noise, PairNoise, measure_noise, noise_distance
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.blocks.outliers import junk_volumes
+from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.presence import presence
 from chimerax.siren.core.blocks.profiles import (
     block_profiles,
@@ -354,6 +357,30 @@ def test_significance_is_that_of_correlated_coin_tosses() -> None:
     one, two = (rng.random((20_000, 100)) < 0.5 for _ in range(2))
     phi = (np.mean(one == two, axis=1) - 0.5) * 2
     assert np.mean(phi > significant_phi(100, 0.01)) == pytest.approx(0.01, abs=0.006)
+
+
+@pytest.mark.parametrize("volumes", [40, 200])
+def test_of_independent_voxels_no_community_even_comes_to_the_test(
+    volumes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test of coherence sees the volumes that chose the community, so it cannot be the only
+    guard.
+    """
+    tested: list[int] = []
+
+    def spy(*arguments: Any) -> bool:
+        tested.append(len(arguments[3]))
+        return is_coherent(*arguments)
+
+    monkeypatch.setattr(distinct_blocks_module, "is_coherent", spy)
+    for seed in range(3):
+        rng = np.random.default_rng([volumes, seed])
+        often = rng.uniform(0.05, 0.95, (16, 16, 16))
+        maps = (rng.random((volumes, 16, 16, 16)) < often).astype(np.float32)
+        everything = SketchParameters(resamples=0, subsample=1)
+        result = sketch(in_memory(maps), np.full(volumes, 0.5), everything)
+        assert len(result.sample) > 3900 and not len(result.blocks)
+    assert not tested
 
 
 def test_halves_are_cut_across_the_longest_direction() -> None:
