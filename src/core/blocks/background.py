@@ -1,4 +1,8 @@
-"""The background of volumes: where each density scale begins, and how independent they are."""
+"""What should not vary: the background and the core of the volumes.
+
+The background says where each density scale begins; both say how much volumes vary by noise, and
+how many independent ones they are worth.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +29,11 @@ class Background:
     ----------
     base : (V,) median density, where the density scale begins; 0 if there is no background
     height : (V,) of the contour level above it: the unit of densities
-    noise : SD over the volumes of a background voxel, BACKGROUND_PERCENTILE over voxels, in heights
-    effective_volumes : how many independent volumes these are worth, see
-        :func:`effective_volumes`; NaN if the background does not tell
+    noise : SD over the volumes of a voxel that should not vary, in heights: the larger of that of
+        the background, BACKGROUND_PERCENTILE over its voxels, since blocks are found where noise is
+        high, and that of the core, the median over its voxels, since some are near blocks
+    effective_volumes : how many independent volumes these are worth, the smaller number of
+        background and core, see :func:`effective_volumes`; NaN if neither tells
     """
 
     base: NDArray[np.float64]
@@ -42,7 +48,10 @@ class Background:
 
 
 def measure_background(ensemble: Ensemble, occupancy: Occupancy, progress: Progress) -> Background:
-    """Read voxels that are hardly ever occupied, drawn at random.
+    """Read voxels that are hardly ever occupied, and voxels that nearly always are.
+
+    Drawn at random, up to MAX_BACKGROUND_VOXELS of each. The core counts because programs mask the
+    background, or leave it quiet, where they make the molecule vary.
 
     Parameters
     ----------
@@ -53,30 +62,42 @@ def measure_background(ensemble: Ensemble, occupancy: Occupancy, progress: Progr
     SirenError, Cancelled
         If a volume cannot be read, or ``progress`` was asked to stop.
     """
-    frequency = occupancy.frequency
+    frequency, levels = occupancy.frequency, occupancy.levels
     quiet = frequency <= min(float(np.median(frequency)), constants.QUIET_SHARE * len(occupancy))
+    core = frequency >= constants.CORE_SHARE[0] * len(occupancy)
+    if core.sum() < constants.MIN_CORE_VOXELS:  # none is in all volumes: the most frequent ones
+        most = np.partition(frequency, -constants.MIN_CORE_VOXELS)[-constants.MIN_CORE_VOXELS]
+        core = frequency >= max(int(most), 1)
     rng = np.random.default_rng(SEED)
-    voxels = rng.permutation(np.flatnonzero(quiet))[: constants.MAX_BACKGROUND_VOXELS]
+    empty, full = (
+        rng.permutation(np.flatnonzero(v))[: constants.MAX_BACKGROUND_VOXELS] for v in (quiet, core)
+    )
+    voxels = np.concatenate([empty, full])
     values = np.empty((len(occupancy), len(voxels)), np.float32)
     chosen = ensemble.of(occupancy.names)
-    for row, (_, array) in zip(
-        values, chosen.read(progress, "reading the background"), strict=True
-    ):
-        row[:] = array.ravel()[voxels]
-    levels = occupancy.levels
-    base = np.median(values, axis=1).astype(np.float64) if len(voxels) else np.zeros(len(levels))
+    for v, (_, array) in enumerate(chosen.read(progress, "reading background and core")):
+        values[v] = array.ravel()[voxels]
+    outside = values[:, : len(empty)]
+    base = np.median(outside, axis=1).astype(np.float64) if len(empty) else np.zeros(len(levels))
     height = np.where(levels > base, levels - base, np.maximum(np.abs(levels), 1e-30))
     values = ((values - base[:, None]) / height[:, None]).astype(np.float32)
-    spread = values.std(axis=0)
-    noise = float(np.percentile(spread, constants.BACKGROUND_PERCENTILE)) if len(voxels) else 0.0
-    return Background(base, height, noise, effective_volumes(values, voxels, occupancy.grid))
+    noise, effective = 0.0, np.full(2, np.inf)
+    percentiles = (constants.BACKGROUND_PERCENTILE, 50.0)
+    for k, part in enumerate((slice(len(empty)), slice(len(empty), None))):
+        if len(voxels[part]):
+            spread = values[:, part].std(axis=0)
+            noise = max(noise, float(np.percentile(spread, percentiles[k])))
+            found = effective_volumes(values[:, part], voxels[part], occupancy.grid)
+            effective[k] = np.nan_to_num(found, nan=np.inf)
+    fewest = float(effective.min())
+    return Background(base, height, noise, fewest if np.isfinite(fewest) else float("nan"))
 
 
 def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], grid: Grid) -> float:
     """How many independent volumes an ensemble is worth.
 
-    3 + 1 / Var(Fisher's z) of the correlations of distant background voxels: V for V independent
-    volumes, and about the number of latent dimensions for points of a linear subspace.
+    3 + 1 / Var(Fisher's z) of the correlations of distant voxels that should not vary: V for V
+    independent volumes, and about the number of latent dimensions for points of a linear subspace.
 
     Parameters
     ----------
@@ -85,7 +106,7 @@ def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], g
 
     Returns
     -------
-    At most V; NaN if the background does not vary, as in masked maps.
+    At most V; NaN if they do not vary, as the background of masked maps.
     """
     spread = values.std(axis=0)
     vary = np.flatnonzero(spread > constants.MIN_VARIATION * spread.max(initial=0))

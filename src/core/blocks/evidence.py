@@ -21,8 +21,8 @@ separation
     Share of the variance over the volumes of the block's mean density that is between volumes with
     and without it. Presence always parts the volumes in two; below ONE_GROUP they are one group.
 noise
-    SD over the volumes of a background voxel (95th percentile over the voxels). If the volumes are
-    too dependent for statistics (:mod:`.background`), a block must rise above it.
+    SD over the volumes of a voxel that should not vary, of the background or the core. If the
+    volumes are too dependent for statistics (:mod:`.background`), a block must rise above it.
 """
 
 from __future__ import annotations

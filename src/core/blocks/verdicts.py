@@ -23,8 +23,8 @@ class BlockEvidence:
         about 0 for a part that comes and goes, about 1 for one that moves
     separation : share of the variance of its mean density over the volumes that is between volumes
         with and without it: 1 for two sharp groups; any cut in two makes up to 0.75 of one group
-    noise : SD over the volumes of a background voxel, in levels, that a block must rise above; 0 if
-        the volumes are independent enough for statistics
+    noise : SD over the volumes of a voxel that should not vary, in levels, that a block must rise
+        above; 0 if the volumes are independent enough for statistics
     """
 
     contrast: float
@@ -44,12 +44,13 @@ class BlockEvidence:
             )
         if self.solidity < constants.MIN_SOLIDITY:
             return f"{DOUBTFUL}: {100 * (1 - self.solidity):.0f} % of it is scattered, like noise"
-        if self.rise < constants.NOISE_RISE * self.noise:
-            return f"{DOUBTFUL}: the background varies too much in these few effective volumes"
+        one_group = self.separation < constants.ONE_GROUP
+        needed = constants.GRADED_RISE if one_group else constants.NOISE_RISE
+        if self.rise < needed * self.noise:
+            return f"{DOUBTFUL}: background or core vary too much in these few effective volumes"
         if constants.MOVING_EXCHANGE < self.exchange < 1 / constants.MOVING_EXCHANGE:
             return MOVING
-        graded = self.contrast < constants.SOLID_CONTRAST or self.separation < constants.ONE_GROUP
-        return GRADED if graded else SOLID
+        return GRADED if one_group or self.contrast < constants.SOLID_CONTRAST else SOLID
 
     @property
     def doubtful(self) -> bool:

@@ -100,11 +100,12 @@ MIN_CONTRAST = 0.45
 SOLID_CONTRAST = 0.6  # below this a part is graded: never quite present, or never quite absent
 MIN_SOLIDITY = 0.7  # share of a block in solid pieces: noise in empty space has 0.05 to 0.7
 SOLID_PIECE = 10  # voxels
-# SDs of the background by which a block must rise if the volumes are few effective ones
+# SDs of background or core by which a block must rise if the volumes are few effective ones
 NOISE_RISE = 5.0
+GRADED_RISE = 7.0  # the same where the volumes form no two groups: noise varies by degrees, too
 FEW_EFFECTIVE = 30  # effective volumes below which p-values and halves of the volumes mean little
 QUIET_SHARE = 0.02  # share of the volumes in which a background voxel may be occupied
-# background voxels: fewer do not tell; more add little
+# voxels of background and of core: fewer do not tell; more add little
 MIN_BACKGROUND_VOXELS, MAX_BACKGROUND_VOXELS = 30, 1500
 BACKGROUND_PERCENTILE = (
     95.0  # of the SDs of background voxels: blocks are found where noise is high
