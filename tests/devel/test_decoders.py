@@ -410,6 +410,21 @@ def test_what_is_planted_is_scored_as_found() -> None:
     assert np.median([r["true_correlation"] for r in rows]) > 0.7
 
 
+def test_a_networks_volumes_follow_the_states_of_its_particles() -> None:
+    stored = load(Path(BENCHMARKS) / "decoders" / "kept" / "network-002-6fml.npz")
+    assert stored.made["decoder"] == "cryodrgn"
+    volumes = stored.volumes().reshape(len(stored), -1)
+    profile = np.stack(
+        [volumes[:, stored.truth.ravel() == b].mean(axis=1) for b in range(stored.soft.shape[1])]
+    )
+    count = len(profile)
+    both = np.corrcoef(profile, stored.soft.T)[:count, count:]
+    clear = stored.soft.std(axis=0) > 0.2  # the latents tell these states apart
+    assert clear.sum() == 2
+    assert (np.diag(both)[clear] > 0.7).all()  # of its own block
+    assert (both[clear].argmax(axis=1) == np.flatnonzero(clear)).all()
+
+
 def verdicts_of(stored: Stored) -> list[tuple[str, NDArray[np.int64]]]:
     """Verdict and voxels of each block after expand, at the true level."""
     found = METHODS["profile"](stored.ensemble(), np.full(len(stored), stored.level), False)
@@ -423,11 +438,12 @@ def test_where_nothing_comes_and_goes_every_block_is_doubtful(name: str) -> None
     assert all(verdict.startswith("doubtful: ") for verdict, _ in verdicts)
 
 
-def test_blocks_that_stand_match_a_planted_one_each() -> None:
-    stored = load(Path(BENCHMARKS) / "decoders" / "kept" / "blocks-001-1oel.npz")
+@pytest.mark.parametrize(("name", "least"), [("blocks-001-1oel", 3), ("network-002-6fml", 1)])
+def test_blocks_that_stand_match_a_planted_one_each(name: str, least: int) -> None:
+    stored = load(Path(BENCHMARKS) / "decoders" / "kept" / f"{name}.npz")
     planted = [np.flatnonzero(stored.truth.ravel() == b) for b in range(stored.soft.shape[1])]
     standing = [voxels for v, voxels in verdicts_of(stored) if v.startswith(("solid", "graded"))]
-    assert len(standing) >= 3
+    assert len(standing) >= least
     assert all(measures.best_overlap(voxels, planted)[0] > 0.4 for voxels in standing)
 
 

@@ -127,6 +127,6 @@ def _package(name: str, decoder: str, molecule: str, seed: int, number: int) -> 
         dimensions=8 if own else 4,
         volumes=300,
         blocks=6 if blocks else 0,
-        imaging=Imaging(particles=3000, snr=0.3, contrast=0.15),
+        imaging=Imaging(particles=4000 if own else 3000, snr=0.3, contrast=0.15),
         seed=seed,
     )
