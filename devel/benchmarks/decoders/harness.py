@@ -23,7 +23,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from decoders import measures
-from decoders.core_api import BlockEvidence, predicted_levels
+from decoders.core_api import BlockEvidence, constants, predicted_levels
 from decoders.methods import METHODS, Found, Method
 from decoders.stored import Stored, load
 
@@ -256,20 +256,33 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--levels", nargs="+", default=["true"], choices=["true", "predicted"])
     parser.add_argument("--quick", action="store_true", help="without stability")
     parser.add_argument("--count", type=int, default=10**6, help="stop after so many ensembles")
+    parser.add_argument(
+        "--constant", metavar="NAME=NUMBER", help="another value of a constant of the core"
+    )
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     blocks = Table(options.out / "blocks.csv", BLOCK)
     ensembles = Table(options.out / "ensembles.csv", ENSEMBLE)
+    changed = ""
+    if options.constant:
+        name, _, number = options.constant.partition("=")
+        setattr(constants, name, type(getattr(constants, name))(number))
+        changed = f", {name} {number}"
     keys = ("ensemble", "statistic", "level_source")
     done = {tuple(r[k] for k in keys) for r in ensembles.rows}
     for path in list(files_in(options.ensembles))[: options.count]:
         wanted = [
-            (m, s) for m in options.methods for s in options.levels if (path.stem, m, s) not in done
+            (m, s)
+            for m in options.methods
+            for s in options.levels
+            if (path.stem, m + changed, s) not in done
         ]
         stored = load(path) if wanted else None
         for statistic, source in wanted:
             assert stored is not None
-            rows, whole = rows_of(stored, statistic, METHODS[statistic], source, options.quick)
+            rows, whole = rows_of(
+                stored, statistic + changed, METHODS[statistic], source, options.quick
+            )
             blocks.add(rows)
             ensembles.add([whole])
             print(
