@@ -262,9 +262,9 @@ def _doubts(run: Run) -> list[str]:
     used, effective = run.record.counts["volumes_used"], run.record.counts.get("effective_volumes")
     if effective is not None and effective < constants.FEW_EFFECTIVE and effective < used / 2:
         lines.append(
-            f"The {used:,} volumes vary together, like {effective:.0f} independent ones, as those of "
-            "a decoder do: significance means little there. The verdicts rest on the density of "
-            "the blocks."
+            f"The {used:,} volumes vary together, like {effective:.0f} independent ones, as "
+            "those of a decoder do: significance means little there. The verdicts rest on the "
+            "density of the blocks."
         )
     doubtful = [n for n, e in run.blocks.evidence.items() if e.doubtful]
     if doubtful and len(doubtful) == len(run.blocks):
