@@ -54,6 +54,7 @@ class TrainParameters:
     decoder_repeats: int = 2  # how often an epoch has each of these volumes
     decoder_epochs: int = 2
     decoder_learning_rate: float = 3e-4
+    decoder_share: float = 0.5  # of the second stage in the mean of the weights of both
     weight_decay: float = 0.05
     number_weight: float = (
         1.0  # of the smooth L1 loss of the level, in addition to the loss of the masks
@@ -397,7 +398,9 @@ def _member(files: dict[str, list[Path]], out: Path, p: TrainParameters, log: Pa
 
     First on simulated maps; then, from the weights as they are saved, on these and on volumes of
     decoders. The second stage is short, and its rate ends at zero, so its last epoch is kept: the
-    validation maps are simulated, and would choose the one that has learned least.
+    validation maps are simulated, and would choose the one that has learned least. What is saved is
+    the mean of the weights of both stages (Wortsman et al. 2022, arXiv 2109.01903): it has most of
+    what the second learned, and loses nothing elsewhere.
     """
     torch.set_num_threads(1)  # same order of summation, whatever the number of cores
     validation = load(files["validation"])
@@ -410,9 +413,11 @@ def _member(files: dict[str, list[Path]], out: Path, p: TrainParameters, log: Pa
         del maps
     if files["decoders"]:
         second = replace(p, epochs=p.decoder_epochs, learning_rate=p.decoder_learning_rate)
-        start = load_network(out).network
+        first, start = load_network(out).network, load_network(out).network
         maps = load(files["train"] + p.decoder_repeats * files["decoders"])
-        train(maps, validation, out, second, log, lambda: start, keep_last=True)
+        found = train(maps, validation, out, second, log, lambda: start, keep_last=True)
+        _update_average(first, load_network(out).network, 1 - p.decoder_share)
+        save_network(out, first, {"validation": json.dumps(found)})
     return median
 
 
