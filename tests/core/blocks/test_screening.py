@@ -45,7 +45,7 @@ def test_a_setting_gives_the_blocks_of_a_sketch_with_it_without_reading_again(
     ensemble: Ensemble, statistic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     screening = prepared(ensemble, statistic=statistic, posp=0.2)
-    posps = (1e-40, 0.001, 0.2)
+    posps = (1e-60, 0.001, 0.2)
     sketches = [
         sketch(
             ensemble,
