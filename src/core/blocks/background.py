@@ -31,7 +31,8 @@ class Background:
     height : (V,) of the contour level above it: the unit of densities
     noise : SD over the volumes of a voxel that should not vary, in heights: the larger of that of
         the background, BACKGROUND_PERCENTILE over its voxels, since blocks are found where noise is
-        high, and that of the core, the median over its voxels, since some are near blocks
+        high, and that of the core, the median over its voxels, since some are near blocks. Of the
+        core relative to its density, as what it does not share with the level grows with it
     effective_volumes : how many independent volumes these are worth, the smaller number of
         background and core, see :func:`effective_volumes`; NaN if neither tells
     """
@@ -85,7 +86,7 @@ def measure_background(ensemble: Ensemble, occupancy: Occupancy, progress: Progr
     percentiles = (constants.BACKGROUND_PERCENTILE, 50.0)
     for k, part in enumerate((slice(len(empty)), slice(len(empty), None))):
         if len(voxels[part]):
-            spread = values[:, part].std(axis=0)
+            spread = values[:, part].std(axis=0) / np.maximum(values[:, part].mean(axis=0), 1)
             noise = max(noise, float(np.percentile(spread, percentiles[k])))
             found = effective_volumes(values[:, part], voxels[part], occupancy.grid)
             effective[k] = np.nan_to_num(found, nan=np.inf)
