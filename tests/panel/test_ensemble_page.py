@@ -137,7 +137,7 @@ def test_few_ticked_volumes_are_included_by_name_and_many_excluded(
 def test_a_row_shows_its_map_at_its_level_in_one_model_and_arrow_keys_go_on(
     desk: Desk, planted: Planted
 ) -> None:
-    from chimerax.siren.session.surfaces import EnsembleMap
+    from chimerax.siren.session.shown_map import EnsembleMap
 
     desk.open()
     desk.list(planted.folder)
@@ -169,7 +169,7 @@ def test_a_row_shows_its_map_at_its_level_in_one_model_and_arrow_keys_go_on(
 def test_open_maps_are_listed_and_shown_and_stay_as_they_are(desk: Desk, planted: Planted) -> None:
     from chimerax.core.commands import run
 
-    from chimerax.siren.session.surfaces import EnsembleMap
+    from chimerax.siren.session.shown_map import EnsembleMap
 
     run(desk.session, f"open '{planted.folder}/vol_1?.mrc'", log=False)
     desk.open()
