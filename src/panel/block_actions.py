@@ -170,9 +170,14 @@ class BlockActions(QObject):
             self._execute(f"{command} {block_spec(models)}")
 
     def display(self, word: str, models: Sequence[BlockMap]) -> None:
-        """``show`` or ``hide`` these blocks."""
-        if models:
-            self._execute(f"{word} {block_spec(models)} models")
+        """``show`` or ``hide`` these blocks; none of a hidden set is shown along with them."""
+        if not models:
+            return
+        others = [m for m in self._blocks() if m.display and m not in models]
+        hide = ""
+        if word == "show" and others and not models[0].parent.visible:
+            hide = f"hide {block_spec(others)} models; "
+        self._execute(f"{hide}{word} {block_spec(models)} models")
 
     def _only(self) -> None:
         chosen = self._chosen()
