@@ -102,7 +102,7 @@ def log_uncovered(session: Any, faded: Model | None, covering: Sequence[Model]) 
             is_html=True,
         )
     if covering:
-        spec = concise_model_spec(session, covering)
+        spec = _spec(session, covering)
         command = f"transparency {spec} {SEEN_THROUGH} target s"
         what = "is opaque" if len(covering) == 1 else "are opaque"
         session.logger.info(
@@ -114,12 +114,17 @@ def log_uncovered(session: Any, faded: Model | None, covering: Sequence[Model]) 
 def log_covering(session: Any, hidden: Sequence[Model]) -> None:
     """Say which open maps were hidden so that one of them is seen alone."""
     if hidden:
-        command = f"show {concise_model_spec(session, hidden)} models"
+        command = f"show {_spec(session, hidden)} models"
         session.logger.info(
             "Open maps are hidden while they are shown one by one. To see them all: "
             f"{link(command, command)}",
             is_html=True,
         )
+
+
+def _spec(session: Any, models: Sequence[Model]) -> str:
+    """Models with their surfaces, as a person would name them."""
+    return str(concise_model_spec(session, models)).replace("!", "")
 
 
 def hidden_text(hidden: int, blocks: int) -> str:
