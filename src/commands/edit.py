@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from chimerax.core.commands import (
+    BoolArg,
     CenterArg,
     CmdDesc,
     EnumOf,
@@ -171,6 +172,21 @@ def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
         )
 
 
+def legend(session: Any, show: bool = True) -> None:
+    """Show or remove a legend of the blocks that are seen, which follows them."""
+    from ..session.legend import hide_legend, show_legend
+
+    if not show:
+        hide_legend(session)
+        return
+    show_legend(session)
+    command = "siren block legend false"
+    session.logger.info(
+        f"The legend lists the blocks that are seen. To remove it: {link(command, command)}",
+        is_html=True,
+    )
+
+
 def save(
     session: Any,
     blocks: Sequence[BlockMap],
@@ -285,6 +301,13 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
                 synopsis="Color blocks by membership strength or stability",
             ),
             color,
+        ),
+        "siren block legend": (
+            lambda: CmdDesc(
+                optional=[("show", BoolArg)],
+                synopsis="Show a legend of the blocks in the picture",
+            ),
+            legend,
         ),
         "siren block undo": (lambda: CmdDesc(synopsis="Undo the last edit of blocks"), undo),
         "siren block redo": (lambda: CmdDesc(synopsis="Redo the last undone edit of blocks"), redo),

@@ -22,6 +22,7 @@ MENU = (
     "",
     "color",
     "by",
+    "legend",
     "rename",
     "zoom",
     "pair",
@@ -92,6 +93,11 @@ class BlockActions(QObject):
                 "Zoom to",
                 "Fit the selected blocks to the window",
                 lambda: self.do("view", self._chosen()),
+            ),
+            "legend": action(
+                "Legend",
+                "Show a legend of the blocks in the picture (siren block legend)",
+                lambda: self._execute("siren block legend"),
             ),
             "merge": action(
                 "Merge",

@@ -290,6 +290,7 @@ class BlocksPage(QWidget):
         enabled = {
             "all": some,
             "by": some,
+            "legend": some,
             "merge": count > 1,
             "undo": undo,
             "redo": redo,

@@ -175,6 +175,14 @@ class EditAction(UndoAction):
         self._session, self._group, self._grid = session, group, grid
         self._before, self._after = before, after
 
+    @property
+    def where(self) -> str:
+        """A word about a set that is not seen, such as one that a new result has replaced."""
+        group = next((m for m in self._session.models.list() if m.id == self._group), None)
+        if group is None or group.visible:
+            return ""
+        return f" (in {group.name}, #{group.id_string}, which is hidden)"
+
     def undo(self) -> None:
         """Restore the blocks before the edit."""
         self._show(self._before)
@@ -279,7 +287,7 @@ def _step(source: list[Any], target: list[Any], word: str, session: Any) -> str:
     target.append(action)
     if session.ui.is_gui:
         session.ui.update_undo(session.undo)
-    return str(action.name)
+    return f"{action.name}{action.where}"
 
 
 def blocks_changed(session: Any, group: tuple[int, ...]) -> None:

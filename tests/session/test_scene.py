@@ -127,6 +127,16 @@ def test_a_saved_set_has_the_name_of_its_folder_and_of_its_step(session, run, pl
     assert groups(session)[0].name.endswith("j1/siren/mine (edit)")
 
 
+def test_undo_of_an_edit_that_is_not_seen_says_where_it_was(session, run, planted, out):
+    sketch(run, planted, out)
+    run("siren block merge #1")
+    assert "hidden" not in log_of(session, run, "siren block undo")
+    run("siren block redo")
+    run("siren expand #1")
+    said = log_of(session, run, "siren block undo")
+    assert "00_sketch, #1, which is hidden" in said
+
+
 def test_a_relative_path_is_opened_as_the_folder_it_is(session, run, planted, out, monkeypatch):
     sketch(run, planted, out, "open false")
     monkeypatch.chdir(out.parent)
