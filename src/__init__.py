@@ -38,7 +38,8 @@ else:
                 from .tool import SirenTool
 
                 return SirenTool
-            from .session.surfaces import BlockMap, EnsembleMap
+            from .session.shown_map import EnsembleMap
+            from .session.surfaces import BlockMap
 
             return {"BlockMap": BlockMap, "EnsembleMap": EnsembleMap}.get(class_name)
 

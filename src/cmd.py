@@ -25,6 +25,7 @@ COMMANDS = {
     "siren block delete": "edit",
     "siren block rename": "edit",
     "siren block color": "edit",
+    "siren block legend": "edit",
     "siren block undo": "edit",
     "siren block redo": "edit",
     "siren block save": "edit",

@@ -104,6 +104,7 @@ class SirenTool(ToolInstance):
         recent = self.state.settings.recent
         if recent and Path(recent[0]).expanduser().is_dir():
             self.state.set_volumes(recent[0])
+        self.state.show_open_blocks()
 
     def delete(self) -> None:
         """Close the panel; a run in progress continues."""

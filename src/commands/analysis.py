@@ -27,12 +27,12 @@ from ..core.maps.ensemble import Ensemble, find_ensemble
 from ..core.runs.record import Record, read_record
 from ..core.runs.steps import run_states
 from ..core.thresholds.tables import table_levels
-from ..session.colors import block_colors
 from ..session.edits import group_of
 from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
 from ..session.jobs import run_job
 from ..session.log import link, log_lines
-from ..session.surfaces import BlockMap, plain_map
+from ..session.scene import shown_colors
+from ..session.surfaces import BlockMap, own_color, plain_map
 from .arguments import BlocksArg, RunArg, VolumesArg, keywords_of
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
@@ -286,10 +286,10 @@ def chosen_blocks(session: Any, blocks: Any) -> Chosen:
                 "or an expansion."
             )
         own = user_errors(read_blocks_file, folder / BLOCKS_FILE)
-        return Chosen(folder, record, own, {n: c for n, c in block_colors(own).items()})
+        return Chosen(folder, record, own, dict(shown_colors(session, folder, own)))
     found = user_errors(opened_blocks, blocks, record)
-    colors = {
-        m.siren_block: m.surfaces[0].rgba for m in blocks if isinstance(m, BlockMap) and m.surfaces
+    colors: dict[int, tuple[float, ...]] = {
+        m.siren_block: own_color(m) for m in blocks if isinstance(m, BlockMap)
     }
     return Chosen(folder, record, found, colors)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from chimerax.core.commands import BoolArg, CmdDesc, IntArg, OpenFolderNameArg, SaveFolderNameArg
 from chimerax.core.errors import UserError
+from chimerax.core.models import Model
 
 from ..core.blocks.blockset import read_block_maps
 from ..core.blocks.parameters import ExpandParameters, SketchParameters
@@ -197,8 +198,11 @@ def expand(
 
 def open_(session: Any, folder: str, reference: bool = False) -> Run:
     """Open the blocks of a finished sketch or expansion."""
-    run = user_errors(open_run, Path(folder))
+    from ..session.scene import run_opened
+
+    run = user_errors(open_run, Path(folder).expanduser().absolute())
     at_once(_show_run(session, run, [_volumes_line(run)], True, reference, written=False))
+    run_opened(session, run)
     return run
 
 
@@ -226,7 +230,6 @@ def _show_run(
     :func:`.jobs.run_job`).
     """
     from ..session.log import log_blocks, log_lines
-    from ..session.surfaces import opening_blocks
 
     if run.aside is not None:
         lines.append(f"{run.folder.name} had been edited by hand and was kept as {run.aside}.")
@@ -239,11 +242,7 @@ def _show_run(
     else:
         lines.append(_nothing_found(run))
     log_lines(session, lines)
-    group = None
-    if open and count:
-        group = yield from opening_blocks(
-            session, run.blocks, run.folder, run.mean if reference else None, run.level, run.table
-        )
+    group = (yield from _opening(session, run, reference, written)) if open else None
     yield
     log_blocks(session, run.table, group)
     if written:
@@ -254,6 +253,39 @@ def _show_run(
                 "block maps, mean.mrc, unassigned.mrc)."
             ],
         )
+
+
+def _opening(
+    session: Any, run: Run, reference: bool, written: bool
+) -> Generator[None, None, Model | None]:
+    """Open a run's blocks in place of earlier ones, where they can be seen; None if it has none."""
+    from ..session import scene
+    from ..session.log import log_lines, log_replaced, log_uncovered
+    from ..session.shown_map import uncover
+    from ..session.surfaces import opening_blocks
+
+    volumes, group = scene.volumes_folder(run.record), None
+    if not written and not reference:
+        group = scene.saved_set(session, run)
+    if group is not None:
+        scene.show_set(group)
+        log_lines(session, [f"These blocks were open: #{group.id_string} is shown again."])
+    elif len(run.blocks):
+        group = yield from opening_blocks(
+            session,
+            run.blocks,
+            run.folder,
+            run.mean if reference else None,
+            run.level,
+            run.table,
+            scene.colors_for(session, run.blocks, run.folder, volumes, run.record.source),
+            volumes,
+            scene.set_name(run.folder, run.record.step),
+        )
+    log_replaced(session, scene.hide_earlier(session, run.folder, volumes, group))
+    if group is not None:
+        log_uncovered(session, *uncover(session, scene.blocks_of(group)))
+    return group
 
 
 def _doubts(run: Run) -> list[str]:

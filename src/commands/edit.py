@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from chimerax.core.commands import (
+    BoolArg,
     CenterArg,
     CmdDesc,
     EnumOf,
@@ -24,11 +25,9 @@ from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
 from ..core.runs.record import read_record
 from ..core.runs.steps import EDIT_FOLDER, Run, run_edit
-from ..session.colors import SCALE, block_colors, pale
+from ..session.colors import SCALE
 from ..session.edits import (
-    block_set,
     blocks_changed,
-    blocks_in,
     edit,
     grid_of,
     group_of,
@@ -38,13 +37,15 @@ from ..session.edits import (
 from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
 from ..session.jobs import run_job
 from ..session.log import link, log_blocks, log_lines, path_text
-from ..session.surfaces import BlockMap, color_by, table_values
+from ..session.scene import blocks_of, set_name
+from ..session.surfaces import BlockMap, color_by, follow_verdict, show_own_color, table_values
 from .arguments import BlockModelsArg, VolumesArg, keywords_of
 
 
 def merge_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
     """Merge blocks into one, which keeps the number, model and color of the lowest-numbered."""
     group, numbers = group_of(blocks), [b.siren_block for b in blocks]
+    first, shown = min(blocks, key=lambda b: b.siren_block), any(b.display for b in blocks)
     after = edit(
         session,
         group,
@@ -52,6 +53,7 @@ def merge_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
         lambda before: user_errors(merge, before, numbers),
         {min(numbers): _merged_values(blocks)},
     )
+    first.display = shown  # a doubtful block that was hidden may be the first
     log_lines(
         session,
         [
@@ -88,7 +90,7 @@ def split_block(
             )
     else:
         parts = pieces(model.voxels, grid, parameters_of(SplitParameters, keywords))
-    before = {b.siren_block for b in blocks_in(group_of(block))}
+    before = {b.siren_block for b in blocks_of(group_of(block))}
     after = edit(
         session,
         group_of(block),
@@ -147,16 +149,8 @@ def redo(session: Any) -> None:
 def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
     """Color each block in its own color, by its stability, or by the strength of its voxels."""
     if by == "block":
-        for group in {group_of([b]) for b in blocks}:
-            own = block_colors(block_set(group))
-            for block in (b for b in blocks_in(group) if b in blocks and b.surfaces):
-                block.surfaces[0].vertex_colors, block.surfaces[0].auto_recolor_vertices = (
-                    None,
-                    None,
-                )
-                mine = own[block.siren_block]
-                rgb = pale(mine) if block.doubtful else mine
-                block.set_parameters(surface_colors=[(*rgb, block.surfaces[0].rgba[3])])
+        for block in blocks:
+            show_own_color(block)
         return
     left = [block.siren_block for block in blocks if not color_by(block, by)]
     if left:
@@ -176,6 +170,21 @@ def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
             f"Colored by {by}, from 0 (violet) to 1 (yellow); {link(key, 'show color key')}",
             is_html=True,
         )
+
+
+def legend(session: Any, show: bool = True) -> None:
+    """Show or remove a legend of the blocks that are seen, which follows them."""
+    from ..session.legend import hide_legend, show_legend
+
+    if not show:
+        hide_legend(session)
+        return
+    show_legend(session)
+    command = "siren block legend false"
+    session.logger.info(
+        f"The legend lists the blocks that are seen. To remove it: {link(command, command)}",
+        is_html=True,
+    )
 
 
 def save(
@@ -200,13 +209,16 @@ def save(
         return run_edit(chosen, record, source, target, ensemble, progress)
 
     def show(run: Run) -> Run:
-        whole = len(blocks) == len(blocks_in(group)) if not group.deleted else False
+        whole = len(blocks) == len(blocks_of(group)) if not group.deleted else False
         # from now on the open blocks belong to the new folder
         for model in blocks if whole else ():
             if not model.deleted:
                 model.siren_folder = str(run.folder)
                 model.siren_values = table_values(run.table, model.siren_block, len(model.voxels))
                 model.siren_strength = run.blocks.strength.get(model.siren_block)
+                follow_verdict(model)
+        if whole:
+            group.name = set_name(run.folder, run.record.step)
         if run.aside is not None:
             log_lines(
                 session, [f"{run.folder.name} had been edited by hand and was kept as {run.aside}."]
@@ -289,6 +301,13 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
                 synopsis="Color blocks by membership strength or stability",
             ),
             color,
+        ),
+        "siren block legend": (
+            lambda: CmdDesc(
+                optional=[("show", BoolArg)],
+                synopsis="Show a legend of the blocks in the picture",
+            ),
+            legend,
         ),
         "siren block undo": (lambda: CmdDesc(synopsis="Undo the last edit of blocks"), undo),
         "siren block redo": (lambda: CmdDesc(synopsis="Redo the last undone edit of blocks"), redo),

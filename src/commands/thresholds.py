@@ -54,6 +54,7 @@ def predict(
 
     def show(result: tuple[Any, Any, Any]) -> Any:
         from ..session.log import log_lines, next_step, path_text
+        from ..session.shown_map import follow_levels
         from ..session.surfaces import set_level
 
         ensemble, predictions, agreement = result
@@ -62,6 +63,10 @@ def predict(
             for source, volume in zip(sources, volumes, strict=True):
                 if isinstance(volume, Volume) and not volume.deleted and source.name in level_of:
                     set_level(volume, level_of[source.name])
+            follow_levels(
+                session,
+                {str(s.path): level_of[s.name] for s in ensemble.sources if s.name in level_of},
+            )
         log_lines(
             session,
             [

@@ -7,6 +7,7 @@ from typing import Any
 
 from chimerax.core.commands import CmdDesc, FloatArg
 from chimerax.core.errors import UserError
+from chimerax.map import Volume
 
 from ..core.maps.ensemble import find_ensemble
 from ..session.inputs import sources_of, typed, user_errors
@@ -26,9 +27,15 @@ def show_(
         )
     source = ensemble.sources[0]
     array = user_errors(source.read)
-    from ..session.surfaces import show_map
+    from ..session.log import log_covering
+    from ..session.shown_map import hide_others, show_map
 
-    return show_map(session, source.name, array, ensemble.grid, level)
+    shown = show_map(
+        session, source.name, array, ensemble.grid, level, str(source.path) if source.path else ""
+    )
+    if isinstance(volume[0], Volume):
+        log_covering(session, hide_others(session, volume[0]))
+    return shown
 
 
 def stop(session: Any) -> None:

@@ -22,6 +22,7 @@ MENU = (
     "",
     "color",
     "by",
+    "legend",
     "rename",
     "zoom",
     "pair",
@@ -92,6 +93,11 @@ class BlockActions(QObject):
                 "Zoom to",
                 "Fit the selected blocks to the window",
                 lambda: self.do("view", self._chosen()),
+            ),
+            "legend": action(
+                "Legend",
+                "Show a legend of the blocks in the picture (siren block legend)",
+                lambda: self._execute("siren block legend"),
             ),
             "merge": action(
                 "Merge",
@@ -170,9 +176,14 @@ class BlockActions(QObject):
             self._execute(f"{command} {block_spec(models)}")
 
     def display(self, word: str, models: Sequence[BlockMap]) -> None:
-        """``show`` or ``hide`` these blocks."""
-        if models:
-            self._execute(f"{word} {block_spec(models)} models")
+        """``show`` or ``hide`` these blocks; none of a hidden set is shown along with them."""
+        if not models:
+            return
+        others = [m for m in self._blocks() if m.display and m not in models]
+        hide = ""
+        if word == "show" and others and not models[0].parent.visible:
+            hide = f"hide {block_spec(others)} models; "
+        self._execute(f"{hide}{word} {block_spec(models)} models")
 
     def _only(self) -> None:
         chosen = self._chosen()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,8 +20,10 @@ from chimerax.core.models import (
 from Qt.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer, Signal
 from Qt.QtGui import QAction
 from Qt.QtWidgets import (
+    QFileDialog,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QSlider,
     QToolButton,
@@ -30,8 +33,9 @@ from Qt.QtWidgets import (
 
 from ..core.common.errors import SirenError
 from ..core.runs.steps import Run, open_run
-from ..session.edits import BLOCKS_CHANGED, add_trigger, blocks_in, can_undo
+from ..session.edits import BLOCKS_CHANGED, add_trigger, can_undo
 from ..session.log import hidden_text, path_text
+from ..session.scene import blocks_of, folder_of, same_folder, set_of, sets_of_blocks
 from ..session.surfaces import BlockMap, block_spec
 from .block_actions import BlockActions
 from .blocks_table import (
@@ -90,15 +94,9 @@ class BlocksPage(QWidget):
 
     @property
     def blocks(self) -> list[BlockMap]:
-        """The open blocks shown in the table: those of the last group of this run."""
-        if self._folder is None:
-            return []
-        groups = {
-            m.parent
-            for m in self.session.models.list(type=BlockMap)
-            if Path(m.siren_folder) == self._folder
-        }
-        return blocks_in(max(groups, key=lambda g: g.id)) if groups else []
+        """The open blocks shown in the table: those of this run's set."""
+        group = None if self._folder is None else set_of(self.session, self._folder)
+        return [] if group is None else blocks_of(group)
 
     @property
     def chosen(self) -> list[BlockMap]:
@@ -118,6 +116,12 @@ class BlocksPage(QWidget):
         self.title = QLabel(self)
         self.title.setWordWrap(True)
         self.open_button = QPushButton("Open as surfaces", self, clicked=self._open)
+        self.sets = QToolButton(self)
+        self.sets.setText("Open blocks")
+        self.sets.setToolTip("Show another set of open blocks here, or open a folder of blocks")
+        self.sets.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.sets.setMenu(QMenu(self.sets))
+        self.sets.menu().aboutToShow.connect(self._list_sets)
         self.sorted = SortedBlocks(self)
         self.sorted.setSourceModel(self.model)
         self.view = table_view(self, self.sorted)
@@ -159,7 +163,7 @@ class BlocksPage(QWidget):
         ]
         edit = [a["merge"], a["split"], a["delete"], a["rename"], None, a["undo"], a["redo"]]
         rows = [
-            [self.title, self.open_button],
+            [self.title, self.open_button, self.sets],
             view,
             [self.view],
             [self.doubts],
@@ -225,7 +229,7 @@ class BlocksPage(QWidget):
         shown = next(
             (r.model for r in self.model.rows if r.model is not None and not r.model.deleted), None
         )
-        if shown is not None and Path(shown.siren_folder) != self._folder:
+        if shown is not None and not same_folder(shown.siren_folder, self._folder or ""):
             self.set_run(Path(shown.siren_folder))
             self.run_changed.emit(self._folder)
 
@@ -264,7 +268,7 @@ class BlocksPage(QWidget):
 
     def _summary(self, is_open: bool) -> str:
         if self._folder is None:
-            return "No blocks yet: run a sketch, or open a folder of blocks."
+            return "No blocks of these volumes yet: run a sketch, or open blocks found earlier."
         rows = self.model.rows
         if not rows:
             return f"{self._folder.name}: no blocks."
@@ -286,6 +290,7 @@ class BlocksPage(QWidget):
         enabled = {
             "all": some,
             "by": some,
+            "legend": some,
             "merge": count > 1,
             "undo": undo,
             "redo": redo,
@@ -364,6 +369,35 @@ class BlocksPage(QWidget):
 
     def _open(self) -> None:
         self._execute(f"siren open {path_text(self._folder)}" if self._folder else "")
+
+    def _list_sets(self) -> None:
+        """Fill the menu of sets of blocks with those open now."""
+        menu = self.sets.menu()
+        menu.clear()
+        shown = self.blocks[0].parent if self.blocks else None
+        for group in sets_of_blocks(self.session):
+            if folder_of(group):
+                action = menu.addAction(f"#{group.id_string}  {group.name}")
+                action.setCheckable(True)
+                action.setChecked(group is shown)
+                action.triggered.connect(partial(self._choose_set, group))
+        menu.addSeparator()
+        menu.addAction("Open a folder of blocks...").triggered.connect(self._open_folder)
+
+    def _choose_set(self, group: Any, *_: Any) -> None:
+        """Show a set in the table, and alone in the scene."""
+        others = [g for g in sets_of_blocks(self.session) if g is not group and g.display]
+        hide = f"hide {' '.join(f'#!{g.id_string}' for g in others)} models; " if others else ""
+        self._execute(f"{hide}show #!{group.id_string} models")
+        self.run_changed.emit(Path(folder_of(group)))
+
+    def _open_folder(self, *_: Any) -> None:
+        folder = self._ask_folder()
+        if folder:
+            self._execute(f"siren open {path_text(Path(folder))}")
+
+    def _ask_folder(self) -> str:
+        return str(QFileDialog.getExistingDirectory(self, "Folder of a sketch or expansion"))
 
     def _save(self) -> None:
         self.edits.do("siren block save", self.blocks)

@@ -116,7 +116,7 @@ def rows_of_models(models: Sequence[BlockMap]) -> list[Row]:
                 values.get("mean_occupancy", nan),
                 values.get("stability", nan),
                 surface_color(m),
-                bool(m.display),
+                bool(m.visible),
                 m,
                 values.get("verdict", ""),
                 values.get("contrast", nan),

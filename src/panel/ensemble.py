@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from html import escape
+from math import isclose
 from pathlib import Path
 
 from Qt.QtCore import QModelIndex, QTimer, Signal
 from Qt.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from ..core.maps.ensemble import Source
+from ..session.shown_map import shown_map
 from . import commands
 from .histogram import LevelHistogram
 from .state import PanelState
@@ -32,6 +34,7 @@ class EnsemblePage(QWidget):
         self.count = Note(parent=self)
         self._wanted: str | None = None
         self._command = ""
+        self._shown_place = ""  # of the volume shown last, as a command names it
         self._show_timer = self._timer(FRAME, self._show_wanted)
         self._log_timer = self._timer(REST, self._log_shown)
         layout = QVBoxLayout(self)
@@ -41,7 +44,7 @@ class EnsemblePage(QWidget):
         layout.addWidget(self.count)
         layout.addLayout(self._buttons())
         self.table.selectionModel().currentRowChanged.connect(self._current_changed)
-        self.table.clicked.connect(self._current_changed)
+        self.table.clicked.connect(self._clicked)
         for signal in (
             state.ensemble_changed,
             state.levels_changed,
@@ -49,6 +52,7 @@ class EnsemblePage(QWidget):
             state.flags_changed,
         ):
             signal.connect(self._refresh)
+        state.levels_changed.connect(self._follow_level)
         self._refresh()
 
     def show_volume(self, name: str) -> None:
@@ -116,8 +120,38 @@ class EnsemblePage(QWidget):
     # --- showing
 
     def _current_changed(self, index: QModelIndex, _: QModelIndex | None = None) -> None:
-        name = self.table.name_at(index)
-        if name is not None and name != self._wanted:
+        name, self.table.volumes.box_clicked = self.table.name_at(index), False
+        if name is not None and not self._is_shown(name):
+            self.show_volume(name)
+
+    def _clicked(self, index: QModelIndex) -> None:
+        """Show the volume of a row, also if it is the current one and was hidden, closed or
+        contoured at another level since; a click on its check box leaves it as it is.
+        """
+        name, volumes = self.table.name_at(index), self.table.volumes
+        ticked, volumes.box_clicked = volumes.box_clicked, False
+        if name is not None and not ticked and not self._is_shown(name):
+            self.show_volume(name)
+
+    def _is_shown(self, name: str) -> bool:
+        """Whether a volume is seen at its contour level, or is about to be."""
+        if self._show_timer.isActive():
+            return name == self._wanted
+        shown, source = shown_map(self.state.session), self.state.source_of(name)
+        if shown is None or source is None or not (shown.visible and shown.shown()):
+            return False
+        level, levels = self.state.levels.get(name), [s.level for s in shown.surfaces]
+        at_level = level is None or (len(levels) == 1 and isclose(levels[0], level, rel_tol=1e-4))
+        return shown.name == name and self._shown_place == self._place_text(source) and at_level
+
+    def _follow_level(self) -> None:
+        """Contour the shown volume at its new level."""
+        shown, name = shown_map(self.state.session), self._wanted
+        source = self.state.source_of(name) if name else None
+        if name is None or source is None or name not in self.state.levels:
+            return
+        same = shown is not None and shown.name == name and shown.visible
+        if same and self._shown_place == self._place_text(source) and not self._is_shown(name):
             self.show_volume(name)
 
     def _show_wanted(self) -> None:
@@ -135,6 +169,7 @@ class EnsemblePage(QWidget):
             ),
         )
         if self.state.execute(self._command, log=False) is not None:
+            self._shown_place = self._place_text(source)
             self._log_timer.start()
             self.shown.emit(self._wanted)
         elif source.path is not None and not source.path.is_file():

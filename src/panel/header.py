@@ -21,7 +21,8 @@ from Qt.QtWidgets import (
 
 from ..core.compute.resources import format_size
 from ..core.maps.mapfile import COMPRESSIONS, SUFFIXES
-from ..session.surfaces import BlockMap, EnsembleMap
+from ..session.shown_map import EnsembleMap
+from ..session.surfaces import BlockMap
 from .state import PanelState
 from .widgets import Note, plain_layout
 

@@ -29,10 +29,11 @@ from ..core.common.progress import Progress
 from ..core.runs.record import read_record
 from ..core.runs.steps import open_run, run_states
 from ..core.thresholds.tables import table_levels
-from ..session.colors import block_colors
+from ..session.colors import folder_colors
 from ..session.figures import Content, Drawn, Labels, Pick, Theme, draw
 from ..session.log import path_text
-from ..session.surfaces import BlockMap
+from ..session.scene import blocks_of, set_of
+from ..session.surfaces import own_color
 
 CHOICES = (
     ("thresholds", "Contour levels"),
@@ -212,12 +213,8 @@ class PlotsPage(QWidget):
 
     def _recolor(self) -> None:
         """Give blocks the colors of their open surfaces."""
-        models = [
-            m
-            for m in self.session.models.list(type=BlockMap)
-            if self._folder is not None and Path(m.siren_folder) == self._folder
-        ]
-        colors = {m.siren_block: tuple(m.surfaces[0].rgba) for m in models if m.surfaces}
+        group = None if self._folder is None else set_of(self.session, self._folder)
+        colors = {} if group is None else {m.siren_block: own_color(m) for m in blocks_of(group)}
         if any(self._labels.colors.get(n) != c for n, c in colors.items()):
             self._labels = Labels(self._labels.names, {**self._labels.colors, **colors})
             self._redraw()
@@ -330,7 +327,7 @@ def read_content(
         return Content.of(*table_levels(table)), Labels()
     levels = read_record(folder).known_levels
     run = open_run(folder)
-    labels = Labels(run.blocks.names, {n: c for n, c in block_colors(run.blocks).items()})
+    labels = Labels(run.blocks.names, dict(folder_colors(folder, run.blocks)))
     return Content.of(
         *levels, run_states(folder, progress=progress) if len(run.blocks) else None
     ), labels

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,9 +21,12 @@ from ..core.blocks.screening import prepare_screening
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
+from ..core.runs.steps import SKETCH_FOLDER
 from ..session.colors import carried_colors
 from ..session.jobs import run_job
-from ..session.log import link
+from ..session.log import link, log_uncovered
+from ..session.scene import colors_for, sets_of_blocks
+from ..session.shown_map import uncover
 from ..session.surfaces import BlockMap, block_map
 from . import steps
 from .state import PanelState
@@ -240,11 +244,15 @@ class ScreeningBar(QWidget):
             self._tick.stop()
 
     def _draw(self, posp: float, blocks: BlockSet) -> Generator[None, None, None]:
-        self._colors = carried_colors(blocks, self._blocks, self._colors)
+        volumes = self._volumes_folder()
+        if self._blocks is None:
+            folder = (self.state.output_path or Path()) / SKETCH_FOLDER
+            self._colors = colors_for(self.session, blocks, folder, volumes)
+        else:
+            self._colors = carried_colors(blocks, self._blocks, self._colors)
         self._blocks = blocks
-        if self._group is None:
-            groups = {m.parent for m in self.session.models.list(type=BlockMap) if m.parent.display}
-            self._hidden = [g for g in groups if g is not self.session.models.scene_root_model]
+        groups = sets_of_blocks(self.session)  # also those opened since the last position
+        self._hidden += [g for g in groups if g.display and g is not self._group]
         before = (
             {m.voxels.tobytes(): m for m in self._group.child_models()}
             if self._group and not self._group.deleted
@@ -258,6 +266,7 @@ class ScreeningBar(QWidget):
                 new.append(
                     block_map(self.session, blocks, number, (*self._colors[number], 1.0), "")
                 )
+                new[-1].siren_volumes = volumes
             else:
                 same.siren_block = number
                 same.label(len(voxels))
@@ -277,9 +286,15 @@ class ScreeningBar(QWidget):
         models = self.session.models
         if self._group is None or self._group.deleted:
             self._group = models.add_group(new, name=NAME) if new else None
+            log_uncovered(self.session, *uncover(self.session, new))
         else:
             models.add(new, parent=self._group)
+            self._group.display = True
         models.close(gone)
+
+    def _volumes_folder(self) -> str:
+        sources = self.state.found.sources if self.state.found else ()
+        return next((str(s.path.parent) for s in sources if s.path is not None), "")
 
     # --- from the slider to commands
 

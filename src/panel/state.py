@@ -12,12 +12,14 @@ from Qt.QtCore import QObject, Signal
 
 from ..commands.arguments import VolumesArg
 from ..core.common.errors import Cancelled, SirenError
+from ..core.common.files import RECORD
 from ..core.maps.ensemble import Source
 from ..core.runs.preview import EnsemblePreview, Flag, MapPreview
 from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER, Run
 from ..core.thresholds.tables import levels_by_name
-from ..session.inputs import PREDICTIONS_FILE, output_folder, sources_of
+from ..session.inputs import PREDICTIONS_FILE, first_path, output_folder, sources_of
 from ..session.jobs import JobEnd, run_in_turn, stopped_text, when_job_ends
+from ..session.scene import RUN_OPENED, add_trigger, folder_of, related, seen_set
 from . import commands
 from .reader import EnsembleReader
 from .settings import panel_settings
@@ -83,14 +85,16 @@ class PanelState(QObject):
         self.reader.opened.connect(lambda found: self.set_run(found.folder, found))
         self.reader.large.connect(self._large)
         self.reader.failed.connect(lambda text: self.said.emit(text, True))
-        self._handler: Any = when_job_ends(session, self._job_ended)
+        add_trigger(session)
+        opened = session.triggers.add_handler(RUN_OPENED, lambda _, run: self._opened(run))
+        self._handlers: list[Any] = [when_job_ends(session, self._job_ended), opened]
 
     def close(self) -> None:
         """Disconnect from the session; a running job continues."""
         self.reader.stop()
-        if self._handler is not None:
-            self._handler.remove()
-            self._handler = None
+        for handler in self._handlers:
+            handler.remove()
+        self._handlers = []
 
     # --- commands
 
@@ -315,8 +319,15 @@ class PanelState(QObject):
     # --- results
 
     def find_run(self) -> None:
-        """Show the results in the output folder: the expansion if there is one, else the sketch."""
-        folder = self.output_path
+        """Show the blocks of these volumes that are seen in the session; else the results in the
+        output folder: the expansion if there is one, else the sketch.
+        """
+        folder, group = self.output_path, seen_set(self.session)
+        if group is not None and folder is not None:
+            volumes = first_path([p for p in self._places if not getattr(p, "deleted", False)])
+            if related(group, folder / SKETCH_FOLDER, str(volumes or "")):
+                self.show_open_blocks()
+                return
         found = (
             [
                 folder / name
@@ -334,6 +345,18 @@ class PanelState(QObject):
         self.reader.open(None)
         self.run_folder, self.run = folder, run
         self.run_changed.emit()
+
+    def show_open_blocks(self) -> None:
+        """Show the blocks that are seen in the session, if there are any."""
+        group = seen_set(self.session)
+        if group is not None:
+            folder = Path(folder_of(group))
+            self.set_run(folder)
+            if (folder / RECORD).is_file():
+                self.reader.open(folder)
+
+    def _opened(self, run: Run) -> None:
+        self.set_run(run.folder, run)
 
     def _job_ended(self, end: JobEnd) -> None:
         if isinstance(end.error, (Cancelled, CancelOperation)):

@@ -32,6 +32,7 @@ class VolumesModel(QAbstractTableModel):
         super().__init__(parent)
         self.state = state
         self._parent = parent
+        self.box_clicked = False  # the last click was on a check box
         self._names: tuple[str, ...] = ()
         self._row: dict[str, int] = {}
         self._pictures: dict[str, QPixmap] = {}
@@ -100,6 +101,7 @@ class VolumesModel(QAbstractTableModel):
         """Override for Qt: a check box was clicked."""
         if role != Qt.ItemDataRole.CheckStateRole:
             return False
+        self.box_clicked = True
         ticked = Qt.CheckState(value) == Qt.CheckState.Checked
         name = {self._names[index.row()]}
         self.state.set_excluded(

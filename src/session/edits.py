@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from ..core.blocks.blockset import BlockSet
 from ..core.maps.grid import Grid
-from .colors import PALETTE
+from .colors import PALETTE, RGB, rgb_of
 from .inputs import map_source
-from .surfaces import BlockMap, block_map
+from .scene import blocks_of
+from .surfaces import BlockMap, block_map, follow_verdict, own_color
 
 # session trigger for an edit, an undo, or a save of blocks; its data is the id of their group
 BLOCKS_CHANGED = "siren blocks changed"
@@ -32,7 +33,8 @@ class BlockState:
     number, name, voxels : as in a BlockSet
     rgba : of the surface, 0 to 1
     display : whether it is shown
-    folder : of the run
+    folder, volumes : of the run, and of its volumes
+    color : r, g, b, see :func:`.surfaces.own_color`
     values : its row of blocks.csv, as long as it has the same voxels
     strength : (n,) of its voxels, likewise; or None
     """
@@ -44,6 +46,8 @@ class BlockState:
     rgba: tuple[float, ...]
     display: bool
     folder: str
+    volumes: str
+    color: RGB
     values: dict[str, Any] = field(default_factory=dict)
     strength: NDArray[np.float32] | None = None
 
@@ -62,11 +66,6 @@ def group_of(blocks: Sequence[BlockMap]) -> Model:
     return groups.pop()
 
 
-def blocks_in(group: Model) -> list[BlockMap]:
-    """The open blocks of a group, in order of model number."""
-    return sorted((m for m in group.child_models() if isinstance(m, BlockMap)), key=lambda m: m.id)
-
-
 def block_set(group: Model) -> BlockSet:
     """The open blocks of a group as a BlockSet.
 
@@ -75,7 +74,7 @@ def block_set(group: Model) -> BlockSet:
     UserError
         If two blocks have the same number.
     """
-    models = blocks_in(group)
+    models = blocks_of(group)
     numbers = [m.siren_block for m in models]
     twice = next((n for n in numbers if numbers.count(n) > 1), None)
     if twice is not None:
@@ -114,7 +113,7 @@ def edit(
     -------
     the blocks after the edit
     """
-    models = blocks_in(group)
+    models = blocks_of(group)
     before, grid = [_state(m) for m in models], grid_of(models[0])
     after = change(block_set(group))
     old = {s.number: s for s in before}
@@ -122,7 +121,7 @@ def edit(
     for number, voxels in after:
         state, name = old.get(number), after.names.get(number, "")
         if state is None:
-            rgba = _free_color([s.rgba for s in (*before, *states)])
+            rgba = _free_color([s.color for s in (*before, *states)])
             states.append(
                 BlockState(
                     None,
@@ -132,6 +131,8 @@ def edit(
                     rgba,
                     True,
                     before[0].folder,
+                    before[0].volumes,
+                    rgba[:3],
                     (values or {}).get(number, {}),
                 )
             )
@@ -146,6 +147,8 @@ def edit(
                     state.rgba,
                     state.display,
                     state.folder,
+                    state.volumes,
+                    state.color,
                     state.values if same else (values or {}).get(number, {}),
                     state.strength if same else None,
                 )
@@ -172,6 +175,14 @@ class EditAction(UndoAction):
         self._session, self._group, self._grid = session, group, grid
         self._before, self._after = before, after
 
+    @property
+    def where(self) -> str:
+        """A word about a set that is not seen, such as one that a new result has replaced."""
+        group = next((m for m in self._session.models.list() if m.id == self._group), None)
+        if group is None or group.visible:
+            return ""
+        return f" (in {group.name}, #{group.id_string}, which is hidden)"
+
     def undo(self) -> None:
         """Restore the blocks before the edit."""
         self._show(self._before)
@@ -186,7 +197,7 @@ class EditAction(UndoAction):
         group = next((m for m in models.list() if m.id == self._group), None)
         if group is None:
             raise UserError('The blocks were closed: open them again with "siren open FOLDER".')
-        current = {m.siren_block: m for m in blocks_in(group)}
+        current = {m.siren_block: m for m in blocks_of(group)}
         # the set may have been saved to another folder since
         folder = next((m.siren_folder for m in current.values()), "")
         wanted = BlockSet(
@@ -209,6 +220,7 @@ class EditAction(UndoAction):
                 model.id = state.id if state.id and not models.have_id(state.id) else None
                 models.add([model], parent=group)
                 model.display, model.siren_strength = state.display, state.strength
+                model.siren_color, model.siren_volumes = state.color, state.volumes
             else:
                 _change(model, state)
             shown.append(_state(model))
@@ -232,6 +244,7 @@ def _change(model: BlockMap, state: BlockState) -> None:
         state.strength,
     )
     model.label(len(state.voxels))
+    follow_verdict(model)
 
 
 def undo_edit(session: Any) -> str:
@@ -274,7 +287,7 @@ def _step(source: list[Any], target: list[Any], word: str, session: Any) -> str:
     target.append(action)
     if session.ui.is_gui:
         session.ui.update_undo(session.undo)
-    return str(action.name)
+    return f"{action.name}{action.where}"
 
 
 def blocks_changed(session: Any, group: tuple[int, ...]) -> None:
@@ -298,6 +311,8 @@ def _state(model: BlockMap) -> BlockState:
         surface_color(model),
         model.display,
         model.siren_folder,
+        model.siren_volumes,
+        own_color(model),
         dict(model.siren_values),
         model.siren_strength,
     )
@@ -310,11 +325,10 @@ def surface_color(model: BlockMap) -> tuple[float, ...]:
     )
 
 
-def _free_color(used: list[tuple[float, ...]]) -> tuple[float, ...]:
+def _free_color(used: list[RGB]) -> tuple[float, float, float, float]:
     """The palette color farthest from all colors in use."""
-    palette = [tuple(int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)) for c in PALETTE]
     farthest = max(
-        palette,
+        map(rgb_of, PALETTE),
         key=lambda c: min(
             (sum((a - b) ** 2 for a, b in zip(c, u, strict=False)) for u in used), default=0.0
         ),

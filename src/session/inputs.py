@@ -108,7 +108,9 @@ def run_folder(session: Any, blocks: Any) -> Path:
 
     named = {m.siren_folder for m in blocks if isinstance(m, BlockMap)}
     # a map merged by other commands does not know its run, but the blocks still open do
-    folders = named or {m.siren_folder for m in session.models.list(type=BlockMap)}
+    opened = [m for m in session.models.list(type=BlockMap) if m.siren_folder]
+    seen = [m for m in opened if m.parent.visible]  # a new result hides the earlier ones
+    folders = named or {m.siren_folder for m in seen or opened}
     if len(folders) != 1:
         which = (
             "No SIREn blocks are open" if not folders else f"Blocks of {len(folders)} runs are open"

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from chimerax.core.commands import quote_path_if_necessary
+from chimerax.core.commands import concise_model_spec, quote_path_if_necessary
 from chimerax.core.models import Model
 from pandas import DataFrame
 
 from ..core.blocks.verdicts import DOUBTFUL
+from .shown_map import SEEN_THROUGH
 from .surfaces import BlockMap, block_spec, verdict_text
 
 
@@ -77,6 +78,53 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
         text = escape(hidden_text(len(hidden), len(models)))
         command = f"show {block_spec(hidden)} models"
         session.logger.info(f"{text}: {link(command, command)}", is_html=True)
+
+
+def log_replaced(session: Any, hidden: Sequence[Model]) -> None:
+    """Say which sets of blocks a new result has replaced, with a link that shows them again."""
+    if hidden:
+        names = ", ".join(f"{g.name} (#{g.id_string})" for g in hidden)
+        command = f"show {' '.join(f'#!{g.id_string}' for g in hidden)} models"
+        session.logger.info(
+            "A new result replaces the blocks of the same volumes or output folder; hidden, not "
+            f"closed: {escape(names)}. To see them: {link(command, command)}",
+            is_html=True,
+        )
+
+
+def log_uncovered(session: Any, faded: Model | None, covering: Sequence[Model]) -> None:
+    """Say which map was made transparent so that blocks are seen, and which may still hide them."""
+    if faded is not None:
+        command = f"transparency #{faded.id_string} 0 target s"
+        session.logger.info(
+            f"The shown map, {escape(faded.name)} (#{faded.id_string}), is transparent now, so "
+            f"that the blocks are seen. To make it opaque: {link(command, command)}",
+            is_html=True,
+        )
+    if covering:
+        spec = _spec(session, covering)
+        command = f"transparency {spec} {SEEN_THROUGH} target s"
+        what = "is opaque" if len(covering) == 1 else "are opaque"
+        session.logger.info(
+            f"{escape(spec)} {what} and may hide blocks. To see through: {link(command, command)}",
+            is_html=True,
+        )
+
+
+def log_covering(session: Any, hidden: Sequence[Model]) -> None:
+    """Say which open maps were hidden so that one of them is seen alone."""
+    if hidden:
+        command = f"show {_spec(session, hidden)} models"
+        session.logger.info(
+            "Open maps are hidden while they are shown one by one. To see them all: "
+            f"{link(command, command)}",
+            is_html=True,
+        )
+
+
+def _spec(session: Any, models: Sequence[Model]) -> str:
+    """Models with their surfaces, as a person would name them."""
+    return str(concise_model_spec(session, models)).replace("!", "")
 
 
 def hidden_text(hidden: int, blocks: int) -> str:

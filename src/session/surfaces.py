@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 from ..core.blocks.blockset import BlockSet, box_around
 from ..core.blocks.verdicts import DOUBTFUL
 from ..core.maps.grid import Grid
-from .colors import block_colors, pale, scale_colors
+from .colors import ALIKE, RGB, block_colors, pale, scale_colors
 from .jobs import at_once
 
 V = TypeVar("V", bound=Volume)
@@ -30,7 +30,7 @@ GROUP_NAME = "SIREn blocks"
 DISPLAY_SIGMA = 0.75  # voxels
 DISPLAY_LEVEL = 0.35
 DUST_VOXELS = 10  # smaller pieces are not drawn if the block has larger ones
-MAP_COLOR = (0.7, 0.7, 0.7, 1.0)  # ChimeraX's color for the first map
+UNKNOWN_COLOR = (0.7, 0.7, 0.7)
 REFERENCE_COLOR = (0.62, 0.62, 0.62, 0.3)
 
 
@@ -46,11 +46,15 @@ class BlockMap(Volume):
     siren_folder : of the run that it belongs to
     siren_block : its number
     siren_name : given by the user, or ""
+    siren_volumes : the folder of the volumes that it was found in, "" if they were only in memory
+    siren_color : red, green and blue, 0 to 1, that it got when it was opened; see :func:`own_color`
     siren_values : its row of blocks.csv by column, as long as it has the same voxels
     siren_strength : (n,) membership strength of its voxels, likewise
     """
 
     siren_folder = ""
+    siren_volumes = ""
+    siren_color: RGB | None = None
     siren_block = 0
     siren_name = ""
     _siren_label = ""
@@ -119,6 +123,8 @@ class BlockMap(Volume):
         return {
             **super().take_snapshot(session, flags),
             "siren folder": self.siren_folder,
+            "siren volumes": self.siren_volumes,
+            "siren color": self.siren_color,
             "siren block": self.siren_block,
             "siren name": self.siren_name,
             "siren label": self._siren_label,
@@ -134,6 +140,8 @@ class BlockMap(Volume):
             return None
         volume.__class__ = BlockMap
         volume.siren_folder = data.get("siren folder", "")
+        volume.siren_volumes = data.get("siren volumes", "")
+        volume.siren_color = data.get("siren color")
         # sessions of earlier versions hold only the model name
         number = re.match(r"block (\d+)", volume.name)
         volume.siren_block = data.get("siren block", int(number[1]) if number else 0)
@@ -156,52 +164,6 @@ def block_spec(models: Sequence[BlockMap]) -> str:
             runs.append([n])
     parent = "".join(f"{n}." for n in models[0].id[:-1])
     return f"#{parent}" + ",".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
-
-
-class EnsembleMap(Volume):
-    """The single model that ``siren show`` reuses for every map of an ensemble."""
-
-    def added_to_session(self, session: Any) -> None:
-        """Log nothing: there would be a line for every map shown."""
-
-    @staticmethod
-    def restore_snapshot(session: Any, data: dict[str, Any]) -> EnsembleMap | None:
-        """Restore a Volume with ChimeraX's own code, then set the class."""
-        volume = Volume.restore_snapshot(session, data)
-        if volume is not None:
-            volume.__class__ = EnsembleMap
-        return volume
-
-
-def show_map(
-    session: Any, name: str, array: NDArray[np.float32], grid: Grid, level: float | None
-) -> EnsembleMap:
-    """Show a map of an ensemble in place of the previous one, keeping color, style and position.
-
-    Parameters
-    ----------
-    array : (z, y, x)
-    level : contour level; None keeps the previous one, or lets ChimeraX choose the first
-    """
-    shown = next(iter(session.models.list(type=EnsembleMap)), None)
-    if shown is None or shown.data.size != grid.shape[::-1]:
-        new = _volume(EnsembleMap, session, array, grid, name)
-        _surface(
-            new,
-            new.initial_surface_levels()[0][0] if level is None else level,
-            MAP_COLOR if shown is None else shown.surfaces[0].rgba,
-        )
-        if shown is not None:
-            session.models.close([shown])
-        session.models.add([new])
-        return new
-    shown.replace_data(ArrayGridData(array, origin=grid.origin, step=grid.voxel_size, name=name))
-    shown.name = name
-    if level is not None:
-        set_level(shown, level)
-    shown.display = True
-    shown.update_drawings()
-    return shown
 
 
 def smooth_mask(mask: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -243,6 +205,9 @@ def opening_blocks(
     mean: NDArray[np.float32] | None = None,
     level: float = 0.0,
     table: DataFrame | None = None,
+    colors: Mapping[int, RGB] | None = None,
+    volumes: str = "",
+    name: str = GROUP_NAME,
 ) -> Generator[None, None, Model]:
     """Open blocks as a group of colored surfaces, pausing before each so that windows can redraw.
 
@@ -252,12 +217,15 @@ def opening_blocks(
     folder : of the run; each map keeps it so that "siren expand" finds the volumes
     mean : (z, y, x), opened at ``level`` as a transparent gray reference if given
     table : blocks.csv; each map keeps its row for the panel
+    colors : by number, see :func:`.scene.colors_for`; by default those of a first result
+    volumes : the folder of the volumes
+    name : of the group
 
     Returns
     -------
     the open group model
     """
-    colors = block_colors(blocks)
+    colors = block_colors(blocks) if colors is None else colors
     maps: list[Volume] = []
     for number, voxels in blocks:
         yield
@@ -266,6 +234,7 @@ def opening_blocks(
         doubtful = evidence is not None and evidence.doubtful
         color = pale(colors[number]) if doubtful else colors[number]
         block = block_map(session, blocks, number, (*color, 1.0), str(folder), values)
+        block.siren_color, block.siren_volumes = colors[number], volumes
         block.display = not doubtful
         maps.append(block)
     yield
@@ -273,7 +242,7 @@ def opening_blocks(
         maps.append(
             plain_map(session, mean, blocks.grid, "mean of the volumes", level, REFERENCE_COLOR)
         )
-    group = session.models.add_group(maps, name=GROUP_NAME)
+    group = session.models.add_group(maps, name=name)
     return group
 
 
@@ -286,7 +255,7 @@ def block_map(
     values: dict[str, Any] | None = None,
 ) -> BlockMap:
     """One block as a map with its surface, not yet opened."""
-    block = _volume(BlockMap, session, blocks.mask(number), blocks.grid, f"block {number}")
+    block = new_volume(BlockMap, session, blocks.mask(number), blocks.grid, f"block {number}")
     block.siren_folder, block.siren_block, block.siren_name = (
         folder,
         number,
@@ -294,8 +263,9 @@ def block_map(
     )
     block.siren_values = values or {}
     block.siren_strength = blocks.strength.get(number)
+    block.siren_color = (rgba[0], rgba[1], rgba[2])
     block.label(len(blocks.blocks[number]))
-    _surface(block, DISPLAY_LEVEL, rgba)
+    draw_surface(block, DISPLAY_LEVEL, rgba)
     return block
 
 
@@ -330,12 +300,13 @@ def plain_map(
     rgba: Sequence[float],
 ) -> Volume:
     """A map from a (z, y, x) array with its surface, not yet opened."""
-    volume = _volume(Volume, session, array, grid, name)
-    _surface(volume, level, rgba)
+    volume = new_volume(Volume, session, array, grid, name)
+    draw_surface(volume, level, rgba)
     return volume
 
 
-def _volume(kind: type[V], session: Any, array: NDArray[np.float32], grid: Grid, name: str) -> V:
+def new_volume(kind: type[V], session: Any, array: NDArray[np.float32], grid: Grid, name: str) -> V:
+    """A map from a (z, y, x) array, not yet opened nor drawn."""
     data = ArrayGridData(array, origin=grid.origin, step=grid.voxel_size, name=name)
     volume = kind(
         session, data, rendering_options=default_settings(session).rendering_option_defaults()
@@ -345,7 +316,8 @@ def _volume(kind: type[V], session: Any, array: NDArray[np.float32], grid: Grid,
     return volume
 
 
-def _surface(volume: Volume, level: float, rgba: Sequence[float]) -> None:
+def draw_surface(volume: Volume, level: float, rgba: Sequence[float]) -> None:
+    """Draw a map as a surface at one level."""
     volume.set_parameters(surface_levels=[level], surface_colors=[tuple(rgba)], cap_faces=False)
     volume.set_display_style("surface")
     volume.update_drawings()  # now, not with the next frame: a script may measure or view it
@@ -365,6 +337,7 @@ def color_by(block: BlockMap, value: str) -> bool:
     if value == "stability":
         if "stability" not in block.siren_values:
             return False
+        block.siren_color = own_color(block)
         surface.vertex_colors, surface.auto_recolor_vertices = None, None
         r, g, b = scale_colors(np.array([block.siren_values["stability"]]))[0] / 255
         block.set_parameters(surface_colors=[(r, g, b, surface.rgba[3])])
@@ -382,6 +355,48 @@ def color_by(block: BlockMap, value: str) -> bool:
 
     recolor()
     return True
+
+
+def own_color(block: BlockMap) -> RGB:
+    """The color of a block, whatever its surface shows now: neither paler because it is doubtful
+    nor that of its stability. A color given with ChimeraX's own commands counts.
+    """
+    given = block.siren_color
+    if not block.surfaces:
+        return given or UNKNOWN_COLOR
+    r, g, b = (float(c) for c in block.surfaces[0].rgba[:3])
+    if given is None:  # from a session of an earlier version
+        return (
+            (max(0, 2 * r - 1), max(0, 2 * g - 1), max(0, 2 * b - 1))
+            if block.doubtful
+            else (r, g, b)
+        )
+    ours = [given, pale(given)]
+    if "stability" in block.siren_values:
+        ours.append(tuple(scale_colors(np.array([block.siren_values["stability"]]))[0] / 255))
+    return given if any(np.allclose((r, g, b), c, atol=ALIKE) for c in ours) else (r, g, b)
+
+
+def follow_verdict(block: BlockMap) -> None:
+    """Make the color of a block pale or full, as its verdict is now; other colors stay."""
+    surface, color = (block.surfaces or [None])[0], block.siren_color
+    if surface is None or color is None or surface.vertex_colors is not None:
+        return
+    own, faint = color, pale(color)
+    shown = surface.rgba
+    if any(np.allclose(shown[:3], c, atol=ALIKE) for c in (own, faint)):
+        block.set_parameters(surface_colors=[(*(faint if block.doubtful else own), shown[3])])
+
+
+def show_own_color(block: BlockMap) -> None:
+    """Give a block's surface its own color, paler if the block is doubtful."""
+    if not block.surfaces:
+        return
+    surface, color = block.surfaces[0], own_color(block)
+    block.siren_color = color
+    surface.vertex_colors, surface.auto_recolor_vertices = None, None
+    rgb = pale(color) if block.doubtful else color
+    block.set_parameters(surface_colors=[(*rgb, surface.rgba[3])])
 
 
 def set_level(volume: Volume, level: float) -> None:

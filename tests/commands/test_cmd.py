@@ -49,7 +49,7 @@ def test_sketch_and_expand_find_the_planted_boxes_and_open_them(session, run, pl
     assert len(result.blocks) == 2
     for mask in planted.masks.values():
         assert max(overlap(result.blocks.mask(n) > 0, mask) for n in (1, 2)) > 0.95
-    groups = [m for m in session.models.list() if m.name == "SIREn blocks"]
+    groups = [m for m in session.models.list() if m.name.startswith("SIREn blocks")]
     assert len(groups) == 1
     sizes = sorted((int(m.sum()) for m in planted.masks.values()), reverse=True)
     assert sorted(blocks_of(session)) == [
@@ -92,7 +92,7 @@ def test_a_saved_session_brings_blocks_and_reference_back_and_they_can_be_expand
         n: (m.surfaces[0].level, tuple(m.surfaces[0].color), len(m.surfaces[0].vertices))
         for n, m in blocks_of(session).items()
     }
-    group = next(m.id_string for m in session.models.list() if m.name == "SIREn blocks")
+    group = next(m.id_string for m in session.models.list() if m.name.startswith("SIREn blocks"))
     run(f"save '{tmp_path}/s.cxs'")
     run("close")
     run(f"open '{tmp_path}/s.cxs'")
@@ -107,7 +107,7 @@ def test_a_saved_session_brings_blocks_and_reference_back_and_they_can_be_expand
 
 def test_expanding_open_models_gives_what_expanding_the_folder_gives(session, run, planted, out):
     run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} reference true")
-    group = next(m.id_string for m in session.models.list() if m.name == "SIREn blocks")
+    group = next(m.id_string for m in session.models.list() if m.name.startswith("SIREn blocks"))
     run(f"siren expand #{group} open false outputDir '{out}/models'")
     run(f"siren expand '{out}/00_sketch' open false outputDir '{out}/folder'")
     for name in ("blocks.json", "blocks.csv", "block_1.mrc", "mean.mrc"):
@@ -389,7 +389,7 @@ def test_merged_blocks_keep_their_voxels_to_themselves(session, run, planted, ou
     half[:, :, : int(np.argwhere(mine)[:, 2].mean())] = False
     second.data.array[half] = 1
     first.data.array[half] = 0
-    group = next(m.id_string for m in session.models.list() if m.name == "SIREn blocks")
+    group = next(m.id_string for m in session.models.list() if m.name.startswith("SIREn blocks"))
     blocks = run(f"siren expand #{group} open false").blocks
     assert not (blocks.mask(1).astype(bool) & blocks.mask(2).astype(bool)).any()
     assert (blocks.mask(2).astype(bool) & half).sum() == half.sum()

@@ -547,3 +547,62 @@ def test_the_table_of_many_large_blocks_is_up_in_a_moment(session: Any, person: 
         longest = max(longest, time.thread_time() - computed)
     assert longest < 0.05
     assert len(person.text(2)) == 30
+
+
+def test_a_hidden_set_has_no_ticks_and_ticking_one_block_shows_that_one_alone(
+    three: Person,
+) -> None:
+    from Qt.QtCore import Qt
+
+    run_command(three.session, "hide #!1 models")  # as a newer result does
+    three.wait()
+    states = [
+        three.page.model.data(three.page.model.index(k, 0), Qt.ItemDataRole.CheckStateRole)
+        for k in range(3)
+    ]
+    assert states == [Qt.CheckState.Unchecked] * 3
+    three.page.model.setData(
+        three.page.model.index(1, 0), Qt.CheckState.Checked, Qt.ItemDataRole.CheckStateRole
+    )
+    three.wait()
+    assert [m.siren_block for m in three.page.blocks if m.visible] == [2]
+    assert [r.shown for r in three.page.model.rows] == [False, True, False]
+
+
+def test_of_two_sets_of_one_folder_the_table_has_the_one_that_is_seen(three: Person) -> None:
+    newer = open_blocks(three.session, BlockSet(GRID, {7: box(3, 3, 3, 3)}), FOLDER)
+    three.wait()
+    assert three.text(2) == ["7"]
+    newer.display = False
+    three.wait()
+    assert three.text(2) == ["1", "2", "10"]
+
+
+def test_a_set_chosen_from_the_menu_is_seen_alone_and_asked_for(three: Person) -> None:
+    """The page is alone here; in the panel the answer to what it asks is that run."""
+    other = open_blocks(three.session, BlockSet(GRID, {7: box(3, 3, 3, 3)}), Path("/other/run"))
+    other.name = "SIREn other"
+    three.page._list_sets()
+    (entry,) = (a for a in three.page.sets.menu().actions() if "SIREn other" in a.text())
+    entry.trigger()
+    assert three.saved == [Path("/other/run")]
+    assert other.visible and not any(m.visible for m in three.page.blocks)
+    assert three.typed[-1] == "hide #!1 models; show #!2 models"
+
+
+def test_a_folder_of_blocks_is_opened_from_the_page(
+    three: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(three.page, "_ask_folder", lambda: "/some where/00_sketch")
+    three.page._list_sets()
+    three.page.sets.menu().actions()[-1].trigger()
+    assert three.typed[-1] == 'siren open "/some where/00_sketch"'
+
+
+def test_a_merged_block_is_seen_though_the_first_of_them_was_doubtful(judged: Person) -> None:
+    assert not judged.block(1).display  # doubtful, thus hidden and pale
+    full = judged.block(1).siren_color
+    judged.select(1, 2)
+    judged.press("merge")
+    assert judged.block(1).visible
+    assert tuple(judged.block(1).surfaces[0].rgba[:3]) == pytest.approx(full, abs=0.005)

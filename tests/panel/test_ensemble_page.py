@@ -17,7 +17,7 @@ from Qt.QtWidgets import QApplication
 
 from chimerax.siren.core.runs.record import read_record
 from conftest import Desk
-from ensembles import LEVEL, VOXEL_SIZE, Planted
+from ensembles import LEVEL, VOXEL_SIZE, Planted, write_planted
 
 
 def key(widget: Any, code: Qt.Key) -> None:
@@ -137,7 +137,7 @@ def test_few_ticked_volumes_are_included_by_name_and_many_excluded(
 def test_a_row_shows_its_map_at_its_level_in_one_model_and_arrow_keys_go_on(
     desk: Desk, planted: Planted
 ) -> None:
-    from chimerax.siren.session.surfaces import EnsembleMap
+    from chimerax.siren.session.shown_map import EnsembleMap
 
     desk.open()
     desk.list(planted.folder)
@@ -169,7 +169,7 @@ def test_a_row_shows_its_map_at_its_level_in_one_model_and_arrow_keys_go_on(
 def test_open_maps_are_listed_and_shown_and_stay_as_they_are(desk: Desk, planted: Planted) -> None:
     from chimerax.core.commands import run
 
-    from chimerax.siren.session.surfaces import EnsembleMap
+    from chimerax.siren.session.shown_map import EnsembleMap
 
     run(desk.session, f"open '{planted.folder}/vol_1?.mrc'", log=False)
     desk.open()
@@ -236,3 +236,64 @@ def test_a_bad_folder_is_reported_in_one_sentence(desk: Desk, tmp_path: Path, pl
     assert place in said and said.endswith(".")
     assert "Traceback" not in desk.log.text and desk.tool.state.names == ()
     assert not desk.tool.run_bar.run_all.isEnabled()
+
+
+def test_the_shown_map_follows_its_level_and_a_click_on_its_row(
+    desk: Desk, planted: Planted
+) -> None:
+    from chimerax.core.commands import run
+
+    from chimerax.siren.session.shown_map import EnsembleMap, shown_map
+
+    def levels() -> list[float]:
+        shown = shown_map(desk.session)
+        return [s.level for s in shown.surfaces] if shown is not None else []
+
+    def press(row: int) -> None:
+        """A press and a release of the mouse in a row of the list."""
+        table.setCurrentIndex(table.model().index(row, 1))
+        table.clicked.emit(table.model().index(row, 1))
+        desk.wait(lambda: not desk.tool.ensemble._show_timer.isActive())
+
+    desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    table = desk.tool.ensemble.table
+    press(4)
+    assert levels() == [LEVEL]
+    desk.use_level(0.7)
+    desk.wait(lambda: levels() == [0.7])
+    run(desk.session, "volume #1 level 0.3", log=False)
+    press(4)
+    assert levels() == [0.7]
+    run(desk.session, "volume #1 level 0.3", log=False)
+    box = table.model().index(4, 0)
+    table.model().setData(box, Qt.CheckState.Unchecked, Qt.ItemDataRole.CheckStateRole)
+    table.clicked.emit(box)
+    desk.wait(lambda: not desk.tool.ensemble._show_timer.isActive())
+    assert levels() == [0.3]  # only ticked
+    run(desk.session, "hide #1 models", log=False)
+    press(4)
+    assert desk.session.models.list(type=EnsembleMap)[0].surfaces[0].visible
+    run(desk.session, "close #1", log=False)
+    desk.use_level(0.6)
+    assert levels() == []  # what was closed stays closed until it is asked for
+    press(4)
+    assert levels() == [0.6]
+
+
+def test_the_row_of_another_folder_is_another_map_though_its_name_is_the_same(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
+    from chimerax.siren.session.shown_map import shown_map
+
+    other = write_planted(tmp_path / "other", 12, seed=8)
+    desk.open()
+    desk.list(planted.folder)
+    desk.tool.ensemble.table.selectRow(2)
+    desk.wait(lambda: shown_map(desk.session) is not None)
+    desk.list(other.folder)
+    desk.tool.ensemble.table.selectRow(2)
+    desk.wait(lambda: shown_map(desk.session).siren_place == str(other.folder / "vol_3.mrc"))
+    with mrcfile.open(other.folder / "vol_3.mrc") as map_:
+        np.testing.assert_array_equal(shown_map(desk.session).full_matrix(), map_.data)

@@ -266,3 +266,39 @@ def longest_pass(desk: Desk, planted: Planted) -> float:
     handler.remove()
     assert not any(e.error for e in ends)
     return max(passes)
+
+
+def test_blocks_that_are_opened_are_those_of_the_panel_whoever_opens_them(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
+    """By a typed command, a toolbar button or a link; before the panel is opened, or after."""
+    from chimerax.core.commands import run
+
+    for out in ("a", "b"):
+        with desk.session.in_script:
+            run(
+                desk.session,
+                f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{tmp_path}/{out}' "
+                "statistic exact subsample 1 resamples 0 open false",
+                log=False,
+            )
+    run(desk.session, f"siren open '{tmp_path}/a/00_sketch'", log=False)
+    tool = desk.open()
+    desk.wait(lambda: not tool.state.reader.busy)
+    assert tool.state.run_folder == tmp_path / "a/00_sketch" and tool.state.run is not None
+    assert len(tool.blocks.blocks) == 2
+    run(desk.session, f"siren open '{tmp_path}/b/00_sketch'", log=False)
+    desk.wait()
+    assert tool.state.run_folder == tmp_path / "b/00_sketch"
+    assert "00_sketch: 2 blocks" in tool.blocks.title.text()
+    assert "not open" not in tool.blocks.title.text()
+    assert "00_sketch" in tool.run_bar.result.text()
+    tool.blocks._list_sets()  # and back, by the menu of the page
+    next(a for a in tool.blocks.sets.menu().actions() if "a/00_sketch" in a.text()).trigger()
+    desk.wait()
+    assert tool.state.run_folder == tmp_path / "a/00_sketch"
+    assert [m.visible for m in tool.blocks.blocks] == [True, True]
+    desk.list(planted.folder)  # its own output folder has no result: the blocks seen stay
+    assert tool.state.run_folder == tmp_path / "a/00_sketch"
+    desk.close()
+    run(desk.session, f"siren open '{tmp_path}/b/00_sketch'", log=False)  # nothing listens

@@ -121,7 +121,7 @@ def test_a_map_of_another_size_takes_the_place_and_the_color_of_the_one_before(
     from chimerax.core.errors import UserError
 
     from chimerax.siren.core.maps.mapfile import write_map
-    from chimerax.siren.session.surfaces import EnsembleMap
+    from chimerax.siren.session.shown_map import EnsembleMap
 
     rng = np.random.default_rng(0)
     for name, shape in (("a.mrc", (12, 13, 14)), ("b.mrc", (20, 21, 22))):

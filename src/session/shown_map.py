@@ -1,0 +1,212 @@
+"""The map of an ensemble that is being looked at: one model, which follows the list of volumes, is
+always seen, and does not cover the blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from chimerax.core.models import Model
+from chimerax.map import Volume
+from chimerax.map_data import ArrayGridData
+from numpy.typing import NDArray
+
+from ..core.maps.grid import Grid
+from .surfaces import BlockMap, draw_surface, new_volume, set_level
+
+MAP_COLOR = (0.7, 0.7, 0.7, 1.0)  # ChimeraX's color for the first map
+SEEN_THROUGH = 70  # percent of transparency with which blocks are seen through a map
+OPAQUE = 0.5  # alpha above which they are not
+VIEWER = "Volume Viewer"
+
+
+class EnsembleMap(Volume):
+    """The single model that ``siren show`` reuses for every map of an ensemble.
+
+    Attributes
+    ----------
+    siren_faded : whether it was made transparent for the blocks, rather than by the user
+    siren_place : the path of its file, or ""
+    """
+
+    siren_faded = False
+    siren_place = ""
+
+    def added_to_session(self, session: Any) -> None:
+        """Log nothing: there would be a line for every map shown."""
+
+    @staticmethod
+    def restore_snapshot(session: Any, data: dict[str, Any]) -> EnsembleMap | None:
+        """Restore a Volume with ChimeraX's own code, then set the class."""
+        volume = Volume.restore_snapshot(session, data)
+        if volume is not None:
+            volume.__class__ = EnsembleMap
+        return volume
+
+
+def shown_map(session: Any) -> EnsembleMap | None:
+    """The map shown last, unless it was closed; it may be hidden."""
+    return next(iter(session.models.list(type=EnsembleMap)), None)
+
+
+def show_map(
+    session: Any,
+    name: str,
+    array: NDArray[np.float32],
+    grid: Grid,
+    level: float | None,
+    place: str = "",
+) -> EnsembleMap:
+    """Show a map of an ensemble in place of the previous one, keeping color, style and position.
+
+    It is seen afterwards, however it was hidden before; and where blocks are shown, it starts
+    transparent.
+
+    Parameters
+    ----------
+    array : (z, y, x)
+    level : contour level; None keeps the previous one, or lets ChimeraX choose the first
+    place : the path of its file
+    """
+    shown = shown_map(session)
+    if shown is None or shown.data.size != grid.shape[::-1]:
+        new = new_volume(EnsembleMap, session, array, grid, name)
+        draw_surface(
+            new,
+            new.initial_surface_levels()[0][0] if level is None else level,
+            MAP_COLOR if shown is None or not shown.surfaces else shown.surfaces[0].rgba,
+        )
+        if shown is not None:
+            new.siren_faded = shown.siren_faded
+            session.models.close([shown])
+        elif _blocks_shown(session):
+            _fade(new)
+        new.siren_place = place
+        session.models.add([new])
+        return new
+    shown.replace_data(ArrayGridData(array, origin=grid.origin, step=grid.voxel_size, name=name))
+    shown.name, shown.siren_place = name, place
+    if level is not None:
+        set_level(shown, level)
+    if shown.siren_faded and not _blocks_shown(session):
+        _restore(shown)
+    _let_be_seen(shown)
+    shown.update_drawings()
+    _name_in_viewer(session, shown)
+    return shown
+
+
+def follow_levels(session: Any, levels: Mapping[str, float]) -> None:
+    """Contour the shown map at its level, if it is one of these.
+
+    Parameters
+    ----------
+    levels : by path of the map's file
+    """
+    shown = shown_map(session)
+    if shown is not None and shown.siren_place in levels:
+        set_level(shown, levels[shown.siren_place])
+
+
+def _let_be_seen(shown: EnsembleMap) -> None:
+    """Undo ``hide #1 models``, which hides a map's surface and the groups it is in as well."""
+    if not shown.shown():
+        for drawn in shown.surfaces or shown.child_models():
+            drawn.display = True
+    model: Model | None = shown
+    while model is not None:
+        model.display = True
+        model = model.parent
+
+
+def _name_in_viewer(session: Any, shown: EnsembleMap) -> None:
+    """ChimeraX's Volume Viewer writes a map's name only when it first lists it."""
+    for tool in session.tools.list() if session.ui.is_gui else ():
+        if tool.tool_name == VIEWER:
+            panel = getattr(tool, "thresholds_panel", None)
+            for pane in getattr(panel, "histogram_panes", ()):
+                if getattr(pane, "volume", None) is shown and hasattr(pane, "show_data_name"):
+                    pane.show_data_name()
+
+
+# --- blocks and the maps around them
+
+
+def uncover(session: Any, blocks: Iterable[BlockMap]) -> tuple[EnsembleMap | None, list[Volume]]:
+    """Let blocks be seen: the map shown by ``siren show`` becomes transparent.
+
+    Returns
+    -------
+    that map, if it was opaque until now; and the user's own opaque maps at the same place, which
+    stay as they are
+    """
+    blocks = list(blocks)
+    shown, faded = shown_map(session), None
+    if shown is not None and blocks and _opaque(shown):
+        _fade(shown)
+        faded = shown
+    ours = {b.parent for b in blocks}
+    others = [
+        m
+        for m in session.models.list(type=Volume)
+        if not isinstance(m, BlockMap | EnsembleMap)
+        and m.parent not in ours
+        and m.visible
+        and _opaque(m)
+        and any(_meet(m, b) for b in blocks)
+    ]
+    return faded, others
+
+
+def hide_others(session: Any, source: Volume) -> list[Volume]:
+    """Hide the open maps that lie where a copy of one of them is shown, and return them."""
+    covering = [
+        m
+        for m in session.models.list(type=Volume)
+        if not isinstance(m, BlockMap | EnsembleMap)
+        and not any(isinstance(other, BlockMap) for other in m.parent.child_models())
+        and m.data.size == source.data.size
+        and m.scene_position.same(source.scene_position)
+        and m.visible
+        and m.shown()
+    ]
+    for model in covering:
+        model.display = False
+    return covering
+
+
+def _blocks_shown(session: Any) -> bool:
+    return any(m.visible for m in session.models.list(type=BlockMap))
+
+
+def _opaque(volume: Volume) -> bool:
+    return any(s.display and s.style == "surface" and s.rgba[3] > OPAQUE for s in volume.surfaces)
+
+
+def _fade(shown: EnsembleMap) -> None:
+    shown.set_transparency(_ALPHA)
+    shown.siren_faded = True
+
+
+def _restore(shown: EnsembleMap) -> None:
+    """Make a map opaque again, unless the user has changed its transparency meanwhile."""
+    shown.siren_faded = False
+    if all(round(255 * s.rgba[3]) == _ALPHA for s in shown.surfaces):
+        shown.set_transparency(255)
+
+
+def _meet(one: Model, other: Model) -> bool:
+    """Whether two models lie at the same place, as far as their bounds tell."""
+    first, second = one.bounds(), other.bounds()
+    if first is None or second is None:
+        return False
+    return bool(
+        (
+            np.maximum(first.xyz_min, second.xyz_min) < np.minimum(first.xyz_max, second.xyz_max)
+        ).all()
+    )
+
+
+_ALPHA = round(255 * (1 - SEEN_THROUGH / 100))

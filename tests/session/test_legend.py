@@ -1,0 +1,86 @@
+"""The legend in the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chimerax.core.errors import UserError
+from chimerax.label.label2d import all_labels
+
+from chimerax.siren.core.blocks.blockset import BlockSet
+from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.session.surfaces import open_blocks
+
+GRID = Grid((20, 20, 20), (2.0, 2.0, 2.0))
+
+
+@pytest.fixture
+def two(session: Any) -> Any:
+    blocks = {}
+    for number, start in ((1, 2), (12, 11)):
+        mask = np.zeros(GRID.shape, bool)
+        mask[start : start + 6, 5:12, 5:12] = True
+        blocks[number] = np.flatnonzero(mask)
+    return open_blocks(session, BlockSet(GRID, blocks, names={12: "stalk"}), Path("/j/00_sketch"))
+
+
+def texts(session: Any) -> list[str]:
+    return [x.text for x in all_labels(session) if x.text.strip()]
+
+
+def test_it_lists_the_blocks_that_are_seen_and_follows_them(session, run, two):
+    run("siren block legend")
+    assert texts(session) == ["1", "12 stalk"]
+    run("hide #1.1 models")
+    assert texts(session) == ["12 stalk"]
+    run("siren block rename #1.2 neck ; color #1.2 #ff00ff target s")
+    assert texts(session) == ["12 neck"]
+    assert [tuple(x.background) for x in all_labels(session) if not x.text.strip()] == [
+        (255, 0, 255, 255)
+    ]
+    run("hide #1 models")
+    assert texts(session) == []
+    run("show #1 models")
+    assert texts(session) == ["1", "12 neck"]
+    run("siren block legend false")
+    assert all_labels(session) == []
+    run("show #1 models")
+    assert all_labels(session) == []
+
+
+def test_its_lines_are_inside_the_window_and_not_on_each_other(session, run, two):
+    run("siren block legend")
+    places = [(x.xpos, x.ypos) for x in all_labels(session)]
+    assert len(set(places)) == 4 and all(0 < v < 1 for place in places for v in place)
+    swatches, words = places[::2], places[1::2]
+    assert all(s[1] == w[1] and s[0] < w[0] for s, w in zip(swatches, words, strict=True))
+    assert swatches[0][1] > swatches[1][1]
+
+
+def test_other_labels_stay_and_closing_everything_ends_it(session, run, two):
+    run('2dlabels text "my own"')
+    run("siren block legend")
+    run("siren block legend false")
+    assert texts(session) == ["my own"]
+    run("siren block legend")
+    run("close")
+    open_blocks(session, BlockSet(GRID, {3: np.arange(50)}), Path("/j/00_sketch"))
+    run("view")
+    assert all_labels(session) == []
+
+
+def test_a_legend_of_a_saved_session_is_replaced_not_doubled(session, run, two, tmp_path):
+    run("siren block legend")
+    run(f"save '{tmp_path}/s.cxs'")
+    run("close")
+    run(f"open '{tmp_path}/s.cxs'")
+    run("siren block legend")
+    assert texts(session) == ["1", "12 stalk"]
+
+
+def test_without_blocks_it_says_what_to_do(session, run):
+    with pytest.raises(UserError, match="siren open"):
+        run("siren block legend")
