@@ -36,6 +36,7 @@ CUTS = {
     "MIN_SOLIDITY": (0.5, 0.6, 0.7, 0.8, 0.9),
     "NOISE_RISE": (0.0, 3.0, 4.0, 5.0, 6.0, 8.0),
     "GRADED_RISE": (5.0, 5.5, 6.0, 7.0, 8.0),
+    "MIN_SEPARATION": (0.0, 0.3, 0.37, 0.45),
     "MOVING_EXCHANGE": (0.35, 0.42, 0.48, 0.55, 0.65),
 }
 # the first of each kind that were at hand when the cuts were set

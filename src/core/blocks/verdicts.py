@@ -48,6 +48,8 @@ class BlockEvidence:
         needed = constants.GRADED_RISE if one_group else constants.NOISE_RISE
         if self.rise < needed * self.noise:
             return f"{DOUBTFUL}: background or core vary too much in these few effective volumes"
+        if self.noise > 0 and self.separation < constants.MIN_SEPARATION:
+            return f"{DOUBTFUL}: a few volumes stand out by degrees, not as a group of their own"
         if constants.MOVING_EXCHANGE < self.exchange < 1 / constants.MOVING_EXCHANGE:
             return MOVING
         return GRADED if one_group or self.contrast < constants.SOLID_CONTRAST else SOLID

@@ -126,6 +126,9 @@ MOVING_EXCHANGE = 0.48
 # share of the variance over the volumes between those with a block and those without, below which
 # there are no two groups: a uniform distribution, the flattest with one mode, has 3/4
 ONE_GROUP = 0.75
+# the same in volumes that depend on each other, below which it is the tail of one group: a rare
+# artifact of a decoder had 0.33, true blocks 0.41 and more
+MIN_SEPARATION = 0.37
 # correlation of densities above which touching blocks are shells of one part
 SAME_DENSITY = 0.985
 

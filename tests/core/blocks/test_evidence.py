@@ -217,6 +217,9 @@ def test_background_that_varies_as_much_in_few_effective_volumes_is_a_reason_for
     assert BlockEvidence(0.9, 1.5, 0.9, 0.0, 1.0, noise=0.25).verdict == SOLID
     assert BlockEvidence(0.9, 1.5, 0.9, 0.0, 0.6, noise=0.27).verdict.startswith(DOUBTFUL)
     assert BlockEvidence(0.9, 1.5, 0.9, 0.0, 0.6, noise=0.2).verdict == GRADED
+    # the tail of one group, in volumes that depend on each other
+    assert "by degrees" in BlockEvidence(0.9, 1.5, 0.9, 0.0, 0.3, noise=0.1).verdict
+    assert BlockEvidence(0.9, 1.5, 0.9, 0.0, 0.3).verdict == GRADED
 
 
 def test_noise_of_the_molecule_alone_is_seen_in_the_core() -> None:
