@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from Qt.QtCore import QModelIndex, QTimer, Signal
 from Qt.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from ..core.maps.ensemble import Source
 from . import commands
 from .histogram import LevelHistogram
 from .state import PanelState
 from .volumes import VolumesTable
-from .widgets import MARGIN, Note, plain_layout
+from .widgets import MARGIN, Note, Page, plain_layout
+
+if TYPE_CHECKING:
+    from ..core.maps.ensemble import Source
 
 REST = 400  # ms on a row before its command is logged
 FRAME = 15  # ms between choosing a row and showing it: a held key skips rows rather than lags
 
 
-class EnsemblePage(QWidget):
+class EnsemblePage(Page):
     """The list of volumes, the histogram of contour levels, and buttons to choose volumes."""
 
     shown = Signal(str)  # name of the volume now shown
@@ -34,7 +37,7 @@ class EnsemblePage(QWidget):
         self._command = ""
         self._show_timer = self._timer(FRAME, self._show_wanted)
         self._log_timer = self._timer(REST, self._log_shown)
-        layout = QVBoxLayout(self)
+        layout = QVBoxLayout(self.content)
         plain_layout(layout, MARGIN)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.histogram)

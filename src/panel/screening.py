@@ -8,31 +8,38 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from chimerax.core.errors import NotABug
 from Qt.QtCore import Qt, QTimer
+from Qt.QtGui import QPalette
 from Qt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
-from ..core.blocks.blockset import BlockSet
 from ..core.blocks.parameters import SketchParameters
-from ..core.blocks.screening import prepare_screening
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
-from ..core.maps.ensemble import find_ensemble
-from ..session.colors import carried_colors
-from ..session.jobs import run_job
-from ..session.log import link
-from ..session.surfaces import BlockMap, block_map
+from ..session.jobs import current_job, run_job
 from . import steps
 from .state import PanelState
-from .widgets import Note, plain_layout
+from .widgets import Line, plain_layout, while_alive
+
+if TYPE_CHECKING:  # slow to import: not before something is screened
+    from ..core.blocks.blockset import BlockSet
+    from ..session.surfaces import BlockMap
 
 LOOSEST, STRICTEST = 0.2, 1e-8  # posp at the ends of the slider
 PER_DECADE = 10  # slider positions per factor of ten
 REST = 700  # ms at one position before its command is logged
 TICK = 15  # ms between checks for results of the thread
 NAME = "SIREn blocks while screening"
+JOB = "siren screening"
+HINT = "Screen: preview the blocks at any stringency."
+START_TIP = (
+    "Count all pairs of voxels once; the slider then shows the blocks at any stringency immediately"
+)
+END_TIP = "End the screening: its surfaces close, and the blocks that it hid are shown again"
+NO_LEVELS = "Needs a contour level for every ticked volume: run Predict, or give levels"
 
 
 class Stringency(Protocol):
@@ -90,11 +97,7 @@ class ScreeningBar(QWidget):
 
     def _build(self) -> None:
         self.count = QPushButton("Screen", self)
-        self.count.setToolTip(
-            "Count all pairs of voxels once; the slider then shows the blocks at any stringency "
-            "immediately"
-        )
-        self.count.clicked.connect(self.start)
+        self.count.clicked.connect(lambda: self.give_up() if self.alive else self.start())
         self.slider = QSlider(Qt.Orientation.Horizontal, self)
         self.slider.setRange(0, round(PER_DECADE * math.log10(LOOSEST / STRICTEST)))
         self.slider.setToolTip(
@@ -104,7 +107,8 @@ class ScreeningBar(QWidget):
         self.keep = QPushButton("Sketch", self)
         self.keep.setToolTip("Run siren sketch at this stringency to write these blocks")
         self.keep.clicked.connect(self._sketch)
-        self.result = Note(parent=self)
+        self.result = Line(self)
+        self.result.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         row = QHBoxLayout()
         plain_layout(row)
         for widget in (self.count, QLabel("loose", self)):
@@ -136,15 +140,18 @@ class ScreeningBar(QWidget):
         """Enable the slider if it can be used; drop the counts if volumes or settings changed."""
         if self._ask is not None and self._counted_for != self._command(None):
             self.give_up()
-        self.setVisible(bool(self.state.levels))
-        self.count.setEnabled(
-            len(self.state.included) > 1
-            and all(n in self.state.levels for n in self.state.included)
+        included = self.state.included
+        ready = len(included) > 1 and all(n in self.state.levels for n in included)
+        busy = current_job(self.session) is not None
+        self.count.setText("End" if self.alive else "Screen")
+        self.count.setEnabled(self.alive or (ready and not busy))
+        self.count.setToolTip(
+            END_TIP if self.alive else START_TIP if ready or not included else NO_LEVELS
         )
         for widget in (self.slider, self.keep):
             widget.setEnabled(self.alive)
         if not self.alive:
-            self.result.setText("Screen: preview the blocks at any stringency.")
+            self.result.say(HINT)
 
     def start(self) -> None:
         """Count in the background; the bar below shows the progress."""
@@ -155,15 +162,18 @@ class ScreeningBar(QWidget):
             return
         command = self._command(None)
 
-        def show(ask: Stringency) -> None:
-            with suppress(RuntimeError):  # the panel has been closed
-                self.use(ask, command)
-
-        run_job(self.session, "siren screening", count, show)
+        # the panel may be closed meanwhile
+        show = while_alive(self, lambda ask: self.use(ask, command))
+        try:
+            run_job(self.session, JOB, count, show)
+        except NotABug as error:
+            self.state.tell(str(error), True)
         self.state.executed.emit()
 
     def use(self, ask: Stringency, command: str) -> None:
         """Use the counts, made for the choices behind this command."""
+        if self.state.closed:
+            return
         self._ask, self._counted_for, self._known = ask, command, {}
         self.refresh()
         if self.alive:
@@ -192,7 +202,7 @@ class ScreeningBar(QWidget):
 
     def _moved(self) -> None:
         self._wanted, self._asked_at = self.posp, time.monotonic()
-        self.result.setText(f"p {self.posp:g} …")
+        self.result.say(f"p {self.posp:g} …")
         self._rest.start()
         self._next()
 
@@ -240,9 +250,13 @@ class ScreeningBar(QWidget):
             self._tick.stop()
 
     def _draw(self, posp: float, blocks: BlockSet) -> Generator[None, None, None]:
+        from ..session.colors import carried_colors
+        from ..session.surfaces import BlockMap, block_map
+
+        first = self._blocks is None
         self._colors = carried_colors(blocks, self._blocks, self._colors)
         self._blocks = blocks
-        if self._group is None:
+        if first:
             groups = {m.parent for m in self.session.models.list(type=BlockMap) if m.parent.display}
             self._hidden = [g for g in groups if g is not self.session.models.scene_root_model]
         before = (
@@ -263,12 +277,13 @@ class ScreeningBar(QWidget):
                 same.label(len(voxels))
         yield
         self._open(new, list(before.values()))
-        for model in self._hidden:
-            if not model.deleted:
-                model.display = False
+        if first:  # only now: a group that the user shows again meanwhile stays shown
+            for model in self._hidden:
+                if not model.deleted:
+                    model.display = False
         count = len(blocks)
         waiting = " …" * (self._wanted is not None)  # the slider has moved on
-        self.result.setText(
+        self.result.say(
             f"p {posp:g}: {count} block{'s' * (count != 1)}, {blocks.voxel_count:,} voxels{waiting}"
         )
 
@@ -297,6 +312,8 @@ class ScreeningBar(QWidget):
 
     def _offer(self) -> None:
         if self.alive:
+            from ..session.log import link
+
             command = self._command(self.posp)
             self.session.logger.info(
                 f"To write these blocks: {link(command, command)}", is_html=True
@@ -304,7 +321,9 @@ class ScreeningBar(QWidget):
 
     def _sketch(self) -> None:
         posp, command = self.posp, self._command(self.posp)
-        self.state.steps["sketch"] = {**self.state.steps["sketch"], "posp": posp}
+        own = {k: v for k, v in self.state.steps["sketch"].items() if k != "posp"}
+        usual = posp == SketchParameters().posp
+        self.state.steps["sketch"] = own if usual else {**own, "posp": posp}
         self.state.changed()
         self.state.execute(command)
 
@@ -323,6 +342,9 @@ def counting(state: PanelState) -> Callable[[Progress], Stringency]:
     SirenError
         If the choices do not allow a sketch.
     """
+    from ..core.blocks.screening import prepare_screening
+    from ..core.maps.ensemble import find_ensemble
+
     parameters = SketchParameters(**{**state.steps["sketch"], "posp": LOOSEST, "resamples": 0})
     excluded, voxel_size, box, levels = (
         tuple(state.excluded),
