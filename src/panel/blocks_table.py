@@ -51,6 +51,7 @@ WIDEST = {
     STABILITY: "Stab.",
     VERDICT: DOUBTFUL,
 }
+NARROW = 420  # pixels of the table; below this it has one column less
 NOTHING = QModelIndex()
 
 
@@ -337,6 +338,11 @@ class _ShortTable(QTableView):
     def minimumSizeHint(self) -> QSize:
         """Override for Qt."""
         return LEAST
+
+    def resizeEvent(self, event: Any) -> None:
+        """Override for Qt: names need the room of the volume, which the voxels tell as well."""
+        self.setColumnHidden(VOLUME, self.viewport().width() < NARROW)
+        super().resizeEvent(event)
 
 
 def table_view(parent: QWidget, model: Any) -> QTableView:

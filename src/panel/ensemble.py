@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..core.maps.ensemble import Source
 
 REST = 400  # ms on a row before its command is logged
+BESIDE = 16  # pixels beside the text of a button, at least
 FRAME = 15  # ms between choosing a row and showing it: a held key skips rows rather than lags
 
 
@@ -38,7 +39,7 @@ class EnsemblePage(Page):
         self._show_timer = self._timer(FRAME, self._show_wanted)
         self._log_timer = self._timer(REST, self._log_shown)
         layout = QVBoxLayout(self.content)
-        plain_layout(layout, MARGIN)
+        plain_layout(layout, MARGIN // 2)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.histogram)
         layout.addWidget(self.count)
@@ -78,6 +79,9 @@ class EnsemblePage(Page):
         ):
             button = self.buttons[text] = QPushButton(text, self)
             button.setToolTip(tip)
+            # styles ask for wider buttons than a narrow panel has room for
+            widest = text + " (999)" * (text == "Exclude flagged")
+            button.setMinimumWidth(button.fontMetrics().horizontalAdvance(widest) + BESIDE)
             button.clicked.connect(call)
             row.addWidget(button)
         row.addStretch(1)

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from ..core.runs.record import Record
 
 TITLES = {
-    "predict": "1  Predict: a contour level for every volume",
-    "sketch": "2  Sketch: find blocks in a sample of the voxels",
+    "predict": "1  Predict: a contour level for each volume",
+    "sketch": "2  Sketch: find blocks in a sample of voxels",
     "expand": "3  Expand: test every voxel against the blocks",
 }
 SOURCES = ((PREDICTED, "predicted"), (TABLE, "from a table"), (ONE_LEVEL, "one for all"))
@@ -226,9 +226,9 @@ class StepSection(Section):
         words = self.state.changes_text(self.step)
         self.changes.setVisible(bool(words))
         self.changes.setText(f'Changed: {escape(words)}. <a href="reset">Reset</a>')
-        self.mark("changed" if changed else "")
+        self.mark("•" if changed else "")
         hidden = sum(name in self.advanced.fields for name in changed)
-        self.fold.mark(f"{hidden} changed" if hidden else "")
+        self.fold.mark(f"({hidden} changed)" if hidden else "")
 
     def _missing(self) -> str:
         if self.step == "expand":

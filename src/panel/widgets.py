@@ -10,7 +10,9 @@ from Qt import qt_object_is_deleted
 from Qt.QtCore import QEvent, QObject, QSize, Qt, Signal
 from Qt.QtGui import QColor, QPainter, QPaintEvent, QPalette
 from Qt.QtWidgets import (
+    QAbstractScrollArea,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
     QFrame,
     QHBoxLayout,
@@ -27,6 +29,7 @@ from Qt.QtWidgets import (
 SPACING = 6  # pixels
 MARGIN = 8
 PAGE_HINT = QSize(356, 300)  # with the panel's margins, a panel 380 wide
+HEADING = 120  # pixels that a heading is cut to if need be
 PAGE_LEAST = 72  # pixels of height; a page scrolls where there is no more
 
 
@@ -88,12 +91,16 @@ class WheelGuard(QObject):
                 field.installEventFilter(self)
 
     def eventFilter(self, field: QObject, event: QEvent) -> bool:
-        """Override for Qt: an event that is ignored goes on to the widget around the field."""
-        if event.type() != QEvent.Type.Wheel:
+        """Override for Qt."""
+        if event.type() != QEvent.Type.Wheel or not isinstance(field, QWidget):
             return False
         if isinstance(field, QSlider) and field.hasFocus():
             return False
-        event.ignore()
+        around = field.parentWidget()
+        while around is not None and not isinstance(around, QAbstractScrollArea):
+            around = around.parentWidget()
+        if around is not None:
+            QApplication.sendEvent(around.viewport(), event.clone())
         return True
 
 
@@ -127,8 +134,8 @@ class Line(QLabel):
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(self.fontMetrics().lineSpacing() + 2)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setMinimumHeight(self.fontMetrics().lineSpacing() + 2)
 
     def say(self, text: str, tip: str = "") -> None:
         """Show a text; its tooltip is the text itself unless another is given."""
@@ -169,6 +176,7 @@ class Section(QWidget):
         self._button.setAutoRaise(True)
         self._button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self._button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._button.setMinimumWidth(HEADING)
         self._button.clicked.connect(lambda: self._fold(not self._unfolded))
         self.body = QWidget(self)
         layout = QVBoxLayout(self)
@@ -194,7 +202,7 @@ class Section(QWidget):
 
     def mark(self, words: str) -> None:
         """Add words to the heading, "" for none."""
-        self._button.setText(f"{self._title} ({words})" if words else self._title)
+        self._button.setText(f"{self._title} {words}" if words else self._title)
 
     def _fold(self, unfolded: bool) -> None:
         self._unfolded = unfolded
