@@ -180,11 +180,14 @@ class SirenTool(ToolInstance):
 
         timer.timeout.connect(look)
         timer.start(LOOK)
+        loading.join(0.01)  # at once if they have been there before
+        look()
 
     def delete(self) -> None:
         """Close the panel; a run in progress continues."""
-        self.run_bar.close_down()
-        self.screening.give_up()
+        if not self.state.closed:  # the window may have gone first
+            self.run_bar.close_down()
+            self.screening.give_up()
         self.state.close()
         super().delete()
 
@@ -218,8 +221,10 @@ class SirenTool(ToolInstance):
     def _run_changed(self) -> None:
         folder = self.state.run_folder
         # with a run there is something to follow: names, edits, a set that is saved elsewhere
-        if self._blocks is not None or folder is not None:
-            self.blocks.set_run(folder, self.state.run)
+        if self._blocks is not None:
+            self._blocks.set_run(folder, self.state.run)
+        elif folder is not None:
+            _ = self.blocks
         if self._plots is not None:
             self._plots.set_run(folder)
 

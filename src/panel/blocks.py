@@ -168,7 +168,7 @@ class BlocksPage(Page):
             [None, self.save_button, self.expand_button],
         ]
         layout = QVBoxLayout(self.content)
-        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setContentsMargins(2, 4, 2, 4)
         layout.setSpacing(4)
         for row in rows:
             layout.addLayout(self._row(row), 1 if self.view in row else 0)

@@ -43,6 +43,8 @@ class EnsembleReader(QObject):
         super().__init__(parent)
         self._messages: queue.SimpleQueue[tuple[Progress, str, Any]] = queue.SimpleQueue()
         self._tokens: dict[str, Progress] = {}
+        tokens = self._tokens
+        self.destroyed.connect(lambda *_: [t.cancel() for t in tokens.values()])
         self._timer = QTimer(self)
         self._timer.setInterval(INTERVAL)
         self._timer.timeout.connect(self._deliver)

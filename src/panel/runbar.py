@@ -85,17 +85,22 @@ class RunBar(QWidget):
         if job is not None:
             line = "stopping" if job.progress.cancelled else job.status.line
             self.text.say(f"{job.name}: {line}")
-            if job.status.fraction > 0:
-                self.bar.setRange(0, STEPS_OF_BAR)
-                self.bar.setValue(round(STEPS_OF_BAR * job.status.fraction))
-            else:
-                # busy, with no known end
-                self.bar.setRange(0, 0)
+            self._move_bar(job.status.fraction)
         self._shown.setCurrentIndex(int(job is not None))
         if (job is not None) != self._busy:
             self._busy = job is not None
             self.busy_changed.emit(self._busy)
         self._enable()
+
+    def _move_bar(self, fraction: float) -> None:
+        """Show the fraction done, or with 0 that no end is known."""
+        # Qt draws a progress bar at once when its value is set, and with it all that waits to be
+        # drawn in the window, which takes 50 ms; this leaves it to the next turn of the event loop
+        self.bar.setUpdatesEnabled(False)
+        self.bar.setRange(0, STEPS_OF_BAR if fraction > 0 else 0)
+        if fraction > 0:
+            self.bar.setValue(round(STEPS_OF_BAR * fraction))
+        self.bar.setUpdatesEnabled(True)
 
     def _show_result(self) -> None:
         folder = self.state.run_folder

@@ -93,8 +93,9 @@ class PanelState(QObject):
 
     def close(self) -> None:
         """Disconnect from the session; a running job continues."""
+        if not self.closed:
+            self.reader.stop()
         self._closed = True
-        self.reader.stop()
         if self._handler is not None:
             self._handler.remove()
             self._handler = None

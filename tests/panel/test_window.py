@@ -250,8 +250,10 @@ def test_a_panel_closed_around_a_running_job_is_heard_of_no_more(
     assert job.error is not None
     desk.wait()
     if how == "its widgets first":
-        desk.session.tools.remove([tool])
-        desk.session.ui.windows.pop(tool, None) if hasattr(desk.session.ui, "windows") else None
+        if hasattr(desk.session.ui, "windows"):  # the stand-in's window is gone already
+            desk.session.ui.windows.pop(tool, None)
+        tool.delete()  # as a session does that is closed later
+    assert tool not in desk.session.tools.list()
     desk.tool = None
 
 
@@ -325,3 +327,30 @@ with ui_shim.gui(session):
     )
     lines = done.stdout.splitlines()
     assert lines[-2:] == ["[]", "['pandas', 'scipy', 'networkx']"], done.stdout + done.stderr
+
+
+def test_progress_is_drawn_with_everything_else_and_not_at_once(desk: Desk) -> None:
+    from Qt.QtCore import QEvent, QObject
+
+    tool = desk.open()
+    job = run_job(desk.session, "siren test", _forever, lambda r: r)
+    desk.wait(lambda: "working" in tool.run_bar.text.text())
+    painted: list[QEvent] = []
+
+    class Watch(QObject):
+        def eventFilter(self, widget: Any, event: QEvent) -> bool:
+            if event.type() == QEvent.Type.Paint:
+                painted.append(event.type())
+            return False
+
+    watch = Watch()
+    tool.run_bar.bar.installEventFilter(watch)
+    tool.run_bar.bar.setValue(3)
+    assert painted  # what Qt does by itself
+    desk.wait()
+    painted.clear()
+    tool.run_bar.refresh()
+    assert tool.run_bar.bar.value() == 500 and not painted
+    desk.wait(lambda: bool(painted))
+    job.terminate()
+    desk.wait(lambda: current_job(desk.session) is None)
