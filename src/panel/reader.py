@@ -44,7 +44,12 @@ class EnsembleReader(QObject):
         self._messages: queue.SimpleQueue[tuple[Progress, str, Any]] = queue.SimpleQueue()
         self._tokens: dict[str, Progress] = {}
         tokens = self._tokens
-        self.destroyed.connect(lambda *_: [t.cancel() for t in tokens.values()])
+
+        def give_up(*_: Any) -> None:
+            for token in tokens.values():
+                token.cancel()
+
+        self.destroyed.connect(give_up)
         self._timer = QTimer(self)
         self._timer.setInterval(INTERVAL)
         self._timer.timeout.connect(self._deliver)
