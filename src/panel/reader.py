@@ -43,13 +43,6 @@ class EnsembleReader(QObject):
         super().__init__(parent)
         self._messages: queue.SimpleQueue[tuple[Progress, str, Any]] = queue.SimpleQueue()
         self._tokens: dict[str, Progress] = {}
-        tokens = self._tokens
-
-        def give_up(*_: Any) -> None:
-            for token in tokens.values():
-                token.cancel()
-
-        self.destroyed.connect(give_up)
         self._timer = QTimer(self)
         self._timer.setInterval(INTERVAL)
         self._timer.timeout.connect(self._deliver)

@@ -86,10 +86,8 @@ class PanelState(QObject):
         self.reader.large.connect(self._large)
         self.reader.failed.connect(lambda text: self.tell(text, True))
         self._closed = False
-        handler: Any = when_job_ends(session, while_alive(self, self._job_ended))
-        self._handler: Any = handler
-        # when the window goes without the tool being asked
-        self.destroyed.connect(lambda *_: handler.remove())
+        # it does nothing more where the window goes without the tool being asked
+        self._handler: Any = when_job_ends(session, while_alive(self, self._job_ended))
 
     def close(self) -> None:
         """Disconnect from the session; a running job continues."""

@@ -345,7 +345,7 @@ def test_progress_is_drawn_with_everything_else_and_not_at_once(desk: Desk) -> N
 
     watch = Watch()
     tool.run_bar.bar.installEventFilter(watch)
-    tool.run_bar.bar.setValue(3)
+    tool.run_bar.bar.setValue(900)
     assert painted  # what Qt does by itself
     desk.wait()
     painted.clear()
