@@ -205,18 +205,9 @@ class BlocksPage(Page):
             BLOCKS_CHANGED,
         )
         session_changed = while_alive(self, self._session_changed)
-        handlers = [triggers.add_handler(name, session_changed) for name in names]
+        for name in names:
+            triggers.add_handler(name, session_changed)
         self._volume_callback = while_alive(self, self._volume_changed)
-        watched, changed = self._watched, self._volume_callback
-
-        def leave(*_: Any) -> None:
-            for handler in handlers:
-                handler.remove()
-            for model in list(watched):
-                if not model.deleted:
-                    model.remove_volume_change_callback(changed)
-
-        self.destroyed.connect(leave)
 
     def _session_changed(self, trigger: str, _: Any) -> None:
         if trigger == BLOCKS_CHANGED and self._folder is not None:

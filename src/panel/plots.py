@@ -94,11 +94,8 @@ class PlotsPage(Page):
         self._fit_soon.timeout.connect(self._fit)
         self.canvas.mpl_connect("resize_event", lambda _: self._fit_soon.start())
         follow = while_alive(self, lambda *_: self._follow_models())
-        handlers = [
+        for name in (ADD_MODELS, REMOVE_MODELS, MODEL_NAME_CHANGED):
             session.triggers.add_handler(name, follow)
-            for name in (ADD_MODELS, REMOVE_MODELS, MODEL_NAME_CHANGED)
-        ]
-        self.destroyed.connect(lambda *_: [h.remove() for h in handlers])
         self._start()
 
     def set_run(self, folder: Path | None) -> None:

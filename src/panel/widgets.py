@@ -6,6 +6,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
+from chimerax.core.triggerset import DEREGISTER
 from Qt import qt_object_is_deleted
 from Qt.QtCore import QEvent, QObject, QSize, Qt, Signal
 from Qt.QtGui import QColor, QPainter, QPaintEvent, QPalette
@@ -60,11 +61,12 @@ def mixed(a: QColor, b: QColor, share: float) -> QColor:
 
 def while_alive(owner: QObject, call: Callable[..., Any]) -> Callable[..., Any]:
     """The call, made only as long as Qt has not deleted its owner: for whatever may outlive a
-    closed panel, such as triggers of the session, results of threads, and timers of ChimeraX.
+    closed panel, such as triggers of the session and results of threads. A trigger's handler is
+    removed then. (A slot on ``destroyed`` would not do: Python may have cleared it by that time.)
     """
 
     def guarded(*args: Any, **keywords: Any) -> Any:
-        return None if qt_object_is_deleted(owner) else call(*args, **keywords)
+        return DEREGISTER if qt_object_is_deleted(owner) else call(*args, **keywords)
 
     return guarded
 
