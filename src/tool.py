@@ -188,6 +188,8 @@ class SirenTool(ToolInstance):
         if not self.state.closed:  # the window may have gone first
             self.run_bar.close_down()
             self.screening.give_up()
+            if self._blocks is not None:
+                self._blocks.leave()
         self.state.close()
         super().delete()
 

@@ -16,7 +16,7 @@ from chimerax.core.models import (
     MODEL_SELECTION_CHANGED,
     REMOVE_MODELS,
 )
-from Qt.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer, Signal
+from Qt.QtCore import QEvent, QItemSelection, QItemSelectionModel, Qt, QTimer, Signal
 from Qt.QtGui import QAction
 from Qt.QtWidgets import (
     QHBoxLayout,
@@ -208,6 +208,19 @@ class BlocksPage(Page):
         for name in names:
             triggers.add_handler(name, session_changed)
         self._volume_callback = while_alive(self, self._volume_changed)
+
+    def leave(self) -> None:
+        """Listen to the open blocks no more, before the page is deleted."""
+        for model in list(self._watched):
+            if not model.deleted:
+                model.remove_volume_change_callback(self._volume_callback)
+        self._watched.clear()
+
+    def event(self, event: QEvent) -> bool:
+        """Override for Qt."""
+        if event.type() == QEvent.Type.DeferredDelete:
+            self.leave()
+        return bool(super().event(event))
 
     def _session_changed(self, trigger: str, _: Any) -> None:
         if trigger == BLOCKS_CHANGED and self._folder is not None:
