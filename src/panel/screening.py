@@ -192,12 +192,12 @@ class ScreeningBar(QWidget):
         self._ask, self._wanted, self._drawing, self._blocks = None, None, None, None
         self._rest.stop()
         self._tick.stop()
+        shown_again = self._not_replaced(self._opened_since()) if self._hidden else []
         if self._group is not None and not self._group.deleted:
             self.session.models.close([self._group])
         self._group = None
-        for model in self._hidden:
-            if not model.deleted:
-                model.display = True
+        for group in shown_again:
+            group.display = True
         self._hidden = []
         self._met.clear()
         self.refresh()
@@ -292,20 +292,42 @@ class ScreeningBar(QWidget):
             f"p {posp:g}: {count} block{'s' * (count != 1)}, {blocks.voxel_count:,} voxels{waiting}"
         )
 
-    def _hide_others(self) -> None:
-        """Hide the sets of blocks that are seen: all at first, then those opened since, as by
-        ``siren open``. One that the user shows again stays.
+    def _opened_since(self) -> list[Any]:
+        """The sets of blocks that are seen and were not when the last position was drawn: all at
+        first, then those just opened, as by ``siren open``. One that the user shows again beside
+        the slider's blocks is not among them.
         """
         from ..session.scene import sets_of_blocks
 
         own = self._group
         replaced = own is not None and not own.deleted and not own.display  # by a set just opened
-        others = [g for g in sets_of_blocks(self.session) if g is not own]
-        for group in others:
-            if group.display and (replaced or group not in self._met):
-                group.display = False
-                self._hidden.append(group)
-        self._met.update(others)
+        return [
+            g
+            for g in sets_of_blocks(self.session)
+            if g is not own and g.display and (replaced or g not in self._met)
+        ]
+
+    def _hide_others(self) -> None:
+        """Hide the sets of blocks opened since the last position, to be shown again in the end
+        instead of those that they replace.
+        """
+        from ..session.scene import sets_of_blocks
+
+        opened = self._opened_since()
+        self._hidden = self._not_replaced(opened) + opened
+        for group in opened:
+            group.display = False
+        self._met.update(g for g in sets_of_blocks(self.session) if g is not self._group)
+
+    def _not_replaced(self, opened: list[Any]) -> list[Any]:
+        """The hidden sets that none of the others replaces."""
+        from ..session.scene import replaces
+
+        return [
+            g
+            for g in self._hidden
+            if not g.deleted and g not in opened and not any(replaces(o, g) for o in opened)
+        ]
 
     def _open(self, new: list[BlockMap], gone: list[BlockMap]) -> None:
         """Open the new surfaces and close the old ones."""

@@ -83,6 +83,16 @@ def related(group: Model, folder: Path, volumes: str) -> bool:
     )
 
 
+def replaces(new: Model, group: Model) -> bool:
+    """Whether a set takes the place of another: it is of the same volumes or output folder."""
+    block = next(iter(blocks_of(new)), None)
+    return (
+        block is not None
+        and new is not group
+        and related(group, Path(folder_of(new)), block.siren_volumes)
+    )
+
+
 def hide_earlier(session: Any, folder: Path, volumes: str, new: Model | None) -> list[Model]:
     """Hide the sets that a new result replaces, and return those that were seen until now.
 

@@ -148,6 +148,36 @@ def test_blocks_shown_again_while_a_slider_screens_stay_shown(desk: Desk, plante
     assert model.rows[0].model.visible
 
 
+@pytest.mark.parametrize("then", ["End", "the slider and End"])
+def test_a_set_opened_while_a_slider_screens_replaces_the_one_hidden_before(
+    desk: Desk, planted: Planted, tmp_path: Path, then: str
+) -> None:
+    from chimerax.core.commands import run
+
+    with desk.session.in_script:
+        run(
+            desk.session,
+            f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{tmp_path}' open false",
+            log=False,
+        )
+    tool = desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    desk.run_to_end(tool.run_page.sections["sketch"].button)
+    (first,) = {m.parent for m in desk.session.models.list(type=BlockMap)}
+    bar = screen(desk)
+    run(desk.session, f"siren open '{tmp_path}/00_sketch'", log=False)
+    desk.wait()
+    (second,) = {m.parent for m in desk.session.models.list(type=BlockMap) if m.parent.display}
+    assert second is not first  # and the slider's blocks are hidden
+    if then != "End":
+        bar.slider.setValue(30)
+        settled(desk)
+        assert not second.display and bar._group.display
+    bar.count.click()
+    assert second.display and not first.display
+
+
 def test_counting_can_be_stopped_and_screening_begun_again(desk: Desk, planted: Planted) -> None:
     tool = desk.open()
     desk.list(planted.folder)
