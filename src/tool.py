@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chimerax.core.commands import run
 from chimerax.core.tools import ToolInstance, get_singleton
+from Qt.QtCore import QTimer
 from Qt.QtWidgets import QFileDialog, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
 from .core.common.files import RECORD
@@ -16,14 +20,24 @@ from .panel.run import RunPage
 from .panel.runbar import RunBar
 from .panel.screening import ScreeningBar
 from .panel.state import PanelState
-from .panel.widgets import MARGIN, MessageStrip, plain_layout
+from .panel.widgets import MessageStrip, Page, WheelGuard, plain_layout
 from .session.jobs import JobEnd
-from .session.log import path_text
+from .session.words import path_text
+
+if TYPE_CHECKING:
+    from .panel.blocks import BlocksPage
+    from .panel.plots import PlotsPage
 
 NAME = "SIREn"
 HELP = "help:user/tools/siren.html"
 EXAMPLE = Path("~/siren-example/volumes")  # as in the help page
 STATE_VERSION = 1
+PAGES = ("ensemble", "run", "blocks", "plots")  # in the order of their tabs
+SPACING = 4  # pixels between the parts of the panel: a laptop's screen is low
+# Imported in a thread while the panel is already there. Only libraries that a single lock of Python
+# guards, as their __init__ imports all of them: others must not be imported by two threads at once.
+LIBRARIES = ("pandas", "networkx")
+LOOK = 30  # ms between looks at whether the libraries are there
 
 
 class SirenTool(ToolInstance):
@@ -42,6 +56,9 @@ class SirenTool(ToolInstance):
         self.tool_window = MainToolWindow(self)
         area = self.tool_window.ui_area
         self.state = PanelState(session, area)
+        self._blocks: BlocksPage | None = None
+        self._plots: PlotsPage | None = None
+        self._wheel = WheelGuard(area)
         self._build(area)
         self._example: Path | None = None
         self.state.said.connect(self.message.say)
@@ -62,20 +79,14 @@ class SirenTool(ToolInstance):
         state = self.state
         self.header = Header(state, area)
         self.header.example_wanted.connect(self.try_example)
-        self.message = MessageStrip(area)
         self.tabs = QTabWidget(area)
         self.tabs.setDocumentMode(True)
         self.ensemble, self.run_page = EnsemblePage(state, self.tabs), RunPage(state, self.tabs)
-        self.blocks, self.plots = _result_pages(self.session, state.execute, self.tabs)
-        self.pages = {
-            "ensemble": self.ensemble,
-            "run": self.run_page,
-            "blocks": self.blocks,
-            "plots": self.plots,
-        }
-        for name, page in self.pages.items():
-            if page is not None:
-                self.tabs.addTab(page, name.capitalize())
+        # the pages of results are slow to import: an empty page waits in the place of each
+        for name, page in zip(PAGES, (self.ensemble, self.run_page, None, None), strict=True):
+            self.tabs.addTab(page or Page(self.tabs), name.capitalize())
+        self.tabs.currentChanged.connect(self._page_shown)
+        self.run_page.changed.connect(self._mark_run_page)
         help_button = QToolButton(area)
         help_button.setText("?")
         help_button.setAutoRaise(True)
@@ -85,30 +96,103 @@ class SirenTool(ToolInstance):
         self.run_bar = RunBar(state, self.run_page.run_all, area)
         self.run_bar.busy_changed.connect(lambda _: self.run_page.refresh())
         self.screening = ScreeningBar(state, area)
+        self.run_bar.busy_changed.connect(lambda _: self.screening.refresh())
+        self.message = MessageStrip(self.run_bar, area)
         layout = QVBoxLayout(area)
-        plain_layout(layout, MARGIN)
-        for widget in (self.header, self.message):
-            layout.addWidget(widget)
+        plain_layout(layout, SPACING, SPACING)
+        layout.addWidget(self.header)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.screening)
         layout.addWidget(self.run_bar)
-        for page in (self.blocks, self.plots):
-            if page is not None:
-                page.volume_requested.connect(self.show_volume)
-        if self.blocks is not None:
-            self.blocks.run_changed.connect(state.set_run)
+        self._wheel.protect(area)
+
+    # --- the pages of results, made when they are first needed
+
+    @property
+    def blocks(self) -> BlocksPage:
+        """The Blocks page."""
+        if self._blocks is None:
+            from .panel.blocks import BlocksPage
+
+            self._blocks = BlocksPage(self.session, self.state.execute, self.tabs)
+            self._blocks.run_changed.connect(self.state.set_run)
+            self._place("blocks", self._blocks)
+            self._blocks.set_run(self.state.run_folder, self.state.run)
+        return self._blocks
+
+    @property
+    def plots(self) -> PlotsPage:
+        """The Plots page."""
+        if self._plots is None:
+            from .panel.plots import PlotsPage
+
+            self._plots = PlotsPage(self.session, self.state.execute, self.tabs)
+            self._place("plots", self._plots)
+            self._plots.set_thresholds(self.state.threshold_table)
+            self._plots.set_run(self.state.run_folder)
+        return self._plots
+
+    @property
+    def pages(self) -> dict[str, Page]:
+        """All pages by name."""
+        return dict(
+            zip(PAGES, (self.ensemble, self.run_page, self.blocks, self.plots), strict=True)
+        )
+
+    def _place(self, name: str, page: BlocksPage | PlotsPage) -> None:
+        """Put a page in the place of the empty one."""
+        page.volume_requested.connect(self.show_volume)
+        self._wheel.protect(page)
+        index, current = PAGES.index(name), self.tabs.currentIndex()
+        self.tabs.blockSignals(True)
+        empty = self.tabs.widget(index)
+        self.tabs.removeTab(index)
+        self.tabs.insertTab(index, page, name.capitalize())
+        self.tabs.setCurrentIndex(current)
+        self.tabs.blockSignals(False)
+        empty.deleteLater()
+
+    def _page_shown(self, index: int) -> None:
+        if PAGES[index] in ("blocks", "plots"):
+            getattr(self, PAGES[index])
+
+    def _mark_run_page(self, changes: str) -> None:
+        """Show at its tab that parameters differ from their defaults."""
+        self.tabs.setTabText(1, "Run •" if changes else "Run")
+        self.tabs.setTabToolTip(1, f"Not the defaults: {changes}" if changes else "")
 
     def _begin(self) -> None:
-        """Start with the choices and volumes of last time."""
-        self.state.set_choices(self.state.settings.choices)
+        """Start with the volumes of last time and the open blocks, once the libraries to read them
+        are there.
+        """
         recent = self.state.settings.recent
-        if recent and Path(recent[0]).expanduser().is_dir():
-            self.state.set_volumes(recent[0])
-        self.state.show_open_blocks()
+        volumes = recent[0] if recent and Path(recent[0]).expanduser().is_dir() else ""
+        loading = threading.Thread(target=_load_libraries, name="siren libraries", daemon=True)
+        loading.start()
+        timer = QTimer(self.run_bar)
+
+        def look() -> None:
+            if loading.is_alive():
+                return
+            timer.stop()
+            if self.state.closed or self.state.volumes:
+                return
+            if volumes:
+                self.state.set_volumes(volumes)
+            self.state.show_open_blocks()
+
+        timer.timeout.connect(look)
+        timer.start(LOOK)
+        loading.join(0.01)  # at once if they have been there before
+        look()
 
     def delete(self) -> None:
         """Close the panel; a run in progress continues."""
-        self.screening.give_up()
+        if not self.state.closed:  # the window may have gone first
+            self.run_bar.close_down()
+            self.screening.give_up()
+            if self._blocks is not None:
+                self._blocks.leave()
         self.state.close()
         super().delete()
 
@@ -121,7 +205,7 @@ class SirenTool(ToolInstance):
 
     def show_help(self) -> None:
         """Open the help for the current page."""
-        name = next(n for n, page in self.pages.items() if page is self.tabs.currentWidget())
+        name = PAGES[self.tabs.currentIndex()]
         self.state.execute(f"help {HELP}#{name}")
 
     def try_example(self) -> None:
@@ -141,12 +225,17 @@ class SirenTool(ToolInstance):
 
     def _run_changed(self) -> None:
         folder = self.state.run_folder
-        self.blocks.set_run(folder, self.state.run)
-        self.plots.set_run(folder)
+        # with a run there is something to follow: names, edits, a set that is saved elsewhere
+        if self._blocks is not None:
+            self._blocks.set_run(folder, self.state.run)
+        elif folder is not None:
+            _ = self.blocks
+        if self._plots is not None:
+            self._plots.set_run(folder)
 
     def _levels_changed(self) -> None:
-        if self.plots is not None:
-            self.plots.set_thresholds(self.state.threshold_table)
+        if self._plots is not None:
+            self._plots.set_thresholds(self.state.threshold_table)
 
     # --- sessions
 
@@ -169,14 +258,13 @@ class SirenTool(ToolInstance):
         if not session.ui.is_gui:
             return None
         tool = cls(session, NAME, restored=True)
-        tool.state.set_choices(data["choices"])
-        tool.state.set_volumes(data["volumes"], set(data["excluded"]))
+        tool.state.set_volumes(data["volumes"], set(data["excluded"]), data["choices"])
         if data["run"]:
             folder = Path(data["run"])
             if (folder / RECORD).is_file():
                 tool.state.set_run(folder)
             else:
-                tool.state.said.emit(
+                tool.state.tell(
                     f"{folder} no longer exists. The open blocks were restored from the "
                     "session, but their table and plots need that folder.",
                     True,
@@ -186,11 +274,11 @@ class SirenTool(ToolInstance):
         return tool
 
 
-def _result_pages(session: Any, execute: Any, parent: QWidget) -> tuple[Any, Any]:
-    from .panel.blocks import BlocksPage
-    from .panel.plots import PlotsPage
-
-    return BlocksPage(session, execute, parent), PlotsPage(session, execute, parent)
+def _load_libraries() -> None:
+    """Import what takes long, in a thread: the panel is there meanwhile."""
+    for name in LIBRARIES:
+        with suppress(ImportError):  # whoever needs it says so
+            import_module(name)
 
 
 def run_toolbar_button(session: Any, name: str) -> None:

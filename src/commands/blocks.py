@@ -36,11 +36,10 @@ from ..session.inputs import (
     user_errors,
 )
 from ..session.jobs import at_once, run_job
+from ..session.words import nothing_found
 from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
 from .levels import LEVELS, check_levels, chosen_levels
 
-# below this, finding nothing is expected: the published tool asks for 200 or more
-FEW_VOLUMES = 100
 SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
 
 
@@ -198,7 +197,7 @@ def expand(
 
 def open_(session: Any, folder: str, reference: bool = False) -> Run:
     """Open the blocks of a finished sketch or expansion."""
-    from ..session.scene import run_opened
+    from ..session.opened import run_opened
 
     run = user_errors(open_run, Path(folder).expanduser().absolute())
     at_once(_show_run(session, run, [_volumes_line(run)], True, reference, written=False))
@@ -240,7 +239,7 @@ def _show_run(
     if count:
         lines += _doubts(run)
     else:
-        lines.append(_nothing_found(run))
+        lines.append(nothing_found(run.record))
     log_lines(session, lines)
     group = (yield from _opening(session, run, reference, written)) if open else None
     yield
@@ -315,24 +314,6 @@ def _doubts(run: Run) -> list[str]:
 def _union_text(parameters: SketchParameters) -> str:
     share = f"{100 * parameters.union_fraction:g} %"
     return statistic_named(parameters.statistic).union_words.format(share=share)
-
-
-def _nothing_found(run: Run) -> str:
-    used = run.record.counts["volumes_used"]
-    if run.record.counts["union_voxels"] < 2 and used >= FEW_VOLUMES:
-        return (
-            "Every voxel is occupied in nearly all volumes or in almost none: the contour levels "
-            "are too low or too high for these maps."
-        )
-    if used < FEW_VOLUMES:
-        return (
-            f"No significant pairs of voxels: {used} volumes are few, and significance takes "
-            "hundreds."
-        )
-    return (
-        "No significant pairs of voxels. Check some open volumes at their contour levels "
-        '("siren predict #1-5" sets them), or try a larger posp.'
-    )
 
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:

@@ -17,7 +17,7 @@ from chimerax.core.models import (
     MODEL_SELECTION_CHANGED,
     REMOVE_MODELS,
 )
-from Qt.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer, Signal
+from Qt.QtCore import QEvent, QItemSelection, QItemSelectionModel, Qt, QTimer, Signal
 from Qt.QtGui import QAction
 from Qt.QtWidgets import (
     QFileDialog,
@@ -37,6 +37,7 @@ from ..session.edits import BLOCKS_CHANGED, add_trigger, can_undo
 from ..session.log import hidden_text, path_text
 from ..session.scene import blocks_of, folder_of, same_folder, set_of, sets_of_blocks
 from ..session.surfaces import BlockMap, block_spec
+from ..session.words import nothing_found
 from .block_actions import BlockActions
 from .blocks_table import (
     COLOR,
@@ -47,13 +48,13 @@ from .blocks_table import (
     rows_of_run,
     table_view,
 )
-from .widgets import Note
+from .widgets import Note, Page, while_alive
 
 REFRESH_DELAY = 60  # ms; changes in quick succession are shown together
 SELECT_DELAY = 300  # ms of rest, as when arrow keys are held, before the surfaces are selected
 
 
-class BlocksPage(QWidget):
+class BlocksPage(Page):
     """The blocks of a run: view, name, color, select, edit, save and expand them.
 
     Parameters
@@ -108,7 +109,7 @@ class BlocksPage(QWidget):
 
     def _hidden(self) -> list[BlockMap]:
         """The open blocks that are doubtful and hidden."""
-        return [r.model for r in self.model.rows if r.model and r.doubtful and not r.shown]
+        return [r.model for r in self.model.rows if r.model and r.doubtful and not r.model.display]
 
     # --- widgets
 
@@ -170,8 +171,8 @@ class BlocksPage(QWidget):
             edit,
             [None, self.save_button, self.expand_button],
         ]
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 4, 4, 4)
+        layout = QVBoxLayout(self.content)
+        layout.setContentsMargins(2, 4, 2, 4)
         layout.setSpacing(4)
         for row in rows:
             layout.addLayout(self._row(row), 1 if self.view in row else 0)
@@ -207,17 +208,23 @@ class BlocksPage(QWidget):
             MODEL_SELECTION_CHANGED,
             BLOCKS_CHANGED,
         )
-        handlers = [triggers.add_handler(name, self._session_changed) for name in names]
-        watched, changed = self._watched, self._volume_changed
+        session_changed = while_alive(self, self._session_changed)
+        for name in names:
+            triggers.add_handler(name, session_changed)
+        self._volume_callback = while_alive(self, self._volume_changed)
 
-        def leave(*_: Any) -> None:
-            for handler in handlers:
-                handler.remove()
-            for model in list(watched):
-                if not model.deleted:
-                    model.remove_volume_change_callback(changed)
+    def leave(self) -> None:
+        """Listen to the open blocks no more, before the page is deleted."""
+        for model in list(self._watched):
+            if not model.deleted:
+                model.remove_volume_change_callback(self._volume_callback)
+        self._watched.clear()
 
-        self.destroyed.connect(leave)
+    def event(self, event: QEvent) -> bool:
+        """Override for Qt."""
+        if event.type() == QEvent.Type.DeferredDelete:
+            self.leave()
+        return bool(super().event(event))
 
     def _session_changed(self, trigger: str, _: Any) -> None:
         if trigger == BLOCKS_CHANGED and self._folder is not None:
@@ -242,7 +249,7 @@ class BlocksPage(QWidget):
         models = self.blocks
         for model in models:
             if model not in self._watched:
-                model.add_volume_change_callback(self._volume_changed)
+                model.add_volume_change_callback(self._volume_callback)
                 self._watched[model] = True
         rows = rows_of_models(models) if models else rows_of_run(self._run) if self._run else []
         self._from_session = True
@@ -271,7 +278,8 @@ class BlocksPage(QWidget):
             return "No blocks of these volumes yet: run a sketch, or open blocks found earlier."
         rows = self.model.rows
         if not rows:
-            return f"{self._folder.name}: no blocks."
+            reason = nothing_found(self._run.record) if self._run else ""
+            return f"{self._folder.name}: no blocks. {reason}".rstrip()
         text = (
             f"{self._folder.name}: {len(rows)} block{'s' * (len(rows) > 1)}, "
             f"{sum(r.voxels for r in rows):,} voxels"
@@ -282,7 +290,12 @@ class BlocksPage(QWidget):
             else set()
         )
         edited = is_open and saved != {(r.number, r.voxels, r.name) for r in rows}
-        return text + (", edited but not saved" if edited else "" if is_open else ", not open")
+        apart = is_open and not any(m.parent.visible for m in self.blocks if m.parent)
+        return (
+            text
+            + (", edited but not saved" if edited else "" if is_open else ", not open")
+            + (", hidden" if apart else "")
+        )
 
     def _enable(self) -> None:
         count, some = len(self.chosen), bool(self.blocks)

@@ -8,7 +8,7 @@ from math import nan
 from typing import Any
 
 import numpy as np
-from Qt.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
+from Qt.QtCore import QAbstractTableModel, QModelIndex, QSize, QSortFilterProxyModel, Qt
 from Qt.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 from Qt.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView, QWidget
 
@@ -39,6 +39,7 @@ MEANINGS = {
 }
 RANKS = (SOLID, GRADED, MOVING, DOUBTFUL, "")
 SWATCH = 14  # pixels
+LEAST = QSize(200, 96)  # pixels of the table, three rows
 PADDING = 11  # pixels in a column, beside its text
 WIDEST = {
     SHOWN: "0",
@@ -50,6 +51,7 @@ WIDEST = {
     STABILITY: "Stab.",
     VERDICT: DOUBTFUL,
 }
+NARROW = 420  # pixels of the table; below this it has one column less
 NOTHING = QModelIndex()
 
 
@@ -116,7 +118,7 @@ def rows_of_models(models: Sequence[BlockMap]) -> list[Row]:
                 values.get("mean_occupancy", nan),
                 values.get("stability", nan),
                 surface_color(m),
-                bool(m.visible),
+                bool(m.visible),  # not if its group is hidden, as while a slider screens
                 m,
                 values.get("verdict", ""),
                 values.get("contrast", nan),
@@ -326,9 +328,26 @@ def _last(value: float) -> float:
     return value if np.isfinite(value) else -1.0
 
 
+class _ShortTable(QTableView):
+    """A table that takes what is left of the panel, however little."""
+
+    def sizeHint(self) -> QSize:
+        """Override for Qt."""
+        return LEAST
+
+    def minimumSizeHint(self) -> QSize:
+        """Override for Qt."""
+        return LEAST
+
+    def resizeEvent(self, event: Any) -> None:
+        """Override for Qt: names need the room of the volume, which the voxels tell as well."""
+        self.setColumnHidden(VOLUME, self.viewport().width() < NARROW)
+        super().resizeEvent(event)
+
+
 def table_view(parent: QWidget, model: Any) -> QTableView:
     """A view of the blocks that selects whole rows; the name column takes the spare width."""
-    view = QTableView(parent)
+    view = _ShortTable(parent)
     view.setModel(model)
     view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)

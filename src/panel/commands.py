@@ -12,7 +12,7 @@ from chimerax.core.commands import StringArg
 from ..core.blocks.parameters import ExpandParameters, SketchParameters
 from ..core.common.parameters import Parameters, camel_case
 from ..core.thresholds.parameters import PredictParameters
-from ..session.log import path_text
+from ..session.words import path_text
 
 STEPS: dict[str, type[Parameters]] = {
     "predict": PredictParameters,
@@ -37,14 +37,14 @@ def selection_text(names: Sequence[str], excluded: Collection[str]) -> str:
     return f"{word} {','.join(_quoted(n) for n in chosen)}"
 
 
-def parameters_text(kind: type[Parameters], values: Mapping[str, Any]) -> str:
-    """The values that differ from the defaults, as keywords."""
+def parameters_text(kind: type[Parameters], values: Mapping[str, Any], between: str = " ") -> str:
+    """The values that differ from the defaults, as keywords, with this text between two."""
     words = []
     for f in dataclasses.fields(kind):
         value = values.get(f.name, f.default)
         if value != f.default and value is not None:
             words.append(f"{camel_case(f.name)} {_value_text(value)}")
-    return " ".join(words)
+    return between.join(words)
 
 
 def keywords_text(**values: Any) -> str:

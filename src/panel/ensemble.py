@@ -5,23 +5,26 @@ from __future__ import annotations
 from html import escape
 from math import isclose
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from Qt.QtCore import QModelIndex, QTimer, Signal
 from Qt.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from ..core.maps.ensemble import Source
-from ..session.shown_map import shown_map
 from . import commands
 from .histogram import LevelHistogram
 from .state import PanelState
 from .volumes import VolumesTable
-from .widgets import MARGIN, Note, plain_layout
+from .widgets import MARGIN, Note, Page, plain_layout
+
+if TYPE_CHECKING:
+    from ..core.maps.ensemble import Source
 
 REST = 400  # ms on a row before its command is logged
+BESIDE = 16  # pixels beside the text of a button, at least
 FRAME = 15  # ms between choosing a row and showing it: a held key skips rows rather than lags
 
 
-class EnsemblePage(QWidget):
+class EnsemblePage(Page):
     """The list of volumes, the histogram of contour levels, and buttons to choose volumes."""
 
     shown = Signal(str)  # name of the volume now shown
@@ -37,8 +40,8 @@ class EnsemblePage(QWidget):
         self._shown_place = ""  # of the volume shown last, as a command names it
         self._show_timer = self._timer(FRAME, self._show_wanted)
         self._log_timer = self._timer(REST, self._log_shown)
-        layout = QVBoxLayout(self)
-        plain_layout(layout, MARGIN)
+        layout = QVBoxLayout(self.content)
+        plain_layout(layout, MARGIN // 2)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.histogram)
         layout.addWidget(self.count)
@@ -79,6 +82,9 @@ class EnsemblePage(QWidget):
         ):
             button = self.buttons[text] = QPushButton(text, self)
             button.setToolTip(tip)
+            # styles ask for wider buttons than a narrow panel has room for
+            widest = text + " (999)" * (text == "Exclude flagged")
+            button.setMinimumWidth(button.fontMetrics().horizontalAdvance(widest) + BESIDE)
             button.clicked.connect(call)
             row.addWidget(button)
         row.addStretch(1)
@@ -137,6 +143,8 @@ class EnsemblePage(QWidget):
         """Whether a volume is seen at its contour level, or is about to be."""
         if self._show_timer.isActive():
             return name == self._wanted
+        from ..session.shown_map import shown_map
+
         shown, source = shown_map(self.state.session), self.state.source_of(name)
         if shown is None or source is None or not (shown.visible and shown.shown()):
             return False
@@ -146,10 +154,13 @@ class EnsemblePage(QWidget):
 
     def _follow_level(self) -> None:
         """Contour the shown volume at its new level."""
-        shown, name = shown_map(self.state.session), self._wanted
+        name = self._wanted
         source = self.state.source_of(name) if name else None
         if name is None or source is None or name not in self.state.levels:
             return
+        from ..session.shown_map import shown_map
+
+        shown = shown_map(self.state.session)
         same = shown is not None and shown.name == name and shown.visible
         if same and self._shown_place == self._place_text(source) and not self._is_shown(name):
             self.show_volume(name)

@@ -5,7 +5,7 @@ units, bounds, choices and help.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from Qt.QtWidgets import (
 
 from ..core.common.errors import SirenError
 from ..core.common.parameters import Parameters, camel_case
-from .widgets import plain_layout
+from .widgets import emphasize, plain_layout
 
 NO, YES = "no", "yes"
 MOST_INT = 2_000_000_000  # near the limit of Qt's spin boxes
@@ -178,6 +178,11 @@ class ParameterFields(QWidget):
                 self._labels[name].setEnabled(applies)
             if not applies:
                 self.set_value(name, f.default)
+
+    def mark(self, changed: Collection[str]) -> None:
+        """Show in bold which of these parameters differ from their defaults."""
+        for name, widget in self.inputs.items():
+            emphasize(self._labels.get(name, widget), name in changed)
 
     def set_value(self, name: str, value: Any) -> None:
         """Show one value without emitting ``changed``."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from chimerax.core.commands import concise_model_spec
-from chimerax.map import Volume
 from Qt.QtCore import Qt, Signal
 from Qt.QtWidgets import (
     QComboBox,
@@ -19,10 +18,6 @@ from Qt.QtWidgets import (
     QWidget,
 )
 
-from ..core.compute.resources import format_size
-from ..core.maps.mapfile import COMPRESSIONS, SUFFIXES
-from ..session.shown_map import EnsembleMap
-from ..session.surfaces import BlockMap
 from .state import PanelState
 from .widgets import Note, plain_layout
 
@@ -110,6 +105,8 @@ class Header(QWidget):
         if state.reader.busy and read < len(found.names):
             text += f"; reading {read:,} of {len(found.names):,}"
         if state.unread:
+            from ..core.compute.resources import format_size
+
             text += (
                 f'. <a href="look">Read all {format_size(state.unread)} for pictures and flags</a>'
             )
@@ -125,6 +122,8 @@ class Header(QWidget):
             self.state.set_volumes(folder)
 
     def _browse_files(self) -> None:
+        from ..core.maps.mapfile import COMPRESSIONS, SUFFIXES
+
         patterns = " ".join(f"*{s}{c}" for s in SUFFIXES for c in COMPRESSIONS)
         files, _ = QFileDialog.getOpenFileNames(
             self, "Map files", self.state.volumes or str(Path.home()), f"Maps ({patterns})"
@@ -133,6 +132,11 @@ class Header(QWidget):
             self.state.set_volumes(",".join(files))
 
     def _use_open_maps(self) -> None:
+        from chimerax.map import Volume
+
+        from ..session.shown_map import EnsembleMap
+        from ..session.surfaces import BlockMap
+
         maps = [
             m
             for m in self.state.session.models.list(type=Volume)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from chimerax.core.models import ADD_MODELS, REMOVE_MODELS
+from chimerax.core.models import ADD_MODELS, MODEL_NAME_CHANGED, REMOVE_MODELS
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from Qt.QtCore import QEvent, QSize, Qt, QTimer, Signal
@@ -31,9 +31,10 @@ from ..core.runs.steps import open_run, run_states
 from ..core.thresholds.tables import table_levels
 from ..session.colors import folder_colors
 from ..session.figures import Content, Drawn, Labels, Pick, Theme, draw
-from ..session.log import path_text
 from ..session.scene import blocks_of, set_of
 from ..session.surfaces import own_color
+from ..session.words import path_text
+from .widgets import Page, while_alive
 
 CHOICES = (
     ("thresholds", "Contour levels"),
@@ -42,10 +43,23 @@ CHOICES = (
     ("conditional", "Blocks given other blocks"),
 )
 FORMATS = "PNG picture (*.png);;PDF document (*.pdf);;SVG drawing (*.svg)"
-SMALLEST = QSize(220, 200)  # pixels
+SMALLEST = QSize(220, 240)  # pixels
+RESIZED = 120  # ms without a change of size until writing is fitted to it
 
 
-class PlotsPage(QWidget):
+class _Canvas(FigureCanvasQTAgg):
+    """A canvas that takes what is left of the panel: matplotlib's would ask for 640 by 480."""
+
+    def sizeHint(self) -> QSize:
+        """Override for Qt."""
+        return SMALLEST
+
+    def minimumSizeHint(self) -> QSize:
+        """Override for Qt."""
+        return SMALLEST
+
+
+class PlotsPage(Page):
     """Figures of a run.
 
     Parameters
@@ -74,11 +88,15 @@ class PlotsPage(QWidget):
         self._draw_soon = QTimer(self)
         self._draw_soon.setSingleShot(True)
         self._draw_soon.timeout.connect(self._draw)
-        handlers = [
-            session.triggers.add_handler(name, lambda *_: self._recolor())
-            for name in (ADD_MODELS, REMOVE_MODELS)
-        ]
-        self.destroyed.connect(lambda *_: [h.remove() for h in handlers])
+        self._drawn_size: Any = None
+        self._fit_soon = QTimer(self)
+        self._fit_soon.setSingleShot(True)
+        self._fit_soon.setInterval(RESIZED)
+        self._fit_soon.timeout.connect(self._fit)
+        self.canvas.mpl_connect("resize_event", lambda _: self._fit_soon.start())
+        follow = while_alive(self, lambda *_: self._follow_models())
+        for name in (ADD_MODELS, REMOVE_MODELS, MODEL_NAME_CHANGED):
+            session.triggers.add_handler(name, follow)
         self._start()
 
     def set_run(self, folder: Path | None) -> None:
@@ -115,7 +133,7 @@ class PlotsPage(QWidget):
             "Save the occupied share of each block in each volume as a table (siren states)"
         )
         self.figure = Figure(layout="constrained")
-        self.canvas = FigureCanvasQTAgg(self.figure)
+        self.canvas = _Canvas(self.figure)
         self.canvas.setParent(self)
         self.canvas.setMinimumSize(SMALLEST)
         self.canvas.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -135,7 +153,7 @@ class PlotsPage(QWidget):
             "Open two volumes side by side that differ in this block and as little as possible in "
             "all others (siren representatives)"
         )
-        layout = QVBoxLayout(self)
+        layout = QVBoxLayout(self.content)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
         for row, stretch in (
@@ -198,7 +216,7 @@ class PlotsPage(QWidget):
         self._content, self._labels = result
         self._reading = None
         self._fill_blocks()
-        self._recolor()
+        self._follow_models()
         if self._content.states is None and self.kind != "thresholds":
             self.choice.setCurrentIndex(0)
         self._redraw()
@@ -211,12 +229,25 @@ class PlotsPage(QWidget):
         for widget in (self.block, self.pair_button, self.table_button):
             widget.setEnabled(states is not None)
 
-    def _recolor(self) -> None:
-        """Give blocks the colors of their open surfaces."""
+    def _follow_models(self) -> None:
+        """Give blocks the colors and names of their open surfaces."""
         group = None if self._folder is None else set_of(self.session, self._folder)
-        colors = {} if group is None else {m.siren_block: own_color(m) for m in blocks_of(group)}
-        if any(self._labels.colors.get(n) != c for n, c in colors.items()):
-            self._labels = Labels(self._labels.names, {**self._labels.colors, **colors})
+        models = [] if group is None else blocks_of(group)
+        colors = {m.siren_block: own_color(m) for m in models}
+        names = {m.siren_block: m.given_name for m in models}
+        now = Labels({**self._labels.names, **names}, {**self._labels.colors, **colors})
+        if now != self._labels:
+            renamed = now.names != self._labels.names
+            self._labels = now
+            if renamed:
+                chosen = self.block.currentData()
+                self._fill_blocks()
+                self.block.setCurrentIndex(max(0, self.block.findData(chosen)))
+            self._redraw()
+
+    def _fit(self) -> None:
+        """Draw again for another size: what is written in small cells depends on it."""
+        if self.canvas.size() != self._drawn_size:
             self._redraw()
 
     # --- drawing
@@ -232,7 +263,7 @@ class PlotsPage(QWidget):
         """Draw now if the page is visible, otherwise once it is shown."""
         if not self._stale or not self.isVisible():
             return
-        self._stale = False
+        self._stale, self._drawn_size = False, self.canvas.size()
         theme = theme_of(self.palette())
         self.figure.set_facecolor(theme.background)
         if self._content is not None:

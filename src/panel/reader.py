@@ -8,22 +8,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from Qt.QtCore import QObject, QTimer, Signal
 
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
-from ..core.maps.ensemble import Source
-from ..core.runs.preview import (
-    UNREADABLE,
-    EnsemblePreview,
-    Flag,
-    find_flags,
-    preview_ensemble,
-    preview_map,
-)
-from ..core.runs.steps import open_run
+
+if TYPE_CHECKING:  # slow to import: not before there is something to read
+    from ..core.maps.ensemble import Source
+    from ..core.runs.preview import EnsemblePreview
 
 WORK, REST = 0.1, 0.05  # s of reading, and of leaving the interpreter to the main thread
 PORTION = 0.015  # s on the main thread at a time
@@ -58,7 +52,10 @@ class EnsembleReader(QObject):
         earlier reading.
         """
         self.stop()
-        self._begin("look", lambda token: self._read(token, sources, voxel_size, most))
+        # not in the thread: two threads must not import parts of one library at once
+        from ..core.runs import preview
+
+        self._begin("look", lambda token: self._read(token, preview, sources, voxel_size, most))
 
     def flag(
         self, found: EnsemblePreview, levels: Mapping[str, float], predicted: Mapping[str, str]
@@ -66,21 +63,28 @@ class EnsembleReader(QObject):
         """Flag odd volumes at these contour levels, in addition to those flagged by the
         prediction.
         """
-        self._begin(
-            "flag",
-            lambda token: self._messages.put(
-                (token, "flagged", find_flags(found, dict(levels), token, dict(predicted)))
-            ),
-        )
+
+        from ..core.runs.preview import find_flags
+
+        def work(token: Progress) -> None:
+            flags = find_flags(found, dict(levels), token, dict(predicted))
+            self._messages.put((token, "flagged", flags))
+
+        self._begin("flag", work)
 
     def open(self, folder: Path | None) -> None:
         """Read the results in a folder; None cancels the reading of results."""
         if "run" in self._tokens:
             self._tokens.pop("run").cancel()
-        if folder is not None:
-            self._begin(
-                "run", lambda token: self._messages.put((token, "opened", open_run(folder)))
-            )
+        if folder is None:
+            return
+
+        from ..core.runs.steps import open_run
+
+        def work(token: Progress) -> None:
+            self._messages.put((token, "opened", open_run(folder)))
+
+        self._begin("run", work)
 
     @property
     def busy(self) -> bool:
@@ -114,9 +118,14 @@ class EnsembleReader(QObject):
         self._timer.start()
 
     def _read(
-        self, token: Progress, sources: Sequence[Source], voxel_size: float | None, most: float
+        self,
+        token: Progress,
+        preview: Any,
+        sources: Sequence[Source],
+        voxel_size: float | None,
+        most: float,
     ) -> None:
-        found = preview_ensemble(sources, voxel_size, token)
+        found = preview.preview_ensemble(sources, voxel_size, token)
         size = 4.0 * found.grid.size * len(found.sources)
         if size > most:
             self._messages.put((token, "large", size))
@@ -133,9 +142,11 @@ class EnsembleReader(QObject):
             if source.name in found.problems:
                 continue
             try:
-                self._messages.put((token, "looked", preview_map(source, found.grid)))
+                self._messages.put((token, "looked", preview.preview_map(source, found.grid)))
             except SirenError as error:
-                self._messages.put((token, "looked", (source.name, Flag(UNREADABLE, str(error)))))
+                self._messages.put(
+                    (token, "looked", (source.name, preview.Flag(preview.UNREADABLE, str(error))))
+                )
 
     def _deliver(self) -> None:
         end = time.monotonic() + PORTION

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
-from Qt.QtCore import Qt, QTimer
+from Qt.QtCore import Qt, QTimer, Signal
 from Qt.QtGui import QPalette
 from Qt.QtWidgets import (
     QComboBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
+    QLabel,
     QPushButton,
-    QScrollArea,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -20,17 +21,19 @@ from Qt.QtWidgets import (
 
 from ..core.blocks.statistics import DEFAULT
 from ..core.common.errors import SirenError
-from ..core.runs.record import Record
 from ..session.jobs import JobEnd, current_job
 from . import commands, steps
 from .fields import NumberField, ParameterFields, PathField
 from .header import short
 from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
-from .widgets import MARGIN, Note, Section, plain_layout
+from .widgets import MARGIN, Note, Page, Section, emphasize, plain_layout
+
+if TYPE_CHECKING:
+    from ..core.runs.record import Record
 
 TITLES = {
-    "predict": "1  Predict: a contour level for every volume",
-    "sketch": "2  Sketch: find blocks in a sample of the voxels",
+    "predict": "1  Predict: a contour level for each volume",
+    "sketch": "2  Sketch: find blocks in a sample of voxels",
     "expand": "3  Expand: test every voxel against the blocks",
 }
 SOURCES = ((PREDICTED, "predicted"), (TABLE, "from a table"), (ONE_LEVEL, "one for all"))
@@ -73,13 +76,18 @@ class InputSection(QWidget):
         form.setVerticalSpacing(4)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-        for label, field in (
-            ("Contour levels", row),
-            ("Output folder", self.output),
-            ("Voxel size (Å)", self.voxel_size),
-            ("Box (voxels)", self.box),
+        self.changes = Note('Bold: given for these volumes. <a href="reset">Reset</a>', self)
+        self.changes.linkActivated.connect(lambda _: self._reset())
+        self.labels: dict[str, QLabel] = {}
+        for name, label, field in (
+            ("source", "Contour levels", row),
+            ("output", "Output folder", self.output),
+            ("voxel_size", "Voxel size (Å)", self.voxel_size),
+            ("box", "Box (voxels)", self.box),
         ):
-            form.addRow(label, field)
+            self.labels[name] = QLabel(label, self)
+            form.addRow(self.labels[name], field)
+        form.addRow(self.changes)
         self.source.currentIndexChanged.connect(lambda _: self._changed())
         for widget in (self.table, self.level, self.output, self.voxel_size, self.box):
             widget.changed.connect(self._changed)
@@ -104,6 +112,24 @@ class InputSection(QWidget):
         self.output.line.setPlaceholderText(
             short(str(default)) if default else "beside the volumes"
         )
+        changed = self._changed_names()
+        for name, label in self.labels.items():
+            emphasize(label, name in changed)
+        self.changes.setVisible(bool(changed))
+
+    def _changed_names(self) -> list[str]:
+        """The fields that differ from their defaults."""
+        usual = {"source": PREDICTED, "output": "", "voxel_size": None, "box": None}
+        return [name for name, value in usual.items() if getattr(self.state, name) != value]
+
+    def _reset(self) -> None:
+        state = self.state
+        moved = bool(state.output) or state.voxel_size is not None
+        state.source, state.table, state.level, state.output = PREDICTED, "", None, ""
+        state.voxel_size, state.box = None, None
+        state.changed()
+        if moved and state.volumes:
+            state.set_volumes(state.volumes, state.excluded)
 
     def _changed(self) -> None:
         state = self.state
@@ -148,6 +174,8 @@ class StepSection(Section):
         self.button = QPushButton(step.capitalize(), self)
         self.button.clicked.connect(lambda: page.run_step(step))
         self.estimate = Note(parent=self)
+        self.changes = Note(parent=self)
+        self.changes.linkActivated.connect(lambda _: self.state.reset(step))
         self.problem = Note(parent=self)
         self.problem.setForegroundRole(QPalette.ColorRole.WindowText)
         row = QHBoxLayout()
@@ -157,7 +185,7 @@ class StepSection(Section):
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(MARGIN, 0, 0, 6)
         layout.setSpacing(4)
-        for widget in (self.common, self.fold, self.problem):
+        for widget in (self.common, self.fold, self.changes, self.problem):
             layout.addWidget(widget)
         layout.addLayout(row)
         for fields in (self.common, self.advanced):
@@ -170,6 +198,7 @@ class StepSection(Section):
         for fields in (self.common, self.advanced):
             fields.set_values(values)
             fields.apply_statistic(values.get("statistic", DEFAULT))
+        self._mark()
         problem = self._problem(values)
         self.problem.setVisible(bool(problem))
         self.problem.setText(problem)
@@ -188,6 +217,18 @@ class StepSection(Section):
             "Time and memory, estimated from the numbers of voxels and volumes and from earlier "
             "runs on this computer"
         )
+
+    def _mark(self) -> None:
+        """Mark what differs from the defaults, and offer to reset it."""
+        changed = self.state.steps[self.step]
+        for fields in (self.common, self.advanced):
+            fields.mark(changed)
+        words = self.state.changes_text(self.step)
+        self.changes.setVisible(bool(words))
+        self.changes.setText(f'Changed: {escape(words)}. <a href="reset">Reset</a>')
+        self.mark("•" if changed else "")
+        hidden = sum(name in self.advanced.fields for name in changed)
+        self.fold.mark(f"({hidden} changed)" if hidden else "")
 
     def _missing(self) -> str:
         if self.step == "expand":
@@ -224,17 +265,16 @@ class StepSection(Section):
         self.state.changed()
 
 
-class RunPage(QScrollArea):
+class RunPage(Page):
     """The sections one below the other; they scroll if the panel is short."""
+
+    changed = Signal(str)  # the parameters that are not the defaults, "" for none
 
     def __init__(self, state: PanelState, parent: QWidget | None = None):
         super().__init__(parent)
         self.state = state
         self._expected: dict[str, float] = {}  # s, for the steps started from this panel
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        content = QWidget(self)
+        content = self.content
         layout = QVBoxLayout(content)
         plain_layout(layout, MARGIN, 4)
         self.input = InputSection(state, content)
@@ -244,9 +284,6 @@ class RunPage(QScrollArea):
             layout.addWidget(_line(content))
             layout.addWidget(section)
         layout.addStretch(1)
-        self.setWidget(content)
-        content.setAutoFillBackground(False)
-        self.viewport().setAutoFillBackground(False)
         self._soon = QTimer(self)  # refresh once for several signals in quick succession
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(self.refresh)
@@ -263,10 +300,13 @@ class RunPage(QScrollArea):
 
     def refresh(self) -> None:
         """Show the state in all sections."""
+        if self.state.closed:
+            return
         record = steps.record_to_expand(self.state)
         busy = current_job(self.state.session) is not None
         for section in self.sections.values():
             section.refresh(record, busy)
+        self.changed.emit(self.state.changes_text())
 
     def run_step(self, step: str) -> None:
         """Run a step with the choices in the panel."""
@@ -281,6 +321,7 @@ class RunPage(QScrollArea):
             self.state.said.emit(str(error), True)
             return
         self._expect([step])
+        self.state.tell("")
         self.state.execute(line)
 
     def run_all(self) -> None:
@@ -291,6 +332,7 @@ class RunPage(QScrollArea):
             self.state.said.emit(str(error), True)
             return
         self._expect(list(commands.STEPS))
+        self.state.tell("")
         self.state.execute_in_turn(lines)
 
     def speed(self, step: str) -> float:

@@ -7,10 +7,10 @@ from typing import Any
 from Qt.QtCore import QTimer, Signal
 from Qt.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QSizePolicy,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -18,10 +18,11 @@ from Qt.QtWidgets import (
 from ..session.jobs import current_job
 from . import steps
 from .state import PanelState
-from .widgets import plain_layout
+from .widgets import Line, plain_layout
 
 INTERVAL = 200  # ms between updates
 STEPS_OF_BAR = 1000
+RUN_ALL = "Predict levels if any are missing, sketch, and expand, with the choices on the Run page"
 
 
 class RunBar(QWidget):
@@ -34,10 +35,6 @@ class RunBar(QWidget):
         self.state = state
         self._busy = False
         self.run_all = QPushButton("Run all", self)
-        self.run_all.setToolTip(
-            "Predict contour levels if any are missing, sketch, and expand, with the choices on "
-            "the Run page"
-        )
         self.run_all.clicked.connect(run_all)
         self.stop = QPushButton("Stop", self)
         self.stop.setToolTip("Stop the running command (siren stop); earlier results are kept")
@@ -46,24 +43,23 @@ class RunBar(QWidget):
         self.bar.setRange(0, STEPS_OF_BAR)
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
-        self.text = QLabel(self)
-        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self._progress = QWidget(self)
-        column = QVBoxLayout(self._progress)
+        self.text = Line(self)
+        progress = QWidget(self)
+        column = QVBoxLayout(progress)
         plain_layout(column, 0, 1)
         column.addWidget(self.text)
         column.addWidget(self.bar)
-        self.result = QLabel(self)
-        self.result.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        row = QHBoxLayout()
+        self.result = Line(self)
+        # result and progress take turns in one place, so that nothing moves when a run starts
+        self._shown = QStackedWidget(self)
+        self._shown.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        for widget in (self.result, progress):
+            self._shown.addWidget(widget)
+        row = QHBoxLayout(self)
         plain_layout(row)
         row.addWidget(self.run_all)
         row.addWidget(self.stop)
-        row.addWidget(self.result, 1)
-        layout = QVBoxLayout(self)
-        plain_layout(layout, 0, 4)
-        layout.addWidget(self._progress)
-        layout.addLayout(row)
+        row.addWidget(self._shown, 1)
         self._timer = QTimer(self)
         self._timer.setInterval(INTERVAL)
         self._timer.timeout.connect(self.refresh)
@@ -73,43 +69,56 @@ class RunBar(QWidget):
         state.ensemble_changed.connect(self._enable)
         state.selection_changed.connect(self._enable)
         state.run_changed.connect(self._show_result)
+        state.choices_changed.connect(self._warn)
+        self._warn()
         self.refresh()
+
+    def close_down(self) -> None:
+        """Stop watching the session's job, before the panel closes."""
+        self._timer.stop()
 
     def refresh(self) -> None:
         """Show the running job, if any."""
+        if self.state.closed:
+            return
         job = current_job(self.state.session)
         if job is not None:
-            self.text.setText(
-                f"{job.name}: {job.status.line}"
-                if not job.progress.cancelled
-                else f"{job.name}: stopping"
-            )
-            self.text.setToolTip(self.text.text())
-            if job.status.fraction > 0:
-                self.bar.setRange(0, STEPS_OF_BAR)
-                self.bar.setValue(round(STEPS_OF_BAR * job.status.fraction))
-            else:
-                # busy, with no known end
-                self.bar.setRange(0, 0)
-        self._progress.setVisible(job is not None)
+            line = "stopping" if job.progress.cancelled else job.status.line
+            self.text.say(f"{job.name}: {line}")
+            self._move_bar(job.status.fraction)
+        self._shown.setCurrentIndex(int(job is not None))
         if (job is not None) != self._busy:
             self._busy = job is not None
             self.busy_changed.emit(self._busy)
         self._enable()
 
+    def _move_bar(self, fraction: float) -> None:
+        """Show the fraction done, or with 0 that no end is known."""
+        # Qt draws a progress bar at once when its value is set, and with it all that waits to be
+        # drawn in the window, which takes 50 ms; this leaves it to the next turn of the event loop
+        self.bar.setUpdatesEnabled(False)
+        self.bar.setRange(0, STEPS_OF_BAR if fraction > 0 else 0)
+        if fraction > 0:
+            self.bar.setValue(round(STEPS_OF_BAR * fraction))
+        self.bar.setUpdatesEnabled(True)
+
     def _show_result(self) -> None:
         folder = self.state.run_folder
         record = steps.read_cached(folder) if folder else None
         if record is None or folder is None:
-            self.result.setText("")
-            self.result.setToolTip("")
+            self.result.say("")
             return
         count = record.counts.get("blocks", 0)
-        self.result.setText(
+        self.result.say(
             f"{folder.name}: {count} block{'s' * (count != 1)}, "
-            f"{record.counts.get('block_voxels', 0):,} voxels"
+            f"{record.counts.get('block_voxels', 0):,} voxels",
+            f"Results shown: {folder}",
         )
-        self.result.setToolTip(f"Results shown: {folder}")
+
+    def _warn(self) -> None:
+        """Say at the button which parameters are not the defaults."""
+        changes = self.state.changes_text()
+        self.run_all.setToolTip(f"{RUN_ALL}. Not the defaults: {changes}" if changes else RUN_ALL)
 
     def _enable(self) -> None:
         self.run_all.setEnabled(not self._busy and len(self.state.included) > 1)

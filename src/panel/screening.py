@@ -9,34 +9,39 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 import numpy as np
+from chimerax.core.errors import NotABug
 from Qt.QtCore import Qt, QTimer
+from Qt.QtGui import QPalette
 from Qt.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
-from ..core.blocks.blockset import BlockSet
 from ..core.blocks.parameters import SketchParameters
-from ..core.blocks.screening import prepare_screening
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
-from ..core.maps.ensemble import find_ensemble
-from ..core.runs.steps import SKETCH_FOLDER
-from ..session.colors import carried_colors
-from ..session.jobs import run_job
-from ..session.log import link, log_uncovered
-from ..session.scene import colors_for, sets_of_blocks
-from ..session.shown_map import uncover
-from ..session.surfaces import BlockMap, block_map
+from ..session.jobs import current_job, run_job
 from . import steps
 from .state import PanelState
-from .widgets import Note, plain_layout
+from .widgets import Line, plain_layout, while_alive
+
+if TYPE_CHECKING:  # slow to import: not before something is screened
+    from ..core.blocks.blockset import BlockSet
+    from ..session.surfaces import BlockMap
 
 LOOSEST, STRICTEST = 0.2, 1e-8  # posp at the ends of the slider
 PER_DECADE = 10  # slider positions per factor of ten
 REST = 700  # ms at one position before its command is logged
 TICK = 15  # ms between checks for results of the thread
 NAME = "SIREn blocks while screening"
+JOB = "siren screening"
+HINT = "Screen: preview the blocks at any stringency."
+START_TIP = (
+    "Count all pairs of voxels once; the slider then shows the blocks at any stringency immediately"
+)
+END_TIP = "End the screening: its surfaces close, and the blocks that it hid are shown again"
+NO_LEVELS = "Needs a contour level for every ticked volume: run Predict, or give levels"
 
 
 class Stringency(Protocol):
@@ -64,6 +69,7 @@ class ScreeningBar(QWidget):
         self._ask: Stringency | None = None
         self._counted_for = ""
         self._hidden: list[Any] = []
+        self._met: WeakSet[Any] = WeakSet()  # sets of blocks that have been open while screening
         self._group: Any = None
         self._colors: dict[int, tuple[float, float, float]] = {}
         self._blocks: BlockSet | None = None
@@ -94,11 +100,7 @@ class ScreeningBar(QWidget):
 
     def _build(self) -> None:
         self.count = QPushButton("Screen", self)
-        self.count.setToolTip(
-            "Count all pairs of voxels once; the slider then shows the blocks at any stringency "
-            "immediately"
-        )
-        self.count.clicked.connect(self.start)
+        self.count.clicked.connect(lambda: self.give_up() if self.alive else self.start())
         self.slider = QSlider(Qt.Orientation.Horizontal, self)
         self.slider.setRange(0, round(PER_DECADE * math.log10(LOOSEST / STRICTEST)))
         self.slider.setToolTip(
@@ -108,7 +110,8 @@ class ScreeningBar(QWidget):
         self.keep = QPushButton("Sketch", self)
         self.keep.setToolTip("Run siren sketch at this stringency to write these blocks")
         self.keep.clicked.connect(self._sketch)
-        self.result = Note(parent=self)
+        self.result = Line(self)
+        self.result.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         row = QHBoxLayout()
         plain_layout(row)
         for widget in (self.count, QLabel("loose", self)):
@@ -140,15 +143,18 @@ class ScreeningBar(QWidget):
         """Enable the slider if it can be used; drop the counts if volumes or settings changed."""
         if self._ask is not None and self._counted_for != self._command(None):
             self.give_up()
-        self.setVisible(bool(self.state.levels))
-        self.count.setEnabled(
-            len(self.state.included) > 1
-            and all(n in self.state.levels for n in self.state.included)
+        included = self.state.included
+        ready = len(included) > 1 and all(n in self.state.levels for n in included)
+        busy = current_job(self.session) is not None
+        self.count.setText("End" if self.alive else "Screen")
+        self.count.setEnabled(self.alive or (ready and not busy))
+        self.count.setToolTip(
+            END_TIP if self.alive else START_TIP if ready or not included else NO_LEVELS
         )
         for widget in (self.slider, self.keep):
             widget.setEnabled(self.alive)
         if not self.alive:
-            self.result.setText("Screen: preview the blocks at any stringency.")
+            self.result.say(HINT)
 
     def start(self) -> None:
         """Count in the background; the bar below shows the progress."""
@@ -159,15 +165,18 @@ class ScreeningBar(QWidget):
             return
         command = self._command(None)
 
-        def show(ask: Stringency) -> None:
-            with suppress(RuntimeError):  # the panel has been closed
-                self.use(ask, command)
-
-        run_job(self.session, "siren screening", count, show)
+        # the panel may be closed meanwhile
+        show = while_alive(self, lambda ask: self.use(ask, command))
+        try:
+            run_job(self.session, JOB, count, show)
+        except NotABug as error:
+            self.state.tell(str(error), True)
         self.state.executed.emit()
 
     def use(self, ask: Stringency, command: str) -> None:
         """Use the counts, made for the choices behind this command."""
+        if self.state.closed:
+            return
         self._ask, self._counted_for, self._known = ask, command, {}
         self.refresh()
         if self.alive:
@@ -183,20 +192,21 @@ class ScreeningBar(QWidget):
         self._ask, self._wanted, self._drawing, self._blocks = None, None, None, None
         self._rest.stop()
         self._tick.stop()
+        shown_again = self._not_replaced(self._opened_since()) if self._hidden else []
         if self._group is not None and not self._group.deleted:
             self.session.models.close([self._group])
         self._group = None
-        for model in self._hidden:
-            if not model.deleted:
-                model.display = True
+        for group in shown_again:
+            group.display = True
         self._hidden = []
+        self._met.clear()
         self.refresh()
 
     # --- from the slider to surfaces
 
     def _moved(self) -> None:
         self._wanted, self._asked_at = self.posp, time.monotonic()
-        self.result.setText(f"p {self.posp:g} …")
+        self.result.say(f"p {self.posp:g} …")
         self._rest.start()
         self._next()
 
@@ -244,6 +254,11 @@ class ScreeningBar(QWidget):
             self._tick.stop()
 
     def _draw(self, posp: float, blocks: BlockSet) -> Generator[None, None, None]:
+        from ..core.runs.steps import SKETCH_FOLDER
+        from ..session.colors import carried_colors
+        from ..session.scene import colors_for
+        from ..session.surfaces import block_map
+
         volumes = self._volumes_folder()
         if self._blocks is None:
             folder = (self.state.output_path or Path()) / SKETCH_FOLDER
@@ -251,8 +266,6 @@ class ScreeningBar(QWidget):
         else:
             self._colors = carried_colors(blocks, self._blocks, self._colors)
         self._blocks = blocks
-        groups = sets_of_blocks(self.session)  # also those opened since the last position
-        self._hidden += [g for g in groups if g.display and g is not self._group]
         before = (
             {m.voxels.tobytes(): m for m in self._group.child_models()}
             if self._group and not self._group.deleted
@@ -271,18 +284,56 @@ class ScreeningBar(QWidget):
                 same.siren_block = number
                 same.label(len(voxels))
         yield
+        self._hide_others()
         self._open(new, list(before.values()))
-        for model in self._hidden:
-            if not model.deleted:
-                model.display = False
         count = len(blocks)
         waiting = " …" * (self._wanted is not None)  # the slider has moved on
-        self.result.setText(
+        self.result.say(
             f"p {posp:g}: {count} block{'s' * (count != 1)}, {blocks.voxel_count:,} voxels{waiting}"
         )
 
+    def _opened_since(self) -> list[Any]:
+        """The sets of blocks that are seen and were not when the last position was drawn: all at
+        first, then those just opened, as by ``siren open``. One that the user shows again beside
+        the slider's blocks is not among them.
+        """
+        from ..session.scene import sets_of_blocks
+
+        own = self._group
+        replaced = own is not None and not own.deleted and not own.display  # by a set just opened
+        return [
+            g
+            for g in sets_of_blocks(self.session)
+            if g is not own and g.display and (replaced or g not in self._met)
+        ]
+
+    def _hide_others(self) -> None:
+        """Hide the sets of blocks opened since the last position, to be shown again in the end
+        instead of those that they replace.
+        """
+        from ..session.scene import sets_of_blocks
+
+        opened = self._opened_since()
+        self._hidden = self._not_replaced(opened) + opened
+        for group in opened:
+            group.display = False
+        self._met.update(g for g in sets_of_blocks(self.session) if g is not self._group)
+
+    def _not_replaced(self, opened: list[Any]) -> list[Any]:
+        """The hidden sets that none of the others replaces."""
+        from ..session.scene import replaces
+
+        return [
+            g
+            for g in self._hidden
+            if not g.deleted and g not in opened and not any(replaces(o, g) for o in opened)
+        ]
+
     def _open(self, new: list[BlockMap], gone: list[BlockMap]) -> None:
         """Open the new surfaces and close the old ones."""
+        from ..session.log import log_uncovered
+        from ..session.shown_map import uncover
+
         models = self.session.models
         if self._group is None or self._group.deleted:
             self._group = models.add_group(new, name=NAME) if new else None
@@ -312,6 +363,8 @@ class ScreeningBar(QWidget):
 
     def _offer(self) -> None:
         if self.alive:
+            from ..session.log import link
+
             command = self._command(self.posp)
             self.session.logger.info(
                 f"To write these blocks: {link(command, command)}", is_html=True
@@ -319,7 +372,9 @@ class ScreeningBar(QWidget):
 
     def _sketch(self) -> None:
         posp, command = self.posp, self._command(self.posp)
-        self.state.steps["sketch"] = {**self.state.steps["sketch"], "posp": posp}
+        own = {k: v for k, v in self.state.steps["sketch"].items() if k != "posp"}
+        usual = posp == SketchParameters().posp
+        self.state.steps["sketch"] = own if usual else {**own, "posp": posp}
         self.state.changed()
         self.state.execute(command)
 
@@ -338,6 +393,9 @@ def counting(state: PanelState) -> Callable[[Progress], Stringency]:
     SirenError
         If the choices do not allow a sketch.
     """
+    from ..core.blocks.screening import prepare_screening
+    from ..core.maps.ensemble import find_ensemble
+
     parameters = SketchParameters(**{**state.steps["sketch"], "posp": LOOSEST, "resamples": 0})
     excluded, voxel_size, box, levels = (
         tuple(state.excluded),

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from chimerax.core.settings import Settings
 
-MOST_RECENT = 8  # folders
+MOST_RECENT = 8  # entries of the volumes field
 
 
 class PanelSettings(Settings):
@@ -15,19 +15,25 @@ class PanelSettings(Settings):
     Attributes
     ----------
     recent : recent entries of the volumes field, latest first
-    choices : the fields of the Run page, see :meth:`.state.PanelState.choices`
+    choices_of : the fields of the Run page by entry of the volumes field, see
+        :meth:`.state.PanelState.choices`
     speed : time each step took on this computer, as a multiple of the estimate
     """
 
     recent: list[str]
-    choices: dict[str, Any]
+    choices_of: dict[str, dict[str, Any]]
     speed: dict[str, float]
 
-    AUTO_SAVE: ClassVar[dict[str, Any]] = {"recent": [], "choices": {}, "speed": {}}
+    AUTO_SAVE: ClassVar[dict[str, Any]] = {"recent": [], "choices_of": {}, "speed": {}}
 
     def remember(self, volumes: str) -> None:
         """Move volumes to the top of the recent ones."""
         self.recent = [volumes, *(v for v in self.recent if v != volumes)][:MOST_RECENT]
+
+    def remember_choices(self, volumes: str, choices: dict[str, Any]) -> None:
+        """Keep the choices made for these volumes; those of volumes long unused are dropped."""
+        kept = {v: c for v, c in self.choices_of.items() if v in self.recent}
+        self.choices_of = {**kept, volumes: choices}
 
 
 def panel_settings(session: Any) -> PanelSettings:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chimerax.core.commands import log_equivalent_command, run
 from chimerax.core.errors import CancelOperation, NotABug
+from Qt import qt_object_is_deleted
 from Qt.QtCore import QObject, Signal
 
-from ..commands.arguments import VolumesArg
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.files import RECORD
-from ..core.maps.ensemble import Source
-from ..core.runs.preview import EnsemblePreview, Flag, MapPreview
-from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER, Run
-from ..core.thresholds.tables import levels_by_name
-from ..session.inputs import PREDICTIONS_FILE, first_path, output_folder, sources_of
-from ..session.jobs import JobEnd, run_in_turn, stopped_text, when_job_ends
-from ..session.scene import RUN_OPENED, add_trigger, folder_of, related, seen_set
+from ..session.jobs import JobEnd, SessionClosed, run_in_turn, stopped_text, when_job_ends
+from ..session.opened import blocks_are_open, when_run_opened
+from ..session.words import nothing_found
 from . import commands
 from .reader import EnsembleReader
 from .settings import panel_settings
+from .widgets import while_alive
+
+if TYPE_CHECKING:  # slow to import: not before there is something to read
+    from ..core.maps.ensemble import Source
+    from ..core.runs.preview import EnsemblePreview, Flag, MapPreview
+    from ..core.runs.steps import Run
 
 PREDICTED, TABLE, ONE_LEVEL = "predicted", "table", "level"  # sources of contour levels
 # larger ensembles are read for pictures and flags only on request: the disk may be slow
@@ -84,40 +86,61 @@ class PanelState(QObject):
         self.reader.flagged.connect(self._flagged)
         self.reader.opened.connect(lambda found: self.set_run(found.folder, found))
         self.reader.large.connect(self._large)
-        self.reader.failed.connect(lambda text: self.said.emit(text, True))
-        add_trigger(session)
-        opened = session.triggers.add_handler(RUN_OPENED, lambda _, run: self._opened(run))
-        self._handlers: list[Any] = [when_job_ends(session, self._job_ended), opened]
+        self.reader.failed.connect(lambda text: self.tell(text, True))
+        self._closed = False
+        # they do nothing more where the window goes without the tool being asked
+        self._handlers: list[Any] = [
+            when_job_ends(session, while_alive(self, self._job_ended)),
+            when_run_opened(session, while_alive(self, self._opened)),
+        ]
 
     def close(self) -> None:
         """Disconnect from the session; a running job continues."""
-        self.reader.stop()
+        if not self.closed:
+            self.reader.stop()
+        self._closed = True
         for handler in self._handlers:
             handler.remove()
         self._handlers = []
+
+    @property
+    def closed(self) -> bool:
+        """Whether the panel has been closed; commands that it started may still come back to it."""
+        return self._closed or qt_object_is_deleted(self)
 
     # --- commands
 
     def execute(self, command: str, log: bool = True) -> Any:
         """Run a command as if typed, and show errors in the panel; None if it failed."""
+        session = self.session
         try:
-            return run(self.session, command, log=log)
+            return run(session, command, log=log)
         except NotABug as error:
-            self.said.emit(str(error), True)
-            self.session.logger.warning(str(error))
+            session.logger.warning(str(error))
+            self.tell(str(error), True)
             return None
         finally:
-            self.executed.emit()
+            if not self.closed:  # the command may have closed the panel, or the whole session
+                self.executed.emit()
 
     def execute_in_turn(self, lines: list[str]) -> None:
-        """Run commands one after the other, in the background."""
+        """Run commands one after the other, in the background; a sketch without blocks is the
+        last.
+        """
+        session = self.session
         try:
-            run_in_turn(self.session, lines)
+            run_in_turn(session, lines, _found_blocks)
         except NotABug as error:
-            self.said.emit(str(error), True)
-            self.session.logger.warning(str(error))
+            session.logger.warning(str(error))
+            self.tell(str(error), True)
         finally:
-            self.executed.emit()
+            if not self.closed:
+                self.executed.emit()
+
+    def tell(self, sentence: str, is_error: bool = False) -> None:
+        """Show a sentence in the panel, if it is still there; "" takes the last one away."""
+        if not self.closed:
+            self.said.emit(sentence, is_error)
 
     def log_only(self, command: str) -> None:
         """Log a command that was run without logging, as while an arrow key was held."""
@@ -125,16 +148,36 @@ class PanelState(QObject):
 
     # --- volumes
 
-    def set_volumes(self, volumes: str, excluded: set[str] | None = None) -> None:
-        """List these volumes; "" empties the panel."""
+    def set_volumes(
+        self,
+        volumes: str,
+        excluded: set[str] | None = None,
+        choices: dict[str, Any] | None = None,
+    ) -> None:
+        """List these volumes; "" empties the panel.
+
+        The choices on the Run page belong to the volumes: other volumes bring their own, those
+        given or those of last time, or the defaults.
+        """
+        from ..commands.arguments import VolumesArg
+        from ..core.maps.ensemble import Source
+        from ..session.inputs import sources_of
+
         self.reader.stop()
         self._levels_read = None
+        before = self.volumes
         self.volumes, self.found, self._places, self._models = (
-            os.path.expanduser(volumes.strip()),
+            _tidied(volumes),
             None,
             [],
             {},
         )
+        if self.volumes != before:
+            self.tell("")  # what was said is about other volumes
+        if choices is not None:
+            self.set_choices(choices)
+        elif self.volumes != before:
+            self._recall_choices(before)
         self.previews, self.levels, self.flags, self.predicted_flags = {}, {}, {}, {}
         self.excluded, self._excluded_before = set(), excluded or set()
         if self.volumes:
@@ -144,7 +187,7 @@ class PanelState(QObject):
                 ]
                 sources = sources_of(self._places)
             except (NotABug, SirenError, ValueError) as error:
-                self.said.emit(_volumes_missing(self.volumes, error), True)
+                self.tell(_volumes_missing(self.volumes, error), True)
             else:
                 self._models = {
                     s.name: p
@@ -156,6 +199,15 @@ class PanelState(QObject):
                 self.reader.read(sources, self.voxel_size, AUTOMATIC_BYTES)
         self.ensemble_changed.emit()
         self.find_run()
+
+    def _recall_choices(self, before: str) -> None:
+        """Set the choices made earlier for the volumes, and say so."""
+        known = self.settings.choices_of.get(self.volumes)
+        if known is None and not before:
+            return  # chosen before the volumes were: it is for them
+        self.set_choices(known or {})
+        if words := self.changes_text():
+            self.tell(f"As last time with these volumes: {words}. Reset them on the Run page.")
 
     def look_at_all(self) -> None:
         """Read the maps that were only listed because they are large."""
@@ -183,6 +235,10 @@ class PanelState(QObject):
         """The output folder, given or default; None while no volumes are listed."""
         if self.output:
             return Path(self.output).expanduser().absolute()
+        if not self._places:
+            return None
+        from ..session.inputs import output_folder
+
         # open maps may have been closed since
         places = [p for p in self._places if not getattr(p, "deleted", False)]
         return output_folder(places, None) if places else None
@@ -191,9 +247,11 @@ class PanelState(QObject):
     def predictions(self) -> Path | None:
         """The table of predictions, if it exists."""
         folder = self.output_path
-        return (
-            folder / PREDICTIONS_FILE if folder and (folder / PREDICTIONS_FILE).is_file() else None
-        )
+        if folder is None:
+            return None
+        from ..session.inputs import PREDICTIONS_FILE
+
+        return folder / PREDICTIONS_FILE if (folder / PREDICTIONS_FILE).is_file() else None
 
     @property
     def threshold_table(self) -> Path | None:
@@ -232,10 +290,12 @@ class PanelState(QObject):
             if self.source == ONE_LEVEL and self.level is not None:
                 levels = dict.fromkeys(self.names, self.level)
             elif self.threshold_table is not None:
+                from ..core.thresholds.tables import levels_by_name
+
                 try:
                     levels, flags = levels_by_name(self.threshold_table, self.names)
                 except SirenError as error:
-                    self.said.emit(str(error), True)
+                    self.tell(str(error), True)
         if (levels, flags) != (self.levels, self.predicted_flags):
             self.levels, self.predicted_flags = levels, flags
             self.levels_changed.emit()
@@ -259,7 +319,7 @@ class PanelState(QObject):
         self.read_levels()
         if found.problems:
             count = len(found.problems)
-            self.said.emit(
+            self.tell(
                 f"{count} of the {len(found.names):,} maps cannot be used and "
                 f"{'are' if count > 1 else 'is'} not ticked: "
                 f"{next(iter(found.problems.values())).reason}",
@@ -267,6 +327,8 @@ class PanelState(QObject):
             )
 
     def _looked(self, items: list[Any]) -> None:
+        from ..core.runs.preview import MapPreview
+
         names = []
         for item in items:
             if isinstance(item, MapPreview):
@@ -311,10 +373,25 @@ class PanelState(QObject):
         self.choices_changed.emit()
 
     def changed(self) -> None:
-        """Remember a changed field, and reread contour levels."""
-        self.settings.choices = self.choices()
+        """Remember a changed field for these volumes, and reread contour levels."""
+        if self.volumes and not self.volumes.startswith("#"):  # open maps are others next time
+            self.settings.remember_choices(self.volumes, self.choices())
         self.choices_changed.emit()
         self.read_levels()
+
+    def reset(self, step: str) -> None:
+        """Give all parameters of a step their defaults."""
+        self.steps[step] = {}
+        self.changed()
+
+    def changes_text(self, step: str | None = None) -> str:
+        """The parameters that differ from their defaults, of a step or of all, as keywords with
+        their values; "" if there are none.
+        """
+        if step is not None:
+            return commands.parameters_text(commands.STEPS[step], self.steps[step], ", ")
+        parts = [(s.capitalize(), self.changes_text(s)) for s in commands.STEPS]
+        return "; ".join(f"{name} with {words}" for name, words in parts if words)
 
     # --- results
 
@@ -322,17 +399,18 @@ class PanelState(QObject):
         """Show the blocks of these volumes that are seen in the session; else the results in the
         output folder: the expansion if there is one, else the sketch.
         """
-        folder, group = self.output_path, seen_set(self.session)
-        if group is not None and folder is not None:
-            volumes = first_path([p for p in self._places if not getattr(p, "deleted", False)])
-            if related(group, folder / SKETCH_FOLDER, str(volumes or "")):
+        folder = self.output_path
+        if folder is not None:
+            from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER
+
+            if self._seen_of(folder / SKETCH_FOLDER):
                 self.show_open_blocks()
                 return
         found = (
             [
                 folder / name
                 for name in (EXPAND_FOLDER, SKETCH_FOLDER)
-                if (folder / name / "run.json").is_file()
+                if (folder / name / RECORD).is_file()
             ]
             if folder
             else []
@@ -348,6 +426,10 @@ class PanelState(QObject):
 
     def show_open_blocks(self) -> None:
         """Show the blocks that are seen in the session, if there are any."""
+        if not blocks_are_open(self.session):
+            return
+        from ..session.scene import folder_of, seen_set
+
         group = seen_set(self.session)
         if group is not None:
             folder = Path(folder_of(group))
@@ -355,18 +437,56 @@ class PanelState(QObject):
             if (folder / RECORD).is_file():
                 self.reader.open(folder)
 
+    def _seen_of(self, folder: Path) -> bool:
+        """Whether the blocks that are seen in the session are of these volumes, or of a run beside
+        this folder.
+        """
+        if not blocks_are_open(self.session):
+            return False
+        from ..session.inputs import first_path
+        from ..session.scene import related, seen_set
+
+        group = seen_set(self.session)
+        volumes = first_path([p for p in self._places if not getattr(p, "deleted", False)])
+        return group is not None and related(group, folder, str(volumes or ""))
+
     def _opened(self, run: Run) -> None:
-        self.set_run(run.folder, run)
+        if not self.closed:
+            self.set_run(run.folder, run)
 
     def _job_ended(self, end: JobEnd) -> None:
-        if isinstance(end.error, (Cancelled, CancelOperation)):
-            self.said.emit(stopped_text(), False)
+        if self.closed:
+            return
+        if isinstance(end.error, SessionClosed):
+            pass  # of another session
+        elif isinstance(end.error, (Cancelled, CancelOperation)):
+            self.tell(stopped_text())
         elif end.error is not None:
-            self.said.emit(str(end.error), True)
-        elif isinstance(end.result, Run):
+            self.tell(str(end.error), True)
+        elif is_run(end.result):
             self.set_run(end.result.folder, end.result)
+            if not _found_blocks(end.result):
+                self.tell(f"No blocks. {nothing_found(end.result.record)}")
         self.read_levels()
         self.job_ended.emit(end)
+
+
+def is_run(result: Any) -> bool:
+    """Whether this is the result of a sketch or an expansion."""
+    from ..core.runs.steps import Run
+
+    return isinstance(result, Run)
+
+
+def _found_blocks(result: Any) -> bool:
+    """False for a run without blocks, which leaves nothing to expand."""
+    return not is_run(result) or len(result.blocks) > 0
+
+
+def _tidied(volumes: str) -> str:
+    """The entry of the volumes field, written one way: its choices are found by it."""
+    text = os.path.expanduser(volumes.strip())
+    return text.rstrip("/") or text
 
 
 def _volumes_missing(volumes: str, error: Exception) -> str:

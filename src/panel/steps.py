@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.blocks.statistics import DEFAULT
 from ..core.common.errors import SirenError
 from ..core.common.files import RECORD
-from ..core.maps.grid import Grid
-from ..core.runs.estimates import Estimate, Work, estimate
-from ..core.runs.preview import UNREADABLE
-from ..core.runs.record import Record, read_record
-from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER, inherited_parameters
-from ..session.inputs import PREDICTIONS_FILE
 from . import commands
 from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
+
+if TYPE_CHECKING:  # slow to import: not before there is something to read
+    from ..core.runs.estimates import Estimate
+    from ..core.runs.record import Record
 
 
 def predict_command(state: PanelState) -> str:
     """``siren predict`` for all readable volumes: unticked ones may be ticked later."""
+    from ..core.runs.preview import UNREADABLE
+
     unusable = {name for name, flag in state.flags.items() if flag.kind == UNREADABLE}
     return commands.join(
         "siren predict",
@@ -37,6 +37,8 @@ def sketch_command(state: PanelState, after_predict: bool = False) -> str:
     level = state.level if state.source == ONE_LEVEL else None
     table: Path | None = state.threshold_table
     if state.source == PREDICTED and after_predict and state.output_path is not None:
+        from ..session.inputs import PREDICTIONS_FILE
+
         table = state.output_path / PREDICTIONS_FILE
     return commands.join(
         "siren sketch",
@@ -73,6 +75,8 @@ def all_commands(state: PanelState) -> list[str]:
     if state.source == ONE_LEVEL and state.level is None:
         raise SirenError("Enter the contour level for all volumes (Run page, Contour levels).")
     assert state.output_path is not None
+    from ..core.runs.steps import SKETCH_FOLDER
+
     lines = [predict_command(state)] if predict else []
     return [
         *lines,
@@ -86,6 +90,10 @@ def blocks_to_expand(state: PanelState) -> Path | None:
     sketch.
     """
     shown = state.run_folder
+    if shown is None and state.output_path is None:
+        return None
+    from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER
+
     if shown is not None and shown.name != EXPAND_FOLDER and shown.is_dir():
         return shown
     sketch = state.output_path / SKETCH_FOLDER if state.output_path else None
@@ -112,6 +120,8 @@ def expand_defaults(state: PanelState, record: Record | None) -> dict[str, Any]:
     """The defaults of ``siren expand``: the parameters of the sketch."""
     overridden = state.steps["expand"].get("statistic")
     if record is not None:
+        from ..core.runs.steps import inherited_parameters
+
         return (
             {}
             if overridden not in (None, record.parameters.get("statistic"))
@@ -129,6 +139,9 @@ def cost(state: PanelState, step: str, record: Record | None) -> Estimate | None
     """Time and memory that a step will take; None while no volumes are listed."""
     if state.found is None or len(state.included) < 1:
         return None
+    from ..core.maps.grid import Grid
+    from ..core.runs.estimates import Work, estimate
+
     grid = state.found.grid
     read = None
     if state.box and grid.shape != (state.box,) * 3:
@@ -152,6 +165,8 @@ def cost(state: PanelState, step: str, record: Record | None) -> Estimate | None
 
 @lru_cache(maxsize=4)
 def _record(folder: Path, _: int) -> Record:
+    from ..core.runs.record import read_record
+
     return read_record(folder)
 
 

@@ -22,6 +22,7 @@ TIPS = (
     "unusable: cannot be read, or is on another grid",
 )
 ICON = 32  # pixels
+LEAST = QSize(200, 110)  # pixels of the list, three rows
 SORT = Qt.ItemDataRole.UserRole
 
 
@@ -217,6 +218,14 @@ class VolumesTable(QTableView):
         # long flags are in the tooltip; the name must stay readable
         header.setSectionResizeMode(FLAG, QHeaderView.ResizeMode.Interactive)
         header.resizeSection(FLAG, 76)
+
+    def sizeHint(self) -> QSize:
+        """Override for Qt: as small as can be used; the list takes what is left of the panel."""
+        return LEAST
+
+    def minimumSizeHint(self) -> QSize:
+        """Override for Qt."""
+        return LEAST
 
     def name_at(self, index: QModelIndex) -> str | None:
         """The name of the volume at an index of the view."""

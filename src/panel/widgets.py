@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
+from typing import Any
 
-from Qt.QtCore import QSize, Qt, Signal
-from Qt.QtGui import QColor, QPalette
+from chimerax.core.triggerset import DEREGISTER
+from Qt import qt_object_is_deleted
+from Qt.QtCore import QEvent, QObject, QSize, Qt, Signal
+from Qt.QtGui import QColor, QPainter, QPaintEvent, QPalette
 from Qt.QtWidgets import (
+    QAbstractScrollArea,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
+    QScrollArea,
     QSizePolicy,
+    QSlider,
     QStyle,
     QToolButton,
     QVBoxLayout,
@@ -19,6 +29,9 @@ from Qt.QtWidgets import (
 
 SPACING = 6  # pixels
 MARGIN = 8
+PAGE_HINT = QSize(356, 300)  # with the panel's margins, a panel 380 wide
+HEADING = 120  # pixels that a heading is cut to if need be
+PAGE_LEAST = 72  # pixels of height; a page scrolls where there is no more
 
 
 def plain_layout(
@@ -46,6 +59,101 @@ def mixed(a: QColor, b: QColor, share: float) -> QColor:
     )
 
 
+def while_alive(owner: QObject, call: Callable[..., Any]) -> Callable[..., Any]:
+    """The call, made only as long as Qt has not deleted its owner: for whatever may outlive a
+    closed panel, such as triggers of the session and results of threads. A trigger's handler is
+    removed then. (A slot on ``destroyed`` would not do: Python may have cleared it by that time.)
+    """
+
+    def guarded(*args: Any, **keywords: Any) -> Any:
+        return DEREGISTER if qt_object_is_deleted(owner) else call(*args, **keywords)
+
+    return guarded
+
+
+def emphasize(widget: QWidget, bold: bool) -> None:
+    """Use bold type, or plain."""
+    font = widget.font()
+    if font.bold() != bold:
+        font.setBold(bold)
+        widget.setFont(font)
+
+
+class WheelGuard(QObject):
+    """Keeps the mouse wheel from changing fields: it scrolls the page instead. A slider follows the
+    wheel once it has been clicked.
+    """
+
+    def protect(self, root: QWidget) -> None:
+        """Protect all fields inside a widget."""
+        for field in root.findChildren(QWidget):
+            if isinstance(field, (QComboBox, QAbstractSpinBox, QSlider)):
+                # Qt's default lets the wheel move the focus as well
+                field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+                field.installEventFilter(self)
+
+    def eventFilter(self, field: QObject, event: QEvent) -> bool:
+        """Override for Qt."""
+        if event.type() != QEvent.Type.Wheel or not isinstance(field, QWidget):
+            return False
+        if isinstance(field, QSlider) and field.hasFocus():
+            return False
+        around = field.parentWidget()
+        while around is not None and not isinstance(around, QAbstractScrollArea):
+            around = around.parentWidget()
+        if around is not None:
+            QApplication.sendEvent(around.viewport(), event.clone())
+        return True
+
+
+class Page(QScrollArea):
+    """A page of the panel, with its widgets in ``content``. It scrolls where the panel is short, so
+    that no page makes the panel taller than a laptop's screen.
+    """
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.content = QWidget(self)
+        self.setWidget(self.content)
+        for widget in (self.content, self.viewport()):
+            widget.setAutoFillBackground(False)
+
+    def sizeHint(self) -> QSize:
+        """Override for Qt: the same for all pages, whatever is on them."""
+        return PAGE_HINT
+
+    def minimumSizeHint(self) -> QSize:
+        """Override for Qt."""
+        bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
+        return QSize(self.content.minimumSizeHint().width() + bar, PAGE_LEAST)
+
+
+class Line(QLabel):
+    """One line of text that never needs room: what does not fit is cut off and in the tooltip."""
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setMinimumHeight(self.fontMetrics().lineSpacing() + 2)
+
+    def say(self, text: str, tip: str = "") -> None:
+        """Show a text; its tooltip is the text itself unless another is given."""
+        if text != self.text():
+            self.setText(text)
+        self.setToolTip(tip or text)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Override for Qt."""
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter, text)
+        painter.end()
+
+
 class Note(QLabel):
     """A line of secondary text that wraps."""
 
@@ -64,11 +172,13 @@ class Section(QWidget):
     def __init__(self, title: str, unfolded: bool = True, parent: QWidget | None = None):
         super().__init__(parent)
         self._unfolded = unfolded
+        self._title = title
         self._button = QToolButton(self)
         self._button.setText(title)
         self._button.setAutoRaise(True)
         self._button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self._button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._button.setMinimumWidth(HEADING)
         self._button.clicked.connect(lambda: self._fold(not self._unfolded))
         self.body = QWidget(self)
         layout = QVBoxLayout(self)
@@ -92,6 +202,10 @@ class Section(QWidget):
         font.setBold(True)
         self._button.setFont(font)
 
+    def mark(self, words: str) -> None:
+        """Add words to the heading, "" for none."""
+        self._button.setText(f"{self._title} {words}" if words else self._title)
+
     def _fold(self, unfolded: bool) -> None:
         self._unfolded = unfolded
         self._button.setArrowType(Qt.ArrowType.DownArrow if unfolded else Qt.ArrowType.RightArrow)
@@ -100,11 +214,19 @@ class Section(QWidget):
 
 
 class MessageStrip(QFrame):
-    """A message for the user, with a button to dismiss it."""
+    """A message for the user, with a button to dismiss it. It lies over the panel rather than in
+    its layout, so that no widget moves when it comes and goes.
 
-    def __init__(self, parent: QWidget | None = None):
+    Parameters
+    ----------
+    above : the widget that it stays above, at the bottom of the panel
+    """
+
+    def __init__(self, above: QWidget, parent: QWidget):
         super().__init__(parent)
+        self._above = above
         self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.setAutoFillBackground(True)
         self._icon = QLabel(self)
         self._text = QLabel(self)
         self._text.setWordWrap(True)
@@ -121,6 +243,8 @@ class MessageStrip(QFrame):
         layout.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self._text, 1)
         layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
+        parent.installEventFilter(self)
+        above.installEventFilter(self)
         self.hide()
 
     @property
@@ -140,4 +264,18 @@ class MessageStrip(QFrame):
         )
         self._icon.setPixmap(self.style().standardIcon(kind).pixmap(16, 16))
         self._text.setText(escape(sentence, quote=False))
+        self._place()
         self.show()
+        self.raise_()
+
+    def eventFilter(self, widget: QObject, event: QEvent) -> bool:
+        """Override for Qt: follow the panel's size."""
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Move) and not self.isHidden():
+            self._place()
+        return False
+
+    def _place(self) -> None:
+        width = max(self.parentWidget().width() - MARGIN, 100)
+        bottom = self._above.geometry().top() - 2
+        height = min(self.layout().heightForWidth(width), max(bottom, 24))
+        self.setGeometry(MARGIN // 2, bottom - height, width, height)

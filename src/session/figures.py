@@ -6,6 +6,7 @@ mouse pointer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,9 @@ from ..core.common.errors import SirenError
 from ..core.common.files import atomic_file
 
 FEW_BLOCKS = 14  # up to this many, each cell of a matrix shows its number
+FULL_SIZE = (430.0, 320.0)  # points; below this, as in a docked panel, writing is fitted to cells
+LEAST_FONT = 5.0  # points
+AROUND_MATRIX = (120.0, 40.0)  # points beside a matrix, for labels and the color scale
 MOST_LABELS = 40  # more labels than this along an axis would overlap
 KINDS = ("thresholds", "states", "correlation", "conditional")
 
@@ -109,10 +113,24 @@ class Labels:
     names: dict[int, str] = field(default_factory=dict)
     colors: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
-    def text(self, number: int) -> str:
-        """Number and name."""
+    def text(self, number: int, most: int = 22) -> str:
+        """Number and name, of which at most about ``most`` letters."""
         name = self.names.get(number, "")
-        return f"{number}  {name[:20] + '...' if len(name) > 22 else name}" if name else str(number)
+        cut = name[: most - 2] + "..." if len(name) > most else name
+        return f"{number}  {cut}" if name else str(number)
+
+    def words(self, number: int) -> str:
+        """Number and name for a sentence."""
+        name = self.names.get(number, "")
+        return f"{number} ({name})" if name else str(number)
+
+    def in_sentence(self, sentence: str) -> str:
+        """A sentence with the names after the numbers of its blocks."""
+        return re.sub(
+            r"(?<=[Bb]lock )\d+|(?<=[Bb]locks )\d+|(?<=\d and )\d+",
+            lambda number: self.words(int(number[0])),
+            sentence,
+        )
 
 
 @dataclass(frozen=True)
@@ -265,7 +283,9 @@ def draw_states(
         )
 
     found = states.present.sum(axis=1)
-    often = ", ".join(f"{n}: {c:,}" for n, c in list(zip(states.numbers, found, strict=True))[:8])
+    often = ", ".join(
+        f"{labels.words(n)}: {c:,}" for n, c in list(zip(states.numbers, found, strict=True))[:8]
+    )
     return Drawn(
         f"Volumes that contain each block ({states.cut_words}): "
         f"{often}{' ...' if len(found) > 8 else ''}.",
@@ -294,9 +314,11 @@ def draw_relations(
     numbers = [states.numbers[b] for b in blocks.order]
     _block_ticks(axes, numbers, labels, theme, "y")
     _block_ticks(axes, numbers, Labels(colors=labels.colors), theme, "x")
-    axes.set_xlabel("given block" if conditional else "block")
-    axes.set_ylabel("block")
-    if len(numbers) <= FEW_BLOCKS:
+    size = _font_in_cells(figure, len(numbers), 3 if conditional else 5)
+    if not _small(figure):
+        axes.set_xlabel("given block" if conditional else "block")
+        axes.set_ylabel("block")
+    if len(numbers) <= FEW_BLOCKS and size >= LEAST_FONT:
         for (i, j), value in np.ndenumerate(shown):
             strong = (value - low) / (1 - low) if conditional else abs(value)
             color = theme.background if strong > 0.6 else theme.text
@@ -307,10 +329,12 @@ def draw_relations(
                 if conditional
                 else f"{value:.2f}"
             )
-            axes.text(j, i, text, ha="center", va="center", fontsize=8, color=color)
+            axes.text(j, i, text, ha="center", va="center", fontsize=size, color=color)
     scale = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
     scale.set_label(
-        "share of the volumes with the column's block\nthat also contain the row's block"
+        ("given the column" if conditional else "phi")
+        if _small(figure)
+        else "share of the volumes with the column's block\nthat also contain the row's block"
         if conditional
         else "correlation of presence, phi",
         color=theme.text,
@@ -326,15 +350,29 @@ def draw_relations(
         a, b = int(blocks.order[row]), int(blocks.order[column])
         most = int(np.minimum(states.share[a], states.share[b]).argmax())
         both = states.present[a, most] and states.present[b, most]
-        return Pick(found.text(a, b), states.names[most] if both else None, states.numbers[a])
+        sentence = labels.in_sentence(found.text(a, b))
+        return Pick(sentence, states.names[most] if both else None, states.numbers[a])
 
-    return Drawn(_dependences(found), pick)
+    return Drawn(_dependences(found, labels), pick)
 
 
-def _dependences(found: Relations) -> str:
+def _small(figure: Figure) -> bool:
+    """Whether the figure is as small as in a docked panel."""
+    return bool((72 * figure.get_size_inches() < FULL_SIZE).any())
+
+
+def _font_in_cells(figure: Figure, cells: int, letters: int) -> float:
+    """The size of writing, in points, with which a number fits into each cell of a matrix."""
+    if not _small(figure):
+        return 8.0
+    side = float((72 * figure.get_size_inches() - AROUND_MATRIX).min())
+    return min(8.0, side / cells / (0.62 * letters))
+
+
+def _dependences(found: Relations, labels: Labels) -> str:
     """The significant relations, in one sentence."""
     shown = [
-        f"{first} {word} {second}"
+        f"{labels.words(first)} {word} {labels.words(second)}"
         for first, second, word in found.graph().edges(data="relation")
         if word == "only with" or (first < second and word in ("together", "never with"))
     ]
@@ -371,7 +409,9 @@ def _block_ticks(
     step = max(1, -(-len(numbers) // MOST_LABELS))
     places = list(range(0, len(numbers), step))
     axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_ticks(places, [labels.text(numbers[k]) for k in places])
+    figure = axes.get_figure()
+    most = 10 if isinstance(figure, Figure) and _small(figure) else 22
+    axis.set_ticks(places, [labels.text(numbers[k], most) for k in places])
     axis.set_tick_params(length=0, pad=11)
     right = which == "y" and axis.get_ticks_position() == "right"
     along = axes.get_yaxis_transform() if which == "y" else axes.get_xaxis_transform()

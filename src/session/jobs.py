@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from chimerax.core.commands import run
 from chimerax.core.errors import CancelOperation, NotABug, UserError
+from chimerax.core.state import StateManager
 from chimerax.core.tasks import Task, TaskState
 from chimerax.core.triggerset import DEREGISTER
 
@@ -23,8 +24,15 @@ from ..core.common.progress import Progress
 
 T = TypeVar("T")
 LINE_SECONDS = 3.0  # between two progress lines of a run without windows
+# between two updates of the status line: the window draws each one at once, which takes 50 ms
+STATUS_SECONDS = 1.0
 PAUSE = 0.005  # s between two pieces of a result being shown
 JOB_ENDED = "siren job ended"  # trigger of the session, on the main thread, with a JobEnd
+JOBS = "siren jobs"  # name of the session's state manager that ends jobs with their session
+
+
+class SessionClosed(Cancelled):
+    """A job was stopped because its session was closed, or replaced by another."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +70,18 @@ def _trigger(session: Any) -> Any:
     return session.triggers
 
 
-def run_in_turn(session: Any, commands: Sequence[str]) -> None:
+def run_in_turn(
+    session: Any, commands: Sequence[str], go_on: Callable[[Any], bool] = lambda result: True
+) -> None:
     """Run siren commands one after the other; the first that fails drops the rest.
 
-    They belong to the session: they continue when the panel that started them is closed.
+    They belong to the session: they continue when the panel that started them is closed, and end
+    when the session is closed.
+
+    Parameters
+    ----------
+    go_on : whether the result of a command leaves the next one something to do; if not, the rest
+        is dropped
 
     Raises
     ------
@@ -75,7 +91,8 @@ def run_in_turn(session: Any, commands: Sequence[str]) -> None:
     waiting = list(commands)
 
     def next_one(_: str, end: JobEnd) -> Any:
-        if end.error is not None or not waiting:
+        if end.error is not None or not waiting or not go_on(end.result):
+            waiting.clear()
             return DEREGISTER
         command = waiting.pop(0)
         try:
@@ -127,6 +144,10 @@ def run_job(
         )
     if session.in_script or not session.ui.is_gui:
         return _run_here(session, name, work, show)
+    try:
+        session.get_state_manager(JOBS)
+    except KeyError:
+        session.add_state_manager(JOBS, _EndWithSession())
     job = SirenJob(session, name, work, show)
     job.start()
     return job
@@ -183,6 +204,31 @@ def stopped_text() -> str:
     return "Stopped. Nothing was written; earlier results are unchanged."
 
 
+class _EndWithSession(StateManager):
+    """Ends the running job when the session is closed or replaced: its result belongs to neither
+    the empty session nor the new one.
+    """
+
+    def include_state(self) -> bool:
+        """Override for ChimeraX: nothing is saved."""
+        return False
+
+    def reset_state(self, session: Any) -> None:
+        """Override for ChimeraX."""
+        job = current_job(session)
+        if job is not None:
+            job.leave_session()
+
+    def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
+        """Override for ChimeraX; not called, as nothing is saved."""
+        return {"version": 1}
+
+    @classmethod
+    def restore_snapshot(cls, session: Any, data: dict[str, Any]) -> _EndWithSession:
+        """Override for ChimeraX; not called, as nothing is saved."""
+        return cls()
+
+
 class SirenJob(Task):
     """Work in a thread, as an entry of ChimeraX's task list.
 
@@ -210,11 +256,11 @@ class SirenJob(Task):
         self.error: BaseException | None = None
         self._work, self._show = work, show
         self._showing: Any = None
-        # reports come from the worker thread, but only the main thread may touch the status line
+        self._left_session = False
         self.status = _Status(session, name)
+        self._status_shown = -STATUS_SECONDS
         self.progress = Progress(
-            lambda phase, fraction: session.ui.thread_safe(self.status, phase, fraction),
-            say=lambda sentence: session.ui.thread_safe(session.logger.info, sentence),
+            self._report, say=lambda sentence: session.ui.thread_safe(self._say, sentence)
         )
 
     def start(self) -> None:
@@ -226,6 +272,24 @@ class SirenJob(Task):
     def terminate(self) -> None:
         """Ask the work to stop; the job ends at its next progress step."""
         self.progress.cancel()
+
+    def leave_session(self) -> None:
+        """End without showing a result, however far the work is: its session has been closed."""
+        self._left_session = True
+        self.terminate()
+
+    def _report(self, phase: str, fraction: float) -> None:
+        """Note the progress, in the worker thread; only the main thread may touch the status
+        line.
+        """
+        text, now = self.status.text(phase, fraction), time.monotonic()
+        if now - self._status_shown >= STATUS_SECONDS:
+            self._status_shown = now
+            self.session.ui.thread_safe(self.session.logger.status, text)
+
+    def _say(self, sentence: str) -> None:
+        if not self._left_session:
+            self.session.logger.info(sentence)
 
     def _run(self) -> None:
         outcome: Any = None
@@ -251,6 +315,10 @@ class SirenJob(Task):
     ) -> None:
         """Show the next piece of the result; after the last, or an error, the job ends."""
         try:
+            if self._left_session:
+                if isgenerator(self._showing):
+                    self._showing.close()
+                error = SessionClosed("Its session was closed.")
             if error is None:
                 if self._showing is None:
                     self._showing = self._show(outcome)
@@ -279,6 +347,9 @@ class SirenJob(Task):
         except (SirenError, UserError) as caught:
             self.error = caught
             log.error(str(caught))
+        except SessionClosed as caught:
+            self.error = caught
+            log.info(f"{self.name} was stopped: its session was closed.")
         except (Cancelled, CancelOperation) as caught:
             self.error = caught
             log.info(stopped_text())

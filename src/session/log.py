@@ -9,23 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from chimerax.core.commands import concise_model_spec, quote_path_if_necessary
+from chimerax.core.commands import concise_model_spec
 from chimerax.core.models import Model
 from pandas import DataFrame
 
 from ..core.blocks.verdicts import DOUBTFUL
 from .shown_map import SEEN_THROUGH
 from .surfaces import BlockMap, block_spec, verdict_text
+from .words import path_text as path_text
 
 
 def link(command: str, text: str) -> str:
     """An HTML link for the log that runs a command."""
     return f'<a href="cxcmd:{escape(command, quote=True)}">{escape(text)}</a>'
-
-
-def path_text(path: Path) -> str:
-    """A path as text for a command, quoted if need be."""
-    return str(quote_path_if_necessary(str(path)))
 
 
 def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:

@@ -24,7 +24,6 @@ from ..core.runs.steps import Run
 from .colors import RGB, block_colors, folder_colors, inherited_colors
 from .surfaces import GROUP_NAME, BlockMap, own_color
 
-RUN_OPENED = "siren run opened"  # trigger of the session, with a Run
 PLACES = 3  # last parts of a path that tell one run from another, as in j42/siren/02_expand
 EARLIER = " (earlier)"
 
@@ -81,6 +80,16 @@ def related(group: Model, folder: Path, volumes: str) -> bool:
     blocks = blocks_of(group)
     return any(same_folder(m.siren_volumes, volumes) for m in blocks) or any(
         m.siren_folder and same_folder(Path(m.siren_folder).parent, folder.parent) for m in blocks
+    )
+
+
+def replaces(new: Model, group: Model) -> bool:
+    """Whether a set takes the place of another: it is of the same volumes or output folder."""
+    block = next(iter(blocks_of(new)), None)
+    return (
+        block is not None
+        and new is not group
+        and related(group, Path(folder_of(new)), block.siren_volumes)
     )
 
 
@@ -220,18 +229,3 @@ def _voxels(blocks: Sequence[BlockMap]) -> BlockSet:
 
 def _colors(blocks: Sequence[BlockMap]) -> dict[int, RGB]:
     return {m.siren_block: own_color(m) for m in blocks}
-
-
-# --- telling the panel
-
-
-def run_opened(session: Any, run: Run) -> None:
-    """Notify the panel that a run was opened."""
-    add_trigger(session)
-    session.triggers.activate_trigger(RUN_OPENED, run)
-
-
-def add_trigger(session: Any) -> None:
-    """Add the trigger to the session unless it has it."""
-    if not session.triggers.has_trigger(RUN_OPENED):
-        session.triggers.add_trigger(RUN_OPENED)

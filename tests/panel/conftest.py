@@ -171,8 +171,8 @@ def desk(session: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
         monkeypatch.setattr(session.ui, "is_gui", True)
         monkeypatch.setattr(session.ui, "defer_threads", True)
     settings = panel_settings(session)
-    before = {name: getattr(settings, name) for name in ("recent", "choices", "speed")}
-    settings.recent, settings.choices, settings.speed = [], {}, {}
+    before = {name: getattr(settings, name) for name in ("recent", "choices_of", "speed")}
+    settings.recent, settings.choices_of, settings.speed = [], {}, {}
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     log = Commands()
     session.logger.add_log(log)

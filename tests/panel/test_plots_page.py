@@ -4,6 +4,7 @@ commands.
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -247,6 +248,48 @@ def test_blocks_have_the_colors_of_their_open_surfaces(person: Person, sketch: P
     run_command(person.session, "color #1.2 #ff00ff target s")
     person.see(sketch, "states")
     assert (np.abs(person.picture().astype(int) - (255, 0, 255)).max(axis=2) < 40).sum() > 20
+
+
+def test_names_given_to_open_blocks_are_in_the_figures(person: Person, sketch: Path) -> None:
+    run_command(person.session, f"siren open '{sketch}'")
+    person.see(sketch, "states")
+    assert "1: 120" in person.page.caption.text()
+    run_command(person.session, "siren block rename #1.1 stalk")
+    person.wait()
+    assert "1 (stalk): 120" in person.page.caption.text()
+    labels = [t.get_text() for t in person.page.figure.axes[0].get_yticklabels()]
+    assert "1  stalk" in labels
+    assert person.page.block.itemText(0) == "1  stalk"
+    person.see(sketch, "correlation")
+    person.mouse(person.page.figure.axes[0], 0, 1, click=False)
+    assert re.search(r"block 1 \(stalk\)", person.page.caption.text())
+
+
+def test_numbers_in_a_matrix_fit_its_cells_at_any_size(person: Person) -> None:
+    from matplotlib.text import Text
+
+    from chimerax.siren.core.analysis.block_occupancy import States
+    from chimerax.siren.session.figures import Content
+
+    rng = np.random.default_rng(0)
+    names = tuple(f"v{k}" for k in range(60))
+    share = (rng.random((9, 60)) < 0.5).astype(np.float32)
+    states = States(names, np.ones(60), tuple(range(1, 10)), np.full(9, 50), share)
+    person.page._content = Content.of(names, np.ones(60), states)
+    person.page.choice.setCurrentIndex(KINDS.index("correlation"))
+    written = {}
+    for size in ((800, 800), (370, 420), (370, 300)):
+        person.page.resize(*size)
+        person.page._redraw()
+        person.wait()
+        figure = person.page.figure
+        person.page.canvas.draw()
+        axes = figure.axes[0]
+        cell = axes.get_window_extent().width / 9
+        texts = [t for t in axes.texts if isinstance(t, Text)]
+        assert all(t.get_window_extent().width < cell for t in texts), size
+        written[size] = len(texts)
+    assert written[800, 800] == written[370, 420] == 81
 
 
 def test_without_a_table_of_states_the_volumes_are_read_off_the_main_thread_and_a_new_run_ends_that(

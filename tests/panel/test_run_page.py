@@ -324,3 +324,113 @@ def test_labels_of_fields_are_words_and_no_text_is_cut_off_in_a_narrow_panel(
     assert len(labels) > 15
     for label in labels:
         assert label.width() >= label.sizeHint().width(), label.text()
+
+
+# ---- what differs from the defaults
+
+
+def set_number(desk: Desk, step: str, name: str, text: str) -> None:
+    section = desk.tool.run_page.sections[step]
+    field = {**section.common.inputs, **section.advanced.inputs}[name]
+    field.setText(text)
+    field.editingFinished.emit()
+
+
+def test_choices_belong_to_their_volumes_and_come_back_with_them(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
+    from ensembles import write_planted
+
+    other = write_planted(tmp_path / "other", 20).folder
+    desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    set_number(desk, "sketch", "posp", "1.6e-8")
+    desk.list(other)
+    state = desk.tool.state
+    assert state.steps["sketch"] == {} and state.level is None and state.source == "predicted"
+    assert desk.tool.run_page.sections["sketch"].common.inputs["posp"].text() == "0.01"
+    desk.use_level(0.4)
+    desk.close()
+    tool = desk.open()  # a new start: the last volumes with theirs
+    desk.wait(lambda: tool.state.found is not None and not tool.state.reader.busy)
+    assert tool.state.volumes == str(other)
+    assert (tool.state.level, tool.state.steps["sketch"]) == (0.4, {})
+    desk.list(f"{planted.folder}/")  # written another way
+    assert (tool.state.level, tool.state.steps["sketch"]) == (LEVEL, {"posp": 1.6e-8})
+    assert "Sketch with posp 1.6e-08" in tool.message.text  # not unsaid
+
+
+def test_choices_made_before_the_volumes_are_chosen_are_for_them(
+    desk: Desk, planted: Planted
+) -> None:
+    desk.open()
+    set_number(desk, "sketch", "posp", "0.002")
+    desk.list(planted.folder)
+    assert desk.tool.state.steps["sketch"] == {"posp": 0.002}
+
+
+def test_what_differs_from_the_defaults_is_marked_and_can_be_reset(
+    desk: Desk, planted: Planted
+) -> None:
+    tool = desk.open()
+    desk.list(planted.folder)
+    tool.tabs.setCurrentWidget(tool.run_page)
+    section = tool.run_page.sections["sketch"]
+    posp = section.common._labels["posp"]
+    assert not posp.font().bold() and section.changes.isHidden()
+    assert tool.tabs.tabText(1) == "Run"
+    set_number(desk, "sketch", "posp", "1.6e-8")
+    section.advanced.inputs["seed"].setValue(4)
+    desk.wait()
+    assert posp.font().bold() and not section.common._labels["min_size"].font().bold()
+    assert "posp 1.6e-08, seed 4" in section.changes.text() and section.changes.isVisible()
+    assert tool.tabs.tabText(1) == "Run \N{BULLET}"  # seen from the other pages
+    assert "posp 1.6e-08" in tool.tabs.tabToolTip(1)
+    assert "Sketch with posp 1.6e-08, seed 4" in tool.run_bar.run_all.toolTip()
+    section.changes.linkActivated.emit("reset")
+    desk.wait()
+    assert tool.state.steps["sketch"] == {} and not posp.font().bold()
+    assert section.common.inputs["posp"].text() == "0.01"
+    assert section.changes.isHidden() and tool.tabs.tabText(1) == "Run"
+    assert "posp" not in tool.run_bar.run_all.toolTip()
+
+
+def test_inputs_that_were_given_are_marked_and_can_be_reset(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
+    tool = desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    inputs = tool.run_page.input
+    inputs.output.value = str(tmp_path / "out")
+    inputs.output.changed.emit()
+    assert {n for n, label in inputs.labels.items() if label.font().bold()} == {"source", "output"}
+    inputs.changes.linkActivated.emit("reset")
+    desk.wait(lambda: not tool.state.reader.busy)
+    assert (tool.state.output, tool.state.source, tool.state.level) == ("", "predicted", None)
+    assert not any(label.font().bold() for label in inputs.labels.values())
+
+
+# ---- nothing found
+
+
+def test_run_all_ends_after_a_sketch_without_blocks_with_the_reason_and_what_to_try(
+    desk: Desk, tmp_path: Path
+) -> None:
+    from ensembles import write_planted
+
+    volumes = write_planted(tmp_path / "volumes", 30).folder
+    tool = desk.open()
+    desk.list(volumes)
+    desk.use_level(LEVEL)
+    set_number(desk, "sketch", "posp", "1e-40")
+    ends = desk.run_to_end(tool.run_bar.run_all)
+    desk.wait()
+    assert [e.name for e in ends] == ["siren sketch"] and len(ends[0].result.blocks) == 0
+    assert current_job(desk.session) is None and desk.log.errors == []
+    said = tool.message.text
+    assert said.startswith("No blocks. ") and "30 volumes are few" in said
+    assert "Decode more volumes" in said
+    assert not (tmp_path / "siren/02_expand").exists()
+    assert "30 volumes are few" in tool.blocks.title.text()  # and it stays on the page

@@ -5,6 +5,7 @@ session.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.session.colors import carried_colors
+from chimerax.siren.session.jobs import current_job
 from chimerax.siren.session.surfaces import BlockMap
 from conftest import Desk
 from ensembles import LEVEL, Planted
@@ -91,6 +93,125 @@ def test_blocks_of_a_run_are_hidden_meanwhile_and_shown_again(desk: Desk, plante
     desk.tool.state.set_excluded({"vol_1.mrc"})  # the counts are of other volumes now
     assert not bar.alive and not bar.slider.isEnabled()
     assert set(desk.session.models.list()) == before and all(g.display for g in groups)
+
+
+def test_screening_is_ended_by_its_button_and_ticks_say_what_is_seen(
+    desk: Desk, planted: Planted
+) -> None:
+    from Qt.QtCore import Qt
+
+    from chimerax.siren.panel.blocks_table import SHOWN
+
+    tool = desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    bar = tool.screening
+    assert bar.count.text() == "Screen"
+    desk.run_to_end(tool.run_page.sections["sketch"].button)
+    page = tool.blocks
+
+    def ticks() -> set[Any]:
+        desk.wait(lambda: not page._refresh_soon.isActive())
+        model = page.model
+        role = Qt.ItemDataRole.CheckStateRole
+        return {model.data(model.index(r, SHOWN), role) for r in range(model.rowCount())}
+
+    before = desk.session.models.list()
+    assert ticks() == {Qt.CheckState.Checked}
+    screen(desk)
+    assert bar.count.text() == "End" and bar.count.isEnabled()
+    assert ticks() == {Qt.CheckState.Unchecked}  # the group of the sketch is hidden
+    assert page.title.text().endswith(", hidden")
+    bar.count.click()
+    assert not bar.alive and bar.count.text() == "Screen" and not bar.slider.isEnabled()
+    assert desk.session.models.list() == before
+    assert ticks() == {Qt.CheckState.Checked} and "hidden" not in page.title.text()
+
+
+def test_blocks_shown_again_while_a_slider_screens_stay_shown(desk: Desk, planted: Planted) -> None:
+    from Qt.QtCore import Qt
+
+    from chimerax.siren.panel.blocks_table import SHOWN
+
+    tool = desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    desk.run_to_end(tool.run_page.sections["sketch"].button)
+    bar = screen(desk)
+    model = tool.blocks.model
+    assert model.setData(
+        model.index(0, SHOWN), Qt.CheckState.Checked.value, Qt.ItemDataRole.CheckStateRole
+    )
+    assert model.rows[0].model.visible
+    bar.slider.setValue(30)
+    settled(desk)
+    assert model.rows[0].model.visible
+
+
+@pytest.mark.parametrize("then", ["End", "the slider and End"])
+def test_a_set_opened_while_a_slider_screens_replaces_the_one_hidden_before(
+    desk: Desk, planted: Planted, tmp_path: Path, then: str
+) -> None:
+    from chimerax.core.commands import run
+
+    with desk.session.in_script:
+        run(
+            desk.session,
+            f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{tmp_path}' open false",
+            log=False,
+        )
+    tool = desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    desk.run_to_end(tool.run_page.sections["sketch"].button)
+    (first,) = {m.parent for m in desk.session.models.list(type=BlockMap)}
+    bar = screen(desk)
+    run(desk.session, f"siren open '{tmp_path}/00_sketch'", log=False)
+    desk.wait()
+    (second,) = {m.parent for m in desk.session.models.list(type=BlockMap) if m.parent.display}
+    assert second is not first  # and the slider's blocks are hidden
+    if then != "End":
+        bar.slider.setValue(30)
+        settled(desk)
+        assert not second.display and bar._group.display
+    bar.count.click()
+    assert second.display and not first.display
+
+
+def test_counting_can_be_stopped_and_screening_begun_again(desk: Desk, planted: Planted) -> None:
+    tool = desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    bar = tool.screening
+    bar.count.click()
+    tool.run_bar.refresh()
+    assert not bar.count.isEnabled() and tool.run_bar.stop.isEnabled()
+    tool.run_bar.stop.click()
+    desk.wait(lambda: current_job(desk.session) is None)
+    tool.run_bar.refresh()
+    assert not bar.alive and bar.count.isEnabled()
+    screen(desk)
+    assert bar.alive
+
+
+def test_the_place_of_one_ensemble_is_not_that_of_the_next(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
+    from ensembles import write_planted
+
+    other = write_planted(tmp_path / "other", 20).folder
+    tool = desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    bar = screen(desk)
+    bar.slider.setValue(40)
+    settled(desk)
+    posp = bar.posp
+    desk.run_to_end(bar.keep)
+    assert tool.state.steps["sketch"] == {"posp": posp}
+    assert f"posp {posp:g}" in tool.run_page.sections["sketch"].changes.text()
+    desk.list(other)
+    assert tool.state.steps["sketch"] == {}
 
 
 def test_closing_the_panel_ends_the_screening(desk: Desk, planted: Planted) -> None:

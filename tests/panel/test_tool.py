@@ -206,7 +206,7 @@ def test_folder_and_parameters_are_remembered(desk: Desk, planted: Planted) -> N
     desk.tool.run_page.sections["sketch"].common.inputs["min_size"].setValue(12)
     desk.close()
     tool = desk.open()
-    desk.wait(lambda: not tool.state.reader.busy)
+    desk.wait(lambda: tool.state.found is not None and not tool.state.reader.busy)
     assert tool.state.volumes == str(planted.folder) and tool.state.level == 0.4
     assert tool.run_page.sections["sketch"].common.inputs["min_size"].value() == 12
 

@@ -104,15 +104,18 @@ def test_progress_reaches_the_status_line_from_the_main_thread_with_time_left(
     def lines() -> list[str]:
         return [m for kind, m in heard.said if kind == "status" and "counting" in m]
 
+    known: list[str] = []  # what a panel can read at any time
+
     def work(progress: Any) -> None:
         for k in range(9):
             progress.step("counting pairs", k / 9)
-            until(lambda k=k: len(lines()) > k, "the status line")
+            known.append(current_job(windows).status.line)
+            until(lambda k=k: len(lines()) > k // 4, "the status line")
             clock[0] += 0.25
 
     wait(windows, run_job(windows, "siren test", work, lambda r: r))
-    assert lines() == [
-        f"siren test: counting pairs{text}"
+    assert known == [
+        f"counting pairs{text}"
         for text in (
             "",
             " 11 %",
@@ -125,6 +128,8 @@ def test_progress_reaches_the_status_line_from_the_main_thread_with_time_left(
             " 89 %, 1 s left",
         )
     ]
+    # the window draws the status line at once, on the main thread: once a second is enough
+    assert lines() == [f"siren test: {known[k]}" for k in (0, 4, 8)]
     assert heard.threads == {threading.get_ident()}
 
 
@@ -263,3 +268,76 @@ def test_models_closed_during_a_run_do_no_harm(
     wait(windows, job)
     assert job.error is None
     assert len(job.result.blocks) == 2
+
+
+def test_a_job_ends_with_its_session_and_shows_nothing_in_the_next(
+    windows: Any, heard: Heard
+) -> None:
+    from chimerax.core.commands import run
+
+    closed, shown = threading.Event(), []
+
+    def work(progress: Any) -> int:
+        assert closed.wait(DEADLINE)  # it takes no step: it ends as if nothing had been asked
+        return 42
+
+    job = run_job(windows, "siren test", work, shown.append)
+    run(windows, "close session", log=False)
+    assert current_job(windows) is job  # another has to wait for its thread
+    closed.set()
+    wait(windows, job)
+    assert shown == [] and isinstance(job.error, jobs.SessionClosed)
+    assert any("its session was closed" in said for _, said in heard.said)
+
+
+def test_a_session_closed_between_two_pieces_of_a_result_gets_no_more_of_them(
+    windows: Any, heard: Heard
+) -> None:
+    from chimerax.core.commands import run
+
+    pieces: list[str] = []
+
+    def show(_: int) -> Any:
+        try:
+            for name in "abc":
+                pieces.append(name)
+                if name == "b":
+                    run(windows, "close session", log=False)
+                yield
+        finally:
+            pieces.append("tidied up")
+
+    job = run_job(windows, "siren test", lambda progress: 1, show)
+    wait(windows, job)
+    assert pieces == ["a", "b", "tidied up"] and isinstance(job.error, jobs.SessionClosed)
+
+
+def test_the_commands_that_wait_are_dropped_with_the_session(
+    windows: Any, heard: Heard, tmp_path: Path
+) -> None:
+    from chimerax.core.commands import run
+
+    ends: list[str] = []
+    handler = jobs.when_job_ends(windows, lambda end: ends.append(end.name))
+    folder = tmp_path / "volumes"
+    jobs.run_in_turn(
+        windows, [f"siren example '{folder}' volumes 5 box 16 voxelSize 16", "siren stop"]
+    )
+    job = current_job(windows)
+    run(windows, "close session", log=False)
+    wait(windows, job)
+    windows.ui.pump(until=lambda: bool(ends), timeout=DEADLINE)
+    handler.remove()
+    assert ends == ["siren example"] and not any("Nothing is running" in m for _, m in heard.said)
+
+
+def test_a_result_that_leaves_nothing_to_do_ends_the_row(windows: Any, tmp_path: Path) -> None:
+    asked: list[Any] = []
+    jobs.run_in_turn(
+        windows,
+        [f"siren example '{tmp_path}/volumes' volumes 5 box 16 voxelSize 16", "siren nonsense"],
+        lambda result: bool(asked.append(result)),
+    )
+    job = current_job(windows)
+    wait(windows, job)
+    assert len(asked) == 1 and asked[0] is job.result  # and the nonsense was never run

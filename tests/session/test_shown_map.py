@@ -165,6 +165,8 @@ def test_chimeraxs_volume_viewer_has_the_name_of_the_map_that_is_shown(
     session, run, planted, monkeypatch
 ):
     """Its pane writes the name of a map once, unless it is told that it has changed."""
+    from chimerax.core.commands import run as run_command
+
     shown = show(run, planted, 1)
     names: list[str] = []
     pane = SimpleNamespace(volume=shown, show_data_name=lambda: names.append(shown.name))
@@ -173,7 +175,8 @@ def test_chimeraxs_volume_viewer_has_the_name_of_the_map_that_is_shown(
     )
     monkeypatch.setattr(session.ui, "is_gui", True)
     monkeypatch.setattr(session.tools, "list", lambda: [viewer, SimpleNamespace(tool_name="Log")])
-    show(run, planted, 2)
+    # no frame is drawn: without its window, ChimeraX would stop drawing for good
+    run_command(session, f"siren show '{planted.folder}/vol_2.mrc' level {LEVEL}")
     assert names == ["vol_2.mrc"]
 
 

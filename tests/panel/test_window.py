@@ -1,0 +1,356 @@
+"""The panel as a window among others: the mouse wheel, small screens, messages, and closing it
+while something runs.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from Qt import qt_delete
+from Qt.QtCore import QPoint, QPointF, Qt
+from Qt.QtGui import QWheelEvent
+from Qt.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QSlider,
+    QSpinBox,
+    QWidget,
+)
+
+from chimerax.siren.session.jobs import current_job, run_job, when_job_ends
+from conftest import Desk
+from ensembles import LEVEL, Planted
+
+LAPTOP = 300  # pixels of height that a panel has beside ChimeraX's Log, at 1280 x 800
+DOCK = 380  # pixels of its width
+
+
+@pytest.fixture
+def uncaught(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException]]:
+    """Exceptions that no one catches, as in a slot of Qt."""
+    caught: list[BaseException] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, trace: caught.append(error))
+    yield caught
+    assert caught == []
+
+
+def turn_wheel(widget: QWidget, steps: int = -1) -> None:
+    """Turn the mouse wheel over a widget."""
+    middle = QPointF(widget.rect().center())
+    QApplication.sendEvent(
+        widget,
+        QWheelEvent(
+            middle,
+            widget.mapToGlobal(middle),
+            QPoint(0, 0),
+            QPoint(0, 120 * steps),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        ),
+    )
+
+
+def fields(area: QWidget) -> list[Any]:
+    return [
+        w
+        for w in area.findChildren(QWidget)
+        if isinstance(w, (QComboBox, QAbstractSpinBox, QSlider))
+    ]
+
+
+def value(field: Any) -> Any:
+    return field.currentText() if isinstance(field, QComboBox) else field.value()
+
+
+# ---- the mouse wheel
+
+
+def test_the_wheel_changes_no_field_of_any_page(desk: Desk, planted: Planted) -> None:
+    tool = desk.open(430, 400)
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    tool.state.settings.recent = [str(planted.folder), "/elsewhere", "/farther"]
+    tool.header.refresh()
+    found = []
+    for name, page in tool.pages.items():
+        tool.tabs.setCurrentWidget(page)
+        desk.wait()
+        for field in fields(page):
+            if not field.isEnabled():
+                continue
+            before = value(field)
+            for steps in (-1, 1, 1):
+                turn_wheel(field, steps)
+            assert value(field) == before, (name, field.toolTip())
+            assert field.focusPolicy() == Qt.FocusPolicy.StrongFocus  # nor does it take the focus
+            found.append(type(field))
+    assert {QComboBox, QSpinBox} <= set(found) and len(found) > 12
+    turn_wheel(tool.header.field)
+    assert tool.header.field.currentText() == str(planted.folder)
+
+
+def test_the_wheel_over_a_field_scrolls_the_run_page(desk: Desk) -> None:
+    tool = desk.open(430, 320)
+    tool.tabs.setCurrentWidget(tool.run_page)
+    tool.run_page.sections["sketch"].fold.unfolded = True
+    desk.wait()
+    bar = tool.run_page.verticalScrollBar()
+    for name in ("min_size", "statistic"):
+        bar.setValue(0)
+        desk.wait()
+        turn_wheel(tool.run_page.sections["sketch"].common.inputs[name])
+        assert bar.value() > 0
+    # such a field would have changed
+    loose = QSpinBox()
+    loose.setValue(5)
+    turn_wheel(loose, 1)
+    assert loose.value() == 6
+
+
+def test_a_slider_that_was_clicked_follows_the_wheel(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slider = desk.open().screening.slider
+    slider.setEnabled(True)
+    slider.blockSignals(True)
+    turn_wheel(slider)
+    assert slider.value() == 0
+    monkeypatch.setattr(slider, "hasFocus", lambda: True)
+    slider.setValue(30)
+    turn_wheel(slider)
+    assert slider.value() != 30
+
+
+# ---- laptops
+
+
+def layout_of(desk: Desk) -> dict[str, Any]:
+    tool = desk.tool
+    parts = {"tabs": tool.tabs, "run": tool.run_bar, "stop": tool.run_bar.stop}
+    return {name: (w.geometry().getRect(), w.isVisible()) for name, w in parts.items()} | {
+        "least": tool.tool_window.ui_area.minimumSizeHint().height()
+    }
+
+
+def test_the_panel_fits_beside_the_log_of_a_laptop(desk: Desk, planted: Planted) -> None:
+    tool = desk.open(DOCK, LAPTOP)
+    area = tool.tool_window.ui_area
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    for page in tool.pages.values():
+        tool.tabs.setCurrentWidget(page)
+        desk.wait()
+        least, hint = area.minimumSizeHint(), area.sizeHint()
+        assert least.height() < LAPTOP and least.width() <= DOCK
+        assert hint.width() <= DOCK
+        area.window().resize(DOCK, LAPTOP)
+        desk.wait()
+        assert (area.width(), area.height()) == (DOCK, LAPTOP)
+        assert tool.run_bar.geometry().bottom() < LAPTOP
+    # what does not fit can be scrolled to
+    tool.tabs.setCurrentWidget(tool.ensemble)
+    desk.wait()
+    tool.ensemble.ensureWidgetVisible(tool.ensemble.buttons["Invert"])
+    assert not tool.ensemble.buttons["Invert"].visibleRegion().isEmpty()
+
+
+def test_messages_levels_and_runs_do_not_move_the_page(desk: Desk, planted: Planted) -> None:
+    tool = desk.open(DOCK, 480)
+    desk.list(planted.folder)
+    before = layout_of(desk)
+    tool.state.tell(
+        "Block 3 is one piece: give a smaller gap, or a center and a radius. " * 3, True
+    )
+    desk.wait()
+    strip = tool.message
+    assert strip.isVisible() and strip.text.startswith("Block 3")
+    assert strip.height() > 2 * strip.fontMetrics().lineSpacing()  # all of it can be read
+    assert not strip.geometry().intersects(tool.run_bar.geometry())
+    assert layout_of(desk) == before
+    tool.state.tell("")
+    desk.use_level(LEVEL)  # screening becomes possible
+    assert layout_of(desk) == before
+    job = run_job(desk.session, "siren test", _forever, lambda r: r)
+    desk.wait(lambda: "working" in tool.run_bar.text.text())
+    assert layout_of(desk) == before
+    job.terminate()
+    desk.wait(lambda: current_job(desk.session) is None)
+
+
+def test_a_message_follows_the_width_of_the_panel(desk: Desk) -> None:
+    tool = desk.open(600, 480)
+    tool.state.tell("A sentence that is long enough to need several lines when it is narrow. " * 2)
+    desk.wait()
+    wide = tool.message.height()
+    tool.tool_window.ui_area.window().resize(DOCK, 480)
+    desk.wait()
+    assert tool.message.height() > wide
+    assert tool.message.geometry().right() < DOCK
+
+
+def test_what_was_said_of_other_volumes_is_taken_away(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
+    desk.open()
+    desk.list(planted.folder)
+    desk.tool.state.tell("Something is wrong with these volumes.", True)
+    desk.list(tmp_path / "missing")
+    assert "missing" in desk.tool.message.text
+    desk.list(planted.folder)
+    assert desk.tool.message.text == ""
+
+
+# ---- closing it
+
+
+def _forever(progress: Any) -> None:
+    import time
+
+    while True:
+        progress.step("working", 0.5)
+        time.sleep(0.01)
+
+
+def _sketch(desk: Desk, planted: Planted, tmp_path: Path) -> Any:
+    tool = desk.open()
+    desk.list(planted.folder)
+    tool.run_page.input.output.value = str(tmp_path / "out")
+    desk.use_level(LEVEL)
+    return tool
+
+
+@pytest.mark.parametrize("how", ["as the user does", "its widgets first"])
+def test_a_panel_closed_around_a_running_job_is_heard_of_no_more(
+    desk: Desk, uncaught: list[BaseException], how: str
+) -> None:
+    tool = desk.open()
+    tool.blocks, tool.plots  # noqa: B018 - with all its pages
+    job = run_job(desk.session, "siren test", _forever, lambda r: r)
+    desk.wait(lambda: "working" in tool.run_bar.text.text())
+    area, state, bar = tool.tool_window.ui_area, tool.state, tool.run_bar
+    if how == "its widgets first":  # as when ChimeraX or Python drops the window
+        qt_delete(area)
+        assert state.closed
+    else:
+        tool.delete()
+        desk.wait()
+    # whoever still holds on to its parts
+    bar.refresh()
+    state.tell("too late")
+    state.execute("siren stop")
+    desk.wait(lambda: current_job(desk.session) is None)
+    assert job.error is not None
+    desk.wait()
+    if how == "its widgets first":
+        if hasattr(desk.session.ui, "windows"):  # the stand-in's window is gone already
+            desk.session.ui.windows.pop(tool, None)
+        tool.delete()  # as a session does that is closed later
+    assert tool not in desk.session.tools.list()
+    desk.tool = None
+
+
+def test_a_command_that_closes_the_panel_is_no_error_of_the_panel(
+    desk: Desk, uncaught: list[BaseException]
+) -> None:
+    tool = desk.open()
+    assert tool.state.execute("close session") is None
+    desk.wait()
+    assert tool not in desk.session.tools.list() and desk.log.errors == []
+
+
+def test_a_panel_closed_by_another_listener_when_a_job_ends(
+    desk: Desk, uncaught: list[BaseException]
+) -> None:
+    """The listener is called first: the trigger has the panel's turn still to come."""
+    closing = when_job_ends(desk.session, lambda end: desk.tool.delete())
+    tool = desk.open()
+    run_job(desk.session, "siren test", lambda progress: 1, lambda r: r)
+    desk.wait(lambda: current_job(desk.session) is None)
+    desk.wait()
+    closing.remove()
+    assert tool.state.closed
+    desk.tool = None
+
+
+@pytest.mark.slow
+def test_closing_the_session_in_run_all_leaves_the_next_one_empty(
+    desk: Desk, planted: Planted, tmp_path: Path, uncaught: list[BaseException]
+) -> None:
+    from chimerax.core.commands import run
+
+    tool = _sketch(desk, planted, tmp_path)
+    ends: list[Any] = []
+    handler = when_job_ends(desk.session, ends.append)
+    tool.run_bar.run_all.click()
+    run(desk.session, "close session", log=False)
+    again = desk.open()
+    desk.wait(lambda: bool(ends))
+    desk.wait(lambda: current_job(desk.session) is None)
+    desk.wait()
+    handler.remove()
+    assert [e.name for e in ends] == ["siren sketch"]  # and Expand did not begin
+    assert [m for m in desk.session.models.list() if "SIREn" in m.name] == []
+    assert again.message.text == ""
+
+
+# ---- opening it
+
+
+def test_opening_the_panel_imports_none_of_the_slow_libraries() -> None:
+    """In a ChimeraX of its own, with the thread that loads some in the background held back."""
+    code = """
+import sys
+from cxheadless import boot, ui_shim
+session = boot.start(offscreen=True)
+ui_shim.install(session)
+before = set(sys.modules)
+import chimerax.siren.tool as tool
+tool.LIBRARIES = ()
+with ui_shim.gui(session):
+    session.toolshed.find_bundle("ChimeraX-SIREn", session.logger).start_tool(session, "SIREn")
+    panel = session.tools.list()[0]
+    slow = ("pandas", "scipy", "networkx", "matplotlib", "mrcfile", "torch")
+    print([name for name in slow if name in set(sys.modules) - before])
+    panel.blocks, panel.plots
+    print([name for name in slow if name in set(sys.modules) - before][:3])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
+    )
+    lines = done.stdout.splitlines()
+    assert lines[-2:] == ["[]", "['pandas', 'scipy', 'networkx']"], done.stdout + done.stderr
+
+
+def test_progress_is_drawn_with_everything_else_and_not_at_once(desk: Desk) -> None:
+    from Qt.QtCore import QEvent, QObject
+
+    tool = desk.open()
+    job = run_job(desk.session, "siren test", _forever, lambda r: r)
+    desk.wait(lambda: "working" in tool.run_bar.text.text())
+    painted: list[QEvent] = []
+
+    class Watch(QObject):
+        def eventFilter(self, widget: Any, event: QEvent) -> bool:
+            if event.type() == QEvent.Type.Paint:
+                painted.append(event.type())
+            return False
+
+    watch = Watch()
+    tool.run_bar.bar.installEventFilter(watch)
+    tool.run_bar.bar.setValue(900)
+    assert painted  # what Qt does by itself
+    desk.wait()
+    painted.clear()
+    tool.run_bar.refresh()
+    assert tool.run_bar.bar.value() == 500 and not painted
+    desk.wait(lambda: bool(painted))
+    job.terminate()
+    desk.wait(lambda: current_job(desk.session) is None)
