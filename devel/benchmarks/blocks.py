@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from chimerax.siren.core.blocks.expand import expand
-from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
+from chimerax.siren.core.blocks.occupancy import binarize
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.maps.ensemble import Ensemble
@@ -79,20 +79,16 @@ def attempt(
     )
     blocks = result.blocks
     if len(blocks):
-        chosen, used = as_used(ensemble, result.occupancy)
+        used = result.occupancy
         blocks = expand(
-            chosen, used, blocks, ExpandParameters(statistic=method, resamples=0)
+            ensemble.of(used.names),
+            used.levels,
+            blocks,
+            ExpandParameters(statistic=method, resamples=0),
         ).blocks
     seconds = time.perf_counter() - start
     first, last = (score(planted, {str(n): v for n, v in b}) for b in (result.blocks, blocks))
     return Outcome(first, last, seconds)
-
-
-def as_used(ensemble: Ensemble, occupancy: Occupancy) -> tuple[Ensemble, NDArray[np.float64]]:
-    """The volumes that took part in a sketch, and their levels (V,): the input of expand."""
-    used = dict(zip(occupancy.names, occupancy.levels, strict=True))
-    chosen = ensemble.select(exclude=tuple(occupancy.left_out)) if occupancy.left_out else ensemble
-    return chosen, np.array([used[n] for n in chosen.names])
 
 
 def limit_of(case: Case) -> Ceiling:
@@ -224,8 +220,9 @@ def null_tally(k: int) -> tuple[str, int]:
             f"{len(ensemble)} volumes",
             flush=True,
         )
+        used = result.occupancy
         blocks = expand(
-            *as_used(ensemble, result.occupancy), blocks, ExpandParameters(resamples=0)
+            ensemble.of(used.names), used.levels, blocks, ExpandParameters(resamples=0)
         ).blocks
     return kind, len(blocks)
 

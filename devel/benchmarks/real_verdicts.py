@@ -166,11 +166,8 @@ def blocks_of_redrawn(ten: Ensemble, volumes: NDArray[np.float32], grid: Grid) -
     """Sketch and expand the redrawn volumes by default, and look at the blocks in the ten."""
     ensemble, levels, drawn = redraw(volumes, grid)
     result = sketch(ensemble, levels)
-    used = dict(zip(result.occupancy.names, result.occupancy.levels, strict=True))
-    left_out = tuple(result.occupancy.left_out)
-    chosen = ensemble.select(exclude=left_out) if left_out else ensemble
-    agreed = np.array([used[n] for n in chosen.names])
-    grown = expand(chosen, agreed, result.blocks, agreed=True)
+    used = result.occupancy
+    grown = expand(ensemble.of(used.names), used.levels, result.blocks, agreed=True)
     assert grown.evidence is not None and result.evidence is not None
     number = dict(zip(ensemble.names, drawn, strict=True))
     source = np.array([number[n] for n in grown.occupancy.names])

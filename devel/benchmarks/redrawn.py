@@ -33,17 +33,9 @@ def redrawn_lines(seed: int = 1) -> list[str]:
         return [f"Real volumes redrawn: left out here, {reason}."]
     ensemble, levels, drawn = redraw(volumes, grid, seed)
     result = sketch(ensemble, levels, SketchParameters(resamples=0))
-    used = dict(zip(result.occupancy.names, result.occupancy.levels, strict=True))
-    chosen = (
-        ensemble.select(exclude=tuple(result.occupancy.left_out))
-        if result.occupancy.left_out
-        else ensemble
-    )
+    used = result.occupancy
     blocks = expand(
-        chosen,
-        np.array([used[n] for n in chosen.names]),
-        result.blocks,
-        ExpandParameters(resamples=0),
+        ensemble.of(used.names), used.levels, result.blocks, ExpandParameters(resamples=0)
     ).blocks
     names = [p.name for p in ribosome()]
     own = np.array(

@@ -110,13 +110,8 @@ def run(folder: Path, statistic: str) -> dict[str, float]:
     ensemble = find_ensemble([folder], progress=progress)
     result = sketch(ensemble, levels, SketchParameters(statistic=statistic), progress)
     sketched = time.perf_counter()
-    used = (
-        ensemble.select(exclude=tuple(result.occupancy.left_out))
-        if result.occupancy.left_out
-        else ensemble
-    )
     grown = expand(
-        used,
+        ensemble.of(result.occupancy.names),
         result.occupancy.levels,
         result.blocks,
         ExpandParameters(statistic=statistic),

@@ -190,11 +190,10 @@ def blocks_of(ensemble: Ensemble, level: NDArray[np.float64], statistic: str):
     )
     if not len(result.blocks):
         return result.blocks
-    used = dict(zip(result.occupancy.names, result.occupancy.levels, strict=True))
-    chosen = ensemble.select(exclude=tuple(result.occupancy.left_out))
+    used = result.occupancy
     return expand(
-        chosen,
-        np.array([used[n] for n in chosen.names]),
+        ensemble.of(used.names),
+        used.levels,
         result.blocks,
         ExpandParameters(statistic=statistic),
     ).blocks

@@ -100,7 +100,8 @@ def sketch(
         ]
         yield from _show_run(session, run, lines, open, reference)
         if len(run.blocks):
-            from ..session.log import next_step, path_text
+            from ..session.log import next_step
+            from ..session.words import path_text
 
             next_step(session, "expand", f"siren expand {path_text(run.folder)}")
         return run

@@ -36,9 +36,10 @@ from ..session.edits import (
 )
 from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
 from ..session.jobs import run_job
-from ..session.log import link, log_blocks, log_lines, path_text
+from ..session.log import link, log_blocks, log_lines
 from ..session.scene import blocks_of, set_name
 from ..session.surfaces import BlockMap, color_by, follow_verdict, show_own_color, table_values
+from ..session.words import path_text
 from .arguments import BlockModelsArg, VolumesArg, keywords_of
 
 

@@ -22,7 +22,8 @@ def example(session: Any, folder: str, **keywords: Any) -> Any:
     path = Path(folder).expanduser()
 
     def show(result: Any) -> Any:
-        from ..session.log import next_step, path_text
+        from ..session.log import next_step
+        from ..session.words import path_text
 
         session.logger.info(
             f"{parameters.volumes} simulated volumes with "

@@ -125,7 +125,8 @@ def label(
 ) -> Any:
     """Record the contour levels of open maps, as set by eye, in a table of labels."""
     from ..core.thresholds.labels import set_label
-    from ..session.log import log_lines, next_step, path_text
+    from ..session.log import log_lines, next_step
+    from ..session.words import path_text
 
     if (lower is not None or upper is not None) and len(volumes) > 1:
         raise UserError(
@@ -200,7 +201,8 @@ def label_template(
         )
 
     def show(result: tuple[Any, Any, Any, bool]) -> Any:
-        from ..session.log import link, log_lines, log_table, path_text
+        from ..session.log import link, log_lines, log_table
+        from ..session.words import path_text
 
         ensemble, proposals, added, predicted = result
         paths = {s.name: s.path for s in ensemble.sources}
@@ -264,7 +266,8 @@ def finetune(
         return run_finetune(ensemble, Path(labels).expanduser(), parameters, output, progress)
 
     def show(result: Any) -> Any:
-        from ..session.log import log_lines, log_picture, next_step, path_text
+        from ..session.log import log_lines, log_picture, next_step
+        from ..session.words import path_text
 
         fit, p, sizes = (
             result.fit,

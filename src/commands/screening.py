@@ -117,7 +117,7 @@ def _again(
     keywords: dict[str, Any],
 ) -> str:
     """The ``siren sketch`` command for the same volumes, without posp and negp."""
-    from ..session.log import path_text
+    from ..session.words import path_text
 
     words = [f"siren sketch {typed(volumes)}"]
     words += [

@@ -53,9 +53,10 @@ def predict(
         return ensemble, predictions, agreement
 
     def show(result: tuple[Any, Any, Any]) -> Any:
-        from ..session.log import log_lines, next_step, path_text
+        from ..session.log import log_lines, next_step
         from ..session.shown_map import follow_levels
         from ..session.surfaces import set_level
+        from ..session.words import path_text
 
         ensemble, predictions, agreement = result
         level_of = predictions.levels

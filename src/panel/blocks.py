@@ -34,10 +34,10 @@ from Qt.QtWidgets import (
 from ..core.common.errors import SirenError
 from ..core.runs.steps import Run, open_run
 from ..session.edits import BLOCKS_CHANGED, add_trigger, can_undo
-from ..session.log import hidden_text, path_text
+from ..session.log import hidden_text
 from ..session.scene import blocks_of, folder_of, same_folder, set_of, sets_of_blocks
 from ..session.surfaces import BlockMap, block_spec
-from ..session.words import nothing_found
+from ..session.words import nothing_found, path_text
 from .block_actions import BlockActions
 from .blocks_table import (
     COLOR,

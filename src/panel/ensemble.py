@@ -184,7 +184,7 @@ class EnsemblePage(Page):
             self._log_timer.start()
             self.shown.emit(self._wanted)
         elif source.path is not None and not source.path.is_file():
-            self.state.said.emit(
+            self.state.tell(
                 f"{escape(str(source.path))} no longer exists: restore it, or reload the folder "
                 "(arrow beside Browse).",
                 True,

@@ -143,7 +143,7 @@ class Header(QWidget):
             if not isinstance(m, (BlockMap, EnsembleMap))
         ]
         if len(maps) < 2:
-            self.state.said.emit(
+            self.state.tell(
                 "Fewer than 2 maps are open: choose a folder of maps, or open more.", True
             )
             return

@@ -136,13 +136,11 @@ class InputSection(QWidget):
         try:
             level, voxel_size, box = self.level.value, self.voxel_size.value, self.box.value
         except SirenError as error:
-            state.said.emit(str(error), True)
+            state.tell(str(error), True)
             self.refresh()
             return
         if (voxel_size is not None and voxel_size <= 0) or (box is not None and box < 8):
-            state.said.emit(
-                "The voxel size must be above 0 Å, and the box at least 8 voxels.", True
-            )
+            state.tell("The voxel size must be above 0 Å, and the box at least 8 voxels.", True)
             self.refresh()
             return
         output = self.output.value
@@ -252,7 +250,7 @@ class StepSection(Section):
         try:
             values = {**self.common.values(), **self.advanced.values()}
         except SirenError as error:
-            self.state.said.emit(str(error), True)
+            self.state.tell(str(error), True)
             self.page.refresh()
             return
         chosen = {name: value for name, value in values.items() if value != usual[name]}
@@ -318,7 +316,7 @@ class RunPage(Page):
         try:
             line = make(self.state)
         except SirenError as error:
-            self.state.said.emit(str(error), True)
+            self.state.tell(str(error), True)
             return
         self._expect([step])
         self.state.tell("")
@@ -329,7 +327,7 @@ class RunPage(Page):
         try:
             lines = steps.all_commands(self.state)
         except SirenError as error:
-            self.state.said.emit(str(error), True)
+            self.state.tell(str(error), True)
             return
         self._expect(list(commands.STEPS))
         self.state.tell("")

@@ -161,7 +161,7 @@ class ScreeningBar(QWidget):
         try:
             count = counting(self.state)
         except SirenError as error:
-            self.state.said.emit(str(error), True)
+            self.state.tell(str(error), True)
             return
         command = self._command(None)
 
@@ -245,7 +245,7 @@ class ScreeningBar(QWidget):
             posp, result = self._found.get_nowait()
             self._busy = False
             if isinstance(result, Exception):
-                self.state.said.emit(str(result), True)
+                self.state.tell(str(result), True)
             elif result is not None and self._ask is not None:
                 self._drawing = self._draw(posp, result)
                 return

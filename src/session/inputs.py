@@ -173,7 +173,7 @@ def output_folder(volumes: Sequence[Any], output_dir: str | None) -> Path:
 
 def typed(volumes: Sequence[Any]) -> str:
     """Volumes as text for a command."""
-    from .log import path_text
+    from .words import path_text
 
     if isinstance(volumes[0], Volume):
         return str(concise_model_spec(volumes[0].session, volumes))

@@ -16,7 +16,6 @@ from pandas import DataFrame
 from ..core.blocks.verdicts import DOUBTFUL
 from .shown_map import SEEN_THROUGH
 from .surfaces import BlockMap, block_spec, verdict_text
-from .words import path_text as path_text
 
 
 def link(command: str, text: str) -> str:

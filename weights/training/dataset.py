@@ -49,6 +49,12 @@ def _chunk(job: tuple[Library, int, int, int, int, Path]) -> int:
         for i in range(first, first + count, each)
         for s in siblings(library, np.random.default_rng([seed, i]), each)
     ][:count]
+    write_maps(path, samples)
+    return count
+
+
+def write_maps(path: Path, samples: list[Sample]) -> None:
+    """Write a file of maps with their labels, whole or not at all."""
     temporary = path.with_name("." + path.name)
     with open(temporary, "wb") as file:
         # x + 1 rather than x: half precision is finest near 0, the background
@@ -63,7 +69,6 @@ def _chunk(job: tuple[Library, int, int, int, int, Path]) -> int:
             inside=np.stack([inside(s) for s in samples]),
         )
     os.replace(temporary, path)
-    return count
 
 
 def full_share(sample: Sample) -> NDArray[np.float32]:

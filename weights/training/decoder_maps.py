@@ -20,10 +20,9 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
-import json
 import multiprocessing
-import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,9 +30,9 @@ from pathlib import Path
 
 import numpy as np
 import package
-from dataset import full_share, inside, version
+from dataset import version, write_maps
 from numpy.typing import NDArray
-from simulate import Sample, _labeled_sample
+from simulate import Sample, labeled_sample
 
 BENCHMARKS = package.REPOSITORY / "devel" / "benchmarks"
 sys.path.append(str(BENCHMARKS))
@@ -207,7 +206,7 @@ def label_volumes(stored: Stored, chosen: NDArray[np.integer]) -> list[Sample]:
             "background": float(np.median(array)),
         }
         labeled = [
-            _labeled_sample(array, envelope_of(state, whole, level), pixel, facts)
+            labeled_sample(array, envelope_of(state, whole, level), pixel, facts)
             for state in states[v]
         ]
         found = [s for s in labeled if s is not None]
@@ -244,23 +243,6 @@ def ensemble_of(chosen: Recipe, folder: Path) -> Stored:
     return load(path)
 
 
-def write(path: Path, samples: list[Sample]) -> None:
-    """Write a file of maps as dataset.py does."""
-    temporary = path.with_name("." + path.name)
-    with open(temporary, "wb") as file:
-        np.savez(
-            file,
-            above_background=np.stack([(s.x + 1).astype(np.float16) for s in samples]),
-            label=np.array([s.label for s in samples], np.float32),
-            dice=np.stack([s.dice for s in samples]),
-            volume=np.stack([s.volume for s in samples]),
-            facts=json.dumps([s.facts for s in samples]),
-            full=np.stack([full_share(s) for s in samples]),
-            inside=np.stack([inside(s) for s in samples]),
-        )
-    os.replace(temporary, path)
-
-
 def sources() -> str:
     """Hash of what determines these maps."""
     files = [Path(__file__), *(BENCHMARKS / "decoders" / f"{name}.py" for name in SOURCES)]
@@ -279,7 +261,7 @@ def _make_file(job: tuple[Recipe, Path, Path]) -> str:
     samples = label_volumes(stored, drawn(stored, EACH[chosen.kind]))
     if not samples:
         return f"{chosen.name}: no volume shows the molecule at any level"
-    write(path, samples)
+    write_maps(path, samples)
     return ""
 
 
@@ -315,6 +297,22 @@ def build_decoder_maps(
                     flush=True,
                 )
     return [path for *_, path in jobs if path.exists()]
+
+
+def add_folders(parser: argparse.ArgumentParser) -> None:
+    """Add the folders of maps and ensembles, --cache and --ensembles, to a command's arguments."""
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path(tempfile.gettempdir()) / "siren-maps",
+        help="folder for simulated maps",
+    )
+    parser.add_argument(
+        "--ensembles",
+        type=Path,
+        default=ENSEMBLES,
+        help="folder where the decoders' ensembles are kept, as by make bench-decoders",
+    )
 
 
 def main() -> None:

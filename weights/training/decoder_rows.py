@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from dataset import write_maps
 from decoder_maps import (
     EACH,
     build_decoder_maps,
     drawn,
     label_volumes,
     sources,
-    write,
 )
 from numpy.typing import NDArray
 from realmaps import Table
@@ -66,7 +66,7 @@ def decoder_rows(data: Path, weights: Path, cache: Path, ensembles: Path, proces
             samples = label_volumes(stored, drawn(stored, 40))
             if not samples:
                 continue
-            write(path, samples)
+            write_maps(path, samples)
         maps = load_maps([path])
         level = predict(network, maps)[:, 0]
         table.append(_row(name, maps, level.numpy(), np.ones(len(level), bool)))

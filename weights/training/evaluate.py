@@ -13,7 +13,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 import package  # noqa: F401  (puts src on the path)
 from dataset import full_share, version
-from decoder_maps import ENSEMBLES
+from decoder_maps import add_folders
 from decoder_rows import decoder_rows
 from numpy.typing import NDArray
 from realmaps import Table, real_ensemble, real_maps
@@ -389,18 +388,7 @@ def main() -> None:
         help="must differ from the seeds of training (1) and validation (2)",
     )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        default=Path(tempfile.gettempdir()) / "siren-maps",
-        help="folder for simulated maps",
-    )
-    parser.add_argument(
-        "--ensembles",
-        type=Path,
-        default=ENSEMBLES,
-        help="folder where the decoders' ensembles are kept, as by make bench-decoders",
-    )
+    add_folders(parser)
     parser.add_argument(
         "--published",
         type=Path,

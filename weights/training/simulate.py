@@ -182,7 +182,7 @@ def _finished_map(scene: _Scene, rng: np.random.Generator) -> Sample | None:
         rng,
     )
     array, envelope = _cut_out(array, scene.envelope, facts, rng)
-    return _labeled_sample(array, envelope, lattice.pixel, facts)
+    return labeled_sample(array, envelope, lattice.pixel, facts)
 
 
 def _resolution(pixel: float, box: int, decoder: bool, rng: np.random.Generator) -> float:
@@ -299,7 +299,7 @@ def _cut_out(
     return np.ascontiguousarray(array[tuple(slices)]), np.ascontiguousarray(envelope[tuple(slices)])
 
 
-def _labeled_sample(
+def labeled_sample(
     array: Map, envelope: NDArray[np.bool_], pixel: float, facts: dict[str, float | str]
 ) -> Sample | None:
     shape = (array.shape[0], array.shape[1], array.shape[2])

@@ -26,7 +26,7 @@ import numpy as np
 import package
 import torch
 from dataset import build
-from decoder_maps import ENSEMBLES, build_decoder_maps
+from decoder_maps import add_folders, build_decoder_maps
 from simulate import BOX
 
 from core.thresholds import features
@@ -460,18 +460,7 @@ def main() -> None:
     parser.add_argument(
         "--log", type=Path, default=None, help="file to which metrics are appended after each epoch"
     )
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        default=Path(tempfile.gettempdir()) / "siren-maps",
-        help="folder for simulated maps",
-    )
-    parser.add_argument(
-        "--ensembles",
-        type=Path,
-        default=ENSEMBLES,
-        help="folder where the decoders' ensembles are kept, as by make bench-decoders",
-    )
+    add_folders(parser)
     parser.add_argument(
         "--start",
         type=Path,

@@ -57,11 +57,9 @@ def by_statistic(statistic: str) -> Method:
         sketched = dict(iter(result.blocks))
         if not sketched:
             return Found(sketched, sketched, result.occupancy)
-        used = dict(zip(result.occupancy.names, result.occupancy.levels, strict=True))
-        left_out = tuple(result.occupancy.left_out)
-        chosen = ensemble.select(exclude=left_out) if left_out else ensemble
+        used = result.occupancy
         parameters = ExpandParameters(statistic=statistic, resamples=10 if stability else 0)
-        grown = expand(chosen, np.array([used[n] for n in chosen.names]), result.blocks, parameters)
+        grown = expand(ensemble.of(used.names), used.levels, result.blocks, parameters)
         return Found(
             sketched,
             dict(iter(grown.blocks)),

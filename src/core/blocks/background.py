@@ -82,16 +82,17 @@ def measure_background(ensemble: Ensemble, occupancy: Occupancy, progress: Progr
     base = np.median(outside, axis=1).astype(np.float64) if len(empty) else np.zeros(len(levels))
     height = np.where(levels > base, levels - base, np.maximum(np.abs(levels), 1e-30))
     values = ((values - base[:, None]) / height[:, None]).astype(np.float32)
-    noise, effective = 0.0, np.full(2, np.inf)
-    percentiles = (constants.BACKGROUND_PERCENTILE, 50.0)
-    for k, part in enumerate((slice(len(empty)), slice(len(empty), None))):
+    noise, effective = 0.0, []
+    for part, percentile in (
+        (slice(len(empty)), constants.BACKGROUND_PERCENTILE),
+        (slice(len(empty), None), 50.0),
+    ):
         if len(voxels[part]):
             spread = values[:, part].std(axis=0) / np.maximum(values[:, part].mean(axis=0), 1)
-            noise = max(noise, float(np.percentile(spread, percentiles[k])))
-            found = effective_volumes(values[:, part], voxels[part], occupancy.grid)
-            effective[k] = np.nan_to_num(found, nan=np.inf)
-    fewest = float(effective.min())
-    return Background(base, height, noise, fewest if np.isfinite(fewest) else float("nan"))
+            noise = max(noise, float(np.percentile(spread, percentile)))
+            effective.append(effective_volumes(values[:, part], voxels[part], occupancy.grid))
+    known = [volumes for volumes in effective if np.isfinite(volumes)]
+    return Background(base, height, noise, min(known, default=float("nan")))
 
 
 def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], grid: Grid) -> float:

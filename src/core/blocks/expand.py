@@ -43,7 +43,7 @@ from .stability import (
     with_strength,
 )
 from .statistics import statistic_named
-from .statistics.protocol import Observation, Statistic
+from .statistics.protocol import Statistic
 
 OTHER_VOLUMES = (
     "No voxel of the blocks is occupied in enough volumes: do the blocks belong to these volumes?"
@@ -134,7 +134,7 @@ def expand(
     with progress.timed("stability"):
         if parameters.resamples:
             rates = _stability(
-                statistic, ensemble, observed, background, grown, seeds, parameters, progress
+                statistic, ensemble, occupancy, background, result, seeds, parameters, progress
             )
             result = replace(result, stability=dict(zip(blocks.blocks, rates, strict=True)))
         result = with_strength(result, occupancy, progress)
@@ -144,9 +144,9 @@ def expand(
 def _stability(
     statistic: Statistic,
     ensemble: Ensemble,
-    observed: Observation,
+    occupancy: Occupancy,
     background: Background,
-    grown: list[NDArray[np.int64]],
+    result: BlockSet,
     seeds: list[NDArray[np.int64]],
     parameters: ExpandParameters,
     progress: Progress,
@@ -154,9 +154,10 @@ def _stability(
     """How often each block grows again from a random half of its seeds in a random half of the
     volumes, see :mod:`.stability`.
     """
-    rng, occupancy = np.random.default_rng(parameters.seed), observed.occupancy
-    outside = np.setdiff1d(observed.union, np.concatenate(grown))
-    halves = draw_halves(grown, outside, len(occupancy), parameters.resamples, parameters.seed)
+    rng, grown = np.random.default_rng(parameters.seed), [voxels for _, voxels in result]
+    halves = draw_halves(
+        grown, result.unassigned, len(occupancy), parameters.resamples, parameters.seed
+    )
     some = [[np.sort(rng.permutation(s)[: -(-len(s) // 2)]) for s in seeds] for _ in halves]
     needed = [
         (half, np.unique(np.concatenate([voxels, *few])))

@@ -86,10 +86,8 @@ def halves_at_other_levels(
     background : of these volumes
     halves : (V,) bool and the (n,) flat indices, ascending, that are needed of each
     """
-    factors = [
-        constants.LEVEL_FACTORS[k % len(constants.LEVEL_FACTORS)] for k in range(len(halves))
-    ]
-    levels = occupancy.levels + (np.array(factors)[:, None] - 1) * background.height
+    factors = np.resize(constants.LEVEL_FACTORS, (len(halves), 1))  # again from the first
+    levels = occupancy.levels + (factors - 1) * background.height
     rows: list[list[NDArray[np.uint8]]] = [[] for _ in halves]
     chosen = ensemble.of(occupancy.names)
     for v, (_, array) in enumerate(chosen.read(progress, "reading volumes at other levels")):

@@ -174,8 +174,11 @@ class Ensemble:
         return replace(self, cache={}) if fits and self.cache is None else self
 
     def of(self, names: Sequence[str]) -> Ensemble:
-        """The maps of these full names; itself if these are all."""
-        return self if len(names) == len(self) else self.select(include=names)
+        """The maps of these full names, in the order they have here; itself if these are all."""
+        if len(names) == len(self):
+            return self
+        wanted = set(names)
+        return replace(self, sources=tuple(s for s in self.sources if s.name in wanted))
 
     def select(
         self, include: Sequence[str] = (), exclude: Sequence[str] = (), minimum: int = 2
