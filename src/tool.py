@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,7 @@ class SirenTool(ToolInstance):
         self._wheel = WheelGuard(area)
         self._build(area)
         self._example: Path | None = None
+        self._libraries = QTimer(area)
         self.state.said.connect(self.message.say)
         self.state.run_changed.connect(self._run_changed)
         self.state.job_ended.connect(self._job_ended)
@@ -165,30 +167,28 @@ class SirenTool(ToolInstance):
         """Start with the volumes of last time and the open blocks, once the libraries to read them
         are there.
         """
+        self._libraries.timeout.connect(self._look_for_libraries)
+        self._libraries.start(LOOK)
+        _loading().join(0.01)  # at once if they have been there before
+        self._look_for_libraries()
+
+    def _look_for_libraries(self) -> None:
+        if self.state.closed:  # the window may have gone first
+            return
+        if _loading().is_alive():
+            return
+        self._libraries.stop()
+        if self.state.volumes:
+            return
         recent = self.state.settings.recent
-        volumes = recent[0] if recent and Path(recent[0]).expanduser().is_dir() else ""
-        loading = threading.Thread(target=_load_libraries, name="siren libraries", daemon=True)
-        loading.start()
-        timer = QTimer(self.run_bar)
-
-        def look() -> None:
-            if loading.is_alive():
-                return
-            timer.stop()
-            if self.state.closed or self.state.volumes:
-                return
-            if volumes:
-                self.state.set_volumes(volumes)
-            self.state.show_open_blocks()
-
-        timer.timeout.connect(look)
-        timer.start(LOOK)
-        loading.join(0.01)  # at once if they have been there before
-        look()
+        if recent and Path(recent[0]).expanduser().is_dir():
+            self.state.set_volumes(recent[0])
+        self.state.show_open_blocks()
 
     def delete(self) -> None:
         """Close the panel; a run in progress continues."""
         if not self.state.closed:  # the window may have gone first
+            self._libraries.stop()
             self.run_bar.close_down()
             self.screening.give_up()
             if self._blocks is not None:
@@ -274,11 +274,18 @@ class SirenTool(ToolInstance):
         return tool
 
 
-def _load_libraries() -> None:
-    """Import what takes long, in a thread: the panel is there meanwhile."""
-    for name in LIBRARIES:
-        with suppress(ImportError):  # whoever needs it says so
-            import_module(name)
+@cache
+def _loading() -> threading.Thread:
+    """The thread that imports what takes long, started once: the panel is there meanwhile."""
+
+    def load() -> None:
+        for name in LIBRARIES:
+            with suppress(ImportError):  # whoever needs it says so
+                import_module(name)
+
+    thread = threading.Thread(target=load, name="siren libraries", daemon=True)
+    thread.start()
+    return thread
 
 
 def run_toolbar_button(session: Any, name: str) -> None:
