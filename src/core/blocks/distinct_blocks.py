@@ -9,8 +9,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from ..common import constants
@@ -151,25 +149,42 @@ def _merged(
     points: NDArray[np.float64],
     owner: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Join blocks that are present in the same volumes.
+    """Join blocks that are present in the same volumes, the most alike first.
 
     Two blocks are one unless more volumes have one without the other than errors of presence
-    explain, see :func:`.significance.differs`.
+    explain, see :func:`.significance.differs`. After each joining the whole is compared anew: where
+    each of several rare parts is nearly like the next, the first and the last may be far apart.
     """
     blocks = int(owner.max(initial=-1)) + 1
     if blocks < 2:
         return owner
-    present = presence(block_profiles(rows, owner, blocks))
-    errors = _errors(rows, points, owner, blocks)
-    # no errors seen does not mean that a block never errs: at least the mean of all
-    errors = np.maximum(errors, max(1, errors.sum()) / blocks)
+    owner = owner.copy()
+    profiles = block_profiles(rows, owner, blocks)
+    sizes = np.bincount(owner[owner >= 0], minlength=blocks)
+    present = presence(profiles)
+    # no errors seen does not mean that a block never errs
+    errors = np.maximum(_errors(rows, points, owner, blocks), 1)
     differ = (present[:, None] != present[None]).sum(axis=2)
-    # halves that differ in e volumes err in e / 2 each, and a whole block in fewer
-    expected = (errors[:, None] + errors[None]) / 2
-    one = ~differs(differ, expected, rows.shape[1])
-    np.fill_diagonal(one, True)
-    joined = connected_components(csr_array(one), directed=False)[1]
-    return np.where(owner < 0, -1, joined[owner])
+    alive = np.ones(blocks, bool)
+    while True:
+        # halves that differ in e volumes err in e / 2 each, and a whole block in fewer
+        expected = (errors[:, None] + errors[None]) / 2
+        one = ~differs(differ, expected, rows.shape[1]) & alive & alive[:, None]
+        np.fill_diagonal(one, False)
+        if not one.any():
+            return _renumbered(owner, 1)
+        excess = np.where(one, differ - expected, np.inf)
+        first, second = np.unravel_index(excess.argmin(), excess.shape)
+        owner[owner == second] = first
+        alive[second] = False
+        both = [first, second]
+        profiles[first] = np.average(profiles[both], axis=0, weights=sizes[both])
+        sizes[first] += sizes[second]
+        present[first] = presence(profiles[first : first + 1])[0]
+        differ[first] = differ[:, first] = (present != present[first]).sum(axis=1)
+        # the halves of two blocks that are not one would differ, and make room for more
+        halves = _errors(rows, points, np.where(owner == first, 0, -1), 1)[0]
+        errors[first] = max(1, min(errors[both].max(), halves))
 
 
 def _without_seams(

@@ -352,6 +352,20 @@ def test_a_rare_block_and_a_rarer_one_that_needs_it_are_two_where_presence_never
     assert owner.max() == 5 and owner[50] != owner[150]
 
 
+def test_rare_blocks_of_one_state_stay_apart_beside_a_community_that_errs() -> None:
+    # a part in 44 of 400 volumes, and two that need it in 24 each; the halves of a wavering
+    # community agree in half of the volumes only, which must not make room for their differences
+    number, rng = np.arange(400), np.random.default_rng(15)
+    rare = [number < 44, number < 24, (number >= 20) & (number < 44)]
+    one, other = rng.random((2, 400)) < 0.4
+    states = [*rare, one, np.where(number < 200, one, other), rng.random(400) < 0.5]
+    occupancy = occupancy_of(planted_rows(states, [100] * 6, 0.02, 5), (40, 5, 5))
+    communities = [np.arange(100 * k, 100 * k + 100) for k in range(3)]
+    communities += [np.arange(300, 500), np.arange(500, 600)]
+    owner = distinct_blocks(occupancy, np.arange(1000), SILENT, communities, 6, 0.01, Progress())
+    assert len({owner[50], owner[150], owner[250]}) == 3
+
+
 def test_significance_is_that_of_correlated_coin_tosses() -> None:
     rng = np.random.default_rng(6)
     one, two = (rng.random((20_000, 100)) < 0.5 for _ in range(2))
