@@ -162,8 +162,11 @@ def _merged(
     profiles = block_profiles(rows, owner, blocks)
     sizes = np.bincount(owner[owner >= 0], minlength=blocks)
     present = presence(profiles)
-    # no errors seen does not mean that a block never errs
-    errors = np.maximum(_errors(rows, points, owner, blocks), 1)
+    # no errors seen does not mean that a block never errs: as others do, but at most once, as one
+    # that wavers must not make room for the differences of others
+    found = _errors(rows, points, owner, blocks)
+    least = min(1.0, max(1, found.sum()) / blocks)
+    errors = np.maximum(found, least)
     differ = (present[:, None] != present[None]).sum(axis=2)
     alive = np.ones(blocks, bool)
     while True:
@@ -184,7 +187,7 @@ def _merged(
         differ[first] = differ[:, first] = (present != present[first]).sum(axis=1)
         # the halves of two blocks that are not one would differ, and make room for more
         halves = _errors(rows, points, np.where(owner == first, 0, -1), 1)[0]
-        errors[first] = max(1, min(errors[both].max(), halves))
+        errors[first] = max(least, min(errors[both].max(), halves))
 
 
 def _without_seams(
