@@ -11,6 +11,8 @@ from ..common.errors import SirenError
 from ..common.parameters import Parameters, camel_case, parameter
 from .statistics import DEFAULT, STATISTICS
 
+ANYTHING, DENSITY, CORRELATED = GROW_INTO = ("anything", "density", "correlated")
+
 
 @dataclass(frozen=True)
 class PairTestParameters(Parameters):
@@ -160,4 +162,49 @@ class SplitParameters(Parameters):
     )
     min_size: int = parameter(
         6, "smaller pieces stay with the nearest larger one", minimum=1, unit="voxels"
+    )
+
+
+@dataclass(frozen=True)
+class GrowParameters(Parameters):
+    """Parameters of :func:`.editing.grow` and :func:`.growing.voxels_to_grow_into`."""
+
+    by: float = parameter(
+        1.0, "how far from the block voxels are added", minimum=1, maximum=20, unit="voxels"
+    )
+    into: str = parameter(
+        ANYTHING,
+        "what may be added: anything; density, occupied in some volumes; or correlated, density "
+        "that comes and goes with the block",
+        choices=GROW_INTO,
+    )
+    strength: float | None = parameter(
+        None,
+        "least correlation with the block, with into correlated; not given: what nine in ten of "
+        "the block's own voxels reach",
+        above=0,
+        maximum=1,
+        label="least correlation",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.strength is not None and self.into != CORRELATED:
+            raise SirenError(f'strength goes with "into {CORRELATED}": add it, or leave it out.')
+
+
+@dataclass(frozen=True)
+class ShrinkParameters(Parameters):
+    """Parameters of :func:`.editing.shrink`."""
+
+    by: float = parameter(
+        1.0, "depth of the layer that is taken off", minimum=1, maximum=20, unit="voxels"
+    )
+    gap: float = parameter(
+        3.0,
+        "holes up to this wide count as inside: a sketch's blocks are a random part of their "
+        "voxels; 1 for none",
+        minimum=1,
+        maximum=5,
+        unit="voxels",
     )

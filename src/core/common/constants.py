@@ -164,6 +164,12 @@ MAX_DRAWN_VOXELS = 50
 # exceed it
 SAME_BLOCK = 0.5
 
+# --- Growing a block by hand
+
+# share of a block's own voxels that go with it at least as well as what it grows into: its faintest
+# tenth lies at its rims and in the noise
+GROWN_LIKE = 0.9
+
 # --- Relations between blocks
 
 NEARLY_ALL = 0.95  # share of the volumes with one block that must have the other, for "only with"

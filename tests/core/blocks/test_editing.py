@@ -1,26 +1,33 @@
-"""Edits of blocks: sets and their sizes by hand, pieces against scipy's labels and a flood fill in
-plain loops.
+"""Edits of blocks: sets and their sizes by hand; pieces against scipy's labels and a flood fill,
+and grown, shrunk and painted blocks against distances of every voxel to every other.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import distance_matrix
 
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.editing import (
     LONGEST_NAME,
     delete,
+    grow,
     inside_sphere,
     merge,
+    paint,
     pieces,
     rename,
+    shrink,
     split,
     with_values_of,
 )
-from chimerax.siren.core.blocks.parameters import SplitParameters
+from chimerax.siren.core.blocks.parameters import ShrinkParameters, SplitParameters
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.grid import Grid
 
@@ -183,3 +190,148 @@ def test_a_sphere_is_in_angstrom_and_in_the_frame_of_the_maps() -> None:
     ]
     assert inside.tolist() == expected
     assert len(outside) + len(inside) == GRID.size
+
+
+@pytest.mark.parametrize("gap", [1.0, 2.0, 3.3, 5.0])
+def test_pieces_of_many_voxels_are_those_of_the_graph_of_all_close_pairs(gap: float) -> None:
+    grid = Grid((40, 30, 35), (1.0, 1.0, 1.0))
+    voxels = np.flatnonzero(np.random.default_rng(3).random(grid.size) < 0.02)
+    zyx = np.stack(np.unravel_index(voxels, grid.shape), axis=1)
+    graph = distance_matrix(zyx, zyx) <= gap
+    count, label = connected_components(graph, directed=False)
+    found = pieces(voxels, grid, SplitParameters(gap=gap, min_size=1))
+    assert len(found) == count
+    assert sorted(p.tolist() for p in found) == sorted(
+        voxels[label == k].tolist() for k in range(count)
+    )
+
+
+def zyx_of(voxels: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.stack(np.unravel_index(voxels, GRID.shape), axis=1)
+
+
+ALL = np.arange(GRID.size)
+
+
+def distances(voxels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of every voxel of the grid to the nearest of these."""
+    return np.asarray(distance_matrix(zyx_of(ALL), zyx_of(voxels)).min(axis=1))
+
+
+def scattered(seed: int, share: float) -> NDArray[np.int64]:
+    return np.flatnonzero(np.random.default_rng(seed).random(GRID.size) < share)
+
+
+@pytest.mark.parametrize("by", [1.0, 1.5, 2.0, 3.0])
+def test_a_grown_block_has_all_voxels_within_reach_that_no_other_block_has(by: float) -> None:
+    own, other = scattered(1, 0.02), scattered(2, 0.05)
+    grown = grow(BlockSet(GRID, {3: own, 5: other}, ids(700)), [3], by)
+    expected = ALL[(distances(own) <= by) & (~np.isin(ALL, other) | np.isin(ALL, own))]
+    assert grown.blocks[3].tolist() == expected.tolist()
+    assert grown.blocks[5].tolist() == other.tolist()
+    assert (700 in grown.unassigned) == (700 not in expected)
+
+
+def test_a_voxel_that_two_growing_blocks_reach_goes_to_the_nearest_then_the_first() -> None:
+    one, two = scattered(1, 0.01), np.setdiff1d(scattered(2, 0.01), scattered(1, 0.01))
+    grown = grow(BlockSet(GRID, {7: two, 2: one}), [7, 2], 3)
+    first, second = distances(one), distances(two)
+    taken = np.isin(ALL, np.concatenate([one, two]))
+    to_one = ALL[np.isin(ALL, one) | (~taken & (first <= 3) & (first <= second))]
+    to_two = ALL[np.isin(ALL, two) | (~taken & (second <= 3) & (second < first))]
+    assert (grown.blocks[2].tolist(), grown.blocks[7].tolist()) == (
+        to_one.tolist(),
+        to_two.tolist(),
+    )
+
+
+def test_growth_into_what_is_allowed_does_not_jump_to_what_is_not_connected() -> None:
+    mask = np.zeros(GRID.shape, bool)
+    mask[2:4, 2:4, 2:4] = True
+    allowed = np.zeros(GRID.shape, bool)
+    allowed[2, 2, 4:6] = True  # touches the block
+    allowed[4, 4, 4] = True  # by a corner
+    allowed[2, 6, 2] = True  # two voxels away, across a gap
+    allowed[2, 2, 7] = True  # connected, were it not too far
+    one = np.flatnonzero(mask)
+    grown = grow(BlockSet(GRID, {1: one}), [1], 3, {1: np.flatnonzero(allowed)})
+    added = zyx_of(np.setdiff1d(grown.blocks[1], one)).tolist()
+    assert added == [[2, 2, 4], [2, 2, 5], [4, 4, 4]]
+
+
+@pytest.mark.parametrize("by", [1.0, 1.5, 2.0])
+def test_a_shrunk_solid_block_is_what_scipys_erosion_leaves(by: float) -> None:
+    mask = np.zeros(GRID.shape, bool)
+    mask[0:8, 1:9, 1:11] = True  # at the edge of the box
+    ball = np.hypot(np.hypot(*np.ogrid[-2:3, -2:3])[None], np.arange(-2, 3)[:, None, None]) <= by
+    left = shrink(BlockSet(GRID, {1: np.flatnonzero(mask)}), [1], ShrinkParameters(by=by))
+    eroded = ndimage.binary_erosion(mask, ball, border_value=0)
+    assert left.blocks[1].tolist() == np.flatnonzero(eroded).tolist()
+    assert left.unassigned.tolist() == np.flatnonzero(mask & ~eroded).tolist()
+
+
+@pytest.mark.parametrize("gap", [1.0, 2.0, 3.0, 4.5])
+def test_a_shrunk_block_keeps_the_voxels_that_lie_deeper_than_asked_once_holes_are_closed(
+    gap: float,
+) -> None:
+    grid = Grid((21, 21, 21), (1.0, 1.0, 1.0))
+    inside = np.zeros(grid.shape, bool)
+    inside[6:15, 6:15, 6:15] = np.random.default_rng(5).random((9, 9, 9)) < 0.7
+    zyx = np.argwhere(np.ones(grid.shape))
+    closed = inside
+    if gap >= 2:
+        near = distance_matrix(zyx, np.argwhere(inside)).min(axis=1) <= gap / 2
+        closed = distance_matrix(zyx, zyx[~near]).min(axis=1) > gap / 2
+    depth = distance_matrix(zyx, zyx[~closed.ravel()]).min(axis=1)
+    expected = np.flatnonzero(inside.ravel() & (depth > 1.5))
+    blocks = BlockSet(grid, {1: np.flatnonzero(inside)})
+    if not len(expected):
+        with pytest.raises(SirenError, match="Nothing would be left of block 1"):
+            shrink(blocks, [1], ShrinkParameters(by=1.5, gap=gap))
+    else:
+        left = shrink(blocks, [1], ShrinkParameters(by=1.5, gap=gap))
+        assert left.blocks[1].tolist() == expected.tolist()
+
+
+def test_a_block_of_a_sketch_loses_only_its_outside_although_half_of_its_voxels_are_missing() -> (
+    None
+):
+    mask = np.zeros((25, 25, 25), bool)
+    mask[4:20, 4:20, 4:20] = np.random.default_rng(0).random((16, 16, 16)) < 0.5
+    left = shrink(BlockSet(Grid(mask.shape, (1.0, 1.0, 1.0)), {1: np.flatnonzero(mask)}), [1])
+    core = np.zeros_like(mask)
+    core[6:18, 6:18, 6:18] = mask[6:18, 6:18, 6:18]
+    assert np.isin(np.flatnonzero(core), left.blocks[1]).mean() > 0.99
+    assert len(left.blocks[1]) < 0.8 * mask.sum()
+
+
+@pytest.mark.parametrize("erase", [False, True])
+def test_painting_adds_or_removes_what_is_inside_any_of_the_spheres(erase: bool) -> None:
+    own, other = scattered(1, 0.3), scattered(2, 0.2)
+    centers, radius = np.array([[2.0, 15.0, 20.0], [9.0, 30.0, 5.0], [-5.0, 7.0, 0.5]]), 7.0
+    after = paint(BlockSet(GRID, {3: own, 5: other}), 3, centers, radius, erase)
+    inside = (distance_matrix(GRID.points(ALL), centers) <= radius).any(axis=1)
+    if erase:
+        expected = own[~inside[own]]
+    else:
+        expected = ALL[np.isin(ALL, own) | (inside & ~np.isin(ALL, other))]
+    assert after.blocks[3].tolist() == expected.tolist()
+    assert after.blocks[5].tolist() == other.tolist()
+
+
+@pytest.mark.parametrize(
+    ("do", "said"),
+    [
+        (lambda b: grow(b, [9], 1), "no block 9"),
+        (lambda b: grow(b, [1], 1, {1: ids()}), "No voxel was added"),
+        (lambda b: shrink(b, [1]), "Nothing would be left of block 1"),
+        (lambda b: paint(b, 1, np.array([[1e4, 0, 0]]), 5), "no voxel to add in the sphere"),
+        (lambda b: paint(b, 1, np.array([[1e4, 0, 0]]), 5, True), "no voxel to erase"),
+        (lambda b: paint(b, 1, np.zeros((1, 3)), 1e4, True), "delete it instead"),
+    ],
+)
+def test_a_shape_that_cannot_be_made_is_said_in_one_sentence(do: Any, said: str) -> None:
+    before = contents(BLOCKS)
+    with pytest.raises(SirenError, match=said):
+        do(BLOCKS)
+    assert contents(BLOCKS) == before
