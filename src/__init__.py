@@ -15,6 +15,13 @@ else:
         api_version = 1
 
         @staticmethod
+        def initialize(session: Any, bundle_info: Any) -> None:
+            if session.ui.is_gui:  # the mouse mode can be given to a button from the start
+                from .session.paint_mode import paint_mode
+
+                paint_mode(session)
+
+        @staticmethod
         def register_command(bundle_info: Any, command_info: Any, logger: Any) -> None:
             from . import cmd
 
@@ -38,9 +45,12 @@ else:
                 from .tool import SirenTool
 
                 return SirenTool
+            from .session.labels import BlockLabels
+            from .session.legend import Legend
             from .session.shown_map import EnsembleMap
             from .session.surfaces import BlockMap
 
-            return {"BlockMap": BlockMap, "EnsembleMap": EnsembleMap}.get(class_name)
+            saved = (BlockMap, EnsembleMap, BlockLabels, Legend)
+            return next((c for c in saved if c.__name__ == class_name), None)
 
     bundle_api = _SirenAPI()

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from chimerax.core.commands import (
     BoolArg,
+    Bounded,
     CenterArg,
     CmdDesc,
     EnumOf,
     FloatArg,
+    IntArg,
     SaveFolderNameArg,
     StringArg,
 )
@@ -36,9 +38,16 @@ from ..session.edits import (
 )
 from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
 from ..session.jobs import run_job
-from ..session.log import link, log_blocks, log_lines
-from ..session.scene import blocks_of, set_name
-from ..session.surfaces import BlockMap, color_by, follow_verdict, show_own_color, table_values
+from ..session.log import link, log_blocks, log_lines, log_pile
+from ..session.scene import blocks_of, close_older, note_contents, outdate, set_name
+from ..session.surfaces import (
+    BlockMap,
+    block_spec,
+    color_by,
+    follow_verdict,
+    show_own_color,
+    table_values,
+)
 from ..session.words import path_text
 from .arguments import BlockModelsArg, VolumesArg, keywords_of
 
@@ -50,7 +59,7 @@ def merge_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
     after = edit(
         session,
         group,
-        f"merge blocks {_listed(numbers)}",
+        f"merge blocks {listed(numbers)}",
         lambda before: user_errors(merge, before, numbers),
         {min(numbers): _merged_values(blocks)},
     )
@@ -58,7 +67,7 @@ def merge_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
     log_lines(
         session,
         [
-            f"Merged blocks {_listed(numbers)} into block {min(numbers)}, "
+            f"Merged blocks {listed(numbers)} into block {min(numbers)}, "
             f"{len(after.blocks[min(numbers)]):,} voxels."
         ],
     )
@@ -73,7 +82,7 @@ def split_block(
     **keywords: Any,
 ) -> BlockSet:
     """Split a block into its separate pieces, or split off the part inside a sphere."""
-    model = _one(block)
+    model = one_block(block)
     if (center is None) != (radius is None):
         raise UserError("Give center and radius together, or neither to split separate pieces.")
     if center is not None and any(v is not None for v in keywords.values()):
@@ -112,7 +121,7 @@ def split_block(
 def delete_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
     """Remove blocks from the open set; no file is touched."""
     numbers = [b.siren_block for b in blocks]
-    which = f"block{'s' * (len(numbers) > 1)} {_listed(numbers)}"
+    which = f"block{'s' * (len(numbers) > 1)} {listed(numbers)}"
     after = edit(
         session,
         group_of(blocks),
@@ -127,7 +136,7 @@ def delete_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
 
 def rename_block(session: Any, block: Sequence[BlockMap], name: str) -> BlockSet:
     """Name a block; saved and expanded sets carry the name in blocks.json and blocks.csv."""
-    model = _one(block)
+    model = one_block(block)
     name, number = user_errors(clean_name, name), model.siren_block
     return edit(
         session,
@@ -158,7 +167,7 @@ def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
         log_lines(
             session,
             [
-                f"The {by} of block{'s' * (len(left) > 1)} {_listed(left)} is not known: edited "
+                f"The {by} of block{'s' * (len(left) > 1)} {listed(left)} is not known: edited "
                 'blocks, and blocks found with "resamples 0", have none. "siren block save" '
                 "measures strengths again."
             ],
@@ -169,6 +178,24 @@ def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
         )
         session.logger.info(
             f"Colored by {by}, from 0 (violet) to 1 (yellow); {link(key, 'show color key')}",
+            is_html=True,
+        )
+
+
+def label(
+    session: Any,
+    blocks: Sequence[BlockMap],
+    words: str = "both",
+    size: int | None = None,
+) -> None:
+    """Show numbers or names on blocks, which follow them; "none" removes them."""
+    from ..session.labels import NONE, label_blocks
+
+    label_blocks(session, blocks, words, size)
+    if words != NONE:
+        command = f"siren block label {block_spec(blocks_of(group_of(blocks[:1])))} {NONE}"
+        session.logger.info(
+            f"The labels follow the blocks. To remove them: {link(command, command)}",
             is_html=True,
         )
 
@@ -220,6 +247,9 @@ def save(
                 follow_verdict(model)
         if whole:
             group.name = set_name(run.folder, run.record.step)
+            note_contents(group)
+            outdate(session, run.folder, group)
+            log_pile(session, close_older(session, []), [])
         if run.aside is not None:
             log_lines(
                 session, [f"{run.folder.name} had been edited by hand and was kept as {run.aside}."]
@@ -241,7 +271,14 @@ def save(
     return run_job(session, "siren block save", work, show)
 
 
-def _one(blocks: Sequence[BlockMap]) -> BlockMap:
+def one_block(blocks: Sequence[BlockMap]) -> BlockMap:
+    """The only one of these blocks.
+
+    Raises
+    ------
+    UserError
+        If there are several.
+    """
     if len(blocks) != 1:
         raise UserError(f"This works on one block at a time, but {len(blocks)} were named.")
     return blocks[0]
@@ -263,7 +300,8 @@ def _merged_values(blocks: Sequence[BlockMap]) -> dict[str, float]:
     }
 
 
-def _listed(numbers: Sequence[int]) -> str:
+def listed(numbers: Sequence[int]) -> str:
+    """Numbers in words: ``1, 2 and 5``."""
     words = [str(n) for n in sorted(numbers)]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
@@ -302,6 +340,15 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
                 synopsis="Color blocks by membership strength or stability",
             ),
             color,
+        ),
+        "siren block label": (
+            lambda: CmdDesc(
+                required=blocks,
+                optional=[("words", EnumOf(("number", "name", "both", "none")))],
+                keyword=[("size", Bounded(IntArg, min=4, max=200))],
+                synopsis="Show numbers or names on blocks",
+            ),
+            label,
         ),
         "siren block legend": (
             lambda: CmdDesc(

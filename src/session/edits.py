@@ -325,6 +325,15 @@ def surface_color(model: BlockMap) -> tuple[float, ...]:
     )
 
 
+def free_colors(group: Model, count: int) -> list[RGB]:
+    """The colors that the next new blocks of a group will get."""
+    used = [own_color(m) for m in blocks_of(group)]
+    colors: list[RGB] = []
+    for _ in range(count):
+        colors.append(_free_color([*used, *colors])[:3])
+    return colors
+
+
 def _free_color(used: list[RGB]) -> tuple[float, float, float, float]:
     """The palette color farthest from all colors in use."""
     farthest = max(

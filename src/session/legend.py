@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from chimerax.core.errors import UserError
+from chimerax.core.state import StateManager
 from chimerax.label.label2d import Label, all_labels
 
 from .scene import blocks_of, sets_of_blocks
+from .surfaces import surface_bytes
 
 NAME = "SIREn legend"  # and a number: labels of ChimeraX need names of their own
+TAG = "siren legend"  # of the session's state manager
 NEW_FRAME = "new frame"
 LEFT, TOP = 0.02, 0.97  # of the window
 SIZE, LINE = 18, 1.7  # pixels of the letters, and lines apart by this times as much
@@ -19,22 +21,27 @@ GAP = 2.5  # from the left of a swatch to that of its text, by this times the si
 SWATCH = "    "  # on a background of the block's color
 
 Entry = tuple[str, tuple[int, ...]]
-_legends: WeakKeyDictionary[Any, Legend] = WeakKeyDictionary()
 
 
-class Legend:
+class Legend(StateManager):
     """Two labels a block, renewed with the next frame when blocks are shown, hidden, colored or
-    edited; it ends when its labels are closed.
+    edited; it ends when its labels are closed, and goes on in a session that is saved and opened.
     """
 
     def __init__(self, session: Any):
         self._session = session
         self._labels: list[Label] = []
         self._drawn: Any = None
-        self._handler: Any = session.triggers.add_handler(NEW_FRAME, lambda *_: self.update())
+        self._handler: Any = session.triggers.add_handler(NEW_FRAME, self._follow)
+        session.add_state_manager(TAG, self)
+
+    def _follow(self, *_: Any) -> None:
+        self.update()
 
     def update(self) -> None:
         """Draw the legend again if what it says has changed."""
+        if self._session.main_view.render is None:
+            return
         if self._labels and any(x.drawing is None or x.drawing.deleted for x in self._labels):
             self.close()
             return
@@ -48,14 +55,14 @@ class Legend:
         """Remove the legend."""
         self._handler.remove()
         self._remove()
-        if _legends.get(self._session) is self:
-            del _legends[self._session]
+        if shown_legend(self._session) is self:
+            self._session.remove_state_manager(TAG)
 
     def _remove(self) -> None:
-        labels, self._labels = self._labels, []
-        for label in labels:
-            if label.drawing is not None and not label.drawing.deleted:
-                label.delete()
+        self._labels = []
+        # by name, since those of a restored session are not known otherwise
+        for label in [x for x in all_labels(self._session) if (x.name or "").startswith(NAME)]:
+            label.delete()
 
     def _draw(self, entries: list[Entry], width: int, height: int) -> None:
         size = max(SMALLEST, min(SIZE, int(TOP * height / (LINE * max(1, len(entries))))))
@@ -70,15 +77,34 @@ class Legend:
                     Label(self._session, name, part, size=size, xpos=x, ypos=y, **more)
                 )
 
+    def reset_state(self, session: Any) -> None:
+        """Override for ChimeraX: the legend ends with its session."""
+        self.close()
+
+    def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
+        """Override for ChimeraX: that there is a legend says it all."""
+        return {"version": 1}
+
+    @classmethod
+    def restore_snapshot(cls, session: Any, data: dict[str, Any]) -> Legend:
+        """Override for ChimeraX: the first frame replaces the labels that the session holds."""
+        return cls(session)
+
+
+def shown_legend(session: Any) -> Legend | None:
+    """The legend of a session, if there is one."""
+    try:
+        legend = session.get_state_manager(TAG)
+    except KeyError:
+        return None
+    return legend if isinstance(legend, Legend) else None
+
 
 def seen_blocks(session: Any) -> list[Entry]:
     """Text and color (r, g, b, a, 0 to 255) of each block that is seen, by number."""
     seen = [m for g in sets_of_blocks(session) for m in blocks_of(g) if m.visible and m.surfaces]
     return [
-        (
-            f"{m.siren_block} {m.given_name}".strip(),
-            (*(round(255 * float(c)) for c in m.surfaces[0].rgba[:3]), 255),
-        )
+        (f"{m.siren_block} {m.given_name}".strip(), (*surface_bytes(m), 255))
         for m in sorted(seen, key=lambda m: (m.parent.id, m.siren_block))
     ]
 
@@ -96,14 +122,12 @@ def show_legend(session: Any) -> Legend:
     if not seen_blocks(session):
         raise UserError('No block is shown: open blocks with "siren open FOLDER".')
     hide_legend(session)
-    legend = _legends[session] = Legend(session)
+    legend = Legend(session)
     legend.update()
     return legend
 
 
 def hide_legend(session: Any) -> None:
-    """Remove the legend, also one that came with a saved session."""
-    if session in _legends:
-        _legends[session].close()
-    for label in [x for x in all_labels(session) if (x.name or "").startswith(NAME)]:
-        label.delete()
+    """Remove the legend, also one that came with a session of an earlier version."""
+    legend = shown_legend(session) or Legend(session)
+    legend.close()

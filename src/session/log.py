@@ -87,6 +87,23 @@ def log_replaced(session: Any, hidden: Sequence[Model]) -> None:
         )
 
 
+def log_pile(session: Any, closed: Sequence[str], hidden: Sequence[Model]) -> None:
+    """Say which older sets of blocks were closed, and offer to close those that are hidden if they
+    are several.
+    """
+    if closed:
+        log_lines(
+            session,
+            [f"Closed, since the result that replaced them was replaced: {', '.join(closed)}."],
+        )
+    if len(hidden) > 1:
+        command = f"close {' '.join(f'#{g.id_string}' for g in hidden)}"
+        session.logger.info(
+            f"{len(hidden)} sets of blocks are hidden. To close them: {link(command, command)}",
+            is_html=True,
+        )
+
+
 def log_uncovered(session: Any, faded: Model | None, covering: Sequence[Model]) -> None:
     """Say which map was made transparent so that blocks are seen, and which may still hide them."""
     if faded is not None:

@@ -1,8 +1,8 @@
 """The rules for what is seen of several results: which set of blocks, and in which colors.
 
 A set is the group of models of one result. A new result takes the place of the earlier ones of its
-volumes or output folder, which are hidden and not closed; and its blocks keep the colors that
-they had there.
+volumes or output folder, which are hidden; of those that were in one folder, the last is kept and
+those before it are closed. And its blocks keep the colors that they had there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from chimerax.core.models import REMOVE_MODELS, Model
+from numpy.typing import NDArray
 
 from ..core.blocks.blockset import BlockSet
 from ..core.maps.grid import Grid
@@ -102,16 +103,79 @@ def hide_earlier(session: Any, folder: Path, volumes: str, new: Model | None) ->
     new : its group; None if it has no blocks
     """
     hidden = []
+    outdate(session, folder, new)
     for group in sets_of_blocks(session):
         if group is new or not related(group, folder, volumes):
             continue
-        if same_folder(folder_of(group), folder) and not group.name.endswith(EARLIER):
-            group.name += EARLIER
         if group.display:
             group.display = False
             if folder_of(group):  # not that of the screening, which closes its own
                 hidden.append(group)
     return hidden
+
+
+def outdate(session: Any, folder: Path, new: Model | None) -> None:
+    """Mark the sets that a folder held before a new one."""
+    for group in sets_of_blocks(session):
+        if group is not new and same_folder(folder_of(group), folder):
+            group.name = group.name.removesuffix(EARLIER) + EARLIER
+
+
+def close_older(session: Any, hidden: Sequence[Model]) -> list[str]:
+    """Close the sets that a folder held before the one that its last result replaced, so that they
+    do not pile up; not those just hidden, nor those with edits that were not saved, or that may
+    have some.
+
+    Parameters
+    ----------
+    hidden : the sets that were seen until now
+
+    Returns
+    -------
+    Their names.
+    """
+    kept: list[str] = []
+    older: list[Model] = []
+    for group in reversed(sets_of_blocks(session)):
+        if group.display or not group.name.endswith(EARLIER):
+            continue
+        folder = folder_of(group)
+        if group in hidden or edited(group) is not False:
+            kept.append(folder)
+        elif any(same_folder(folder, k) for k in kept):
+            older.append(group)
+        else:
+            kept.append(folder)
+    names = [f"{g.name} (#{g.id_string})" for g in reversed(older)]
+    session.models.close(older)
+    return names
+
+
+def hidden_sets(session: Any) -> list[Model]:
+    """The sets of runs that are hidden, oldest first."""
+    return [g for g in sets_of_blocks(session) if not g.display and folder_of(g)]
+
+
+_contents: WeakKeyDictionary[Model, dict[int, tuple[str, NDArray[np.int64]]]] = WeakKeyDictionary()
+
+
+def note_contents(group: Model) -> None:
+    """Remember that a set is as its folder has it."""
+    _contents[group] = {m.siren_block: (m.given_name, m.voxels) for m in blocks_of(group)}
+
+
+def edited(group: Model) -> bool | None:
+    """Whether a set differs from what was opened or saved last; None if that is not known, as in a
+    session that was opened.
+    """
+    known = _contents.get(group)
+    if known is None:
+        return None
+    now = {m.siren_block: (m.given_name, m.voxels) for m in blocks_of(group)}
+    return now.keys() != known.keys() or any(
+        now[n][0] != name or not np.array_equal(now[n][1], voxels)
+        for n, (name, voxels) in known.items()
+    )
 
 
 def saved_set(session: Any, run: Run) -> Model | None:

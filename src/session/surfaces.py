@@ -377,6 +377,13 @@ def own_color(block: BlockMap) -> RGB:
     return given if any(np.allclose((r, g, b), c, atol=ALIKE) for c in ours) else (r, g, b)
 
 
+def surface_bytes(block: BlockMap) -> tuple[int, int, int]:
+    """The color that a block's surface has now: red, green and blue, 0 to 255."""
+    rgb = block.surfaces[0].rgba[:3] if block.surfaces else own_color(block)
+    r, g, b = (round(255 * float(c)) for c in rgb)
+    return r, g, b
+
+
 def follow_verdict(block: BlockMap) -> None:
     """Make the color of a block pale or full, as its verdict is now; other colors stay."""
     surface, color = (block.surfaces or [None])[0], block.siren_color

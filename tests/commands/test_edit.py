@@ -126,6 +126,10 @@ def test_strength_goes_with_the_voxels_and_comes_back_with_them(session, run, sk
         "delete #1.1#1.2",
         "rename #1.2 'a b'",
         "split #1.2 center 42,72,57 radius 9",
+        "grow #1.1#1.3 by 2",
+        "shrink #1.2 by 1",
+        "paint #1.1 center 42,72,57 center 30,60,40 radius 9",
+        "paint #1.2 center 42,72,57 radius 9 erase true",
     ],
 )
 def test_every_edit_is_taken_back_and_done_again_by_either_undo(session, run, three, edit):
@@ -228,6 +232,14 @@ def test_a_name_given_by_chimeraxs_own_rename_counts(session, run, three):
         ("split #1.1 center 0,0,0 radius 9 gap 2", "leave them out"),
         ("split #1.1#1.2", "one block at a time"),
         ("split #1.1 gap 0", "gap 0"),
+        ("grow #1.1 by 0", "by 0"),
+        ("grow #1.1 strength 0.5", 'goes with "into correlated"'),
+        ("grow #1.1 into density", "no run.json"),
+        ("grow #1.1#2.1", "different groups"),
+        ("shrink #1.3 by 2", "Nothing would be left of block 3: no voxel of it is more than 2"),
+        ("paint #1.1 center 999,0,0 radius 5", "no voxel to add in the sphere"),
+        ("paint #1.1 center 0,0,0 radius 5 erase true", "no voxel to erase"),
+        ("paint #1.1#1.2 center 0,0,0 radius 5", "one block at a time"),
         ("rename #1.1 " + "x" * 70, "70 characters"),
         ("delete #7", "no open block"),
         ("merge #1.1#2.1", "different groups"),
@@ -358,3 +370,70 @@ def test_a_set_whose_volumes_moved_is_saved_when_they_are_named(session, run, pl
 
 def test_voxel_size_is_that_of_the_planted_maps(sketched, session):
     assert model(session, "1.1").data.step == pytest.approx((VOXEL_SIZE,) * 3)
+
+
+def test_a_block_grows_by_a_layer_around_it_and_shrinks_to_what_it_was(session, run, three):
+    run("siren block grow #1.2")
+    x, y, z = np.meshgrid(*[np.arange(n) for n in (24, 22, 20)], indexing="ij")
+    inside = [np.clip(np.abs(v - 12) - 2, 0, None) for v in (x, y, z)]
+    cross = (sum(d**2 for d in inside) <= 1).transpose(2, 1, 0)
+    assert model(session, "1.2").voxels.tolist() == np.flatnonzero(cross).tolist()
+    run("siren block shrink #1.2")
+    assert model(session, "1.2").voxels.tolist() == TWO.tolist()
+    assert contents(session)["1.1"][1] == ONE.tolist()
+
+
+def test_paint_is_in_angstrom_where_the_block_is_seen_and_takes_nothing_from_others(
+    session, run, three
+):
+    run("move x 40 models #1")
+    place = np.array(ORIGIN) + 4 * np.array([5, 5, 5]) + (40, 0, 0)
+    run(f"siren block paint #1.1 center {','.join(map(str, place))} radius 4.1")
+    added = np.setdiff1d(model(session, "1.1").voxels, ONE)
+    z, y, x = np.unravel_index(added, GRID.shape)
+    assert ((z - 5) ** 2 + (y - 5) ** 2 + (x - 5) ** 2 <= 1).all() and len(added) == 7
+    run("siren block paint #1.1 center #1.2 radius 200")
+    assert len(model(session, "1.1").voxels) == GRID.size - len(TWO) - len(THREE)
+    assert model(session, "1.2").voxels.tolist() == TWO.tolist()
+
+
+def test_a_block_grows_back_into_what_comes_and_goes_with_it(session, run, sketched, planted):
+    whole = model(session, "1.1").voxels
+    other = model(session, "1.2").voxels
+    run("siren block shrink #1.1 by 1")
+    kept = model(session, "1.1").voxels
+    assert 0 < len(kept) < len(whole)
+    run("siren block grow #1.1 by 3 into density")
+    dense = model(session, "1.1").voxels
+    run("siren block undo")
+    run("siren block grow #1.1 by 3 into correlated")
+    grown = model(session, "1.1").voxels
+    assert np.isin(kept, grown).all() and np.isin(grown, dense).all()
+    assert np.isin(whole, grown).mean() > 0.95 and np.isin(grown, whole).mean() > 0.95
+    assert not np.isin(dense, other).any()
+    saved = run("siren block save #1")
+    assert saved.blocks.blocks[1].tolist() == grown.tolist()
+
+
+def test_growth_into_moved_volumes_says_what_to_give(session, run, planted, tmp_path):
+    import shutil
+
+    shutil.copytree(planted.folder, tmp_path / "v")
+    run(
+        f"siren sketch '{tmp_path}/v' level {LEVEL} outputDir '{tmp_path}/out' statistic exact "
+        "subsample 1 resamples 0"
+    )
+    (tmp_path / "v").rename(tmp_path / "moved")
+    run("siren block shrink #1.1")
+    with pytest.raises(UserError, match="is gone since the sketch"):
+        run("siren block grow #1.1 into density")
+    run(f"siren block grow #1.1 into density volumes '{tmp_path}/moved'")
+
+
+def test_edits_of_shape_say_how_many_voxels_there_are_now(session, run, three):
+    with StringPlainTextLog(session.logger) as log:
+        run("siren block grow #1.1#1.3 by 2")
+        run("siren block shrink #1.2")
+    n = {k: len(v) for k, (_, v) in contents(session).items()}
+    assert f"Grew block 3 by 2 voxels: {n['1.3']} voxels, +{n['1.3'] - 27}." in log.getvalue()
+    assert "Shrank block 2 by 1 voxel: 27 voxels, -98." in log.getvalue()

@@ -72,13 +72,42 @@ def test_other_labels_stay_and_closing_everything_ends_it(session, run, two):
     assert all_labels(session) == []
 
 
-def test_a_legend_of_a_saved_session_is_replaced_not_doubled(session, run, two, tmp_path):
+def test_a_legend_of_a_saved_session_follows_and_is_not_doubled(session, run, two, tmp_path):
     run("siren block legend")
     run(f"save '{tmp_path}/s.cxs'")
     run("close")
     run(f"open '{tmp_path}/s.cxs'")
+    assert texts(session) == ["1", "12 stalk"]
+    run("hide #1.1 models")
+    assert texts(session) == ["12 stalk"]
+    run("siren block legend")
+    assert texts(session) == ["12 stalk"]
+    run(f"open '{tmp_path}/s.cxs'")  # over a legend that is shown
+    run("siren block rename #1.2 neck")
+    assert texts(session) == ["1", "12 neck"]
+    run("siren block legend false")
+    run("show #1 models")
+    assert all_labels(session) == []
+
+
+def test_a_session_saved_without_a_legend_opens_without_one(session, run, two, tmp_path):
+    run("siren block legend")
+    run("siren block legend false")
+    run(f"save '{tmp_path}/s.cxs'")
+    run("siren block legend")
+    run(f"open '{tmp_path}/s.cxs'")
+    run("view")
+    assert all_labels(session) == []
+
+
+def test_labels_of_a_session_of_an_earlier_version_are_replaced(session, run, two):
+    run('2dlabels create "SIREn legend 1" text old')
     run("siren block legend")
     assert texts(session) == ["1", "12 stalk"]
+    run("siren block legend false")
+    run('2dlabels create "SIREn legend 1" text old')
+    run("siren block legend false")
+    assert all_labels(session) == []
 
 
 def test_without_blocks_it_says_what_to_do(session, run):

@@ -157,6 +157,86 @@ def test_the_rule_holds_for_sets_from_a_saved_session(session, run, planted, out
     assert colors(first) == colors(second) == before
 
 
+# --- no pile of hidden sets
+
+
+def names(session: Any) -> list[str]:
+    return [g.name.rpartition("/")[2] for g in groups(session)]
+
+
+def test_of_the_results_of_one_folder_the_one_before_is_kept_and_older_ones_are_closed(
+    session, run, planted, out
+):
+    sketch(run, planted, out, "resamples 0")
+    sketch(run, planted, out, "resamples 0")
+    assert names(session) == ["00_sketch (earlier)", "00_sketch"]
+    first = groups(session)[0]
+    said = log_of(session, run, f"siren expand '{out}/00_sketch'")
+    assert names(session) == ["00_sketch (earlier)", "00_sketch", "02_expand"]
+    assert "2 sets of blocks are hidden. To close them: [close #1 #2](cxcmd:close #1 #2)" in said
+    for _ in range(3):
+        said = log_of(
+            session,
+            run,
+            f"siren sketch '{planted.folder}' level {LEVEL} {FAST} outputDir '{out}' resamples 0",
+        )
+        run(f"siren expand '{out}/00_sketch' resamples 0")
+    assert first.deleted
+    assert "Closed, since the result that replaced them was replaced: SIREn blocks: " in said
+    assert sorted(names(session)) == [
+        "00_sketch",
+        "00_sketch (earlier)",
+        "02_expand",
+        "02_expand (earlier)",
+    ]
+    assert [g.visible for g in groups(session)] == [False, False, False, True]
+    run("close #" + " #".join(g.id_string for g in groups(session)[:3]))
+    assert names(session) == ["02_expand"]
+
+
+@pytest.mark.parametrize("edit", ["merge #1", "rename #1.1 head", "delete #1.2", "grow #1.1"])
+def test_a_hidden_set_with_edits_that_were_not_saved_is_not_closed(
+    session, run, planted, out, edit
+):
+    sketch(run, planted, out, "resamples 0")
+    run(f"siren block {edit}")
+    for _ in range(3):
+        said = log_of(
+            session,
+            run,
+            f"siren sketch '{planted.folder}' level {LEVEL} {FAST} outputDir '{out}' resamples 0",
+        )
+    assert len(groups(session)) == 3 and groups(session)[0].id == (1,)
+    assert "close #1" not in said
+    run("siren block undo")
+    sketch(run, planted, out, "resamples 0")
+    assert [g.id for g in groups(session)][0] != (1,)
+
+
+def test_a_hidden_set_that_was_edited_and_saved_is_closed_like_another(session, run, planted, out):
+    for _ in range(3):
+        sketch(run, planted, out, "resamples 0")
+        (newest,) = (g for g in groups(session) if g.visible)
+        run(f"siren block delete #{newest.id_string}.2")
+        run(f"siren block save #{newest.id_string}")
+    assert names(session) == ["01_edited (earlier)", "01_edited"]
+
+
+def test_a_set_that_is_shown_again_or_was_in_a_saved_session_is_not_closed(
+    session, run, planted, out, tmp_path
+):
+    sketch(run, planted, out, "resamples 0")
+    sketch(run, planted, out, "resamples 0")
+    run("show #!1 models")
+    sketch(run, planted, out, "resamples 0")
+    assert len(groups(session)) == 3
+    run(f"save '{tmp_path}/s.cxs'")
+    run(f"open '{tmp_path}/s.cxs'")
+    sketch(run, planted, out, "resamples 0")
+    sketch(run, planted, out, "resamples 0")
+    assert len(groups(session)) == 5
+
+
 # --- colors
 
 
