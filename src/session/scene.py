@@ -42,9 +42,11 @@ def volumes_folder(record: Record) -> str:
 
 
 def sets_of_blocks(session: Any) -> list[Model]:
-    """The groups of open blocks, oldest first."""
+    """The groups of open blocks, oldest first: not by number, since those of closed models are
+    given again.
+    """
     groups = {m.parent for m in session.models.list(type=BlockMap)}
-    return sorted(groups - {session.models.scene_root_model}, key=lambda g: g.id)
+    return [m for m in session.models.list() if m in groups]
 
 
 def blocks_of(group: Model) -> list[BlockMap]:
@@ -60,7 +62,7 @@ def folder_of(group: Model) -> str:
 def set_of(session: Any, folder: Path) -> Model | None:
     """The set of a folder: one that is seen rather than a hidden one, then the newest."""
     found = [g for g in sets_of_blocks(session) if same_folder(folder_of(g), folder)]
-    return max(found, key=lambda g: (g.visible, g.id), default=None)
+    return max(reversed(found), key=lambda g: bool(g.visible), default=None)
 
 
 def seen_set(session: Any) -> Model | None:
@@ -232,7 +234,7 @@ def colors_for(
     watch(session)
     groups = [g for g in sets_of_blocks(session) if related(g, folder, volumes)]
     groups.sort(
-        key=lambda g: (source is not None and same_folder(folder_of(g), source), g.visible, g.id)
+        key=lambda g: (source is not None and same_folder(folder_of(g), source), bool(g.visible))
     )
     earlier = [(_voxels(blocks_of(g)), _colors(blocks_of(g))) for g in reversed(groups)]
     closed = _closed.get(session, {})

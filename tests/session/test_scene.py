@@ -37,7 +37,7 @@ def sketch(run: Run, planted: Planted, out: Path, more: str = "") -> Any:
 
 
 def groups(session: Any) -> list[Any]:
-    """Groups of blocks, in the order in which they were opened."""
+    """Groups of blocks, by number: in the order in which they were opened, if none was closed."""
     return sorted({m.parent for m in session.models.list(type=BlockMap)}, key=lambda g: g.id)
 
 
@@ -189,9 +189,26 @@ def test_of_the_results_of_one_folder_the_one_before_is_kept_and_older_ones_are_
         "02_expand",
         "02_expand (earlier)",
     ]
-    assert [g.visible for g in groups(session)] == [False, False, False, True]
-    run("close #" + " #".join(g.id_string for g in groups(session)[:3]))
+    assert [g.visible for g in groups(session)].count(True) == 1
+    run("close " + " ".join(f"#{g.id_string}" for g in groups(session) if not g.visible))
     assert names(session) == ["02_expand"]
+
+
+def test_the_newest_set_is_the_one_opened_last_though_it_has_the_number_of_a_closed_one(
+    session, run, planted, out, tmp_path
+):
+    from chimerax.siren.session.scene import set_of, sets_of_blocks
+
+    for folder in ("a", "b"):
+        sketch(run, planted, out / folder, "resamples 0")
+    run("close #1")
+    newest = sketch(run, planted, out / "b", "resamples 0")
+    assert [g.id for g in sets_of_blocks(session)] == [(2,), (1,)]
+    run("show #!2 models")
+    assert set_of(session, newest.folder).id == (1,)
+    run(f"save '{tmp_path}/s.cxs'")
+    run(f"open '{tmp_path}/s.cxs'")
+    assert [g.id for g in sets_of_blocks(session)] == [(2,), (1,)]
 
 
 @pytest.mark.parametrize("edit", ["merge #1", "rename #1.1 head", "delete #1.2", "grow #1.1"])
