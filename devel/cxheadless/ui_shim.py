@@ -154,6 +154,9 @@ def install(session: Session) -> Any:
     ui.set_tool_shown = set_tool_shown
     ui.update_undo = lambda undo: None
     _supply_modules(session)
+    from chimerax.mouse_modes import MouseModes
+
+    ui.mouse_modes = MouseModes(session)  # the real ones; tests give them events
     import chimerax.map.volume
 
     # with windows, opening or restoring a map shows ChimeraX's own volume panel, which needs more

@@ -22,13 +22,14 @@ MENU = (
     "",
     "color",
     "by",
-    "legend",
+    "label",
     "rename",
     "zoom",
     "pair",
     "",
     "merge",
     "split",
+    "shape",
     "delete",
     "",
     "undo",
@@ -47,6 +48,7 @@ class BlockActions(QObject):
     execute : runs a command and logs it
     chosen, blocks : return the open blocks of the selected rows, and of all rows
     tell : shows a sentence on the page
+    open_tool : opens one of the tools below the table: split, grow or paint
 
     Attributes
     ----------
@@ -61,10 +63,12 @@ class BlockActions(QObject):
         chosen: Callable[[], list[BlockMap]],
         blocks: Callable[[], list[BlockMap]],
         tell: Callable[[str], None],
+        open_tool: Callable[[str], None],
     ):
         super().__init__(view)
         self._session, self._view, self._execute = session, view, execute
         self._chosen, self._blocks, self._tell = chosen, blocks, tell
+        self._open_tool = open_tool
         self._make_actions()
 
     def _make_actions(self) -> None:
@@ -107,6 +111,8 @@ class BlockActions(QObject):
             "split": action(
                 "Split off", "Split parts off the selected block (siren block split)", None
             ),
+            "shape": action("Shape", "Grow, shrink or paint the selected blocks", None),
+            "label": action("Label", "Numbers and names in the picture", None),
             "delete": action(
                 "Delete",
                 "Remove the selected blocks from the set; no file is touched (siren block delete)",
@@ -148,10 +154,53 @@ class BlockActions(QObject):
             action(
                 "Part inside the Map Eraser sphere",
                 "Place the sphere with ChimeraX's Map Eraser first",
-                self._split_sphere,
+                lambda: self._with_sphere("siren block split"),
+            )
+        )
+        split.addAction(
+            action(
+                "Choose the gap...",
+                "See the pieces in the picture while a slider changes the gap",
+                lambda: self._open_tool("split"),
             )
         )
         self.by_name["split"].setMenu(split)
+        shape = QMenu(self._view)
+        for text, tip, do in (
+            ("Grow or shrink...", "siren block grow, siren block shrink", self._tool("grow")),
+            ("Paint with the mouse...", "siren block paint", self._tool("paint")),
+            (
+                "Add what is in the Map Eraser sphere",
+                "Place the sphere with ChimeraX's Map Eraser first",
+                partial(self._with_sphere, "siren block paint"),
+            ),
+            (
+                "Erase what is in the Map Eraser sphere",
+                "Place the sphere with ChimeraX's Map Eraser first",
+                partial(self._with_sphere, "siren block paint", " erase true"),
+            ),
+        ):
+            shape.addAction(action(text, tip, do))
+        self.by_name["shape"].setMenu(shape)
+        label = QMenu(self._view)
+        for word, text in (
+            ("number", "Numbers on blocks"),
+            ("name", "Names on blocks"),
+            ("both", "Numbers and names on blocks"),
+            ("none", "No labels on blocks"),
+        ):
+            do = partial(self._label, word)
+            label.addAction(action(text, f"siren block label ... {word}", do))
+        label.addSeparator()
+        label.addAction(self.by_name["legend"])
+        label.addAction(
+            action(
+                "No legend",
+                "siren block legend false",
+                lambda: self._execute("siren block legend false"),
+            )
+        )
+        self.by_name["label"].setMenu(label)
         by = QMenu("Color by", self._view)
         for word, text in (
             ("block", "Block"),
@@ -170,10 +219,10 @@ class BlockActions(QObject):
             menu.addAction(a[name]) if name else menu.addSeparator()
         menu.exec(self._view.viewport().mapToGlobal(place))
 
-    def do(self, command: str, models: Sequence[BlockMap]) -> None:
+    def do(self, command: str, models: Sequence[BlockMap], more: str = "") -> None:
         """Run a command on these blocks, if there are any."""
         if models:
-            self._execute(f"{command} {block_spec(models)}")
+            self._execute(f"{command} {block_spec(models)}{more}")
 
     def display(self, word: str, models: Sequence[BlockMap]) -> None:
         """``show`` or ``hide`` these blocks; none of a hidden set is shown along with them."""
@@ -212,15 +261,18 @@ class BlockActions(QObject):
     def _ask_color(self, now: QColor) -> QColor:
         return QColorDialog.getColor(now, self._view, "Block color")
 
-    def _split_sphere(self) -> None:
+    def _label(self, word: str) -> None:
+        self.do("siren block label", self._chosen() or self._blocks(), f" {word}")
+
+    def _tool(self, name: str) -> Callable[[], None]:
+        return lambda: self._open_tool(name)
+
+    def _with_sphere(self, command: str, more: str = "") -> None:
+        """Run a command with the place of the Map Eraser's sphere, which is shown if it is not."""
         sphere = next((m for m in self._session.models.list() if m.name == ERASER), None)
         if sphere is None:
             self._execute('ui tool show "Map Eraser"')
-            self._tell(
-                "Move the Map Eraser sphere over the part to split off, then choose this again."
-            )
+            self._tell("Move the Map Eraser sphere where it is wanted, then choose this again.")
         else:
-            self._execute(
-                f"siren block split {block_spec(self._chosen())} center #{sphere.id_string} "
-                f"radius {sphere.radius:.4g}"
-            )
+            place = f" center #{sphere.id_string} radius {sphere.radius:.4g}"
+            self.do(command, self._chosen(), place + more)

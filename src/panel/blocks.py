@@ -35,10 +35,19 @@ from ..core.common.errors import SirenError
 from ..core.runs.steps import Run, open_run
 from ..session.edits import BLOCKS_CHANGED, add_trigger, can_undo
 from ..session.log import hidden_text
-from ..session.scene import blocks_of, folder_of, same_folder, set_of, sets_of_blocks
+from ..session.scene import (
+    blocks_of,
+    edited,
+    folder_of,
+    hidden_sets,
+    same_folder,
+    set_of,
+    sets_of_blocks,
+)
 from ..session.surfaces import BlockMap, block_spec
 from ..session.words import nothing_found, path_text
 from .block_actions import BlockActions
+from .block_tools import BlockTools
 from .blocks_table import (
     COLOR,
     NUMBER,
@@ -135,7 +144,9 @@ class BlocksPage(Page):
             lambda: self.chosen,
             lambda: self.blocks,
             self.title.setText,
+            self._open_tool,
         )
+        self.tools = BlockTools(self.session, self._execute, lambda: self.chosen, self)
         self.doubts = Note(parent=self)
         self.doubts.linkActivated.connect(lambda _: self.edits.display("show", self._hidden()))
         self.view.customContextMenuRequested.connect(self.edits.menu)
@@ -169,7 +180,8 @@ class BlocksPage(Page):
             [self.view],
             [self.doubts],
             edit,
-            [None, self.save_button, self.expand_button],
+            [self.tools],
+            [a["shape"], a["label"], None, self.save_button, self.expand_button],
         ]
         layout = QVBoxLayout(self.content)
         layout.setContentsMargins(2, 4, 2, 4)
@@ -181,7 +193,7 @@ class BlocksPage(Page):
         """A row of widgets and of buttons for actions; None is a stretch."""
         row = QHBoxLayout()
         row.setSpacing(3)
-        stretched = (self.title, self.doubts, self.view, self.slider)
+        stretched = (self.title, self.doubts, self.view, self.slider, self.tools)
         for item in items:
             if item is None:
                 row.addStretch(1)
@@ -215,6 +227,7 @@ class BlocksPage(Page):
 
     def leave(self) -> None:
         """Listen to the open blocks no more, before the page is deleted."""
+        self.tools.shut()
         for model in list(self._watched):
             if not model.deleted:
                 model.remove_volume_change_callback(self._volume_callback)
@@ -258,6 +271,8 @@ class BlocksPage(Page):
             self._select_rows()
         finally:
             self._from_session = False
+        self.view.fit_rows()
+        self.tools.follow()
         self.open_button.setVisible(bool(rows) and not models)
         self.title.setText(self._summary(bool(models)))
         hidden = self._hidden()
@@ -303,11 +318,12 @@ class BlocksPage(Page):
         enabled = {
             "all": some,
             "by": some,
+            "label": some,
             "legend": some,
             "merge": count > 1,
             "undo": undo,
             "redo": redo,
-            **dict.fromkeys(("show", "hide", "only", "color", "zoom", "delete"), count),
+            **dict.fromkeys(("show", "hide", "only", "color", "zoom", "delete", "shape"), count),
             **dict.fromkeys(("split", "rename", "pair"), count == 1),
         }
         for name, able in enabled.items():
@@ -346,6 +362,7 @@ class BlocksPage(Page):
 
     def _selected(self, *_: Any) -> None:
         self._enable()
+        self.tools.follow()
         if not self._from_session:
             self._select_soon.start()
 
@@ -383,6 +400,9 @@ class BlocksPage(Page):
     def _open(self) -> None:
         self._execute(f"siren open {path_text(self._folder)}" if self._folder else "")
 
+    def _open_tool(self, name: str) -> None:
+        self.tools.open(getattr(self.tools, name))
+
     def _list_sets(self) -> None:
         """Fill the menu of sets of blocks with those open now."""
         menu = self.sets.menu()
@@ -395,6 +415,11 @@ class BlocksPage(Page):
                 action.setChecked(group is shown)
                 action.triggered.connect(partial(self._choose_set, group))
         menu.addSeparator()
+        if hidden := hidden_sets(self.session):
+            changed = sum(bool(edited(g)) for g in hidden)
+            text = f"{len(hidden)}, {changed} with edits not saved" if changed else len(hidden)
+            close = menu.addAction(f"Close hidden blocks ({text})")
+            close.triggered.connect(self._close_hidden)
         menu.addAction("Open a folder of blocks...").triggered.connect(self._open_folder)
 
     def _choose_set(self, group: Any, *_: Any) -> None:
@@ -403,6 +428,10 @@ class BlocksPage(Page):
         hide = f"hide {' '.join(f'#!{g.id_string}' for g in others)} models; " if others else ""
         self._execute(f"{hide}show #!{group.id_string} models")
         self.run_changed.emit(Path(folder_of(group)))
+
+    def _close_hidden(self, *_: Any) -> None:
+        hidden = " ".join(f"#{g.id_string}" for g in hidden_sets(self.session))
+        self._execute(f"close {hidden}" if hidden else "")
 
     def _open_folder(self, *_: Any) -> None:
         folder = self._ask_folder()

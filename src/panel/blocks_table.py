@@ -40,7 +40,7 @@ MEANINGS = {
 RANKS = (SOLID, GRADED, MOVING, DOUBTFUL, "")
 SWATCH = 14  # pixels
 LEAST = QSize(200, 96)  # pixels of the table, three rows
-PADDING = 11  # pixels in a column, beside its text
+PADDING = 8  # pixels in a column, beside its text
 WIDEST = {
     SHOWN: "0",
     COLOR: "0",
@@ -51,6 +51,7 @@ WIDEST = {
     STABILITY: "Stab.",
     VERDICT: DOUBTFUL,
 }
+MOST_LINES = 6  # of a long name, such as one of 60 characters in a docked panel
 NARROW = 420  # pixels of the table; below this it has one column less
 NOTHING = QModelIndex()
 
@@ -328,7 +329,7 @@ def _last(value: float) -> float:
     return value if np.isfinite(value) else -1.0
 
 
-class _ShortTable(QTableView):
+class ShortTable(QTableView):
     """A table that takes what is left of the panel, however little."""
 
     def sizeHint(self) -> QSize:
@@ -343,11 +344,16 @@ class _ShortTable(QTableView):
         """Override for Qt: names need the room of the volume, which the voxels tell as well."""
         self.setColumnHidden(VOLUME, self.viewport().width() < NARROW)
         super().resizeEvent(event)
+        self.fit_rows()
+
+    def fit_rows(self) -> None:
+        """Make the rows of long names as high as the names need, within bounds."""
+        self.resizeRowsToContents()
 
 
-def table_view(parent: QWidget, model: Any) -> QTableView:
+def table_view(parent: QWidget, model: Any) -> ShortTable:
     """A view of the blocks that selects whole rows; the name column takes the spare width."""
-    view = _ShortTable(parent)
+    view = ShortTable(parent)
     view.setModel(model)
     view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -356,10 +362,12 @@ def table_view(parent: QWidget, model: Any) -> QTableView:
     view.setSortingEnabled(True)
     view.sortByColumn(NUMBER, Qt.SortOrder.AscendingOrder)
     view.setShowGrid(False)
-    view.setWordWrap(False)
     view.setAlternatingRowColors(True)
     view.verticalHeader().hide()
-    view.verticalHeader().setDefaultSectionSize(view.fontMetrics().height() + 7)
+    rows, line = view.verticalHeader(), view.fontMetrics().height()
+    rows.setDefaultSectionSize(line + 7)
+    rows.setMinimumSectionSize(line + 7)
+    rows.setMaximumSectionSize(MOST_LINES * line + 7)
     header = view.horizontalHeader()
     header.setHighlightSections(False)
     header.setMinimumSectionSize(24)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chimerax.core.commands import run as run_command
 from chimerax.core.errors import UserError
 from chimerax.core.logger import StringPlainTextLog
 
@@ -166,6 +167,4 @@ def test_the_log_has_the_command_that_takes_them_away(session, run, two):
 def test_without_graphics_it_says_what_to_do(session, run, two, monkeypatch):
     monkeypatch.setattr(session.main_view, "_render", None)
     with pytest.raises(UserError, match="--offscreen"):
-        from chimerax.core.commands import run as run_command
-
         run_command(session, "siren block label #1")

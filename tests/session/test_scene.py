@@ -227,7 +227,7 @@ def test_a_hidden_set_with_edits_that_were_not_saved_is_not_closed(
     assert "close #1" not in said
     run("siren block undo")
     sketch(run, planted, out, "resamples 0")
-    assert [g.id for g in groups(session)][0] != (1,)
+    assert (1,) not in [g.id for g in groups(session)]
 
 
 def test_a_hidden_set_that_was_edited_and_saved_is_closed_like_another(session, run, planted, out):
