@@ -28,6 +28,8 @@ PARAMETERS = {
     "preprocess": ("core.thresholds.parameters", "PreprocessParameters"),
     "example": ("core.simulation.parameters", "ExampleParameters"),
     "split": ("core.blocks.parameters", "SplitParameters"),
+    "grow": ("core.blocks.parameters", "GrowParameters"),
+    "shrink": ("core.blocks.parameters", "ShrinkParameters"),
     "states": ("core.analysis.parameters", "StatesParameters"),
 }
 

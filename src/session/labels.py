@@ -20,7 +20,7 @@ SIZE = 20  # points of the letters; labels are drawn at this size whatever the z
 OPACITY = 225  # of 255: what is below a label can be guessed
 
 
-class BlockLabel(ObjectLabel):  # type: ignore[misc]
+class BlockLabel(ObjectLabel):
     """The label of a block, on a tag of its color; ``object`` is the block."""
 
     words = BOTH
@@ -39,20 +39,22 @@ class BlockLabel(ObjectLabel):  # type: ignore[misc]
         label of a ring is on the ring.
         """
         block = self.object
-        if block.deleted:
-            return None
-        voxels = block.voxels
+        return None if block.deleted else block.position * self._middle()
+
+    def _middle(self) -> NDArray[np.float64]:
+        """The same in the frame of the block."""
+        block, voxels = self.object, self.object.voxels
         if self._inside is None or self._inside[0] is not voxels:
             kji = np.stack(np.unravel_index(voxels, block.data.size[::-1]), axis=1)
             far = ((kji - kji.mean(axis=0)) ** 2).sum(axis=1) if len(kji) else [0]
             ijk = kji[np.argmin(far)][::-1] if len(kji) else np.zeros(3)
             self._inside = voxels, np.array(block.data.ijk_to_xyz(ijk), np.float64)
-        return block.position * self._inside[1]
+        return self._inside[1]
 
     def default_offset(self) -> tuple[float, float, float]:
         """Override for ChimeraX: the label's middle, not its corner, is at its location."""
         width, height = getattr(self, "_label_size", (0, 0))
-        pixel = self.view.pixel_size(self.object.scene_position * self._inside[1])
+        pixel = self.view.pixel_size(self.object.scene_position * self._middle())
         return (-pixel * width / 2, -pixel * height / 2, 0.0)
 
     def visible(self) -> bool:
@@ -60,7 +62,7 @@ class BlockLabel(ObjectLabel):  # type: ignore[misc]
         return not self.object.deleted and bool(self.object.visible)
 
 
-class BlockLabels(ObjectLabels):  # type: ignore[misc]
+class BlockLabels(ObjectLabels):
     """The labels of a set, a child of its group; it follows edits, names, colors and places, is
     saved with sessions, and ends when it is closed.
 

@@ -22,7 +22,7 @@ TRIANGLES = 200  # of the sphere shown
 ADD, ERASE = (110, 200, 110, 140), (225, 90, 90, 140)  # colors of the sphere
 
 
-class PaintMode(MouseMode):  # type: ignore[misc]
+class PaintMode(MouseMode):
     """Paints spheres on a block while the mouse is dragged; the command that does it runs when the
     button is released, so that a stroke is one line in the log and one step to undo. The shift key
     erases, or adds where the mode erases.

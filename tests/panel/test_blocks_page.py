@@ -606,3 +606,214 @@ def test_a_merged_block_is_seen_though_the_first_of_them_was_doubtful(judged: Pe
     judged.press("merge")
     assert judged.block(1).visible
     assert tuple(judged.block(1).surfaces[0].rgba[:3]) == pytest.approx(full, abs=0.005)
+
+
+# --- tools for the shape of blocks
+
+
+@pytest.fixture
+def pieces(session: Any, person: Person) -> Person:
+    """Block 1 is of two cubes, two voxels apart."""
+    two = np.union1d(box(1, 1, 1, 4), box(1, 1, 6, 3))
+    open_blocks(session, BlockSet(GRID, {1: two, 2: box(10, 10, 10, 5)}), FOLDER)
+    person.page.set_run(FOLDER)
+    person.wait()
+    return person
+
+
+def open_tool(person: Person, menu: str, text: str) -> None:
+    """Choose an entry of the menu of a button."""
+    (entry,) = (a for a in person.page.actions_[menu].menu().actions() if text in a.text())
+    assert entry.isEnabled()
+    entry.trigger()
+    person.wait()
+
+
+def painted(block: BlockMap) -> int:
+    """How many colors its surface has."""
+    colors = block.surfaces[0].vertex_colors
+    return 1 if colors is None else len(np.unique(colors, axis=0))
+
+
+def test_the_gap_slider_shows_the_pieces_and_split_runs_the_command_with_that_gap(
+    pieces: Person,
+) -> None:
+    pieces.select(1)
+    open_tool(pieces, "split", "gap")
+    tool = pieces.page.tools.split
+    assert tool.isVisibleTo(pieces.page)
+    tool.gap.setValue(30)
+    pieces.wait()
+    assert painted(pieces.block(1)) == 1 and not tool.split_button.isEnabled()
+    assert "one piece" in tool.note.text()
+    tool.gap.setValue(15)
+    pieces.wait()
+    assert painted(pieces.block(1)) == 2 and "2 pieces" in tool.note.text()
+    assert "64" in tool.note.text() and "27" in tool.note.text()
+    typed = len(pieces.typed)
+    tool.split_button.click()
+    pieces.wait()
+    assert pieces.typed[typed] == "siren block split #1.1 gap 1.5"
+    assert sorted(pieces.text(4)) == ["125", "27", "64"]
+    assert painted(pieces.block(1)) == 1
+    tool.least.setValue(7)
+    pieces.press("undo")
+    tool.split_button.click()
+    pieces.wait()
+    assert "siren block split #1.1 gap 1.5 minSize 7" in pieces.typed
+
+
+def test_closing_the_tool_or_the_page_ends_the_preview_and_so_does_escape(pieces: Person) -> None:
+    from Qt.QtCore import QEvent, Qt
+    from Qt.QtGui import QKeyEvent
+    from Qt.QtWidgets import QApplication
+
+    pieces.select(1)
+    tools = pieces.page.tools
+    escape = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Escape, Qt.KeyboardModifier.NoModifier)
+    for end in (
+        tools.split.close_button.click,
+        lambda: QApplication.sendEvent(tools.split.gap, escape),
+        pieces.page.leave,
+    ):
+        open_tool(pieces, "split", "gap")
+        tools.split.gap.setValue(10)
+        pieces.wait()
+        assert painted(pieces.block(1)) == 2
+        end()
+        pieces.wait()
+        assert painted(pieces.block(1)) == 1 and not tools.isVisibleTo(pieces.page)
+
+
+def test_the_preview_follows_the_selected_row_and_ends_when_its_block_is_edited_elsewhere(
+    pieces: Person,
+) -> None:
+    pieces.select(1)
+    open_tool(pieces, "split", "gap")
+    pieces.page.tools.split.gap.setValue(10)
+    pieces.wait()
+    pieces.select(2)
+    assert painted(pieces.block(1)) == 1 and "Block 2" in pieces.page.tools.split.note.text()
+    run_command(pieces.session, "siren block delete #1.2")
+    pieces.wait()
+    assert pieces.page.tools.current is None
+    assert pieces.errors == []
+
+
+def test_grow_and_shrink_work_on_the_selected_blocks_as_set(three: Person) -> None:
+    three.select(1, 2)
+    open_tool(three, "shape", "Grow")
+    tool = three.page.tools.grow
+    tool.by.setValue(1.5)
+    tool.grow_button.click()
+    three.wait()
+    tool.shrink_button.click()
+    three.wait()
+    assert three.typed[-2:] == [
+        "siren block grow #1.1-2 by 1.5",
+        "siren block shrink #1.1-2 by 1.5",
+    ]
+    tool.into.setCurrentText("density")
+    tool.grow_button.click()
+    assert three.typed[-1] == "siren block grow #1.1-2 by 1.5 into density"
+    assert "run.json" in three.errors[-1]  # there is no such folder
+
+
+def test_painting_takes_the_right_mouse_button_and_gives_it_back(three: Person) -> None:
+    from chimerax.siren.session.paint_mode import NAME
+
+    modes = three.session.ui.mouse_modes
+    before = modes.mode("right", exact=True).name
+    three.session.ui.is_gui, real = True, three.session.ui.is_gui
+    try:
+        three.select(2)
+        open_tool(three, "shape", "Paint")
+        tool, mode = three.page.tools.paint, modes.mode("right", exact=True)
+        assert mode.name == NAME and mode.block is three.block(2)
+        assert "right mouse button; with Shift to erase" in tool.note.text()
+        tool.radius.setValue(4)
+        tool.erase.setCurrentIndex(1)
+        assert mode.radius == pytest.approx(8.0) and mode.erase  # 2 voxels of 4 A
+        assert "with Shift to add" in tool.note.text()
+        three.select(1)
+        assert mode.block is three.block(1)
+        tool.close_button.click()
+        three.wait()
+        assert modes.mode("right", exact=True).name == before and mode.block is None
+        typed = [c for c in three.typed if "mousemode" in c]
+        assert typed == [f'ui mousemode right "{NAME}"', f"ui mousemode right {before}"]
+    finally:
+        three.session.ui.is_gui = real
+
+
+def test_the_erasers_sphere_adds_and_erases(three: Person) -> None:
+    from chimerax.map_eraser.eraser import SphereModel
+
+    sphere = SphereModel("eraser sphere", three.session, (9, 9, 9, 99), (40, 40, 56), 9.0)
+    three.select(2)
+    open_tool(three, "shape", "Add what is in")
+    assert three.typed[-1] == f"siren block paint #1.2 center #{sphere.id_string} radius 9"
+    more = len(three.block(2).voxels)
+    assert more > 125
+    open_tool(three, "shape", "Erase what is in")
+    assert three.typed[-1].endswith("radius 9 erase true")
+    assert len(three.block(2).voxels) < 125
+
+
+# --- labels, hidden sets, long names
+
+
+def test_labels_and_the_legend_are_one_click(three: Person) -> None:
+    from chimerax.siren.session.labels import BlockLabels
+
+    open_tool(three, "label", "Numbers on blocks")
+    assert three.typed[-1] == "siren block label #1.1-3 number"
+    three.select(10)
+    open_tool(three, "label", "No labels")
+    (labels,) = three.session.models.list(type=BlockLabels)
+    assert [m.siren_block for m in labels.labeled()] == [1, 2]
+    open_tool(three, "label", "Legend")
+    open_tool(three, "label", "No legend")
+    assert three.typed[-2:] == ["siren block legend", "siren block legend false"]
+    assert three.errors == []
+
+
+def test_hidden_blocks_of_earlier_results_are_closed_by_one_entry(three: Person) -> None:
+    for folder in ("/a/01", "/b/01"):
+        open_blocks(three.session, BlockSet(GRID, {7: box(3, 3, 3, 3)}), Path(folder))
+    run_command(three.session, "hide #!2-3 models")
+    three.wait()
+    open_tool_of_sets(three, "Close hidden blocks (2)")
+    assert three.typed[-1] == "close #2 #3"
+    assert three.text(2) == ["1", "2", "10"]
+    three.page._list_sets()
+    assert not any("Close hidden" in a.text() for a in three.page.sets.menu().actions())
+
+
+def open_tool_of_sets(person: Person, text: str) -> None:
+    person.page._list_sets()
+    (entry,) = (a for a in person.page.sets.menu().actions() if a.text() == text)
+    entry.trigger()
+    person.wait()
+
+
+def test_a_long_name_is_seen_whole_in_a_narrow_panel(three: Person) -> None:
+    from Qt.QtCore import QRect, Qt
+
+    name = "central protuberance with the long arm of its L1 stalk below"
+    assert len(name) == 60
+    three.page.resize(364, 400)
+    run_command(three.session, f"siren block rename #1.2 '{name}'")
+    three.wait()
+    view = three.page.view
+    row = three.text(3).index(name)
+    cell = view.visualRect(three.page.sorted.index(row, 3))
+    wrapped = view.fontMetrics().boundingRect(
+        QRect(0, 0, cell.width() - 6, 1000), Qt.TextFlag.TextWordWrap, name
+    )
+    assert cell.height() >= wrapped.height() and cell.width() >= wrapped.width()
+    other = view.visualRect(three.page.sorted.index(1 - row if row < 2 else 0, 3))
+    assert other.height() < cell.height()
+    three.page.resize(900, 400)
+    three.wait()
+    assert view.visualRect(three.page.sorted.index(row, 3)).height() == other.height()

@@ -67,7 +67,8 @@ def voxels_to_grow_into(
 
 def _own_strength(strength: NDArray[np.float32]) -> float:
     """What most of a block's own voxels reach; above 0, which any unrelated voxel reaches."""
-    return max(float(np.quantile(strength, 1 - constants.GROWN_LIKE)), np.finfo(np.float32).eps)
+    least = float(np.quantile(strength, 1 - constants.GROWN_LIKE))
+    return max(least, float(np.finfo(np.float32).eps))
 
 
 def _near(mask: NDArray[np.bool_], by: float) -> NDArray[np.bool_]:
