@@ -49,7 +49,7 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
                     link(f"show #{model.id_string} models", "show"),
                     link(f"hide #{model.id_string} models", "hide"),
                     link(
-                        f"hide #{group.id_string}.1-{len(models)} models; show "
+                        f"hide {block_spec(list(models.values()))} models; show "
                         f"#{model.id_string} models",
                         "only",
                     ),
