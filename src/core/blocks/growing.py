@@ -15,7 +15,6 @@ from .blockset import BlockSet, box_around
 from .occupancy import Occupancy
 from .parameters import CORRELATED, GrowParameters
 from .profiles import block_shares, correlations
-from .stability import with_strength
 
 
 def voxels_to_grow_into(
@@ -30,8 +29,7 @@ def voxels_to_grow_into(
 
     Density is what is occupied in more than ``union_fraction`` of the volumes. A voxel goes with a
     block if, over the volumes, its occupancy correlates with the share of the block that is
-    occupied by at least ``parameters.strength``, or by what nine in ten of the block's own voxels
-    reach with the rest of it.
+    occupied by at least ``parameters.strength``.
 
     Parameters
     ----------
@@ -47,28 +45,17 @@ def voxels_to_grow_into(
     Cancelled
         If ``progress`` was asked to stop.
     """
-    some = replace(blocks, blocks={n: blocks.blocks[n] for n in numbers}, strength={})
+    some = replace(blocks, blocks={n: blocks.blocks[n] for n in numbers})
     density = np.zeros(blocks.grid.shape, bool)
     density.ravel()[occupancy.union(union_fraction)] = True
     around = {n: np.flatnonzero(_near(some.mask(n) > 0, parameters.by) & density) for n in numbers}
     if parameters.into != CORRELATED:
         return around
-    if parameters.strength is None:
-        some = with_strength(some, occupancy, progress)
     shares = block_shares(some, occupancy, progress).astype(np.float64)
     return {
-        n: around[n][
-            _correlation(occupancy, around[n], profile)
-            >= (parameters.strength or _own_strength(some.strength[n]))
-        ]
+        n: around[n][_correlation(occupancy, around[n], profile) >= parameters.strength]
         for n, profile in zip(numbers, shares, strict=True)
     }
-
-
-def _own_strength(strength: NDArray[np.float32]) -> float:
-    """What most of a block's own voxels reach; above 0, which any unrelated voxel reaches."""
-    least = float(np.quantile(strength, 1 - constants.GROWN_LIKE))
-    return max(least, float(np.finfo(np.float32).eps))
 
 
 def _near(mask: NDArray[np.bool_], by: float) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from ..common import constants
 from ..common.devices import CPU, DEVICES
 from ..common.errors import SirenError
 from ..common.parameters import Parameters, camel_case, parameter
@@ -178,10 +179,9 @@ class GrowParameters(Parameters):
         "that comes and goes with the block",
         choices=GROW_INTO,
     )
-    strength: float | None = parameter(
-        None,
-        "least correlation with the block, with into correlated; not given: what nine in ten of "
-        "the block's own voxels reach",
+    strength: float = parameter(
+        constants.MEMBER_PHI,
+        "least correlation with the block, with into correlated",
         above=0,
         maximum=1,
         label="least correlation",
@@ -189,7 +189,7 @@ class GrowParameters(Parameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.strength is not None and self.into != CORRELATED:
+        if self.strength != constants.MEMBER_PHI and self.into != CORRELATED:
             raise SirenError(f'strength goes with "into {CORRELATED}": add it, or leave it out.')
 
 
