@@ -45,7 +45,7 @@ else:
                 from .tool import SirenTool
 
                 return SirenTool
-            from .session.labels import BlockLabels
+            from .session.block_labels import BlockLabels
             from .session.legend import Legend
             from .session.shown_map import EnsembleMap
             from .session.surfaces import BlockMap

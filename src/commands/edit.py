@@ -189,7 +189,7 @@ def label(
     size: int | None = None,
 ) -> None:
     """Show numbers or names on blocks, which follow them; "none" removes them."""
-    from ..session.labels import NONE, label_blocks
+    from ..session.block_labels import NONE, label_blocks
 
     label_blocks(session, blocks, words, size)
     if words != NONE:

@@ -764,7 +764,7 @@ def test_the_erasers_sphere_adds_and_erases(three: Person) -> None:
 
 
 def test_labels_and_the_legend_are_one_click(three: Person) -> None:
-    from chimerax.siren.session.labels import BlockLabels
+    from chimerax.siren.session.block_labels import BlockLabels
 
     open_tool(three, "label", "Numbers on blocks")
     assert three.typed[-1] == "siren block label #1.1-3 number"

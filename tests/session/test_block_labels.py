@@ -13,7 +13,7 @@ from chimerax.core.logger import StringPlainTextLog
 
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.session.labels import BlockLabels
+from chimerax.siren.session.block_labels import BlockLabels
 from chimerax.siren.session.surfaces import open_blocks
 
 GRID = Grid((24, 24, 24), (2.0, 2.0, 2.0), (5.0, 6.0, 7.0))
