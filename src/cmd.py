@@ -19,6 +19,7 @@ COMMANDS = {
     "siren screen": "screening",
     "siren expand": "blocks",
     "siren open": "blocks",
+    "siren locate": "locate",
     "siren show": "volumes",
     "siren block merge": "edit",
     "siren block split": "edit",

@@ -23,7 +23,7 @@ from .panel.screening import ScreeningBar
 from .panel.state import PanelState
 from .panel.widgets import MessageStrip, Page, WheelGuard, plain_layout
 from .session.jobs import JobEnd
-from .session.words import path_text
+from .session.words import gone_text, path_text
 
 if TYPE_CHECKING:
     from .panel.blocks import BlocksPage
@@ -261,14 +261,9 @@ class SirenTool(ToolInstance):
         tool.state.set_volumes(data["volumes"], set(data["excluded"]), data["choices"])
         if data["run"]:
             folder = Path(data["run"])
-            if (folder / RECORD).is_file():
-                tool.state.set_run(folder)
-            else:
-                tool.state.tell(
-                    f"{folder} no longer exists. The open blocks were restored from the "
-                    "session, but their table and plots need that folder.",
-                    True,
-                )
+            tool.state.set_run(folder)
+            if not (folder / RECORD).is_file():
+                tool.state.tell(gone_text(folder), True)
         tool.tabs.setCurrentIndex(data["page"])
         tool.tool_window.shown = data["shown"]
         return tool

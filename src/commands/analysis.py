@@ -17,20 +17,21 @@ from chimerax.core.models import Model
 from chimerax.geometry import translation
 from numpy.typing import NDArray
 
-from ..core.analysis.block_occupancy import States, representatives, states_csv
+from ..core.analysis.block_occupancy import States, measure_states, representatives, states_csv
 from ..core.analysis.parameters import StatesParameters
 from ..core.analysis.relations import relations, relations_csv
 from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
 from ..core.common.files import atomic_file
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble, find_ensemble
-from ..core.runs.record import Record, read_record
-from ..core.runs.steps import run_states
+from ..core.runs.record import Record
+from ..core.runs.steps import occupancy_of, run_states
 from ..core.thresholds.tables import table_levels
 from ..session.edits import group_of
 from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
 from ..session.jobs import run_job
 from ..session.log import link, log_lines
+from ..session.moved import is_gone, run_record
 from ..session.scene import shown_colors
 from ..session.surfaces import BlockMap, own_color, plain_map
 from .arguments import BlocksArg, RunArg, VolumesArg, keywords_of
@@ -71,13 +72,8 @@ def states(
     sources = sources_of(volumes) if volumes else None
 
     def work(progress: Progress) -> States:
-        found = run_states(
-            chosen.folder,
-            chosen.blocks,
-            parameters,
-            _ensemble(chosen.record, sources, progress),
-            progress,
-        )
+        ensemble = _ensemble(chosen.record, sources, progress)
+        found = _states(chosen, parameters, ensemble, progress)
         for name, text in (
             (save_file, states_csv),
             (pairs_file, lambda s: relations_csv(relations(s))),
@@ -138,7 +134,7 @@ def plot(
         found = None
         if chosen is not None and kind != "thresholds":
             ensemble = _ensemble(chosen.record, sources, progress)
-            found = run_states(chosen.folder, chosen.blocks, parameters, ensemble, progress)
+            found = _states(chosen, parameters, ensemble, progress)
         labels = Labels(chosen.blocks.names, chosen.colors) if chosen else Labels()
         content = Content.of(*levels, found)
         save_figure(path, lambda figure: draw(figure, kind, content, labels, Theme()))
@@ -176,7 +172,7 @@ def show_representatives(
 
     def work(progress: Progress) -> tuple[States, tuple[int, int], list[NDArray[np.float32]]]:
         ensemble = _ensemble(chosen.record, sources, progress)
-        found = run_states(chosen.folder, chosen.blocks, parameters, ensemble, progress)
+        found = _states(chosen, parameters, ensemble, progress)
         pair = representatives(found, number)
         names = [found.names[k] for k in pair]
         two = replace(
@@ -278,7 +274,7 @@ def chosen_blocks(session: Any, blocks: Any) -> Chosen:
         If the folder does not hold a run, or the models are not its blocks.
     """
     folder = run_folder(session, blocks)
-    record = user_errors(read_record, folder)
+    record = run_record(session, folder)
     if not isinstance(blocks, list):
         if folder != Path(blocks).expanduser().absolute():
             raise UserError(
@@ -301,6 +297,16 @@ def _ensemble(record: Record, sources: list[Any] | None, progress: Progress) -> 
         if sources
         else None
     )
+
+
+def _states(
+    chosen: Chosen, parameters: StatesParameters, ensemble: Ensemble | None, progress: Progress
+) -> States:
+    """The states of blocks; measured in the volumes if their folder is gone."""
+    if is_gone(chosen.folder):
+        occupancy = occupancy_of(chosen.record, ensemble, progress)
+        return measure_states(chosen.blocks, occupancy, parameters, progress)
+    return run_states(chosen.folder, chosen.blocks, parameters, ensemble, progress)
 
 
 def _log_states(session: Any, found: States, chosen: Chosen) -> None:

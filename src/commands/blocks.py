@@ -17,7 +17,6 @@ from ..core.common import constants
 from ..core.common.errors import join_names
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
-from ..core.runs.record import read_record
 from ..core.runs.steps import (
     EXPAND_FOLDER,
     Run,
@@ -36,6 +35,7 @@ from ..session.inputs import (
     user_errors,
 )
 from ..session.jobs import at_once, run_job
+from ..session.moved import beside, keep_run, run_record
 from ..session.words import nothing_found
 from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
 from .levels import LEVELS, check_levels, chosen_levels
@@ -127,14 +127,18 @@ def expand(
 ) -> Any:
     """Test every voxel against every block; write and open the expanded blocks."""
     source_folder = Path(sketch) if sketch else run_folder(session, blocks)
-    record = user_errors(read_record, source_folder)
+    record = run_record(session, source_folder)
     check_levels(level, thresholds)
     # the parameters of another statistic do not carry over
     same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))
     parameters = parameters_of(
         ExpandParameters, {**(inherited_parameters(record) if same_test else {}), **given(keywords)}
     )
-    output = output_folder([], output_dir) if output_dir else source_folder.parent
+    output = (
+        output_folder([], output_dir)
+        if output_dir
+        else beside(source_folder, 'name a folder for the results, as in "outputDir FOLDER"')
+    )
     if (output / EXPAND_FOLDER).resolve() in (
         source_folder.resolve(),
         *([] if isinstance(blocks, list) else [Path(blocks).resolve()]),
@@ -283,6 +287,7 @@ def _opening(
             scene.set_name(run.folder, run.record.step),
         )
         scene.note_contents(group)
+        keep_run(session, run.folder, run.record, run.blocks)
     hidden = scene.hide_earlier(session, run.folder, volumes, group)
     log_replaced(session, hidden)
     closed = scene.close_older(session, hidden)

@@ -25,7 +25,6 @@ from ..core.blocks.editing import clean_name, delete, inside_sphere, merge, piec
 from ..core.blocks.parameters import SplitParameters
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
-from ..core.runs.record import read_record
 from ..core.runs.steps import EDIT_FOLDER, Run, run_edit
 from ..session.colors import SCALE
 from ..session.edits import (
@@ -39,6 +38,7 @@ from ..session.edits import (
 from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
 from ..session.jobs import run_job
 from ..session.log import link, log_blocks, log_lines, log_pile
+from ..session.moved import beside, is_gone, keep_run, kept_run, run_record
 from ..session.scene import blocks_of, close_older, note_contents, outdate, set_name
 from ..session.surfaces import (
     BlockMap,
@@ -223,9 +223,14 @@ def save(
 ) -> Any:
     """Write the open blocks to a complete folder, like that of a sketch."""
     group, source = group_of(blocks), run_folder(session, list(blocks))
-    record = user_errors(read_record, source)
+    record = run_record(session, source)
     chosen = user_errors(opened_blocks, list(blocks), record)
-    target = Path(folder).expanduser().absolute() if folder else source.parent / EDIT_FOLDER
+    target = (
+        Path(folder).expanduser().absolute()
+        if folder
+        else beside(source, 'name another folder, as in "siren block save #2 FOLDER"') / EDIT_FOLDER
+    )
+    kept = kept_run(session, source)
     sources = sources_of(volumes) if volumes else None
 
     def work(progress: Progress) -> Run:
@@ -234,7 +239,8 @@ def save(
             if sources
             else None
         )
-        return run_edit(chosen, record, source, target, ensemble, progress)
+        known = kept.blocks if kept is not None and is_gone(source) else None
+        return run_edit(chosen, record, source, target, ensemble, progress, known)
 
     def show(run: Run) -> Run:
         whole = len(blocks) == len(blocks_of(group)) if not group.deleted else False
@@ -246,6 +252,7 @@ def save(
                 model.siren_strength = run.blocks.strength.get(model.siren_block)
                 follow_verdict(model)
         if whole:
+            keep_run(session, run.folder, run.record, run.blocks)
             group.name = set_name(run.folder, run.record.step)
             note_contents(group)
             outdate(session, run.folder, group)

@@ -32,10 +32,13 @@ from Qt.QtWidgets import (
 )
 
 from ..core.common.errors import SirenError
+from ..core.runs.moved import volumes_missing
 from ..core.runs.steps import Run, open_run
 from ..session.edits import BLOCKS_CHANGED, add_trigger, can_undo
 from ..session.log import hidden_text
+from ..session.moved import is_gone, kept_run
 from ..session.scene import (
+    as_saved,
     blocks_of,
     edited,
     folder_of,
@@ -126,6 +129,11 @@ class BlocksPage(Page):
         self.title = QLabel(self)
         self.title.setWordWrap(True)
         self.open_button = QPushButton("Open as surfaces", self, clicked=self._open)
+        self.locate_button = QPushButton("Locate folder...", self, clicked=self._locate)
+        self.locate_button.setToolTip(
+            "The folder of these blocks, or of their volumes, is gone: show where it is now "
+            "(siren locate)"
+        )
         self.sets = QToolButton(self)
         self.sets.setText("Open blocks")
         self.sets.setToolTip("Show another set of open blocks here, or open a folder of blocks")
@@ -175,7 +183,7 @@ class BlocksPage(Page):
         ]
         edit = [a["merge"], a["split"], a["delete"], a["rename"], None, a["undo"], a["redo"]]
         rows = [
-            [self.title, self.open_button, self.sets],
+            [self.title, self.locate_button, self.open_button, self.sets],
             view,
             [self.view],
             [self.doubts],
@@ -274,6 +282,7 @@ class BlocksPage(Page):
         self.view.fit_rows()
         self.tools.follow()
         self.open_button.setVisible(bool(rows) and not models)
+        self.locate_button.setVisible(bool(models) and self._lost())
         self.title.setText(self._summary(bool(models)))
         hidden = self._hidden()
         self.doubts.setVisible(bool(hidden))
@@ -288,6 +297,13 @@ class BlocksPage(Page):
             )
             self.slider.blockSignals(False)
 
+    def _lost(self) -> bool:
+        """Whether the folder of the run, or that of its volumes, is no longer there."""
+        assert self._folder is not None
+        if is_gone(self._folder):
+            return True
+        return self._run is not None and volumes_missing(self._run.record) is not None
+
     def _summary(self, is_open: bool) -> str:
         if self._folder is None:
             return "No blocks of these volumes yet: run a sketch, or open blocks found earlier."
@@ -299,18 +315,21 @@ class BlocksPage(Page):
             f"{self._folder.name}: {len(rows)} block{'s' * (len(rows) > 1)}, "
             f"{sum(r.voxels for r in rows):,} voxels"
         )
-        saved = (
-            {(n, len(v), self._run.blocks.names.get(n, "")) for n, v in self._run.blocks}
-            if self._run
-            else set()
-        )
-        edited = is_open and saved != {(r.number, r.voxels, r.name) for r in rows}
+        edited = is_open and self._edited()
         apart = is_open and not any(m.parent.visible for m in self.blocks if m.parent)
         return (
             text
             + (", edited but not saved" if edited else "" if is_open else ", not open")
             + (", hidden" if apart else "")
+            + (", folder not found" if is_open and is_gone(self._folder) else "")
         )
+
+    def _edited(self) -> bool:
+        """Whether the open blocks differ from those of the run; also if these are not known."""
+        assert self._folder is not None
+        kept = self._run or kept_run(self.session, self._folder)
+        group = set_of(self.session, self._folder)
+        return group is not None and (kept is None or not as_saved(group, kept.blocks))
 
     def _enable(self) -> None:
         count, some = len(self.chosen), bool(self.blocks)
@@ -438,8 +457,13 @@ class BlocksPage(Page):
         if folder:
             self._execute(f"siren open {path_text(Path(folder))}")
 
-    def _ask_folder(self) -> str:
-        return str(QFileDialog.getExistingDirectory(self, "Folder of a sketch or expansion"))
+    def _ask_folder(self, title: str = "Folder of a sketch or expansion") -> str:
+        return str(QFileDialog.getExistingDirectory(self, title))
+
+    def _locate(self) -> None:
+        folder = self._ask_folder("Where the folder of these blocks or volumes is now")
+        if folder:
+            self._execute(f"siren locate {path_text(Path(folder))}")
 
     def _save(self) -> None:
         self.edits.do("siren block save", self.blocks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from Qt.QtCore import QObject, Signal
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.files import RECORD
 from ..session.jobs import JobEnd, SessionClosed, run_in_turn, stopped_text, when_job_ends
-from ..session.opened import blocks_are_open, when_run_opened
+from ..session.opened import blocks_are_open, when_folders_moved, when_run_opened
 from ..session.words import nothing_found
 from . import commands
 from .reader import EnsembleReader
@@ -92,6 +93,7 @@ class PanelState(QObject):
         self._handlers: list[Any] = [
             when_job_ends(session, while_alive(self, self._job_ended)),
             when_run_opened(session, while_alive(self, self._opened)),
+            when_folders_moved(session, while_alive(self, self._follow_folders)),
         ]
 
     def close(self) -> None:
@@ -432,10 +434,13 @@ class PanelState(QObject):
 
         group = seen_set(self.session)
         if group is not None:
-            folder = Path(folder_of(group))
-            self.set_run(folder)
-            if (folder / RECORD).is_file():
-                self.reader.open(folder)
+            self._show_folder(Path(folder_of(group)))
+
+    def _show_folder(self, folder: Path) -> None:
+        """Show the results of open blocks, whose folder may be gone, and read them if not."""
+        self.set_run(folder)
+        if (folder / RECORD).is_file():
+            self.reader.open(folder)
 
     def _seen_of(self, folder: Path) -> bool:
         """Whether the blocks that are seen in the session are of these volumes, or of a run beside
@@ -449,6 +454,24 @@ class PanelState(QObject):
         group = seen_set(self.session)
         volumes = first_path([p for p in self._places if not getattr(p, "deleted", False)])
         return group is not None and related(group, folder, str(volumes or ""))
+
+    def _follow_folders(self, moves: Sequence[tuple[Path, Path]]) -> None:
+        """List the volumes, and show the results, where they are now."""
+        if self.closed:
+            return
+        from ..core.runs.moved import moved_path
+
+        def now(text: str) -> str:
+            found = [moved_path(Path(text).expanduser(), *pair) for pair in moves] if text else []
+            return next((str(p) for p in found if p is not None and p.exists()), text)
+
+        shown = str(self.run_folder or "")
+        choices = {**self.choices(), "output": now(self.output), "table": now(self.table)}
+        volumes = now(self.volumes)
+        if (volumes, choices) != (self.volumes, self.choices()):
+            self.set_volumes(volumes, set(self.excluded) | self._excluded_before, choices)
+        if shown:  # read anew: where its volumes are may have changed
+            self._show_folder(Path(now(shown)))
 
     def _opened(self, run: Run) -> None:
         if not self.closed:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..core.runs.steps import Run
 
-RUN_OPENED = "siren run opened"  # trigger of the session, with a Run
+# triggers of the session
+RUN_OPENED = "siren run opened"  # with a Run
+FOLDERS_MOVED = "siren folders moved"  # with pairs of folders: where they were, and are now
 
 
 def blocks_are_open(session: Any) -> bool:
@@ -18,8 +21,7 @@ def blocks_are_open(session: Any) -> bool:
 
 def run_opened(session: Any, run: Run) -> None:
     """Notify the panel that a run was opened."""
-    _add_trigger(session)
-    session.triggers.activate_trigger(RUN_OPENED, run)
+    _trigger(session, RUN_OPENED).activate_trigger(RUN_OPENED, run)
 
 
 def when_run_opened(session: Any, call: Callable[[Run], Any]) -> Any:
@@ -29,10 +31,23 @@ def when_run_opened(session: Any, call: Callable[[Run], Any]) -> Any:
     -------
     The handler; ``handler.remove()`` stops the calls.
     """
-    _add_trigger(session)
-    return session.triggers.add_handler(RUN_OPENED, lambda _, run: call(run))
+    return _trigger(session, RUN_OPENED).add_handler(RUN_OPENED, lambda _, run: call(run))
 
 
-def _add_trigger(session: Any) -> None:
-    if not session.triggers.has_trigger(RUN_OPENED):
-        session.triggers.add_trigger(RUN_OPENED)
+def folders_moved(session: Any, moves: Sequence[tuple[Path, Path]]) -> None:
+    """Notify the panel that folders were found in another place."""
+    _trigger(session, FOLDERS_MOVED).activate_trigger(FOLDERS_MOVED, moves)
+
+
+def when_folders_moved(session: Any, call: Callable[[Sequence[tuple[Path, Path]]], Any]) -> Any:
+    """Have a function called whenever folders were found in another place; see
+    :func:`when_run_opened`.
+    """
+    return _trigger(session, FOLDERS_MOVED).add_handler(FOLDERS_MOVED, lambda _, moves: call(moves))
+
+
+def _trigger(session: Any, name: str) -> Any:
+    """The session's triggers, with this one among them."""
+    if not session.triggers.has_trigger(name):
+        session.triggers.add_trigger(name)
+    return session.triggers

@@ -183,18 +183,19 @@ def edited(group: Model) -> bool | None:
 def saved_set(session: Any, run: Run) -> Model | None:
     """The open set of a run, if it is exactly as in the folder."""
     for group in reversed(sets_of_blocks(session)):
-        blocks = blocks_of(group)
-        if (
-            same_folder(folder_of(group), run.folder)
-            and sorted(m.siren_block for m in blocks) == sorted(run.blocks.blocks)
-            and all(
-                m.given_name == run.blocks.names.get(m.siren_block, "")
-                and np.array_equal(m.voxels, run.blocks.blocks[m.siren_block])
-                for m in blocks
-            )
-        ):
+        if same_folder(folder_of(group), run.folder) and as_saved(group, run.blocks):
             return group
     return None
+
+
+def as_saved(group: Model, saved: BlockSet) -> bool:
+    """Whether open blocks are exactly these: the same numbers, voxels and names."""
+    blocks = blocks_of(group)
+    return sorted(m.siren_block for m in blocks) == sorted(saved.blocks) and all(
+        m.given_name == saved.names.get(m.siren_block, "")
+        and np.array_equal(m.voxels, saved.blocks[m.siren_block])
+        for m in blocks
+    )
 
 
 def show_set(group: Model) -> None:

@@ -19,6 +19,14 @@ def path_text(path: Path) -> str:
     return str(quote_path_if_necessary(str(path)))
 
 
+def gone_text(folder: str | Path) -> str:
+    """What to do where the folder of open blocks is no longer there."""
+    return (
+        f"{folder} was moved, renamed or deleted. Its blocks are kept in the session and can be "
+        'edited; to save and expand them, say where it is now: "siren locate FOLDER".'
+    )
+
+
 def nothing_found(record: Record) -> str:
     """Why a sketch found no blocks, and what to try."""
     used = record.counts.get("volumes_used", len(record.volumes))

@@ -14,7 +14,7 @@ import pytest
 from Qt.QtGui import QColor, QImage, QPalette
 
 from chimerax.siren.session.jobs import current_job
-from conftest import Desk
+from conftest import Desk, work_on
 from ensembles import LEVEL, Planted
 from waiting import DEADLINE
 
@@ -177,9 +177,64 @@ def test_a_saved_session_brings_the_panel_back(
     shutil.rmtree(volumes)
     shutil.rmtree(tmp_path / "siren")
     _reopen(desk, tmp_path / "s.cxs")
-    assert f"{tmp_path / 'siren/00_sketch'} no longer exists" in desk.tool.message.text
+    assert f"{tmp_path / 'siren/00_sketch'} was moved" in desk.tool.message.text
     assert desk.log.errors == [] and "Traceback" not in desk.log.text
     run(desk.session, "close", log=False)
+
+
+@pytest.mark.slow
+def test_a_session_whose_project_was_renamed_has_its_table_and_is_bound_by_a_button(
+    desk: Desk, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = tmp_path / "j42", tmp_path / "j43"
+    shutil.copytree(planted.folder, old / "volumes")
+    desk.open()
+    desk.list(old / "volumes")
+    desk.use_level(LEVEL)
+    desk.tool.run_page.input.output.value = str(old / "results")
+    desk.tool.run_page.input.output.changed.emit()
+    desk.wait(lambda: not desk.tool.state.reader.busy)
+    desk.tool.state.set_excluded({"vol_3.mrc"})
+    desk.run_to_end(desk.tool.run_page.sections["sketch"].button)
+    page = desk.tool.blocks
+    page._rename(page.blocks[0], "head")
+    work_on(desk.session, page)
+    assert not page.locate_button.isVisibleTo(page)
+    before = [_shown(row) for row in page.model.rows]
+    assert len(before) == 2
+    _save(desk, tmp_path / "s.cxs")
+    old.rename(new)
+    _reopen(desk, tmp_path / "s.cxs")
+    page = desk.tool.blocks
+    work_on(desk.session, page)
+    assert [_shown(row) for row in page.model.rows] == before
+    assert "edited but not saved, folder not found" in page.title.text()
+    assert page.locate_button.isVisibleTo(page)
+    assert page.save_button.isEnabled() and page.actions_["all"].isEnabled()
+    page._rename(page.blocks[1], "tail")  # edits go on
+    page.view.selectAll()
+    work_on(desk.session, page)
+    assert page.actions_["merge"].isEnabled() and page.actions_["undo"].isEnabled()
+    monkeypatch.setattr(page, "_ask_folder", lambda title: str(new))
+    page.locate_button.click()
+    desk.wait(lambda: current_job(desk.session) is None and not desk.tool.state.reader.busy)
+    work_on(desk.session, page)
+    state = desk.tool.state
+    assert desk.typed[-1] == f"siren locate {new}"
+    assert (state.volumes, state.output) == (str(new / "volumes"), str(new / "results"))
+    assert state.run_folder == new / "results/00_sketch" and state.run is not None
+    assert state.excluded == {"vol_3.mrc"} and len(state.names) == 150 and state.level == LEVEL
+    assert not page.locate_button.isVisibleTo(page)
+    assert "not found" not in page.title.text() and "edited but not saved" in page.title.text()
+    desk.run_to_end(page.save_button)
+    assert (new / "results/01_edited/run.json").is_file() and not old.exists()
+    assert [r.name for r in page.model.rows] == ["head", "tail"]
+    assert "edited" not in page.title.text().removeprefix("01_edited")
+    assert desk.log.errors == []
+
+
+def _shown(row: Any) -> tuple[Any, ...]:
+    return row.number, row.name, row.voxels, row.occupancy, row.verdict, row.color
 
 
 def _save(desk: Desk, path: Path) -> None:

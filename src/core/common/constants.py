@@ -176,6 +176,12 @@ FALSE_RELATION_RATE = 0.01  # chance of any false relation among all pairs of bl
 # rows of a heat map: optimal leaf ordering of more holds Python's lock for over 50 ms
 MAX_ORDERED_ROWS = 200
 
+# --- Volumes found again after they were moved: occupied voxels of a block that may differ from the
+# run's table, as share of its voxels and in voxels. The table has four decimals, and resampled maps
+# round otherwise on another processor; volumes of another state differ by half of a block and more
+SAME_SHARE = 0.01
+SAME_VOXELS = 2
+
 # --- Flags of a predicted level: devel/benchmarks/trust.md
 
 # voxels as far below the background as the level is above it, relative to those above the level

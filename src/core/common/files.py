@@ -110,6 +110,23 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def relative_path(path: Path | str, folder: Path) -> str | None:
+    """A path as seen from a folder, with slashes and links resolved; None on another drive."""
+    try:
+        return Path(os.path.relpath(os.path.realpath(path), os.path.realpath(folder))).as_posix()
+    except ValueError:
+        return None
+
+
+def file_as_input(path: Path, folder: Path) -> dict[str, str | None]:
+    """What the record in ``folder`` says of a file that was read."""
+    return {
+        "path": str(path.absolute()),
+        "relative": relative_path(path, folder),
+        "sha256": sha256(path),
+    }
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write readable JSON, with each list on one line."""
     path.write_text(_json(content, 0) + "\n", encoding="utf-8", newline="\n")

@@ -16,6 +16,7 @@ from ..common.progress import Progress
 from ..common.versions import versions
 from ..maps.ensemble import Ensemble, Source, find_ensemble
 from ..maps.grid import Grid
+from .places import folder_now, folders_of, seen_from, volumes_now
 
 FORMAT = "SIREn run 1"
 
@@ -32,7 +33,8 @@ class Record:
         All parameters of the step, including the seed.
     volumes : list of dict
         For each selected volume: name, path (None for a map in memory), bytes, level, and why it
-        was left out (or None).
+        was left out (or None). In a record that was read, the path is where the file is now, if
+        record and volumes have been moved or copied together.
     thresholds : str
         Origin of the levels, in words.
     grid : Grid
@@ -51,6 +53,8 @@ class Record:
         Names of the volumes that include and exclude removed.
     counted_on : str
         Device or cluster; the result does not depend on it.
+    outputs : dict of str
+        SHA-256 of the other files in the folder, by name.
     """
 
     step: str
@@ -65,30 +69,42 @@ class Record:
     source: str | None = None
     not_chosen: list[str] = field(default_factory=list)
     counted_on: str = "cpu"
+    outputs: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write run.json, the last file of a folder: it lists the others with their hashes."""
-        outputs = {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != RECORD}
+        self.outputs = {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != RECORD}
+        folders = seen_from(folder, folders_of(self.volumes, self.source))
+        content = self.content()
+        last = {name: content.pop(name) for name in ("timings_s", "outputs")}
         write_json(
             folder / RECORD,
             {
-                "format": FORMAT,
-                "step": self.step,
-                "parameters": self.parameters,
-                "thresholds": self.thresholds,
-                "grid": self.grid.as_json(),
-                "box": self.box,
-                "voxel_size_given": self.voxel_size,
-                "source": self.source,
-                "counts": self.counts,
-                "volumes": {v["name"]: {k: v[k] for k in v if k != "name"} for v in self.volumes},
-                "not_chosen": self.not_chosen,
-                "counted_on": self.counted_on,
+                **content,
+                "folders": folders,
                 "versions": versions(),
-                "timings_s": {k: round(v, 3) for k, v in self.timings.items()},
-                "outputs": outputs,
+                **last,
             },
         )
+
+    def content(self) -> dict[str, Any]:
+        """The record as plain values, which :func:`record_of` reads."""
+        return {
+            "format": FORMAT,
+            "step": self.step,
+            "parameters": self.parameters,
+            "thresholds": self.thresholds,
+            "grid": self.grid.as_json(),
+            "box": self.box,
+            "voxel_size_given": self.voxel_size,
+            "source": self.source,
+            "counts": self.counts,
+            "volumes": {v["name"]: {k: v[k] for k in v if k != "name"} for v in self.volumes},
+            "not_chosen": self.not_chosen,
+            "counted_on": self.counted_on,
+            "timings_s": {k: round(v, 3) for k, v in self.timings.items()},
+            "outputs": self.outputs,
+        }
 
     @property
     def used(self) -> list[dict[str, Any]]:
@@ -129,8 +145,8 @@ class Record:
             path = Path(v["path"])
             if not path.is_file():
                 raise SirenError(
-                    f"{path} is gone since the sketch: put it back, or give the current folder of "
-                    'the volumes, as in "volumes FOLDER".'
+                    f"{path} is gone since the sketch: put it back, or say where the volumes are "
+                    'now: "siren locate FOLDER", or "volumes FOLDER" for this command alone.'
                 )
             if path.stat().st_size != v["bytes"]:
                 raise SirenError(f'{path} changed since the sketch: run "siren sketch" again.')
@@ -167,16 +183,37 @@ def read_record(folder: Path) -> Record:
         If the file is missing, or not a record that this version reads.
     """
     path = folder / RECORD
+    if not folder.is_dir():
+        raise SirenError(
+            f"{folder} is not there: it was moved, renamed or deleted. Say where it is now: "
+            '"siren locate FOLDER".'
+        )
     if not path.is_file():
         raise SirenError(
             f'{folder} has no {RECORD}: give the folder that "siren sketch" wrote, '
             f"or a copy with its {RECORD}."
         )
-    content = read_json(path)
+    return record_of(read_json(path), path)
+
+
+def record_of(content: Mapping[str, Any], path: Path) -> Record:
+    """The record with this content.
+
+    Parameters
+    ----------
+    content : of run.json
+    path : of the file, to find what was moved along with it, and for messages
+
+    Raises
+    ------
+    SirenError
+        If it is not a record that this version reads.
+    """
     try:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']}")
         grid = Grid.from_json(content["grid"])
+        relative = content.get("folders")
         volumes = [
             {"name": name, **{k: v[k] for k in ("path", "bytes", "level", "left_out")}}
             for name, v in content["volumes"].items()
@@ -184,16 +221,17 @@ def read_record(folder: Path) -> Record:
         return Record(
             content["step"],
             content["parameters"],
-            volumes,
+            volumes_now(volumes, relative, path.parent),
             content["thresholds"],
             grid,
             content["box"],
             content["voxel_size_given"],
             content["counts"],
             content["timings_s"],
-            content["source"],
+            folder_now(content["source"], relative, path.parent),
             content["not_chosen"],
             content.get("counted_on", "cpu"),
+            content.get("outputs", {}),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SirenError(

@@ -234,6 +234,7 @@ def run_edit(
     folder: Path,
     ensemble: Ensemble | None = None,
     progress: Progress | None = None,
+    source_blocks: BlockSet | None = None,
 ) -> Run:
     """Write blocks edited by hand as a complete output folder; their occupancy is measured again.
 
@@ -250,6 +251,8 @@ def run_edit(
     ensemble : Ensemble, optional
         The volumes, if they were moved since the source was written.
     progress : Progress, optional
+    source_blocks : BlockSet, optional
+        Its blocks, if the folder of the source is gone; read from there by default.
 
     Raises
     ------
@@ -284,17 +287,18 @@ def run_edit(
     )
     # stability was measured before editing: it still holds for unchanged blocks
     with progress.timed("strength"):
-        weighed = with_strength(_like_source(blocks, source_folder), occupancy, progress)
+        like = _like_source(blocks, source_folder, source_blocks)
+        weighed = with_strength(like, occupancy, progress)
     with progress.timed("evidence"):
         background = measure_background(ensemble, occupancy, progress)
         weighed, _ = with_evidence(weighed, occupancy, ensemble, background, progress)
     return _write(folder, record, weighed, occupancy, ensemble, progress)
 
 
-def _like_source(blocks: BlockSet, folder: Path) -> BlockSet:
-    """Copy the stability of unchanged blocks from the folder of the source."""
+def _like_source(blocks: BlockSet, folder: Path, known: BlockSet | None) -> BlockSet:
+    """Copy the stability of unchanged blocks from the source."""
     try:
-        return with_values_of(blocks, read_blocks_file(folder / BLOCKS_FILE))
+        return with_values_of(blocks, known or read_blocks_file(folder / BLOCKS_FILE))
     except SirenError:
         return blocks
 

@@ -13,14 +13,21 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..common.errors import SirenError, join_names
-from ..common.files import RECORD, atomic_folder, set_edits_aside, sha256, write_json
+from ..common.files import (
+    RECORD,
+    atomic_folder,
+    file_as_input,
+    set_edits_aside,
+    sha256,
+    write_json,
+)
 from ..common.versions import versions
 from ..maps.ensemble import Ensemble
 from .agreement import Agreement, LabeledPrediction
@@ -152,13 +159,15 @@ def run_evaluation(labels: Path, predictions: Path, output: Path) -> Evaluation:
     agreement = evaluate(labels, predictions)
     folder = output / EVALUATION_FOLDER
     with atomic_folder(folder) as temporary:
-        _write(temporary, agreement, {"labels": _file(labels), "predictions": _file(predictions)})
+        named = {"labels": labels, "predictions": predictions}
+        inputs = {name: file_as_input(path, temporary) for name, path in named.items()}
+        _write(temporary, agreement, inputs)
         aside = set_edits_aside(folder)
         replaced = folder.exists()
     return Evaluation(folder, agreement, aside, replaced)
 
 
-def _write(folder: Path, agreement: Agreement, inputs: dict[str, object]) -> None:
+def _write(folder: Path, agreement: Agreement, inputs: Mapping[str, object]) -> None:
     rows = sorted(agreement.rows, key=lambda r: (r.normalized_label, r.prediction.file))
     write_table(
         folder / TABLE_FILE,
@@ -193,10 +202,6 @@ def _write(folder: Path, agreement: Agreement, inputs: dict[str, object]) -> Non
             "outputs": {p.name: sha256(p) for p in sorted(folder.iterdir())},
         },
     )
-
-
-def _file(path: Path) -> dict[str, str]:
-    return {"path": str(path.absolute()), "sha256": sha256(path)}
 
 
 def _blank(value: float | None) -> float | str:

@@ -30,7 +30,14 @@ from scipy import stats
 
 from ..common import constants
 from ..common.errors import JunkMap, SirenError
-from ..common.files import RECORD, atomic_folder, set_edits_aside, sha256, write_json
+from ..common.files import (
+    RECORD,
+    atomic_folder,
+    file_as_input,
+    set_edits_aside,
+    sha256,
+    write_json,
+)
 from ..common.progress import Progress
 from ..common.versions import versions
 from ..maps.ensemble import Ensemble
@@ -214,7 +221,7 @@ def run_finetune(
         "parameters": parameters.as_dict(),
         "kept_epoch": fit.best,
         "start": {"name": path.name, "sha256": sha256(path)},
-        "labels": {"path": str(labels.absolute()), "sha256": sha256(labels)},
+        "labels": file_as_input(labels, output / FINETUNE_FOLDER),
         "label_of": {r.file: label.level for r, label in data.maps},
         "split": parts,
         "held_out_before": before.metrics,

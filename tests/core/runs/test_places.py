@@ -1,0 +1,106 @@
+"""Where the files of a record are: as found by hand-made trees of folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chimerax.siren.core.runs.moved import candidates, moved_path, renamed
+from chimerax.siren.core.runs.places import folder_now, seen_from, volumes_now
+
+
+def volume(path: Path | str, size: int = 3, left_out: str | None = None) -> dict[str, Any]:
+    name = str(path).replace("\\", "/").rpartition("/")[2]
+    return {"name": name, "path": str(path), "bytes": size, "level": 1.0, "left_out": left_out}
+
+
+def put(path: Path, content: str = "map") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+def test_folders_are_seen_through_links_and_with_slashes(tmp_path: Path) -> None:
+    real = tmp_path / "disk/j42/siren/00_sketch"
+    real.mkdir(parents=True)
+    (tmp_path / "disk/j42/volumes").mkdir()
+    (tmp_path / "home").symlink_to(tmp_path / "disk/j42")
+    seen = seen_from(tmp_path / "home/siren/00_sketch", [str(tmp_path / "disk/j42/volumes")])
+    assert list(seen.values()) == ["../../volumes"]
+
+
+def test_the_place_beside_the_record_counts_first_if_it_has_the_file(tmp_path: Path) -> None:
+    old, new = put(tmp_path / "a/volumes/v.mrc"), put(tmp_path / "b/volumes/v.mrc")
+    record = tmp_path / "b/siren/00_sketch"
+    record.mkdir(parents=True)
+    seen = {str(old.parent): "../../volumes"}
+    assert volumes_now([volume(old)], seen, record)[0]["path"] == str(new)
+    new.write_text("another size")
+    assert volumes_now([volume(old)], seen, record)[0]["path"] == str(old)
+    old.unlink()
+    assert volumes_now([volume(old)], seen, record)[0]["path"] == str(old)
+    old.parent.rmdir()  # an error then names the folder that is there
+    assert volumes_now([volume(old)], seen, record)[0]["path"] == str(new)
+
+
+def test_a_record_of_an_earlier_version_is_believed_before_its_surroundings(
+    tmp_path: Path,
+) -> None:
+    old, new = put(tmp_path / "a/volumes/v.mrc"), put(tmp_path / "b/volumes/v.mrc")
+    record = tmp_path / "b/siren/00_sketch"
+    record.mkdir(parents=True)
+    assert volumes_now([volume(old)], None, record)[0]["path"] == str(old)
+    old.unlink()
+    assert volumes_now([volume(old)], None, record)[0]["path"] == str(new)
+
+
+def test_volumes_of_several_folders_are_found_each_by_a_file_that_was_used(tmp_path: Path) -> None:
+    rows = [
+        volume("/gone/one/junk.mrc", left_out="junk"),
+        volume("/gone/one/a.mrc"),
+        volume("/gone/two/b.mrc"),
+        {"name": "memory", "path": None, "bytes": None, "level": 1.0, "left_out": None},
+    ]
+    one, two = put(tmp_path / "p/one/a.mrc"), put(tmp_path / "p/two/b.mrc")
+    record = tmp_path / "p/out/00_sketch"
+    record.mkdir(parents=True)
+    seen = {"/gone/one": "../../one", "/gone/two": "../../two"}
+    found = [v["path"] for v in volumes_now(rows, seen, record)]
+    assert found == [str(one.parent / "junk.mrc"), str(one), str(two), None]
+    assert rows[1]["path"] == "/gone/one/a.mrc"
+
+
+@pytest.mark.parametrize("old", [r"C:\Users\me\j42\volumes", r"\\server\share\volumes"])
+def test_a_project_written_on_windows_is_found_elsewhere(tmp_path: Path, old: str) -> None:
+    new = put(tmp_path / "volumes/v.mrc")
+    record = tmp_path / "siren/00_sketch"
+    record.mkdir(parents=True)
+    rows = [volume(old + r"\v.mrc")]
+    for seen in ({old: "../../volumes"}, None):
+        assert volumes_now(rows, seen, record)[0]["path"] == str(new)
+    assert folder_now(old.replace("volumes", "00_sketch"), None, record) == str(record)
+
+
+def test_the_run_that_a_record_started_from_is_found_beside_it(tmp_path: Path) -> None:
+    sketch, record = tmp_path / "b/siren/00_sketch", tmp_path / "b/siren/02_expand"
+    for folder in (sketch, record):
+        folder.mkdir(parents=True)
+    old = str(tmp_path / "a/siren/00_sketch")
+    for seen in ({old: "../00_sketch"}, None):
+        assert folder_now(old, seen, record) == str(sketch)
+    assert folder_now(None, None, record) is None
+    assert folder_now(old, {}, record) == old
+
+
+def test_what_was_renamed_is_found_for_everything_below_it(tmp_path: Path) -> None:
+    old, new = renamed(Path("/a/j42/siren/00_sketch"), Path("/b/j43/siren/00_sketch"))
+    assert moved_path(Path("/a/j42/volumes"), old, new) == Path("/b/j43/volumes")
+    assert moved_path(Path("/a/j421/volumes"), old, new) is None
+    assert renamed(Path("/a/j42/x"), Path("/b/j42/x")) == (Path("/a"), Path("/b"))
+    run = put(tmp_path / "j43/siren/00_sketch/run.json").parent
+    was = Path("/a/j42/siren/00_sketch")
+    for place in (run, run.parent, run.parent.parent, run.parents[1] / "volumes"):
+        assert candidates(was, place) == [run]
+    assert candidates(was, tmp_path / "elsewhere/volumes") == []
