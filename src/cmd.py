@@ -20,6 +20,7 @@ COMMANDS = {
     "siren expand": "blocks",
     "siren open": "blocks",
     "siren locate": "locate",
+    "siren install torch": "install",
     "siren show": "volumes",
     "siren block merge": "edit",
     "siren block split": "edit",

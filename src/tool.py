@@ -64,6 +64,8 @@ class SirenTool(ToolInstance):
         self._example: Path | None = None
         self._libraries = QTimer(area)
         self.state.said.connect(self.message.say)
+        self.state.offered.connect(self.message.offer)
+        self.message.button.clicked.connect(self.state.install_torch)
         self.state.run_changed.connect(self._run_changed)
         self.state.job_ended.connect(self._job_ended)
         self.state.levels_changed.connect(self._levels_changed)

@@ -20,6 +20,9 @@ STEPS: dict[str, type[Parameters]] = {
     "expand": ExpandParameters,
 }
 
+INSTALL_TORCH = "siren install torch"
+WITH_TORCH = ("siren predict", "siren finetune")  # commands that cannot do without
+
 
 def volumes_text(volumes: str) -> str:
     """Volumes as text for a command: open maps (``#1-20``) unchanged, paths quoted if need be."""

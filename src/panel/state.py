@@ -14,6 +14,7 @@ from Qt.QtCore import QObject, Signal
 
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.files import RECORD
+from ..core.common.torch_install import SIZES, build_for_this_computer, torch_missing
 from ..session.jobs import JobEnd, SessionClosed, run_in_turn, stopped_text, when_job_ends
 from ..session.opened import blocks_are_open, when_folders_moved, when_run_opened
 from ..session.words import nothing_found
@@ -61,6 +62,7 @@ class PanelState(QObject):
     executed = Signal()  # a command was started or has ended
     job_ended = Signal(object)  # JobEnd
     said = Signal(str, bool)  # a sentence, and whether it is an error
+    offered = Signal(str, str)  # a sentence, and the words of a button for what can be done
 
     def __init__(self, session: Any, parent: QObject | None = None):
         super().__init__(parent)
@@ -79,6 +81,7 @@ class PanelState(QObject):
         self._levels_read: Any = None
         self._places: list[Any] = []
         self._models: dict[str, Any] = {}  # open maps by the names of their volumes
+        self._after_torch: list[str] = []  # commands that wait until torch is installed
         self._excluded_before: set[str] = set()  # to be applied once the volumes are listed
         self.set_choices({})
         self.reader = EnsembleReader(self)
@@ -114,6 +117,8 @@ class PanelState(QObject):
 
     def execute(self, command: str, log: bool = True) -> Any:
         """Run a command as if typed, and show errors in the panel; None if it failed."""
+        if self._offer_torch([command]):
+            return None
         session = self.session
         try:
             return run(session, command, log=log)
@@ -129,6 +134,8 @@ class PanelState(QObject):
         """Run commands one after the other, in the background; a sketch without blocks is the
         last.
         """
+        if lines[0] != commands.INSTALL_TORCH and self._offer_torch(lines):
+            return
         session = self.session
         try:
             run_in_turn(session, lines, _found_blocks)
@@ -138,6 +145,35 @@ class PanelState(QObject):
         finally:
             if not self.closed:
                 self.executed.emit()
+
+    def _offer_torch(self, lines: list[str]) -> bool:
+        """Offer to install torch if these commands need it and it is missing."""
+        if not any(map(self._needs_torch, lines)) or not torch_missing():
+            return False
+        self._after_torch = lines
+        self.offered.emit(
+            "Contour levels are predicted with torch, which is not installed yet "
+            f"({SIZES[build_for_this_computer()]}).",
+            "Install torch and go on",
+        )
+        return True
+
+    def _needs_torch(self, line: str) -> bool:
+        """Whether a command predicts contour levels, or trains the network."""
+        if line.startswith(commands.WITH_TORCH):
+            return True
+        if not line.startswith("siren sketch") or self.source != PREDICTED:
+            return False
+        from ..session.inputs import PREDICTIONS_FILE
+
+        beside = Path(self.volumes).expanduser() / PREDICTIONS_FILE
+        return self.threshold_table is None and " thresholds " not in line and not beside.is_file()
+
+    def install_torch(self) -> None:
+        """Install torch, and then run the commands that needed it."""
+        lines, self._after_torch = self._after_torch, []
+        self.tell("")
+        self.execute_in_turn([commands.INSTALL_TORCH, *lines])
 
     def tell(self, sentence: str, is_error: bool = False) -> None:
         """Show a sentence in the panel, if it is still there; "" takes the last one away."""

@@ -18,6 +18,7 @@ from Qt.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QPushButton,
     QScrollArea,
     QSizePolicy,
     QSlider,
@@ -214,8 +215,9 @@ class Section(QWidget):
 
 
 class MessageStrip(QFrame):
-    """A message for the user, with a button to dismiss it. It lies over the panel rather than in
-    its layout, so that no widget moves when it comes and goes.
+    """A message for the user, with a button to dismiss it, and one to act on it where there is
+    something to do. It lies over the panel rather than in its layout, so that no widget moves when
+    it comes and goes.
 
     Parameters
     ----------
@@ -238,10 +240,13 @@ class MessageStrip(QFrame):
         close.setIconSize(QSize(12, 12))
         close.setToolTip("Dismiss this message; it stays in the log")
         close.clicked.connect(self.hide)
+        self.button = QPushButton(self)
+        self.button.hide()
         layout = QHBoxLayout(self)
         plain_layout(layout, 4)
         layout.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self._text, 1)
+        layout.addWidget(self.button, 0, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
         parent.installEventFilter(self)
         above.installEventFilter(self)
@@ -264,9 +269,17 @@ class MessageStrip(QFrame):
         )
         self._icon.setPixmap(self.style().standardIcon(kind).pixmap(16, 16))
         self._text.setText(escape(sentence, quote=False))
+        self.button.hide()
         self._place()
         self.show()
         self.raise_()
+
+    def offer(self, sentence: str, words: str) -> None:
+        """Show a message with what can be done about it as the words on a button."""
+        self.say(sentence)
+        self.button.setText(words)
+        self.button.show()
+        self._place()
 
     def eventFilter(self, widget: QObject, event: QEvent) -> bool:
         """Override for Qt: follow the panel's size."""

@@ -20,7 +20,8 @@ from chimerax.siren.core.thresholds.tables import read_thresholds
 from chimerax.siren.panel.commands import STEPS
 from chimerax.siren.session.jobs import current_job
 from conftest import Desk
-from ensembles import LEVEL, Planted
+from ensembles import LEVEL, Planted, write_planted
+from fake_pip import FakePip
 from waiting import DEADLINE
 
 
@@ -80,6 +81,45 @@ def test_a_value_out_of_bounds_is_explained_and_cannot_be_run(desk: Desk, plante
     posp.setText("much")
     posp.editingFinished.emit()
     assert desk.tool.message.text == "much is not a number."
+
+
+@pytest.mark.slow
+def test_without_torch_a_button_installs_it_and_goes_on_with_what_was_wanted(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip = FakePip(monkeypatch)
+    tool = desk.open()
+    state = desk.list(write_planted(tmp_path / "volumes", 12).folder)
+    for button in (tool.run_page.sections["predict"].button, tool.run_bar.run_all):
+        button.click()
+        desk.wait()
+        assert current_job(desk.session) is None and desk.typed == []
+        assert "torch, which is not installed yet (about" in tool.message.text
+        assert tool.message.button.isVisible()
+        assert tool.message.button.text() == "Install torch and go on"
+    assert desk.log.errors == [] and pip.asked == []  # no dialog, and nothing unasked
+    ends = desk.run_to_end(tool.message.button, jobs=3)
+    assert [e.name for e in ends] == ["siren install torch", "siren predict", "siren sketch"]
+    assert not any(e.error for e in ends)
+    assert len(pip.asked) == 1 and len(state.levels) == 12
+    assert not tool.message.button.isVisible()
+    desk.run_to_end(tool.run_page.sections["predict"].button)  # and is not asked for again
+    assert len(pip.asked) == 1
+
+
+def test_what_works_without_torch_is_not_held_up(
+    desk: Desk, planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FakePip(monkeypatch)
+    tool = desk.open()
+    desk.list(planted.folder)
+    tool.run_page.sections["sketch"].button.click()  # it would predict the levels first
+    assert tool.message.button.isVisible()
+    assert current_job(desk.session) is None
+    desk.use_level(LEVEL)
+    tool.run_page.sections["sketch"].button.click()
+    assert current_job(desk.session) is not None
+    tool.run_bar.stop.click()
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..common.errors import SirenError
 from ..common.progress import Progress, run_cancellable
+from ..common.torch_install import missing_text
 from .pair_tiles import LocalBackend, PairCounter
 
 PROBE_ROWS = 64  # rows whose counts are compared with numpy's before a card is used
@@ -38,10 +39,7 @@ def gpu_backend(device: str, progress: Progress) -> LocalBackend:
     except ImportError:
         if device == "auto":
             return LocalBackend()
-        raise SirenError(
-            f'torch is not installed: "device {device}" needs it. Install it with: '
-            "pip install torch, or use device cpu."
-        ) from None
+        raise SirenError(missing_text(f'"device {device}"') + ' Or use "device cpu".') from None
     chosen = run_cancellable(partial(torch_device, device), "starting torch", progress)
     if chosen is None:
         return LocalBackend()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.errors import SirenError
 from ..common.files import atomic_file
+from ..common.torch_install import missing_text
 from .features import (
     CHANNELS,
     LEVELS,
@@ -77,9 +78,8 @@ def import_torch() -> Any:
         import torch
     except ImportError as error:
         raise SirenError(
-            'torch is not installed: "siren predict" needs it. Install it with: pip '
-            "install torch (about 200 MB). "
-            '"siren sketch" works without, with "level" or "thresholds".'
+            missing_text('"siren predict"')
+            + ' "siren sketch" works without, with "level" or "thresholds".'
         ) from error
     return torch
 

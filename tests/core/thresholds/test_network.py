@@ -232,7 +232,7 @@ def test_without_torch_one_sentence_tells_what_to_do(monkeypatch):
     with pytest.raises(
         SirenError,
         match=r'^torch is not installed: "siren predict" needs it\. '
-        r"Install it with: pip ",
+        r'Install it with "siren install torch" ',
     ):
         load_network(Path("any.pt"))
 

@@ -1,0 +1,91 @@
+"""``siren install torch``: the build that this computer needs, with ChimeraX's own pip."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from chimerax.core.commands import CmdDesc, EnumOf
+
+from ..core.common import torch_install
+from ..core.common.errors import SirenError
+from ..core.common.progress import Progress
+from ..session.jobs import run_job
+from ..session.log import log_lines
+
+
+def install_torch(session: Any, build: str = "auto") -> Any:
+    """Install torch in the background, unless it is there."""
+
+    def work(progress: Progress) -> str:
+        if torch_install.torch_missing():
+            here = torch_install.build_for_this_computer()
+            _install(here if build == "auto" else build, progress)
+        progress.step("starting torch")
+        try:
+            import torch
+        except Exception as error:  # a part of it may already be loaded in another version
+            raise SirenError(
+                f"torch is installed, but cannot be used yet ({error}): restart ChimeraX."
+            ) from error
+        return str(torch.__version__)
+
+    def show(found: str) -> str:
+        log_lines(session, [f"torch {found} is installed."])
+        return found
+
+    return run_job(session, "siren install torch", work, show)
+
+
+def _install(build: str, progress: Progress) -> None:
+    held = torch_install.held_versions()
+    with tempfile.TemporaryDirectory(prefix="siren-pip-") as folder:
+        constraints = Path(folder) / "constraints.txt"
+        constraints.write_text(held, encoding="utf-8")
+        user = not torch_install.in_virtual_environment()
+        arguments = torch_install.pip_arguments(build, constraints, user, version("pip"))
+        progress.say(
+            f"Installing torch ({build}, {torch_install.SIZES[build]}) with ChimeraX's pip; "
+            f"{', '.join(held.split())} stay as they are."
+        )
+        torch_install.run_pip(start_pip, arguments, progress)
+    torch_install.use_new_packages()
+    if torch_install.held_versions() != held:
+        raise SirenError(
+            f"pip changed {', '.join(torch_install.HELD)}, which ChimeraX needs as they were: "
+            f'undo that with "pip install {held.split()[0]}", and restart ChimeraX.'
+        )
+
+
+def start_pip(arguments: Sequence[str]) -> subprocess.Popen[str]:
+    """Start pip as ChimeraX's own ``pip`` command does, with its Python and its folders."""
+    from chimerax.core.python_utils import chimerax_environment, chimerax_python_executable
+
+    with chimerax_environment():
+        return subprocess.Popen(
+            [chimerax_python_executable(), "-m", "pip", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # on Windows
+        )
+
+
+def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
+    """The commands of this module: name -> description, function."""
+    return {
+        "siren install torch": (
+            lambda: CmdDesc(
+                keyword=[("build", EnumOf(torch_install.BUILDS))],
+                synopsis="Install torch, which predicts contour levels",
+            ),
+            install_torch,
+        ),
+    }

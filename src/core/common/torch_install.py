@@ -1,0 +1,178 @@
+"""What it takes to install torch: which build this computer needs, how large it is, and how pip is
+called so that ChimeraX's NumPy stays as it is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import queue
+import re
+import shutil
+import site
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from .errors import SirenError
+from .progress import Progress
+
+CPU, CUDA = "cpu", "cuda"
+BUILDS = ("auto", CPU, CUDA)
+INDEX = "https://download.pytorch.org/whl/"
+WINDOWS_CUDA = "cu126"  # PyPI has torch for Windows without CUDA alone
+# Downloads with all that torch needs, as pip told in November 2026 for Python 3.11: torch 2.13 for
+# Linux without CUDA 192 MB (2.15 for Windows 127, for macOS 139), sympy and others 10; torch 2.15
+# for Linux with CUDA 539 MB, and its libraries 2.4 GB
+SIZES = {CPU: "about 200 MB", CUDA: "about 3 GB"}
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+HELD = ("numpy", "scipy")  # compiled parts of ChimeraX need just these versions
+RAW_PROGRESS = (24, 1)  # version of pip that can report its progress in numbers
+POLL = 0.2  # s between looks at whether the user wants to stop
+
+
+def torch_missing() -> bool:
+    """Whether torch is not installed; it is not imported for that."""
+    return importlib.util.find_spec("torch") is None
+
+
+def build_for_this_computer() -> str:
+    """``cuda`` with a graphics card from NVIDIA and its driver, else ``cpu``."""
+    card = NVIDIA_DRIVER.is_file() or shutil.which("nvidia-smi") is not None
+    return CUDA if card and sys.platform != "darwin" else CPU
+
+
+def missing_text(user: str) -> str:
+    """That something needs torch, and how to install it, in a sentence for an error.
+
+    Parameters
+    ----------
+    user : what needs it, such as ``"siren predict"`` in quotes
+    """
+    size = SIZES[build_for_this_computer()]
+    return (
+        f'torch is not installed: {user} needs it. Install it with "siren install torch" '
+        f"({size}), or, outside ChimeraX, with pip install torch."
+    )
+
+
+def held_versions() -> str:
+    """Constraints for pip: the packages of ChimeraX that must stay as they are."""
+    lines = []
+    for name in HELD:
+        try:
+            lines.append(f"{name}=={version(name)}\n")
+        except PackageNotFoundError:  # plain Python without it
+            continue
+    return "".join(lines)
+
+
+def pip_arguments(build: str, constraints: Path, user: bool, pip: str) -> list[str]:
+    """The arguments of pip that install torch.
+
+    Parameters
+    ----------
+    build : ``cpu`` or ``cuda``
+    constraints : file with :func:`held_versions`
+    user : install for this user, as ChimeraX does; not in a virtual environment
+    pip : its version
+    """
+    from_index: list[str] = []
+    if sys.platform == "win32" and build == CUDA:
+        from_index = ["--index-url", INDEX + WINDOWS_CUDA]
+    elif sys.platform != "darwin" and build == CPU:  # for macOS there is one build
+        from_index = ["--index-url", INDEX + CPU]
+    numbers = tuple(int(n) for n in re.findall(r"\d+", pip)[:2])
+    return [
+        "install",
+        *(["--user"] if user else []),
+        "--upgrade-strategy",
+        "only-if-needed",
+        "--no-warn-script-location",
+        "--disable-pip-version-check",
+        "--no-input",
+        *(["--progress-bar", "raw"] if numbers >= RAW_PROGRESS else []),
+        "--constraint",
+        str(constraints),
+        *from_index,
+        "torch",
+    ]
+
+
+def run_pip(
+    start: Callable[[Sequence[str]], subprocess.Popen[str]],
+    arguments: Sequence[str],
+    progress: Progress,
+) -> None:
+    """Run pip to its end, and report what it is doing.
+
+    Parameters
+    ----------
+    start : starts pip with these arguments; its output and errors are one stream of lines
+
+    Raises
+    ------
+    SirenError
+        If pip fails, with its reason.
+    Cancelled
+        If ``progress`` was asked to stop; pip is ended, and what it downloaded is dropped.
+    """
+    progress.step("starting pip")
+    process = start(arguments)
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in process.stdout or ():
+            lines.put(line.rstrip())
+        lines.put(None)
+
+    threading.Thread(target=read, name="pip", daemon=True).start()
+    phase, fraction, said = "starting pip", 0.0, [""]
+    try:
+        while True:
+            progress.step(phase, fraction)
+            try:
+                line = lines.get(timeout=POLL)
+            except queue.Empty:
+                continue
+            if line is None:
+                break
+            numbers = re.fullmatch(r"Progress (\d+) of (\d+)", line)
+            if numbers:
+                fraction = int(numbers[1]) / max(1, int(numbers[2]))
+                continue
+            said.append(line)
+            found = re.match(r"\s*(Downloading|Installing) (\S+)(.*)", line)
+            if found:
+                fraction = 0.0
+                what = "torch" if found[1] == "Installing" else found[2].rpartition("/")[2]
+                phase = f"{found[1].lower()} {what.partition('-')[0]}"
+                progress.say(line.strip())
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        process.wait()
+    if process.returncode:
+        reasons = [s for s in said if s.startswith("ERROR")] or said
+        reason = reasons[-1].removeprefix("ERROR: ").rstrip(".")
+        raise SirenError(
+            f"torch could not be installed ({reason}): check the network connection and the free "
+            'disk space, and type "siren install torch" again.'
+        )
+
+
+def use_new_packages() -> None:
+    """Let Python find packages that were installed since it was started."""
+    place = site.getusersitepackages()
+    if Path(place).is_dir() and place not in sys.path and not in_virtual_environment():
+        site.addsitedir(place)
+    importlib.invalidate_caches()
+
+
+def in_virtual_environment() -> bool:
+    """Whether packages are installed into an environment of their own, not for a user."""
+    return sys.prefix != sys.base_prefix

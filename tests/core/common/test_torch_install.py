@@ -1,0 +1,212 @@
+"""Installing torch: what pip is asked, that it never moves NumPy, and what is said of its work."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chimerax.siren.core.common import torch_install
+from chimerax.siren.core.common.errors import Cancelled, SirenError
+from chimerax.siren.core.common.progress import Progress
+from chimerax.siren.core.common.torch_install import (
+    CPU,
+    CUDA,
+    SIZES,
+    held_versions,
+    missing_text,
+    pip_arguments,
+    run_pip,
+)
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def wheel(folder: Path, name: str, number: str, *needs: str) -> None:
+    """A package with nothing in it but what it needs."""
+    info = f"{name}-{number}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{number}-py3-none-any.whl", "w") as file:
+        lines = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {number}"]
+        file.writestr(
+            f"{info}/METADATA", "\n".join([*lines, *(f"Requires-Dist: {n}" for n in needs)])
+        )
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any"
+        )
+        file.writestr(f"{info}/RECORD", "")
+
+
+def asked(folder: Path, arguments: Sequence[str]) -> dict[str, str] | None:
+    """What real pip would install by these arguments from the wheels in a folder; None if it
+    refuses.
+    """
+    report = folder / "report.json"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", *arguments),
+            *("--dry-run", "--ignore-installed", "--quiet", "--report", str(report)),
+        ],
+        env={
+            **{k: v for k, v in os.environ.items() if not k.startswith("PIP_")},
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(folder),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        assert "ResolutionImpossible" in done.stderr or "conflict" in done.stderr, done.stderr
+        return None
+    found = json.loads(report.read_text())["install"]
+    return {p["metadata"]["name"]: p["metadata"]["version"] for p in found}
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("build", [CPU, CUDA])
+def test_pip_never_moves_the_numpy_of_chimerax(tmp_path: Path, build: str) -> None:
+    """By pip itself: a torch that needs a newer NumPy is passed over, or nothing is installed."""
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text(held_versions())
+    newer = f"{int(np.__version__.split('.')[0]) + 1}.0"
+    for number in (np.__version__, newer):
+        wheel(tmp_path, "numpy", number)
+    wheel(tmp_path, "torch", "2.0", f"numpy>={newer}")
+    arguments = pip_arguments(build, constraints, False, version("pip"))
+    assert asked(tmp_path, arguments) is None
+    wheel(tmp_path, "torch", "1.0", "numpy")
+    assert asked(tmp_path, arguments) == {"torch": "1.0", "numpy": np.__version__}
+    free = [a for a in arguments if a not in ("--constraint", str(constraints))]
+    assert asked(tmp_path, free) == {"torch": "2.0", "numpy": newer}  # what it would do otherwise
+
+
+def test_what_is_held_are_the_versions_of_this_python() -> None:
+    import scipy
+
+    assert held_versions().split() == [f"numpy=={np.__version__}", f"scipy=={scipy.__version__}"]
+
+
+@pytest.mark.parametrize(
+    ("platform", "build", "index"),
+    [
+        ("linux", CPU, "https://download.pytorch.org/whl/cpu"),
+        ("linux", CUDA, None),
+        ("win32", CPU, "https://download.pytorch.org/whl/cpu"),
+        ("win32", CUDA, "https://download.pytorch.org/whl/cu126"),
+        ("darwin", CPU, None),
+    ],
+)
+def test_each_computer_gets_its_build(
+    monkeypatch: pytest.MonkeyPatch, platform: str, build: str, index: str | None
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    arguments = pip_arguments(build, Path("c.txt"), True, "23.2.1")
+    assert (arguments[0], arguments[-1]) == ("install", "torch")
+    assert "--user" in arguments and "--upgrade" not in arguments
+    assert arguments[arguments.index("--constraint") + 1] == "c.txt"
+    found = arguments[arguments.index("--index-url") + 1] if "--index-url" in arguments else None
+    assert found == index and "--extra-index-url" not in arguments
+    assert "raw" not in arguments and "raw" in pip_arguments(build, Path("c"), True, "24.1")
+    assert "--user" not in pip_arguments(build, Path("c"), False, "25")
+
+
+@pytest.mark.parametrize("card", [True, False])
+def test_the_build_is_for_the_card_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, card: bool
+) -> None:
+    monkeypatch.setattr(torch_install, "NVIDIA_DRIVER", tmp_path / "version")
+    monkeypatch.setattr(torch_install.shutil, "which", lambda name: None)
+    if card:
+        (tmp_path / "version").write_text("NVRM version")
+    monkeypatch.setattr(sys, "platform", "linux")
+    build = torch_install.build_for_this_computer()
+    assert build == (CUDA if card else CPU)
+    assert f'"siren install torch" ({SIZES[build]})' in missing_text('"siren predict"')
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert torch_install.build_for_this_computer() == CPU
+
+
+def pip_that(code: str, started: list[subprocess.Popen[str]]) -> object:
+    """A stand-in for pip: a program of these lines."""
+
+    def start(arguments: Sequence[str]) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-c", code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    return start
+
+
+@pytest.mark.processes
+def test_what_pip_does_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """
+print("Collecting torch")
+print("  Downloading https://x/torch-2.13.0%2Bcpu-cp311-linux.whl (191.8 MB)")
+print("Progress 50 of 100")
+print("Progress 100 of 100")
+print("Installing collected packages: mpmath, torch")
+"""
+    steps: list[tuple[str, float]] = []
+    said: list[str] = []
+    run_pip(
+        pip_that(code, []),  # type: ignore[arg-type]
+        [],
+        Progress(lambda phase, fraction: steps.append((phase, fraction)), 0.0, said.append),
+    )
+    phases = list(dict.fromkeys(phase for phase, _ in steps))
+    assert phases == ["starting pip", "downloading torch", "installing torch"]
+    assert ("downloading torch", 0.5) in steps
+    assert [s.split()[0] for s in said] == ["Downloading", "Installing"] and "191.8 MB" in said[0]
+
+
+@pytest.mark.processes
+def test_the_reason_of_pip_is_in_the_sentence() -> None:
+    code = """
+import sys
+print("Collecting torch")
+print("ERROR: Could not find a version that satisfies the requirement torch")
+print("ERROR: No matching distribution found for torch")
+sys.exit(1)
+"""
+    with pytest.raises(SirenError, match=r"No matching distribution found for torch\): check") as e:
+        run_pip(pip_that(code, []), [], Progress())  # type: ignore[arg-type]
+    assert "\n" not in str(e.value) and "siren install torch" in str(e.value)
+
+
+@pytest.mark.processes
+def test_a_stop_ends_pip() -> None:
+    started: list[subprocess.Popen[str]] = []
+    progress = Progress(lambda phase, _: progress.cancel() if started else None, 0.0)
+    code = "import time\nprint('Collecting torch')\ntime.sleep(600)"
+    with pytest.raises(Cancelled):
+        run_pip(pip_that(code, started), [], progress)  # type: ignore[arg-type]
+    assert started[0].poll() is not None
+
+
+def test_all_pages_name_the_same_sizes() -> None:
+    """Wherever a size of torch is told, it is one of SIZES."""
+    pages = ("README.md", "CHANGELOG.md", "src/docs/user/commands/siren.html", "bundle_info.xml")
+    for page in pages:
+        text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+        near = re.findall(r"siren install torch.{0,1500}", text) + re.findall(
+            r".{0,300}siren install torch", text
+        )
+        sizes = set(re.findall(r"about \d+ (?:MB|GB)", " ".join(near)))
+        assert sizes <= set(SIZES.values()) and "several GB" not in text, page
+        if page != "bundle_info.xml":
+            assert sizes == set(SIZES.values()), page
