@@ -387,3 +387,36 @@ def test_all_files_named_by_the_bundle_are_installed() -> None:
         installed = env.INSTALLED_PACKAGE / "weights" / str(name)
         assert installed.read_bytes() == (ROOT / "weights" / str(name)).read_bytes()
     assert (env.INSTALLED_PACKAGE / "docs/user/commands/siren.html").is_file()
+
+
+# ---- the panel's tests in a running application
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "outcome"),
+    [("", 0, "1 passed"), ("assert False", 1, "1 failed")],
+)
+def test_tests_in_a_running_chimerax_begin_after_the_script_and_end_it_with_their_status(
+    chimerax: Start, here: Path, ending: str, status: int, outcome: str
+) -> None:
+    """Here without windows; a command is run in the background only outside of scripts."""
+    (here / "test_one.py").write_text(
+        "from cxheadless.boot import given\n\ndef test_one():\n"
+        f"    assert given is not None and not given.in_script\n    {ending}\n"
+    )
+    script = ROOT / "devel/test_in_chimerax.py"
+    # no "--exit": the tests end it, though it could go on reading commands
+    done = chimerax("--offscreen", "--script", f"'{script}' '{here}/test_one.py'")
+    report = (here / "test_in_chimerax.txt").read_text()
+    assert done.returncode == status, done.stdout + done.stderr
+    assert outcome in report and outcome in done.stdout
+    assert report.splitlines()[-1] == f"Exit status {status}"
+
+
+def test_tests_that_cannot_be_begun_end_a_running_chimerax_too(chimerax: Start, here: Path) -> None:
+    copy = here / "devel" / "test_in_chimerax.py"
+    copy.parent.mkdir()
+    text = (ROOT / "devel/test_in_chimerax.py").read_text()
+    copy.write_text(text.replace("import pytest\n", "raise ImportError('no pytest')\n"))
+    done = chimerax("--offscreen", "--script", str(copy))
+    assert done.returncode == 70 and "no pytest" in done.stdout

@@ -19,6 +19,7 @@ from chimerax.core.errors import UserError
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.verdicts import BlockEvidence
 from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.panel.block_actions import ERASER
 from chimerax.siren.session.surfaces import BlockMap, open_blocks
 from conftest import work_on
 from cxheadless import ui_shim
@@ -385,26 +386,26 @@ def test_merge_split_delete_and_undo_by_their_buttons(three: Person) -> None:
 
 
 def test_the_erasers_sphere_splits_off_what_is_in_it(three: Person) -> None:
-    from chimerax.core.models import Surface
+    from chimerax.geometry import translation
+    from chimerax.map_eraser.eraser import SphereModel
 
+    session = three.session
     three.select(2)
     three.page.actions_["split"].menu().actions()[1].trigger()
     assert three.typed[-1] == 'ui tool show "Map Eraser"'
-    sphere = Surface("eraser sphere", three.session)  # as the tool makes it
-    sphere.set_geometry(
-        np.array([(-1, -1, -1), (1, 1, 1), (1, -1, 1)], np.float32),
-        None,
-        np.array([(0, 1, 2)], np.int32),
-    )
+    # with windows the tool has made its sphere; here its own class makes it
+    sphere = next((m for m in session.models.list() if m.name == ERASER), None)
+    if sphere is None:
+        sphere = SphereModel(ERASER, session, (255, 153, 204, 128), (0, 0, 0), 1.0)
     sphere.radius = 4.5
-    three.session.models.add([sphere])
-    from chimerax.geometry import translation
-
     sphere.position = translation((40, 40, 40))  # the corner of block 2
     three.page.actions_["split"].menu().actions()[1].trigger()
     three.wait()
     assert three.typed[-1] == f"siren block split #1.2 center #{sphere.id_string} radius 4.5"
     assert three.text(4) == ["64", "121", "27", "4"]
+    for tool in session.tools.list():
+        if tool.tool_name == "Map Eraser":
+            tool.delete()
 
 
 def test_parts_erased_with_chimeraxs_own_command_are_seen_and_their_values_forgotten(

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from chimerax.core.commands import run as run_command
 
+from chimerax.siren.session.jobs import current_job
 from conftest import work_on
 from cxheadless import ui_shim
 from ensembles import LEVEL, Planted, write_planted
@@ -187,6 +188,7 @@ def test_the_buttons_are_commands_that_write_what_is_seen(
         )
         button.click()
         person.wait(lambda path=tmp_path / (name + suffix): path.is_file())
+        person.wait(lambda: current_job(person.session) is None)  # in the background, with windows
     assert person.typed == [
         f'siren plot {sketch} states saveFile "{tmp_path}/my figure.pdf"',
         f"siren states {sketch} saveFile {tmp_path}/t.csv",
@@ -198,6 +200,7 @@ def test_the_buttons_are_commands_that_write_what_is_seen(
     person.page.pair_button.click()
     person.wait(lambda: any("with and without" in m.name for m in person.session.models.list()))
     assert person.typed[-1] == f"siren representatives {sketch} block 2"
+    person.wait(lambda: current_job(person.session) is None)
 
 
 def test_thresholds_of_a_table_are_shown_until_there_is_a_run(
@@ -238,7 +241,7 @@ def test_a_folder_that_is_missing_or_no_run_gives_a_plain_message(
     person: Person, tmp_path: Path
 ) -> None:
     person.page.set_run(tmp_path / "gone")
-    person.wait(lambda: "run.json" in person.page.caption.text())
+    person.wait(lambda: "siren locate FOLDER" in person.page.caption.text())
     assert "Traceback" not in person.page.caption.text()
     assert not person.page.save_button.isEnabled()
 
