@@ -243,7 +243,7 @@ def test_a_name_given_by_chimeraxs_own_rename_counts(session, run, three):
         ("rename #1.1 " + "x" * 70, "70 characters"),
         ("delete #7", "no open block"),
         ("merge #1.1#2.1", "different groups"),
-        ("save #1", "moved, renamed or deleted: .*siren locate FOLDER"),
+        ("save #1", "renamed or deleted. Say where it is now: .siren locate FOLDER"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(

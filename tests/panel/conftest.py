@@ -105,9 +105,22 @@ class Desk:
         else:
             run(self.session, "ui tool show SIREn")
         self.tool = SirenTool.get_singleton(self.session)
-        self.tool.tool_window.ui_area.window().resize(width, height)
-        self.wait()
+        self.resize(width, height)
         return self.tool
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the panel this size. Beside ChimeraX's other tools it would depend on theirs: a
+        real one is taken out of the main window.
+        """
+        area = self.tool.tool_window.ui_area
+        if not hasattr(self.session.ui, "pump"):
+            self.tool.tool_window.floating = True
+        for _ in range(2):  # a window is larger than the panel in it by its frame
+            window = area.window()
+            window.resize(
+                width + window.width() - area.width(), height + window.height() - area.height()
+            )
+            self.wait()
 
     def wait(self, until: Callable[[], bool] | None = None, timeout: float = DEADLINE) -> None:
         """Let the application work until a condition holds."""

@@ -117,7 +117,7 @@ def test_the_panel_fits_any_size(desk: Desk, planted: Planted, size: tuple[int, 
     desk.list(planted.folder)
     desk.use_level(LEVEL)
     area = tool.tool_window.ui_area
-    area.window().resize(*size)
+    desk.resize(*size)
     for page in range(tool.tabs.count()):
         tool.tabs.setCurrentIndex(page)
         desk.wait()

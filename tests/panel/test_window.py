@@ -151,8 +151,7 @@ def test_the_panel_fits_beside_the_log_of_a_laptop(desk: Desk, planted: Planted)
         least, hint = area.minimumSizeHint(), area.sizeHint()
         assert least.height() < LAPTOP and least.width() <= DOCK
         assert hint.width() <= DOCK
-        area.window().resize(DOCK, LAPTOP)
-        desk.wait()
+        desk.resize(DOCK, LAPTOP)
         assert (area.width(), area.height()) == (DOCK, LAPTOP)
         assert tool.run_bar.geometry().bottom() < LAPTOP
     # what does not fit can be scrolled to
@@ -190,8 +189,7 @@ def test_a_message_follows_the_width_of_the_panel(desk: Desk) -> None:
     tool.state.tell("A sentence that is long enough to need several lines when it is narrow. " * 2)
     desk.wait()
     wide = tool.message.height()
-    tool.tool_window.ui_area.window().resize(DOCK, 480)
-    desk.wait()
+    desk.resize(DOCK, 480)
     assert tool.message.height() > wide
     assert tool.message.geometry().right() < DOCK
 
