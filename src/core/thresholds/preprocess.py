@@ -20,9 +20,10 @@ from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid, to_box
 from ..maps.mapfile import write_map
 from .labels import LABEL_COLUMNS, Label, match_labels, read_labels
+from .matching import stem
 from .normalize import Range, normalize, normalize_level, value_range
 from .parameters import PreprocessParameters
-from .tables import STATISTICS_COLUMNS, stem, write_table
+from .tables import STATISTICS_COLUMNS, write_table
 
 DOWNSAMPLED_FOLDER, NORMALIZED_FOLDER = "downsampled", "normalised"
 DOWNSAMPLED_TABLE, RAW_TABLE, LABELS_TABLE = (
