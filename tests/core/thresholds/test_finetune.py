@@ -168,15 +168,17 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_split(volumes, t
 @pytest.mark.slow
 def test_too_few_labels_junk_and_other_volumes_are_reported_and_write_nothing(volumes, tmp_path):
     ensemble, own = volumes
-    few = labeled(tmp_path / "few.csv", ensemble, own[:4])
-    junk = find_ensemble(sources([molecule(n)[0] for n in range(1, 5)] + [np.full((64,) * 3, 2.0)]))
-    flat = labeled(tmp_path / "flat.csv", junk, [0.2] * 5)
+    few = labeled(tmp_path / "few.csv", ensemble, own[:9])
+    junk = find_ensemble(
+        sources([molecule(n)[0] for n in range(1, 10)] + [np.full((64,) * 3, 2.0)])
+    )
+    flat = labeled(tmp_path / "flat.csv", junk, [0.2] * 10)
     other = labeled(
         tmp_path / "other.csv", find_ensemble(sources([molecule(1)[0]] * 31)), [0.2] * 31
     )
     for volumes_, table, says in (
-        (ensemble, few, r"few\.csv has 4 labels"),
-        (junk, flat, r"vol_5\.mrc has a label but no density"),
+        (ensemble, few, r"few\.csv has 9 labels .*too few to tell"),
+        (junk, flat, r"vol_10\.mrc has a label but no density"),
         (ensemble, other, r"label for vol_31\.mrc"),
     ):
         with pytest.raises(SirenError, match=says):
@@ -188,7 +190,7 @@ def test_too_few_labels_junk_and_other_volumes_are_reported_and_write_nothing(vo
     ):
         run_finetune(
             ensemble,
-            labeled(tmp_path / "l.csv", ensemble, own[:8]),
+            labeled(tmp_path / "l.csv", ensemble, own[:10]),
             FinetuneParameters(learning_rate=1e30, device="cpu"),
             tmp_path / "out",
         )
@@ -207,7 +209,7 @@ def test_a_stopped_fine_tuning_writes_nothing(volumes, tmp_path):
     with pytest.raises(Cancelled):
         run_finetune(
             ensemble,
-            labeled(tmp_path / "l.csv", ensemble, 1.3 * own[:8]),
+            labeled(tmp_path / "l.csv", ensemble, 1.3 * own[:10]),
             FinetuneParameters(epochs=5, device="cpu"),
             tmp_path / "out",
             progress,
