@@ -120,9 +120,9 @@ def _again(
     """The ``siren sketch`` command for the same volumes, without posp and negp."""
     words = [
         f"siren sketch {typed(volumes)}",
-        keywords_text(level=level, thresholds=thresholds and Path(thresholds), box=box),
+        keywords_text(thresholds=Path(thresholds) if thresholds else None),
         carried(output_dir, voxel_size, include, exclude),
-        keywords_text(**keywords),
+        keywords_text(level=level, box=box, **keywords),
     ]
     return " ".join(word for word in words if word)
 

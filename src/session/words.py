@@ -48,11 +48,11 @@ def carried(
     """What the next command on the same volumes needs, too: their selection and the output
     folder.
     """
-    names = [
-        f"{word} {names_text(n)}" for word, n in (("include", include), ("exclude", exclude)) if n
-    ]
-    rest = keywords_text(voxel_size=voxel_size, output_dir=output_dir and Path(output_dir))
-    return " ".join([*names, rest] if rest else names)
+    words = [keywords_text(output_dir=Path(output_dir) if output_dir else None)]
+    words += [f"include {names_text(include)}"] if include else []
+    words += [f"exclude {names_text(exclude)}"] if exclude else []
+    words.append(keywords_text(voxel_size=voxel_size))
+    return " ".join(word for word in words if word)
 
 
 def names_text(names: Sequence[str]) -> str:

@@ -163,8 +163,20 @@ def test_changed_volumes_that_are_named_are_used_and_their_number_is_said(
     log = logged(
         f"siren expand '{tmp_path}/siren/00_sketch' volumes '{volumes}' resamples 0 open false"
     )
-    assert "2 of the 120 volumes are not those of the sketch (vol_7.mrc, vol_8.mrc)" in log
+    assert "2 of the 120 volumes are not as in the sketch (vol_7.mrc, vol_8.mrc)" in log
     assert (tmp_path / "siren/02_expand").is_dir()
+
+
+def test_changed_volumes_that_are_named_are_said_by_states_too(run, logged, volumes, tmp_path):
+    run(f"siren sketch '{volumes}' level {LEVEL} {FAST}")
+    (tmp_path / "siren/00_sketch/states.csv").unlink()  # so that it reads the volumes
+    rewrite(volumes / "vol_7.mrc", lambda a: np.roll(a, 1, 0))
+    command = f"siren states '{tmp_path}/siren/00_sketch'"
+    with pytest.raises(UserError, match=r"vol_7\.mrc changed since the sketch"):
+        run(command)
+    assert "1 of the 120 volumes is not as in the sketch (vol_7.mrc)" in logged(
+        f"{command} volumes '{volumes}'"
+    )
 
 
 def test_a_copy_of_the_volumes_elsewhere_is_known_to_be_the_same(run, logged, volumes, tmp_path):
@@ -174,7 +186,7 @@ def test_a_copy_of_the_volumes_elsewhere_is_known_to_be_the_same(run, logged, vo
         f"siren expand '{tmp_path}/siren/00_sketch' volumes '{tmp_path}/moved' resamples 0 "
         "open false"
     )
-    assert "not those of the sketch" not in log
+    assert "not as in the sketch" not in log
 
 
 def test_a_table_without_fingerprints_whose_statistics_are_of_other_maps_is_doubted(

@@ -21,8 +21,8 @@ from .places import folder_now, folders_of, seen_from, volumes_now
 FORMAT = "SIREn run 1"
 # the error if a volume is not that of the run; {name} is the volume
 CHANGED = (
-    '{name} changed since the sketch: run "siren predict" and "siren sketch" again, or say that it '
-    'is to be used as it is by naming the volumes, as in "volumes FOLDER".'
+    '{name} changed since the sketch: predict its level and run "siren sketch" again, or name the '
+    'volumes, as in "volumes FOLDER", to use them as they are.'
 )
 
 

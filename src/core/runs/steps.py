@@ -326,7 +326,11 @@ def occupancy_of(
     progress = progress or Progress()
     ensemble = ensemble or record.ensemble(progress)
     with progress.timed("reading"):
-        return binarize(ensemble, record.levels(ensemble), progress=progress)
+        occupancy = binarize(ensemble, record.levels(ensemble), progress=progress)
+    others = record.changed(ensemble)
+    if others:
+        progress.say(_others_note(others, len(ensemble)))
+    return occupancy
 
 
 def run_states(
@@ -374,8 +378,9 @@ def _same_voxels(one: BlockSet, other: BlockSet) -> bool:
 
 
 def _others_note(others: list[str], count: int) -> str:
+    verb = "are" if others[1:] else "is"
     return (
-        f"{len(others):,} of the {count:,} volumes are not those of the sketch "
+        f"{len(others):,} of the {count:,} volumes {verb} not as in the sketch "
         f"({join_names(others)}): the blocks may not be theirs. To be sure, sketch them."
     )
 

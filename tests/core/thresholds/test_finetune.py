@@ -198,6 +198,39 @@ def test_too_few_labels_junk_and_other_volumes_are_reported_and_write_nothing(vo
 
 
 @pytest.mark.slow
+def test_weights_that_make_the_held_out_maps_worse_are_not_kept(volumes, tmp_path):
+    ensemble, own = volumes
+    p = FinetuneParameters(epochs=12, folds=2, device="cpu")
+    factor = np.full(20, 1.3)
+    factor[finetune._split(20, p.filled("siren"))[2]] = 0.8  # training moves these away
+    labels = labeled(tmp_path / "l.csv", ensemble, factor * own[:20])
+    result = run_finetune(ensemble, labels, p, tmp_path / "out")
+    assert result.fit.refused > 0 and result.fit.best == 0
+    assert result.after.mae == result.before.mae
+    start, kept = (
+        load_network(path).network.state_dict() for path in (default_weights(), result.weights)
+    )
+    assert all(torch.equal(start[k], kept[k]) for k in start)
+
+
+@pytest.mark.slow
+def test_labels_of_maps_that_changed_since_are_left_out_and_named(volumes, tmp_path):
+    ensemble, own = volumes
+    for count in (11, 10):
+        path = labeled(tmp_path / f"{count}.csv", ensemble, own[:count])
+        label = Label("2", ensemble.names[2], float(own[2]), fingerprint="another")
+        set_label(path, label)
+        p = FinetuneParameters(epochs=1, folds=2, device="cpu")
+        if count == 10:  # too few are left
+            with pytest.raises(SirenError, match=r"9 labels .*1 label in 10\.csv is of other maps"):
+                run_finetune(ensemble, path, p, tmp_path / "few")
+            return
+        result = run_finetune(ensemble, path, p, tmp_path / "out")
+        assert all(ensemble.names[2] not in names for names in result.parts.values())
+        assert ensemble.names[2] in result.notes[0]
+
+
+@pytest.mark.slow
 def test_a_stopped_fine_tuning_writes_nothing(volumes, tmp_path):
     ensemble, own = volumes
     progress = Progress(
