@@ -179,6 +179,7 @@ def preprocess(
             [
                 f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid.text()}",
                 *ensemble.notes,
+                *outcome.notes,
                 f"Written to {output}: {len(outcome.files):,} maps "
                 f"({outcome.grid.text()}), " + ", ".join(t.name for t in outcome.tables),
             ],
