@@ -56,7 +56,10 @@ def owner_of(results: Path) -> Path | None:
         for name in (SKETCH_FOLDER, EDIT_FOLDER, EXPAND_FOLDER):
             record = results / name / RECORD
             if record.is_file():
-                return _volumes_of(record, record.stat().st_mtime_ns)
+                owner = _volumes_of(record, record.stat().st_mtime_ns)
+                # they were beside each other, and were copied or moved together
+                beside = results.resolve().parent / owner.name if owner else None
+                return beside if beside is not None and beside.is_dir() else owner
     except (OSError, ValueError):
         pass
     return None

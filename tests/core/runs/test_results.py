@@ -57,6 +57,19 @@ def test_results_of_an_earlier_version_are_found_by_their_volumes_and_by_no_othe
     assert results_folder(siblings / "runB") == siblings / "siren_runB"
 
 
+def test_results_of_an_earlier_version_that_were_copied_with_their_volumes_are_the_copys(siblings):
+    legacy(siblings / "siren", siblings / "runA")
+    copy = siblings.parent / "copy"
+    shutil.copytree(siblings, copy)
+    assert results_folder(copy / "runA") == copy / "siren"
+    assert results_folder(copy / "runB") == copy / "siren_runB"
+
+
+def test_results_of_volumes_elsewhere_are_not_taken_for_those_beside(siblings, tmp_path_factory):
+    legacy(siblings / "siren", tmp_path_factory.mktemp("elsewhere"))
+    assert results_folder(siblings / "runA") == siblings / "siren_runA"
+
+
 def test_tables_alone_of_an_earlier_version_are_found_until_other_volumes_own_the_folder(siblings):
     (siblings / "siren").mkdir()
     (siblings / "siren/predictions.csv").write_text("file\n")
