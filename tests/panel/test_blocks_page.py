@@ -768,7 +768,7 @@ def test_labels_and_the_legend_are_one_click(three: Person) -> None:
     from chimerax.siren.session.block_labels import BlockLabels
 
     open_tool(three, "label", "Numbers on blocks")
-    assert three.typed[-1] == "siren block label #1.1-3 number"
+    assert three.typed[-1] == "siren block label #1.1-2,10 number"
     three.select(10)
     open_tool(three, "label", "No labels")
     (labels,) = three.session.models.list(type=BlockLabels)

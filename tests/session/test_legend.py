@@ -83,7 +83,7 @@ def test_a_legend_of_a_saved_session_follows_and_is_not_doubled(session, run, tw
     run("siren block legend")
     assert texts(session) == ["12 stalk"]
     run(f"open '{tmp_path}/s.cxs'")  # over a legend that is shown
-    run("siren block rename #1.2 neck")
+    run("siren block rename #1.12 neck")
     assert texts(session) == ["1", "12 neck"]
     run("siren block legend false")
     run("show #1 models")
