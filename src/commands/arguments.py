@@ -22,17 +22,37 @@ from chimerax.core.commands import (
     Or,
     StringArg,
 )
-from chimerax.map import MapsArg
+from chimerax.map import MapsArg, Volume
 
 from ..core.common.parameters import Parameters
 from ..core.maps.mapfile import is_map_name
 
+MOST_NAMED = 6  # open maps, in an error
 #: Keywords of every command that reads volumes: which of them, and their voxel size.
 SELECTION: list[tuple[str, Any]] = [
     ("include", ListOf(StringArg)),
     ("exclude", ListOf(StringArg)),
     ("voxel_size", FloatArg),
 ]
+
+
+class OpenMapsArg(Annotation):
+    """Open maps (``#1-20``), one at least; a number that is none of them is not passed over."""
+
+    name = "open maps like #1-20"
+
+    @staticmethod
+    def parse(text: str, session: Any) -> tuple[list[Any], str, str]:
+        """Return Volume models."""
+        maps, used, rest = MapsArg.parse(text, session)
+        if not maps:
+            opened = [f"#{v.id_string}" for v in session.models.list(type=Volume)]
+            shown = ", ".join(opened[:MOST_NAMED]) + (", ..." if opened[MOST_NAMED:] else "")
+            raise AnnotationError(
+                f"{used} matches no open map"
+                + (f" (open are {shown})" if opened else ": no map is open")
+            )
+        return list(maps), used, rest
 
 
 class VolumesArg(Annotation):
@@ -44,10 +64,7 @@ class VolumesArg(Annotation):
     def parse(cls, text: str, session: Any) -> tuple[list[Any], str, str]:
         """Return open maps as Volume models, anything else as path strings."""
         if text.lstrip().startswith("#"):
-            maps, used, rest = MapsArg.parse(text, session)
-            if not maps:
-                raise AnnotationError(f"{used} matches no open map")
-            return maps, used, rest
+            return OpenMapsArg.parse(text, session)
         paths, used, rest = cls._one(text, session)
         # take further tokens only while they name map files: the next may be a keyword
         while rest:

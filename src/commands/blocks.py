@@ -22,13 +22,16 @@ from ..core.runs.steps import (
     Run,
     inherited_parameters,
     open_run,
+    place_of_expansion,
     run_expand,
     run_sketch,
 )
 from ..session.inputs import (
+    OutputPlace,
     given,
     opened_blocks,
     output_folder,
+    output_place,
     parameters_of,
     run_folder,
     sources_of,
@@ -61,31 +64,32 @@ def sketch(
     parameters = parameters_of(SketchParameters, keywords)
     check_levels(level, thresholds, parameters)
     sources = sources_of(volumes)
-    output = output_folder(volumes, output_dir)
+    place = output_place(volumes, output_dir)
     notes: list[str] = []
 
     def work(progress: Progress) -> Run:
         ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
-        levels, where, flagged = chosen_levels(
+        chosen = chosen_levels(
             ensemble,
             level,
             thresholds,
-            output,
-            volumes,
+            place,
             notes,
             progress,
             parameters.filter == "flags",
         )
-        return run_sketch(
-            ensemble.resampled(box),
-            levels,
-            where,
+        run = run_sketch(
+            chosen.ensemble.resampled(box),
+            chosen.levels,
+            chosen.where,
             parameters,
-            output,
+            place.path,
             voxel_size,
             progress,
-            flagged,
+            chosen.flagged,
         )
+        place.claim()
+        return run
 
     def show(run: Run) -> Generator[None, None, Run]:
         counts, used = run.record.counts, run.record.counts["volumes_used"]
@@ -126,7 +130,7 @@ def expand(
     **keywords: Any,
 ) -> Any:
     """Test every voxel against every block; write and open the expanded blocks."""
-    source_folder = Path(sketch) if sketch else run_folder(session, blocks)
+    source_folder = Path(sketch).expanduser().absolute() if sketch else run_folder(session, blocks)
     record = run_record(session, source_folder)
     check_levels(level, thresholds)
     # the parameters of another statistic do not carry over
@@ -134,11 +138,11 @@ def expand(
     parameters = parameters_of(
         ExpandParameters, {**(inherited_parameters(record) if same_test else {}), **given(keywords)}
     )
-    output = (
-        output_folder([], output_dir)
-        if output_dir
-        else beside(source_folder, 'name a folder for the results, as in "outputDir FOLDER"')
-    )
+    if output_dir:
+        output = output_folder([], output_dir)
+    else:
+        beside(source_folder, 'name a folder for the results, as in "outputDir FOLDER"')
+        output = place_of_expansion(source_folder, record)
     if (output / EXPAND_FOLDER).resolve() in (
         source_folder.resolve(),
         *([] if isinstance(blocks, list) else [Path(blocks).resolve()]),
@@ -161,24 +165,17 @@ def expand(
         elif include or exclude:
             ensemble = record.ensemble(progress).select(include, exclude)
         if level is not None or thresholds is not None:
-            ensemble = ensemble or record.ensemble(progress)
-            levels, where, flagged = chosen_levels(
-                ensemble,
+            given_levels = chosen_levels(
+                ensemble or record.ensemble(progress),
                 level,
                 thresholds,
-                output,
-                [],
+                OutputPlace(output, None, True),
                 notes,
                 progress,
                 parameters.filter == "flags",
-            )
-            if flagged:
-                taking_part = [n not in flagged for n in ensemble.names]
-                ensemble, levels = ensemble.select(exclude=tuple(flagged)), levels[taking_part]
-                notes.append(
-                    f"{len(flagged)} left out: "
-                    + "; ".join(f"{n} ({why})" for n, why in flagged.items())
-                )
+            ).taking_part(notes)
+            ensemble, levels = given_levels.ensemble, given_levels.levels
+            where = given_levels.where
         return run_expand(
             chosen, record, parameters, output, ensemble, levels, where, source_folder, progress
         )

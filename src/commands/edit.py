@@ -35,9 +35,16 @@ from ..session.edits import (
     redo_edit,
     undo_edit,
 )
-from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
+from ..session.inputs import (
+    opened_blocks,
+    output_folder,
+    parameters_of,
+    run_folder,
+    sources_of,
+    user_errors,
+)
 from ..session.jobs import run_job
-from ..session.log import link, log_blocks, log_lines, log_pile
+from ..session.log import link, log_blocks, log_lines, log_pile, next_step
 from ..session.moved import beside, is_gone, keep_run, kept_run, run_record
 from ..session.scene import blocks_of, close_older, note_contents, outdate, set_name
 from ..session.surfaces import (
@@ -45,10 +52,11 @@ from ..session.surfaces import (
     block_spec,
     color_by,
     follow_verdict,
+    model_words,
     show_own_color,
     table_values,
 )
-from ..session.words import path_text
+from ..session.words import keywords_text, path_text
 from .arguments import BlockModelsArg, VolumesArg, keywords_of
 
 
@@ -67,7 +75,7 @@ def merge_blocks(session: Any, blocks: Sequence[BlockMap]) -> BlockSet:
     log_lines(
         session,
         [
-            f"Merged blocks {listed(numbers)} into block {min(numbers)}, "
+            f"Merged blocks {listed(numbers)} into block {min(numbers)}{model_words(first)}, "
             f"{len(after.blocks[min(numbers)]):,} voxels."
         ],
     )
@@ -107,12 +115,15 @@ def split_block(
         f"split block {number}",
         lambda blocks: user_errors(split, blocks, number, parts),
     )
-    new = [n for n, _ in after if n not in before]
+    models = {b.siren_block: b for b in blocks_of(group_of(block))}
+    new = [
+        f"block {n}{model_words(models[n])}, {len(v):,} voxels" for n, v in after if n not in before
+    ]
     log_lines(
         session,
         [
-            f"Split block {number}, which keeps {len(after.blocks[number]):,} voxels; "
-            "new: " + ", ".join(f"block {n} ({len(after.blocks[n]):,})" for n in new) + "."
+            f"Split block {number}{model_words(model)}, which keeps "
+            f"{len(after.blocks[number]):,} voxels; new: {'; '.join(new)}."
         ],
     )
     return after
@@ -220,16 +231,21 @@ def save(
     blocks: Sequence[BlockMap],
     folder: str | None = None,
     volumes: list[Any] | None = None,
+    output_dir: str | None = None,
 ) -> Any:
     """Write the open blocks to a complete folder, like that of a sketch."""
+    if folder and output_dir:
+        raise UserError(f"Give either a folder or outputDir, in which it is {EDIT_FOLDER}.")
     group, source = group_of(blocks), run_folder(session, list(blocks))
     record = run_record(session, source)
     chosen = user_errors(opened_blocks, list(blocks), record)
-    target = (
-        Path(folder).expanduser().absolute()
-        if folder
-        else beside(source, 'name another folder, as in "siren block save #2 FOLDER"') / EDIT_FOLDER
-    )
+    if folder:
+        target = Path(folder).expanduser().absolute()
+    elif output_dir:
+        target = output_folder([], output_dir) / EDIT_FOLDER
+    else:
+        remedy = 'name another folder, as in "siren block save #2 FOLDER"'
+        target = beside(source, remedy) / EDIT_FOLDER
     kept = kept_run(session, source)
     sources = sources_of(volumes) if volumes else None
 
@@ -264,12 +280,10 @@ def save(
         elif run.replaced:
             log_lines(session, [f"The earlier {run.folder} was replaced."])
         log_blocks(session, run.table, group if whole else None)
-        log_lines(
-            session,
-            [
-                f"{len(run.blocks)} blocks written to {run.folder}. Next: siren expand "
-                f"{path_text(run.folder)}"
-            ],
+        log_lines(session, [f"{len(run.blocks)} blocks written to {run.folder}."])
+        given = keywords_text(output_dir=Path(output_dir).expanduser() if output_dir else None)
+        next_step(
+            session, "expand", f"siren expand {path_text(run.folder)}{' ' * bool(given)}{given}"
         )
         if whole:
             blocks_changed(session, group.id)
@@ -370,7 +384,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             lambda: CmdDesc(
                 required=blocks,
                 optional=[("folder", SaveFolderNameArg)],
-                keyword=[("volumes", VolumesArg)],
+                keyword=[("volumes", VolumesArg), ("output_dir", SaveFolderNameArg)],
                 synopsis="Save the open blocks as a folder that can be opened and expanded",
             ),
             save,

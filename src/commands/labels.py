@@ -17,7 +17,6 @@ from chimerax.core.commands import (
     SaveFolderNameArg,
 )
 from chimerax.core.errors import UserError
-from chimerax.map import MapsArg
 
 from ..core.common.errors import join_names
 from ..core.common.progress import Progress
@@ -27,13 +26,14 @@ from ..session.inputs import (
     PREDICTIONS_FILE,
     label_of,
     output_folder,
+    output_place,
     parameters_of,
     sources_of,
     typed,
     user_errors,
 )
 from ..session.jobs import run_job
-from .arguments import SELECTION, VolumesArg, keywords_of
+from .arguments import SELECTION, OpenMapsArg, VolumesArg, keywords_of
 
 MOST_ROWS = 30  # in the log's table
 
@@ -49,6 +49,8 @@ def evaluate(
         else label_table.parent / PREDICTIONS_FILE
     )
     output = output_folder([], output_dir) if output_dir else table.parent
+    if not predictions and not table.is_file() and (output / PREDICTIONS_FILE).is_file():
+        table = output / PREDICTIONS_FILE
 
     def work(progress: Progress) -> Any:
         from ..core.thresholds.evaluate import run_evaluation
@@ -81,7 +83,7 @@ def evaluate(
         log_lines(
             session,
             [f"The {MOST_ROWS} largest errors of {a.count:,} are shown."] * (a.count > MOST_ROWS)
-            + [a.text()],
+            + [a.text(), *a.notes],
         )
         if a.unpredicted:
             log_lines(
@@ -122,23 +124,24 @@ def label(
     lower: float | None = None,
     upper: float | None = None,
     labels: str | None = None,
+    output_dir: str | None = None,
 ) -> Any:
     """Record the contour levels of open maps, as set by eye, in a table of labels."""
     from ..core.thresholds.labels import set_label
     from ..session.log import log_lines, next_step
-    from ..session.words import path_text
+    from ..session.words import keywords_text, path_text
 
     if (lower is not None or upper is not None) and len(volumes) > 1:
         raise UserError(
             "lower and upper are bounds for a single map: name one map, or leave them out."
         )
+    place = output_place(volumes, output_dir)
+    output = place.path
+    path = Path(labels).expanduser().absolute() if labels else output / LABELS_FILE
     new = [label_of(v, lower, upper) for v in volumes]
-    path = (
-        Path(labels).expanduser().absolute()
-        if labels
-        else output_folder(volumes, None) / LABELS_FILE
-    )
     before = [user_errors(set_label, path, one) for one in new]
+    if not labels:
+        user_errors(place.claim)
     log_lines(
         session,
         [
@@ -149,13 +152,15 @@ def label(
         ],
     )
     log_lines(session, [f"Written to {path}."])
-    if (path.parent / PREDICTIONS_FILE).is_file():
-        next_step(
-            session,
-            "evaluate",
-            f"siren evaluate {path_text(path)} predictions "
-            f"{path_text(path.parent / PREDICTIONS_FILE)}",
+    table = next(
+        (f / PREDICTIONS_FILE for f in (path.parent, output) if (f / PREDICTIONS_FILE).is_file()),
+        None,
+    )
+    if table is not None:
+        given = keywords_text(
+            predictions=table, output_dir=Path(output_dir).expanduser() if output_dir else None
         )
+        next_step(session, "evaluate", f"siren evaluate {path_text(path)} {given}")
     return new
 
 
@@ -172,13 +177,15 @@ def label_template(
 ) -> Any:
     """Choose the maps most worth labeling, and add them to a table of labels to fill in."""
     sources = sources_of(volumes)
-    output = output_folder(volumes, output_dir)
+    place = output_place(volumes, output_dir)
+    output = place.path
     path = Path(labels).expanduser().absolute() if labels else output / LABELS_FILE
     table = Path(predictions).expanduser().absolute() if predictions else output / PREDICTIONS_FILE
     if count < 1:
         raise UserError(f"count {count} is out of bounds: give at least 1.")
 
     def work(progress: Progress) -> tuple[Any, Any, Any, bool]:
+        from ..core.thresholds.belonging import other_maps
         from ..core.thresholds.choose import choose_maps
         from ..core.thresholds.labels import write_template
         from ..core.thresholds.tables import read_predictions
@@ -188,23 +195,28 @@ def label_template(
         )
         predicted = not predictions and not table.is_file()
         if predicted:
+            from ..core.thresholds.merge import merge_predictions
             from ..core.thresholds.predict import predict_levels
-            from ..core.thresholds.tables import write_predictions
 
-            write_predictions(table, predict_levels(ensemble, None, progress))
-        proposals = choose_maps(ensemble, read_predictions(table), count, progress)
-        return (
-            ensemble,
-            proposals,
-            write_template(path, [p.file for p in proposals], ensemble.all_names),
-            predicted,
-        )
+            made = predict_levels(ensemble, None, progress)
+            merge_predictions(table, made, ensemble.folder_vol_ids)
+        known = read_predictions(table)
+        expected = {r.file: r.fingerprint for r in known.rows if r.fingerprint}
+        ensemble = ensemble.expecting(expected, other_maps(table))
+        proposals = choose_maps(ensemble, known, count, progress)
+        files = [p.file for p in proposals]
+        added = write_template(path, files, ensemble.all_names, ensemble.fingerprints)
+        place.claim()
+        return ensemble, proposals, added, predicted
 
     def show(result: tuple[Any, Any, Any, bool]) -> Any:
         from ..session.log import link, log_lines, log_table
-        from ..session.words import path_text
+        from ..session.words import keywords_text, path_text
 
         ensemble, proposals, added, predicted = result
+        to = keywords_text(
+            labels=path if labels else None, output_dir=output if output_dir else None
+        )
         paths = {s.name: s.path for s in ensemble.sources}
         log_table(
             session,
@@ -230,7 +242,7 @@ def label_template(
                 f"{len(proposals)} maps that span the predicted levels and differ from each other; "
                 f"{len(added)} new rows in {path}.",
                 "Open each map, set its contour level by eye, and run "
-                '"siren label #N" (lower and upper bounds are optional).',
+                f'"siren label #N{" " * bool(to)}{to}" (lower and upper bounds are optional).',
             ],
         )
         return proposals
@@ -255,7 +267,8 @@ def finetune(
 
     parameters = parameters_of(FinetuneParameters, keywords)
     sources = sources_of(volumes)
-    output = output_folder(volumes, output_dir)
+    place = output_place(volumes, output_dir)
+    output = place.path
 
     def work(progress: Progress) -> Any:
         from ..core.thresholds.finetune import run_finetune
@@ -263,24 +276,34 @@ def finetune(
         ensemble = find_ensemble(
             sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
         )
-        return run_finetune(ensemble, Path(labels).expanduser(), parameters, output, progress)
+        result = run_finetune(ensemble, Path(labels).expanduser(), parameters, output, progress)
+        place.claim()
+        return result
 
     def show(result: Any) -> Any:
         from ..session.log import log_lines, log_picture, next_step
-        from ..session.words import path_text
+        from ..session.words import carried, keywords_text
 
         fit, p, sizes = (
             result.fit,
             result.parameters,
             [len(names) for names in result.parts.values()],
         )
-        kept = (
-            f"kept epoch {fit.best} of {p.epochs}: validation loss "
-            f"{fit.validation[0]:.3g} before, {fit.validation[fit.best]:.3g} after"
-            if fit.best
-            else f"none of {p.epochs} epochs was significantly better on the validation maps: "
-            "the weights are unchanged"
-        )
+        if fit.best:
+            kept = (
+                f"kept epoch {fit.best} of {p.epochs}: validation loss "
+                f"{fit.validation[0]:.3g} before, {fit.validation[fit.best]:.3g} after"
+            )
+        elif fit.refused:
+            kept = (
+                f"epoch {fit.refused} of {p.epochs} was better on the validation maps but worse on "
+                "the held-out maps: the weights are unchanged"
+            )
+        else:
+            kept = (
+                f"none of {p.epochs} epochs was significantly better on the validation maps: "
+                "the weights are unchanged"
+            )
         chose = (
             f", {sizes[1]} to choose the epoch"
             if sizes[1]
@@ -292,6 +315,7 @@ def finetune(
             [
                 f"{sum(sizes)} labeled volumes: {sizes[0]} to train{chose}, {sizes[2]} held out "
                 f"(seed {p.seed}); learning rate {p.learning_rate:g}, batches of {p.batch_size}",
+                *result.notes,
                 kept,
                 f"held out, before: {result.before.text()}",
                 f"held out, after: {result.after.text()}",
@@ -301,10 +325,12 @@ def finetune(
             ],
         )
         if fit.best:
+            rest = carried(output_dir and str(output), voxel_size, include, exclude)
             next_step(
                 session,
                 "predict",
-                f"siren predict {typed(volumes)} weights {path_text(result.weights)}",
+                f"siren predict {typed(volumes)} {keywords_text(weights=result.weights)}"
+                f"{' ' * bool(rest)}{rest}",
             )
         return result
 
@@ -324,8 +350,13 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
 
     def label_desc() -> CmdDesc:
         return CmdDesc(
-            required=[("volumes", MapsArg)],
-            keyword=[("lower", FloatArg), ("upper", FloatArg), ("labels", SaveFileNameArg)],
+            required=[("volumes", OpenMapsArg)],
+            keyword=[
+                ("lower", FloatArg),
+                ("upper", FloatArg),
+                ("labels", SaveFileNameArg),
+                *output,
+            ],
             synopsis="Record the contour level of an open map in a table of labels",
         )
 

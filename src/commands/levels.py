@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from chimerax.core.commands import FloatArg, OpenFileNameArg
 from chimerax.core.errors import UserError
+from numpy.typing import NDArray
 
 from ..core.blocks.parameters import PairTestParameters
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble
-from ..session.inputs import PREDICTIONS_FILE, first_path
+from ..session.inputs import PREDICTIONS_FILE, OutputPlace
 
 #: Keywords of every command that binarizes volumes.
 LEVELS: list[tuple[str, Any]] = [("level", FloatArg), ("thresholds", OpenFileNameArg)]
@@ -31,59 +32,83 @@ def check_levels(
         )
 
 
-def chosen_levels(
-    ensemble: Ensemble,
-    level: float | None,
-    thresholds: str | None,
-    output: Path,
-    volumes: Sequence[Any],
-    notes: list[str],
-    progress: Progress,
-    by_flags: bool = False,
-) -> tuple[Any, str, dict[str, str]]:
-    """Find the contour level of each volume.
+@dataclass(frozen=True)
+class ChosenLevels:
+    """The contour levels that a command works at.
 
-    Parameters
+    Attributes
     ----------
-    volumes : as the user named them; their folder may hold predictions.csv
-    notes : gets a line for the log if the levels were looked up or predicted
-    by_flags : leave out the volumes flagged in the table
-
-    Returns
-    -------
+    ensemble : of the V volumes; reading one that the levels are not for is an error
     levels : (V,)
     where : the source of the levels, in words
     flagged : volumes to leave out, and why
     """
-    from ..core.thresholds.tables import read_flags, read_thresholds
 
-    def read(table: Path, where: str) -> tuple[Any, str, dict[str, str]]:
+    ensemble: Ensemble
+    levels: NDArray[np.float64]
+    where: str
+    flagged: dict[str, str]
+
+    def taking_part(self, notes: list[str]) -> ChosenLevels:
+        """Without the flagged volumes, which is said in ``notes``."""
+        if not self.flagged:
+            return self
+        kept = [n not in self.flagged for n in self.ensemble.names]
+        notes.append(
+            f"{len(self.flagged)} left out: "
+            + "; ".join(f"{n} ({why})" for n, why in self.flagged.items())
+        )
+        chosen = self.ensemble.select(exclude=tuple(self.flagged))
+        return ChosenLevels(chosen, self.levels[kept], self.where, {})
+
+
+def chosen_levels(
+    ensemble: Ensemble,
+    level: float | None,
+    thresholds: str | None,
+    place: OutputPlace,
+    notes: list[str],
+    progress: Progress,
+    by_flags: bool = False,
+) -> ChosenLevels:
+    """Find the contour level of each volume.
+
+    Parameters
+    ----------
+    place : of the output and of the volumes; either folder may hold predictions.csv
+    notes : gets a line for the log if the levels were looked up or predicted
+    by_flags : leave out the volumes flagged in the table
+    """
+    from ..core.thresholds.belonging import of_these_maps
+    from ..core.thresholds.tables import levels_of, read_flags, read_table
+
+    def read(path: Path, where: str) -> ChosenLevels:
+        table = read_table(path, ensemble.all_names, ensemble.names)
         flagged = (
-            {name: f"flagged: {why}" for name, why in read_flags(table, ensemble).items()}
+            {name: f"flagged: {why}" for name, why in read_flags(path, ensemble).items()}
             if by_flags
             else {}
         )
-        return read_thresholds(table, ensemble, flagged), where, flagged
+        levels = levels_of(table, ensemble, flagged)
+        checked, doubts = of_these_maps(table, ensemble)
+        notes.extend([*table.notes, *doubts])
+        return ChosenLevels(checked, levels, where, flagged)
 
     if level is not None:
-        return np.full(len(ensemble), level), f"level {level:g}", {}
+        return ChosenLevels(ensemble, np.full(len(ensemble), level), f"level {level:g}", {})
     if thresholds is not None:
         return read(Path(thresholds), str(Path(thresholds).absolute()))
-    folder = first_path(volumes)
-    for table in [output / PREDICTIONS_FILE] + ([folder / PREDICTIONS_FILE] if folder else []):
+    own = place.path / PREDICTIONS_FILE
+    for table in [own] + ([place.volumes / PREDICTIONS_FILE] if place.volumes else []):
         if table.is_file():
             notes.append(f"Contour levels from {table}")
             return read(table, str(table))
+    from ..core.thresholds.merge import merge_predictions
     from ..core.thresholds.parameters import PredictParameters
     from ..core.thresholds.predict import predict_levels
-    from ..core.thresholds.tables import write_predictions
 
-    write_predictions(
-        output / PREDICTIONS_FILE, predict_levels(ensemble, PredictParameters(), progress)
-    )
-    notes.append(
-        f"No contour levels were given, so they were predicted: {output / PREDICTIONS_FILE}"
-    )
-    return read(
-        output / PREDICTIONS_FILE, f"predicted by this command: {output / PREDICTIONS_FILE}"
-    )
+    predictions = predict_levels(ensemble, PredictParameters(), progress)
+    merge_predictions(own, predictions, ensemble.folder_vol_ids)
+    place.claim()
+    notes.append(f"No contour levels were given, so they were predicted: {own}")
+    return read(own, f"predicted by this command: {own}")

@@ -13,11 +13,17 @@ from chimerax.core.commands import CmdDesc, FloatArg, IntArg, ListOf, SaveFolder
 from ..core.blocks.parameters import SketchParameters
 from ..core.blocks.screening import Setting, prepare_screening, write_screen
 from ..core.blocks.screening import screen as run_screen
-from ..core.common.parameters import camel_case
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
-from ..session.inputs import given, output_folder, parameters_of, sources_of, typed, user_errors
+from ..session.inputs import (
+    output_place,
+    parameters_of,
+    sources_of,
+    typed,
+    user_errors,
+)
 from ..session.jobs import run_job
+from ..session.words import carried, keywords_text
 from .arguments import SELECTION, VolumesArg, keywords_of
 from .levels import LEVELS, check_levels, chosen_levels
 
@@ -48,44 +54,39 @@ def screen(
     for p, n in ((p, n) for p in posp for n in negp):
         user_errors(replace, parameters, posp=p, negp=n)
     check_levels(level, thresholds, parameters)
-    sources, output = sources_of(volumes), output_folder(volumes, output_dir)
+    sources, place = sources_of(volumes), output_place(volumes, output_dir)
     notes: list[str] = []
 
     def work(progress: Progress) -> tuple[list[Setting], list[str], Path, Path]:
         from ..session.colors import PALETTE
 
         ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
-        levels, where, flagged = chosen_levels(
+        chosen = chosen_levels(
             ensemble,
             level,
             thresholds,
-            output,
-            volumes,
+            place,
             notes,
             progress,
             parameters.filter == "flags",
-        )
-        if flagged:
-            taking_part = [n not in flagged for n in ensemble.names]
-            ensemble, levels = ensemble.select(exclude=tuple(flagged)), levels[taking_part]
-            notes.append(
-                f"{len(flagged)} left out: "
-                + "; ".join(f"{n} ({why})" for n, why in flagged.items())
-            )
-        screening = prepare_screening(ensemble.resampled(box), levels, parameters, progress)
+        ).taking_part(notes)
+        ensemble = chosen.ensemble
+        screening = prepare_screening(ensemble.resampled(box), chosen.levels, parameters, progress)
         settings = run_screen(screening, posp, negp, progress)
         compared = screening.compared
         lines = [
             *notes,
             *ensemble.notes,
             f"{len(compared.occupancy):,} of {len(ensemble):,} "
-            f"volumes, {ensemble.grid.text()}; contour levels: {where}",
+            f"volumes, {ensemble.grid.text()}; contour levels: {chosen.where}",
             f"{len(compared.sample):,} of {len(compared.observation.union):,} "
             f"voxels counted once, in {sum(progress.seconds.values()):.1f} s; "
             f"{sum(s.seconds for s in settings) / len(settings):.2f} s for each of the "
             f"{len(settings)} settings",
         ]
-        return settings, lines, *write_screen(output, settings, PALETTE)
+        written = write_screen(place.path, settings, PALETTE)
+        place.claim()
+        return settings, lines, *written
 
     def show(result: tuple[list[Setting], list[str], Path, Path]) -> list[Setting]:
         from ..session.log import log_lines
@@ -117,32 +118,13 @@ def _again(
     keywords: dict[str, Any],
 ) -> str:
     """The ``siren sketch`` command for the same volumes, without posp and negp."""
-    from ..session.words import path_text
-
-    words = [f"siren sketch {typed(volumes)}"]
-    words += [
-        f"{word} {path_text(Path(path))}"
-        for word, path in (("thresholds", thresholds), ("outputDir", output_dir))
-        if path
+    words = [
+        f"siren sketch {typed(volumes)}",
+        keywords_text(thresholds=Path(thresholds) if thresholds else None),
+        carried(output_dir, voxel_size, include, exclude),
+        keywords_text(level=level, box=box, **keywords),
     ]
-    words += [
-        f"{word} {','.join(names)}"
-        for word, names in (("include", include), ("exclude", exclude))
-        if names
-    ]
-    plain = {
-        "level": level,
-        "box": box,
-        "voxelSize": voxel_size,
-        **{camel_case(k): v for k, v in keywords.items()},
-    }
-    words += [
-        f"{word} {value:g}"
-        if isinstance(value, float)
-        else f"{word} {str(value).lower() if isinstance(value, bool) else value}"
-        for word, value in given(plain).items()
-    ]
-    return " ".join(words)
+    return " ".join(word for word in words if word)
 
 
 def _table(settings: Sequence[Setting], again: str, both: bool) -> str:

@@ -12,7 +12,13 @@ from chimerax.map import Volume
 
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
-from ..session.inputs import PREDICTIONS_FILE, output_folder, parameters_of, sources_of, typed
+from ..session.inputs import (
+    PREDICTIONS_FILE,
+    output_place,
+    parameters_of,
+    sources_of,
+    typed,
+)
 from ..session.jobs import run_job
 from .arguments import SELECTION, VolumesArg, keywords_of
 
@@ -25,38 +31,43 @@ def predict(
     output_dir: str | None = None,
     labels: str | None = None,
     set_levels: bool = True,
+    keep_edited: bool = True,
     voxel_size: float | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     **keywords: Any,
 ) -> Any:
-    """Predict the contour level of each map, write predictions.csv, and apply the levels to open
-    maps given as VOLUMES.
+    """Predict the contour level of each map, write it into predictions.csv, where the rows of other
+    volumes stay, and apply the levels to open maps given as VOLUMES.
     """
     from ..core.thresholds.parameters import PredictParameters
 
     parameters = parameters_of(PredictParameters, keywords)
     sources = sources_of(volumes)
-    output = output_folder(volumes, output_dir)
+    place = output_place(volumes, output_dir)
+    output = place.path
 
     def work(progress: Progress) -> tuple[Any, Any, Any]:
         from ..core.thresholds.evaluate import compare
+        from ..core.thresholds.merge import merge_predictions
         from ..core.thresholds.predict import predict_levels
-        from ..core.thresholds.tables import write_predictions
 
         ensemble = find_ensemble(
             sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
         )
         predictions = predict_levels(ensemble, parameters, progress)
         agreement = compare(predictions, Path(labels), ensemble) if labels else None
-        write_predictions(output / PREDICTIONS_FILE, predictions)
+        predictions = merge_predictions(
+            output / PREDICTIONS_FILE, predictions, ensemble.folder_vol_ids, keep_edited
+        )
+        place.claim()
         return ensemble, predictions, agreement
 
     def show(result: tuple[Any, Any, Any]) -> Any:
         from ..session.log import log_lines, next_step
         from ..session.shown_map import follow_levels
         from ..session.surfaces import set_level
-        from ..session.words import path_text
+        from ..session.words import carried, path_text
 
         ensemble, predictions, agreement = result
         level_of = predictions.levels
@@ -76,18 +87,18 @@ def predict(
                 *ensemble.notes,
                 *predictions.notes,
                 *_found(predictions),
-                *([agreement.text()] if agreement else []),
+                *([agreement.text(), *agreement.notes] if agreement else []),
                 f"Written to {output / PREDICTIONS_FILE}.",
             ],
         )
         if len(ensemble) > 1:
-            to = f" outputDir {path_text(output)}" if output_dir else ""
             without = " filter flags" * bool(predictions.flagged)
+            rest = carried(output_dir and str(output), voxel_size, include, exclude)
             next_step(
                 session,
                 "sketch",
                 f"siren sketch {typed(volumes)} thresholds "
-                f"{path_text(output / PREDICTIONS_FILE)}{without}{to}",
+                f"{path_text(output / PREDICTIONS_FILE)}{without}{' ' * bool(rest)}{rest}",
             )
         return predictions
 
@@ -146,7 +157,8 @@ def preprocess(
 
     parameters = parameters_of(PreprocessParameters, keywords)
     sources = sources_of(volumes)
-    output = output_folder(volumes, output_dir)
+    place = output_place(volumes, output_dir)
+    output = place.path
 
     def work(progress: Progress) -> Any:
         from ..core.thresholds.preprocess import preprocess as run
@@ -154,7 +166,9 @@ def preprocess(
         ensemble = find_ensemble(
             sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
         )
-        return ensemble, run(ensemble, output, parameters, progress)
+        outcome = run(ensemble, output, parameters, progress)
+        place.claim()
+        return ensemble, outcome
 
     def show(result: Any) -> Any:
         from ..session.log import log_lines
@@ -165,6 +179,7 @@ def preprocess(
             [
                 f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid.text()}",
                 *ensemble.notes,
+                *outcome.notes,
                 f"Written to {output}: {len(outcome.files):,} maps "
                 f"({outcome.grid.text()}), " + ", ".join(t.name for t in outcome.tables),
             ],
@@ -187,6 +202,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
                 *output,
                 ("labels", OpenFileNameArg),
                 ("set_levels", BoolArg),
+                ("keep_edited", BoolArg),
                 *SELECTION,
                 *keywords_of(PredictParameters),
             ],

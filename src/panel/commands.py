@@ -7,12 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chimerax.core.commands import StringArg
-
 from ..core.blocks.parameters import ExpandParameters, SketchParameters
 from ..core.common.parameters import Parameters, camel_case
 from ..core.thresholds.parameters import PredictParameters
-from ..session.words import path_text
+from ..session.words import keywords_text as keywords_text
+from ..session.words import names_text, path_text, value_text
 
 STEPS: dict[str, type[Parameters]] = {
     "predict": PredictParameters,
@@ -37,7 +36,7 @@ def selection_text(names: Sequence[str], excluded: Collection[str]) -> str:
     if not out:
         return ""
     word, chosen = ("exclude", out) if len(out) <= len(kept) else ("include", kept)
-    return f"{word} {','.join(_quoted(n) for n in chosen)}"
+    return f"{word} {names_text(chosen)}"
 
 
 def parameters_text(kind: type[Parameters], values: Mapping[str, Any], between: str = " ") -> str:
@@ -46,38 +45,10 @@ def parameters_text(kind: type[Parameters], values: Mapping[str, Any], between: 
     for f in dataclasses.fields(kind):
         value = values.get(f.name, f.default)
         if value != f.default and value is not None:
-            words.append(f"{camel_case(f.name)} {_value_text(value)}")
+            words.append(f"{camel_case(f.name)} {value_text(value)}")
     return between.join(words)
-
-
-def keywords_text(**values: Any) -> str:
-    """The keywords that have a value, in order; paths quoted if need be."""
-    return " ".join(
-        f"{camel_case(name)} {_value_text(value)}"
-        for name, value in values.items()
-        if value not in (None, "")
-    )
 
 
 def join(*words: str) -> str:
     """Join the non-empty parts of a command."""
     return " ".join(w for w in words if w)
-
-
-def _value_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Path):
-        return path_text(value)
-    if isinstance(value, float):
-        return f"{value:.12g}"
-    return (
-        path_text(Path(value))
-        if isinstance(value, str) and ("/" in value or " " in value)
-        else str(value)
-    )
-
-
-def _quoted(name: str) -> str:
-    text = str(StringArg.unparse(name))
-    return f'"{text}"' if "," in text and not text.startswith(('"', "'")) else text

@@ -79,6 +79,7 @@ class PanelState(QObject):
         self.run_folder: Path | None = None
         self.run: Run | None = None
         self._levels_read: Any = None
+        self._fingerprints: dict[str, str] = {}  # of the maps that the levels are for, by name
         self._places: list[Any] = []
         self._models: dict[str, Any] = {}  # open maps by the names of their volumes
         self._after_torch: list[str] = []  # commands that wait until torch is installed
@@ -320,6 +321,7 @@ class PanelState(QObject):
         """Reread contour levels and predicted flags if they changed, and look for odd volumes."""
         levels: dict[str, float] = {}
         flags: dict[str, str] = {}
+        fingerprints: dict[str, str] = {}
         read = self._levels_to_read()
         if read == self._levels_read:
             return
@@ -328,17 +330,27 @@ class PanelState(QObject):
             if self.source == ONE_LEVEL and self.level is not None:
                 levels = dict.fromkeys(self.names, self.level)
             elif self.threshold_table is not None:
-                from ..core.thresholds.tables import levels_by_name
+                from ..core.thresholds.tables import read_table
 
                 try:
-                    levels, flags = levels_by_name(self.threshold_table, self.names)
+                    table = read_table(self.threshold_table, self.names)
                 except SirenError as error:
                     self.tell(str(error), True)
+                else:
+                    levels, flags = table.levels, table.flags
+                    fingerprints = table.fingerprints
+        self._fingerprints = fingerprints
+        levels = {n: v for n, v in levels.items() if not self._is_other(n)}
         if (levels, flags) != (self.levels, self.predicted_flags):
             self.levels, self.predicted_flags = levels, flags
             self.levels_changed.emit()
             if self.found is not None and levels and not self.unread:
                 self.reader.flag(self.found, levels, flags)
+
+    def _is_other(self, name: str) -> bool:
+        """Whether a map, if it was read, is not the one that its level in the table is for."""
+        preview, known = self.previews.get(name), self._fingerprints.get(name)
+        return preview is not None and known is not None and preview.fingerprint != known
 
     def _levels_to_read(self) -> Any:
         """A key for everything that the contour levels depend on."""
@@ -377,6 +389,16 @@ class PanelState(QObject):
                 self.set_excluded(self.excluded | {item[0]})
                 names.append(item[0])
         self.previews_changed.emit(names)
+        others = [n for n in names if n in self.levels and self._is_other(n)]
+        if others:
+            self.levels = {n: v for n, v in self.levels.items() if n not in others}
+            self.levels_changed.emit()
+            self.tell(
+                f"{others[0]} is not the map that {self.threshold_table} has a contour level for, "
+                'so the level is not used: press "Predict". (If the files changed while they were '
+                'listed here, "Reload" them first, in the menu beside Browse.)',
+                True,
+            )
 
     def _flagged(self, flags: dict[str, Flag]) -> None:
         self.flags = flags

@@ -56,11 +56,9 @@ def expand_command(state: PanelState, folder: Path | None = None) -> str:
     folder = folder or blocks_to_expand(state)
     if folder is None:
         raise SirenError("There are no blocks to expand: run Sketch first.")
-    output = Path(state.output).expanduser() if state.output else None
-    return commands.join(
+    return commands.join(  # to where its sketch is, whatever the panel's volumes are
         "siren expand",
         commands.keywords_text(folder=folder).removeprefix("folder "),
-        commands.keywords_text(output_dir=output),
         commands.parameters_text(commands.STEPS["expand"], state.steps["expand"]),
     )
 

@@ -217,7 +217,10 @@ class EditAction(UndoAction):
                     folder or state.folder,
                     dict(state.values),
                 )
-                model.id = state.id if state.id and not models.have_id(state.id) else None
+                _make_room(group, state.number)
+                numbered = (*self._group, state.number)
+                free = (i for i in (numbered, state.id) if i and not models.have_id(i))
+                model.id = next(free, None)
                 models.add([model], parent=group)
                 model.display, model.siren_strength = state.display, state.strength
                 model.siren_color, model.siren_volumes = state.color, state.volumes
@@ -227,6 +230,15 @@ class EditAction(UndoAction):
         models.close(list(current.values()))
         blocks_changed(self._session, self._group)
         return shown
+
+
+def _make_room(group: Model, number: int) -> None:
+    """Move a map that is no block, such as the mean, from the model number of a new block."""
+    children = group.child_models()
+    for model in children:
+        if model.id[-1] == number and not isinstance(model, BlockMap):
+            last = max(m.id[-1] for m in children)
+            group.session.models.assign_id(model, (*group.id, last + 1))
 
 
 def _change(model: BlockMap, state: BlockState) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,17 @@ from chimerax.map import Volume
 from ..core.blocks.blockset import BlockSet, blocks_from_masks, check_on_grid
 from ..core.common.errors import SirenError
 from ..core.common.parameters import Parameters
-from ..core.maps.ensemble import Source
+from ..core.maps.ensemble import Source, folder_numbers
+from ..core.maps.fingerprint import fingerprint
 from ..core.maps.grid import Grid
-from ..core.maps.mapfile import SUFFIXES, is_map_name, natural_key
+from ..core.maps.mapfile import SUFFIXES, is_map_name
 from ..core.runs.record import Record
+from ..core.runs.results import DEFAULT_OUTPUT, claim_results, results_folder
 from ..core.runs.steps import SKETCH_FOLDER
 from ..core.thresholds.labels import Label
 
 PREDICTIONS_FILE = "predictions.csv"
 LABELS_FILE = "labels.csv"
-DEFAULT_OUTPUT = "siren"  # beside the folder of the volumes
 
 
 def user_errors(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
@@ -160,7 +161,9 @@ def first_path(volumes: Sequence[Any]) -> Path | None:
 
 
 def output_folder(volumes: Sequence[Any], output_dir: str | None) -> Path:
-    """The output folder: as given, else ``siren`` beside the folder of the volumes."""
+    """The output folder: as given, else that of the folder of the volumes, see
+    :mod:`..core.runs.results`.
+    """
     if output_dir:
         output = Path(output_dir).expanduser().absolute()
         existing = next(p for p in (output, *output.parents) if p.exists())
@@ -168,7 +171,35 @@ def output_folder(volumes: Sequence[Any], output_dir: str | None) -> Path:
             raise UserError(f"{existing} is a file, not a folder: give another outputDir.")
         return output
     folder = first_path(volumes)
-    return (folder.parent if folder else Path.cwd()) / DEFAULT_OUTPUT
+    return results_folder(folder) if folder else Path.cwd() / DEFAULT_OUTPUT
+
+
+@dataclass(frozen=True)
+class OutputPlace:
+    """Where a command writes.
+
+    Attributes
+    ----------
+    path : the output folder
+    volumes : the folder of the volumes; None if they are only in memory
+    given : whether the user gave the output folder
+    """
+
+    path: Path
+    volumes: Path | None
+    given: bool
+
+    def claim(self) -> None:
+        """Note in the output folder, once something was written, whose results these are, unless
+        the user chose it.
+        """
+        if not self.given:
+            claim_results(self.path, self.volumes)
+
+
+def output_place(volumes: Sequence[Any], output_dir: str | None) -> OutputPlace:
+    """Where a command on these volumes writes."""
+    return OutputPlace(output_folder(volumes, output_dir), first_path(volumes), bool(output_dir))
 
 
 def typed(volumes: Sequence[Any]) -> str:
@@ -202,8 +233,8 @@ def label_of(volume: Volume, lower: float | None, upper: float | None) -> Label:
             f"{volume.name} has {len(levels)} contour levels: show it as a surface at one level, "
             f'as with "volume #{volume.id_string} style surface level X".'
         )
-    names = sorted(
-        (p.name for p in path.parent.iterdir() if is_map_name(p.name) and not p.is_dir()),
-        key=natural_key,
+    number = folder_numbers(path.parent).get(path.name, "")
+    source = map_source(volume, False)
+    return Label(
+        str(number), path.name, levels[0], lower, upper, fingerprint(user_errors(source.read))
     )
-    return Label(str(names.index(path.name)), path.name, levels[0], lower, upper)

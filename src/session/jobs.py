@@ -27,6 +27,7 @@ LINE_SECONDS = 3.0  # between two progress lines of a run without windows
 # between two updates of the status line: the window draws each one at once, which takes 50 ms
 STATUS_SECONDS = 1.0
 PAUSE = 0.005  # s between two pieces of a result being shown
+INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 JOB_ENDED = "siren job ended"  # trigger of the session, on the main thread, with a JobEnd
 JOBS = "siren jobs"  # name of the session's state manager that ends jobs with their session
 
@@ -171,6 +172,13 @@ def _run_here(
     except Cancelled as error:
         ended_by = error
         raise CancelOperation(stopped_text()) from None
+    except KeyboardInterrupt as error:  # Ctrl-C
+        ended_by = error
+        if session.ui.is_gui:
+            raise
+        # ChimeraX would end with status 0, and what follows in a shell script would go on
+        session.logger.info(stopped_text())
+        raise SystemExit(INTERRUPTED) from None
     except BaseException as error:
         ended_by = error
         raise

@@ -15,7 +15,7 @@ from pandas import DataFrame
 
 from ..core.blocks.verdicts import DOUBTFUL
 from .shown_map import SEEN_THROUGH
-from .surfaces import BlockMap, block_spec, verdict_text
+from .surfaces import BlockMap, block_spec, model_words, verdict_text
 
 
 def link(command: str, text: str) -> str:
@@ -48,8 +48,9 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
                 (
                     link(f"show #{model.id_string} models", "show"),
                     link(f"hide #{model.id_string} models", "hide"),
+                    # whatever blocks there are when it is clicked, after edits, too
                     link(
-                        f"hide {block_spec(list(models.values()))} models; show "
+                        f"hide #{group.id_string}##siren_block models; show "
                         f"#{model.id_string} models",
                         "only",
                     ),
@@ -63,7 +64,8 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
             f"{stable:.2f}" if stable == stable else "-",
         )
         rows.append(
-            f"<tr{faint}><td>{swatch}</td><td>{_number_and_name(row)}</td>"
+            f"<tr{faint}><td>{swatch}</td>"
+            f"<td>{_number_and_name(row)}{model_words(model) if model else ''}</td>"
             + "".join(f'<td align="right">{c}</td>' for c in cells)
             + f"<td>{escape(verdict)}</td><td>{links}</td></tr>"
         )

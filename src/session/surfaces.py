@@ -242,8 +242,29 @@ def opening_blocks(
         maps.append(
             plain_map(session, mean, blocks.grid, "mean of the volumes", level, REFERENCE_COLOR)
         )
-    group = session.models.add_group(maps, name=name)
+    group: Model = session.models.add_group(maps, name=name)
+    _number_models(session, group, maps)
     return group
+
+
+def _number_models(session: Any, group: Model, maps: Sequence[Volume]) -> None:
+    """Give each block the model number of its own number, as #2.4 for block 4 of #2, also where
+    there are gaps; other maps come after them.
+    """
+    numbers = [m.siren_block if isinstance(m, BlockMap) else 0 for m in maps]
+    free = max(numbers, default=0)
+    for k, number in enumerate(numbers):
+        if not number:
+            numbers[k] = free = free + 1
+    if numbers != sorted(set(numbers)):
+        return
+    for volume, number in reversed(list(zip(maps, numbers, strict=True))):  # none is in use then
+        session.models.assign_id(volume, (*group.id, number))
+
+
+def model_words(block: BlockMap) -> str:
+    """The model of a block, if its number is not the block's, for a message: `` (#2.5)``."""
+    return "" if block.id is None or block.id[-1] == block.siren_block else f" (#{block.id_string})"
 
 
 def block_map(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from chimerax.core.commands import quote_path_if_necessary
+from chimerax.core.commands import StringArg, quote_path_if_necessary
+
+from ..core.common.parameters import camel_case
 
 if TYPE_CHECKING:
     from ..core.runs.record import Record
@@ -24,6 +27,56 @@ def gone_text(folder: str | Path) -> str:
     return (
         f"{folder} was moved, renamed or deleted. Its blocks are kept in the session and can be "
         'edited; to save and expand them, say where it is now: "siren locate FOLDER".'
+    )
+
+
+def keywords_text(**values: Any) -> str:
+    """The keywords that have a value, in order, as text for a command."""
+    return " ".join(
+        f"{camel_case(name)} {value_text(value)}"
+        for name, value in values.items()
+        if value not in (None, "")
+    )
+
+
+def carried(
+    output_dir: str | None,
+    voxel_size: float | None,
+    include: Sequence[str],
+    exclude: Sequence[str],
+) -> str:
+    """What the next command on the same volumes needs, too: their selection and the output
+    folder.
+    """
+    words = [keywords_text(output_dir=Path(output_dir) if output_dir else None)]
+    words += [f"include {names_text(include)}"] if include else []
+    words += [f"exclude {names_text(exclude)}"] if exclude else []
+    words.append(keywords_text(voxel_size=voxel_size))
+    return " ".join(word for word in words if word)
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Names of volumes as one argument of a command."""
+    return ",".join(map(_name_text, names))
+
+
+def _name_text(name: str) -> str:
+    text = str(StringArg.unparse(name))
+    return f'"{text}"' if "," in text and not text.startswith(('"', "'")) else text
+
+
+def value_text(value: Any) -> str:
+    """A value as text for a command, quoted if need be."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Path):
+        return path_text(value)
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    return (
+        path_text(Path(value))
+        if isinstance(value, str) and ("/" in value or " " in value)
+        else str(value)
     )
 
 

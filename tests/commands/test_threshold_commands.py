@@ -5,6 +5,8 @@ ChimeraX session.
 from __future__ import annotations
 
 import csv
+import html
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,75 @@ def test_predict_says_what_it_flagged_and_how_to_go_on(session, run, folder):
     assert "filter flags" in log.split("Next, sketch:")[1]
 
 
+def next_commands(session: Any, run: Any, monkeypatch: pytest.MonkeyPatch, command: str) -> str:
+    """What the log of a command offers next."""
+    lines: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(session.logger, "info", lambda text, *a, **k: lines.append(text))
+        run(command)
+    (found,) = re.findall(r'Next, [a-z]+: <a href="cxcmd:([^"]*)"', " ".join(lines))
+    return html.unescape(found)
+
+
+def test_one_open_map_predicted_again_leaves_the_rows_of_all_others(session, run, folder):
+    table = folder / "siren/predictions.csv"
+    before = rows_of(table)
+    text = table.read_text()
+    level = before["vol_3.mrc"]["denormalized_predictions"]
+    table.write_text(text.replace(f",{level},", ",0.77,"))  # edited by hand
+    edited = rows_of(table)
+
+    def check(*predicted: str) -> None:
+        after = rows_of(table)
+        assert list(after) == list(edited)
+        for name, row in after.items():
+            if name not in predicted:
+                assert row == edited[name]
+            elif row["prediction"]:  # to the last digits: another batch
+                for column in ("vol_id", "prediction", "denormalized_predictions"):
+                    was = float(edited[name][column])
+                    assert float(row[column]) == pytest.approx(was, rel=1e-4)
+
+    run(f"open '{folder}/volumes/vol_2.mrc'")
+    log = log_of(session, run, "siren predict #1")
+    check("vol_2.mrc")
+    assert "9 rows of other volumes in predictions.csv stay as they were" in log
+    run(f"siren predict '{folder}/volumes/vol_10.mrc'")
+    run(f"siren predict '{folder}/volumes' include vol_1,vol_5")
+    check("vol_1.mrc", "vol_2.mrc", "vol_5.mrc", "vol_10.mrc")
+    log = log_of(session, run, f"siren predict '{folder}/volumes'")
+    check()
+    assert "1 level set by hand in predictions.csv stays (vol_3.mrc: 0.77)" in log
+    run(f"siren predict '{folder}/volumes' keepEdited false")
+    assert rows_of(table) == before
+
+
+def test_the_level_set_on_an_open_map_is_the_one_in_the_table(session, run, folder):
+    table = folder / "siren/predictions.csv"
+    level = rows_of(table)["vol_3.mrc"]["denormalized_predictions"]
+    table.write_text(table.read_text().replace(f",{level},", ",0.77,"))
+    (volume,) = run(f"open '{folder}/volumes/vol_3.mrc'")
+    run("siren predict #1")
+    assert [s.level for s in volume.surfaces] == [0.77]
+
+
+def test_the_next_sketch_has_the_volumes_voxel_size_and_output_folder_of_the_prediction(
+    session, run, folder, monkeypatch
+):
+    out = folder / "my results"
+    command = next_commands(
+        session,
+        run,
+        monkeypatch,
+        f"siren predict '{folder}/volumes' exclude vol_4,vol_7 voxelSize 3.5 outputDir '{out}'",
+    )
+    result = run(f"{command} statistic exact subsample 1 resamples 0 open false")
+    assert result.folder == out / "00_sketch"
+    assert result.record.voxel_size == 3.5
+    assert result.record.not_chosen == ["vol_4.mrc", "vol_7.mrc"]
+    assert sorted(p.name for p in out.iterdir()) == ["00_sketch", "predictions.csv"]
+
+
 @pytest.mark.slow
 def test_predict_together_says_so_and_is_off_unless_asked(session, run, folder):
     log = log_of(session, run, f"siren predict '{folder}/volumes' together true")
@@ -87,16 +158,19 @@ def test_a_level_set_by_eye_becomes_a_row_and_replaces_the_maps_earlier_one(sess
     run("volume #2 level 0.42")
     run("siren label #1 lower 0.25 upper 0.4")
     run("siren label #2")
-    assert (
-        folder / "siren/labels.csv"
-    ).read_text() == LABEL_HEAD + "1,0.25,0.31,0.4,vol_2.mrc\n9,,0.42,,vol_10.mrc\n"
+    rows = rows_of(folder / "siren/predictions.csv")
+    two, ten = (rows[f"vol_{n}.mrc"]["fingerprint"] for n in (2, 10))
+    head = LABEL_HEAD.replace("map_file", "map_file,fingerprint")
+    assert (folder / "siren/labels.csv").read_text() == (
+        f"{head}1,0.25,0.31,0.4,vol_2.mrc,{two}\n9,,0.42,,vol_10.mrc,{ten}\n"
+    )
     run("volume #1 level 0.35")
     log = log_of(session, run, "siren label #1")
     assert "replaces its earlier label" in log
     assert "siren evaluate" in log
-    assert (
-        folder / "siren/labels.csv"
-    ).read_text() == LABEL_HEAD + "1,,0.35,,vol_2.mrc\n9,,0.42,,vol_10.mrc\n"
+    assert (folder / "siren/labels.csv").read_text() == (
+        f"{head}1,,0.35,,vol_2.mrc,{two}\n9,,0.42,,vol_10.mrc,{ten}\n"
+    )
     run(f"siren label #1,2 labels '{folder}/both.csv'")
     assert list(rows_of(folder / "both.csv")) == ["vol_2.mrc", "vol_10.mrc"]
 
@@ -170,21 +244,36 @@ def test_with_windows_the_picture_is_in_the_log(session, folder):
 
 
 @pytest.mark.slow
-def test_finetune_writes_weights_that_predict_uses(session, run, folder):
+def test_finetune_writes_weights_that_predict_uses(session, run, folder, monkeypatch):
+    for n in range(11, 15):
+        write_map(folder / f"volumes/vol_{n}.mrc", molecule(n)[0], Grid((64,) * 3, (4.0,) * 3), "")
+    run(f"siren predict '{folder}/volumes'")
     rows = rows_of(folder / "siren/predictions.csv")
     good = [n for n in rows if not rows[n]["flag"]]
     text = "".join(f",,{1.3 * float(rows[n]['denormalized_predictions'])},,{n}\n" for n in good)
-    (folder / "siren/labels.csv").write_text(LABEL_HEAD + text)
-    log = log_of(
-        session,
-        run,
-        f"siren finetune '{folder}/volumes' labels '{folder}/siren/labels.csv' epochs 2 folds 2",
+    labels = folder / "siren/labels.csv"
+    labels.write_text(LABEL_HEAD + text)
+    command = (
+        f"siren finetune '{folder}/volumes' labels '{labels}' epochs 12 outputDir '{folder}/new'"
     )
+    following = next_commands(session, run, monkeypatch, command)
+    assert run(following).weights == "finetuned_weights.pt"
+    assert sorted(p.name for p in (folder / "new").iterdir()) == ["finetune", "predictions.csv"]
+    log = log_of(session, run, command)
     assert "held out, before:" in log
     assert "held out, after:" in log
-    weights = folder / "siren/finetune/finetuned_weights.pt"
-    result = run(f"siren predict '{folder}/volumes' weights '{weights}' outputDir '{folder}/new'")
-    assert result.weights == "finetuned_weights.pt"
+
+
+def test_too_few_labels_to_judge_by_are_refused_and_nothing_is_recommended(session, run, folder):
+    rows = rows_of(folder / "siren/predictions.csv")
+    good = [n for n in rows if not rows[n]["flag"]][:6]
+    text = "".join(f",,{1.3 * float(rows[n]['denormalized_predictions'])},,{n}\n" for n in good)
+    (folder / "siren/labels.csv").write_text(LABEL_HEAD + text)
+    command = f"siren finetune '{folder}/volumes' labels '{folder}/siren/labels.csv'"
+    with pytest.raises(UserError, match="6 labels of these volumes, too few to tell") as caught:
+        run(command)
+    assert "label 10 at least" in str(caught.value)
+    assert not (folder / "siren/finetune").exists()
 
 
 def test_filter_flags_leaves_flagged_volumes_out_and_the_record_says_why(session, run, tmp_path):

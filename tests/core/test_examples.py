@@ -54,7 +54,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     ensemble, output = find_ensemble([folder / "volumes"]), folder / "siren"
     output.mkdir()
-    for n, name in enumerate(ensemble.names[:6]):
+    for n, name in enumerate(ensemble.names[:12]):
         level = float(example.simulation.levels[n])
         set_label(output / "labels.csv", Label(str(n), name, level, 0.9 * level, 1.1 * level))
     predictions = predict_levels(ensemble)

@@ -17,6 +17,7 @@ from Qt.QtWidgets import QCheckBox, QComboBox, QLabel, QSpinBox
 
 from chimerax.siren.core.runs.record import read_record
 from chimerax.siren.core.thresholds.tables import read_thresholds
+from chimerax.siren.panel import steps
 from chimerax.siren.panel.commands import STEPS
 from chimerax.siren.session.jobs import current_job
 from conftest import Desk
@@ -333,6 +334,34 @@ def test_predicted_thresholds_come_from_the_table_in_the_output_folder(
     (end,) = desk.run_to_end(desk.tool.run_page.sections["sketch"].button)
     assert f"thresholds {table}" in desk.typed[-1] or f'thresholds "{table}"' in desk.typed[-1]
     assert end.error is None
+
+
+@pytest.mark.slow
+def test_levels_of_other_maps_with_the_same_names_are_not_listed_and_all_runs_predict(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
+    import shutil
+
+    from chimerax.siren.core.maps.ensemble import find_ensemble
+    from chimerax.siren.core.thresholds.normalize import Range
+    from chimerax.siren.core.thresholds.tables import Prediction, Predictions, write_predictions
+
+    volumes = tmp_path / "volumes"
+    shutil.copytree(planted.folder, volumes)
+    ensemble = find_ensemble([volumes])
+    dict(ensemble.select(exclude=["vol_5.mrc"]).read())
+    rows = [
+        Prediction(n, k, Range(0.0, 1.0), 0.0, fingerprint=ensemble.fingerprints.get(n, "another"))
+        for k, n in enumerate(ensemble.names)
+    ]
+    write_predictions(tmp_path / "siren/predictions.csv", Predictions(tuple(rows)))
+    desk.open()
+    state = desk.list(volumes)
+    desk.wait(lambda: len(state.previews) == len(ensemble))
+    desk.wait()
+    assert set(state.levels) == set(ensemble.names) - {"vol_5.mrc"}
+    assert "vol_5.mrc is not the map that" in desk.tool.message.text
+    assert steps.all_commands(state)[0].startswith("siren predict")
 
 
 def slow(session: Any, watch: Callable[[Any], Any] = lambda progress: None) -> None:

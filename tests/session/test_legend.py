@@ -36,7 +36,7 @@ def test_it_lists_the_blocks_that_are_seen_and_follows_them(session, run, two):
     assert texts(session) == ["1", "12 stalk"]
     run("hide #1.1 models")
     assert texts(session) == ["12 stalk"]
-    run("siren block rename #1.2 neck ; color #1.2 #ff00ff target s")
+    run("siren block rename #1.12 neck ; color #1.12 #ff00ff target s")
     assert texts(session) == ["12 neck"]
     assert [tuple(x.background) for x in all_labels(session) if not x.text.strip()] == [
         (255, 0, 255, 255)
@@ -83,7 +83,7 @@ def test_a_legend_of_a_saved_session_follows_and_is_not_doubled(session, run, tw
     run("siren block legend")
     assert texts(session) == ["12 stalk"]
     run(f"open '{tmp_path}/s.cxs'")  # over a legend that is shown
-    run("siren block rename #1.2 neck")
+    run("siren block rename #1.12 neck")
     assert texts(session) == ["1", "12 neck"]
     run("siren block legend false")
     run("show #1 models")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from ..common.errors import JunkMap, SirenError, join_names
 from ..common.progress import Progress
+from .fingerprint import fingerprint
 from .grid import Grid, Triple, to_box
 from .mapfile import is_map_name, natural_key, read_grid, read_map, with_voxel_size
 
@@ -91,6 +92,22 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What an earlier step knows of the maps that it read.
+
+    Attributes
+    ----------
+    fingerprints : mapping of str
+        By name of the map.
+    sentence : str
+        The error if a map has another fingerprint; ``{name}`` is the map.
+    """
+
+    fingerprints: Mapping[str, str]
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Ensemble:
     """Maps that share one grid, in natural order of their names.
 
@@ -109,6 +126,10 @@ class Ensemble:
         Assumptions that were made, one sentence each, for the log.
     cache : dict or None
         Maps already read, by name, see :meth:`cached`.
+    fingerprints : dict of str
+        Fingerprint of each map read so far, by name, see :mod:`.fingerprint`.
+    expected : tuple of Expected
+        The fingerprints that maps must have, see :meth:`expecting`.
     """
 
     sources: tuple[Source, ...]
@@ -117,6 +138,8 @@ class Ensemble:
     box: int | None = None
     notes: tuple[str, ...] = field(default=())
     cache: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
+    fingerprints: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    expected: tuple[Expected, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,6 +150,17 @@ class Ensemble:
     def vol_ids(self) -> dict[str, int]:
         """Index of every map found, before selection, by name: the ``vol_id`` of tables."""
         return {name: n for n, name in enumerate(self.all_names)}
+
+    @property
+    def folder_vol_ids(self) -> dict[str, int]:
+        """:attr:`vol_ids` among all maps of the folder, also if only some of them were given."""
+        folders = {s.path.parent if s.path else None for s in self.sources}
+        folder = folders.pop()
+        try:
+            numbers = {} if folders or folder is None else folder_numbers(folder)
+        except SirenError:
+            numbers = {}
+        return numbers if set(self.names) <= set(numbers) else self.vol_ids
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -155,11 +189,13 @@ class Ensemble:
         Raises
         ------
         SirenError, JunkMap
-            As :meth:`Source.read`, or if the file changed since its header was read.
+            As :meth:`Source.read`, or if the file changed since its header was read, or since the
+            step whose fingerprints are expected.
         """
         if self.cache is not None and source.name in self.cache:
             return self.cache[source.name]
         array = source.read()
+        self._check_fingerprint(source.name, array)
         if self.box is not None:
             array = to_box(array, source.read_grid(), self.box)[0]
         if array.shape != self.grid.shape:
@@ -167,6 +203,33 @@ class Ensemble:
         if self.cache is not None:
             self.cache[source.name] = array
         return array
+
+    def _check_fingerprint(self, name: str, array: NDArray[np.float32]) -> None:
+        if name in self.fingerprints:
+            return
+        found = fingerprint(array)
+        for e in self.expected:
+            if e.fingerprints.get(name, found) != found:
+                raise SirenError(e.sentence.replace("{name}", name))
+        self.fingerprints[name] = found
+
+    def expecting(self, fingerprints: Mapping[str, str], sentence: str) -> Ensemble:
+        """The same ensemble; reading a map that has another fingerprint is an error.
+
+        No pass over the files is needed for that: each map is looked at when it is read.
+
+        Parameters
+        ----------
+        fingerprints : mapping of str
+            By name; other maps may be as they like.
+        sentence : str
+            The error, with ``{name}`` for the map.
+        """
+        if not fingerprints:
+            return self
+        return replace(
+            self, fingerprints={}, expected=(*self.expected, Expected(fingerprints, sentence))
+        )
 
     def cached(self, most_bytes: float) -> Ensemble:
         """The same ensemble, with maps kept in memory once read if all fit in ``most_bytes``."""
@@ -404,6 +467,12 @@ def find_sources(inputs: Sequence[str | Path | Source]) -> Iterator[Source]:
             )
         # a symbolic link keeps its own name, which identifies the map
         yield from (Source(p.name, p.parent.resolve() / p.name) for p in paths)
+
+
+def folder_numbers(folder: Path) -> dict[str, int]:
+    """Number of each map of a folder, by name: its place in natural order, from 0."""
+    names = sorted((s.name for s in find_sources([folder])), key=natural_key)
+    return {name: n for n, name in enumerate(names)}
 
 
 def _maps_at(path: Path) -> list[Path]:

@@ -30,6 +30,7 @@ from ..common import constants
 from ..common.errors import SirenError
 from ..common.progress import Progress
 from ..maps.ensemble import Source, check_same_grid, find_sources
+from ..maps.fingerprint import fingerprint
 from ..maps.grid import Grid
 from ..maps.mapfile import natural_key, with_voxel_size
 
@@ -94,6 +95,8 @@ class MapPreview:
         Number of voxels at or above each of the evenly spaced values from ``low`` to ``high``.
     voxel_volume : float
         Cubic Angstrom.
+    fingerprint : str
+        Of the map, see :mod:`..maps.fingerprint`; "" if unknown.
     """
 
     name: str
@@ -102,6 +105,7 @@ class MapPreview:
     high: float
     above: NDArray[np.int64]
     voxel_volume: float
+    fingerprint: str = ""
 
     def enclosed_volume(self, level: float) -> float:
         """Volume above a contour level, cubic Angstrom, interpolated between the counted levels."""
@@ -187,7 +191,9 @@ def preview_map(source: Source, grid: Grid) -> MapPreview:
         ).astype(np.int32)
         counts += np.bincount(np.minimum(bins, BINS - 1), minlength=BINS)
     above = np.append(np.cumsum(counts[::-1])[::-1], 0)
-    return MapPreview(source.name, thumbnail(array), low, high, above, grid.voxel_volume)
+    return MapPreview(
+        source.name, thumbnail(array), low, high, above, grid.voxel_volume, fingerprint(array)
+    )
 
 
 def thumbnail(array: NDArray[np.floating], size: int = THUMBNAIL_SIZE) -> NDArray[np.uint8]:

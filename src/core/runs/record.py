@@ -19,6 +19,11 @@ from ..maps.grid import Grid
 from .places import folder_now, folders_of, seen_from, volumes_now
 
 FORMAT = "SIREn run 1"
+# the error if a volume is not that of the run; {name} is the volume
+CHANGED = (
+    '{name} changed since the sketch: predict its level and run "siren sketch" again, or name the '
+    'volumes, as in "volumes FOLDER", to use them as they are.'
+)
 
 
 @dataclass
@@ -32,9 +37,10 @@ class Record:
     parameters : dict
         All parameters of the step, including the seed.
     volumes : list of dict
-        For each selected volume: name, path (None for a map in memory), bytes, level, and why it
-        was left out (or None). In a record that was read, the path is where the file is now, if
-        record and volumes have been moved or copied together.
+        For each selected volume: name, path (None for a map in memory), bytes, level, why it was
+        left out (or None), and fingerprint (None if it was not read, or before 0.2). In a record
+        that was read, the path is where the file is now, if record and volumes have been moved or
+        copied together.
     thresholds : str
         Origin of the levels, in words.
     grid : Grid
@@ -131,7 +137,8 @@ class Record:
         Raises
         ------
         SirenError
-            If one is missing, was only in memory, or has changed in size.
+            If one is missing, was only in memory, or has changed in size. Reading one whose values
+            changed is an error, too.
         Cancelled
             If ``progress`` was asked to stop.
         """
@@ -149,12 +156,23 @@ class Record:
                     'now: "siren locate FOLDER", or "volumes FOLDER" for this command alone.'
                 )
             if path.stat().st_size != v["bytes"]:
-                raise SirenError(f'{path} changed since the sketch: run "siren sketch" again.')
+                raise SirenError(CHANGED.format(name=path))
             sources.append(path)
         ensemble = find_ensemble(sources, self.voxel_size, progress).resampled(self.box)
         if ensemble.grid.shape != self.grid.shape:
-            raise SirenError(f'{sources[0]} changed since the sketch: run "siren sketch" again.')
+            raise SirenError(CHANGED.format(name=sources[0]))
+        ensemble = ensemble.expecting(self.fingerprints, CHANGED)
         return replace(ensemble, grid=self.grid)  # the voxel size may have been set in ChimeraX
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Fingerprints of the volumes that were read, by name."""
+        return {v["name"]: v["fingerprint"] for v in self.volumes if v.get("fingerprint")}
+
+    def changed(self, ensemble: Ensemble) -> list[str]:
+        """Names of the volumes of an ensemble, read since, that are not those of this run."""
+        known, found = self.fingerprints, ensemble.fingerprints
+        return [n for n in ensemble.names if n in known and found.get(n, known[n]) != known[n]]
 
     def levels(self, ensemble: Ensemble) -> np.ndarray[Any, np.dtype[np.float64]]:
         """(V,) contour level of each volume of an ensemble, matched by name.
@@ -215,7 +233,11 @@ def record_of(content: Mapping[str, Any], path: Path) -> Record:
         grid = Grid.from_json(content["grid"])
         relative = content.get("folders")
         volumes = [
-            {"name": name, **{k: v[k] for k in ("path", "bytes", "level", "left_out")}}
+            {
+                "name": name,
+                **{k: v[k] for k in ("path", "bytes", "level", "left_out")},
+                "fingerprint": v.get("fingerprint"),
+            }
             for name, v in content["volumes"].items()
         ]
         return Record(
@@ -265,6 +287,7 @@ def describe_volumes(
                 "bytes": None if s.path is None else s.path.stat().st_size,
                 "level": float(level) if np.isfinite(level) else None,
                 "left_out": left_out.get(s.name),
+                "fingerprint": ensemble.fingerprints.get(s.name),
             }
             for s, level in zip(ensemble.sources, levels, strict=True)
         ]

@@ -19,7 +19,7 @@ Example::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ from ..blocks.occupancy import Occupancy, binarize
 from ..blocks.parameters import ExpandParameters, PairTestParameters, SketchParameters
 from ..blocks.sketch import sketch
 from ..blocks.stability import with_strength
-from ..common.errors import SirenError
+from ..common.errors import SirenError, join_names
 from ..common.files import atomic_folder, set_edits_aside
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
@@ -210,6 +210,9 @@ def run_expand(
         **_evidence_counts(result.evidence),
     }
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
+    others = source.changed(ensemble)
+    if others:
+        ensemble = replace(ensemble, notes=(*ensemble.notes, _others_note(others, len(ensemble))))
     record = Record(
         "expand",
         parameters.as_dict(),
@@ -323,7 +326,11 @@ def occupancy_of(
     progress = progress or Progress()
     ensemble = ensemble or record.ensemble(progress)
     with progress.timed("reading"):
-        return binarize(ensemble, record.levels(ensemble), progress=progress)
+        occupancy = binarize(ensemble, record.levels(ensemble), progress=progress)
+    others = record.changed(ensemble)
+    if others:
+        progress.say(_others_note(others, len(ensemble)))
+    return occupancy
 
 
 def run_states(
@@ -368,6 +375,25 @@ def _same_voxels(one: BlockSet, other: BlockSet) -> bool:
     return list(one.blocks) == list(other.blocks) and all(
         np.array_equal(v, other.blocks[n]) for n, v in one
     )
+
+
+def _others_note(others: list[str], count: int) -> str:
+    verb = "are" if others[1:] else "is"
+    return (
+        f"{len(others):,} of the {count:,} volumes {verb} not as in the sketch "
+        f"({join_names(others)}): the blocks may not be theirs. To be sure, sketch them."
+    )
+
+
+def place_of_expansion(folder: Path, record: Record) -> Path:
+    """The folder in which the expansion of a run belongs: where its sketch is.
+
+    Parameters
+    ----------
+    folder, record : of the sketch, or of a set that was edited, which may be saved elsewhere
+    """
+    sketch = Path(record.source) if record.step == EDIT and record.source else folder
+    return sketch.parent if sketch.parent.is_dir() else folder.parent
 
 
 def inherited_parameters(source: Record) -> dict[str, object]:

@@ -48,10 +48,13 @@ class Agreement:
         At least one.
     unpredicted : tuple of str
         Labeled volumes without a prediction.
+    notes : tuple of str
+        Labels that were left out, and how others were matched, one sentence each, for the log.
     """
 
     rows: tuple[LabeledPrediction, ...]
     unpredicted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:

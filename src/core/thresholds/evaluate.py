@@ -31,9 +31,17 @@ from ..common.files import (
 from ..common.versions import versions
 from ..maps.ensemble import Ensemble
 from .agreement import Agreement, LabeledPrediction
-from .labels import Label, match_labels, read_labels
+from .labels import (
+    Label,
+    current_labels,
+    match_labels,
+    numbered_names,
+    numbering_note,
+    read_labels,
+)
+from .matching import stem, whole_number
 from .plots import sorted_plot, write_figure
-from .tables import Prediction, Predictions, read_predictions, stem, write_table
+from .tables import Predictions, read_predictions, write_table
 
 EVALUATION_FOLDER = "evaluation"
 TABLE_FILE, PLOT_STEM = "evaluation.csv", "evaluation"
@@ -71,7 +79,11 @@ def compare(predictions: Predictions, labels: Path, ensemble: Ensemble) -> Agree
         prediction.
     """
     return _agreement(
-        match_labels(read_labels(labels), labels, ensemble.all_names), predictions, labels
+        match_labels(read_labels(labels), labels, ensemble.all_names),
+        predictions,
+        labels,
+        labels,
+        labels,
     )
 
 
@@ -89,24 +101,40 @@ def evaluate(labels: Path, predictions: Path) -> Agreement:
     chosen = read_labels(labels)
     table = read_predictions(predictions)
     named = {k: r for r in table.rows for k in (stem(r.file), r.file)}
-    numbered = {str(r.vol_id): r for r in table.rows}
+    numbered = {r.vol_id: r.file for r in table.rows}
+    # a table without file names counts as the labels do
+    published = all(r.file == str(r.vol_id) for r in table.rows)
+    if published:
+        names = [numbered.get(_number(label), label.file) or label.file for label in chosen]
+    else:
+        unnamed = [label for label in chosen if not label.file]
+        found = iter(numbered_names(unnamed, labels, numbered) if unnamed else ())
+        names = [label.file or next(found) for label in chosen]
+    rows = [named.get(name) or named.get(stem(name)) for name in names]
+    pairs = [
+        (row.file if row else name or f"vol_id {label.vol_id}", label)
+        for row, name, label in zip(rows, names, chosen, strict=True)
+    ]
+    return _agreement(pairs, table, predictions, labels, None if published else labels)
 
-    def row_of(label: Label) -> Prediction | None:
-        number = label.vol_id.removesuffix(".0")
-        by_name = named.get(label.file) or named.get(stem(label.file)) if label.file else None
-        unnamed = not label.file or all(r.file == str(r.vol_id) for r in table.rows)
-        return by_name or (numbered.get(number) if unnamed else None)
 
-    pairs = []
-    for label in chosen:
-        row = row_of(label)
-        pairs.append((row.file if row else label.file or f"vol_id {label.vol_id}", label))
-    return _agreement(pairs, table, predictions)
+def _number(label: Label) -> int:
+    number = whole_number(label.vol_id)
+    return -1 if number is None else number
 
 
 def _agreement(
-    pairs: Sequence[tuple[str, Label]], predictions: Predictions, path: Path
+    pairs: Sequence[tuple[str, Label]],
+    predictions: Predictions,
+    path: Path,
+    labels: Path,
+    numbering: Path | None = None,
 ) -> Agreement:
+    """Of pairs of file name and label; ``path`` is said to lack predictions, ``numbering`` is where
+    the names of unnamed labels were worked out.
+    """
+    fingerprints = {r.file: r.fingerprint for r in predictions.rows if r.fingerprint}
+    pairs, stale = current_labels(pairs, fingerprints, labels)
     found = {r.file: r for r in predictions.rows if np.isfinite(r.prediction)}
     rows = tuple(LabeledPrediction(label, found[name]) for name, label in pairs if name in found)
     unpredicted = tuple(name for name, _ in pairs if name not in found)
@@ -116,7 +144,8 @@ def _agreement(
             f"({join_names(list(unpredicted))}): give tables of the same "
             "volumes."
         )
-    return Agreement(rows, unpredicted)
+    notes = (numbering_note(pairs, numbering) if numbering else "", stale)
+    return Agreement(rows, unpredicted, tuple(note for note in notes if note))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ Example::
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
@@ -43,7 +43,7 @@ from ..common.versions import versions
 from ..maps.ensemble import Ensemble
 from .agreement import Agreement, LabeledPrediction
 from .features import network_input
-from .labels import Label, match_labels, read_labels
+from .labels import Label, current_labels, match_labels, numbering_note, read_labels
 from .network import LoadedNetwork, default_weights, import_torch, load_network, save_network
 from .normalize import normalize_level
 from .parameters import FinetuneParameters
@@ -86,6 +86,16 @@ class LabeledMaps:
     histogram: Tensor
     label: Tensor
 
+    def only(self, names: Container[str]) -> LabeledMaps:
+        """The maps of these names."""
+        at = [i for i, (row, _) in enumerate(self.maps) if row.file in names]
+        return LabeledMaps(
+            tuple(self.maps[i] for i in at),
+            tuple(v[at] for v in self.inputs),
+            self.histogram[at],
+            self.label[at],
+        )
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -96,12 +106,16 @@ class Fit:
     train, validation : tuple of float
         Losses by epoch; epoch 0 is the initial weights.
     best : int
-        The epoch that was kept.
+        The epoch that was kept; 0 for the initial weights.
+    refused : int
+        The epoch that was best for the validation maps but made the held-out maps worse, so that
+        the initial weights were kept; else 0.
     """
 
     train: tuple[float, ...]
     validation: tuple[float, ...]
     best: int
+    refused: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,6 +138,8 @@ class Finetuned:
         New path of an earlier folder of this name that was edited by hand.
     replaced : bool
         Whether the folder of an earlier fine-tuning was replaced.
+    notes : tuple of str
+        Labels that were left out, and how others were matched, one sentence each, for the log.
     """
 
     folder: Path
@@ -134,6 +150,7 @@ class Finetuned:
     parameters: FinetuneParameters
     aside: Path | None
     replaced: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def weights(self) -> Path:
@@ -157,8 +174,9 @@ def run_finetune(
 
     The folder has the weights, the losses, a plot of them, and the record. The labels are split at
     random (seeded) into training, validation and held-out maps, see :func:`tune`. The epoch with
-    the lowest validation loss is kept if it is significantly better than the initial weights;
-    otherwise these are kept. The held-out maps measure the errors before and after.
+    the lowest validation loss is kept if it is significantly better than the initial weights, and
+    not worse for the held-out maps; otherwise these are kept. The held-out maps measure the errors
+    before and after.
 
     Parameters
     ----------
@@ -196,21 +214,24 @@ def run_finetune(
     )
     loaded = load_network(path)
     parameters = parameters.filled(loaded.kind)
-    if len(chosen) < constants.MIN_LABELS:
-        raise SirenError(
-            f"{labels.name} has {len(chosen)} labels of these volumes: label "
-            f"{constants.MIN_LABELS} at least, better 20 to 40 "
-            '("siren label template FOLDER" proposes which).'
-        )
-    data = read_labeled_maps(
-        ensemble.select(include=list(chosen), minimum=1), chosen, loaded, progress
-    )
+    _check_enough(len(chosen), labels)
+    labeled = ensemble.select(include=list(chosen), minimum=1)
+    data = read_labeled_maps(labeled, chosen, loaded, progress)
+    current, stale = current_labels(list(chosen.items()), labeled.fingerprints, labels)
+    if stale:
+        _check_enough(len(current), labels, stale)
+        data = data.only({name for name, _ in current})
+        chosen = dict(current)
     split = _split(len(chosen), parameters)
     torch.manual_seed(parameters.seed)
     loaded.network.to(device)
+    start = copy.deepcopy(loaded.network.state_dict())
     before = _agreement(loaded, data, split[2], device)
     fit = tune(loaded.network, data, split, parameters, device, progress)
     after = _agreement(loaded, data, split[2], device)
+    if fit.best and after.mae > before.mae:
+        loaded.network.load_state_dict(start)
+        after, fit = before, replace(fit, best=0, refused=fit.best)
     if int(parameters.folds or 1) > 1:
         split = [np.sort(np.concatenate(split[:2])), split[1][:0], split[2]]
     parts = {
@@ -220,6 +241,7 @@ def run_finetune(
         "format": "SIREn finetune 1",
         "parameters": parameters.as_dict(),
         "kept_epoch": fit.best,
+        "refused_epoch": fit.refused,
         "start": {"name": path.name, "sha256": sha256(path)},
         "labels": file_as_input(labels, output / FINETUNE_FOLDER),
         "label_of": {r.file: label.level for r, label in data.maps},
@@ -234,7 +256,19 @@ def run_finetune(
         progress.step("writing", 1.0)  # last chance to stop
         aside = set_edits_aside(folder)
         replaced = folder.exists()
-    return Finetuned(folder, parts, fit, before, after, parameters, aside, replaced)
+    notes = tuple(note for note in (numbering_note(matched, labels), stale) if note)
+    return Finetuned(folder, parts, fit, before, after, parameters, aside, replaced, notes)
+
+
+def _check_enough(count: int, labels: Path, stale: str = "") -> None:
+    """Raise SirenError if there are too few labels to tell whether training helps."""
+    if count < constants.MIN_LABELS:
+        raise SirenError(
+            f"{labels.name} has {count} label{'s' * (count != 1)} of these volumes, too few to "
+            "tell whether fine-tuning makes the network better or worse: label "
+            f"{constants.MIN_LABELS} at least, better 20 to 40 "
+            '("siren label template FOLDER" proposes which).' + f" {stale}" * bool(stale)
+        )
 
 
 def read_labeled_maps(
@@ -456,12 +490,12 @@ def _significantly_lower(before: NDArray[np.float64], after: NDArray[np.float64]
     """Whether the losses of the same maps are significantly lower after training.
 
     One-sided t-test of the logarithm of the ratios, at constants.SIGNIFICANT_GAIN; ratios, since
-    the loss of a large particle is large whatever its level.
+    the loss of a large particle is large whatever its level. One map alone cannot tell.
     """
     if not after.mean() < before.mean():
         return False
     gain = np.log(before + constants.LOSS_FLOOR) - np.log(after + constants.LOSS_FLOOR)
-    return len(gain) < 2 or bool(
+    return len(gain) > 1 and bool(
         stats.ttest_1samp(gain, 0.0, alternative="greater").pvalue < constants.SIGNIFICANT_GAIN
     )
 

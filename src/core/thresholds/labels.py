@@ -16,16 +16,19 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..common.errors import SirenError, join_names
-from .tables import VOL_ID, number, read_rows, row_names, stem, write_table
+from .matching import VOL_ID, names_of_some, row_names, stem, whole_number
+from .tables import FINGERPRINT, number, read_rows, write_table
 
-LABEL_COLUMNS = (VOL_ID, "lower_bound", "contour_level", "upper_bound", "map_file")
+FILE_COLUMN = "map_file"
+LABEL_COLUMNS = (VOL_ID, "lower_bound", "contour_level", "upper_bound", FILE_COLUMN)  # published
+TABLE_COLUMNS = (*LABEL_COLUMNS, FINGERPRINT)  # the last one only where known
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Label:
         In the map's units.
     lower, upper : float or None
         Bounds within which the level is equally good; None if not given.
+    fingerprint : str
+        Of the map, see :mod:`..maps.fingerprint`; "" if unknown.
     """
 
     vol_id: str
@@ -49,13 +54,15 @@ class Label:
     level: float
     lower: float | None = None
     upper: float | None = None
+    fingerprint: str = ""
 
 
 def read_labels(path: Path) -> list[Label]:
     """Read a labels table, laid out as the published ``template.csv``.
 
-    Columns: ``vol_id``, ``lower_bound``, ``contour_level``, ``upper_bound``, ``map_file``. The
-    bounds may be empty or missing. Rows that are not filled in yet are skipped.
+    Columns: ``vol_id``, ``lower_bound``, ``contour_level``, ``upper_bound``, ``map_file``, and
+    SIREn's ``fingerprint``. The bounds may be empty or missing. Rows that are not filled in yet are
+    skipped.
 
     Raises
     ------
@@ -93,7 +100,7 @@ def read_labels(path: Path) -> list[Label]:
                 f"{path.name}: the bounds of {owner} do not enclose its contour_level "
                 f"{level:g}. Correct them."
             )
-        labels.append(Label(vol_id, file, level, bounds[0], bounds[1]))
+        labels.append(Label(vol_id, file, level, bounds[0], bounds[1], row.get(FINGERPRINT, "")))
     if not labels:
         raise SirenError(
             f"{path.name} has no contour_level yet: open its maps, set each level by "
@@ -105,7 +112,8 @@ def read_labels(path: Path) -> list[Label]:
 def match_labels(
     labels: Sequence[Label], path: Path, all_names: Sequence[str]
 ) -> list[tuple[str, Label]]:
-    """Match labels to volumes: by ``map_file``, else by ``vol_id`` as thresholds are.
+    """Match labels to volumes: by ``map_file``, else by ``vol_id`` where that is certain, see
+    :func:`.matching.names_of_some`.
 
     Parameters
     ----------
@@ -123,12 +131,12 @@ def match_labels(
     Raises
     ------
     SirenError
-        If a label matches no volume, or a volume has two.
+        If a label matches no volume, or more than one may be meant, or a volume has two.
     """
-    by_number = not all(label.file for label in labels)
-    names = row_names(
-        [label.vol_id if by_number else label.file for label in labels], path, all_names, by_number
-    )
+    if all(label.file for label in labels):
+        names = row_names([label.file for label in labels], path, all_names)
+    else:
+        names = numbered_names(labels, path, dict(enumerate(all_names)))
     lost = [n for n in names if n not in all_names]
     if lost:
         raise SirenError(
@@ -139,6 +147,68 @@ def match_labels(
     if twice:
         raise SirenError(f"{path.name} has two rows for {twice[0]}: remove one.")
     return list(zip(names, labels, strict=True))
+
+
+def numbered_names(labels: Sequence[Label], path: Path, volumes: Mapping[int, str]) -> list[str]:
+    """File names of labels that do not all have one, by ``vol_id``; see
+    :func:`.matching.names_of_some` for ``volumes`` and what is refused.
+    """
+    every = list(volumes.values())
+    named = [x.file for x in labels if x.file]
+    by_file = dict(zip(named, row_names(named, path, every), strict=True)) if named else {}
+    ids = [x.vol_id for x in labels if not x.file]
+    numbers = [n for n in map(whole_number, ids) if n is not None]
+    if len(numbers) < len(ids):  # the published tool writes names, too
+        found = row_names(ids, path, every)
+    else:
+        found = names_of_some(numbers, path, volumes, FILE_COLUMN)
+    by_id = dict(zip(ids, found, strict=True))
+    return [by_file[x.file] if x.file else by_id[x.vol_id] for x in labels]
+
+
+def numbering_note(pairs: Sequence[tuple[str, Label]], path: Path) -> str:
+    """What was matched with what, for labels without file names; "" if all have one."""
+    unnamed = [(name, label) for name, label in pairs if not label.file]
+    if not unnamed:
+        return ""
+    shown = join_names([f"{VOL_ID} {label.vol_id} is {name}" for name, label in unnamed], 2)
+    return f"{path.name} names no files: {shown}."
+
+
+def current_labels(
+    pairs: Sequence[tuple[str, Label]], fingerprints: Mapping[str, str], path: Path
+) -> tuple[list[tuple[str, Label]], str]:
+    """The labels of maps that are still the same, and a sentence about the others; "" if none.
+
+    Parameters
+    ----------
+    pairs : sequence of (str, Label)
+        See :func:`match_labels`.
+    fingerprints : mapping of str
+        Of the maps as they are now, by name.
+    path : Path
+        The labels table, for the sentence.
+
+    Raises
+    ------
+    SirenError
+        If none is left.
+    """
+    stale = [
+        name
+        for name, label in pairs
+        if label.fingerprint and fingerprints.get(name, label.fingerprint) != label.fingerprint
+    ]
+    if not stale:
+        return list(pairs), ""
+    sentence = (
+        f"{len(stale):,} label{'s' * (len(stale) > 1)} in {path.name} "
+        f"{'are' if stale[1:] else 'is'} of other maps than those of this name now "
+        f"({join_names(stale)}): label them again"
+    )
+    if len(stale) == len(pairs):
+        raise SirenError(f"{sentence}.")
+    return [p for p in pairs if p[0] not in set(stale)], f"{sentence}; they are left out."
 
 
 def set_label(path: Path, label: Label) -> bool:
@@ -172,8 +242,15 @@ def set_label(path: Path, label: Label) -> bool:
     rows, columns = _rows(path)
     new = dict(
         zip(
-            LABEL_COLUMNS,
-            (label.vol_id, _text(low), repr(float(label.level)), _text(high), label.file),
+            TABLE_COLUMNS,
+            (
+                label.vol_id,
+                _text(low),
+                repr(float(label.level)),
+                _text(high),
+                label.file,
+                label.fingerprint,
+            ),
             strict=True,
         )
     )
@@ -183,11 +260,16 @@ def set_label(path: Path, label: Label) -> bool:
         rows.append(new)
     else:
         rows[at] = rows[at] | new
-    write_table(path, columns, ([row.get(c, "") for c in columns] for row in rows))
+    _write_rows(path, columns, rows)
     return before
 
 
-def write_template(path: Path, files: Sequence[str], all_names: Sequence[str]) -> list[str]:
+def write_template(
+    path: Path,
+    files: Sequence[str],
+    all_names: Sequence[str],
+    fingerprints: Mapping[str, str] | None = None,
+) -> list[str]:
     """Add empty rows for maps to a labels table, created if missing; existing rows are kept.
 
     Parameters
@@ -198,6 +280,8 @@ def write_template(path: Path, files: Sequence[str], all_names: Sequence[str]) -
         File names of the maps to add.
     all_names : sequence of str
         File names of all volumes of the folder, in natural order.
+    fingerprints : mapping of str, optional
+        Of the maps, by name.
 
     Returns
     -------
@@ -215,26 +299,32 @@ def write_template(path: Path, files: Sequence[str], all_names: Sequence[str]) -
     for name in files:
         label = Label(str(place[name]), name, np.nan)
         if not any(_matches(row, label) for row in rows):
-            rows.append({VOL_ID: label.vol_id, "map_file": name})
+            known = (fingerprints or {}).get(name, "")
+            rows.append({VOL_ID: label.vol_id, FILE_COLUMN: name, FINGERPRINT: known})
             added.append(name)
-    write_table(path, columns, ([row.get(c, "") for c in columns] for row in rows))
+    _write_rows(path, columns, rows)
     return added
+
+
+def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+    kept = [c for c in columns if c != FINGERPRINT or any(row.get(c) for row in rows)]
+    write_table(path, kept, ([row.get(c, "") for c in kept] for row in rows))
 
 
 def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
     if not path.exists():
-        return [], list(LABEL_COLUMNS)
+        return [], list(TABLE_COLUMNS)
     rows, columns = read_rows(path, ["contour_level"], "labels table")
-    return rows, columns + [c for c in LABEL_COLUMNS if c not in columns]
+    return rows, columns + [c for c in TABLE_COLUMNS if c not in columns]
 
 
 def _matches(row: dict[str, str], label: Label) -> bool:
-    name = Path(row.get("map_file", "").replace("\\", "/")).name
-    return (
-        stem(name) == stem(label.file)
-        if name
-        else bool(label.vol_id) and row.get(VOL_ID, "") == label.vol_id
-    )
+    name = Path(row.get(FILE_COLUMN, "").replace("\\", "/")).name
+    if name:
+        return stem(name) == stem(label.file)
+    # a number alone may count from 1: a level of another map must not be lost
+    blank = not row.get("contour_level")
+    return blank and bool(label.vol_id) and row.get(VOL_ID, "") == label.vol_id
 
 
 def _text(value: float | None) -> str:

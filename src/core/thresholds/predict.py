@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +121,7 @@ def predict_levels(
         raise next(one.junk for one in reversed(results) if one.junk)
     regions = {one.row.file: one.enclosed for one in results if one.enclosed}
     rows = with_flags([one.row for one in results], regions, Grid((BOX,) * 3, (1.0,) * 3))
+    rows = [replace(r, fingerprint=ensemble.fingerprints.get(r.file, "")) for r in rows]
     notes = []
     if parameters.together:
         rows, note = consensus_levels(ensemble, rows, progress)

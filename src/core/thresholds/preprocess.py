@@ -19,10 +19,18 @@ from ..common.progress import Progress
 from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid, to_box
 from ..maps.mapfile import write_map
-from .labels import LABEL_COLUMNS, Label, match_labels, read_labels
+from .labels import (
+    LABEL_COLUMNS,
+    Label,
+    current_labels,
+    match_labels,
+    numbering_note,
+    read_labels,
+)
+from .matching import stem
 from .normalize import Range, normalize, normalize_level, value_range
 from .parameters import PreprocessParameters
-from .tables import STATISTICS_COLUMNS, stem, write_table
+from .tables import STATISTICS_COLUMNS, write_table
 
 DOWNSAMPLED_FOLDER, NORMALIZED_FOLDER = "downsampled", "normalised"
 DOWNSAMPLED_TABLE, RAW_TABLE, LABELS_TABLE = (
@@ -50,6 +58,8 @@ class Preprocessed:
         Ranges of the downsampled maps, by file name.
     raw : dict of Range
         Ranges of the original maps, by file name; empty if these are not larger than the box.
+    notes : tuple of str
+        Labels that were left out, and how others were matched, one sentence each, for the log.
     """
 
     folder: Path
@@ -58,6 +68,7 @@ class Preprocessed:
     tables: tuple[Path, ...]
     small: dict[str, Range] = field(default_factory=dict)
     raw: dict[str, Range] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def downsample(
@@ -137,9 +148,11 @@ def preprocess(
     """
     parameters, progress = parameters or PreprocessParameters(), progress or Progress()
     labels: list[tuple[str, Label]] = []
+    notes = []
+    labels_path = Path(parameters.labels or "").expanduser()
     if parameters.labels is not None:  # first, so that a wrong table is reported at once
-        labels_path = Path(parameters.labels).expanduser()
         labels = match_labels(read_labels(labels_path), labels_path, ensemble.all_names)
+        notes.append(numbering_note(labels, labels_path))
     names = [stem(name) + ".mrc" for name in ensemble.names]
     clash = (
         next((n for n in names if names.count(n) > 1), None)
@@ -161,6 +174,9 @@ def preprocess(
         ) from error
     try:
         grid, small, raw = _write_maps(ensemble, names, work, parameters, progress)
+        if labels:
+            labels, stale = current_labels(labels, ensemble.fingerprints, labels_path)
+            notes.append(stale)
         tables = _write_tables(ensemble, work, small, raw, labels)
         files = tuple(out_dir / DOWNSAMPLED_FOLDER / n for n in names)
         progress.step("preprocessing", 1.0)  # last chance to stop
@@ -174,7 +190,8 @@ def preprocess(
         shutil.rmtree(work, ignore_errors=True)
         if made and not any(out_dir.iterdir()):
             out_dir.rmdir()
-    return Preprocessed(out_dir, grid, files, tuple(out_dir / t for t in tables), small, raw)
+    said = tuple(note for note in notes if note)
+    return Preprocessed(out_dir, grid, files, tuple(out_dir / t for t in tables), small, raw, said)
 
 
 def _write_maps(

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 from ..common.errors import SirenError, join_names
 from ..common.files import atomic_file
 from ..maps.ensemble import Ensemble
-from ..maps.mapfile import COMPRESSIONS, SUFFIXES
+from .matching import FILE, VOL_ID, names_by_number, row_names, whole_number
 from .normalize import Range, denormalize_level
 
-FILE, VOL_ID, LEVEL = "file", "vol_id", "denormalized_predictions"
-UNCERTAINTY, FLAG = "uncertainty", "flag"
+LEVEL = "denormalized_predictions"
+UNCERTAINTY, FLAG, FINGERPRINT = "uncertainty", "flag", "fingerprint"
 PREDICTION_COLUMNS = (
     FILE,
     VOL_ID,
@@ -43,6 +43,7 @@ PREDICTION_COLUMNS = (
     UNCERTAINTY,
     "normalized_uncertainty",
     FLAG,
+    FINGERPRINT,
 )
 OWN_LEVEL = "own_level"  # extra column if levels were harmonized
 STATISTICS_COLUMNS = (FILE, VOL_ID, "vol_min", "vol_max")
@@ -70,6 +71,10 @@ class Prediction:
         Problems of the map or its level, a few words each.
     own : float or None
         The normalized level of the map by itself, if it was harmonized with the ensemble.
+    fingerprint : str
+        Of the map, see :mod:`..maps.fingerprint`; "" if unknown.
+    edited : float or None
+        A level set by hand in the table, which counts instead of the predicted one.
     """
 
     file: str
@@ -79,11 +84,15 @@ class Prediction:
     spread: float | None = None
     flags: tuple[str, ...] = ()
     own: float | None = None
+    fingerprint: str = ""
+    edited: float | None = None
 
     @property
     def level(self) -> float:
         """The threshold in the units of the volume."""
-        return denormalize_level(self.prediction, self.range)
+        return (
+            denormalize_level(self.prediction, self.range) if self.edited is None else self.edited
+        )
 
     @property
     def uncertainty(self) -> float | None:
@@ -155,15 +164,22 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
     ``int_predictions`` is (prediction + 1)/2, ``denormalized_predictions`` the level in the units
     of the volume, ``uncertainty`` its expected absolute error in these units,
-    ``normalized_uncertainty`` that of ``prediction``, and ``flag`` lists problems of the map. If
-    levels were harmonized, ``own_level`` is that of the map by itself. Cells without a number are
-    empty.
+    ``normalized_uncertainty`` that of ``prediction``, ``flag`` lists problems of the map, and
+    ``fingerprint`` tells whether the map is still the same. If levels were harmonized,
+    ``own_level`` is that of the map by itself. Cells without a number are empty. An earlier table
+    is replaced; :func:`merge_predictions` keeps the rows of other volumes.
 
     Raises
     ------
     SirenError
         If the file cannot be written.
     """
+    columns, rows = table_of(predictions)
+    write_table(path, columns, ([row[c] for c in columns] for row in rows))
+
+
+def table_of(predictions: Predictions) -> tuple[list[str], list[dict[str, object]]]:
+    """Columns and rows of predictions.csv."""
     shared = any(r.own is not None for r in predictions.rows)
 
     def cells(r: Prediction) -> list[object]:
@@ -179,13 +195,11 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         own = (
             [denormalize_level(r.prediction if r.own is None else r.own, r.range)] if shared else []
         )
-        return [r.file, r.vol_id, *map(_cell, numbers), "; ".join(r.flags), *map(_cell, own)]
+        flags = "; ".join(r.flags)
+        return [r.file, r.vol_id, *map(_cell, numbers), flags, r.fingerprint, *map(_cell, own)]
 
-    write_table(
-        path,
-        (*PREDICTION_COLUMNS, OWN_LEVEL) if shared else PREDICTION_COLUMNS,
-        map(cells, predictions.rows),
-    )
+    columns = [*PREDICTION_COLUMNS, *([OWN_LEVEL] if shared else [])]
+    return columns, [dict(zip(columns, cells(r), strict=True)) for r in predictions.rows]
 
 
 def _cell(value: float | None) -> float | str:
@@ -280,6 +294,109 @@ def number(text: str, path: Path, column: str, owner: str) -> float:
     return value
 
 
+@dataclass(frozen=True)
+class ThresholdTable:
+    """The levels of an ensemble in a predictions table.
+
+    Attributes
+    ----------
+    path : Path
+    levels : dict of float
+        By name of the selected volume; without those that have none because they are flagged.
+    flags : dict of str
+        Flags of the selected volumes that are flagged, by name.
+    fingerprints : dict of str
+        Of the maps that the levels are for, by name, as far as the table has them.
+    ranges : dict of Range
+        Statistics of these maps, likewise; for tables without fingerprints.
+    own : bool
+        Whether SIREn wrote it, rather than the published tool.
+    notes : tuple of str
+        How rows were matched to volumes, if not by their names.
+    """
+
+    path: Path
+    levels: dict[str, float]
+    flags: dict[str, str]
+    fingerprints: dict[str, str]
+    ranges: dict[str, Range]
+    own: bool
+    notes: tuple[str, ...] = ()
+
+
+def read_table(path: Path, all_names: Sequence[str], chosen: Sequence[str] = ()) -> ThresholdTable:
+    """Read the levels of volumes from a predictions table, SIREn's or the published tool's.
+
+    Parameters
+    ----------
+    path : Path
+        A csv with ``denormalized_predictions`` and ``file``, or ``vol_id``: the volume's name, or
+        its index among all volumes of the folder in natural order, see :func:`names_by_number`.
+        Other columns, and rows of other volumes, are ignored.
+    all_names : sequence of str
+        File names of all volumes of the folder, in natural order.
+    chosen : sequence of str
+        Names of the selected volumes; default: all.
+
+    Raises
+    ------
+    SirenError
+        If the table cannot be read, belongs to other volumes, a selected volume has two rows, or
+        its threshold is not a number.
+    """
+    rows, columns = read_rows(path, [LEVEL], "predictions table")
+    if FILE not in columns and VOL_ID not in columns:
+        raise SirenError(
+            f"{path.name} does not say which row is which volume: it needs a column "
+            f'"{FILE}" or "{VOL_ID}" '
+            f'(it has {join_names(columns, 8)}). Run "siren predict" again.'
+        )
+    chosen = tuple(chosen or all_names)
+    notes: tuple[str, ...] = ()
+    if FILE in columns:
+        names = row_names([row[FILE] for row in rows], path, all_names)
+    else:
+        keys = [row[VOL_ID] for row in rows]
+        numbers = [whole_number(key) for key in keys]
+        if None in numbers:
+            names = row_names(keys, path, all_names)
+        else:
+            names, note = names_by_number(
+                [n for n in numbers if n is not None], path, all_names, chosen
+            )
+            notes = (note,)
+    wanted = set(chosen)
+    found: dict[str, dict[str, str]] = {}
+    for name, row in zip(names, rows, strict=True):
+        if name in found:
+            raise SirenError(f"{path.name} has two rows for {name}: remove one.")
+        if name in wanted:
+            found[name] = row
+    flags = {name: row[FLAG] for name, row in found.items() if row.get(FLAG)}
+    levels = {
+        name: number(row[LEVEL], path, LEVEL, name)
+        for name, row in found.items()
+        if row[LEVEL] or name not in flags
+    }
+    return ThresholdTable(
+        path,
+        levels,
+        flags,
+        {name: row[FINGERPRINT] for name, row in found.items() if row.get(FINGERPRINT)},
+        {name: known for name, row in found.items() if (known := _range_of(row)) is not None},
+        UNCERTAINTY in columns,
+        notes,
+    )
+
+
+def _range_of(row: Mapping[str, str]) -> Range | None:
+    try:
+        known = Range(float(row["vol_min"]), float(row["vol_max"]))
+    except (KeyError, ValueError):
+        return None
+    return known if np.isfinite([known.vol_min, known.vol_max]).all() else None
+
+
 def read_thresholds(
     path: Path, ensemble: Ensemble, left_out: Container[str] = ()
 ) -> NDArray[np.float64]:
@@ -288,9 +405,7 @@ def read_thresholds(
     Parameters
     ----------
     path : Path
-        A csv with ``denormalized_predictions`` and ``file``, or ``vol_id``: the volume's index
-        from 0 among all volumes of the folder in natural order (``ensemble.all_names``), or its
-        name. Other columns, and rows of volumes that are not selected, are ignored.
+        See :func:`read_table`.
     ensemble : Ensemble of V volumes
     left_out : container of str
         Volumes that need no threshold; they get NaN.
@@ -305,51 +420,36 @@ def read_thresholds(
     SirenError
         If the table cannot be read, or a volume has no row, two rows, or no number.
     """
-    rows, columns = read_rows(path, [LEVEL], "predictions table")
-    if FILE not in columns and VOL_ID not in columns:
-        raise SirenError(
-            f"{path.name} does not say which row is which volume: it needs a column "
-            f'"{FILE}" or "{VOL_ID}" '
-            f'(it has {join_names(columns, 8)}). Run "siren predict" again.'
-        )
-    keys = [row[FILE] if FILE in columns else row[VOL_ID] for row in rows]
-    names = row_names(keys, path, ensemble.all_names, by_number=FILE not in columns)
-    found: dict[str, str] = {}
-    flags: dict[str, str] = {}
-    for name, row in zip(names, rows, strict=True):
-        if name in found:
-            raise SirenError(f"{path.name} has two rows for {name}: remove one.")
-        found[name], flags[name] = row[LEVEL], row.get(FLAG, "")
+    return levels_of(read_table(path, ensemble.all_names, ensemble.names), ensemble, left_out)
+
+
+def levels_of(
+    table: ThresholdTable, ensemble: Ensemble, left_out: Container[str] = ()
+) -> NDArray[np.float64]:
+    """(V,) thresholds of an ensemble from a table that was read, as :func:`read_thresholds`."""
     levels = []
     for name in ensemble.names:
         if name in left_out:
             levels.append(np.nan)
-            continue
-        if name not in found:
+        elif name in table.levels:
+            levels.append(table.levels[name])
+        elif name in table.flags:
             raise SirenError(
-                f"No threshold for {name} in {path.name} (it has {len(rows):,} rows for "
-                f'{len(ensemble.all_names):,} volumes): run "siren predict" again, or '
-                f'"exclude {name}".'
-            )
-        if not found[name] and flags[name]:
-            raise SirenError(
-                f"{path.name} has no threshold for {name} (flagged: {flags[name]}): "
+                f"{table.path.name} has no threshold for {name} (flagged: {table.flags[name]}): "
                 'use "filter flags", or '
                 f'"exclude {name}".'
             )
-        levels.append(number(found[name], path, LEVEL, name))
+        else:
+            raise SirenError(
+                f"No threshold for {name} in {table.path.name} (it has {len(table.levels):,} of "
+                f'these {len(ensemble):,} volumes): run "siren predict" for it, which adds it to '
+                f'the table, or "exclude {name}".'
+            )
     return np.array(levels, np.float64)
 
 
 def levels_by_name(path: Path, all_names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
-    """Read the thresholds and flags in a predictions table, for a list of volumes.
-
-    Parameters
-    ----------
-    path : Path
-        As for :func:`read_thresholds`.
-    all_names : sequence of str
-        File names of all volumes of the folder, in natural order.
+    """Levels and flags in a predictions table by name, as :func:`read_table`.
 
     Returns
     -------
@@ -357,34 +457,9 @@ def levels_by_name(path: Path, all_names: Sequence[str]) -> tuple[dict[str, floa
         Thresholds of the volumes that have one, by name.
     flags : dict of str
         Flags of the flagged volumes, by name.
-
-    Raises
-    ------
-    SirenError
-        If the table cannot be read, belongs to other volumes, or a threshold is not a number.
     """
-    rows, columns = read_rows(path, [LEVEL], "predictions table")
-    if FILE not in columns and VOL_ID not in columns:
-        raise SirenError(
-            f"{path.name} does not say which row is which volume: it needs a column "
-            f'"{FILE}" or "{VOL_ID}" '
-            f'(it has {join_names(columns, 8)}). Run "siren predict" again.'
-        )
-    names = row_names(
-        [row[FILE] if FILE in columns else row[VOL_ID] for row in rows],
-        path,
-        all_names,
-        by_number=FILE not in columns,
-    )
-    known = set(all_names)
-    by_name = {name: row for name, row in zip(names, rows, strict=True) if name in known}
-    flags = {name: row[FLAG] for name, row in by_name.items() if row.get(FLAG)}
-    levels = {
-        name: number(row[LEVEL], path, LEVEL, name)
-        for name, row in by_name.items()
-        if row[LEVEL] or name not in flags
-    }
-    return levels, flags
+    table = read_table(path, all_names)
+    return table.levels, table.flags
 
 
 def table_levels(path: Path) -> tuple[list[str], NDArray[np.float64]]:
@@ -445,7 +520,7 @@ def read_predictions(path: Path) -> Predictions:
             np.nan if empty else number(row[c], path, c, name) for c in needed[:3]
         )
         spread = row.get("normalized_uncertainty", "")
-        vol_id = _whole(row.get(VOL_ID, ""))
+        vol_id = whole_number(row.get(VOL_ID, ""))
         result.append(
             Prediction(
                 name,
@@ -454,6 +529,7 @@ def read_predictions(path: Path) -> Predictions:
                 prediction,
                 number(spread, path, "normalized_uncertainty", name) if spread else None,
                 flags,
+                fingerprint=row.get(FINGERPRINT, ""),
             )
         )
     names = [r.file for r in result]
@@ -477,78 +553,6 @@ def read_flags(path: Path, ensemble: Ensemble) -> dict[str, str]:
             f'{path.name} has no flags to filter by: use a table of "siren predict", '
             'or "filter true" to exclude volumes whose threshold is beyond mean +- 2 SD.'
         )
-    flags = dict(
-        zip(
-            row_names([row[FILE] for row in rows], path, ensemble.all_names, by_number=False),
-            (row[FLAG] for row in rows),
-            strict=True,
-        )
-    )
+    names = row_names([row[FILE] for row in rows], path, ensemble.all_names)
+    flags = dict(zip(names, (row[FLAG] for row in rows), strict=True))
     return {name: flags[name] for name in ensemble.names if flags.get(name)}
-
-
-def row_names(keys: list[str], path: Path, all_names: Sequence[str], by_number: bool) -> list[str]:
-    """Match the rows of a table to file names.
-
-    Parameters
-    ----------
-    keys : list of str
-        File name of each row, with or without suffix and folder, or its number.
-    path : Path
-        The table, for errors.
-    all_names : sequence of str
-        File names of all volumes of the folder, in natural order.
-    by_number : bool
-        Whether keys may be numbers, from 0.
-
-    Returns
-    -------
-    list of str
-        File names; keys that match none stay as they are.
-
-    Raises
-    ------
-    SirenError
-        If a number is out of range, or no key matches.
-    """
-    known = {stem(n): n for n in all_names} | {n: n for n in all_names}
-    if by_number:
-        numbers = [_whole(key) for key in keys]
-        whole = [n for n in numbers if n is not None]
-        if len(whole) == len(keys):
-            beyond = next((n for n in whole if not 0 <= n < len(all_names)), None)
-            if beyond is not None:
-                raise SirenError(
-                    f"{path.name} has {VOL_ID} {beyond}, but the {len(all_names):,} volumes are "
-                    f"numbered from 0 to {len(all_names) - 1:,}: it belongs to another folder, or "
-                    'volumes were removed since. Run "siren predict" again.'
-                )
-            return [all_names[n] for n in whole]
-    names = [
-        known.get(key, known.get(Path(key).name, known.get(stem(Path(key).name), key)))
-        for key in keys
-    ]
-    if not any(name in known for name in names):
-        raise SirenError(
-            f"{path.name} belongs to other volumes: its first row is "
-            f"{keys[0] or 'empty'}, the first volume here is {all_names[0]}. Give the table of "
-            'this folder, or run "siren predict".'
-        )
-    return names
-
-
-def _whole(text: str) -> int | None:
-    """Parse a volume's number; pandas writes 3.0 for 3 if the column has gaps."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return int(value) if value.is_integer() else None
-
-
-def stem(name: str) -> str:
-    """File name without the suffixes of maps; others are kept (``.1`` in ``vol.1`` is none)."""
-    ending = next(
-        (s + c for s in SUFFIXES for c in COMPRESSIONS if name.lower().endswith(s + c)), ""
-    )
-    return name[: len(name) - len(ending)]

@@ -25,6 +25,7 @@ from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.files import sha256
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import Ensemble, Source, find_ensemble
+from chimerax.siren.core.maps.fingerprint import fingerprint
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import read_map, write_map
 from chimerax.siren.core.runs.record import Record, read_record
@@ -207,6 +208,7 @@ def test_the_record_suffices_to_repeat_the_run(runs: tuple[Run, Run], boxes: Pat
                 "bytes": path.stat().st_size,
                 "level": LEVEL,
                 "left_out": None,
+                "fingerprint": fingerprint(mrcfile.read(path)),
             }
         assert record["outputs"] == {
             p.name: sha256(p) for p in sorted(run.folder.iterdir()) if p.name != "run.json"

@@ -168,15 +168,17 @@ def test_the_same_seed_gives_the_same_bytes_and_another_another_split(volumes, t
 @pytest.mark.slow
 def test_too_few_labels_junk_and_other_volumes_are_reported_and_write_nothing(volumes, tmp_path):
     ensemble, own = volumes
-    few = labeled(tmp_path / "few.csv", ensemble, own[:4])
-    junk = find_ensemble(sources([molecule(n)[0] for n in range(1, 5)] + [np.full((64,) * 3, 2.0)]))
-    flat = labeled(tmp_path / "flat.csv", junk, [0.2] * 5)
+    few = labeled(tmp_path / "few.csv", ensemble, own[:9])
+    junk = find_ensemble(
+        sources([molecule(n)[0] for n in range(1, 10)] + [np.full((64,) * 3, 2.0)])
+    )
+    flat = labeled(tmp_path / "flat.csv", junk, [0.2] * 10)
     other = labeled(
         tmp_path / "other.csv", find_ensemble(sources([molecule(1)[0]] * 31)), [0.2] * 31
     )
     for volumes_, table, says in (
-        (ensemble, few, r"few\.csv has 4 labels"),
-        (junk, flat, r"vol_5\.mrc has a label but no density"),
+        (ensemble, few, r"few\.csv has 9 labels .*too few to tell"),
+        (junk, flat, r"vol_10\.mrc has a label but no density"),
         (ensemble, other, r"label for vol_31\.mrc"),
     ):
         with pytest.raises(SirenError, match=says):
@@ -188,11 +190,44 @@ def test_too_few_labels_junk_and_other_volumes_are_reported_and_write_nothing(vo
     ):
         run_finetune(
             ensemble,
-            labeled(tmp_path / "l.csv", ensemble, own[:8]),
+            labeled(tmp_path / "l.csv", ensemble, own[:10]),
             FinetuneParameters(learning_rate=1e30, device="cpu"),
             tmp_path / "out",
         )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_weights_that_make_the_held_out_maps_worse_are_not_kept(volumes, tmp_path):
+    ensemble, own = volumes
+    p = FinetuneParameters(epochs=12, folds=2, device="cpu")
+    factor = np.full(20, 1.3)
+    factor[finetune._split(20, p.filled("siren"))[2]] = 0.8  # training moves these away
+    labels = labeled(tmp_path / "l.csv", ensemble, factor * own[:20])
+    result = run_finetune(ensemble, labels, p, tmp_path / "out")
+    assert result.fit.refused > 0 and result.fit.best == 0
+    assert result.after.mae == result.before.mae
+    start, kept = (
+        load_network(path).network.state_dict() for path in (default_weights(), result.weights)
+    )
+    assert all(torch.equal(start[k], kept[k]) for k in start)
+
+
+@pytest.mark.slow
+def test_labels_of_maps_that_changed_since_are_left_out_and_named(volumes, tmp_path):
+    ensemble, own = volumes
+    for count in (11, 10):
+        path = labeled(tmp_path / f"{count}.csv", ensemble, own[:count])
+        label = Label("2", ensemble.names[2], float(own[2]), fingerprint="another")
+        set_label(path, label)
+        p = FinetuneParameters(epochs=1, folds=2, device="cpu")
+        if count == 10:  # too few are left
+            with pytest.raises(SirenError, match=r"9 labels .*1 label in 10\.csv is of other maps"):
+                run_finetune(ensemble, path, p, tmp_path / "few")
+            return
+        result = run_finetune(ensemble, path, p, tmp_path / "out")
+        assert all(ensemble.names[2] not in names for names in result.parts.values())
+        assert ensemble.names[2] in result.notes[0]
 
 
 @pytest.mark.slow
@@ -207,7 +242,7 @@ def test_a_stopped_fine_tuning_writes_nothing(volumes, tmp_path):
     with pytest.raises(Cancelled):
         run_finetune(
             ensemble,
-            labeled(tmp_path / "l.csv", ensemble, 1.3 * own[:8]),
+            labeled(tmp_path / "l.csv", ensemble, 1.3 * own[:10]),
             FinetuneParameters(epochs=5, device="cpu"),
             tmp_path / "out",
             progress,

@@ -51,8 +51,9 @@ def test_labels_are_read_with_and_without_bounds(table, ensemble):
 
 
 def test_labels_without_a_file_are_matched_by_number(table, ensemble):
-    path = table("vol_id,contour_level\n3,0.75\n", "template.csv")
-    assert match_labels(read_labels(path), path, ensemble.all_names)[0][0] == "vol_11.mrc"
+    path = table("vol_id,contour_level\n3,0.75\n0,0.25\n", "template.csv")  # 0: not from 1
+    matched = match_labels(read_labels(path), path, ensemble.all_names)
+    assert [name for name, _ in matched] == ["vol_11.mrc", "vol_1.mrc"]
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ import pytest
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.ensemble import Ensemble, Source
 from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.core.thresholds.matching import stem
 from chimerax.siren.core.thresholds.normalize import Range
 from chimerax.siren.core.thresholds.tables import (
     Prediction,
     Predictions,
     read_thresholds,
-    stem,
     write_predictions,
 )
 
@@ -56,6 +56,7 @@ def test_predictions_are_written_with_the_published_columns(tmp_path):
         "uncertainty",
         "normalized_uncertainty",
         "flag",
+        "fingerprint",
     ]
     assert [float(v) for v in list(read[0].values())[1:7]] == [0, 0.5, 2.5, 0.0, 0.5, 1.5]
     assert [float(v) for v in list(read[1].values())[1:7]] == [2, 0.0, 1.0, -0.5, 0.25, 0.25]
@@ -114,9 +115,8 @@ def test_a_missing_row_is_named(table, ensemble):
     with pytest.raises(SirenError) as error:
         read_thresholds(path, ensemble)
     assert str(error.value) == (
-        "No threshold for vol_10.mrc in predictions.csv (it has 3 rows for "
-        "4 volumes): run "
-        '"siren predict" again, or "exclude vol_10.mrc".'
+        "No threshold for vol_10.mrc in predictions.csv (it has 3 of these 4 volumes): run "
+        '"siren predict" for it, which adds it to the table, or "exclude vol_10.mrc".'
     )
 
 

@@ -1,0 +1,185 @@
+"""Which row of a table is which volume: by file name, or by number where that is certain.
+
+Example::
+
+    from pathlib import Path
+
+    from chimerax.siren.core.thresholds.matching import names_by_number, row_names
+
+    table, files = Path("t.csv"), ["vol_1.mrc", "vol_2.mrc"]
+    row_names(["/data/j42/vol_2.mrc", "vol_1"], table, files)  # -> ['vol_2.mrc', 'vol_1.mrc']
+    names_by_number([1, 0], table, files)[0]  # -> ['vol_2.mrc', 'vol_1.mrc']
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..common.errors import SirenError
+from ..maps.mapfile import COMPRESSIONS, SUFFIXES
+
+FILE, VOL_ID = "file", "vol_id"  # columns
+
+
+def row_names(keys: list[str], path: Path, all_names: Sequence[str]) -> list[str]:
+    """Match the rows of a table to file names.
+
+    Parameters
+    ----------
+    keys : list of str
+        File name of each row, with or without suffix and folder.
+    path : Path
+        The table, for errors.
+    all_names : sequence of str
+        File names of all volumes of the folder, in natural order.
+
+    Returns
+    -------
+    list of str
+        File names; keys that match none stay as they are.
+
+    Raises
+    ------
+    SirenError
+        If no key matches.
+    """
+    known = {stem(n): n for n in all_names} | {n: n for n in all_names}
+    names = [
+        known.get(key, known.get(Path(key).name, known.get(stem(Path(key).name), key)))
+        for key in keys
+    ]
+    if not any(name in known for name in names):
+        raise SirenError(
+            f"{path.name} belongs to other volumes: its first row is "
+            f"{keys[0] or 'empty'}, the first volume here is {all_names[0]}. Give the table of "
+            'this folder, or run "siren predict".'
+        )
+    return names
+
+
+def names_by_number(
+    numbers: Sequence[int], path: Path, all_names: Sequence[str], chosen: Sequence[str] = ()
+) -> tuple[list[str], str]:
+    """Match the rows of a table that has only ``vol_id`` to file names.
+
+    The numbers are places in natural order, from 0, or from 1. They are certain only if the table
+    has a row for every volume: one more volume in the folder would shift the rows behind it.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        ``vol_id`` of each row.
+    path : Path
+        The table, for errors.
+    all_names : sequence of str
+        File names of all volumes of the folder, in natural order.
+    chosen : sequence of str
+        Names of the selected volumes: the table may be of these alone.
+
+    Returns
+    -------
+    names : list of str
+    note : str
+        What was matched with what.
+
+    Raises
+    ------
+    SirenError
+        If the numbers are not those of all volumes.
+    """
+    for names in (all_names, chosen):
+        for first in (0, 1):
+            if names and set(numbers) == set(range(first, first + len(names))):
+                return [names[n - first] for n in numbers], (
+                    f"{path.name} names no files: its {VOL_ID} {first} is {names[0]} and "
+                    f"{first + len(names) - 1:,} is {names[-1]}, in natural order."
+                )
+    beyond = next((n for n in numbers if not 0 <= n < len(all_names)), None)
+    if beyond is not None:
+        raise SirenError(
+            f"{path.name} has {VOL_ID} {beyond}, but the {len(all_names):,} volumes are "
+            f"numbered from 0 to {len(all_names) - 1:,}: it belongs to another folder, or "
+            'volumes were removed since. Run "siren predict" again.'
+        )
+    raise SirenError(
+        f"{path.name} names no files, only {VOL_ID}, and has {len(numbers):,} rows for "
+        f"{len(all_names):,} volumes: which row is which volume is not certain. Add a column "
+        f'"{FILE}" with the file names, or "exclude" the volumes that have no row.'
+    )
+
+
+def names_of_some(
+    numbers: Sequence[int], path: Path, volumes: Mapping[int, str], column: str
+) -> list[str]:
+    """Match rows that have only ``vol_id`` to file names, where the table is of some volumes only.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        ``vol_id`` of each row.
+    path : Path
+        The table, for errors.
+    volumes : mapping of str
+        File names by place in natural order, from 0.
+    column : str
+        The column that would name the files, for errors.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    SirenError
+        If a number is out of range, or it is not certain whether numbers are counted from 0, from
+        1, or are those in the file names.
+    """
+    digits = {name: re.findall(r"\d+", stem(name)) for name in volumes.values()}
+    in_name = {int(found[-1]): name for name, found in digits.items() if found}
+    if len(in_name) < len(volumes):
+        in_name = {}  # not one for each
+    counted: list[tuple[str, Mapping[int, str]]] = [
+        ("counted from 0", volumes),
+        ("counted from 1", {n + 1: name for n, name in volumes.items()}),
+        ("by the number in its name", in_name),
+    ]
+    found = [
+        (how, [table[n] for n in numbers]) for how, table in counted if set(numbers) <= set(table)
+    ]
+    if not found:
+        beyond = next((n for n in numbers if n not in volumes), numbers[0])
+        raise SirenError(
+            f"{path.name} has {VOL_ID} {beyond}, but the {len(volumes):,} volumes are "
+            f"numbered from {min(volumes)} to {max(volumes):,}: it belongs to another folder, or "
+            "volumes were removed since."
+        )
+    how, names = found[0]
+    # from 0 is SIREn's and the published tool's way, and certain where file names agree
+    certain = set(numbers) <= set(volumes) and in_name.items() >= volumes.items()
+    for other_how, others in [] if certain else found[1:]:
+        for number, one, other in zip(numbers, names, others, strict=True):
+            if one != other:
+                raise SirenError(
+                    f"{path.name} names no files, and its {VOL_ID} {number} may be {one} ({how}) "
+                    f'or {other} ({other_how}): add a column "{column}" with the file names.'
+                )
+    return names
+
+
+def whole_number(text: str) -> int | None:
+    """Parse a volume's number; pandas writes 3.0 for 3 if the column has gaps."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return int(value) if value.is_integer() else None
+
+
+def stem(name: str) -> str:
+    """File name without the suffixes of maps; others are kept (``.1`` in ``vol.1`` is none)."""
+    ending = next(
+        (s + c for s in SUFFIXES for c in COMPRESSIONS if name.lower().endswith(s + c)), ""
+    )
+    return name[: len(name) - len(ending)]

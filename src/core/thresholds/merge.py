@@ -1,0 +1,174 @@
+"""Add predictions to a table that has others: rows are merged, not replaced.
+
+Example::
+
+    from pathlib import Path
+
+    from chimerax.siren.core import find_ensemble, predict_levels
+    from chimerax.siren.core.thresholds.merge import merge_predictions
+
+    nine = find_ensemble(["volumes"], include=["vol_00*"])
+    merged = merge_predictions(Path("siren/predictions.csv"), predict_levels(nine))
+    merged.notes  # what became of the rows that were there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..common.errors import SirenError, join_names
+from ..maps.mapfile import natural_key
+from .matching import FILE, VOL_ID, stem
+from .normalize import Range, denormalize_level
+from .tables import (
+    FINGERPRINT,
+    LEVEL,
+    Prediction,
+    Predictions,
+    read_rows,
+    table_of,
+    write_table,
+)
+
+# between a level and what its row predicts, as a share of the map's range: more is an edit by hand,
+# less a spreadsheet's rounding
+EDITED = 1e-4
+
+
+def merge_predictions(
+    path: Path,
+    predictions: Predictions,
+    vol_ids: Mapping[str, int] | None = None,
+    keep_edited: bool = True,
+) -> Predictions:
+    """Write predictions into a table: new rows for these volumes, while all other rows stay.
+
+    Parameters
+    ----------
+    path : Path
+        predictions.csv, created if missing. A file that is no table of named volumes is kept under
+        another name.
+    predictions : Predictions
+    vol_ids : mapping of int, optional
+        Number of each volume of the folder, by name, to number all rows alike.
+    keep_edited : bool
+        Whether a level that was set by hand in the table stays, if its map is still the same.
+
+    Returns
+    -------
+    Predictions
+        The volumes that were predicted, as they stand in the table now, with notes on what became
+        of the rows that were there.
+
+    Raises
+    ------
+    SirenError
+        If the file cannot be written.
+    """
+    notes: list[str] = []
+    before, old_columns = _existing_rows(path, notes)
+    places = _RowPlaces(before)
+    kept, replaced = dict(enumerate(before)), 0
+    rows: list[Prediction] = []
+    edited: list[Prediction] = []
+    for row in predictions.rows:
+        at = [i for i in places.of(row.file) if i in kept]
+        old = kept[at[0]] if at else {}
+        for i in at:
+            del kept[i]
+        same = not old.get(FINGERPRINT) or old[FINGERPRINT] == row.fingerprint
+        level = _edited_level(old) if same else None
+        if level is not None and keep_edited:
+            row = replace(row, edited=level)
+            edited.append(row)
+        replaced += not same
+        rows.append(
+            row if vol_ids is None else replace(row, vol_id=vol_ids.get(row.file, row.vol_id))
+        )
+    columns, new = table_of(replace(predictions, rows=tuple(rows)))
+    columns += [c for c in old_columns if c not in columns]
+    others = [
+        {**row, VOL_ID: (vol_ids or {}).get(row[FILE], row.get(VOL_ID, ""))}
+        for row in kept.values()
+    ]
+    both: list[Mapping[str, object]] = [*others, *new]
+    table = sorted(both, key=lambda row: natural_key(str(row[FILE])))
+    write_table(path, columns, ([row.get(c, "") for c in columns] for row in table))
+    if others:
+        notes.append(
+            f"{len(others):,} row{'s' * (len(others) > 1)} of other volumes in {path.name} "
+            f"{'stay as they were' if others[1:] else 'stays as it was'}."
+        )
+    if replaced:
+        notes.append(
+            f"{replaced:,} row{'s' * (replaced > 1)} of other maps with the same file names "
+            f"{'were' if replaced > 1 else 'was'} replaced."
+        )
+    if edited:
+        names = join_names([f"{r.file}: {r.level:.6g}" for r in edited], 5)
+        notes.append(
+            f"{len(edited):,} level{'s' * (len(edited) > 1)} set by hand in {path.name} "
+            f"{'stay' if edited[1:] else 'stays'} ({names}). To replace "
+            f'{"them" if edited[1:] else "it"} by the prediction, add "keepEdited false".'
+        )
+    return replace(predictions, rows=tuple(rows), notes=(*predictions.notes, *notes))
+
+
+class _RowPlaces:
+    """Where the rows of a table are, by file name, with or without folder and suffix."""
+
+    def __init__(self, rows: Sequence[Mapping[str, str]]):
+        self._exact: dict[str, list[int]] = {}
+        self._stem: dict[str, list[int]] = {}
+        for i, row in enumerate(rows):
+            name = Path(row[FILE].replace("\\", "/")).name
+            self._exact.setdefault(name, []).append(i)
+            if stem(name) == name:  # written without suffix
+                self._stem.setdefault(name, []).append(i)
+
+    def of(self, file: str) -> list[int]:
+        """The rows of a volume."""
+        return [*self._exact.get(file, []), *self._stem.get(stem(file), [])]
+
+
+def _existing_rows(path: Path, notes: list[str]) -> tuple[list[dict[str, str]], list[str]]:
+    """Rows and columns of a table that is to be added to; another file is moved out of the way."""
+    if not path.exists():
+        return [], []
+    try:
+        return read_rows(path, [FILE, LEVEL], "predictions table")
+    except SirenError:
+        number = 1
+        while (aside := path.with_name(f"{path.stem}_earlier_{number}{path.suffix}")).exists():
+            number += 1
+        try:
+            path.rename(aside)
+        except OSError as error:
+            raise SirenError(
+                f"{path} is no table of named volumes and cannot be renamed "
+                f"({error.strerror or error}): move it, or give another outputDir."
+            ) from error
+        notes.append(
+            f"{path.name} was no table with a row for each file name; it is {aside.name} now."
+        )
+        return [], []
+
+
+def _edited_level(row: Mapping[str, str]) -> float | None:
+    """The level of a row if it was set by hand: it is not what the rest of the row says."""
+    try:
+        level = float(row.get(LEVEL, ""))
+    except ValueError:
+        return None
+    if not np.isfinite(level):
+        return None
+    try:
+        low, high, prediction = (float(row[c]) for c in ("vol_min", "vol_max", "prediction"))
+    except (KeyError, ValueError):  # a table made by hand, or a flagged map that was given a level
+        return level
+    predicted = denormalize_level(prediction, Range(low, high))
+    return level if abs(level - predicted) > EDITED * abs(high - low) else None
