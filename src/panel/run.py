@@ -25,7 +25,8 @@ from ..session.jobs import JobEnd, current_job
 from . import commands, steps
 from .fields import NumberField, ParameterFields, PathField
 from .header import short
-from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
+from .listed import ONE_LEVEL, PREDICTED, TABLE
+from .state import PanelState
 from .widgets import MARGIN, Note, Page, Section, emphasize, plain_layout
 
 if TYPE_CHECKING:

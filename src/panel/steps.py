@@ -10,7 +10,8 @@ from ..core.blocks.statistics import DEFAULT
 from ..core.common.errors import SirenError
 from ..core.common.files import RECORD
 from . import commands
-from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
+from .listed import ONE_LEVEL, PREDICTED, TABLE
+from .state import PanelState
 
 if TYPE_CHECKING:  # slow to import: not before there is something to read
     from ..core.runs.estimates import Estimate
