@@ -30,7 +30,6 @@ from ..session.inputs import (
     parameters_of,
     sources_of,
     typed,
-    user_errors,
 )
 from ..session.jobs import run_job
 from .arguments import SELECTION, VolumesArg, keywords_of
@@ -124,7 +123,7 @@ def label(
     labels: str | None = None,
 ) -> Any:
     """Record the contour levels of open maps, as set by eye, in a table of labels."""
-    from ..core.thresholds.labels import set_label
+    from ..session.labels import write_labels
     from ..session.log import log_lines, next_step
     from ..session.words import path_text
 
@@ -138,7 +137,7 @@ def label(
         if labels
         else output_folder(volumes, None) / LABELS_FILE
     )
-    before = [user_errors(set_label, path, one) for one in new]
+    before = write_labels(session, path, new)
     log_lines(
         session,
         [
@@ -157,6 +156,25 @@ def label(
             f"{path_text(path.parent / PREDICTIONS_FILE)}",
         )
     return new
+
+
+def label_undo(session: Any) -> Any:
+    """Undo the last "siren label": its maps have the labels that they had before, or none."""
+    return _undo_labels(session, "undo", "Undone")
+
+
+def label_redo(session: Any) -> Any:
+    """Redo the label that was last undone."""
+    return _undo_labels(session, "redo", "Redone")
+
+
+def _undo_labels(session: Any, word: str, done: str) -> Any:
+    from ..session.labels import undo_labels
+    from ..session.log import log_lines
+
+    action = undo_labels(session, word)
+    log_lines(session, [f"{done}: {action.name} ({action.path})."])
+    return action
 
 
 def label_template(
@@ -361,5 +379,10 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         "siren evaluate": (evaluate_desc, evaluate),
         "siren label": (label_desc, label),
         "siren label template": (template_desc, label_template),
+        "siren label undo": (lambda: CmdDesc(synopsis='Undo the last "siren label"'), label_undo),
+        "siren label redo": (
+            lambda: CmdDesc(synopsis="Redo the label that was last undone"),
+            label_redo,
+        ),
         "siren finetune": (finetune_desc, finetune),
     }

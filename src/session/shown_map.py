@@ -37,12 +37,17 @@ class EnsembleMap(Volume):
     def added_to_session(self, session: Any) -> None:
         """Log nothing: there would be a line for every map shown."""
 
+    def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
+        """Session data: that of a Volume, and its file, by which it can be labeled."""
+        return {**super().take_snapshot(session, flags), "siren place": self.siren_place}
+
     @staticmethod
     def restore_snapshot(session: Any, data: dict[str, Any]) -> EnsembleMap | None:
         """Restore a Volume with ChimeraX's own code, then set the class."""
         volume = Volume.restore_snapshot(session, data)
         if volume is not None:
             volume.__class__ = EnsembleMap
+            volume.siren_place = data.get("siren place", "")
         return volume
 
 
