@@ -67,7 +67,7 @@ class ListedVolumes(QObject):
         self._models: dict[str, Any] = {}  # open maps by the names of their volumes
         self._excluded_before: set[str] = set()  # to be applied once the volumes are listed
         self._closed = False
-        self.set_choices({})
+        self.set_choices(self._usual_choices())
         self.reader = EnsembleReader(self)
         self.reader.previewed.connect(self._previewed)
         self.reader.looked.connect(self._looked)
@@ -143,7 +143,9 @@ class ListedVolumes(QObject):
         known = self.settings.choices_of.get(self.volumes)
         if known is None and not before:
             return  # chosen before the volumes were: it is for them
-        self.set_choices(known or {})
+        self.set_choices(self._usual_choices() if known is None else known)
+        if known is None:
+            return
         if words := self.changes_text():
             self.tell(f"As last time with these volumes: {words}. Reset them on the Run page.")
 
@@ -297,7 +299,7 @@ class ListedVolumes(QObject):
         }
 
     def set_choices(self, choices: dict[str, Any]) -> None:
-        """Set the fields of the Run page; missing ones get their defaults."""
+        """Set the fields of the Run page; missing ones get SIREn's defaults."""
         self.output = str(choices.get("output") or "")
         self.voxel_size: float | None = choices.get("voxel_size")
         self.box: int | None = choices.get("box")
@@ -310,6 +312,15 @@ class ListedVolumes(QObject):
         }
         self.choices_changed.emit()
 
+    def _usual_choices(self) -> dict[str, Any]:
+        """The choices with which other volumes start: the user's own defaults."""
+        return {"steps": self.settings.own_defaults}
+
+    def set_steps(self, steps: dict[str, dict[str, Any]]) -> None:
+        """Set the parameters of all steps; missing ones get SIREn's defaults."""
+        self.steps = {step: dict(steps.get(step, {})) for step in commands.STEPS}
+        self.changed()
+
     def changed(self) -> None:
         """Remember a changed field for these volumes, and reread contour levels."""
         if self.volumes and not self.volumes.startswith("#"):  # open maps are others next time
@@ -317,9 +328,9 @@ class ListedVolumes(QObject):
         self.choices_changed.emit()
         self.read_levels()
 
-    def reset(self, step: str) -> None:
-        """Give all parameters of a step their defaults."""
-        self.steps[step] = {}
+    def reset(self, step: str, mine: bool = False) -> None:
+        """Give all parameters of a step SIREn's defaults, or the user's own."""
+        self.steps[step] = dict(self.settings.own_defaults.get(step, {})) if mine else {}
         self.changed()
 
     def changes_text(self, step: str | None = None) -> str:
@@ -327,7 +338,9 @@ class ListedVolumes(QObject):
         their values; "" if there are none.
         """
         if step is not None:
-            return commands.parameters_text(commands.STEPS[step], self.steps[step], ", ")
+            return commands.parameters_text(
+                commands.STEPS[step], self.steps[step], ", ", inherits=step == "expand"
+            )
         parts = [(s.capitalize(), self.changes_text(s)) for s in commands.STEPS]
         return "; ".join(f"{name} with {words}" for name, words in parts if words)
 

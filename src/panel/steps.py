@@ -62,7 +62,7 @@ def expand_command(state: PanelState, folder: Path | None = None) -> str:
         "siren expand",
         commands.keywords_text(folder=folder).removeprefix("folder "),
         commands.keywords_text(output_dir=output),
-        commands.parameters_text(commands.STEPS["expand"], state.steps["expand"]),
+        commands.parameters_text(commands.STEPS["expand"], state.steps["expand"], inherits=True),
     )
 
 
