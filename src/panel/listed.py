@@ -194,6 +194,16 @@ class ListedVolumes(QObject):
         return folder / PREDICTIONS_FILE if (folder / PREDICTIONS_FILE).is_file() else None
 
     @property
+    def labels_table(self) -> Path | None:
+        """The table of labels, which need not exist; None while no volumes are listed."""
+        folder = self.output_path
+        if folder is None:
+            return None
+        from ..session.inputs import LABELS_FILE
+
+        return folder / LABELS_FILE
+
+    @property
     def threshold_table(self) -> Path | None:
         """The table that contour levels are read from, if any."""
         if self.source == TABLE:
