@@ -129,6 +129,8 @@ class LearningBar(QWidget):
         if end.error is None and end.result is not None:
             if end.name == "siren label template":
                 self.proposed.emit({p.file: p.reason for p in end.result})
+            elif end.name == "siren predict":
+                self._results["siren evaluate"] = ""  # it was about the levels before
             elif end.name == "siren evaluate":
                 self._results[end.name] = f"Levels of runs: {agreement_text(end.result.agreement)}."
             elif end.name == "siren finetune":
