@@ -19,6 +19,7 @@ os.environ["QT_LOGGING_RULES"] = "qt.qpa.*=false"
 from cxheadless import boot, ui_shim
 
 SIZE = (430, 720)  # pixels of a panel at the side of ChimeraX's window
+LABELS = 6
 PAUSE = 1.5  # s for widgets that are drawn with a delay
 
 
@@ -77,6 +78,8 @@ def take(session: Any, tool: Any, folder: Path) -> None:
     tool.ensemble.table.sortByColumn(3, Qt.SortOrder.AscendingOrder)  # flagged volumes first
     tool.ensemble.table.selectRow(2)
     grab("ensemble", "ensemble")
+    label(tool, wait, lambda: current_job(session) is None)
+    grab("levels", "levels")
     tool.blocks.view.selectRow(2)
     grab("blocks", "blocks")
     tool.plots.choice.setCurrentIndex(1)
@@ -87,8 +90,32 @@ def take(session: Any, tool: Any, folder: Path) -> None:
     wait(lambda: tool.screening.settled)
     grab("screening", "blocks")
     session.ui.app.setPalette(dark_palette())
+    tool.ensemble.table.selectRow(2)
     grab("dark", "ensemble")
     grab("dark_plots", "plots")
+
+
+def label(tool: Any, wait: Callable[..., None], idle: Callable[[], bool]) -> None:
+    """Label some of the proposed volumes a little off their levels, and evaluate these."""
+    from Qt.QtCore import Qt
+
+    page = tool.levels
+    tool.tabs.setCurrentWidget(page)
+    page.learning.count.setValue(LABELS)
+    page.learning.propose.click()
+    wait(idle)
+    for n in range(LABELS - 2):
+        wait(lambda: page.shown is not None and page.shown.name not in page.table.levels.labels)
+        page.set_by_hand(page.histogram.level * (0.95 + 0.03 * n))
+        page.label_button.click()
+        page.next_button.click()
+    page.learning.evaluate.click()
+    wait(idle)
+    page.which.setCurrentIndex(0)
+    page.table.sortByColumn(2, Qt.SortOrder.AscendingOrder)
+    labeled = next(iter(page.table.levels.labels))
+    page.request(labeled)
+    wait(lambda: page.shown is not None and page.shown.name == labeled)
 
 
 def dark_palette() -> Any:

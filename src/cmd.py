@@ -14,6 +14,8 @@ COMMANDS = {
     "siren evaluate": "labels",
     "siren label": "labels",
     "siren label template": "labels",
+    "siren label undo": "labels",
+    "siren label redo": "labels",
     "siren finetune": "labels",
     "siren sketch": "blocks",
     "siren screen": "screening",

@@ -21,19 +21,21 @@ from .panel.run import RunPage
 from .panel.runbar import RunBar
 from .panel.screening import ScreeningBar
 from .panel.state import PanelState
-from .panel.widgets import MessageStrip, Page, WheelGuard, plain_layout
+from .panel.widgets import MessageStrip, Page, PageKey, WheelGuard, add_key, plain_layout
 from .session.jobs import JobEnd
 from .session.words import gone_text, path_text
 
 if TYPE_CHECKING:
     from .panel.blocks import BlocksPage
+    from .panel.levels import LevelsPage
     from .panel.plots import PlotsPage
 
 NAME = "SIREn"
 HELP = "help:user/tools/siren.html"
 EXAMPLE = Path("~/siren-example/volumes")  # as in the help page
-STATE_VERSION = 1
-PAGES = ("ensemble", "run", "blocks", "plots")  # in the order of their tabs
+STATE_VERSION = 2
+PAGES_OF_1 = ("ensemble", "run", "blocks", "plots")  # of sessions of version 1, by their number
+PAGES = ("ensemble", "levels", "run", "blocks", "plots")  # in the order of their tabs
 SPACING = 4  # pixels between the parts of the panel: a laptop's screen is low
 # Imported in a thread while the panel is already there. Only libraries that a single lock of Python
 # guards, as their __init__ imports all of them: others must not be imported by two threads at once.
@@ -57,6 +59,7 @@ class SirenTool(ToolInstance):
         self.tool_window = MainToolWindow(self)
         area = self.tool_window.ui_area
         self.state = PanelState(session, area)
+        self._levels: LevelsPage | None = None
         self._blocks: BlocksPage | None = None
         self._plots: PlotsPage | None = None
         self._wheel = WheelGuard(area)
@@ -86,9 +89,11 @@ class SirenTool(ToolInstance):
         self.tabs = QTabWidget(area)
         self.tabs.setDocumentMode(True)
         self.ensemble, self.run_page = EnsemblePage(state, self.tabs), RunPage(state, self.tabs)
-        # the pages of results are slow to import: an empty page waits in the place of each
-        for name, page in zip(PAGES, (self.ensemble, self.run_page, None, None), strict=True):
+        # the others are slow to import: an empty page waits in the place of each
+        for number, name in enumerate(PAGES, 1):
+            page = {"ensemble": self.ensemble, "run": self.run_page}.get(name)
             self.tabs.addTab(page or Page(self.tabs), name.capitalize())
+            self.tabs.setTabToolTip(number - 1, PageKey(self.tabs, number).text)
         self.tabs.currentChanged.connect(self._page_shown)
         self.run_page.changed.connect(self._mark_run_page)
         help_button = QToolButton(area)
@@ -96,6 +101,7 @@ class SirenTool(ToolInstance):
         help_button.setAutoRaise(True)
         help_button.setToolTip("Help for this page")
         help_button.clicked.connect(self.show_help)
+        add_key(area, "F1", help_button)
         self.tabs.setCornerWidget(help_button)
         self.run_bar = RunBar(state, self.run_page.run_all, area)
         self.run_bar.busy_changed.connect(lambda _: self.run_page.refresh())
@@ -110,7 +116,19 @@ class SirenTool(ToolInstance):
         layout.addWidget(self.run_bar)
         self._wheel.protect(area)
 
-    # --- the pages of results, made when they are first needed
+    # --- pages that are made when they are first needed
+
+    @property
+    def levels(self) -> LevelsPage:
+        """The Levels page."""
+        if self._levels is None:
+            from .panel.levels import LevelsPage
+
+            self._levels = LevelsPage(self.state, self.tabs)
+            self.ensemble.shown.connect(self._levels.volume_shown)
+            self._place("levels", self._levels)
+            self._levels.begin()
+        return self._levels
 
     @property
     def blocks(self) -> BlocksPage:
@@ -139,11 +157,10 @@ class SirenTool(ToolInstance):
     @property
     def pages(self) -> dict[str, Page]:
         """All pages by name."""
-        return dict(
-            zip(PAGES, (self.ensemble, self.run_page, self.blocks, self.plots), strict=True)
-        )
+        pages = (self.ensemble, self.levels, self.run_page, self.blocks, self.plots)
+        return dict(zip(PAGES, pages, strict=True))
 
-    def _place(self, name: str, page: BlocksPage | PlotsPage) -> None:
+    def _place(self, name: str, page: LevelsPage | BlocksPage | PlotsPage) -> None:
         """Put a page in the place of the empty one."""
         page.volume_requested.connect(self.show_volume)
         self._wheel.protect(page)
@@ -152,18 +169,21 @@ class SirenTool(ToolInstance):
         empty = self.tabs.widget(index)
         self.tabs.removeTab(index)
         self.tabs.insertTab(index, page, name.capitalize())
+        self.tabs.setTabToolTip(index, PageKey.tip(index + 1))
         self.tabs.setCurrentIndex(current)
         self.tabs.blockSignals(False)
         empty.deleteLater()
 
     def _page_shown(self, index: int) -> None:
-        if PAGES[index] in ("blocks", "plots"):
+        if PAGES[index] in ("levels", "blocks", "plots"):
             getattr(self, PAGES[index])
 
     def _mark_run_page(self, changes: str) -> None:
         """Show at its tab that parameters differ from their defaults."""
-        self.tabs.setTabText(1, "Run •" if changes else "Run")
-        self.tabs.setTabToolTip(1, f"Not the defaults: {changes}" if changes else "")
+        run = PAGES.index("run")
+        self.tabs.setTabText(run, "Run •" if changes else "Run")
+        tip = PageKey.tip(run + 1)
+        self.tabs.setTabToolTip(run, f"Not the defaults: {changes} ({tip})" if changes else tip)
 
     def _begin(self) -> None:
         """Start with the volumes of last time and the open blocks, once the libraries to read them
@@ -193,17 +213,21 @@ class SirenTool(ToolInstance):
             self._libraries.stop()
             self.run_bar.close_down()
             self.screening.give_up()
-            if self._blocks is not None:
-                self._blocks.leave()
+            for page in (self._levels, self._blocks):
+                if page is not None:
+                    page.leave()
+            self.ensemble.player.pause()
         self.state.close()
         super().delete()
 
     # --- requests from the pages
 
-    def show_volume(self, name: str) -> None:
-        """Show a volume at its contour level and make it the current row of the list."""
+    def show_volume(self, name: str, level: float | None = None) -> None:
+        """Show a volume at its contour level, or another, and make it the current row of the
+        list.
+        """
         self.ensemble.table.go_to(name)
-        self.ensemble.show_volume(name)
+        self.ensemble.show_volume(name, level)
 
     def show_help(self) -> None:
         """Open the help for the current page."""
@@ -251,7 +275,7 @@ class SirenTool(ToolInstance):
             "excluded": sorted(state.excluded),
             "choices": state.choices(),
             "run": str(state.run_folder or ""),
-            "page": self.tabs.currentIndex(),
+            "page": PAGES[self.tabs.currentIndex()],
         }
 
     @classmethod
@@ -266,7 +290,8 @@ class SirenTool(ToolInstance):
             tool.state.set_run(folder)
             if not (folder / RECORD).is_file():
                 tool.state.tell(gone_text(folder), True)
-        tool.tabs.setCurrentIndex(data["page"])
+        page = data["page"]
+        tool.tabs.setCurrentIndex(PAGES.index(PAGES_OF_1[page] if isinstance(page, int) else page))
         tool.tool_window.shown = data["shown"]
         return tool
 

@@ -26,7 +26,6 @@ from ..core.blocks.parameters import SplitParameters
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
 from ..core.runs.steps import EDIT_FOLDER, Run, run_edit
-from ..session.colors import SCALE
 from ..session.edits import (
     blocks_changed,
     edit,
@@ -47,10 +46,11 @@ from ..session.jobs import run_job
 from ..session.log import link, log_blocks, log_lines, log_pile, next_step
 from ..session.moved import beside, is_gone, keep_run, kept_run, run_record
 from ..session.scene import blocks_of, close_older, note_contents, outdate, set_name
+from ..session.strength import color_by_strength, key_command, show_key
 from ..session.surfaces import (
     BlockMap,
     block_spec,
-    color_by,
+    color_by_stability,
     follow_verdict,
     model_words,
     show_own_color,
@@ -168,12 +168,16 @@ def redo(session: Any) -> None:
 
 
 def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
-    """Color each block in its own color, by its stability, or by the strength of its voxels."""
+    """Color each block in its own color, by its stability, or by the strength of its voxels; values
+    with their color key.
+    """
     if by == "block":
         for block in blocks:
             show_own_color(block)
+        show_key(session)
         return
-    left = [block.siren_block for block in blocks if not color_by(block, by)]
+    paint = color_by_strength if by == "strength" else color_by_stability
+    left = [block.siren_block for block in blocks if not paint(block)]
     if left:
         log_lines(
             session,
@@ -184,12 +188,14 @@ def color(session: Any, blocks: Sequence[BlockMap], by: str) -> None:
             ],
         )
     if len(left) < len(blocks):
-        key = "key " + " ".join(
-            f"{c}:{v:g}" for c, v in zip(SCALE, (0, 0.25, 0.5, 0.75, 1), strict=True)
+        smooth = ", smoothed over the surface" * (by == "strength")
+        more = (
+            f"to remove the key: {link('key delete', 'key delete')}"
+            if show_key(session)
+            else link(key_command(), "show color key")
         )
         session.logger.info(
-            f"Colored by {by}, from 0 (violet) to 1 (yellow); {link(key, 'show color key')}",
-            is_html=True,
+            f"Colored by {by}{smooth}, from 0 (violet) to 1 (yellow); {more}", is_html=True
         )
 
 

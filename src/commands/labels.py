@@ -127,7 +127,7 @@ def label(
     output_dir: str | None = None,
 ) -> Any:
     """Record the contour levels of open maps, as set by eye, in a table of labels."""
-    from ..core.thresholds.labels import set_label
+    from ..session.labels import write_labels
     from ..session.log import log_lines, next_step
     from ..session.words import keywords_text, path_text
 
@@ -139,7 +139,7 @@ def label(
     output = place.path
     path = Path(labels).expanduser().absolute() if labels else output / LABELS_FILE
     new = [label_of(v, lower, upper) for v in volumes]
-    before = [user_errors(set_label, path, one) for one in new]
+    before = write_labels(session, path, new)
     if not labels:
         user_errors(place.claim)
     log_lines(
@@ -162,6 +162,25 @@ def label(
         )
         next_step(session, "evaluate", f"siren evaluate {path_text(path)} {given}")
     return new
+
+
+def label_undo(session: Any) -> Any:
+    """Undo the last "siren label": its maps have the labels that they had before, or none."""
+    return _undo_labels(session, "undo", "Undone")
+
+
+def label_redo(session: Any) -> Any:
+    """Redo the label that was last undone."""
+    return _undo_labels(session, "redo", "Redone")
+
+
+def _undo_labels(session: Any, word: str, done: str) -> Any:
+    from ..session.labels import undo_labels
+    from ..session.log import log_lines
+
+    action = undo_labels(session, word)
+    log_lines(session, [f"{done}: {action.name} ({action.path})."])
+    return action
 
 
 def label_template(
@@ -392,5 +411,10 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         "siren evaluate": (evaluate_desc, evaluate),
         "siren label": (label_desc, label),
         "siren label template": (template_desc, label_template),
+        "siren label undo": (lambda: CmdDesc(synopsis='Undo the last "siren label"'), label_undo),
+        "siren label redo": (
+            lambda: CmdDesc(synopsis="Redo the label that was last undone"),
+            label_redo,
+        ),
         "siren finetune": (finetune_desc, finetune),
     }

@@ -39,12 +39,16 @@ def selection_text(names: Sequence[str], excluded: Collection[str]) -> str:
     return f"{word} {names_text(chosen)}"
 
 
-def parameters_text(kind: type[Parameters], values: Mapping[str, Any], between: str = " ") -> str:
-    """The values that differ from the defaults, as keywords, with this text between two."""
+def parameters_text(
+    kind: type[Parameters], values: Mapping[str, Any], between: str = " ", inherits: bool = False
+) -> str:
+    """The values that differ from SIREn's defaults, as keywords, with this text between two; all
+    values for a step that inherits others instead.
+    """
     words = []
     for f in dataclasses.fields(kind):
         value = values.get(f.name, f.default)
-        if value != f.default and value is not None:
+        if (value != f.default or (inherits and f.name in values)) and value is not None:
             words.append(f"{camel_case(f.name)} {value_text(value)}")
     return between.join(words)
 

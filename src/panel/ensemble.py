@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import pairwise
 from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from Qt.QtCore import QModelIndex, QTimer, Signal
+from Qt.QtCore import QModelIndex, Qt, QTimer, Signal
+from Qt.QtGui import QKeySequence, QShortcut
 from Qt.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from . import commands
+from .find import KEY as FIND_KEY
+from .find import FindField
 from .histogram import LevelHistogram
+from .player import Player
 from .state import PanelState
 from .volumes import VolumesTable
-from .widgets import MARGIN, Note, Page, plain_layout
+from .widgets import MARGIN, Note, Page, add_key, plain_layout
 
 if TYPE_CHECKING:
     from ..core.maps.ensemble import Source
@@ -35,19 +40,41 @@ class EnsemblePage(Page):
         self.table = VolumesTable(state, self)
         self.histogram = LevelHistogram(self)
         self.count = Note(parent=self)
+        self.find = FindField(self.table.rows, self.table, self)
+        self.player = Player(self.table, self._is_ready, self)
         self._wanted: str | None = None
+        self._wanted_level: float | None = None  # another than that of the run
         self._command = ""
         self._shown_place = ""  # of the volume shown last, as a command names it
         self._show_timer = self._timer(FRAME, self._show_wanted)
         self._log_timer = self._timer(REST, self._log_shown)
         layout = QVBoxLayout(self.content)
         plain_layout(layout, MARGIN // 2)
+        above = QHBoxLayout()
+        plain_layout(above)
+        above.addWidget(self.find, 1)
+        above.addWidget(self.player)
+        layout.addLayout(above)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.histogram)
         layout.addWidget(self.count)
         layout.addLayout(self._buttons())
         self.table.selectionModel().currentRowChanged.connect(self._current_changed)
         self.table.clicked.connect(self._clicked)
+        self.table.toggle_wanted.connect(self._toggle)
+        self.table.untick_wanted.connect(self._untick)
+        self.table.play_wanted.connect(self.player.toggle)
+        self.table.row_hidden.connect(self.find.clear)
+        self.find.found.connect(self._refresh)
+        self.player.playing_changed.connect(self._log_where_it_rests)
+        focus = QShortcut(QKeySequence(FIND_KEY), self)
+        focus.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        focus.activated.connect(self.find.setFocus)
+        state.flags_changed.connect(self.find.again)
+        state.ensemble_changed.connect(self.player.pause)
+        order = (self.find, *self.player.fields, self.table, *self.buttons.values())
+        for before, after in pairwise(order):
+            self.setTabOrder(before, after)
         for signal in (
             state.ensemble_changed,
             state.levels_changed,
@@ -58,9 +85,9 @@ class EnsemblePage(Page):
         state.levels_changed.connect(self._follow_level)
         self._refresh()
 
-    def show_volume(self, name: str) -> None:
-        """Show a volume at its contour level, in the model that all volumes share."""
-        self._wanted = name
+    def show_volume(self, name: str, level: float | None = None) -> None:
+        """Show a volume in the model that all volumes share, at its contour level or another."""
+        self._wanted, self._wanted_level = name, level
         self._show_timer.start()
 
     def _timer(self, milliseconds: int, call: object) -> QTimer:
@@ -74,11 +101,16 @@ class EnsemblePage(Page):
         row = QHBoxLayout()
         plain_layout(row)
         self.buttons: dict[str, QPushButton] = {}
-        for text, tip, call in (
-            ("Include", "Tick the selected volumes", lambda: self._choose(True)),
-            ("Exclude", "Untick the selected volumes", lambda: self._choose(False)),
-            ("Invert", "Tick the unticked volumes and untick the ticked ones", self._invert),
-            ("Exclude flagged", "Untick all volumes with a flag", self._exclude_flagged),
+        for text, tip, keys, call in (
+            ("Include", "Tick the selected volumes", "Alt+I", lambda: self._choose(True)),
+            ("Exclude", "Untick the selected volumes", "Alt+X", lambda: self._choose(False)),
+            (
+                "Invert",
+                "Tick the unticked volumes and untick the ticked ones",
+                "Alt+N",
+                self._invert,
+            ),
+            ("Exclude flagged", "Untick all volumes with a flag", "Alt+G", self._exclude_flagged),
         ):
             button = self.buttons[text] = QPushButton(text, self)
             button.setToolTip(tip)
@@ -86,6 +118,7 @@ class EnsemblePage(Page):
             widest = text + " (999)" * (text == "Exclude flagged")
             button.setMinimumWidth(button.fontMetrics().horizontalAdvance(widest) + BESIDE)
             button.clicked.connect(call)
+            add_key(self, keys, button)
             row.addWidget(button)
         row.addStretch(1)
         return row
@@ -97,6 +130,16 @@ class EnsemblePage(Page):
         self.state.set_excluded(
             self.state.excluded - names if ticked else self.state.excluded | names
         )
+
+    def _untick(self) -> None:
+        self._choose(False)
+
+    def _toggle(self) -> None:
+        """Untick the selected volumes if all are ticked, else tick them; while playing, pause."""
+        if self.player.playing:
+            self.player.pause()
+        else:
+            self._choose(bool(set(self.table.selected()) & self.state.excluded))
 
     def _invert(self) -> None:
         self.state.set_excluded(set(self.state.names) - self.state.excluded)
@@ -112,6 +155,8 @@ class EnsemblePage(Page):
         if names:
             parts = [f"{len(state.included):,} of {len(names):,} ticked"]
             parts += [f"{len(flagged):,} flagged"] if flagged else []
+            shown = self.table.rows.rowCount()
+            parts += [f"{shown:,} found"] if self.table.rows.pattern else []
             parts += [] if state.levels else ["no contour levels yet: run Predict"]
             self.count.setText(", ".join(parts))
         else:
@@ -171,6 +216,8 @@ class EnsemblePage(Page):
             return
         level = self.state.levels.get(self._wanted)
         self.histogram.mark(level)
+        if self._wanted_level is not None:
+            level = self._wanted_level
         self._command = commands.join(
             "siren show",
             self._place_text(source),
@@ -181,14 +228,26 @@ class EnsemblePage(Page):
         )
         if self.state.execute(self._command, log=False) is not None:
             self._shown_place = self._place_text(source)
-            self._log_timer.start()
+            if not self.player.playing:
+                self._log_timer.start()
             self.shown.emit(self._wanted)
-        elif source.path is not None and not source.path.is_file():
+            return
+        self.player.pause()
+        if source.path is not None and not source.path.is_file():
             self.state.tell(
                 f"{escape(str(source.path))} no longer exists: restore it, or reload the folder "
                 "(arrow beside Browse).",
                 True,
             )
+
+    def _is_ready(self) -> bool:
+        """Whether nothing waits to be shown."""
+        return not self._show_timer.isActive()
+
+    def _log_where_it_rests(self, playing: bool) -> None:
+        """The log gets the command for the volume at which playing was paused."""
+        if not playing and self._command:
+            self._log_timer.start()
 
     def _log_shown(self) -> None:
         self.state.log_only(self._command)

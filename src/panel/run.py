@@ -25,7 +25,9 @@ from ..session.jobs import JobEnd, current_job
 from . import commands, steps
 from .fields import NumberField, ParameterFields, PathField
 from .header import short
-from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
+from .listed import ONE_LEVEL, PREDICTED, TABLE
+from .presets import PresetMenu, tidied
+from .state import PanelState
 from .widgets import MARGIN, Note, Page, Section, emphasize, plain_layout
 
 if TYPE_CHECKING:
@@ -173,7 +175,7 @@ class StepSection(Section):
         self.button.clicked.connect(lambda: page.run_step(step))
         self.estimate = Note(parent=self)
         self.changes = Note(parent=self)
-        self.changes.linkActivated.connect(lambda _: self.state.reset(step))
+        self.changes.linkActivated.connect(lambda which: self.state.reset(step, which == "mine"))
         self.problem = Note(parent=self)
         self.problem.setForegroundRole(QPalette.ColorRole.WindowText)
         row = QHBoxLayout()
@@ -223,10 +225,20 @@ class StepSection(Section):
             fields.mark(changed)
         words = self.state.changes_text(self.step)
         self.changes.setVisible(bool(words))
-        self.changes.setText(f'Changed: {escape(words)}. <a href="reset">Reset</a>')
+        self.changes.setText(self._changes_text(words))
         self.mark("•" if changed else "")
         hidden = sum(name in self.advanced.fields for name in changed)
         self.fold.mark(f"({hidden} changed)" if hidden else "")
+
+    def _changes_text(self, words: str) -> str:
+        """What differs from SIREn's defaults, with links to reset it."""
+        own = tidied(self.state.settings.own_defaults).get(self.step, {})
+        if not own:
+            return f'Changed: {escape(words)}. <a href="reset">Reset</a>'
+        to_siren = '<a href="reset">Reset to SIREn\'s</a>'
+        if self.state.steps[self.step] == own:
+            return f"My defaults: {escape(words)}. {to_siren}"
+        return f'Changed: {escape(words)}. <a href="mine">Reset to mine</a>, {to_siren}'
 
     def _missing(self) -> str:
         if self.step == "expand":
@@ -276,8 +288,10 @@ class RunPage(Page):
         layout = QVBoxLayout(content)
         plain_layout(layout, MARGIN, 4)
         self.input = InputSection(state, content)
+        self.presets = PresetMenu(state, content)
         self.sections = {step: StepSection(step, self) for step in commands.STEPS}
         layout.addWidget(self.input)
+        layout.addWidget(self.presets)
         for section in self.sections.values():
             layout.addWidget(_line(content))
             layout.addWidget(section)

@@ -18,11 +18,12 @@ from Qt.QtWidgets import (
 from ..session.jobs import current_job
 from . import steps
 from .state import PanelState
-from .widgets import Line, plain_layout
+from .widgets import Line, add_key, key_text, plain_layout
 
 INTERVAL = 200  # ms between updates
 STEPS_OF_BAR = 1000
 RUN_ALL = "Predict levels if any are missing, sketch, and expand, with the choices on the Run page"
+RUN_KEY, STOP_KEY = "Ctrl+Return", "Ctrl+."
 
 
 class RunBar(QWidget):
@@ -39,6 +40,8 @@ class RunBar(QWidget):
         self.stop = QPushButton("Stop", self)
         self.stop.setToolTip("Stop the running command (siren stop); earlier results are kept")
         self.stop.clicked.connect(lambda: state.execute("siren stop"))
+        add_key(parent or self, RUN_KEY, self.run_all)
+        add_key(parent or self, STOP_KEY, self.stop)
         self.bar = QProgressBar(self)
         self.bar.setRange(0, STEPS_OF_BAR)
         self.bar.setTextVisible(False)
@@ -118,7 +121,8 @@ class RunBar(QWidget):
     def _warn(self) -> None:
         """Say at the button which parameters are not the defaults."""
         changes = self.state.changes_text()
-        self.run_all.setToolTip(f"{RUN_ALL}. Not the defaults: {changes}" if changes else RUN_ALL)
+        tip = f"{RUN_ALL} ({key_text(RUN_KEY)})"
+        self.run_all.setToolTip(f"{tip}. Not the defaults: {changes}" if changes else tip)
 
     def _enable(self) -> None:
         self.run_all.setEnabled(not self._busy and len(self.state.included) > 1)

@@ -17,14 +17,24 @@ class PanelSettings(Settings):
     recent : recent entries of the volumes field, latest first
     choices_of : the fields of the Run page by entry of the volumes field, see
         :meth:`.state.PanelState.choices`
+    presets : parameters that differ from SIREn's defaults, by name of the preset and step
+    own_defaults : the same, by step, with which other volumes start
     speed : time each step took on this computer, as a multiple of the estimate
     """
 
     recent: list[str]
     choices_of: dict[str, dict[str, Any]]
+    presets: dict[str, dict[str, dict[str, Any]]]
+    own_defaults: dict[str, dict[str, Any]]
     speed: dict[str, float]
 
-    AUTO_SAVE: ClassVar[dict[str, Any]] = {"recent": [], "choices_of": {}, "speed": {}}
+    AUTO_SAVE: ClassVar[dict[str, Any]] = {
+        "recent": [],
+        "choices_of": {},
+        "presets": {},
+        "own_defaults": {},
+        "speed": {},
+    }
 
     def remember(self, volumes: str) -> None:
         """Move volumes to the top of the recent ones."""

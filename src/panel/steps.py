@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ..core.blocks.statistics import DEFAULT
 from ..core.common.errors import SirenError
 from ..core.common.files import RECORD
+from ..session.words import path_text
 from . import commands
-from .state import ONE_LEVEL, PREDICTED, TABLE, PanelState
+from .listed import ONE_LEVEL, PREDICTED, TABLE
+from .state import PanelState
 
 if TYPE_CHECKING:  # slow to import: not before there is something to read
     from ..core.runs.estimates import Estimate
@@ -19,17 +21,68 @@ if TYPE_CHECKING:  # slow to import: not before there is something to read
 
 def predict_command(state: PanelState) -> str:
     """``siren predict`` for all readable volumes: unticked ones may be ticked later."""
+    return commands.join(
+        "siren predict",
+        *_readable(state),
+        commands.parameters_text(commands.STEPS["predict"], state.steps["predict"]),
+    )
+
+
+def template_command(state: PanelState, count: int) -> str:
+    """``siren label template`` for all readable volumes."""
+    return commands.join(
+        "siren label template", *_readable(state), commands.keywords_text(count=count)
+    )
+
+
+def label_command(
+    state: PanelState, model: str, lower: float | None = None, upper: float | None = None
+) -> str:
+    """``siren label`` for an open map."""
+    table = state.labels_table if state.output else None
+    return commands.join(
+        f"siren label {model}", commands.keywords_text(lower=lower, upper=upper, labels=table)
+    )
+
+
+def evaluate_command(state: PanelState) -> str:
+    """``siren evaluate`` of the levels that a sketch would take."""
+    labels, table = state.labels_table, state.threshold_table
+    if labels is None or not labels.is_file():
+        raise SirenError("There are no labels yet: set a level by eye, and label it.")
+    beside = table is None or table.parent == labels.parent
+    return commands.join(
+        "siren evaluate",
+        path_text(labels),
+        commands.keywords_text(
+            predictions=None if beside else table, output_dir=None if beside else labels.parent
+        ),
+    )
+
+
+def finetune_command(state: PanelState) -> str:
+    """``siren finetune`` on the labels, starting from the weights of Predict."""
+    labels = state.labels_table
+    if labels is None or not labels.is_file():
+        raise SirenError("There are no labels yet: set levels by eye, and label them.")
+    return commands.join(
+        "siren finetune",
+        *_readable(state),
+        commands.keywords_text(labels=labels, weights=state.steps["predict"].get("weights")),
+    )
+
+
+def _readable(state: PanelState) -> list[str]:
+    """All readable volumes, with the output folder and the voxel size, as text for a command."""
     from ..core.runs.preview import UNREADABLE
 
     unusable = {name for name, flag in state.flags.items() if flag.kind == UNREADABLE}
-    return commands.join(
-        "siren predict",
+    return [
         commands.volumes_text(state.volumes),
         commands.selection_text(state.names, unusable),
         _places(state),
         commands.keywords_text(voxel_size=state.voxel_size),
-        commands.parameters_text(commands.STEPS["predict"], state.steps["predict"]),
-    )
+    ]
 
 
 def sketch_command(state: PanelState, after_predict: bool = False) -> str:
@@ -59,7 +112,7 @@ def expand_command(state: PanelState, folder: Path | None = None) -> str:
     return commands.join(  # to where its sketch is, whatever the panel's volumes are
         "siren expand",
         commands.keywords_text(folder=folder).removeprefix("folder "),
-        commands.parameters_text(commands.STEPS["expand"], state.steps["expand"]),
+        commands.parameters_text(commands.STEPS["expand"], state.steps["expand"], inherits=True),
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from Qt.QtCore import QAbstractTableModel, QModelIndex, QSize, QSortFilterProxyModel, Qt
-from Qt.QtGui import QImage, QPalette, QPixmap
+from Qt.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt, Signal
+from Qt.QtGui import QImage, QKeyEvent, QPalette, QPixmap, QResizeEvent
 from Qt.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
+from .find import FoundRows
 from .state import PanelState
 from .widgets import faint
 
@@ -22,6 +23,7 @@ TIPS = (
     "unusable: cannot be read, or is on another grid",
 )
 ICON = 32  # pixels
+NARROW = 380  # pixels; a narrower list has no enclosed volume
 LEAST = QSize(200, 110)  # pixels of the list, three rows
 SORT = Qt.ItemDataRole.UserRole
 
@@ -49,6 +51,13 @@ class VolumesModel(QAbstractTableModel):
     def row_of(self, name: str) -> int | None:
         """The row of a volume."""
         return self._row.get(name)
+
+    def words(self, row: int) -> str:
+        """What a search looks at."""
+        name = self._names[row]
+        flag = self.state.flags.get(name)
+        words = [name, *(["flagged", flag.kind, flag.reason] if flag else [])]
+        return " ".join([*words, *(["unticked"] if name in self.state.excluded else [])])
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Override for Qt."""
@@ -90,8 +99,9 @@ class VolumesModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ForegroundRole and name in self.state.excluded:
             return faint(self._parent.palette())
         if role == Qt.ItemDataRole.ToolTipRole:
-            flag = self.state.flags.get(name)
-            return f"{name}: {flag.reason}" if flag else name
+            flag, volume = self.state.flags.get(name), self._text(name, VOLUME)
+            enclosed = f"\n{volume} Å³ enclosed" if volume != "–" else ""
+            return (f"{name}: {flag.reason}" if flag else name) + enclosed
         if column == NAME and role == Qt.ItemDataRole.CheckStateRole:
             return Qt.CheckState.Unchecked if name in self.state.excluded else Qt.CheckState.Checked
         if column == NAME and role == Qt.ItemDataRole.DecorationRole:
@@ -186,15 +196,22 @@ def _alignment(column: int) -> Qt.AlignmentFlag:
 
 
 class VolumesTable(QTableView):
-    """The list: sorted by clicking a heading, with multiple selection."""
+    """The list: sorted by clicking a heading, with multiple selection.
+
+    Space ticks and unticks the selected rows, Delete unticks them, and Shift+Space plays.
+    """
+
+    toggle_wanted = Signal()
+    untick_wanted = Signal()
+    play_wanted = Signal()
+    row_hidden = Signal()  # a row to go to is not among those looked for
 
     def __init__(self, state: PanelState, parent: QWidget | None = None):
         super().__init__(parent)
         self.volumes = VolumesModel(state, self)
-        self._sorted = QSortFilterProxyModel(self)
+        self._sorted = FoundRows(self.volumes.words, self)
         self._sorted.setSourceModel(self.volumes)
         self._sorted.setSortRole(SORT)
-        self._sorted.setDynamicSortFilter(False)  # rows must not jump while the user looks at them
         self.setModel(self._sorted)
         self.setSortingEnabled(True)
         self.sortByColumn(NAME, Qt.SortOrder.AscendingOrder)
@@ -219,6 +236,11 @@ class VolumesTable(QTableView):
         header.setSectionResizeMode(FLAG, QHeaderView.ResizeMode.Interactive)
         header.resizeSection(FLAG, 76)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Override for Qt: names need the room of the enclosed volume, which the tooltip tells."""
+        self.setColumnHidden(VOLUME, self.viewport().width() < NARROW)
+        super().resizeEvent(event)
+
     def sizeHint(self) -> QSize:
         """Override for Qt: as small as can be used; the list takes what is left of the panel."""
         return LEAST
@@ -239,8 +261,26 @@ class VolumesTable(QTableView):
             if (name := self.name_at(index)) is not None
         ]
 
+    @property
+    def rows(self) -> FoundRows:
+        """The rows as they are shown: sorted, and those looked for."""
+        return self._sorted
+
     def go_to(self, name: str) -> None:
-        """Make a volume the current row."""
+        """Make a volume the current row, also if a search has left it out."""
         row = self.volumes.row_of(name)
-        if row is not None:
-            self.setCurrentIndex(self._sorted.mapFromSource(self.volumes.index(row, 0)))
+        if row is None:
+            return
+        if not self._sorted.mapFromSource(self.volumes.index(row, 0)).isValid():
+            self.row_hidden.emit()
+        self.setCurrentIndex(self._sorted.mapFromSource(self.volumes.index(row, 0)))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Override for Qt, where space acts on the current cell alone."""
+        if event.key() == Qt.Key.Key_Space:
+            shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+            (self.play_wanted if shift else self.toggle_wanted).emit()
+        elif event.key() == Qt.Key.Key_Delete:
+            self.untick_wanted.emit()
+        else:
+            super().keyPressEvent(event)

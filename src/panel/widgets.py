@@ -9,8 +9,9 @@ from typing import Any
 from chimerax.core.triggerset import DEREGISTER
 from Qt import qt_object_is_deleted
 from Qt.QtCore import QEvent, QObject, QSize, Qt, Signal
-from Qt.QtGui import QColor, QPainter, QPaintEvent, QPalette
+from Qt.QtGui import QColor, QKeySequence, QPainter, QPaintEvent, QPalette, QShortcut
 from Qt.QtWidgets import (
+    QAbstractButton,
     QAbstractScrollArea,
     QAbstractSpinBox,
     QApplication,
@@ -23,6 +24,7 @@ from Qt.QtWidgets import (
     QSizePolicy,
     QSlider,
     QStyle,
+    QTabWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -78,6 +80,41 @@ def emphasize(widget: QWidget, bold: bool) -> None:
     if font.bold() != bold:
         font.setBold(bold)
         widget.setFont(font)
+
+
+def key_text(keys: str) -> str:
+    """A key for a tooltip, as this computer writes it."""
+    return str(QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText))
+
+
+def add_key(scope: QWidget, keys: str, button: QAbstractButton) -> None:
+    """Have a key click a button as long as the focus is inside a widget, and say so in the button's
+    tooltip. (Mnemonics would take keys from ChimeraX's own menus, wherever the focus is.)
+    """
+    shortcut = QShortcut(QKeySequence(keys), scope)
+    shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+    shortcut.activated.connect(button.click)
+    button.setToolTip(f"{button.toolTip()} ({key_text(keys)})")
+
+
+class PageKey(QShortcut):
+    """Alt and a number, which turn to a page from anywhere in the panel."""
+
+    def __init__(self, tabs: QTabWidget, number: int):
+        super().__init__(QKeySequence(f"Alt+{number}"), tabs.parentWidget())
+        self._tabs, self._number = tabs, number
+        self.text = self.tip(number)
+        self.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        self.activated.connect(self._turn)
+
+    @staticmethod
+    def tip(number: int) -> str:
+        """For the tooltip of the page's tab."""
+        return key_text(f"Alt+{number}")
+
+    def _turn(self) -> None:
+        self._tabs.setCurrentIndex(self._number - 1)
+        self._tabs.currentWidget().setFocus()
 
 
 class WheelGuard(QObject):

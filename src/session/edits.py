@@ -18,6 +18,7 @@ from .colors import PALETTE, RGB, rgb_of
 from .inputs import map_source
 from .scene import blocks_of
 from .surfaces import BlockMap, block_map, follow_verdict, own_color
+from .undo import name_of_last, step
 
 # session trigger for an edit, an undo, or a save of blocks; its data is the id of their group
 BLOCKS_CHANGED = "siren blocks changed"
@@ -267,7 +268,7 @@ def undo_edit(session: Any) -> str:
     UserError
         If there is none.
     """
-    return _step(session.undo.undo_stack, session.undo.redo_stack, "undo", session)
+    return _named(step(session, EditAction, "undo", "edit of blocks"))
 
 
 def redo_edit(session: Any) -> str:
@@ -278,27 +279,17 @@ def redo_edit(session: Any) -> str:
     UserError
         If there is none.
     """
-    return _step(session.undo.redo_stack, session.undo.undo_stack, "redo", session)
+    return _named(step(session, EditAction, "redo", "edit of blocks"))
 
 
 def can_undo(session: Any) -> tuple[str, str]:
     """Names of the edits that undo and redo would apply to, or ""."""
-    return (_last(session.undo.undo_stack), _last(session.undo.redo_stack))
+    stacks = (session.undo.undo_stack, session.undo.redo_stack)
+    undo, redo = (name_of_last(stack, EditAction) for stack in stacks)
+    return undo, redo
 
 
-def _last(stack: list[Any]) -> str:
-    return next((str(a.name) for a in reversed(stack) if isinstance(a, EditAction)), "")
-
-
-def _step(source: list[Any], target: list[Any], word: str, session: Any) -> str:
-    action = next((a for a in reversed(source) if isinstance(a, EditAction)), None)
-    if action is None:
-        raise UserError(f"There is no edit of blocks to {word}.")
-    source.remove(action)
-    getattr(action, word)()
-    target.append(action)
-    if session.ui.is_gui:
-        session.ui.update_undo(session.undo)
+def _named(action: EditAction) -> str:
     return f"{action.name}{action.where}"
 
 

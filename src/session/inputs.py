@@ -64,6 +64,14 @@ def map_name(volume: Volume) -> str:
     return os.path.basename(path) if isinstance(path, str) and path else str(volume.name)
 
 
+def map_path(volume: Volume) -> str:
+    """The file of an open map, also of the one that ``siren show`` has read; "" if it has none."""
+    path = volume.data.path
+    if isinstance(path, str) and path:
+        return path
+    return str(getattr(volume, "siren_place", ""))
+
+
 def map_source(volume: Volume, ambiguous: bool) -> Source:
     """An open map as a source of an ensemble; ``ambiguous`` if others have the same file name."""
     data = volume.data
@@ -153,7 +161,7 @@ def opened_blocks(models: Sequence[Any], record: Record) -> BlockSet:
 def first_path(volumes: Sequence[Any]) -> Path | None:
     """The folder of the volumes, or None if the maps are only in memory."""
     for v in volumes:
-        path = v.data.path if isinstance(v, Volume) else v
+        path = map_path(v) if isinstance(v, Volume) else v
         if isinstance(path, str) and path:
             full = Path(path).expanduser().resolve()
             return full if full.is_dir() else full.parent
@@ -219,9 +227,7 @@ def label_of(volume: Volume, lower: float | None, upper: float | None) -> Label:
     UserError
         If the map does not come from a map file, or does not have exactly one contour level.
     """
-    path = (
-        Path(volume.data.path) if isinstance(volume.data.path, str) and volume.data.path else None
-    )
+    path = Path(map_path(volume)) if map_path(volume) else None
     if path is None or not is_map_name(path.name) or not path.is_file():
         raise UserError(
             f"{volume.name} is not from a map file (.mrc, .map, .ccp4): save it first, since "

@@ -5,6 +5,7 @@ always seen, and does not cover the blocks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ MAP_COLOR = (0.7, 0.7, 0.7, 1.0)  # ChimeraX's color for the first map
 SEEN_THROUGH = 70  # percent of transparency with which blocks are seen through a map
 OPAQUE = 0.5  # alpha above which they are not
 VIEWER = "Volume Viewer"
+# the surface of as many voxels is made in 14 ms; a larger map is drawn more coarsely while its
+# level is dragged
+QUICK_VOXELS = 100**3
 
 
 class EnsembleMap(Volume):
@@ -29,13 +33,19 @@ class EnsembleMap(Volume):
     ----------
     siren_faded : whether it was made transparent for the blocks, rather than by the user
     siren_place : the path of its file, or ""
+    siren_region : the region to draw, while it is drawn more coarsely; or None
     """
 
     siren_faded = False
     siren_place = ""
+    siren_region: Any = None
 
     def added_to_session(self, session: Any) -> None:
         """Log nothing: there would be a line for every map shown."""
+
+    def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
+        """Session data: that of a Volume, and its file, by which it can be labeled."""
+        return {**super().take_snapshot(session, flags), "siren place": self.siren_place}
 
     @staticmethod
     def restore_snapshot(session: Any, data: dict[str, Any]) -> EnsembleMap | None:
@@ -43,6 +53,7 @@ class EnsembleMap(Volume):
         volume = Volume.restore_snapshot(session, data)
         if volume is not None:
             volume.__class__ = EnsembleMap
+            volume.siren_place = data.get("siren place", "")
         return volume
 
 
@@ -108,6 +119,25 @@ def follow_levels(session: Any, levels: Mapping[str, float]) -> None:
     shown = shown_map(session)
     if shown is not None and shown.siren_place in levels:
         set_level(shown, levels[shown.siren_place])
+
+
+def contour_quickly(shown: EnsembleMap, level: float) -> None:
+    """Contour a map while its level is dragged: more coarsely if it is large, until
+    :func:`draw_whole`.
+    """
+    step = ceil((prod(shown.data.size) / QUICK_VOXELS) ** (1 / 3))
+    if step > 1 and shown.siren_region is None:
+        shown.siren_region = first, last, own = shown.region
+        coarse = [max(step, int(s)) for s in own]
+        shown.new_region(first, last, coarse, adjust_step=False, adjust_voxel_limit=False)
+    set_level(shown, level)
+
+
+def draw_whole(shown: EnsembleMap) -> None:
+    """Draw a map as it was before its level was dragged."""
+    if shown.siren_region is not None:
+        region, shown.siren_region = shown.siren_region, None
+        shown.new_region(*region, adjust_step=False, adjust_voxel_limit=False)
 
 
 def _let_be_seen(shown: EnsembleMap) -> None:

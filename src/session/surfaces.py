@@ -15,7 +15,6 @@ from chimerax.map_data import ArrayGridData
 from numpy.typing import NDArray
 from pandas import DataFrame
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from ..core.blocks.blockset import BlockSet, box_around
 from ..core.blocks.verdicts import DOUBTFUL
@@ -344,37 +343,20 @@ def draw_surface(volume: Volume, level: float, rgba: Sequence[float]) -> None:
     volume.update_drawings()  # now, not with the next frame: a script may measure or view it
 
 
-def color_by(block: BlockMap, value: str) -> bool:
-    """Color a block's surface on SCALE by ``strength`` (each vertex by its nearest voxel) or
-    ``stability`` (the whole surface).
+def color_by_stability(block: BlockMap) -> bool:
+    """Color a block's whole surface on SCALE by its stability.
 
     Returns
     -------
-    False, with nothing changed, if the value is unknown for the block's current voxels.
+    False, with nothing changed, if it is unknown for the block's current voxels.
     """
-    if not block.surfaces:
+    if not block.surfaces or "stability" not in block.siren_values:
         return False
-    surface, voxels = block.surfaces[0], block.voxels
-    if value == "stability":
-        if "stability" not in block.siren_values:
-            return False
-        block.siren_color = own_color(block)
-        surface.vertex_colors, surface.auto_recolor_vertices = None, None
-        r, g, b = scale_colors(np.array([block.siren_values["stability"]]))[0] / 255
-        block.set_parameters(surface_colors=[(r, g, b, surface.rgba[3])])
-        return True
-    strength = block.siren_strength
-    if strength is None or len(strength) != len(voxels):
-        return False
-    tree = cKDTree(np.stack(np.unravel_index(voxels, block.data.size[::-1]), axis=1)[:, ::-1])
-
-    def recolor() -> None:  # called again whenever ChimeraX recomputes the surface
-        nearest = tree.query(block.data.xyz_to_ijk(surface.vertices))[1]
-        alpha = np.full((len(nearest), 1), round(255 * surface.rgba[3]), np.uint8)
-        surface.vertex_colors = np.hstack([scale_colors(strength[nearest]), alpha])
-        surface.auto_recolor_vertices = recolor  # setting vertex colors clears it
-
-    recolor()
+    surface = block.surfaces[0]
+    block.siren_color = own_color(block)
+    surface.vertex_colors, surface.auto_recolor_vertices = None, None
+    r, g, b = scale_colors(np.array([block.siren_values["stability"]]))[0] / 255
+    block.set_parameters(surface_colors=[(r, g, b, surface.rgba[3])])
     return True
 
 

@@ -184,8 +184,10 @@ def desk(session: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
         monkeypatch.setattr(session.ui, "is_gui", True)
         monkeypatch.setattr(session.ui, "defer_threads", True)
     settings = panel_settings(session)
-    before = {name: getattr(settings, name) for name in ("recent", "choices_of", "speed")}
-    settings.recent, settings.choices_of, settings.speed = [], {}, {}
+    names = ("recent", "choices_of", "presets", "own_defaults", "speed")
+    before = {name: getattr(settings, name) for name in names}
+    for name in names:
+        setattr(settings, name, [] if name == "recent" else {})
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     log = Commands()
     session.logger.add_log(log)

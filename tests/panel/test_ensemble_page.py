@@ -213,7 +213,7 @@ def test_the_histogram_shows_the_band_of_two_standard_deviations(
 def test_very_large_ensembles_are_read_only_when_asked(
     desk: Desk, planted: Planted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import chimerax.siren.panel.state as module
+    import chimerax.siren.panel.listed as module
 
     monkeypatch.setattr(module, "AUTOMATIC_BYTES", 1e6)
     desk.open()

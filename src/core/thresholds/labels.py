@@ -70,6 +70,49 @@ def read_labels(path: Path) -> list[Label]:
         If the table cannot be read, a level is not a number, bounds do not enclose it, a volume
         has two rows, or no row is filled in.
     """
+    labels, _ = _labels_and_empty(path)
+    if not labels:
+        raise SirenError(
+            f"{path.name} has no contour_level yet: open its maps, set each level by "
+            'eye, and run "siren label".'
+        )
+    return labels
+
+
+def labels_by_name(path: Path, all_names: Sequence[str]) -> tuple[dict[str, Label], list[str]]:
+    """Read the labels in a table, and the maps that it has yet to be filled in for.
+
+    Parameters
+    ----------
+    path : Path
+        As for :func:`read_labels`; a missing file has no labels.
+    all_names : sequence of str
+        File names of all volumes of the folder, in natural order.
+
+    Returns
+    -------
+    labels : dict of Label
+        By file name.
+    empty : list of str
+        File names of the maps with an empty row, as "siren label template" adds them.
+
+    Raises
+    ------
+    SirenError
+        As for :func:`read_labels` and :func:`match_labels`.
+    """
+    if not path.exists():
+        return {}, []
+    labels, empty = _labels_and_empty(path)
+    found = match_labels([*labels, *empty], path, all_names)
+    return (
+        {name: label for name, label in found if np.isfinite(label.level)},
+        [name for name, label in found if not np.isfinite(label.level)],
+    )
+
+
+def _labels_and_empty(path: Path) -> tuple[list[Label], list[Label]]:
+    """The rows of a table: those filled in, and those that are not, with a level of NaN."""
     rows, columns = read_rows(path, ["contour_level"], "labels table")
     if VOL_ID not in columns and "map_file" not in columns:
         raise SirenError(
@@ -77,11 +120,14 @@ def read_labels(path: Path) -> list[Label]:
             f'"map_file" or "{VOL_ID}".'
         )
     labels: list[Label] = []
+    empty: list[Label] = []
     seen: set[tuple[str, str]] = set()
     for row in rows:
-        if not any(row.get(c) for c in ("contour_level", "lower_bound", "upper_bound")):
-            continue
         vol_id, file = row.get(VOL_ID, ""), Path(row.get("map_file", "").replace("\\", "/")).name
+        if not any(row.get(c) for c in ("contour_level", "lower_bound", "upper_bound")):
+            if vol_id or file:
+                empty.append(Label(vol_id, file, np.nan))
+            continue
         owner = file or f"{VOL_ID} {vol_id}"
         if not file and not vol_id:
             raise SirenError(f"{path.name} has a row without a volume: fill in its map_file.")
@@ -101,12 +147,7 @@ def read_labels(path: Path) -> list[Label]:
                 f"{level:g}. Correct them."
             )
         labels.append(Label(vol_id, file, level, bounds[0], bounds[1], row.get(FINGERPRINT, "")))
-    if not labels:
-        raise SirenError(
-            f"{path.name} has no contour_level yet: open its maps, set each level by "
-            'eye, and run "siren label".'
-        )
-    return labels
+    return labels, empty
 
 
 def match_labels(
@@ -262,6 +303,36 @@ def set_label(path: Path, label: Label) -> bool:
         rows[at] = rows[at] | new
     _write_rows(path, columns, rows)
     return before
+
+
+def label_row(path: Path, label: Label) -> dict[str, str] | None:
+    """The row of a label's map as it is in a table, by column; None if there is none.
+
+    Raises
+    ------
+    SirenError
+        If the file is not a labels table.
+    """
+    return next((row for row in _rows(path)[0] if _matches(row, label)), None)
+
+
+def put_label_row(path: Path, label: Label, row: dict[str, str] | None) -> None:
+    """Put the row of a label's map back as :func:`label_row` found it, or remove it.
+
+    A table without rows is removed, too.
+
+    Raises
+    ------
+    SirenError
+        If the file is not a labels table.
+    """
+    rows, columns = _rows(path)
+    at = next((i for i, found in enumerate(rows) if _matches(found, label)), len(rows))
+    rows[at : at + 1] = [] if row is None else [row]
+    if rows:
+        write_table(path, columns, ([r.get(c, "") for c in columns] for r in rows))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_template(

@@ -121,3 +121,21 @@ def test_a_template_adds_rows_and_keeps_labels(table):
     path = table(HEAD + "2,0.1,0.2,0.3,vol_10.mrc\n")
     assert write_template(path, ["vol_10.mrc", "vol_1.mrc"], NAMES) == ["vol_1.mrc"]
     assert path.read_text() == HEAD + "2,0.1,0.2,0.3,vol_10.mrc\n0,,,,vol_1.mrc\n"
+
+
+def test_a_table_tells_labels_and_maps_yet_to_be_labeled_apart(tmp_path):
+    from chimerax.siren.core.thresholds.labels import labels_by_name
+
+    table, names = tmp_path / "labels.csv", ["vol_1.mrc", "vol_2.mrc", "vol_10.mrc"]
+    assert labels_by_name(table, names) == ({}, [])
+    table.write_text(
+        "vol_id,lower_bound,contour_level,upper_bound,map_file\n"
+        "2,,,,vol_10.mrc\n0,0.1,0.2,,vol_1.mrc\n"
+    )
+    assert labels_by_name(table, names) == (
+        {"vol_1.mrc": Label("0", "vol_1.mrc", 0.2, 0.1, None)},
+        ["vol_10.mrc"],
+    )
+    table.write_text("vol_id,contour_level,map_file\n2,,other.mrc\n")
+    with pytest.raises(SirenError, match="other volumes"):
+        labels_by_name(table, names)

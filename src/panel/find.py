@@ -1,0 +1,95 @@
+"""Finding volumes by name or flag in a list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Any
+
+from Qt.QtCore import QModelIndex, QObject, QSortFilterProxyModel, Qt, Signal
+from Qt.QtGui import QKeyEvent
+from Qt.QtWidgets import QLineEdit, QWidget
+
+from .widgets import key_text
+
+KEY = "Ctrl+F"
+TIP = (
+    "Show only volumes with these words in their name or flag; * and ? stand for other characters. "
+    "flagged and unticked are words, too"
+)
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a text has all words of a pattern, in any order, whatever their case; ``*`` and ``?``
+    stand for other characters.
+    """
+    text = text.lower()
+    return all(fnmatchcase(text, f"*{_literal(word)}*") for word in pattern.lower().split())
+
+
+def _literal(word: str) -> str:
+    """A word with brackets taken as they are: they are in file names rather than in wishes."""
+    return word.replace("[", "[[]")
+
+
+class FoundRows(QSortFilterProxyModel):
+    """Sorts rows by value, and leaves out those that are not looked for.
+
+    Parameters
+    ----------
+    text_of : what is known of a row of the source model, for the search
+    """
+
+    def __init__(self, text_of: Callable[[int], str], parent: QObject):
+        super().__init__(parent)
+        self._text_of = text_of
+        self.pattern = ""
+        self.setDynamicSortFilter(False)  # rows must not jump while the user looks at them
+
+    def find(self, pattern: str) -> None:
+        """Show the rows that match, "" for all."""
+        self.pattern = pattern.strip()
+        self.invalidateFilter()
+
+    def filterAcceptsRow(self, row: int, parent: QModelIndex) -> bool:
+        """Override for Qt."""
+        return not self.pattern or matches(self.pattern, self._text_of(row))
+
+
+class FindField(QLineEdit):
+    """The field for a search. Enter and the arrow down go to the list, Escape shows all again."""
+
+    found = Signal()  # other rows are shown
+
+    def __init__(self, rows: FoundRows, view: QWidget, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._rows, self._view = rows, view
+        self.setPlaceholderText("find by name or flag")
+        self.setToolTip(f"{TIP} ({key_text(KEY)})")
+        self.setClearButtonEnabled(True)
+        self.textChanged.connect(self._find)
+
+    def _find(self, text: str) -> None:
+        self._rows.find(text)
+        self.found.emit()
+
+    def again(self) -> None:
+        """Search again, after what is known of the rows has changed."""
+        if self.text().strip():
+            self._find(self.text())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Override for Qt."""
+        key = event.key()
+        if key == Qt.Key.Key_Escape and self.text():
+            self.clear()
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Down):
+            self._to_list()
+        else:
+            super().keyPressEvent(event)
+
+    def _to_list(self) -> None:
+        view: Any = self._view
+        view.setFocus()
+        if not view.currentIndex().isValid() and self._rows.rowCount():
+            view.setCurrentIndex(self._rows.index(0, 0))
