@@ -153,7 +153,9 @@ JUNK_VOXELS = 20_000  # voxels compared at most; junk differs in far more
 # the whole union has no pattern without them
 JUNK_OUTSIDE = 0.25
 NEAREST_SHARE = 0.02  # share of the volumes: any real minority of particles has at least as many
-JUNK_SIMILARITY = 0.5  # fraction of the median similarity to the nearest; below it a volume is junk
+# fraction of the median similarity to the nearest, and of what others show; below both a volume is
+# junk. Of what others show, complete volumes hold all and noise within 0.2 of nothing
+JUNK_SIMILARITY = 0.5
 
 # --- Stability: decoders.md
 
