@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import glob
 import os
+from pathlib import Path
 from typing import Any
 
 from chimerax.core.commands import (
@@ -25,7 +26,7 @@ from chimerax.core.commands import (
 from chimerax.map import MapsArg
 
 from ..core.common.parameters import Parameters
-from ..core.maps.mapfile import is_map_name
+from ..core.maps.mapfile import ZIP, is_map_name, stored_size
 
 #: Keywords of every command that reads volumes: which of them, and their voxel size.
 SELECTION: list[tuple[str, Any]] = [
@@ -36,7 +37,9 @@ SELECTION: list[tuple[str, Any]] = [
 
 
 class VolumesArg(Annotation):
-    """A folder, map files (several names, commas or wildcards), or open maps (``#1-20``)."""
+    """Folders, map files (several names, commas or wildcards), zip files of them, or open maps
+    (``#1-20``).
+    """
 
     name = "a folder of maps, map files, or open maps like #1-20"
 
@@ -49,13 +52,13 @@ class VolumesArg(Annotation):
                 raise AnnotationError(f"{used} matches no open map")
             return maps, used, rest
         paths, used, rest = cls._one(text, session)
-        # take further tokens only while they name map files: the next may be a keyword
+        # take further tokens only while they name maps: the next may be a keyword
         while rest:
             try:
                 more, more_used, more_rest = cls._one(rest.lstrip(), session)
             except AnnotationError:
                 break
-            if not all(is_map_name(os.path.basename(p)) and os.path.isfile(p) for p in more):
+            if not all(_is_place_of_maps(p) for p in more):
                 break
             paths, used, rest = paths + more, f"{used} {more_used}", more_rest
         return paths, used, rest
@@ -63,14 +66,28 @@ class VolumesArg(Annotation):
     @staticmethod
     def _one(text: str, session: Any) -> tuple[list[str], str, str]:
         token, used, rest = FileNameArg.parse(text, session)
-        if os.path.exists(token):
+        if _exists(token):
             return [token], used, rest
         names = [os.path.expanduser(n.strip()) for n in token.split(",") if n.strip()]
         paths = [p for n in names for p in (sorted(glob.glob(n)) or [n])]
-        missing = next((p for p in paths if not os.path.exists(p)), None)
+        missing = next((p for p in paths if not _exists(p)), None)
         if missing is not None or not paths:
             raise AnnotationError(f"there is no file or folder {missing or token}")
         return paths, used, rest
+
+
+def _exists(path: str) -> bool:
+    """Whether there is a file or folder, or a map in a zip file."""
+    return os.path.exists(path) or stored_size(Path(path)) is not None
+
+
+def _is_place_of_maps(path: str) -> bool:
+    """Whether a further word of a command names volumes: a map, a zip file, or a folder that is
+    written as one, with a slash, since a keyword may be the name of a folder, too.
+    """
+    if os.path.isdir(path):
+        return os.sep in path
+    return path.lower().endswith(ZIP) or is_map_name(os.path.basename(path))
 
 
 class BlocksArg(Annotation):

@@ -11,7 +11,8 @@ from chimerax.core.commands import BoolArg, CmdDesc, OpenFileNameArg, SaveFolder
 from chimerax.map import Volume
 
 from ..core.common.progress import Progress
-from ..core.maps.ensemble import find_ensemble
+from ..core.maps.ensemble import Ensemble, find_ensemble
+from ..core.maps.grid import Grid
 from ..session.inputs import PREDICTIONS_FILE, output_folder, parameters_of, sources_of, typed
 from ..session.jobs import run_job
 from .arguments import SELECTION, VolumesArg, keywords_of
@@ -45,7 +46,7 @@ def predict(
         from ..core.thresholds.tables import write_predictions
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
+            sources, voxel_size, progress, 1, exclude=exclude, include=include, any_grid=True
         )
         predictions = predict_levels(ensemble, parameters, progress)
         agreement = compare(predictions, Path(labels), ensemble) if labels else None
@@ -71,7 +72,7 @@ def predict(
         log_lines(
             session,
             [
-                f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid.text()}; "
+                f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid_text()}; "
                 f"weights {predictions.weights}; device {predictions.device}",
                 *ensemble.notes,
                 *predictions.notes,
@@ -80,7 +81,7 @@ def predict(
                 f"Written to {output / PREDICTIONS_FILE}.",
             ],
         )
-        if len(ensemble) > 1:
+        if len(ensemble) > 1 and not ensemble.mixed:
             to = f" outputDir {path_text(output)}" if output_dir else ""
             without = " filter flags" * bool(predictions.flagged)
             next_step(
@@ -152,7 +153,7 @@ def preprocess(
         from ..core.thresholds.preprocess import preprocess as run
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
+            sources, voxel_size, progress, 1, exclude=exclude, include=include, any_grid=True
         )
         return ensemble, run(ensemble, output, parameters, progress)
 
@@ -163,15 +164,21 @@ def preprocess(
         log_lines(
             session,
             [
-                f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid.text()}",
+                f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid_text()}",
                 *ensemble.notes,
                 f"Written to {output}: {len(outcome.files):,} maps "
-                f"({outcome.grid.text()}), " + ", ".join(t.name for t in outcome.tables),
+                f"({_box_text(ensemble, outcome.grid)}), "
+                + ", ".join(t.name for t in outcome.tables),
             ],
         )
         return outcome
 
     return run_job(session, "siren preprocess", work, show)
+
+
+def _box_text(ensemble: Ensemble, grid: Grid) -> str:
+    """The grid of the downsampled maps; the box alone if their voxel sizes differ."""
+    return " x ".join(map(str, grid.shape)) if ensemble.mixed else grid.text()
 
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:

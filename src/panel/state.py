@@ -351,8 +351,8 @@ class PanelState(QObject):
 
     def _previewed(self, found: EnsemblePreview) -> None:
         self.found = found
-        self.flags = dict(found.problems)
-        self.excluded = (self._excluded_before & set(found.names)) | set(found.problems)
+        self.flags = {**found.companions, **found.problems}
+        self.excluded = (self._excluded_before & set(found.names)) | set(self.flags)
         self.ensemble_changed.emit()
         self.read_levels()
         if found.problems:
@@ -363,6 +363,8 @@ class PanelState(QObject):
                 f"{next(iter(found.problems.values())).reason}",
                 True,
             )
+        elif found.notes:
+            self.tell(" ".join(found.notes))
 
     def _looked(self, items: list[Any]) -> None:
         from ..core.runs.preview import MapPreview

@@ -19,7 +19,9 @@ TIPS = (
     "Volume enclosed at the contour level, Å³",
     "outlier: contour level beyond mean ± 2 SD; junk: unlike all other volumes; empty: nothing "
     "above the contour level;\n"
-    "unusable: cannot be read, or is on another grid",
+    "other grid: only Predict can use it; half map, mask ...: no state of the ensemble, used if "
+    "ticked;\n"
+    "unusable: cannot be read",
 )
 ICON = 32  # pixels
 LEAST = QSize(200, 110)  # pixels of the list, three rows

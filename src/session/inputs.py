@@ -180,6 +180,42 @@ def typed(volumes: Sequence[Any]) -> str:
     return " ".join(path_text(Path(v)) for v in volumes)
 
 
+def shown_of_series(volumes: Sequence[Volume]) -> tuple[list[Volume], list[str]]:
+    """Of a volume series named as a whole, the maps that are shown: no level was set by eye for the
+    others.
+
+    Returns
+    -------
+    volumes : list of Volume
+    notes : list of str
+        What was left aside, a sentence for each series.
+
+    Raises
+    ------
+    UserError
+        If a series shows none of its maps.
+    """
+    aside: set[Volume] = set()
+    notes: list[str] = []
+    for series in dict.fromkeys(s for v in volumes if (s := getattr(v, "series", None))):
+        maps = [m for m in series.maps if m is not None and not m.deleted]
+        if len(maps) < 2 or not set(maps) <= set(volumes):
+            continue
+        hidden = [m for m in maps if not m.display]
+        if len(hidden) == len(maps):
+            raise UserError(
+                f"#{series.id_string} is a volume series that shows none of its maps: show the one "
+                f'whose level you set, as with "vseries play #{series.id_string} jumpTo 0".'
+            )
+        aside |= set(hidden)
+        if hidden:
+            notes.append(
+                f"#{series.id_string} is a volume series: only what it shows is labeled, "
+                f"{len(maps) - len(hidden)} of {len(maps):,} maps."
+            )
+    return [v for v in volumes if v not in aside], notes
+
+
 def label_of(volume: Volume, lower: float | None, upper: float | None) -> Label:
     """The contour level of an open map, as a label.
 

@@ -80,7 +80,7 @@ def test_odd_volumes_are_flagged_each_with_its_reason(desk: Desk, odd: Path) -> 
     assert {n: f.kind for n, f in state.flags.items()} == {
         "vol_7.mrc": "junk",
         "vol_8.mrc": "empty",
-        "vol_9.mrc": "unusable",
+        "vol_9.mrc": "other grid",
         "vol_10.mrc": "unusable",
     }
     assert "4 x 4 x 4" in cell(

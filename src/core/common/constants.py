@@ -57,6 +57,18 @@ MIN_VOLUMES_TO_HARMONIZE = 3  # fewer have no meaningful median
 MIN_VOLUMES_WITH_AND_WITHOUT = 5
 MIN_VOLUMES_FOR_MAJORITY = 8  # fewer have no majority to differ from
 
+# --- Maps beside the states of an ensemble: half maps, masks, means, eigenvolumes
+
+COMPANIONS_READ = 3  # maps of a kind that are read: programs write all of a kind alike
+COARSE_PARTS = 16  # along each axis, in which such maps are compared: noise averages out
+# correlation of coarse maps: a half map or a mean has 0.5 and more with the states, what is not of
+# their particle less than this
+COMPANION_LIKENESS = 0.3
+STATE_LIKENESS = 0.9  # above this, what is named like an eigenvolume is a state
+USUAL_NAMES = (
+    0.8  # share of the maps whose names differ only by numbers: others look odd beside them
+)
+
 # --- Which voxels are compared
 
 UNION_FRACTION = 0.01  # share of the volumes in which a voxel must be occupied, as published

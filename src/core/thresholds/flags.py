@@ -126,7 +126,10 @@ def largest_piece(mask: NDArray[np.bool_]) -> int:
 
 
 def with_flags(
-    rows: Sequence[Prediction], regions: dict[str, EnclosedRegion], grid: Grid
+    rows: Sequence[Prediction],
+    regions: dict[str, EnclosedRegion],
+    grid: Grid,
+    compare: bool = True,
 ) -> list[Prediction]:
     """Add flags to predictions: those of each map by itself, and those relative to the ensemble.
 
@@ -137,9 +140,11 @@ def with_flags(
         By file name; volumes without a level are missing.
     grid : Grid
         Grid of the 64^3 boxes.
+    compare : bool
+        Whether the maps can be compared, since they were on one grid.
     """
     found = {name: list(e.flags) for name, e in regions.items()}
-    if len(regions) >= constants.MIN_VOLUMES_FOR_MAJORITY:
+    if compare and len(regions) >= constants.MIN_VOLUMES_FOR_MAJORITY:
         for flags, more in zip(
             found.values(), _ensemble_flags(list(regions.values()), grid), strict=True
         ):
