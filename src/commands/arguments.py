@@ -25,6 +25,7 @@ from chimerax.core.commands import (
 )
 from chimerax.map import MapsArg
 
+from ..core.blocks.parameters import NO_MASK
 from ..core.common.parameters import Parameters
 from ..core.maps.mapfile import ZIP, is_map_name, stored_size
 
@@ -106,6 +107,27 @@ class BlocksArg(Annotation):
         return OpenFolderNameArg.parse(text, session)
 
 
+class MaskArg(Annotation):
+    """An open map, a map file, or ``none``."""
+
+    name = "a map file, an open map like #5, or none"
+
+    @staticmethod
+    def parse(text: str, session: Any) -> tuple[Any, str, str]:
+        """Return a Volume model, or a path as text."""
+        if text.lstrip().startswith("#"):
+            maps, used, rest = MapsArg.parse(text, session)
+            if len(maps) != 1:
+                raise AnnotationError(f"{used} is {len(maps)} open maps: name one as the mask")
+            return maps[0], used, rest
+        path, used, rest = FileNameArg.parse(text, session)
+        if used.strip() == NO_MASK:
+            return NO_MASK, used, rest
+        if not os.path.isfile(path):
+            raise AnnotationError(f"there is no file {path}")
+        return os.path.abspath(path), used, rest
+
+
 class RunArg(Annotation):
     """The folder of a run, its open blocks, or a table of thresholds."""
 
@@ -150,7 +172,7 @@ def keywords_of(kind: type[Parameters]) -> list[tuple[str, Any]]:
         if f.metadata["choices"]:
             return EnumOf(f.metadata["choices"])
         if f.metadata["word"]:
-            return StringArg
+            return MaskArg if f.metadata["word"] == "map" else StringArg
         kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFileNameArg}
         plain = kinds[str(f.type).split(" | ")[0]]
         return Or(plain, EnumOf(f.metadata["words"])) if f.metadata["words"] else plain

@@ -178,7 +178,7 @@ def label_template(
     exclude: Sequence[str] = (),
 ) -> Any:
     """Choose the maps most worth labeling, and add them to a table of labels to fill in."""
-    sources = sources_of(volumes)
+    sources = sources_of(volumes, placed=False)
     output = output_folder(volumes, output_dir)
     path = Path(labels).expanduser().absolute() if labels else output / LABELS_FILE
     table = Path(predictions).expanduser().absolute() if predictions else output / PREDICTIONS_FILE
@@ -261,7 +261,7 @@ def finetune(
     from ..core.thresholds.parameters import FinetuneParameters
 
     parameters = parameters_of(FinetuneParameters, keywords)
-    sources = sources_of(volumes)
+    sources = sources_of(volumes, placed=False)
     output = output_folder(volumes, output_dir)
 
     def work(progress: Progress) -> Any:

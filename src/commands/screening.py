@@ -10,13 +10,21 @@ from typing import Any
 
 from chimerax.core.commands import CmdDesc, FloatArg, IntArg, ListOf, SaveFolderNameArg
 
-from ..core.blocks.parameters import SketchParameters
+from ..core.blocks.parameters import NO_MASK, SketchParameters
 from ..core.blocks.screening import Setting, prepare_screening, write_screen
 from ..core.blocks.screening import screen as run_screen
 from ..core.common.parameters import camel_case
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
-from ..session.inputs import given, output_folder, parameters_of, sources_of, typed, user_errors
+from ..session.inputs import (
+    given,
+    mask_of,
+    output_folder,
+    parameters_of,
+    sources_of,
+    typed,
+    user_errors,
+)
 from ..session.jobs import run_job
 from .arguments import SELECTION, VolumesArg, keywords_of
 from .levels import LEVELS, check_levels, chosen_levels
@@ -41,6 +49,8 @@ def screen(
 ) -> Any:
     """Find the blocks at several stringencies; write and log a table and a figure."""
     posp = posp or POSP
+    as_typed = {**keywords, "mask": _mask_text(keywords.get("mask"))}
+    mask = mask_of(keywords, volumes)
     limits = {"posp": max(posp), **({"negp": max(negp)} if negp else {})}
     parameters = parameters_of(SketchParameters, {**keywords, **limits})
     negp = negp or (parameters.negp,)
@@ -72,7 +82,7 @@ def screen(
                 f"{len(flagged)} left out: "
                 + "; ".join(f"{n} ({why})" for n, why in flagged.items())
             )
-        screening = prepare_screening(ensemble.resampled(box), levels, parameters, progress)
+        screening = prepare_screening(ensemble.resampled(box), levels, parameters, progress, mask)
         settings = run_screen(screening, posp, negp, progress)
         compared = screening.compared
         lines = [
@@ -92,7 +102,7 @@ def screen(
 
         settings, lines, table, picture = result
         again = _again(
-            volumes, level, thresholds, output_dir, box, voxel_size, include, exclude, keywords
+            volumes, level, thresholds, output_dir, box, voxel_size, include, exclude, as_typed
         )
         log_lines(session, lines)
         session.logger.info(
@@ -143,6 +153,14 @@ def _again(
         for word, value in given(plain).items()
     ]
     return " ".join(words)
+
+
+def _mask_text(mask: Any) -> str | None:
+    from ..session.words import path_text
+
+    if mask is None or mask == NO_MASK:
+        return mask
+    return path_text(Path(mask)) if isinstance(mask, str) else typed([mask])
 
 
 def _table(settings: Sequence[Setting], again: str, both: bool) -> str:

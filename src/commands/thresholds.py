@@ -37,7 +37,7 @@ def predict(
     from ..core.thresholds.parameters import PredictParameters
 
     parameters = parameters_of(PredictParameters, keywords)
-    sources = sources_of(volumes)
+    sources = sources_of(volumes, placed=False)
     output = output_folder(volumes, output_dir)
 
     def work(progress: Progress) -> tuple[Any, Any, Any]:
@@ -146,7 +146,7 @@ def preprocess(
     from ..core.thresholds.parameters import PreprocessParameters
 
     parameters = parameters_of(PreprocessParameters, keywords)
-    sources = sources_of(volumes)
+    sources = sources_of(volumes, placed=False)
     output = output_folder(volumes, output_dir)
 
     def work(progress: Progress) -> Any:

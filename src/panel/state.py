@@ -223,7 +223,7 @@ class PanelState(QObject):
                 self._places = VolumesArg.parse(commands.volumes_text(self.volumes), self.session)[
                     0
                 ]
-                sources = sources_of(self._places)
+                sources = sources_of(self._places, placed=False)
             except (NotABug, SirenError, ValueError) as error:
                 self.tell(_volumes_missing(self.volumes, error), True)
             else:

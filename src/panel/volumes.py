@@ -19,7 +19,7 @@ TIPS = (
     "Volume enclosed at the contour level, Å³",
     "outlier: contour level beyond mean ± 2 SD; junk: unlike all other volumes; empty: nothing "
     "above the contour level;\n"
-    "other grid: only Predict can use it; half map, mask ...: no state of the ensemble, used if "
+    "mirrored, shifted: against most others; other grid: only Predict can use it; half map, mask ...: no state of the ensemble, used if "
     "ticked;\n"
     "unusable: cannot be read",
 )

@@ -169,6 +169,16 @@ NEAREST_SHARE = 0.02  # share of the volumes: any real minority of particles has
 # junk. Of what others show, complete volumes hold all and noise within 0.2 of nothing
 JUNK_SIMILARITY = 0.5
 
+# --- Hand and alignment
+
+ALIGNMENT_VOXELS = 32  # along the longest side, on which volumes are compared with a typical one
+ALIGNMENT_VOLUMES = 48  # looked at first: half of an ensemble, or a tenth, is not missed
+# correlation of occupied voxels with the typical volume above which a volume is like it at all
+ALIGNED_LIKENESS = 0.35
+# by how much the mirror image, or another place, must be more like it; of decoders' and simulated
+# ensembles at noise x4 that are aligned, mirror images are 0.01 less and other places 0.01 more
+ALIGNMENT_GAIN = 0.07
+
 # --- Stability: decoders.md
 
 # of the height of the levels above the background, for one half after the other: a pair of halves
@@ -202,6 +212,8 @@ SAME_VOXELS = 2
 NOISE_SHARE = 0.5
 # depth of the lowest 0.1 % below the background, relative to the height of the highest 0.1 %
 NOISE_TAIL = 0.7
+# the same above which density is below the background: 1 / NOISE_TAIL
+INVERTED_TAIL = 1.43
 MIN_ENCLOSED_VOXELS = 8  # of 64^3: fewer cannot be a molecule
 MAX_BOX_SHARE = 0.5  # share of the box; no particle fills as much
 MIN_LARGEST_PIECE = 0.15  # share of the enclosed voxels that the largest piece holds

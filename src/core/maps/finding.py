@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..common.errors import SirenError
-from .mapfile import ZIP, is_map_name, natural_key, zip_maps
+from .mapfile import ZIP, is_map_name, natural_key, zip_maps, zip_member
 from .source import Source
 
 # what SIREn itself writes into a folder: no volumes
@@ -73,6 +73,8 @@ def _distinct_names(sources: list[Source]) -> list[Source]:
 def _maps_at(path: Path) -> list[Path]:
     if path.is_dir():
         return _maps_in(path) or _maps_below(path)
+    if zip_member(path) is not None:
+        return [path]
     if path.is_file():
         return zip_maps(path) if path.suffix.lower() == ZIP else [path]
     raise SirenError(

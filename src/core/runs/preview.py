@@ -24,6 +24,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..blocks import alignment
+from ..blocks.alignment import find_misaligned
 from ..blocks.occupancy import Occupancy, within_two_sd
 from ..blocks.outliers import UNLIKE, junk_volumes
 from ..common import constants
@@ -38,7 +40,7 @@ THUMBNAIL_SIZE = 48  # pixels per side at most
 BINS = 16_384  # of the values: enclosed volumes to 0.1 %
 COARSE = 96  # voxels per side at most when volumes are compared: 500 volumes take 55 MB
 OUTLIER, EMPTY, JUNK, UNREADABLE = "outlier", "empty", "junk", "unusable"  # kinds of flags
-OTHER_GRID = "other grid"
+OTHER_GRID, MIRRORED, SHIFTED = "other grid", "mirrored", "shifted"
 
 
 @dataclass(frozen=True)
@@ -301,6 +303,9 @@ def find_flags(
             grid,
             np.zeros((1, 1, 1), np.float32),
         )
+        for name, text in find_misaligned(occupancy, progress).items():
+            kind = MIRRORED if text == alignment.MIRRORED else SHIFTED
+            flags[name] = _also(flags, name, kind, text)
         junk = junk_volumes(occupancy, occupancy.union(0.01))
         flags.update(
             {

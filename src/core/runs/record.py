@@ -140,8 +140,8 @@ class Record:
         for v in self.used:
             if v["path"] is None:
                 raise SirenError(
-                    f"{v['name']} was an open model without a file: specify the volumes, "
-                    'as in "volumes #1-20".'
+                    f"{v['name']} was an open model without a file, or was moved: specify the "
+                    'volumes, as in "volumes #1-20".'
                 )
             path = Path(v["path"])
             size = stored_size(path)
