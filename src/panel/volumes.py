@@ -19,8 +19,8 @@ TIPS = (
     "Volume enclosed at the contour level, Å³",
     "outlier: contour level beyond mean ± 2 SD; junk: unlike all other volumes; empty: nothing "
     "above the contour level;\n"
-    "mirrored, shifted: against most others; other grid: only Predict can use it; half map, mask ...: no state of the ensemble, used if "
-    "ticked;\n"
+    "mirrored, shifted: against most others; other grid: only Predict can use it;\n"
+    "half map, mask ...: no state of the ensemble, used if ticked; "
     "unusable: cannot be read",
 )
 ICON = 32  # pixels

@@ -15,7 +15,7 @@ def is_inverted(array: NDArray[np.floating]) -> bool:
     """Whether density goes further below the background than above it.
 
     The depth of the lowest 0.1 % below the median is compared with the height of the highest 0.1 %:
-    about equal in noise, and at most 0.4 in maps of molecules.
+    about equal in noise, and at most half of it in maps of molecules that leave room in their box.
 
     Parameters
     ----------

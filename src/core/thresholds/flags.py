@@ -180,6 +180,6 @@ def _ensemble_flags(regions: list[EnclosedRegion], grid: Grid) -> list[list[str]
     return [
         [f"encloses {np.exp(v - middle):.2g} times the volume that is usual here"] * bool(f)
         + ["unlike all other volumes"] * bool(a)
-        + [apart[name]] * (name in apart)
+        + ([apart[name]] if name in apart else [])
         for name, v, f, a in zip(volumes.names, log, far, alone, strict=True)
     ]
