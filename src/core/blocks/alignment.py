@@ -5,7 +5,6 @@ They are no junk, since they are like each other; but no block is in the same pl
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,26 +29,25 @@ class _Fit:
     there : (V,) correlation as they lie
     shifted : (V,) the largest over all shifts
     mirrored : (V,) the same for the mirror image
-    shift : V shifts at the largest, coarse voxels z, y, x
+    shift : V shifts at the largest of the volume itself, coarse voxels z, y, x
+    mirror : V axes and shifts at the largest of the mirror image
     """
 
     there: NDArray[np.float64]
     shifted: NDArray[np.float64]
     mirrored: NDArray[np.float64]
     shift: list[tuple[int, ...]]
+    mirror: list[tuple[tuple[int, ...], tuple[int, ...]]]
 
-    @property
-    def is_mirrored(self) -> NDArray[np.bool_]:
-        """(V,) whether the mirror image fits, and the volume does not."""
+    def is_mirrored(self, gain: float) -> NDArray[np.bool_]:
+        """(V,) whether the mirror image fits better by more than this."""
         fits = self.mirrored > constants.ALIGNED_LIKENESS
-        return np.asarray(fits & (self.mirrored > self.shifted + constants.ALIGNMENT_GAIN))
+        return np.asarray(fits & (self.mirrored > self.shifted + gain))
 
-    @property
-    def is_shifted(self) -> NDArray[np.bool_]:
-        """(V,) whether the volume fits better elsewhere than where it lies."""
+    def is_shifted(self, gain: float) -> NDArray[np.bool_]:
+        """(V,) whether the volume itself fits better elsewhere than where it lies."""
         fits = self.shifted > constants.ALIGNED_LIKENESS
-        gain = self.shifted > self.there + constants.ALIGNMENT_GAIN
-        return np.asarray(fits & gain & ~self.is_mirrored)
+        return np.asarray(fits & (self.shifted > self.there + gain))
 
 
 def find_misaligned(occupancy: Occupancy, progress: Progress | None = None) -> dict[str, str]:
@@ -82,25 +80,46 @@ def find_misaligned(occupancy: Occupancy, progress: Progress | None = None) -> d
     )
     maps = _coarse(occupancy, some)
     reference = maps[_typical(maps)]
-    fit = _fit(maps, reference, progress)
-    if not (fit.is_mirrored | fit.is_shifted).any():
+    first = _judged(maps, reference, constants.ALIGNMENT_GAIN, progress)
+    if not (first[0].any() or first[1].any()):
         return {}
-    certain = bool(fit.is_mirrored.any())
-    fit = _fit(_coarse(occupancy, np.arange(volumes)), reference, progress)
-    other_hand = fit.mirrored > fit.shifted if certain else np.zeros(volumes, bool)
-    mirrored = _smaller(other_hand)
-    shifted = np.zeros(volumes, bool)
-    if mirrored is other_hand:  # the typical volume is of most others' hand
-        usual = Counter(s for s, m in zip(fit.shift, mirrored, strict=True) if not m).most_common(
-            1
-        )[0][0]
-        away = np.array([s != usual for s in fit.shift])
-        shifted = away & ~mirrored & (fit.is_shifted if not any(usual) else True)
+    maps = _coarse(occupancy, np.arange(volumes))
+    mirrored, shifted = _judged(maps, reference, 0.0, progress)
+    mirrored &= bool(first[0].any())  # a kind that the first had none of is chance
+    shifted &= bool(first[1].any()) & ~mirrored
+    # which of two groups is right, no one knows: the smaller is called the other
+    mirrored, shifted = (~f if 2 * f.sum() > volumes else f for f in (mirrored, shifted))
     return {
         name: MIRRORED if m else SHIFTED
         for name, m, s in zip(occupancy.names, mirrored, shifted, strict=True)
         if m or s
     }
+
+
+def _judged(
+    maps: NDArray[np.float32], reference: NDArray[np.float32], gain: float, progress: Progress
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(V,), (V,) which volumes are mirrored, and which shifted, against a reference.
+
+    A volume with another part than the reference may be like its mirror image, if the molecule
+    nearly is. But then it lies within the others as it is; a mirrored volume does not.
+    """
+    fit = _fit(maps, reference, progress)
+    mirrored = fit.is_mirrored(gain)
+    shifted = fit.is_shifted(gain) & ~mirrored
+    others = maps[~(mirrored | shifted)]
+    if not len(others):
+        return np.zeros_like(mirrored), np.zeros_like(shifted)
+    union = others.mean(axis=0) > constants.ALIGNMENT_UNION
+    for n in np.flatnonzero(mirrored | shifted):
+        one = maps[n]
+        axes, shift = fit.mirror[n] if mirrored[n] else ((), fit.shift[n])
+        # the reference's mirror image, shifted, is like the volume: so back, and flipped
+        placed = np.flip(np.roll(one, [-s for s in shift], (0, 1, 2)), axes)
+        within = float(one[union].sum() / one.sum())
+        if float(placed[union].sum() / one.sum()) - within <= gain / 2:
+            mirrored[n] = shifted[n] = False
+    return mirrored, shifted
 
 
 def misalignment_note(found: dict[str, str], volumes: int) -> list[str]:
@@ -120,10 +139,6 @@ def misalignment_note(found: dict[str, str], volumes: int) -> list[str]:
 
 def _some(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} ..."
-
-
-def _smaller(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return ~flags if 2 * flags.sum() > len(flags) else flags
 
 
 def _coarse(occupancy: Occupancy, volumes: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -160,6 +175,7 @@ def _fit(maps: NDArray[np.float32], reference: NDArray[np.float32], progress: Pr
     spectra = [np.conj(scipy.fft.rfftn(t)) for t in templates]
     there, plain, mirror = (np.empty(len(maps)) for _ in range(3))
     shifts: list[tuple[int, ...]] = []
+    mirrors: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
     for n, one in enumerate(progress.each(maps, "comparing hands", len(maps))):
         spectrum = scipy.fft.rfftn(_standardized(one))
         best: list[tuple[float, tuple[int, ...]]] = []
@@ -172,6 +188,9 @@ def _fit(maps: NDArray[np.float32], reference: NDArray[np.float32], progress: Pr
                 int(p) - (s if 2 * p > s else 0) for p, s in zip(place, shape, strict=True)
             )
             best.append((float(correlation[place]), shift))
-        plain[n], mirror[n] = best[0][0], max(b[0] for b in best[1:])
-        shifts.append(best[0][1])
-    return _Fit(there, plain, mirror, shifts)
+        plain[n], shift = best[0]
+        which = int(np.argmax([fit for fit, _ in best[1:]]))
+        mirror[n], other = best[1 + which]
+        shifts.append(shift)
+        mirrors.append((_MIRRORS[which], other))
+    return _Fit(there, plain, mirror, shifts, mirrors)

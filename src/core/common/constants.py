@@ -175,9 +175,12 @@ ALIGNMENT_VOXELS = 32  # along the longest side, on which volumes are compared w
 ALIGNMENT_VOLUMES = 48  # looked at first: half of an ensemble, or a tenth, is not missed
 # correlation of occupied voxels with the typical volume above which a volume is like it at all
 ALIGNED_LIKENESS = 0.35
-# by how much the mirror image, or another place, must be more like it; of decoders' and simulated
+# by how much the mirror image, or another place, must be more like it, and by half of that lie
+# within the others with more of its voxels; of decoders' and simulated
 # ensembles at noise x4 that are aligned, mirror images are 0.01 less and other places 0.01 more
 ALIGNMENT_GAIN = 0.07
+# share of the other volumes in which a coarse voxel is occupied, for it to be one of theirs
+ALIGNMENT_UNION = 0.1
 
 # --- Stability: decoders.md
 

@@ -169,10 +169,8 @@ def find_companions(
 def kinds_by_name(names: Sequence[str]) -> dict[str, str]:
     """The kinds that names say, by name; names that say nothing are missing.
 
-    Examples
-    --------
-    >>> kinds_by_name(["state000.mrc", "state000_half1_unfil.mrc", "mask.mrc"])
-    {'state000_half1_unfil.mrc': 'half map', 'mask.mrc': 'mask'}
+    Of ``state000.mrc``, ``state000_half1_unfil.mrc`` and ``mask.mrc`` the second is a half map, the
+    third a mask.
     """
     stems = {name: _stem(name) for name in names}
     present = set(stems.values())

@@ -250,13 +250,13 @@ def find_ensemble(
             "identified by name. Give one folder, or rename."
         )
     _check_count(tuple(sources), f"in {_input_text(inputs)}", minimum)
-    ensemble = Ensemble(tuple(sources), Grid((1, 1, 1), (1.0, 1.0, 1.0)), names)
+    whole = ensemble = Ensemble(tuple(sources), Grid((1, 1, 1), (1.0, 1.0, 1.0)), names)
     if include or exclude:
-        ensemble = ensemble.select(include, exclude, minimum)
+        ensemble = whole.select(include, exclude, minimum)
     companions = Companions()
     if not everything:
         found = find_companions(sources, minimum, progress)
-        asked = _asked(ensemble, include, set(found.kinds))
+        asked = _asked(whole, include, set(found.kinds))
         companions = found.without(asked).among(ensemble.names)
         kept = tuple(s for s in ensemble.sources if s.name not in companions.kinds)
         _check_count(kept, "after half maps, masks and the like were left out", minimum)

@@ -20,6 +20,7 @@ from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.maps.ensemble import ensemble_from_arrays, find_ensemble
 from chimerax.siren.core.simulation.example import simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
+from ensembles import LEVEL, write_planted
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 Change = Callable[[NDArray[np.floating]], NDArray[np.floating]]
@@ -114,3 +115,11 @@ def test_real_volumes_and_those_of_decoders_are_aligned_and_found_when_flipped(n
     found = find_misaligned(occupancy(flipped, levels))
     assert set(found.values()) == {MIRRORED}
     assert {int(n.split("_")[1]) - 1 for n in found} == set(range(0, len(arrays), 3))
+
+
+def test_parts_on_both_sides_of_a_molecule_are_not_taken_for_its_mirror_image(
+    tmp_path: Path,
+) -> None:
+    """A volume with the left part alone is like the mirror image of one with the right alone."""
+    ensemble = find_ensemble([write_planted(tmp_path / "v", 60).folder])
+    assert find_misaligned(binarize(ensemble, np.full(60, LEVEL))) == {}

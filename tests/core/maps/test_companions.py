@@ -215,6 +215,8 @@ def test_companions_are_used_on_request_and_can_be_excluded_like_any(recovar: Pa
     assert len(find_ensemble([recovar], include=["*_unfil"])) == 90
     assert find_ensemble([recovar], include=["center00?", "mean.mrc"]).names[-1] == "mean.mrc"
     assert len(find_ensemble([recovar], exclude=["center000.mrc", "mask.mrc"])) == 29
+    both = find_ensemble([recovar], include=["center00?", "mask"], exclude=["mask", "center001"])
+    assert len(both) == 9
     assert len(find_ensemble([recovar], everything=True)) == 122
 
 

@@ -258,7 +258,7 @@ def test_maps_of_different_sizes_are_each_brought_to_the_box(folder, tmp_path):
     for file, shape, voxel in zip(
         result.files, ((12,) * 3, (12,) * 3, other.shape), (1.5, 1.5, 0.9), strict=True
     ):
-        array, grid = read_map(file)
+        _, grid = read_map(file)
         assert grid.shape == (16, 16, 16)
         assert grid.voxel_size == pytest.approx((voxel * shape[0] / 16,) * 3)
     assert [r["file"] for r in table(tmp_path / "out/map_stats_raw.csv")] == ["vol_3.mrc"]
