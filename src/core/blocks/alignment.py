@@ -119,7 +119,28 @@ def _judged(
         within = float(one[union].sum() / one.sum())
         if float(placed[union].sum() / one.sum()) - within <= gain / 2:
             mirrored[n] = shifted[n] = False
+    if not _alike([fit.mirror[n] for n in np.flatnonzero(mirrored)]):
+        mirrored[:] = False
+    if not _alike([((), fit.shift[n]) for n in np.flatnonzero(shifted)]):
+        shifted[:] = False
     return mirrored, shifted
+
+
+def _alike(moves: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> bool:
+    """Whether two or more of these moves, and half of them, are the same to a coarse voxel: what
+    went wrong with a part of an ensemble is one thing. Other molecules fit anywhere.
+    """
+    most = max(
+        (
+            sum(
+                other == axes and max(abs(a - b) for a, b in zip(shift, place, strict=True)) <= 1
+                for other, place in moves
+            )
+            for axes, shift in moves
+        ),
+        default=0,
+    )
+    return most >= max(2, len(moves) / 2)
 
 
 def misalignment_note(found: dict[str, str], volumes: int) -> list[str]:

@@ -21,6 +21,7 @@ from chimerax.siren.core.maps.ensemble import ensemble_from_arrays, find_ensembl
 from chimerax.siren.core.simulation.example import simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
 from ensembles import LEVEL, write_planted
+from molecules import molecule
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 Change = Callable[[NDArray[np.floating]], NDArray[np.floating]]
@@ -123,3 +124,10 @@ def test_parts_on_both_sides_of_a_molecule_are_not_taken_for_its_mirror_image(
     """A volume with the left part alone is like the mirror image of one with the right alone."""
     ensemble = find_ensemble([write_planted(tmp_path / "v", 60).folder])
     assert find_misaligned(binarize(ensemble, np.full(60, LEVEL))) == {}
+
+
+@pytest.mark.parametrize("first", [1, 11, 31, 51])
+def test_maps_of_different_molecules_are_not_misaligned(first: int) -> None:
+    arrays = [molecule(n)[0] for n in range(first, first + 10)]
+    levels = np.array([np.percentile(a, 97) for a in arrays])
+    assert find_misaligned(occupancy(arrays, levels)) == {}
