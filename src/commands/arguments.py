@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import glob
 import os
+from pathlib import Path
 from typing import Any
 
 from chimerax.core.commands import (
@@ -24,8 +25,9 @@ from chimerax.core.commands import (
 )
 from chimerax.map import MapsArg, Volume
 
+from ..core.blocks.parameters import NO_MASK
 from ..core.common.parameters import Parameters
-from ..core.maps.mapfile import is_map_name
+from ..core.maps.mapfile import ZIP, is_map_name, stored_size
 
 MOST_NAMED = 6  # open maps, in an error
 #: Keywords of every command that reads volumes: which of them, and their voxel size.
@@ -56,7 +58,9 @@ class OpenMapsArg(Annotation):
 
 
 class VolumesArg(Annotation):
-    """A folder, map files (several names, commas or wildcards), or open maps (``#1-20``)."""
+    """Folders, map files (several names, commas or wildcards), zip files of them, or open maps
+    (``#1-20``).
+    """
 
     name = "a folder of maps, map files, or open maps like #1-20"
 
@@ -66,13 +70,13 @@ class VolumesArg(Annotation):
         if text.lstrip().startswith("#"):
             return OpenMapsArg.parse(text, session)
         paths, used, rest = cls._one(text, session)
-        # take further tokens only while they name map files: the next may be a keyword
+        # take further tokens only while they name maps: the next may be a keyword
         while rest:
             try:
                 more, more_used, more_rest = cls._one(rest.lstrip(), session)
             except AnnotationError:
                 break
-            if not all(is_map_name(os.path.basename(p)) and os.path.isfile(p) for p in more):
+            if not all(_is_place_of_maps(p) for p in more):
                 break
             paths, used, rest = paths + more, f"{used} {more_used}", more_rest
         return paths, used, rest
@@ -80,14 +84,28 @@ class VolumesArg(Annotation):
     @staticmethod
     def _one(text: str, session: Any) -> tuple[list[str], str, str]:
         token, used, rest = FileNameArg.parse(text, session)
-        if os.path.exists(token):
+        if _exists(token):
             return [token], used, rest
         names = [os.path.expanduser(n.strip()) for n in token.split(",") if n.strip()]
         paths = [p for n in names for p in (sorted(glob.glob(n)) or [n])]
-        missing = next((p for p in paths if not os.path.exists(p)), None)
+        missing = next((p for p in paths if not _exists(p)), None)
         if missing is not None or not paths:
             raise AnnotationError(f"there is no file or folder {missing or token}")
         return paths, used, rest
+
+
+def _exists(path: str) -> bool:
+    """Whether there is a file or folder, or a map in a zip file."""
+    return os.path.exists(path) or stored_size(Path(path)) is not None
+
+
+def _is_place_of_maps(path: str) -> bool:
+    """Whether a further word of a command names volumes: a map, a zip file, or a folder that is
+    written as one, with a slash, since a keyword may be the name of a folder, too.
+    """
+    if os.path.isdir(path):
+        return os.sep in path
+    return path.lower().endswith(ZIP) or is_map_name(os.path.basename(path))
 
 
 class BlocksArg(Annotation):
@@ -104,6 +122,27 @@ class BlocksArg(Annotation):
                 raise AnnotationError(f"{used} matches no open model")
             return list(models), used, rest
         return OpenFolderNameArg.parse(text, session)
+
+
+class MaskArg(Annotation):
+    """An open map, a map file, or ``none``."""
+
+    name = "a map file, an open map like #5, or none"
+
+    @staticmethod
+    def parse(text: str, session: Any) -> tuple[Any, str, str]:
+        """Return a Volume model, or a path as text."""
+        if text.lstrip().startswith("#"):
+            maps, used, rest = MapsArg.parse(text, session)
+            if len(maps) != 1:
+                raise AnnotationError(f"{used} is {len(maps)} open maps: name one as the mask")
+            return maps[0], used, rest
+        path, used, rest = FileNameArg.parse(text, session)
+        if used.strip() == NO_MASK:
+            return NO_MASK, used, rest
+        if not os.path.isfile(path):
+            raise AnnotationError(f"there is no file {path}")
+        return os.path.abspath(path), used, rest
 
 
 class RunArg(Annotation):
@@ -150,7 +189,7 @@ def keywords_of(kind: type[Parameters]) -> list[tuple[str, Any]]:
         if f.metadata["choices"]:
             return EnumOf(f.metadata["choices"])
         if f.metadata["word"]:
-            return StringArg
+            return MaskArg if f.metadata["word"] == "map" else StringArg
         kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFileNameArg}
         plain = kinds[str(f.type).split(" | ")[0]]
         return Or(plain, EnumOf(f.metadata["words"])) if f.metadata["words"] else plain

@@ -11,7 +11,12 @@ from chimerax.core.errors import UserError
 from chimerax.core.models import Model
 
 from ..core.blocks.blockset import read_block_maps
-from ..core.blocks.parameters import ExpandParameters, SketchParameters
+from ..core.blocks.parameters import (
+    NO_MASK,
+    ExpandParameters,
+    PairTestParameters,
+    SketchParameters,
+)
 from ..core.blocks.statistics import statistic_named
 from ..core.common import constants
 from ..core.common.errors import join_names
@@ -29,10 +34,12 @@ from ..core.runs.steps import (
 from ..session.inputs import (
     OutputPlace,
     given,
+    mask_of,
     opened_blocks,
     output_folder,
     output_place,
     parameters_of,
+    place_of,
     run_folder,
     sources_of,
     user_errors,
@@ -61,9 +68,10 @@ def sketch(
     **keywords: Any,
 ) -> Any:
     """Find blocks in a sample of the voxels, write them, and open them as surfaces."""
+    mask = mask_of(keywords, volumes)
     parameters = parameters_of(SketchParameters, keywords)
     check_levels(level, thresholds, parameters)
-    sources = sources_of(volumes)
+    sources, where_moved = sources_of(volumes), place_of(volumes)
     place = output_place(volumes, output_dir)
     notes: list[str] = []
 
@@ -87,6 +95,7 @@ def sketch(
             voxel_size,
             progress,
             chosen.flagged,
+            mask,
         )
         place.claim()
         return run
@@ -98,11 +107,12 @@ def sketch(
             *run.notes,
             _volumes_line(run),
             f"{counts['union_voxels']:,} voxels {_union_text(parameters)} of the {used:,} "
-            f"volumes; {counts['sampled_voxels']:,} sampled (seed {parameters.seed}), "
+            f"volumes{_region_text(parameters)}; {counts['sampled_voxels']:,} sampled (seed "
+            f"{parameters.seed}), "
             f"{counts['significant_pairs']:,} significant pairs (statistic "
             f"{parameters.statistic}; counted on {run.record.counted_on})",
         ]
-        yield from _show_run(session, run, lines, open, reference)
+        yield from _show_run(session, run, lines, open, reference, place=where_moved)
         if len(run.blocks):
             from ..session.log import next_step
             from ..session.words import path_text
@@ -133,10 +143,15 @@ def expand(
     source_folder = Path(sketch).expanduser().absolute() if sketch else run_folder(session, blocks)
     record = run_record(session, source_folder)
     check_levels(level, thresholds)
+    mask = mask_of(keywords, volumes or (blocks if isinstance(blocks, list) else []))
     # the parameters of another statistic do not carry over
     same_test = keywords.get("statistic") in (None, record.parameters.get("statistic"))
     parameters = parameters_of(
-        ExpandParameters, {**(inherited_parameters(record) if same_test else {}), **given(keywords)}
+        ExpandParameters,
+        {
+            **(inherited_parameters(record, source_folder) if same_test else {}),
+            **given(keywords),
+        },
     )
     if output_dir:
         output = output_folder([], output_dir)
@@ -152,6 +167,7 @@ def expand(
             "outputDir."
         )
     sources = sources_of(volumes) if volumes else None
+    where_moved = place_of(volumes or (blocks if isinstance(blocks, list) else []))
     block_set = user_errors(opened_blocks, blocks, record) if isinstance(blocks, list) else None
     notes: list[str] = []
 
@@ -177,7 +193,16 @@ def expand(
             ensemble, levels = given_levels.ensemble, given_levels.levels
             where = given_levels.where
         return run_expand(
-            chosen, record, parameters, output, ensemble, levels, where, source_folder, progress
+            chosen,
+            record,
+            parameters,
+            output,
+            ensemble,
+            levels,
+            where,
+            source_folder,
+            progress,
+            mask,
         )
 
     def show(run: Run) -> Generator[None, None, Run]:
@@ -187,11 +212,11 @@ def expand(
             *run.notes,
             _volumes_line(run),
             f"{run.record.counts['union_voxels']:,} voxels tested against {len(run.blocks)} "
-            f"blocks of {before:,} voxels "
+            f"blocks of {before:,} voxels{_region_text(parameters)} "
             f"(statistic {parameters.statistic}; counted on {run.record.counted_on}); "
             f"{run.record.counts['unassigned_voxels']:,} joined no block",
         ]
-        yield from _show_run(session, run, lines, open, reference)
+        yield from _show_run(session, run, lines, open, reference, place=where_moved)
         return run
 
     return run_job(session, "siren expand", work, show)
@@ -225,10 +250,16 @@ def _volumes_line(run: Run) -> str:
 
 
 def _show_run(
-    session: Any, run: Run, lines: list[str], open: bool, reference: bool, written: bool = True
+    session: Any,
+    run: Run,
+    lines: list[str],
+    open: bool,
+    reference: bool,
+    written: bool = True,
+    place: Any = None,
 ) -> Generator[None, None, None]:
     """Log and open what a run found, pausing so that windows can redraw (see
-    :func:`.jobs.run_job`).
+    :func:`.jobs.run_job`); ``place``: where the volumes were moved to, which the blocks follow.
     """
     from ..session.log import log_blocks, log_lines
 
@@ -244,6 +275,8 @@ def _show_run(
         lines.append(nothing_found(run.record))
     log_lines(session, lines)
     group = (yield from _opening(session, run, reference, written)) if open else None
+    if group is not None and place is not None:
+        group.scene_position = place
     yield
     log_blocks(session, run.table, group)
     if written:
@@ -316,6 +349,13 @@ def _doubts(run: Run) -> list[str]:
             f"{', '.join(map(str, doubtful))}."
         )
     return lines
+
+
+def _region_text(parameters: PairTestParameters) -> str:
+    """Where blocks were looked for, if not everywhere."""
+    if parameters.mask in (None, NO_MASK):
+        return ""
+    return f", {parameters.mask_side} the mask {Path(str(parameters.mask)).name}"
 
 
 def _union_text(parameters: SketchParameters) -> str:

@@ -28,6 +28,7 @@ from ..session.inputs import (
     output_folder,
     output_place,
     parameters_of,
+    shown_of_series,
     sources_of,
     typed,
     user_errors,
@@ -131,6 +132,9 @@ def label(
     from ..session.log import log_lines, next_step
     from ..session.words import keywords_text, path_text
 
+    if not volumes:
+        raise UserError("No open map is named: open one, and name it, as in siren label #1.")
+    volumes, aside = shown_of_series(volumes)
     if (lower is not None or upper is not None) and len(volumes) > 1:
         raise UserError(
             "lower and upper are bounds for a single map: name one map, or leave them out."
@@ -145,10 +149,13 @@ def label(
     log_lines(
         session,
         [
-            f"{one.file}: level {one.level:.6g}"
-            + (f", bounds {_bounds(one)}" if _bounds(one) else "")
-            + (" (replaces its earlier label)" if again else "")
-            for one, again in zip(new, before, strict=True)
+            *aside,
+            *(
+                f"{one.file}: level {one.level:.6g}"
+                + (f", bounds {_bounds(one)}" if _bounds(one) else "")
+                + (" (replaces its earlier label)" if again else "")
+                for one, again in zip(new, before, strict=True)
+            ),
         ],
     )
     log_lines(session, [f"Written to {path}."])
@@ -195,7 +202,7 @@ def label_template(
     exclude: Sequence[str] = (),
 ) -> Any:
     """Choose the maps most worth labeling, and add them to a table of labels to fill in."""
-    sources = sources_of(volumes)
+    sources = sources_of(volumes, placed=False)
     place = output_place(volumes, output_dir)
     output = place.path
     path = Path(labels).expanduser().absolute() if labels else output / LABELS_FILE
@@ -210,7 +217,7 @@ def label_template(
         from ..core.thresholds.tables import read_predictions
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
+            sources, voxel_size, progress, 1, exclude=exclude, include=include, any_grid=True
         )
         predicted = not predictions and not table.is_file()
         if predicted:
@@ -285,7 +292,7 @@ def finetune(
     from ..core.thresholds.parameters import FinetuneParameters
 
     parameters = parameters_of(FinetuneParameters, keywords)
-    sources = sources_of(volumes)
+    sources = sources_of(volumes, placed=False)
     place = output_place(volumes, output_dir)
     output = place.path
 
@@ -293,7 +300,7 @@ def finetune(
         from ..core.thresholds.finetune import run_finetune
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
+            sources, voxel_size, progress, 1, exclude=exclude, include=include, any_grid=True
         )
         result = run_finetune(ensemble, Path(labels).expanduser(), parameters, output, progress)
         place.claim()

@@ -10,12 +10,13 @@ from typing import Any
 
 from chimerax.core.commands import CmdDesc, FloatArg, IntArg, ListOf, SaveFolderNameArg
 
-from ..core.blocks.parameters import SketchParameters
+from ..core.blocks.parameters import NO_MASK, SketchParameters
 from ..core.blocks.screening import Setting, prepare_screening, write_screen
 from ..core.blocks.screening import screen as run_screen
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
 from ..session.inputs import (
+    mask_of,
     output_place,
     parameters_of,
     sources_of,
@@ -47,6 +48,8 @@ def screen(
 ) -> Any:
     """Find the blocks at several stringencies; write and log a table and a figure."""
     posp = posp or POSP
+    as_typed = {**keywords, "mask": _mask_text(keywords.get("mask"))}
+    mask = mask_of(keywords, volumes)
     limits = {"posp": max(posp), **({"negp": max(negp)} if negp else {})}
     parameters = parameters_of(SketchParameters, {**keywords, **limits})
     negp = negp or (parameters.negp,)
@@ -71,7 +74,9 @@ def screen(
             parameters.filter == "flags",
         ).taking_part(notes)
         ensemble = chosen.ensemble
-        screening = prepare_screening(ensemble.resampled(box), chosen.levels, parameters, progress)
+        screening = prepare_screening(
+            ensemble.resampled(box), chosen.levels, parameters, progress, mask
+        )
         settings = run_screen(screening, posp, negp, progress)
         compared = screening.compared
         lines = [
@@ -93,7 +98,7 @@ def screen(
 
         settings, lines, table, picture = result
         again = _again(
-            volumes, level, thresholds, output_dir, box, voxel_size, include, exclude, keywords
+            volumes, level, thresholds, output_dir, box, voxel_size, include, exclude, as_typed
         )
         log_lines(session, lines)
         session.logger.info(
@@ -125,6 +130,14 @@ def _again(
         keywords_text(level=level, box=box, **keywords),
     ]
     return " ".join(word for word in words if word)
+
+
+def _mask_text(mask: Any) -> str | None:
+    from ..session.words import path_text
+
+    if mask is None or mask == NO_MASK:
+        return mask
+    return path_text(Path(mask)) if isinstance(mask, str) else typed([mask])
 
 
 def _table(settings: Sequence[Setting], again: str, both: bool) -> str:

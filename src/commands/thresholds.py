@@ -11,7 +11,8 @@ from chimerax.core.commands import BoolArg, CmdDesc, OpenFileNameArg, SaveFolder
 from chimerax.map import Volume
 
 from ..core.common.progress import Progress
-from ..core.maps.ensemble import find_ensemble
+from ..core.maps.ensemble import Ensemble, find_ensemble
+from ..core.maps.grid import Grid
 from ..session.inputs import (
     PREDICTIONS_FILE,
     output_place,
@@ -43,7 +44,7 @@ def predict(
     from ..core.thresholds.parameters import PredictParameters
 
     parameters = parameters_of(PredictParameters, keywords)
-    sources = sources_of(volumes)
+    sources = sources_of(volumes, placed=False)
     place = output_place(volumes, output_dir)
     output = place.path
 
@@ -53,7 +54,7 @@ def predict(
         from ..core.thresholds.predict import predict_levels
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
+            sources, voxel_size, progress, 1, exclude=exclude, include=include, any_grid=True
         )
         predictions = predict_levels(ensemble, parameters, progress)
         agreement = compare(predictions, Path(labels), ensemble) if labels else None
@@ -82,7 +83,7 @@ def predict(
         log_lines(
             session,
             [
-                f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid.text()}; "
+                f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid_text()}; "
                 f"weights {predictions.weights}; device {predictions.device}",
                 *ensemble.notes,
                 *predictions.notes,
@@ -91,7 +92,7 @@ def predict(
                 f"Written to {output / PREDICTIONS_FILE}.",
             ],
         )
-        if len(ensemble) > 1:
+        if len(ensemble) > 1 and not ensemble.mixed:
             without = " filter flags" * bool(predictions.flagged)
             rest = carried(output_dir and str(output), voxel_size, include, exclude)
             next_step(
@@ -156,7 +157,7 @@ def preprocess(
     from ..core.thresholds.parameters import PreprocessParameters
 
     parameters = parameters_of(PreprocessParameters, keywords)
-    sources = sources_of(volumes)
+    sources = sources_of(volumes, placed=False)
     place = output_place(volumes, output_dir)
     output = place.path
 
@@ -164,7 +165,7 @@ def preprocess(
         from ..core.thresholds.preprocess import preprocess as run
 
         ensemble = find_ensemble(
-            sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
+            sources, voxel_size, progress, 1, exclude=exclude, include=include, any_grid=True
         )
         outcome = run(ensemble, output, parameters, progress)
         place.claim()
@@ -177,16 +178,22 @@ def preprocess(
         log_lines(
             session,
             [
-                f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid.text()}",
+                f"{len(ensemble):,} volume{'s' * (len(ensemble) > 1)}, {ensemble.grid_text()}",
                 *ensemble.notes,
                 *outcome.notes,
                 f"Written to {output}: {len(outcome.files):,} maps "
-                f"({outcome.grid.text()}), " + ", ".join(t.name for t in outcome.tables),
+                f"({_box_text(ensemble, outcome.grid)}), "
+                + ", ".join(t.name for t in outcome.tables),
             ],
         )
         return outcome
 
     return run_job(session, "siren preprocess", work, show)
+
+
+def _box_text(ensemble: Ensemble, grid: Grid) -> str:
+    """The grid of the downsampled maps; the box alone if their voxel sizes differ."""
+    return " x ".join(map(str, grid.shape)) if ensemble.mixed else grid.text()
 
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:

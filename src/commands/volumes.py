@@ -20,7 +20,7 @@ def show_(
 ) -> Any:
     """Show one map of an ensemble in place of the one shown before."""
     sources = sources_of(volume)
-    ensemble = user_errors(find_ensemble, sources, voxel_size, None, 1)
+    ensemble = user_errors(find_ensemble, sources, voxel_size, None, 1, everything=True)
     if len(ensemble) != 1:
         raise UserError(
             f"siren show takes one map, but {typed(volume)} is {len(ensemble):,}: name one of them."

@@ -29,13 +29,16 @@ def volumes_text(volumes: str) -> str:
     return volumes if volumes.startswith("#") else path_text(Path(volumes).expanduser())
 
 
-def selection_text(names: Sequence[str], excluded: Collection[str]) -> str:
-    """``include`` or ``exclude`` with names, whichever is shorter; "" if all take part."""
+def selection_text(names: Sequence[str], excluded: Collection[str], listed: bool = False) -> str:
+    """``include`` or ``exclude`` with names, whichever is shorter; "" if all take part. ``listed``:
+    ``include``, in any case.
+    """
     out = [n for n in names if n in excluded]
     kept = [n for n in names if n not in excluded]
-    if not out:
+    if not out and not listed:
         return ""
-    word, chosen = ("exclude", out) if len(out) <= len(kept) else ("include", kept)
+    short = len(out) <= len(kept) and not listed
+    word, chosen = ("exclude", out) if short else ("include", kept)
     return f"{word} {names_text(chosen)}"
 
 

@@ -195,7 +195,11 @@ class EnsemblePage(Page):
             return False
         level, levels = self.state.levels.get(name), [s.level for s in shown.surfaces]
         at_level = level is None or (len(levels) == 1 and isclose(levels[0], level, rel_tol=1e-4))
-        return shown.name == name and self._shown_place == self._place_text(source) and at_level
+        return (
+            shown.name in (name, Path(name).name)
+            and self._shown_place == self._place_text(source)
+            and at_level
+        )
 
     def _follow_level(self) -> None:
         """Contour the shown volume at its new level."""
@@ -206,7 +210,7 @@ class EnsemblePage(Page):
         from ..session.shown_map import shown_map
 
         shown = shown_map(self.state.session)
-        same = shown is not None and shown.name == name and shown.visible
+        same = shown is not None and shown.name in (name, Path(name).name) and shown.visible
         if same and self._shown_place == self._place_text(source) and not self._is_shown(name):
             self.show_volume(name)
 

@@ -233,13 +233,13 @@ class ParameterFields(QWidget):
             spin.setMaximumWidth(110)
             spin.valueChanged.connect(lambda _: self.changed.emit())
             return spin
-        if kind == "str" and f.metadata["word"]:
+        if kind == "str" and f.metadata["word"] not in ("", "map"):
             line = WordField("none" if f.default is None else str(f.default), self)
             line.changed.connect(self.changed)
             return line
         if kind == "str":
             path = PathField(
-                "shipped with SIREn" if f.default is None else str(f.default),
+                "none" if f.metadata["word"] == "map" else "shipped with SIREn",
                 f.metadata["help"],
                 parent=self,
             )

@@ -125,7 +125,7 @@ class ListedVolumes(QObject):
                 self._places = VolumesArg.parse(commands.volumes_text(self.volumes), self.session)[
                     0
                 ]
-                sources = sources_of(self._places)
+                sources = sources_of(self._places, placed=False)
             except (NotABug, SirenError, ValueError) as error:
                 self.tell(_volumes_missing(self.volumes, error), True)
             else:
@@ -275,8 +275,8 @@ class ListedVolumes(QObject):
 
     def _previewed(self, found: EnsemblePreview) -> None:
         self.found = found
-        self.flags = dict(found.problems)
-        self.excluded = (self._excluded_before & set(found.names)) | set(found.problems)
+        self.flags = {**found.companions, **found.problems}
+        self.excluded = (self._excluded_before & set(found.names)) | set(self.flags)
         self.ensemble_changed.emit()
         self.read_levels()
         if found.problems:
@@ -287,6 +287,8 @@ class ListedVolumes(QObject):
                 f"{next(iter(found.problems.values())).reason}",
                 True,
             )
+        elif found.notes:
+            self.tell(" ".join(found.notes))
 
     def _looked(self, items: list[Any]) -> None:
         from ..core.runs.preview import MapPreview

@@ -407,7 +407,7 @@ def counting(state: PanelState) -> Callable[[Progress], Stringency]:
     chosen = [s for s in sources if s.name not in excluded]
 
     def work(progress: Progress) -> Stringency:
-        ensemble = find_ensemble(chosen, voxel_size, progress).resampled(box)
+        ensemble = find_ensemble(chosen, voxel_size, progress, everything=True).resampled(box)
         screening = prepare_screening(
             ensemble, np.array([levels[n] for n in ensemble.names]), parameters, progress
         )

@@ -20,7 +20,9 @@ if TYPE_CHECKING:  # slow to import: not before there is something to read
 
 
 def predict_command(state: PanelState) -> str:
-    """``siren predict`` for all readable volumes: unticked ones may be ticked later."""
+    """``siren predict`` for all readable volumes, on whatever grid: unticked ones may be ticked
+    later.
+    """
     return commands.join(
         "siren predict",
         *_readable(state),
@@ -77,9 +79,11 @@ def _readable(state: PanelState) -> list[str]:
     from ..core.runs.preview import UNREADABLE
 
     unusable = {name for name, flag in state.flags.items() if flag.kind == UNREADABLE}
+    if state.found is not None:
+        unusable |= state.excluded & set(state.found.companions)
     return [
         commands.volumes_text(state.volumes),
-        commands.selection_text(state.names, unusable),
+        _selection(state, unusable),
         _places(state),
         commands.keywords_text(voxel_size=state.voxel_size),
     ]
@@ -96,7 +100,7 @@ def sketch_command(state: PanelState, after_predict: bool = False) -> str:
     return commands.join(
         "siren sketch",
         commands.volumes_text(state.volumes),
-        commands.selection_text(state.names, state.excluded),
+        _selection(state, state.excluded),
         commands.keywords_text(level=level, thresholds=table),
         _places(state),
         commands.keywords_text(voxel_size=state.voxel_size, box=state.box),
@@ -219,6 +223,17 @@ def _record(folder: Path, _: int) -> Record:
     from ..core.runs.record import read_record
 
     return read_record(folder)
+
+
+def _selection(state: PanelState, excluded: set[str]) -> str:
+    """``include`` or ``exclude``; half maps, masks and the like are left out by the command, unless
+    they are ticked: then it needs all names.
+    """
+    companions = set(state.found.companions) if state.found is not None else set()
+    if companions <= excluded:
+        names = [n for n in state.names if n not in companions]
+        return commands.selection_text(names, excluded)
+    return commands.selection_text(state.names, excluded, listed=True)
 
 
 def _places(state: PanelState) -> str:

@@ -20,7 +20,9 @@ TIPS = (
     "Volume enclosed at the contour level, Å³",
     "outlier: contour level beyond mean ± 2 SD; junk: unlike all other volumes; empty: nothing "
     "above the contour level;\n"
-    "unusable: cannot be read, or is on another grid",
+    "mirrored, shifted: against most others; other grid: only Predict can use it;\n"
+    "half map, mask ...: no state of the ensemble, used if ticked; "
+    "unusable: cannot be read",
 )
 ICON = 32  # pixels
 NARROW = 380  # pixels; a narrower list has no enclosed volume

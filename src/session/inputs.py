@@ -13,12 +13,14 @@ from chimerax.core.errors import UserError
 from chimerax.map import Volume
 
 from ..core.blocks.blockset import BlockSet, blocks_from_masks, check_on_grid
-from ..core.common.errors import SirenError
+from ..core.blocks.region import Mask
+from ..core.common.errors import SirenError, join_names
 from ..core.common.parameters import Parameters
 from ..core.maps.ensemble import Source, folder_numbers
 from ..core.maps.fingerprint import fingerprint
 from ..core.maps.grid import Grid
 from ..core.maps.mapfile import SUFFIXES, is_map_name
+from ..core.maps.placement import is_moved, resampled_onto
 from ..core.runs.record import Record
 from ..core.runs.results import DEFAULT_OUTPUT, claim_results, results_folder
 from ..core.runs.steps import SKETCH_FOLDER
@@ -46,16 +48,77 @@ def parameters_of(kind: type[Parameters], keywords: dict[str, Any]) -> Any:
     return user_errors(kind, **given(keywords))
 
 
-def sources_of(volumes: Sequence[Any]) -> list[Any]:
-    """Paths unchanged; open maps as sources that can be read in a thread."""
+def sources_of(volumes: Sequence[Any], placed: bool = True) -> list[Any]:
+    """Paths unchanged; open maps as sources that can be read in a thread.
+
+    ``placed``: maps that were moved against the first one, by ``move`` or ``fitmap``, are resampled
+    on its grid, and the log says so; not for what looks at each map alone.
+    """
     names: dict[str, int] = {}
     for v in volumes:
         if isinstance(v, Volume):
             names[map_name(v)] = names.get(map_name(v), 0) + 1
-    return [
+    sources = [
         user_errors(map_source, v, names[map_name(v)] > 1) if isinstance(v, Volume) else v
         for v in volumes
     ]
+    return _placed(volumes, sources) if placed else sources
+
+
+def _placed(volumes: Sequence[Any], sources: list[Any]) -> list[Any]:
+    """Sources of open maps as they lie on the grid of the first map."""
+    first = next((n for n, v in enumerate(volumes) if isinstance(v, Volume)), None)
+    if first is None:
+        return sources
+    back, target = volumes[first].scene_position.inverse(), sources[first].grid
+    result, moved = list(sources), []
+    for n, (volume, source) in enumerate(zip(volumes, sources, strict=True)):
+        if not isinstance(volume, Volume):
+            continue
+        placement = (back * volume.scene_position).matrix
+        if is_moved(source.grid, placement):
+            result[n] = _moved_source(source, placement, target)
+            moved.append(source.name)
+    if moved:
+        volumes[first].session.logger.info(
+            f"{join_names(moved)}: moved in the scene against {sources[first].name}, so resampled "
+            f"on its grid. To use them as they are in their files, put them back with "
+            '"view initial".'
+        )
+    return result
+
+
+def mask_of(keywords: dict[str, Any], volumes: Sequence[Any]) -> Mask | None:
+    """An open map given as ``mask``, whose entry becomes its name; None for a file.
+
+    It lies relative to the first of open volumes, or to maps read from files, which lie where they
+    would be opened.
+    """
+    volume = keywords.get("mask")
+    if not isinstance(volume, Volume):
+        return None
+    source = user_errors(map_source, volume, False)
+    keywords["mask"] = f"#{volume.id_string} {source.name}"
+    first = next((v for v in volumes if isinstance(v, Volume)), None)
+    placement = volume.scene_position
+    if first is not None:
+        placement = first.scene_position.inverse() * placement
+    shown = [float(s.level) for s in volume.surfaces] if volume.surface_shown else []
+    return Mask(source, min(shown, default=None), placement.matrix)
+
+
+def place_of(models: Sequence[Any]) -> Any:
+    """Where the first of open maps lies in the scene, or None if it was never moved."""
+    first = next((m for m in models if isinstance(m, Volume)), None)
+    return None if first is None or first.scene_position.is_identity() else first.scene_position
+
+
+def _moved_source(source: Source, placement: Any, target: Grid) -> Source:
+    def read() -> Any:
+        assert source.grid is not None
+        return resampled_onto(source.read_as_is(), source.grid, placement, target)
+
+    return Source(source.name, None, array=read, grid=target)
 
 
 def map_name(volume: Volume) -> str:
@@ -142,6 +205,7 @@ def opened_blocks(models: Sequence[Any], record: Record) -> BlockSet:
         raise SirenError(
             'None of these models is a map: name the block models, as in "siren expand #2".'
         )
+    check_together([m for m in maps if isinstance(m, BlockMap)])
     masks: list[tuple[str, Any]] = []
     names: dict[int, str] = {}
     for volume in maps:
@@ -156,6 +220,24 @@ def opened_blocks(models: Sequence[Any], record: Record) -> BlockSet:
         )
     blocks = blocks_from_masks(masks, record.grid)
     return replace(blocks, names={n: name for n, name in sorted(names.items()) if name})
+
+
+def check_together(blocks: Sequence[Volume]) -> None:
+    """Check that no block was moved against the others: its voxels would not be where they seem.
+
+    Raises
+    ------
+    SirenError
+        If one was.
+    """
+    for block in blocks[1:]:
+        grid = map_source(block, False).grid
+        assert grid is not None
+        if is_moved(grid, (blocks[0].scene_position.inverse() * block.scene_position).matrix):
+            raise SirenError(
+                f"{block.name} was moved in the scene against {blocks[0].name}: put them back with "
+                f'"view initial", or move all together.'
+            )
 
 
 def first_path(volumes: Sequence[Any]) -> Path | None:
@@ -217,6 +299,42 @@ def typed(volumes: Sequence[Any]) -> str:
     if isinstance(volumes[0], Volume):
         return str(concise_model_spec(volumes[0].session, volumes))
     return " ".join(path_text(Path(v)) for v in volumes)
+
+
+def shown_of_series(volumes: Sequence[Volume]) -> tuple[list[Volume], list[str]]:
+    """Of a volume series named as a whole, the maps that are shown: no level was set by eye for the
+    others.
+
+    Returns
+    -------
+    volumes : list of Volume
+    notes : list of str
+        What was left aside, a sentence for each series.
+
+    Raises
+    ------
+    UserError
+        If a series shows none of its maps.
+    """
+    aside: set[Volume] = set()
+    notes: list[str] = []
+    for series in dict.fromkeys(s for v in volumes if (s := getattr(v, "series", None))):
+        maps = [m for m in series.maps if m is not None and not m.deleted]
+        if len(maps) < 2 or not set(maps) <= set(volumes):
+            continue
+        hidden = [m for m in maps if not m.display]
+        if len(hidden) == len(maps):
+            raise UserError(
+                f"#{series.id_string} is a volume series that shows none of its maps: show the one "
+                f'whose level you set, as with "vseries play #{series.id_string} jumpTo 0".'
+            )
+        aside |= set(hidden)
+        if hidden:
+            notes.append(
+                f"#{series.id_string} is a volume series: only what it shows is labeled, "
+                f"{len(maps) - len(hidden)} of {len(maps):,} maps."
+            )
+    return [v for v in volumes if v not in aside], notes
 
 
 def label_of(volume: Volume, lower: float | None, upper: float | None) -> Label:

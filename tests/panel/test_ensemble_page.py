@@ -80,7 +80,7 @@ def test_odd_volumes_are_flagged_each_with_its_reason(desk: Desk, odd: Path) -> 
     assert {n: f.kind for n, f in state.flags.items()} == {
         "vol_7.mrc": "junk",
         "vol_8.mrc": "empty",
-        "vol_9.mrc": "unusable",
+        "vol_9.mrc": "other grid",
         "vol_10.mrc": "unusable",
     }
     assert "4 x 4 x 4" in cell(
@@ -297,3 +297,30 @@ def test_the_row_of_another_folder_is_another_map_though_its_name_is_the_same(
     desk.wait(lambda: shown_map(desk.session).siren_place == str(other.folder / "vol_3.mrc"))
     with mrcfile.open(other.folder / "vol_3.mrc") as map_:
         np.testing.assert_array_equal(shown_map(desk.session).full_matrix(), map_.data)
+
+
+def test_half_maps_and_masks_are_listed_unticked_and_used_if_ticked(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
+    from chimerax.siren.panel.steps import predict_command, sketch_command
+
+    folder = tmp_path / "kmeans"
+    folder.mkdir()
+    for n in range(1, 13):
+        shutil.copy(planted.folder / f"vol_{n}.mrc", folder / f"center{n:03d}.mrc")
+        shutil.copy(planted.folder / f"vol_{n}.mrc", folder / f"center{n:03d}_half1_unfil.mrc")
+    desk.open()
+    state = desk.list(folder)
+    halves = {f"center{n:03d}_half1_unfil.mrc" for n in range(1, 13)}
+    assert len(state.names) == 24
+    assert state.excluded == halves
+    assert {state.flags[n].kind for n in halves} == {"half map"}
+    desk.use_level(LEVEL)
+    assert "clude" not in sketch_command(state)  # the command leaves them out by itself
+    assert "clude" not in predict_command(state)
+    state.set_excluded(halves - {"center003_half1_unfil.mrc"} | {"center001.mrc"})
+    for command in (sketch_command(state), predict_command(state)):
+        assert "exclude" not in command
+        assert "center003_half1_unfil.mrc" in command
+        assert "center004_half1_unfil.mrc" not in command
+    assert "center001.mrc" not in sketch_command(state)

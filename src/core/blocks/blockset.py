@@ -26,7 +26,7 @@ BLOCKS_FILE, TABLE_FILE, UNASSIGNED_FILE, MEAN_FILE = (
     "unassigned.mrc",
     "mean.mrc",
 )
-_OURS = (UNASSIGNED_FILE, MEAN_FILE)
+_OURS = (UNASSIGNED_FILE, MEAN_FILE, "mask.mrc")
 
 
 @dataclass(frozen=True)

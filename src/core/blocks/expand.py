@@ -35,6 +35,7 @@ from .blockset import BlockSet
 from .evidence import Evidence, with_evidence
 from .occupancy import Occupancy
 from .parameters import ExpandParameters
+from .region import Mask, region_of, within
 from .stability import (
     COMING_BACK,
     draw_halves,
@@ -62,6 +63,7 @@ class ExpandResult:
     union : flat indices of the voxels that were tested
     counted_on : the device or cluster
     evidence : what the densities say
+    region : (N,) bool, where voxels could join, or None for everywhere
     """
 
     blocks: BlockSet
@@ -69,6 +71,7 @@ class ExpandResult:
     union: NDArray[np.int64]
     counted_on: str = CPU
     evidence: Evidence | None = None
+    region: NDArray[np.bool_] | None = None
 
 
 def expand(
@@ -78,6 +81,7 @@ def expand(
     parameters: ExpandParameters | None = None,
     progress: Progress | None = None,
     agreed: bool = False,
+    mask: Mask | None = None,
 ) -> ExpandResult:
     """Add to each block every voxel of the ensemble that goes with it. The blocks' own voxels stay
     in them.
@@ -91,6 +95,8 @@ def expand(
     progress : Progress, optional
     agreed : the levels are those of a sketch by a statistic that harmonizes: they agree already,
         and junk is out
+    mask : in place of the file that ``parameters.mask`` names; the blocks' own voxels stay in them
+        wherever they are
 
     Raises
     ------
@@ -109,6 +115,7 @@ def expand(
         )
     statistic = statistic_named(parameters.statistic)
     where = (parameters.device, parameters.scheduler) if statistic.counts_in_expand else (CPU, None)
+    region = region_of(parameters, ensemble, mask, progress)
     ensemble = ensemble.cached(constants.CACHE_BYTES)
     # first of all, so that a device that is missing is reported before anything is read
     with open_backend(*where, progress) as compute:
@@ -119,6 +126,8 @@ def expand(
         seeds = [np.intersect1d(voxels, union) for _, voxels in blocks]
         if not any(map(len, seeds)):
             raise SirenError(OTHER_VOLUMES)
+        if region is not None:
+            union = np.union1d(within(union, region, parameters.mask), np.concatenate(seeds))
         background = measure_background(ensemble, occupancy, progress)
         with progress.timed("testing"):
             joined = statistic.join(
@@ -138,7 +147,7 @@ def expand(
             )
             result = replace(result, stability=dict(zip(blocks.blocks, rates, strict=True)))
         result = with_strength(result, occupancy, progress)
-    return ExpandResult(result, occupancy, union, compute.name, evidence)
+    return ExpandResult(result, occupancy, union, compute.name, evidence, region)
 
 
 def _stability(

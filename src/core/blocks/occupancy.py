@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
+from ..maps.contrast import REMEDY, is_inverted
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
 
@@ -173,10 +174,14 @@ def binarize(
             frequency += few
             few[:] = 0
     if len(kept) < 2:
+        first = chosen.sources[0]
         raise SirenError(
-            f"Only {len(kept)} of {len(ensemble)} volumes have voxels above their "
-            "threshold: the level is too "
-            "high for these maps, or the table belongs to others."
+            f"Only {len(kept)} of {len(ensemble)} volumes have voxels above their threshold: "
+            + (
+                f"the contrast of {first.name} is inverted; {REMEDY}."
+                if is_inverted(chosen.array(first))
+                else "the level is too high for these maps, or the table belongs to others."
+            )
         )
     result = Occupancy(
         tuple(kept),

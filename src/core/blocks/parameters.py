@@ -13,6 +13,8 @@ from ..common.parameters import Parameters, camel_case, parameter
 from .statistics import DEFAULT, STATISTICS
 
 ANYTHING, DENSITY, CORRELATED = GROW_INTO = ("anything", "density", "correlated")
+INSIDE, OUTSIDE = "inside", "outside"  # sides of a mask
+NO_MASK = "none"
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,28 @@ class PairTestParameters(Parameters):
         advanced=True,
         label="Dask scheduler",
     )
+    mask: str | None = parameter(
+        None,
+        "look for blocks only inside a mask: a map file, or an open map like #5; none: everywhere, "
+        "also in the expansion of a sketch that had a mask",
+        word="map",
+        advanced=True,
+    )
+    mask_level: float | None = parameter(
+        None,
+        "contour level of the mask, above which is inside; not given: of an open map, the level at "
+        "which it is shown, of a file, half of its maximum",
+        advanced=True,
+        label="level of the mask",
+    )
+    mask_side: str = parameter(
+        INSIDE,
+        "the side of the mask that counts; outside leaves out what the mask encloses, such as a "
+        "micelle",
+        choices=(INSIDE, OUTSIDE),
+        advanced=True,
+        label="side of the mask",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,6 +131,10 @@ class PairTestParameters(Parameters):
                 'The workers of a cluster count on their processors: leave out either "device" or '
                 '"scheduler".'
             )
+        if self.mask in (None, NO_MASK) and (
+            self.mask_level is not None or self.mask_side != INSIDE
+        ):
+            raise SirenError('"maskLevel" and "maskSide" are of a mask: give it by "mask".')
         for f in fields(self):
             owners = f.metadata["statistics"]
             if owners and self.statistic not in owners and getattr(self, f.name) != f.default:

@@ -30,6 +30,7 @@ from ..maps.ensemble import Ensemble
 from .background import measure_background
 from .blockset import BlockSet
 from .parameters import SketchParameters
+from .region import Mask
 from .sketch import Comparison, SketchResult, compare, number_blocks, stability_in
 
 TABLE_FILE, PICTURE_FILE = "screen.csv", "screen.png"
@@ -114,6 +115,7 @@ def prepare_screening(
     levels: NDArray[np.float64],
     parameters: SketchParameters,
     progress: Progress,
+    mask: Mask | None = None,
 ) -> Screening:
     """Read an ensemble and compare its voxels, for screening.
 
@@ -128,7 +130,7 @@ def prepare_screening(
         As :func:`.sketch.sketch`.
     """
     ensemble = ensemble.cached(constants.CACHE_BYTES)
-    compared = compare(ensemble, levels, parameters, progress)
+    compared = compare(ensemble, levels, parameters, progress, mask)
     with progress.timed("stability"):
         blocks = compared.blocks(parameters, progress)
         halves: list[Comparison] = []

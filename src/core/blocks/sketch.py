@@ -35,6 +35,7 @@ from .blockset import BlockSet
 from .evidence import Evidence, sketched_evidence
 from .occupancy import Occupancy
 from .parameters import SketchParameters
+from .region import Mask, region_of, within
 from .sampling import affordable_sample
 from .stability import (
     COMING_BACK,
@@ -61,6 +62,7 @@ class SketchResult:
         positions in ``sample``
     counted_on : the device or cluster
     evidence : what the densities say; None where blocks were not judged, as in screening
+    region : (N,) bool, where blocks were looked for, or None for everywhere
     """
 
     blocks: BlockSet
@@ -70,6 +72,7 @@ class SketchResult:
     edges: NDArray[np.int32]
     counted_on: str = CPU
     evidence: Evidence | None = None
+    region: NDArray[np.bool_] | None = None
 
 
 def sketch(
@@ -77,6 +80,7 @@ def sketch(
     levels: NDArray[np.float64],
     parameters: SketchParameters | None = None,
     progress: Progress | None = None,
+    mask: Mask | None = None,
 ) -> SketchResult:
     """Find blocks in an ensemble.
 
@@ -86,6 +90,8 @@ def sketch(
     levels : (V,) contour level of each volume, in the maps' units
     parameters : SketchParameters
     progress : Progress, optional
+    mask : Mask, optional
+        In place of the file that ``parameters.mask`` names.
 
     Raises
     ------
@@ -97,7 +103,7 @@ def sketch(
     """
     parameters, progress = parameters or SketchParameters(), progress or Progress()
     ensemble = ensemble.cached(constants.CACHE_BYTES)
-    compared = compare(ensemble, levels, parameters, progress)
+    compared = compare(ensemble, levels, parameters, progress, mask)
     with progress.timed("clustering"):
         found = compared.blocks(parameters, progress)
     blocks = number_blocks(compared.occupancy.grid, found, compared.sample)
@@ -122,6 +128,7 @@ def compare(
     levels: NDArray[np.float64],
     parameters: SketchParameters,
     progress: Progress,
+    mask: Mask | None = None,
 ) -> Comparison:
     """Read an ensemble and compare its voxels with each other: the longer part of a sketch.
 
@@ -135,16 +142,19 @@ def compare(
     SirenError, Cancelled
         As :func:`sketch`.
     """
+    region = region_of(parameters, ensemble, mask, progress)
     statistic = statistic_named(parameters.statistic)
     # first of all, so that a device that is missing is reported before anything is read
     with open_backend(parameters.device, parameters.scheduler, progress) as compute:
         _check_reading(ensemble, statistic, progress)
         with progress.timed("reading"):
             observation = statistic.observe(ensemble, levels, parameters, progress)
+            union = within(observation.union, region, parameters.mask)
+            observation = replace(observation, union=union)
             sample = affordable_sample(statistic, observation, parameters, progress)
         with progress.timed("testing"):
             graph = statistic.graph(observation, sample, parameters, progress, compute)
-    return Comparison(statistic, observation, sample, graph, compute.name)
+    return Comparison(statistic, observation, sample, graph, compute.name, region)
 
 
 @dataclass(frozen=True)
@@ -159,6 +169,7 @@ class Comparison:
     sample : those of them that are compared, flat indices, ascending
     graph : pairs that go together at the loosest stringency asked for
     counted_on : the device or cluster
+    region : (N,) bool, where blocks are looked for, or None for everywhere
     """
 
     statistic: Statistic
@@ -166,6 +177,7 @@ class Comparison:
     sample: NDArray[np.int64]
     graph: Graph
     counted_on: str = CPU
+    region: NDArray[np.bool_] | None = None
 
     @property
     def occupancy(self) -> Occupancy:
@@ -184,7 +196,15 @@ class Comparison:
         """These blocks with what they come from."""
         edges, _ = self.graph.at(parameters.posp, parameters.negp)
         union = self.observation.union
-        return SketchResult(blocks, self.occupancy, union, self.sample, edges, self.counted_on)
+        return SketchResult(
+            blocks,
+            self.occupancy,
+            union,
+            self.sample,
+            edges,
+            self.counted_on,
+            region=self.region,
+        )
 
     def halves(
         self,

@@ -57,6 +57,18 @@ MIN_VOLUMES_TO_HARMONIZE = 3  # fewer have no meaningful median
 MIN_VOLUMES_WITH_AND_WITHOUT = 5
 MIN_VOLUMES_FOR_MAJORITY = 8  # fewer have no majority to differ from
 
+# --- Maps beside the states of an ensemble: half maps, masks, means, eigenvolumes
+
+COMPANIONS_READ = 3  # maps of a kind that are read: programs write all of a kind alike
+COARSE_PARTS = 16  # along each axis, in which such maps are compared: noise averages out
+# correlation of coarse maps: a half map or a mean has 0.5 and more with the states, what is not of
+# their particle less than this
+COMPANION_LIKENESS = 0.3
+STATE_LIKENESS = 0.9  # above this, what is named like an eigenvolume is a state
+USUAL_NAMES = (
+    0.8  # share of the maps whose names differ only by numbers: others look odd beside them
+)
+
 # --- Which voxels are compared
 
 UNION_FRACTION = 0.01  # share of the volumes in which a voxel must be occupied, as published
@@ -153,7 +165,22 @@ JUNK_VOXELS = 20_000  # voxels compared at most; junk differs in far more
 # the whole union has no pattern without them
 JUNK_OUTSIDE = 0.25
 NEAREST_SHARE = 0.02  # share of the volumes: any real minority of particles has at least as many
-JUNK_SIMILARITY = 0.5  # fraction of the median similarity to the nearest; below it a volume is junk
+# fraction of the median similarity to the nearest, and of what others show; below both a volume is
+# junk. Of what others show, complete volumes hold all and noise within 0.2 of nothing
+JUNK_SIMILARITY = 0.5
+
+# --- Hand and alignment
+
+ALIGNMENT_VOXELS = 32  # along the longest side, on which volumes are compared with a typical one
+ALIGNMENT_VOLUMES = 48  # looked at first: half of an ensemble, or a tenth, is not missed
+# correlation of occupied voxels with the typical volume above which a volume is like it at all
+ALIGNED_LIKENESS = 0.35
+# by how much the mirror image, or another place, must be more like it, and by half of that lie
+# within the others with more of its voxels; of decoders' and simulated
+# ensembles at noise x4 that are aligned, mirror images are 0.01 less and other places 0.01 more
+ALIGNMENT_GAIN = 0.07
+# share of the other volumes in which a coarse voxel is occupied, for it to be one of theirs
+ALIGNMENT_UNION = 0.1
 
 # --- Stability: decoders.md
 
@@ -188,6 +215,8 @@ SAME_VOXELS = 2
 NOISE_SHARE = 0.5
 # depth of the lowest 0.1 % below the background, relative to the height of the highest 0.1 %
 NOISE_TAIL = 0.7
+# the same above which density is below the background: 1 / NOISE_TAIL
+INVERTED_TAIL = 1.43
 MIN_ENCLOSED_VOXELS = 8  # of 64^3: fewer cannot be a molecule
 MAX_BOX_SHARE = 0.5  # share of the box; no particle fills as much
 MIN_LARGEST_PIECE = 0.15  # share of the enclosed voxels that the largest piece holds

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -21,74 +21,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import JunkMap, SirenError, join_names
+from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
+from .companions import Companions, find_companions
+from .finding import find_sources as find_sources
 from .fingerprint import fingerprint
 from .grid import Grid, Triple, to_box
-from .mapfile import is_map_name, natural_key, read_grid, read_map, with_voxel_size
-
-
-@dataclass(frozen=True)
-class Source:
-    """One map: a file, or an array in memory (an open model).
-
-    Attributes
-    ----------
-    name : str
-        File name, by which the map is identified.
-    path : Path or None
-        The file; None for a map in memory.
-    array : callable or None
-        Returns the (z, y, x) array of a map in memory.
-    grid : Grid or None
-        Grid of a map in memory; a file's is read from its header.
-    """
-
-    name: str
-    path: Path | None = None
-    array: Callable[[], NDArray[np.floating]] | None = None
-    grid: Grid | None = None
-
-    def read_grid(self) -> Grid:
-        """The grid, without reading the values.
-
-        Raises
-        ------
-        SirenError
-            If the file is not a readable map.
-        """
-        if self.grid is not None:
-            return self.grid
-        assert self.path is not None
-        return read_grid(self.path)
-
-    def read(self) -> NDArray[np.float32]:
-        """Read the values: (z, y, x) float32.
-
-        Raises
-        ------
-        SirenError
-            If the map cannot be read.
-        JunkMap
-            If it has non-finite values or is constant.
-        """
-        if self.array is not None:
-            data = np.asarray(self.array(), np.float32)
-        else:
-            assert self.path is not None
-            data = read_map(self.path)[0]
-        low, high = float(data.min()), float(data.max())  # any NaN or infinity shows in one of them
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise JunkMap(
-                f'{self.name} has values that are not finite numbers: use "exclude {self.name}".',
-                "values not finite",
-            )
-        if low == high:
-            raise JunkMap(
-                f'{self.name} is constant (every voxel is {low:g}): use "exclude {self.name}".',
-                "constant",
-            )
-        return data
+from .mapfile import natural_key, with_voxel_size
+from .source import Source as Source
 
 
 @dataclass(frozen=True)
@@ -124,6 +64,9 @@ class Ensemble:
         Voxels per side of the cube to which maps are resampled on reading.
     notes : tuple of str
         Assumptions that were made, one sentence each, for the log.
+    mixed : bool
+        Whether the maps are on different grids; ``grid`` is then that of most, and only what looks
+        at each map alone can use them.
     cache : dict or None
         Maps already read, by name, see :meth:`cached`.
     fingerprints : dict of str
@@ -137,6 +80,7 @@ class Ensemble:
     all_names: tuple[str, ...]
     box: int | None = None
     notes: tuple[str, ...] = field(default=())
+    mixed: bool = False
     cache: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
     fingerprints: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
     expected: tuple[Expected, ...] = field(default=(), repr=False, compare=False)
@@ -164,6 +108,31 @@ class Ensemble:
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    def grid_of(self, source: Source) -> Grid:
+        """The grid of one map, as it is read."""
+        return source.read_grid() if self.mixed and self.box is None else self.grid
+
+    @property
+    def largest(self) -> int:
+        """Voxels along the longest side of any map."""
+        return max(max(self.grid_of(s).shape) for s in self.sources)
+
+    def grid_text(self) -> str:
+        """The grid as text, or the range of sizes if the maps are on different grids."""
+        if not self.mixed:
+            return self.grid.text()
+        grids = [self.grid_of(s) for s in self.sources]
+        sides = sorted(max(g.shape) for g in grids)
+        edges = sorted(g.voxel_size[0] for g in grids)
+
+        def span(low: float, high: float) -> str:
+            return f"{low:.4g}" if f"{low:.4g}" == f"{high:.4g}" else f"{low:.4g} to {high:.4g}"
+
+        return (
+            f"{len(set(grids)):,} different grids: {span(sides[0], sides[-1])} voxels a side, "
+            f"{span(edges[0], edges[-1])} A/voxel"
+        )
 
     def read(
         self, progress: Progress | None = None, phase: str = "reading"
@@ -198,7 +167,7 @@ class Ensemble:
         self._check_fingerprint(source.name, array)
         if self.box is not None:
             array = to_box(array, source.read_grid(), self.box)[0]
-        if array.shape != self.grid.shape:
+        if array.shape != self.grid_of(source).shape:
             raise SirenError(f"{source.name} changed while it was read: run the command again.")
         if self.cache is not None:
             self.cache[source.name] = array
@@ -265,11 +234,11 @@ class Ensemble:
         for pattern in patterns:
             hits = (
                 [n for n in self.names if n == pattern]
-                or [n for n in self.names if _stem(n) == pattern]
+                or [n for n in self.names if pattern in _short_names(n)]
                 or [
                     n
                     for n in self.names
-                    if fnmatch.fnmatchcase(n, pattern) or fnmatch.fnmatchcase(_stem(n), pattern)
+                    if any(fnmatch.fnmatchcase(text, pattern) for text in (n, *_short_names(n)))
                 ]
             )
             if not hits:
@@ -301,21 +270,30 @@ def find_ensemble(
     minimum: int = 2,
     exclude: Sequence[str] = (),
     include: Sequence[str] = (),
+    any_grid: bool = False,
+    everything: bool = False,
 ) -> Ensemble:
     """Find maps in folders and files, select among them, and check that they share one grid.
+
+    Half maps, masks, means and what else programs leave beside the states are left out, see
+    :mod:`.companions`, unless ``include`` names them and nothing else.
 
     Parameters
     ----------
     inputs : sequence of str, Path or Source
-        Folders, map files, or :class:`Source` objects for maps in memory.
+        Folders, zip files, map files, or :class:`.source.Source` objects for maps in memory.
     voxel_size : float, optional
-        Angstrom per voxel, overriding the headers.
+        Angstrom per voxel, overriding the headers, also where these disagree.
     progress : Progress, optional
     minimum : int
         Minimum number of maps.
     include, exclude : sequence of str
         Names or patterns, see :meth:`Ensemble.select`. They are applied before the grids are
         compared, so that a map on another grid can be excluded.
+    any_grid : bool
+        Take maps on different grids, too, for what looks at each map alone.
+    everything : bool
+        Take half maps, masks and the like as volumes, too.
 
     Raises
     ------
@@ -335,30 +313,50 @@ def find_ensemble(
             "identified by name. Give one folder, or rename."
         )
     _check_count(tuple(sources), f"in {_input_text(inputs)}", minimum)
-    ensemble = Ensemble(tuple(sources), Grid((1, 1, 1), (1.0, 1.0, 1.0)), names)
+    whole = ensemble = Ensemble(tuple(sources), Grid((1, 1, 1), (1.0, 1.0, 1.0)), names)
     if include or exclude:
-        ensemble = ensemble.select(include, exclude, minimum)
+        ensemble = whole.select(include, exclude, minimum)
+    companions = Companions()
+    if not everything:
+        found = find_companions(sources, minimum, progress)
+        asked = _asked(whole, include, set(found.kinds))
+        companions = found.without(asked).among(ensemble.names)
+        kept = tuple(s for s in ensemble.sources if s.name not in companions.kinds)
+        _check_count(kept, "after half maps, masks and the like were left out", minimum)
+        ensemble = replace(ensemble, sources=kept)
     grids = [
         s.read_grid() for s in progress.each(ensemble.sources, "checking volumes", len(ensemble))
     ]
+    headers = sorted({g.voxel_size[0] for g in grids})
+    if voxel_size is not None:
+        grids = [with_voxel_size(g, voxel_size) for g in grids]
     # the grid of the majority, so that the error names the map that differs
     common = Counter(grids).most_common(1)[0][0]
     example = ensemble.sources[grids.index(common)].name
+    mixed = False
     for source, grid in zip(ensemble.sources, grids, strict=True):
-        check_same_grid(source.name, grid, example, common)
+        try:
+            check_same_grid(source.name, grid, example, common)
+        except SirenError:
+            if not any_grid:
+                raise
+            mixed = True
+    sources = [replace(s, grid=g) for s, g in zip(ensemble.sources, grids, strict=True)]
+    sources, outside = nan_outside(sources)
     notes = [
-        f"{a} and {b} look like the same volume; both are used. Exclude one if they are."
-        for a, b in pairwise(ensemble.names)
-        if _stem(a) == _stem(b)
+        *companions.notes(),
+        *([outside] if outside else []),
+        *(
+            f"{a} and {b} look like the same volume; both are used. Exclude one if they are."
+            for a, b in pairwise(ensemble.names)
+            if _stem(a) == _stem(b) and Path(a).parent == Path(b).parent
+        ),
     ]
     if voxel_size is not None:
-        common = with_voxel_size(common, voxel_size)
-        ensemble = replace(
-            ensemble, sources=tuple(_override(s, voxel_size) for s in ensemble.sources)
-        )
+        before = " to ".join(dict.fromkeys(f"{v:.4g}" for v in (headers[0], headers[-1])))
         notes.append(
-            f"Voxel size {voxel_size:g} A as given, instead of "
-            f"{grids[0].voxel_size[0]:.4g} A in the headers; block maps have it too. "
+            f"Voxel size {voxel_size:g} A as given, instead of {before} A in the headers; block "
+            "maps have it too. "
             'To overlay the volumes in ChimeraX, use "volume #N '
             f'voxelSize {voxel_size:g}".'
         )
@@ -369,7 +367,46 @@ def find_ensemble(
             "(your value) if you know it. Continuing with 1.00; only distances and volumes "
             "in A are affected."
         )
-    return replace(ensemble, grid=common, notes=tuple(notes))
+    return replace(ensemble, sources=tuple(sources), grid=common, notes=tuple(notes), mixed=mixed)
+
+
+def _asked(ensemble: Ensemble, include: Sequence[str], companions: set[str]) -> set[str]:
+    """The half maps, masks and the like that the user named: by a name, or by a pattern that means
+    no states.
+    """
+    asked: set[str] = set()
+    for pattern in include:
+        hits = set(ensemble.select([pattern], minimum=0).names) if companions else set()
+        if hits <= companions:
+            asked |= hits
+    return asked
+
+
+def nan_outside(sources: Sequence[Source]) -> tuple[list[Source], str]:
+    """Where all maps are not a number (NaN) in the same voxels, as outside a mask, take these as 0.
+
+    Returns
+    -------
+    sources : list of Source
+    note : str
+        What was assumed, one sentence for the log; "" if nothing was.
+    """
+    some = [sources[i] for i in sorted({0, len(sources) // 2, len(sources) - 1}) if sources]
+    try:
+        if not some or not all(s.has_nan_corner() for s in some):
+            return list(sources), ""
+        outside = np.isnan(some[0].read_as_is())
+        for s in some[1:]:
+            other = np.isnan(s.read_as_is())
+            if other.shape != outside.shape:
+                return list(sources), ""
+            outside &= other
+    except SirenError:  # reading all of them says what is wrong
+        return list(sources), ""
+    return [replace(s, outside=outside) for s in sources], (
+        f"{outside.mean():.0%} of the voxels are not a number (NaN) in all volumes, as outside a "
+        "mask: taken as 0."
+    )
 
 
 def ensemble_from_arrays(
@@ -439,50 +476,15 @@ def _override(source: Source, voxel_size: float) -> Source:
     return replace(source, grid=with_voxel_size(source.read_grid(), voxel_size))
 
 
-def find_sources(inputs: Sequence[str | Path | Source]) -> Iterator[Source]:
-    """Find the maps in folders and files, without reading them.
-
-    Raises
-    ------
-    SirenError
-        If an input does not exist, cannot be read, or has no maps.
-    """
-    for item in inputs:
-        if isinstance(item, Source):
-            yield item
-            continue
-        try:
-            path = Path(item).expanduser()
-            paths = _maps_at(path)
-        except (OSError, RuntimeError) as error:  # no permission, a name too long, no such user
-            raise SirenError(
-                f"{item} cannot be read "
-                f"({getattr(error, 'strerror', None) or error}): give a folder of "
-                "maps, or map files."
-            ) from error
-        if not paths:
-            raise SirenError(
-                f"{path} holds no maps (.mrc, .map, .ccp4, also .gz): give the folder "
-                "of the volumes."
-            )
-        # a symbolic link keeps its own name, which identifies the map
-        yield from (Source(p.name, p.parent.resolve() / p.name) for p in paths)
-
-
 def folder_numbers(folder: Path) -> dict[str, int]:
     """Number of each map of a folder, by name: its place in natural order, from 0."""
     names = sorted((s.name for s in find_sources([folder])), key=natural_key)
     return {name: n for n, name in enumerate(names)}
 
 
-def _maps_at(path: Path) -> list[Path]:
-    if path.is_dir():  # broken links are kept; reading them raises the error
-        return [p for p in path.iterdir() if is_map_name(p.name) and not p.is_dir()]
-    if path.is_file():
-        return [path]
-    raise SirenError(
-        f"{path}: there is no such file or folder; give a folder of maps, or map files."
-    )
+def _short_names(name: str) -> tuple[str, ...]:
+    """A map's name without suffix, with its folder and without."""
+    return (Path(name).with_name(_stem(name)).as_posix(), _stem(name))
 
 
 def _stem(name: str) -> str:

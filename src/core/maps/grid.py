@@ -170,7 +170,7 @@ def to_box(array: NDArray[np.floating], grid: Grid, box: int) -> tuple[NDArray[n
         max(n, round(edge / s)) for n, s in zip(grid.shape, grid.voxel_size[::-1], strict=True)
     )
     if padded != grid.shape:
-        fill = np.float32(np.median(_faces(array)))
+        fill = np.float32(np.median(box_faces(array)))
         width = [(0, new - old) for old, new in zip(grid.shape, padded, strict=True)]
         array = np.pad(np.asarray(array, np.float32), width, constant_values=fill)
     sizes = [p * s / box for p, s in zip(padded, grid.voxel_size[::-1], strict=True)]
@@ -178,7 +178,8 @@ def to_box(array: NDArray[np.floating], grid: Grid, box: int) -> tuple[NDArray[n
     return fourier_resample(array, (box, box, box)), new_grid
 
 
-def _faces(array: NDArray[np.floating]) -> NDArray[np.floating]:
+def box_faces(array: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Values on the six faces of a map, flat."""
     return np.concatenate(
         [array.take(side, axis=axis).ravel() for axis in range(3) for side in (0, -1)]
     )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import bz2
 import gzip
 import re
+import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from .grid import Grid, Shape, Triple
 
 SUFFIXES = (".mrc", ".map", ".ccp4", ".rec")
 COMPRESSIONS = ("", ".gz", ".bz2")
+ZIP = ".zip"  # of a series, as cryoSPARC writes them
 _AXES = (1, 2, 3)
 _BYTES = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}  # per voxel, by MRC mode
 
@@ -31,6 +35,61 @@ def is_map_name(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(
         tuple(s + c for s in SUFFIXES for c in COMPRESSIONS)
     )
+
+
+def zip_member(path: Path) -> tuple[Path, str] | None:
+    """The zip file that a path leads into, and the name in it: ``series.zip/frame_000.mrc``."""
+    for parent in path.parents:
+        if parent.suffix.lower() == ZIP and parent.is_file():
+            return parent, path.relative_to(parent).as_posix()
+    return None
+
+
+def zip_maps(path: Path) -> list[Path]:
+    """The maps in a zip file, as paths that lead into it.
+
+    Raises
+    ------
+    SirenError
+        If it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [i.filename for i in archive.infolist() if not i.is_dir()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise SirenError(
+            f"{path.name} cannot be read as a zip file ({error}). Copy it again, or unpack it and "
+            "give the folder."
+        ) from error
+    return [path / n for n in names if is_map_name(Path(n).name) and ".." not in Path(n).parts]
+
+
+def stored_size(path: Path) -> int | None:
+    """Bytes of a map file, or of the one in a zip file that a path leads to; None if it is gone."""
+    member = zip_member(path)
+    try:
+        if member is None:
+            return path.stat().st_size if path.is_file() else None
+        with zipfile.ZipFile(member[0]) as archive:
+            return archive.getinfo(member[1]).file_size
+    except (KeyError, zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return None
+
+
+def first_value(path: Path) -> float:
+    """The value of the first voxel of a map file, which is a corner of the box.
+
+    Raises
+    ------
+    SirenError
+        If the file is not a readable map.
+    """
+    with _reading(path):
+        header = _checked_header(path)
+        kind = dtype_from_mode(int(header["mode"])).newbyteorder(header.dtype["mode"].byteorder)
+        with _unpacker(path)(path, "rb") as file:
+            file.seek(HEADER_DTYPE.itemsize + int(header["nsymbt"]))
+            return float(np.frombuffer(file.read(kind.itemsize), kind)[0])
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -69,16 +128,25 @@ def read_map(path: Path) -> tuple[NDArray[np.float32], Grid]:
 
 
 def _open(path: Path, header_only: bool) -> tuple[Grid, NDArray[np.float32] | None]:
-    try:
-        if not path.exists():
-            raise SirenError(f"{path}: there is no such file; check its name and folder.")
+    with _reading(path):
         header = _checked_header(path)
         order = _axis_order(header, path)
         grid = _grid(header, order, path)
         return grid, None if header_only else np.ascontiguousarray(
             _data(path, header).transpose(order), dtype=np.float32
         )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file into one sentence."""
+    try:
+        if not path.exists() and stored_size(path) is None:
+            raise SirenError(f"{path}: there is no such file; check its name and folder.")
+        yield
     except (
+        zipfile.BadZipFile,
+        RuntimeError,  # a zip file with a password, or of a kind that Python cannot unpack
         ValueError,
         OSError,
         EOFError,
@@ -161,11 +229,22 @@ def _data(path: Path, header: np.void) -> NDArray[np.generic]:
 
 
 def _unpacker(path: Path) -> Callable[..., Any]:
+    member = zip_member(path)
+    if member is not None:
+        return partial(_open_member, member)
     with path.open("rb") as file:
         start = file.read(212)
     if start[208:] == b"MAP ":
         return open
     return gzip.open if start[:2] == b"\x1f\x8b" else bz2.open if start[:2] == b"BZ" else open
+
+
+def _open_member(member: tuple[Path, str], path: Path, mode: str) -> Any:
+    with zipfile.ZipFile(member[0]) as archive:  # the member keeps the file open
+        file = archive.open(member[1])
+    if path.suffix.lower() == ".gz":
+        return gzip.GzipFile(fileobj=file)
+    return bz2.BZ2File(file) if path.suffix.lower() == ".bz2" else file
 
 
 def _truncated(path: Path, header: np.void) -> SirenError:

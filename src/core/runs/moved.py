@@ -105,7 +105,9 @@ def locate_volumes(folder: Path, volumes: Path, progress: Progress | None = None
     volumes = volumes.resolve()
     rows = []
     for v in record.volumes:
-        new = volumes / Path(v["path"]).name if v["path"] else None
+        # in a sub-folder, if that is part of the name
+        inside = v["name"] if "/" in v["name"] else Path(v["path"] or "").name
+        new = volumes / inside if v["path"] else None
         if new is not None and new.is_file():
             if new.stat().st_size != v["bytes"]:
                 raise SirenError(

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from ..common.files import relative_path
+from ..maps.mapfile import stored_size
 
 
 def seen_from(folder: Path, places: Iterable[str]) -> dict[str, str]:
@@ -92,7 +93,5 @@ def _joined(folder: Path, relative: str) -> Path:
 
 
 def _holds(folder: Path, name: str, size: Any) -> bool:
-    try:
-        return (folder / name).stat().st_size == size
-    except OSError:
-        return False
+    found = stored_size(folder / name)  # in a zip file, too
+    return found is not None and found == size

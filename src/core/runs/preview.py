@@ -24,12 +24,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..blocks import alignment
+from ..blocks.alignment import find_misaligned
 from ..blocks.occupancy import Occupancy, within_two_sd
 from ..blocks.outliers import UNLIKE, junk_volumes
 from ..common import constants
 from ..common.errors import SirenError
 from ..common.progress import Progress
-from ..maps.ensemble import Source, check_same_grid, find_sources
+from ..maps.companions import find_companions
+from ..maps.ensemble import Source, check_same_grid, find_sources, nan_outside
 from ..maps.fingerprint import fingerprint
 from ..maps.grid import Grid
 from ..maps.mapfile import natural_key, with_voxel_size
@@ -38,6 +41,7 @@ THUMBNAIL_SIZE = 48  # pixels per side at most
 BINS = 16_384  # of the values: enclosed volumes to 0.1 %
 COARSE = 96  # voxels per side at most when volumes are compared: 500 volumes take 55 MB
 OUTLIER, EMPTY, JUNK, UNREADABLE = "outlier", "empty", "junk", "unusable"  # kinds of flags
+OTHER_GRID, MIRRORED, SHIFTED = "other grid", "mirrored", "shifted"
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,18 @@ class EnsemblePreview:
         Grid of the majority.
     problems : dict of Flag
         The maps that cannot be used, by name.
+    companions : dict of Flag
+        The maps that are no states of the ensemble, by name, such as half maps and masks: left out
+        unless asked for.
+    notes : tuple of str
+        Assumptions that were made, one sentence each.
     """
 
     sources: tuple[Source, ...]
     grid: Grid
     problems: dict[str, Flag] = field(default_factory=dict)
+    companions: dict[str, Flag] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -152,15 +163,31 @@ def preview_ensemble(
             problems[source.name] = Flag(UNREADABLE, str(error))
     if not grids:
         raise SirenError(next(iter(problems.values())).reason)
-    common = Counter(grids.values()).most_common(1)[0][0]
+    found = find_companions(sources, progress=progress)
+    if voxel_size is not None:
+        grids = {name: with_voxel_size(grid, voxel_size) for name, grid in grids.items()}
+    states = [g for n, g in grids.items() if n not in found.kinds] or list(grids.values())
+    common = Counter(states).most_common(1)[0][0]
     example = next(name for name, grid in grids.items() if grid == common)
     for name, grid in grids.items():
         try:
             check_same_grid(name, grid, example, common)
         except SirenError as error:
-            problems[name] = Flag(UNREADABLE, str(error))
+            problems[name] = Flag(OTHER_GRID, str(error))
+    companions = {
+        name: Flag(kind, f"a {kind}, no state of the ensemble: left out unless it is ticked")
+        for name, kind in found.kinds.items()
+        if name not in problems
+    }
+    usable = [s for s in sources if s.name not in problems and s.name not in companions]
+    read, outside = nan_outside(usable)
+    by_name = {s.name: s for s in read}
     return EnsemblePreview(
-        sources, common if voxel_size is None else with_voxel_size(common, voxel_size), problems
+        tuple(by_name.get(s.name, s) for s in sources),
+        common,
+        problems,
+        companions,
+        (*found.notes(), *([outside] if outside else [])),
     )
 
 
@@ -239,7 +266,7 @@ def find_flags(
         If ``progress`` was asked to stop.
     """
     progress = progress or Progress()
-    flags = dict(found.problems)
+    flags = {**found.companions, **found.problems}
     sources = [s for s in found.sources if s.name in levels and s.name not in flags]
     chosen = np.array([levels[s.name] for s in sources], np.float64)
     for source, inside in zip(
@@ -282,6 +309,9 @@ def find_flags(
             grid,
             np.zeros((1, 1, 1), np.float32),
         )
+        for name, text in find_misaligned(occupancy, progress).items():
+            kind = MIRRORED if text == alignment.MIRRORED else SHIFTED
+            flags[name] = _also(flags, name, kind, text)
         junk = junk_volumes(occupancy, occupancy.union(0.01))
         flags.update(
             {

@@ -16,6 +16,7 @@ from ..common.progress import Progress
 from ..common.versions import versions
 from ..maps.ensemble import Ensemble, Source, find_ensemble
 from ..maps.grid import Grid
+from ..maps.mapfile import stored_size
 from .places import folder_now, folders_of, seen_from, volumes_now
 
 FORMAT = "SIREn run 1"
@@ -142,25 +143,27 @@ class Record:
         Cancelled
             If ``progress`` was asked to stop.
         """
-        sources: list[Source | str | Path] = []
+        sources: list[Source] = []
         for v in self.used:
             if v["path"] is None:
                 raise SirenError(
-                    f"{v['name']} was an open model without a file: specify the volumes, "
-                    'as in "volumes #1-20".'
+                    f"{v['name']} was an open model without a file, or was moved: specify the "
+                    'volumes, as in "volumes #1-20".'
                 )
             path = Path(v["path"])
-            if not path.is_file():
+            size = stored_size(path)
+            if size is None:
                 raise SirenError(
                     f"{path} is gone since the sketch: put it back, or say where the volumes are "
                     'now: "siren locate FOLDER", or "volumes FOLDER" for this command alone.'
                 )
-            if path.stat().st_size != v["bytes"]:
+            if size != v["bytes"]:
                 raise SirenError(CHANGED.format(name=path))
-            sources.append(path)
-        ensemble = find_ensemble(sources, self.voxel_size, progress).resampled(self.box)
+            sources.append(Source(v["name"], path))
+        ensemble = find_ensemble(sources, self.voxel_size, progress, everything=True)
+        ensemble = ensemble.resampled(self.box)
         if ensemble.grid.shape != self.grid.shape:
-            raise SirenError(CHANGED.format(name=sources[0]))
+            raise SirenError(CHANGED.format(name=sources[0].path))
         ensemble = ensemble.expecting(self.fingerprints, CHANGED)
         return replace(ensemble, grid=self.grid)  # the voxel size may have been set in ChimeraX
 
@@ -261,6 +264,11 @@ def record_of(content: Mapping[str, Any], path: Path) -> Record:
         ) from error
 
 
+def _size(path: Path) -> int:
+    size = stored_size(path)
+    return path.stat().st_size if size is None else size  # the latter raises, with the file's name
+
+
 def describe_volumes(
     ensemble: Ensemble, levels: np.ndarray[Any, np.dtype[np.float64]], left_out: Mapping[str, str]
 ) -> list[dict[str, Any]]:
@@ -284,7 +292,7 @@ def describe_volumes(
             {
                 "name": s.name,
                 "path": None if s.path is None else str(s.path),
-                "bytes": None if s.path is None else s.path.stat().st_size,
+                "bytes": None if s.path is None else _size(s.path),
                 "level": float(level) if np.isfinite(level) else None,
                 "left_out": left_out.get(s.name),
                 "fingerprint": ensemble.fingerprints.get(s.name),

@@ -18,7 +18,7 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from ..analysis.block_occupancy import STATES_FILE, States, measure_states, read_states, states_csv
 from ..analysis.parameters import StatesParameters
+from ..blocks.alignment import find_misaligned, misalignment_note
 from ..blocks.background import measure_background
 from ..blocks.blockset import (
     BLOCKS_FILE,
@@ -43,13 +44,14 @@ from ..blocks.evidence import Evidence, with_evidence
 from ..blocks.expand import expand
 from ..blocks.occupancy import Occupancy, binarize
 from ..blocks.parameters import ExpandParameters, PairTestParameters, SketchParameters
+from ..blocks.region import MASK_FILE, Mask
 from ..blocks.sketch import sketch
 from ..blocks.stability import with_strength
 from ..common.errors import SirenError, join_names
 from ..common.files import atomic_folder, set_edits_aside
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
-from ..maps.mapfile import read_map
+from ..maps.mapfile import read_map, write_map
 from .record import Record, describe_volumes, read_record
 
 HARMONIZED_NOTE = ", adjusted so that the always occupied part agrees"  # see level_harmonization.py
@@ -101,6 +103,7 @@ def run_sketch(
     voxel_size: float | None = None,
     progress: Progress | None = None,
     left_out: Mapping[str, str] | None = None,
+    mask: Mask | None = None,
 ) -> Run:
     """Sketch an ensemble and write ``output``/00_sketch.
 
@@ -120,6 +123,8 @@ def run_sketch(
     left_out : mapping of str, optional
         Selected volumes to leave out, with the reason, such as those flagged in the table of
         thresholds; their levels may be NaN.
+    mask : Mask, optional
+        An open map, in place of the file that ``parameters.mask`` names.
 
     Raises
     ------
@@ -129,13 +134,15 @@ def run_sketch(
     progress, left_out = progress or Progress(), left_out or {}
     used = np.array([name not in left_out for name in ensemble.names])
     chosen = ensemble.select(exclude=tuple(left_out)) if left_out else ensemble
-    result = sketch(chosen, levels[used], parameters, progress)
+    result = sketch(chosen, levels[used], parameters, progress, mask)
     counts = {
         "union_voxels": len(result.union),
         "sampled_voxels": len(result.sample),
         "significant_pairs": len(result.edges),
         **_evidence_counts(result.evidence),
     }
+    misaligned = find_misaligned(result.occupancy, progress)
+    notes = misalignment_note(misaligned, len(result.occupancy))
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
     left_out = {**left_out, **result.occupancy.left_out}
     record = Record(
@@ -150,7 +157,14 @@ def run_sketch(
         counted_on=result.counted_on,
     )
     return _write(
-        output / SKETCH_FOLDER, record, result.blocks, result.occupancy, ensemble, progress
+        output / SKETCH_FOLDER,
+        record,
+        result.blocks,
+        result.occupancy,
+        ensemble,
+        progress,
+        result.region,
+        notes,
     )
 
 
@@ -164,6 +178,7 @@ def run_expand(
     thresholds: str = "",
     source_folder: Path | None = None,
     progress: Progress | None = None,
+    mask: Mask | None = None,
 ) -> Run:
     """Expand blocks and write ``output``/02_expand.
 
@@ -181,6 +196,8 @@ def run_expand(
     source_folder : Path, optional
         Folder of the sketch, for the record.
     progress : Progress, optional
+    mask : Mask, optional
+        An open map, in place of the file that ``parameters.mask`` names.
 
     Raises
     ------
@@ -203,7 +220,7 @@ def run_expand(
             f"{ensemble.grid.text()}: give "
             'the volumes of the sketch, or the same "box" and "voxelSize".'
         )
-    result = expand(ensemble, levels, blocks, parameters, progress, agreed)
+    result = expand(ensemble, levels, blocks, parameters, progress, agreed, mask)
     counts = {
         "union_voxels": len(result.union),
         "block_voxels_before": blocks.voxel_count,
@@ -226,7 +243,13 @@ def run_expand(
         counted_on=result.counted_on,
     )
     return _write(
-        output / EXPAND_FOLDER, record, result.blocks, result.occupancy, ensemble, progress
+        output / EXPAND_FOLDER,
+        record,
+        result.blocks,
+        result.occupancy,
+        ensemble,
+        progress,
+        result.region,
     )
 
 
@@ -295,7 +318,12 @@ def run_edit(
     with progress.timed("evidence"):
         background = measure_background(ensemble, occupancy, progress)
         weighed, _ = with_evidence(weighed, occupancy, ensemble, background, progress)
-    return _write(folder, record, weighed, occupancy, ensemble, progress)
+    region = (
+        read_map(source_folder / MASK_FILE)[0].ravel() > 0.5
+        if (source_folder / MASK_FILE).is_file()
+        else None
+    )
+    return _write(folder, record, weighed, occupancy, ensemble, progress, region)
 
 
 def _like_source(blocks: BlockSet, folder: Path, known: BlockSet | None) -> BlockSet:
@@ -396,14 +424,24 @@ def place_of_expansion(folder: Path, record: Record) -> Path:
     return sketch.parent if sketch.parent.is_dir() else folder.parent
 
 
-def inherited_parameters(source: Record) -> dict[str, object]:
+def inherited_parameters(source: Record, folder: Path | None = None) -> dict[str, object]:
     """Test parameters of a sketch, the defaults of its expansion.
 
     Not inherited are the filter, which was already applied, and the device and scheduler, which may
     not be available.
+
+    Parameters
+    ----------
+    source : Record
+    folder : Path, optional
+        Of the sketch: its mask is that of the expansion, too.
     """
     names = set(PairTestParameters.__dataclass_fields__) - {"filter", "device", "scheduler"}
-    return {name: value for name, value in source.parameters.items() if name in names}
+    names -= {"mask", "mask_level", "mask_side"}
+    inherited = {name: value for name, value in source.parameters.items() if name in names}
+    if folder is not None and (folder / MASK_FILE).is_file():
+        inherited["mask"] = str(folder / MASK_FILE)
+    return inherited
 
 
 def read_blocks(place: str | Path) -> BlockSet:
@@ -496,6 +534,8 @@ def _write(
     occupancy: Occupancy,
     ensemble: Ensemble,
     progress: Progress,
+    region: NDArray[np.bool_] | None,
+    notes: Sequence[str] = (),
 ) -> Run:
     progress.step("writing", 0)
     record.not_chosen = [n for n in ensemble.all_names if n not in set(ensemble.names)]
@@ -511,6 +551,9 @@ def _write(
     with atomic_folder(folder) as temporary:
         with progress.timed("writing"):
             blocks.write(temporary, table, occupancy.mean, progress)
+            if region is not None:
+                inside = region.reshape(blocks.grid.shape).astype(np.float32)
+                write_map(temporary / MASK_FILE, inside, blocks.grid, "SIREn: where blocks may be")
             states = states_csv(measure_states(blocks, occupancy))
             (temporary / STATES_FILE).write_text(states, encoding="utf-8", newline="\n")
         record.timings = dict(progress.seconds)
@@ -527,5 +570,5 @@ def _write(
         record,
         aside,
         replaced,
-        ensemble.notes,
+        (*ensemble.notes, *notes),
     )

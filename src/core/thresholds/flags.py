@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..blocks.alignment import find_misaligned
 from ..blocks.occupancy import Occupancy
 from ..blocks.outliers import junk_volumes
 from ..common import constants
+from ..maps.contrast import INVERTED, is_inverted
 from ..maps.grid import Grid
 from .tables import Prediction
 
@@ -57,6 +59,9 @@ def enclosed_region(
     """
     mask = array > level
     voxels = int(np.count_nonzero(mask))
+    if is_inverted(array):  # whatever else is odd follows from that
+        flag = f"{INVERTED} (density is below the background)"
+        return EnclosedRegion(np.packbits(mask), voxels, (flag,))
     flags = []
     if not -1 <= prediction <= 1:
         flags.append("level outside the map's range")
@@ -126,7 +131,10 @@ def largest_piece(mask: NDArray[np.bool_]) -> int:
 
 
 def with_flags(
-    rows: Sequence[Prediction], regions: dict[str, EnclosedRegion], grid: Grid
+    rows: Sequence[Prediction],
+    regions: dict[str, EnclosedRegion],
+    grid: Grid,
+    compare: bool = True,
 ) -> list[Prediction]:
     """Add flags to predictions: those of each map by itself, and those relative to the ensemble.
 
@@ -137,9 +145,11 @@ def with_flags(
         By file name; volumes without a level are missing.
     grid : Grid
         Grid of the 64^3 boxes.
+    compare : bool
+        Whether the maps can be compared, since they were on one grid.
     """
     found = {name: list(e.flags) for name, e in regions.items()}
-    if len(regions) >= constants.MIN_VOLUMES_FOR_MAJORITY:
+    if compare and len(regions) >= constants.MIN_VOLUMES_FOR_MAJORITY:
         for flags, more in zip(
             found.values(), _ensemble_flags(list(regions.values()), grid), strict=True
         ):
@@ -148,7 +158,9 @@ def with_flags(
 
 
 def _ensemble_flags(regions: list[EnclosedRegion], grid: Grid) -> list[list[str]]:
-    """Flags of each volume whose region is of unusual size or unlike that of any other."""
+    """Flags of each volume whose region is of unusual size, unlike that of any other, or like that
+    of most others but mirrored or shifted.
+    """
     log = np.log(np.array([max(1, r.voxels) for r in regions]))
     middle = float(np.median(log))
     sd = 1.4826 * float(np.median(np.abs(log - middle)))
@@ -163,9 +175,11 @@ def _ensemble_flags(regions: list[EnclosedRegion], grid: Grid) -> list[list[str]
         grid,
         np.empty(0, np.float32),
     )
+    apart = find_misaligned(volumes)
     alone = junk_volumes(volumes, volumes.union(constants.UNION_FRACTION), constants.SAME_MOLECULE)
     return [
         [f"encloses {np.exp(v - middle):.2g} times the volume that is usual here"] * bool(f)
         + ["unlike all other volumes"] * bool(a)
-        for v, f, a in zip(log, far, alone, strict=True)
+        + ([apart[name]] if name in apart else [])
+        for name, v, f, a in zip(volumes.names, log, far, alone, strict=True)
     ]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.errors import JunkMap
+from ..maps.contrast import INVERTED, REMEDY, is_inverted
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.001, 99.999
 
@@ -100,11 +101,13 @@ def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
     )
     positive = array[array > 0]
     if high <= 0 or positive.size == 0:
+        inverted = is_inverted(array)
         raise JunkMap(
             f"{name} has no positive density worth the name (its 99.999 percentile is "
-            f"{high:.3g}), so it has "
-            f'no threshold: flip its sign if it is inverted, or use "exclude {name}".',
-            "no positive density",
+            f"{high:.3g}), so it has no threshold: "
+            + (f"its contrast is inverted; {REMEDY}, or " if inverted else "")
+            + f'use "exclude {name}".',
+            f"{INVERTED}: no positive density" if inverted else "no positive density",
         )
     vol_min = min(max(float(positive.min()), low), high)
     if vol_min >= high:

@@ -83,7 +83,7 @@ def predict_levels(
     Parameters
     ----------
     ensemble : Ensemble
-        Maps on any grid; one is enough.
+        Maps on any grid, each its own if found with ``any_grid``; one is enough.
     parameters : PredictParameters
     progress : Progress
 
@@ -116,12 +116,19 @@ def predict_levels(
     progress.step("loading the network")
     loaded = load_network(path)
     loaded.network.to(device)
+    if parameters.together and ensemble.mixed:
+        raise SirenError(
+            f"These volumes have {ensemble.grid_text()}: to harmonize their levels they must share "
+            'one grid. Leave out "together", or exclude those on other grids.'
+        )
     results = _predict_maps(ensemble, loaded, device, path.name, parameters.batch_size, progress)
     if results and all(one.junk for one in results):
         raise next(one.junk for one in reversed(results) if one.junk)
     regions = {one.row.file: one.enclosed for one in results if one.enclosed}
-    rows = with_flags([one.row for one in results], regions, Grid((BOX,) * 3, (1.0,) * 3))
-    rows = [replace(r, fingerprint=ensemble.fingerprints.get(r.file, "")) for r in rows]
+    rows = [
+        replace(one.row, fingerprint=ensemble.fingerprints.get(one.row.file, "")) for one in results
+    ]
+    rows = with_flags(rows, regions, Grid((BOX,) * 3, (1.0,) * 3), compare=not ensemble.mixed)
     notes = []
     if parameters.together:
         rows, note = consensus_levels(ensemble, rows, progress)
@@ -190,17 +197,16 @@ def prepare_map(
     """
     with reading or nullcontext():
         array = ensemble.array(source)
-    small, _ = downsample(source, array, ensemble.grid, BOX)
+    grid = ensemble.grid_of(source)
+    small, _ = downsample(source, array, grid, BOX)
     x, used = normalize(small, source.name)
     full = None
     if small is not array:
         if kind == "siren":
-            full = share_above(array, used, ensemble.grid.voxel_size)
+            full = share_above(array, used, grid.voxel_size)
         elif max(array.shape) > BOX:
             used = value_range(array, source.name)
-    return PreparedMap(
-        source.name, vol_id, small, x, used, known_voxel_size(ensemble.grid, BOX), full
-    )
+    return PreparedMap(source.name, vol_id, small, x, used, known_voxel_size(grid, BOX), full)
 
 
 @dataclass(frozen=True)
@@ -260,7 +266,7 @@ def _predict_maps(
         return [found[s.name] for s in sources]
 
     batches = [ensemble.sources[i : i + batch_size] for i in range(0, len(ensemble), batch_size)]
-    each = COPIES * 4 * max(ensemble.grid.shape) ** 3 + batch_size * BYTES_PER_MAP[loaded.kind]
+    each = COPIES * 4 * ensemble.largest**3 + batch_size * BYTES_PER_MAP[loaded.kind]
     workers = max(1, min(_cores(), len(batches), MAX_HELD_BYTES // each))
     # one torch thread per worker, since more would compete; but all cores for the large
     # convolutions of the published network

@@ -49,7 +49,7 @@ class Preprocessed:
     folder : Path
         Has the folders ``downsampled`` (and ``normalised``) and the tables.
     grid : Grid
-        Grid of the downsampled maps.
+        Grid of the downsampled maps; if the maps were on different grids, of the last.
     files : tuple of Path
         The downsampled maps, in the ensemble's order.
     tables : tuple of Path
@@ -124,7 +124,7 @@ def preprocess(
     Parameters
     ----------
     ensemble : Ensemble
-        Maps on their original grid; one is enough.
+        Maps on their original grids, which may differ; one is enough.
     out_dir : Path
         Output folder, created if missing.
     parameters : PreprocessParameters
@@ -153,7 +153,7 @@ def preprocess(
     if parameters.labels is not None:  # first, so that a wrong table is reported at once
         labels = match_labels(read_labels(labels_path), labels_path, ensemble.all_names)
         notes.append(numbering_note(labels, labels_path))
-    names = [stem(name) + ".mrc" for name in ensemble.names]
+    names = [stem(name).replace("/", "_") + ".mrc" for name in ensemble.names]
     clash = (
         next((n for n in names if names.count(n) > 1), None)
         if len(set(names)) < len(names)
@@ -201,7 +201,7 @@ def _write_maps(
     parameters: PreprocessParameters,
     progress: Progress,
 ) -> tuple[Grid, dict[str, Range], dict[str, Range]]:
-    box, larger = parameters.box, max(ensemble.grid.shape) > parameters.box
+    box = parameters.box
     (work / DOWNSAMPLED_FOLDER).mkdir()
     if parameters.normalised:
         (work / NORMALIZED_FOLDER).mkdir()
@@ -209,9 +209,9 @@ def _write_maps(
     for source, name, (_, array) in zip(
         ensemble.sources, names, ensemble.read(progress, "preprocessing"), strict=True
     ):
-        small, grid = downsample(source, array, ensemble.grid, box)
+        small, grid = downsample(source, array, ensemble.grid_of(source), box)
         x, small_ranges[source.name] = normalize(small, source.name)
-        if larger:
+        if max(array.shape) > box:
             raw_ranges[source.name] = value_range(array, source.name)
         write_map(
             work / DOWNSAMPLED_FOLDER / name, small, grid, f"SIREn: {source.name} in a box of {box}"
@@ -244,7 +244,7 @@ def _write_tables(
             )
             tables.append(table)
     if labels:
-        used = raw or small
+        used = {**small, **raw}
         # labels of excluded volumes are left out: these have no statistics
         write_table(
             work / LABELS_TABLE,

@@ -155,6 +155,36 @@ def test_complete_volumes_are_no_junk_where_edges_are_sharp(complete: int) -> No
     assert np.flatnonzero(junk_volumes(occupancy, union)).tolist() == [99]
 
 
+@pytest.mark.parametrize("surroundings", [0, 100, 3000])
+@pytest.mark.parametrize("occupancy", [0.1, 0.3, 0.8])
+@pytest.mark.parametrize("complete", [1, 2, 10])
+def test_complete_volumes_are_no_junk_however_few_and_tight_the_box(
+    complete: int, occupancy: float, surroundings: int
+) -> None:
+    rng = np.random.default_rng(3)
+    rows = np.zeros((1000 + surroundings, 100))
+    rows[:80] = 1  # a small core: the others are small parts of a complete volume
+    for k in range(8):
+        rows[80 + 115 * k : 195 + 115 * k] = rng.random(100) < occupancy
+    rows[:1000, :complete] = 1
+    binary = occupancy_of(rows, (10, 10, len(rows) // 100))
+    assert not junk_volumes(binary, binary.union(0.01)).any()
+
+
+@pytest.mark.parametrize("density", [0.05, 0.3, 0.6])
+def test_noise_beside_complete_volumes_is_junk(density: float) -> None:
+    rng = np.random.default_rng(4)
+    rows = np.zeros((2000, 100))
+    rows[:300] = 1
+    for k in range(8):
+        rows[300 + 50 * k : 350 + 50 * k] = rng.random(100) < 0.4
+    rows[:700, :20] = 1
+    rows[:, 95:] = rng.random((2000, 5)) < density
+    binary = occupancy_of(rows, (10, 10, 20))
+    junk = junk_volumes(binary, np.arange(700))
+    assert np.flatnonzero(junk).tolist() == [95, 96, 97, 98, 99]
+
+
 def test_a_volume_whose_level_is_too_high_for_it_is_no_junk() -> None:
     rng = np.random.default_rng(2)
     depth = np.r_[np.linspace(1, 0, 700), np.zeros(300)]

@@ -172,13 +172,9 @@ def test_fewer_than_two_volumes_give_a_one_sentence_error(tmp_path: Path, names:
     sentence([], "no volume", "at least 2")
 
 
-def test_the_same_name_in_two_folders_gives_a_one_sentence_error(tmp_path: Path) -> None:
-    places = [
-        folder_of(tmp_path / "v", ["a.mrc", "b.mrc"]),
-        folder_of(tmp_path / "w", ["b.mrc", "c.mrc"]),
-    ]
-    sentence(places, "b.mrc: more than one", "Give one folder, or rename")
-    sentence([places[0], places[0] / "a.mrc"], "a.mrc: more than one")
+def test_the_same_file_given_twice_gives_a_one_sentence_error(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
+    sentence([folder, folder / "a.mrc"], "a.mrc: more than one", "Give one folder, or rename")
 
 
 # --- checks
@@ -254,7 +250,71 @@ def test_a_volume_that_changed_since_it_was_checked_gives_a_one_sentence_error(
         list(ensemble.read())
 
 
+def test_nan_outside_the_mask_of_all_maps_is_taken_as_0_and_said(tmp_path: Path) -> None:
+    folder = tmp_path / "v"
+    folder.mkdir()
+    outside = np.ones(GRID.shape, bool)
+    outside[1:3, 1:4, 2:5] = False
+    for n in range(4):
+        with np.errstate(invalid="ignore"), pytest.warns(RuntimeWarning, match="NaN"):
+            write_map(folder / f"v{n}.mrc", np.where(outside, np.nan, volume(n)), GRID, "v")
+    ensemble = find_ensemble([folder])
+    assert [n for n in ensemble.notes if "not a number" in n] == [
+        "85% of the voxels are not a number (NaN) in all volumes, as outside a mask: taken as 0."
+    ]
+    for n, (_, array) in enumerate(ensemble.read()):
+        np.testing.assert_array_equal(array, np.where(outside, 0, volume(n)))
+    # one voxel more in one of them is damage, not a mask
+    array = np.where(outside, np.nan, volume(1))
+    array[1, 2, 3] = np.nan
+    with np.errstate(invalid="ignore"), pytest.warns(RuntimeWarning, match="NaN"):
+        write_map(folder / "v1.mrc", array, GRID, "v")
+    sentence([folder], "v1.mrc has values that are not finite numbers", 'use "exclude v1.mrc"')
+
+
+def test_nan_in_some_maps_only_is_never_taken_as_0(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc", "c.mrc"])
+    array = volume(0)
+    array[0] = np.nan
+    with np.errstate(invalid="ignore"), pytest.warns(RuntimeWarning, match="NaN"):
+        write_map(folder / "a.mrc", array, GRID, "a")
+    sentence([folder], "a.mrc has values that are not finite numbers")
+
+
+def test_what_looks_at_each_map_alone_takes_any_mix_of_sizes_and_voxel_sizes(
+    tmp_path: Path,
+) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
+    others = {
+        "c.mrc": Grid((7, 3, 5), (1.0, 1.0, 1.0)),
+        "d.mrc": replace(GRID, voxel_size=(4.0, 4.0, 4.0)),
+    }
+    for name, grid in others.items():
+        write_map(folder / name, volume(3, grid), grid, name)
+    sentence([folder], "all volumes must share one grid")
+    ensemble = find_ensemble([folder], any_grid=True)
+    assert ensemble.mixed
+    assert ensemble.grid == GRID
+    assert [ensemble.grid_of(s) for s in ensemble.sources] == [GRID, GRID, *others.values()]
+    shapes = [array.shape for _, array in ensemble.read()]
+    assert shapes == [GRID.shape, GRID.shape, (7, 3, 5), GRID.shape]
+    assert ensemble.largest == 7
+    assert ensemble.grid_text() == ("3 different grids: 6 to 7 voxels a side, 1 to 4 A/voxel")
+    assert not find_ensemble([folder], any_grid=True, include=["a", "b"]).mixed
+
+
 # --- voxel size
+
+
+def test_a_voxel_size_that_is_given_holds_where_headers_disagree(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
+    unset = Grid(GRID.shape, (1.0, 1.0, 1.0), (-1.5, 0.0, 4.5))  # the same box, in voxels
+    write_map(folder / "c.mrc", volume(2), unset, "c")
+    sentence([folder], "c.mrc has 1 A/voxel but a.mrc has 2")
+    ensemble = find_ensemble([folder], 3.0)
+    assert ensemble.grid.voxel_size == (3.0, 3.0, 3.0)
+    assert ensemble.grid.origin == (-4.5, 0.0, 13.5)
+    assert "Voxel size 3 A as given, instead of 1 to 2 A in the headers" in ensemble.notes[0]
 
 
 def test_a_voxel_size_of_one_is_noted_and_used(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_maps_without_density_get_a_flag_instead_of_a_level():
     ).rows
     assert ["; ".join(r.flags) for r in rows] == [
         "",
-        "no positive density",
+        "inverted contrast: no positive density",
         "constant",
         "values not finite",
         "",
@@ -396,7 +396,8 @@ def test_junk_maps_do_not_stay_in_memory():
     rows = predict_levels(
         find_ensemble(places), PredictParameters(device="cpu", batch_size=1), progress
     ).rows
-    assert sum(r.flags == ("no positive density",) for r in rows) == len(alive) == 6
+    reason = ("inverted contrast: no positive density",)
+    assert sum(r.flags == reason for r in rows) == len(alive) == 6
     assert junk[-1] == 0  # reported after the last map, while all rows are still held
 
 
@@ -453,3 +454,33 @@ def test_torch_is_imported_only_for_prediction():
         "sys.exit(sum(name in sys.modules for name in ('torch', 'matplotlib')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_maps_of_any_sizes_together_get_the_levels_that_each_gets_alone(tmp_path):
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    grids = {
+        "a.mrc": Grid((64, 64, 64), (4.0, 4.0, 4.0)),
+        "b.mrc": Grid((48, 48, 48), (5.3, 5.3, 5.3)),
+        "c.mrc": Grid((70, 80, 72), (1.0, 1.0, 1.0)),
+        "d.mrc": Grid((64, 64, 64), (2.0, 2.0, 2.0)),
+    }
+    for n, (name, grid) in enumerate(grids.items()):
+        array = fourier_resample(molecule(n)[0], grid.shape)
+        write_map(folder / name, array, grid, "test")
+    together = predict_levels(find_ensemble([folder], any_grid=True), CPU)
+    for name in grids:
+        alone = predict_levels(find_ensemble([folder / name], minimum=1), CPU)
+        assert alone.levels[name] == pytest.approx(together.levels[name], rel=1e-5)
+    with pytest.raises(SirenError, match="to harmonize their levels they must share one grid"):
+        predict_levels(
+            find_ensemble([folder], any_grid=True), PredictParameters(device="cpu", together=True)
+        )
+
+
+def test_mirrored_maps_are_flagged_by_prediction():
+    arrays = [molecule(1, noise=0.02 + 0.001 * n)[0] for n in range(10)]
+    mixed = [a[::-1] if n in (2, 5, 6) else a for n, a in enumerate(arrays)]
+    rows = predict_levels(find_ensemble(sources(mixed)), CPU).rows
+    flagged = [n for n, r in enumerate(rows) if "mirror image of most others" in r.flags]
+    assert flagged == [2, 5, 6]

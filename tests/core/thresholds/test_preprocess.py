@@ -246,3 +246,20 @@ def test_an_impossible_box_is_reported(folder, tmp_path):
         preprocess(
             find_ensemble([folder((16,) * 3)]), tmp_path / "out", PreprocessParameters(box=4)
         )
+
+
+def test_maps_of_different_sizes_are_each_brought_to_the_box(folder, tmp_path):
+    path = folder((12, 12, 12), count=2)
+    other = Grid((20, 20, 20), (0.9, 0.9, 0.9))
+    write_map(path / "vol_3.mrc", waves(other.shape, 7), other, "test")
+    result = preprocess(
+        find_ensemble([path], any_grid=True), tmp_path / "out", PreprocessParameters(box=16)
+    )
+    for file, shape, voxel in zip(
+        result.files, ((12,) * 3, (12,) * 3, other.shape), (1.5, 1.5, 0.9), strict=True
+    ):
+        _, grid = read_map(file)
+        assert grid.shape == (16, 16, 16)
+        assert grid.voxel_size == pytest.approx((voxel * shape[0] / 16,) * 3)
+    assert [r["file"] for r in table(tmp_path / "out/map_stats_raw.csv")] == ["vol_3.mrc"]
+    assert len(table(tmp_path / "out/map_stats_downsampled.csv")) == 3

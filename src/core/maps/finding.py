@@ -1,0 +1,104 @@
+"""Find maps in folders, their sub-folders, zip files and lists of files, and name them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..common.errors import SirenError
+from .mapfile import ZIP, is_map_name, natural_key, zip_maps, zip_member
+from .source import Source
+
+# what SIREn itself writes into a folder: no volumes
+OWN_FILES = ("run.json", "blocks.json")
+OWN_FOLDERS = ("downsampled", "normalised")
+
+
+def find_sources(inputs: Sequence[str | Path | Source]) -> list[Source]:
+    """Find the maps in folders, zip files and files, without reading them.
+
+    A folder without maps stands for the maps in its sub-folders, as those of cryoDRGN's
+    ``analyze``. Maps are named by their files; where folders have the same file names, by folder
+    and file: ``kmeans20/vol_000.mrc``.
+
+    Raises
+    ------
+    SirenError
+        If an input does not exist, cannot be read, or has no maps.
+    """
+    sources: list[Source] = []
+    for item in inputs:
+        if isinstance(item, Source):
+            sources.append(item)
+            continue
+        try:
+            path = Path(item).expanduser()
+            paths = _maps_at(path)
+        except (OSError, RuntimeError) as error:  # no permission, a name too long, no such user
+            raise SirenError(
+                f"{item} cannot be read "
+                f"({getattr(error, 'strerror', None) or error}): give a folder of "
+                "maps, or map files."
+            ) from error
+        if not paths:
+            raise SirenError(
+                f"{path} holds no maps (.mrc, .map, .ccp4, also .gz), nor do its sub-folders: give "
+                "the folder of the volumes."
+            )
+        # a symbolic link keeps its own name, which identifies the map
+        sources += [Source(p.name, p.parent.resolve() / p.name) for p in paths]
+    return _distinct_names(sources)
+
+
+def _distinct_names(sources: list[Source]) -> list[Source]:
+    """Name the files by their folders, too, if maps of different folders have the same name."""
+    files = [s for s in sources if s.path is not None and s.name == s.path.name]
+    if len({s.name for s in files}) == len(files):
+        return sources
+    counts = Counter(s.path for s in files)
+    if counts.most_common(1)[0][1] > 1:  # one file, named twice: its folder says nothing
+        return sources
+    top = Path(os.path.commonpath([s.path.parent for s in files if s.path is not None]))
+    return [
+        replace(s, name=s.path.relative_to(top).as_posix())
+        if s.path is not None and s.name == s.path.name
+        else s
+        for s in sources
+    ]
+
+
+def _maps_at(path: Path) -> list[Path]:
+    if path.is_dir():
+        return _maps_in(path) or _maps_below(path)
+    if zip_member(path) is not None:
+        return [path]
+    if path.is_file():
+        return zip_maps(path) if path.suffix.lower() == ZIP else [path]
+    raise SirenError(
+        f"{path}: there is no such file or folder; give a folder of maps, or map files."
+    )
+
+
+def _maps_in(folder: Path) -> list[Path]:
+    # broken links are kept; reading them raises the error
+    return [p for p in folder.iterdir() if is_map_name(p.name) and not p.is_dir()]
+
+
+def _maps_below(folder: Path) -> list[Path]:
+    """The maps of the sub-folders, and of the zip files, of a folder without maps of its own."""
+    found: list[Path] = []
+    for place in sorted(folder.iterdir(), key=lambda p: natural_key(p.name)):
+        if place.name.startswith("."):
+            continue
+        if place.suffix.lower() == ZIP and place.is_file():
+            found += zip_maps(place)
+        elif place.is_dir() and not _is_own(place):
+            found += _maps_in(place)
+    return found
+
+
+def _is_own(folder: Path) -> bool:
+    return folder.name in OWN_FOLDERS or any((folder / name).exists() for name in OWN_FILES)
