@@ -9,6 +9,7 @@ of files, written and removed again.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import platform
@@ -17,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +34,12 @@ from chimerax.siren.core.blocks.sampling import draw_sample
 from chimerax.siren.core.blocks.screening import prepare_screening
 from chimerax.siren.core.blocks.similarity import similarity_graph, variable_voxels
 from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import write_map
+from chimerax.siren.core.runs.estimates import Work, estimate
 from chimerax.siren.core.simulation.example import simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
 
@@ -42,6 +47,18 @@ TABLE = Path(__file__).with_name("speed.md")
 STATISTICS = ("profile", "exact", "published")
 SETTINGS = (0.0001, 0.001, 0.005, 0.02)
 LARGE = ("| 1,000 x 128^3", "| 300 x 256^3")  # rows kept from an earlier run with --large
+S = (-0.3, 0.3)  # centers of the balls of a clean ensemble, in boxes
+CASES = (
+    ("noisy", 200, 64),
+    ("clean", 200, 56),
+    ("clean", 200, 64),
+    ("one", 200, 64),
+    ("graded", 200, 64),
+    ("graded", 25, 64),
+    ("random", 200, 32),
+    ("noisy", 100, 128),
+    ("clean", 100, 200),
+)
 DRAWS = 1000  # by the published tool, per pair of frequencies
 
 
@@ -72,6 +89,43 @@ def write_example(folder: Path, volumes: int, box: int) -> None:
                 folder / s.names[i], (s.density(i) + noise) * np.float32(s.scale[i]), grid, "speed"
             )
     np.save(folder / "levels.npy", s.levels[:volumes])
+
+
+def write_case(folder: Path, kind: str, volumes: int, box: int) -> None:
+    """Write an ensemble of a kind that takes more memory or time than others may.
+
+    ``noisy``: as :func:`write_example`. ``clean``: balls of density 1 around a core, in empty space,
+    each in some volumes; all voxels of a ball are alike. ``one``: a core and a single such ball, as
+    large as an eighth of the box. ``graded``: a ball of a size of its own in each volume, so that
+    voxels are alike in shells. ``random``: voxels of their own, the whole box varies.
+    """
+    if kind == "noisy":
+        write_example(folder, volumes, box)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    rng, grid = np.random.default_rng(7), Grid((box,) * 3, (320 / box,) * 3)
+    axis = (np.arange(box) + 0.5) / box - 0.5
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij", sparse=True)
+
+    def ball(center: tuple[float, float, float], radius: float) -> NDArray[np.bool_]:
+        a, b, c = center
+        return np.asarray((z - a) ** 2 + (y - b) ** 2 + (x - c) ** 2 < radius**2)
+
+    core, corners = ball((0, 0, 0), 0.2), [(a, b, c) for a in S for b in S for c in S]
+    parts = [ball(c, 0.12) for c in corners] if kind == "clean" else [ball((0.2, 0, 0), 0.31)]
+    there = rng.random((volumes, len(parts))) < rng.uniform(0.3, 0.7, len(parts))
+    for v in range(volumes):
+        array = core.astype(np.float32)
+        if kind == "graded":
+            array += ball((0, 0, 0), 0.25 + 0.2 * rng.random())
+        elif kind == "random":
+            array += rng.random(array.shape) < 0.3
+        else:
+            for part, present in zip(parts, there[v], strict=True):
+                array[part] = max(present, 0)
+            array[core] = 1
+        write_map(folder / f"vol_{v:04d}.mrc", array, grid, "speed")
+    np.save(folder / "levels.npy", np.full(volumes, 0.5))
 
 
 # --- measurements, each in its own process
@@ -132,6 +186,46 @@ def run(folder: Path, statistic: str) -> dict[str, float]:
         "where": progress.where,  # type: ignore[dict-item]
         **{k: round(v, 2) for k, v in progress.seconds.items()},
     }
+
+
+def memory_case(folder: Path) -> dict[str, float]:
+    """Memory and CPU time of sketch and expand, and what the panel says beforehand."""
+    levels, ensemble = np.load(folder / "levels.npy"), find_ensemble([folder])
+    volumes, grid = len(ensemble), ensemble.grid
+    with peak_memory() as used:
+        result = sketch(ensemble, levels, SketchParameters(), Progress())
+    found: dict[str, float] = {"sketch": used[0], "sketch_s": used[1]}
+    union, blocks, occupancy = len(result.union), result.blocks, result.occupancy
+    names, levels = occupancy.names, occupancy.levels
+    work = Work("sketch", volumes, grid, occupied=union, block_voxels=blocks.voxel_count)
+    del result, occupancy
+    steps = ["sketch"]
+    if len(blocks):
+        steps.append("expand")
+        with peak_memory() as used:
+            expand(ensemble.of(names), levels, blocks, ExpandParameters(), Progress(), True)
+        found |= {"expand": used[0], "expand_s": used[1]}
+    for step in steps:
+        said = estimate(replace(work, step=step))
+        found |= {f"{step}_said": said.memory - constants.LIBRARY_BYTES}
+        found |= {f"{step}_said_s": said.seconds}
+    return found | {"union": union, "blocks": len(blocks)}
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[float]]:
+    """A list that holds, after the block, by how many bytes memory grew at most, and CPU seconds."""
+    gc.collect()
+    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    reset.write_text("5")  # forget the peak so far; Linux only
+
+    def held(word: str) -> float:
+        line = next(s for s in status.read_text().splitlines() if s.startswith(word))
+        return float(line.split()[1]) * 1024
+
+    before, start, result = held("VmRSS"), time.process_time(), [0.0, 0.0]
+    yield result
+    result[:] = held("VmHWM") - before, time.process_time() - start
 
 
 def parts(folder: Path) -> dict[str, float]:
@@ -255,7 +349,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--parts", metavar="FOLDER", type=Path, help="measure the parts and print them"
     )
+    parser.add_argument(
+        "--case", metavar="FOLDER", type=Path, help="measure one row of the memory and print it"
+    )
     options = parser.parse_args(arguments)
+    if options.case:
+        print(json.dumps(memory_case(options.case)))
+        return 0
     if options.one or options.parts:
         print(
             json.dumps(

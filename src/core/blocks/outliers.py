@@ -46,35 +46,57 @@ def junk_volumes(
     volumes = len(occupancy)
     if volumes < constants.MIN_VOLUMES_FOR_MAJORITY or len(union) < 2:
         return np.zeros(volumes, bool)
-    compared = _compared_voxels(occupancy, union)
-    held, common = np.zeros(volumes), np.zeros((volumes, volumes))
-    progress = progress or Progress()
-    # in parts, so that a stop is answered promptly
-    for start in range(0, len(compared), constants.SIMILARITY_VOXELS_AT_ONCE):
-        progress.step("looking for junk", start / len(compared))
-        part = occupancy.rows(compared[start : start + constants.SIMILARITY_VOXELS_AT_ONCE])
-        held += part.sum(axis=0)
-        common += part.T @ part
-    correlation = common / len(compared) - np.outer(held, held) / len(compared) ** 2
-    sd = np.sqrt(np.diag(correlation))
-    correlation /= np.maximum(np.outer(sd, sd), 1e-12)
-    np.fill_diagonal(correlation, -1)
+    compared, progress = _compared_voxels(occupancy, union), progress or Progress()
+    held = occupancy.counts(compared)
+    variance = held / len(compared) - held * held / len(compared) ** 2
+    sd = np.sqrt(variance)
     rank = max(2, round(constants.NEAREST_SHARE * volumes))
-    nearest = np.partition(correlation, volumes - rank, axis=1)[:, volumes - rank]
+    nearest, shared = np.empty(volumes), np.empty(volumes)
+    # some volumes at a time: all of thousands with each other would not fit into memory
+    for start in range(0, volumes, constants.SIMILARITY_VOLUMES_AT_ONCE):
+        stop = min(start + constants.SIMILARITY_VOLUMES_AT_ONCE, volumes)
+        common = _common(occupancy, compared, start, stop, progress)
+        correlation = common / len(compared)
+        correlation -= np.outer(held[start:stop], held) / len(compared) ** 2
+        correlation /= np.maximum(np.outer(sd[start:stop], sd), 1e-12)
+        own = (np.arange(stop - start), np.arange(start, stop))
+        correlation[own] = -1
+        nearest[start:stop] = np.partition(correlation, volumes - rank, axis=1)[:, volumes - rank]
+        common[own] = 0
+        shared[start:stop] = common.sum(axis=1)
     usual = float(np.median(nearest))
     if usual <= least:
         return np.zeros(volumes, bool)
-    np.fill_diagonal(common, 0)
-    inside = common.sum(axis=1) / np.maximum(held, 1)  # others that have a voxel, on average
+    inside = shared / np.maximum(held, 1)  # others that have a voxel, on average
     unlike = nearest < constants.JUNK_SIMILARITY * usual
     return np.asarray(unlike & (inside < np.median(inside)))
+
+
+def _common(
+    occupancy: Occupancy, voxels: NDArray[np.int64], start: int, stop: int, progress: Progress
+) -> NDArray[np.float64]:
+    """(stop - start, V) how many of the voxels two volumes have in common."""
+    volumes = len(occupancy)
+    common = np.zeros((stop - start, volumes))
+    # in parts, so that a stop is answered promptly
+    each = constants.SIMILARITY_VOXELS_AT_ONCE
+    each = max(250, min(each, constants.SIMILARITY_VALUES_AT_ONCE // volumes))
+    for first in range(0, len(voxels), each):
+        progress.step("looking for junk", (start + first / len(voxels) * (stop - start)) / volumes)
+        part = occupancy.rows(voxels[first : first + each])
+        common += part[:, start:stop].T @ part if stop - start < volumes else part.T @ part
+    return common
 
 
 def _compared_voxels(occupancy: Occupancy, union: NDArray[np.int64]) -> NDArray[np.int64]:
     """The union's voxels, at most JUNK_VOXELS, and some outside of it: flat indices, ascending."""
     rng = np.random.default_rng(SEED)
-    everywhere = np.arange(occupancy.grid.size) if occupancy.among is None else occupancy.among
-    outside = np.setdiff1d(everywhere, union, assume_unique=True)
+    if occupancy.among is None:
+        rest = np.ones(occupancy.grid.size, bool)
+        rest[union] = False
+        outside = np.flatnonzero(rest)
+    else:
+        outside = np.setdiff1d(occupancy.among, union, assume_unique=True)
     if len(union) > constants.JUNK_VOXELS:
         union = rng.choice(union, constants.JUNK_VOXELS, replace=False)
     more = min(len(outside), round(constants.JUNK_OUTSIDE * len(union)))

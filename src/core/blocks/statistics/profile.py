@@ -29,7 +29,7 @@ from .protocol import Graph, Observation, Statistic
 class ProfileStatistic:
     """See the module; the attributes and methods are :class:`.protocol.Statistic`'s."""
 
-    passes = 6
+    passes = 5
     counts_in_expand = False  # each voxel against a few profiles: less work than sending them
     harmonizes = True
     joins_shells = True
