@@ -42,14 +42,17 @@ def predict(
     def work(progress: Progress) -> tuple[Any, Any, Any]:
         from ..core.thresholds.evaluate import compare
         from ..core.thresholds.predict import predict_levels
+        from ..core.thresholds.resume import UNFINISHED_FILE
         from ..core.thresholds.tables import write_predictions
 
         ensemble = find_ensemble(
             sources, voxel_size, progress, minimum=1, include=include, exclude=exclude
         )
-        predictions = predict_levels(ensemble, parameters, progress)
+        unfinished = output / UNFINISHED_FILE
+        predictions = predict_levels(ensemble, parameters, progress, unfinished)
         agreement = compare(predictions, Path(labels), ensemble) if labels else None
         write_predictions(output / PREDICTIONS_FILE, predictions)
+        unfinished.unlink(missing_ok=True)
         return ensemble, predictions, agreement
 
     def show(result: tuple[Any, Any, Any]) -> Any:

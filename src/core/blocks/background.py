@@ -70,8 +70,8 @@ def measure_background(ensemble: Ensemble, occupancy: Occupancy, progress: Progr
 class BackgroundReader:
     """Measures the background of the V volumes of an occupancy while they are read.
 
-    Voxels are drawn at random, up to MAX_BACKGROUND_VOXELS of each. The core counts because programs mask the
-    background, or leave it quiet, where they make the molecule vary.
+    Voxels are drawn at random, up to MAX_BACKGROUND_VOXELS of each. The core counts because
+    programs mask the background, or leave it quiet, where they make the molecule vary.
     """
 
     def __init__(self, occupancy: Occupancy):

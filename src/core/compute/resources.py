@@ -57,11 +57,13 @@ def check_reading(ensemble: Ensemble, passes: int, progress: Progress) -> None:
     SirenError
         If it does not fit into memory.
     """
-    reading = reading_requirements(ensemble, passes)
+    # before a map is read
+    reading = Requirements(reading_memory(len(ensemble), ensemble.grid.size), 0.0)
     if not fits_in_memory(reading):
         raise memory_error(
             reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes'
         )
+    reading = reading_requirements(ensemble, passes)
     if reading.seconds > constants.WARN_SECONDS or reading.memory > constants.WARN_BYTES:
         progress.say(
             f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}."

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ..common.errors import JunkMap, SirenError, join_names
 from ..common.progress import Progress
-from .grid import Grid, Triple, to_box
+from .grid import Grid, Triple, box_grid, to_box
 from .mapfile import is_map_name, natural_key, read_grid, read_map, with_voxel_size
 
 
@@ -226,9 +226,7 @@ class Ensemble:
         """
         if box is None or self.grid.shape == (box, box, box):
             return self
-        # an empty map suffices to compute the grid
-        grid = to_box(np.zeros(self.grid.shape, np.float32), self.grid, box)[1]
-        return replace(self, box=box, grid=grid)
+        return replace(self, box=box, grid=box_grid(self.grid, box))
 
 
 def find_ensemble(

@@ -16,6 +16,7 @@ from scipy import ndimage
 from ..blocks.occupancy import Occupancy
 from ..blocks.outliers import junk_volumes
 from ..common import constants
+from ..common.progress import Progress
 from ..maps.grid import Grid
 from .tables import Prediction
 
@@ -126,7 +127,10 @@ def largest_piece(mask: NDArray[np.bool_]) -> int:
 
 
 def with_flags(
-    rows: Sequence[Prediction], regions: dict[str, EnclosedRegion], grid: Grid
+    rows: Sequence[Prediction],
+    regions: dict[str, EnclosedRegion],
+    grid: Grid,
+    progress: Progress | None = None,
 ) -> list[Prediction]:
     """Add flags to predictions: those of each map by itself, and those relative to the ensemble.
 
@@ -141,13 +145,15 @@ def with_flags(
     found = {name: list(e.flags) for name, e in regions.items()}
     if len(regions) >= constants.MIN_VOLUMES_FOR_MAJORITY:
         for flags, more in zip(
-            found.values(), _ensemble_flags(list(regions.values()), grid), strict=True
+            found.values(), _ensemble_flags(list(regions.values()), grid, progress), strict=True
         ):
             flags += more
     return [replace(r, flags=(*r.flags, *found.get(r.file, ()))) for r in rows]
 
 
-def _ensemble_flags(regions: list[EnclosedRegion], grid: Grid) -> list[list[str]]:
+def _ensemble_flags(
+    regions: list[EnclosedRegion], grid: Grid, progress: Progress | None
+) -> list[list[str]]:
     """Flags of each volume whose region is of unusual size or unlike that of any other."""
     log = np.log(np.array([max(1, r.voxels) for r in regions]))
     middle = float(np.median(log))
@@ -163,7 +169,9 @@ def _ensemble_flags(regions: list[EnclosedRegion], grid: Grid) -> list[list[str]
         grid,
         np.empty(0, np.float32),
     )
-    alone = junk_volumes(volumes, volumes.union(constants.UNION_FRACTION), constants.SAME_MOLECULE)
+    alone = junk_volumes(
+        volumes, volumes.union(constants.UNION_FRACTION), constants.SAME_MOLECULE, progress
+    )
     return [
         [f"encloses {np.exp(v - middle):.2g} times the volume that is usual here"] * bool(f)
         + ["unlike all other volumes"] * bool(a)
