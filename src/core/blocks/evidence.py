@@ -158,15 +158,19 @@ def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> 
     """
     if not len(voxels):
         return 0.0
-    zyx = np.stack(np.unravel_index(voxels, grid.shape), axis=1).astype(np.float64)
-    gap = np.sqrt(3.0) * max(sampled, 1e-6) ** (-1 / 3) * (1 + 1e-9)
-    pairs = cKDTree(zyx).query_pairs(gap, output_type="ndarray")
-    ends = (pairs[:, 0], pairs[:, 1])
-    graph = coo_array((np.ones(len(pairs), bool), ends), shape=(len(voxels), len(voxels)))
-    _, piece = connected_components(graph, directed=False)
-    sizes = np.bincount(piece)
+    zyx = np.stack(np.unravel_index(voxels, grid.shape), axis=1)
+    sizes = np.bincount(connected_pieces(zyx, sampled))
     least = max(constants.MIN_SAMPLED_PIECE, constants.SOLID_PIECE * sampled)
     return float(sizes[sizes >= least].sum() / len(voxels))
+
+
+def connected_pieces(zyx: NDArray[np.integer], sampled: float) -> NDArray[np.int32]:
+    """(n,) piece, from 0, of each voxel at (n, 3) z, y, x; see :func:`solid_share`."""
+    gap = np.sqrt(3.0) * max(sampled, 1e-6) ** (-1 / 3) * (1 + 1e-9)
+    pairs = cKDTree(zyx.astype(np.float64)).query_pairs(gap, output_type="ndarray")
+    ends = (pairs[:, 0], pairs[:, 1])
+    graph = coo_array((np.ones(len(pairs), bool), ends), shape=(len(zyx), len(zyx)))
+    return np.asarray(connected_components(graph, directed=False)[1])
 
 
 def _between(values: NDArray[np.float64], groups: NDArray[np.bool_]) -> float:
