@@ -101,11 +101,9 @@ def measure_evidence(
     everywhere = np.concatenate([np.empty(0, np.int64), *regions])
     parts = np.split(np.arange(len(everywhere)), np.cumsum([len(r) for r in regions])[:-1])
     parts = [slice(int(p[0]), int(p[-1]) + 1) for p in parts if len(p)]
-    chosen, reader = ensemble.of(occupancy.names), None
-    if background is None:
-        reader = BackgroundReader(occupancy)
+    chosen, reader = ensemble.of(occupancy.names), BackgroundReader(occupancy)
     for v, (_, array) in enumerate(chosen.read(progress, "measuring densities")):
-        if reader is not None:
+        if background is None:
             base, height = reader.add(v, array)
         else:
             base, height = background.base[v], background.height[v]
