@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PHASE = "predicting thresholds"
-ON_STOP = "What is predicted is kept: the same command goes on from there."
 MAX_HELD_BYTES = 2**30  # for all maps in progress, with the activations of the network
 # per map: measured with one worker and with several
 BYTES_PER_MAP = {"siren": 12_000_000, "published": 115_000_000}
@@ -320,7 +319,10 @@ def _collect(
         # a thread may be busy with a large map: it ends by itself
         pool.shutdown(wait=False, cancel_futures=True)
         if done is not None and results:
-            progress.say(ON_STOP)
+            kept = count - sum(map(len, batches[len(results) :]))
+            progress.say(
+                f"{kept:,} of {count:,} maps are predicted; the same command goes on from there."
+            )
         raise
     finally:
         pool.shutdown(wait=not progress.cancelled, cancel_futures=True)
