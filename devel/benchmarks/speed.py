@@ -9,16 +9,20 @@ of files, written and removed again.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import platform
-import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,17 +35,33 @@ from chimerax.siren.core.blocks.sampling import draw_sample
 from chimerax.siren.core.blocks.screening import prepare_screening
 from chimerax.siren.core.blocks.similarity import similarity_graph, variable_voxels
 from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.common import constants
+from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import write_map
+from chimerax.siren.core.runs.estimates import Work, estimate
 from chimerax.siren.core.simulation.example import simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
+from chimerax.siren.core.thresholds.parameters import PredictParameters
 
 TABLE = Path(__file__).with_name("speed.md")
 STATISTICS = ("profile", "exact", "published")
 SETTINGS = (0.0001, 0.001, 0.005, 0.02)
 LARGE = ("| 1,000 x 128^3", "| 300 x 256^3")  # rows kept from an earlier run with --large
+S = (-0.3, 0.3)  # centers of the balls of a clean ensemble, in boxes
+CASES = (
+    ("noisy", 200, 64),
+    ("clean", 200, 56),
+    ("clean", 200, 64),
+    ("one", 200, 64),
+    ("graded", 200, 64),
+    ("graded", 25, 64),
+    ("random", 200, 32),
+    ("noisy", 100, 128),
+    ("clean", 100, 200),
+)
 DRAWS = 1000  # by the published tool, per pair of frequencies
 
 
@@ -74,6 +94,43 @@ def write_example(folder: Path, volumes: int, box: int) -> None:
     np.save(folder / "levels.npy", s.levels[:volumes])
 
 
+def write_case(folder: Path, kind: str, volumes: int, box: int) -> None:
+    """Write an ensemble of a kind that takes more memory or time than others may.
+
+    ``noisy``: as :func:`write_example`. ``clean``: balls of density 1 around a core, in empty space,
+    each in some volumes; all voxels of a ball are alike. ``one``: a core and a single such ball, as
+    large as an eighth of the box. ``graded``: a ball of a size of its own in each volume, so that
+    voxels are alike in shells. ``random``: voxels of their own, the whole box varies.
+    """
+    if kind == "noisy":
+        write_example(folder, volumes, box)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    rng, grid = np.random.default_rng(7), Grid((box,) * 3, (320 / box,) * 3)
+    axis = (np.arange(box) + 0.5) / box - 0.5
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij", sparse=True)
+
+    def ball(center: tuple[float, float, float], radius: float) -> NDArray[np.bool_]:
+        a, b, c = center
+        return np.asarray((z - a) ** 2 + (y - b) ** 2 + (x - c) ** 2 < radius**2)
+
+    core, corners = ball((0, 0, 0), 0.2), [(a, b, c) for a in S for b in S for c in S]
+    parts = [ball(c, 0.12) for c in corners] if kind == "clean" else [ball((0.2, 0, 0), 0.31)]
+    there = rng.random((volumes, len(parts))) < rng.uniform(0.3, 0.7, len(parts))
+    for v in range(volumes):
+        array = core.astype(np.float32)
+        if kind == "graded":
+            array += ball((0, 0, 0), 0.25 + 0.2 * rng.random())
+        elif kind == "random":
+            array += rng.random(array.shape) < 0.3
+        else:
+            for part, present in zip(parts, there[v], strict=True):
+                array[part] = max(present, 0)
+            array[core] = 1
+        write_map(folder / f"vol_{v:04d}.mrc", array, grid, "speed")
+    np.save(folder / "levels.npy", np.full(volumes, 0.5))
+
+
 # --- measurements, each in its own process
 
 
@@ -100,9 +157,15 @@ class Watched(Progress):
         return self
 
 
-def run(folder: Path, statistic: str) -> dict[str, float]:
+def run(folder: Path, statistic: str) -> dict[str, Any]:
     """Sketch and expand, from files to blocks."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with peak_memory() as used:
+        found = timed_run(folder, statistic)
+    return {**found, "memory": used[0]}
+
+
+def timed_run(folder: Path, statistic: str) -> dict[str, Any]:
+    """Seconds of sketch and expand, with what they found and said."""
     levels = np.load(folder / "levels.npy")
     said: list[str] = []
     progress = Watched(said.append)
@@ -119,19 +182,83 @@ def run(folder: Path, statistic: str) -> dict[str, float]:
         statistic == "profile",
     )
     end = time.perf_counter()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "sketch": sketched - start,
         "expand": end - sketched,
         "union": len(result.union),
         "sample": len(result.sample),
         "blocks": len(grown.blocks),
-        "memory": (peak - before) * 1024,
         "said": said,
         "stop": progress.longest,
-        "where": progress.where,  # type: ignore[dict-item]
+        "where": progress.where,
         **{k: round(v, 2) for k, v in progress.seconds.items()},
     }
+
+
+def memory_case(folder: Path) -> dict[str, float]:
+    """Memory and CPU time of sketch and expand, and what the panel says beforehand."""
+    levels, ensemble = np.load(folder / "levels.npy"), find_ensemble([folder])
+    volumes, grid = len(ensemble), ensemble.grid
+    with peak_memory() as used:
+        result = sketch(ensemble, levels, SketchParameters(), Progress())
+    found: dict[str, float] = {"sketch": used[0], "sketch_s": used[1]}
+    union, blocks, occupancy = len(result.union), result.blocks, result.occupancy
+    names, levels = occupancy.names, occupancy.levels
+    work = Work("sketch", volumes, grid, occupied=union, block_voxels=blocks.voxel_count)
+    del result, occupancy
+    steps = ["sketch"]
+    if len(blocks):
+        steps.append("expand")
+        with peak_memory() as used:
+            expand(ensemble.of(names), levels, blocks, ExpandParameters(), Progress(), True)
+        found |= {"expand": used[0], "expand_s": used[1]}
+    for step in steps:
+        said = estimate(replace(work, step=step))
+        found |= {f"{step}_said": said.memory - constants.LIBRARY_BYTES}
+        found |= {f"{step}_said_s": said.seconds}
+    return found | {"union": union, "blocks": len(blocks)}
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[float]]:
+    """A list that holds, after the block, by how many bytes memory grew at most, and CPU seconds."""
+    gc.collect()
+    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    reset.write_text("5")  # forget the peak so far; Linux only
+
+    def held(word: str) -> float:
+        line = next(s for s in status.read_text().splitlines() if s.startswith(word))
+        return float(line.split()[1]) * 1024
+
+    before, start, result = held("VmRSS"), time.process_time(), [0.0, 0.0]
+    yield result
+    result[:] = held("VmHWM") - before, time.process_time() - start
+
+
+def ratios(folder: Path) -> dict[str, float]:
+    """CPU seconds of one product of 4,735 x 500 by its transpose, of sketch and expand together, and
+    of predict, in one process and on one core.
+    """
+    rows = (np.random.default_rng(0).random((4735, 500)) < 0.3).astype(np.float32)
+    product = min(cpu_seconds(lambda: rows @ rows.T) for _ in range(5))
+    blocks = cpu_seconds(lambda: run(folder, "profile"))
+    found = {"product": product, "blocks": blocks / product}
+    try:
+        from chimerax.siren.core.thresholds.predict import predict_levels
+
+        ensemble, parameters = find_ensemble([folder]), PredictParameters(device="cpu")
+        predict_levels(ensemble.select(include=list(ensemble.names[:8])), parameters)  # warm up
+        found["predict"] = cpu_seconds(lambda: predict_levels(ensemble, parameters)) / product
+    except SirenError:  # without torch
+        found["predict"] = float("nan")
+    return found
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """CPU time of all threads of this process."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def parts(folder: Path) -> dict[str, float]:
@@ -223,15 +350,63 @@ def published_loops(rows: NDArray[np.float32], points: NDArray[np.float64]) -> f
 # --- the table
 
 
-def in_process(*arguments: str) -> dict[str, float]:
+def said_section(temporary: Path) -> str:
+    """Memory and time of ensembles of many kinds, beside what the panel says beforehand."""
+    found = []
+    for kind, volumes, box in CASES:
+        folder = temporary / "case"
+        write_case(folder, kind, volumes, box)
+        found.append((f"{kind}, {volumes} x {box}^3", in_process("--case", str(folder))))
+        shutil.rmtree(folder)
+        print(found[-1], flush=True)
+    # the first is the measure of this computer, as the panel takes it from the steps before
+    speed = found[0][1]["sketch_s"] / found[0][1]["sketch_said_s"]
+    lines = []
+    for name, f in found:
+        cells = [f"{f['union']:,}", f"{f['blocks']}"]
+        for step in ("sketch", "expand"):
+            if step not in f:
+                cells += ["-"] * 4
+                continue
+            memory, told = f[step] / 1e6, f[f"{step}_said"] / 1e6
+            took, expected = f[f"{step}_s"], f[f"{step}_said_s"] * speed
+            cells += [f"{memory:,.0f} of {told:,.0f}", f"{memory / told:.2f}"]
+            cells += [f"{took:.1f} of {expected:.1f}", f"{took / expected:.2f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return SAID.format(rows="\n".join(lines), speed=speed)
+
+
+def ratio_section(folder: Path) -> str:
+    """CPU times relative to a matrix product."""
+    found = in_process("--ratios", str(folder))
+    print(found, flush=True)
+    return RATIOS.format(**found)
+
+
+def replace_section(text: str, section: str) -> str:
+    """The page with the section of the same heading replaced, or with one more."""
+    heading = section.partition("\n")[0]
+    before, there, after = text.partition(heading)
+    rest = after.partition("\n## ")
+    tail = "\n## " + rest[2] if there and rest[1] else ""
+    return before.rstrip() + "\n\n" + section.strip() + "\n" + tail
+
+
+def in_process(*arguments: str) -> dict[str, Any]:
     """Run this file with these arguments; the last line that it prints."""
     done = subprocess.run(
-        [sys.executable, __file__, *arguments], check=True, capture_output=True, text=True
+        [sys.executable, __file__, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        if arguments[0] in ("--ratios", "--case")
+        else None,
     )
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def row(name: str, found: Mapping[str, float]) -> str:
+def row(name: str, found: Mapping[str, Any]) -> str:
     """A row of the first table."""
     return (
         f"| {name} | {found['union']:,} | {found['sample']:,} | {found['sketch']:.1f} | "
@@ -255,7 +430,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--parts", metavar="FOLDER", type=Path, help="measure the parts and print them"
     )
+    parser.add_argument(
+        "--case", metavar="FOLDER", type=Path, help="measure one row of the memory and print it"
+    )
+    parser.add_argument("--ratios", metavar="FOLDER", type=Path, help="measure and print them")
+    parser.add_argument(
+        "--only", choices=("said", "ratios"), help="measure and replace one section of the page"
+    )
     options = parser.parse_args(arguments)
+    if options.ratios:
+        print(json.dumps(ratios(options.ratios)))
+        return 0
+    if options.only:
+        with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
+            if options.only == "said":
+                section = said_section(Path(temporary))
+            else:
+                write_example(Path(temporary) / "500", 500, 64)
+                section = ratio_section(Path(temporary) / "500")
+        page = replace_section(TABLE.read_text(encoding="utf-8"), section)
+        TABLE.write_text(page, encoding="utf-8")
+        return 0
+    if options.case:
+        print(json.dumps(memory_case(options.case)))
+        return 0
     if options.one or options.parts:
         print(
             json.dumps(
@@ -272,6 +470,7 @@ def main(arguments: list[str] | None = None) -> int:
         part = in_process("--parts", str(folder))
         print(part, flush=True)
         sketched = in_process("--one", str(folder), "profile")["sketch"]
+        sections = [ratio_section(folder), said_section(Path(temporary))]
         notes: list[str] = []
         if not options.large and TABLE.exists():
             kept = TABLE.read_text(encoding="utf-8").splitlines()
@@ -300,11 +499,37 @@ def main(arguments: list[str] | None = None) -> int:
             times=part["published"] / sketched,
             command="python devel/benchmarks/speed.py" + " --large" * options.large,
             **{k: part[k] for k in ("product", "counting", "comparing", "setting", "stable")},
-        ),
+        )
+        + "\n"
+        + "\n\n".join(section.strip() for section in sections)
+        + "\n",
         encoding="utf-8",
     )
     return 0
 
+
+RATIOS = """## In products of matrices
+
+CPU seconds relative to one float32 product of 4,735 x 500 by its transpose ({product:.3f} s), 500 x 64^3, reading included, in one process
+on one core:
+
+| step | products |
+|---|---|
+| sketch and expand together | {blocks:.1f} |
+| predict | {predict:.0f} |
+"""
+
+SAID = """## Memory and time against what was said
+
+Peak memory on top of the interpreter and CPU seconds, each "of" what the panel says beforehand for as many voxels that vary, and their ratio.
+Times are those of the reference machine, times {speed:.2f}: what the first row took here. `clean`: sharp parts in empty space, all voxels of a part alike;
+`one`: a single such part; `graded`: a ball of another size in each volume; `random`: the whole box varies by chance. The time of clean volumes
+is overestimated, since beforehand nobody knows that they are.
+
+| ensemble | voxels that vary | blocks | sketch, MB | ratio | s | ratio | expand, MB | ratio | s | ratio |
+|---|---|---|---|---|---|---|---|---|---|---|
+{rows}
+"""
 
 TEXT = """# Speed
 

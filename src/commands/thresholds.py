@@ -52,16 +52,19 @@ def predict(
         from ..core.thresholds.evaluate import compare
         from ..core.thresholds.merge import merge_predictions
         from ..core.thresholds.predict import predict_levels
+        from ..core.thresholds.resume import UNFINISHED_FILE
 
         ensemble = find_ensemble(
             sources, voxel_size, progress, 1, exclude=exclude, include=include, any_grid=True
         )
-        predictions = predict_levels(ensemble, parameters, progress)
+        unfinished = output / UNFINISHED_FILE
+        predictions = predict_levels(ensemble, parameters, progress, unfinished)
         agreement = compare(predictions, Path(labels), ensemble) if labels else None
         predictions = merge_predictions(
             output / PREDICTIONS_FILE, predictions, ensemble.folder_vol_ids, keep_edited
         )
         place.claim()
+        unfinished.unlink(missing_ok=True)
         return ensemble, predictions, agreement
 
     def show(result: tuple[Any, Any, Any]) -> Any:

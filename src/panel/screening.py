@@ -254,6 +254,7 @@ class ScreeningBar(QWidget):
             self._tick.stop()
 
     def _draw(self, posp: float, blocks: BlockSet) -> Generator[None, None, None]:
+        from ..core.blocks.display import sampled_share
         from ..core.runs.steps import SKETCH_FOLDER
         from ..session.colors import carried_colors
         from ..session.scene import colors_for
@@ -272,12 +273,20 @@ class ScreeningBar(QWidget):
             else {}
         )
         new: list[BlockMap] = []
+        share = sampled_share(blocks)
         for number, voxels in blocks:
             same = before.pop(voxels.tobytes(), None)
             if same is None:
                 yield
                 new.append(
-                    block_map(self.session, blocks, number, (*self._colors[number], 1.0), "")
+                    block_map(
+                        self.session,
+                        blocks,
+                        number,
+                        (*self._colors[number], 1.0),
+                        "",
+                        share=share,
+                    )
                 )
                 new[-1].siren_volumes = volumes
             else:

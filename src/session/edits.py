@@ -201,6 +201,7 @@ class EditAction(UndoAction):
         current = {m.siren_block: m for m in blocks_of(group)}
         # the set may have been saved to another folder since
         folder = next((m.siren_folder for m in current.values()), "")
+        share = next((m.siren_share for m in current.values()), None)
         wanted = BlockSet(
             self._grid,
             {s.number: s.voxels for s in states},
@@ -217,6 +218,7 @@ class EditAction(UndoAction):
                     state.rgba,
                     folder or state.folder,
                     dict(state.values),
+                    share,
                 )
                 _make_room(group, state.number)
                 numbered = (*self._group, state.number)

@@ -393,20 +393,22 @@ class _Status:
 
     def __init__(self, session: Any, name: str):
         self.session, self.name = session, name
-        self.phase, self.fraction, self._start = "", 0.0, 0.0
+        self.phase, self.fraction, self._start, self._first = "", 0.0, 0.0, 0.0
         self.line = "starting"
 
     def text(self, phase: str, fraction: float) -> str:
         """The progress in words, with the name of the command."""
         now = time.monotonic()
         if phase != self.phase:
-            self.phase, self._start = phase, now
+            # what was done before, as in a prediction that goes on, took none of this time
+            self.phase, self._start, self._first = phase, now, fraction
         self.fraction = fraction
         self.line = phase
         if fraction > 0:
             self.line += f" {100 * fraction:.0f} %"
-        if fraction > 0.05 and now - self._start > 0.5:
-            self.line += f", {seconds_text((now - self._start) * (1 - fraction) / fraction)} left"
+        done, took = fraction - self._first, now - self._start
+        if (done > 0.05 and took > 0.5) or (done > 0.005 and took > 5):
+            self.line += f", {seconds_text(took * (1 - fraction) / done)} left"
         return f"{self.name}: {self.line}"
 
     def __call__(self, phase: str, fraction: float) -> None:

@@ -14,9 +14,9 @@ from chimerax.map.volume import default_settings
 from chimerax.map_data import ArrayGridData
 from numpy.typing import NDArray
 from pandas import DataFrame
-from scipy import ndimage
 
-from ..core.blocks.blockset import BlockSet, box_around
+from ..core.blocks.blockset import BlockSet
+from ..core.blocks.display import DISPLAY_LEVEL, sampled_share, smooth_mask
 from ..core.blocks.verdicts import DOUBTFUL
 from ..core.maps.grid import Grid
 from .colors import ALIKE, RGB, block_colors, pale, scale_colors
@@ -25,10 +25,6 @@ from .jobs import at_once
 V = TypeVar("V", bound=Volume)
 
 GROUP_NAME = "SIREn blocks"
-# together these make the surface of a 0/1 mask look like a map while keeping its volume
-DISPLAY_SIGMA = 0.75  # voxels
-DISPLAY_LEVEL = 0.35
-DUST_VOXELS = 10  # smaller pieces are not drawn if the block has larger ones
 UNKNOWN_COLOR = (0.7, 0.7, 0.7)
 REFERENCE_COLOR = (0.62, 0.62, 0.62, 0.3)
 
@@ -49,6 +45,7 @@ class BlockMap(Volume):
     siren_color : red, green and blue, 0 to 1, that it got when it was opened; see :func:`own_color`
     siren_values : its row of blocks.csv by column, as long as it has the same voxels
     siren_strength : (n,) membership strength of its voxels, likewise
+    siren_share : of the voxels around that were compared, see :func:`.display.sampled_share`
     """
 
     siren_folder = ""
@@ -56,6 +53,7 @@ class BlockMap(Volume):
     siren_color: RGB | None = None
     siren_block = 0
     siren_name = ""
+    siren_share = 1.0
     _siren_label = ""
     _voxels: NDArray[np.int64] | None = None
 
@@ -115,7 +113,7 @@ class BlockMap(Volume):
         values = super().matrix(read_matrix, step, subregion)
         if step is not None or subregion is not None or values is None:
             return values
-        return smooth_mask(values)
+        return smooth_mask(values, self.siren_share)
 
     def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
         """Session data: that of a Volume, and the block's own."""
@@ -129,6 +127,7 @@ class BlockMap(Volume):
             "siren label": self._siren_label,
             "siren values": self.siren_values,
             "siren strength": self.siren_strength,
+            "siren share": self.siren_share,
         }
 
     @staticmethod
@@ -148,6 +147,7 @@ class BlockMap(Volume):
         volume._siren_label = data.get("siren label", volume.name)
         volume.siren_values = data.get("siren values", {})
         volume.siren_strength = data.get("siren strength")
+        volume.siren_share = data.get("siren share", 1.0)
         volume.matrix_changed()
         return volume
 
@@ -163,25 +163,6 @@ def block_spec(models: Sequence[BlockMap]) -> str:
             runs.append([n])
     parent = "".join(f"{n}." for n in models[0].id[:-1])
     return f"#{parent}" + ",".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
-
-
-def smooth_mask(mask: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Smooth a (z, y, x) 0/1 mask for contouring at DISPLAY_LEVEL, without specks."""
-    inside = np.asarray(mask) > 0.5
-    smooth = np.zeros(inside.shape, np.float32)
-    # the filter reaches 4 SD; work on the part of the box that holds the block
-    where = box_around(inside, 1 + int(4 * DISPLAY_SIGMA))
-    if where is None:
-        return smooth
-    inside = inside[where]
-    pieces, count = ndimage.label(inside, structure=np.ones((3, 3, 3)))
-    if count > 1:
-        size = np.bincount(pieces.ravel())
-        size[0] = 0
-        if size.max() >= DUST_VOXELS:
-            inside = (size >= DUST_VOXELS)[pieces]
-    smooth[where] = ndimage.gaussian_filter(inside.astype(np.float32), DISPLAY_SIGMA)
-    return smooth
 
 
 def open_blocks(
@@ -226,13 +207,14 @@ def opening_blocks(
     """
     colors = block_colors(blocks) if colors is None else colors
     maps: list[Volume] = []
+    share = sampled_share(blocks)
     for number, voxels in blocks:
         yield
         values = table_values(table, number, len(voxels))
         evidence = blocks.evidence.get(number)
         doubtful = evidence is not None and evidence.doubtful
         color = pale(colors[number]) if doubtful else colors[number]
-        block = block_map(session, blocks, number, (*color, 1.0), str(folder), values)
+        block = block_map(session, blocks, number, (*color, 1.0), str(folder), values, share)
         block.siren_color, block.siren_volumes = colors[number], volumes
         block.display = not doubtful
         maps.append(block)
@@ -273,8 +255,11 @@ def block_map(
     rgba: Sequence[float],
     folder: str,
     values: dict[str, Any] | None = None,
+    share: float | None = None,
 ) -> BlockMap:
-    """One block as a map with its surface, not yet opened."""
+    """One block as a map with its surface, not yet opened; ``share`` of the voxels that were
+    compared, measured if not given.
+    """
     block = new_volume(BlockMap, session, blocks.mask(number), blocks.grid, f"block {number}")
     block.siren_folder, block.siren_block, block.siren_name = (
         folder,
@@ -282,6 +267,7 @@ def block_map(
         blocks.names.get(number, ""),
     )
     block.siren_values = values or {}
+    block.siren_share = sampled_share(blocks) if share is None else share
     block.siren_strength = blocks.strength.get(number)
     block.siren_color = (rgba[0], rgba[1], rgba[2])
     block.label(len(blocks.blocks[number]))

@@ -341,3 +341,17 @@ def test_a_result_that_leaves_nothing_to_do_ends_the_row(windows: Any, tmp_path:
     job = current_job(windows)
     wait(windows, job)
     assert len(asked) == 1 and asked[0] is job.result  # and the nonsense was never run
+
+
+def test_the_time_left_of_work_that_goes_on_counts_only_what_was_done_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    status = jobs._Status(None, "siren predict")
+    assert "left" not in status.text("predicting", 0.5)  # half was done before
+    now[0] += 10
+    # a tenth in 10 s: 40 s for the four that are left
+    assert status.text("predicting", 0.6).endswith("60 %, 40 s left")
+    now[0] += 1
+    assert "left" not in status.text("another phase", 0.0)

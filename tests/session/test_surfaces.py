@@ -12,7 +12,7 @@ from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.verdicts import BlockEvidence
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.session.colors import PALETTE, block_colors, pale
-from chimerax.siren.session.surfaces import DISPLAY_LEVEL, open_blocks, smooth_mask
+from chimerax.siren.session.surfaces import open_blocks
 
 GRID = Grid((30, 30, 30), (2.0, 2.0, 2.0))
 
@@ -42,35 +42,6 @@ def test_touching_blocks_have_different_colors_even_when_there_are_more_blocks_t
 
 def test_the_palette_has_no_color_twice():
     assert len(set(PALETTE)) == len(PALETTE)
-
-
-def test_the_smoothed_surface_keeps_the_volume_of_a_molecule_sized_block():
-    zyx = np.indices((40, 40, 40)) - 20
-    ball = (zyx**2).sum(axis=0) < 10**2
-    assert (smooth_mask(ball) > DISPLAY_LEVEL).sum() == pytest.approx(ball.sum(), rel=0.1)
-
-
-def test_specks_are_not_drawn_but_a_small_block_is():
-    mask = np.zeros((30, 30, 30))
-    mask[10:16, 10:16, 10:16] = 1
-    mask[25, 25, 25] = 1
-    assert smooth_mask(mask)[25, 25, 25] < DISPLAY_LEVEL < smooth_mask(mask)[12, 12, 12]
-    mask[10:16, 10:16, 10:16] = 0
-    mask[25, 25, 26] = 1
-    assert smooth_mask(mask)[25, 25, 25] > DISPLAY_LEVEL / 2
-
-
-def test_half_sampled_blocks_look_whole():
-    """A sketch has a random half of the voxels: its surface must enclose them in one piece, not as
-    gravel.
-    """
-    from scipy import ndimage
-
-    rng = np.random.default_rng(0)
-    mask = np.zeros((30, 30, 30))
-    mask[8:20, 8:20, 8:20] = rng.random((12, 12, 12)) < 0.5
-    pieces, _ = ndimage.label(smooth_mask(mask) > DISPLAY_LEVEL)
-    assert np.bincount(pieces.ravel())[1:].max() > 0.95 * (pieces > 0).sum()
 
 
 def test_other_models_keep_their_display(session, run):

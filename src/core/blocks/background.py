@@ -49,10 +49,8 @@ class Background:
 
 
 def measure_background(ensemble: Ensemble, occupancy: Occupancy, progress: Progress) -> Background:
-    """Read voxels that are hardly ever occupied, and voxels that nearly always are.
-
-    Drawn at random, up to MAX_BACKGROUND_VOXELS of each. The core counts because programs mask the
-    background, or leave it quiet, where they make the molecule vary.
+    """Read voxels that are hardly ever occupied, and voxels that nearly always are, see
+    :class:`BackgroundReader`.
 
     Parameters
     ----------
@@ -63,36 +61,69 @@ def measure_background(ensemble: Ensemble, occupancy: Occupancy, progress: Progr
     SirenError, Cancelled
         If a volume cannot be read, or ``progress`` was asked to stop.
     """
-    frequency, levels = occupancy.frequency, occupancy.levels
+    reader, chosen = BackgroundReader(occupancy), ensemble.of(occupancy.names)
+    for v, (_, array) in enumerate(chosen.read(progress, "reading background and core")):
+        reader.add(v, array)
+    return reader.background()
+
+
+class BackgroundReader:
+    """Measures the background of the V volumes of an occupancy while they are read.
+
+    Voxels are drawn at random, up to MAX_BACKGROUND_VOXELS of each. The core counts because
+    programs mask the background, or leave it quiet, where they make the molecule vary.
+    """
+
+    def __init__(self, occupancy: Occupancy):
+        self._occupancy = occupancy
+        quiet, core = _quiet_and_core(occupancy)
+        rng = np.random.default_rng(SEED)
+        empty, full = (
+            rng.permutation(np.flatnonzero(v))[: constants.MAX_BACKGROUND_VOXELS]
+            for v in (quiet, core)
+        )
+        self._voxels, self._empty = np.concatenate([empty, full]), len(empty)
+        self._values = np.empty((len(occupancy), len(self._voxels)), np.float32)
+        self._base, self._height = np.zeros(len(occupancy)), np.zeros(len(occupancy))
+
+    def add(self, v: int, array: NDArray[np.float32]) -> tuple[np.float64, np.float64]:
+        """Read the (z, y, x) map of volume ``v``: its base and height, see :class:`Background`."""
+        self._values[v] = array.ravel()[self._voxels]
+        outside, level = self._values[v, : self._empty], self._occupancy.levels[v]
+        base = np.float64(np.median(outside)) if self._empty else np.float64(0)
+        height = level - base if level > base else np.maximum(np.abs(level), 1e-30)
+        self._base[v], self._height[v] = base, height
+        return base, height
+
+    def background(self) -> Background:
+        """Of all volumes, once each was added."""
+        values, empty, base, height = self._values, self._empty, self._base, self._height
+        values = ((values - base[:, None]) / height[:, None]).astype(np.float32)
+        noise, effective = 0.0, []
+        for part, percentile in (
+            (slice(empty), constants.BACKGROUND_PERCENTILE),
+            (slice(empty, None), 50.0),
+        ):
+            if not len(self._voxels[part]):
+                continue
+            spread = values[:, part].std(axis=0) / np.maximum(values[:, part].mean(axis=0), 1)
+            noise = max(noise, float(np.percentile(spread, percentile)))
+            effective.append(
+                effective_volumes(values[:, part], self._voxels[part], self._occupancy.grid)
+            )
+        known = [volumes for volumes in effective if np.isfinite(volumes)]
+        return Background(base, height, noise, min(known, default=float("nan")))
+
+
+def _quiet_and_core(occupancy: Occupancy) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(N,) which voxels are hardly ever occupied, and which nearly always."""
+    frequency = occupancy.frequency
     quiet = frequency <= min(float(np.median(frequency)), constants.QUIET_SHARE * len(occupancy))
     core = frequency >= constants.CORE_SHARE[0] * len(occupancy)
     if core.sum() < constants.MIN_CORE_VOXELS:  # none is in all volumes: the most frequent ones
         most = np.partition(frequency, -constants.MIN_CORE_VOXELS)[-constants.MIN_CORE_VOXELS]
         core = frequency >= max(int(most), 1)
-    rng = np.random.default_rng(SEED)
-    empty, full = (
-        rng.permutation(np.flatnonzero(v))[: constants.MAX_BACKGROUND_VOXELS] for v in (quiet, core)
-    )
-    voxels = np.concatenate([empty, full])
-    values = np.empty((len(occupancy), len(voxels)), np.float32)
-    chosen = ensemble.of(occupancy.names)
-    for v, (_, array) in enumerate(chosen.read(progress, "reading background and core")):
-        values[v] = array.ravel()[voxels]
-    outside = values[:, : len(empty)]
-    base = np.median(outside, axis=1).astype(np.float64) if len(empty) else np.zeros(len(levels))
-    height = np.where(levels > base, levels - base, np.maximum(np.abs(levels), 1e-30))
-    values = ((values - base[:, None]) / height[:, None]).astype(np.float32)
-    noise, effective = 0.0, []
-    for part, percentile in (
-        (slice(len(empty)), constants.BACKGROUND_PERCENTILE),
-        (slice(len(empty), None), 50.0),
-    ):
-        if len(voxels[part]):
-            spread = values[:, part].std(axis=0) / np.maximum(values[:, part].mean(axis=0), 1)
-            noise = max(noise, float(np.percentile(spread, percentile)))
-            effective.append(effective_volumes(values[:, part], voxels[part], occupancy.grid))
-    known = [volumes for volumes in effective if np.isfinite(volumes)]
-    return Background(base, height, noise, min(known, default=float("nan")))
+    return quiet, core
 
 
 def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], grid: Grid) -> float:

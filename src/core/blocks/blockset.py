@@ -282,15 +282,15 @@ def check_on_grid(name: str, found: Grid, grid: Grid) -> None:
 
 def touching_blocks(blocks: BlockSet, reach: int = 2) -> set[tuple[int, int]]:
     """Pairs of block numbers, smaller first, with voxels within ``reach`` voxels of each other."""
-    owner: dict[int, NDArray[np.bool_]] = {}
-    for number, voxels in blocks:
+    touch: set[tuple[int, int]] = set()
+    for a, own in blocks:
         mask = np.zeros(blocks.grid.shape, bool)
-        mask.ravel()[voxels] = True
+        mask.ravel()[own] = True
         where = box_around(mask, reach)
         if where is not None:
             mask[where] = ndimage.binary_dilation(mask[where], iterations=reach)
-        owner[number] = mask.ravel()
-    return {(a, b) for a in owner for b, voxels in blocks if a < b and owner[a][voxels].any()}
+        touch |= {(a, b) for b, voxels in blocks if a < b and mask.ravel()[voxels].any()}
+    return touch
 
 
 def box_around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice, slice] | None:

@@ -110,6 +110,7 @@ def voxel_communities(
     min_size: int,
     seed: int = 0,
     progress: Progress | None = None,
+    stand_in: NDArray[np.int64] | None = None,
 ) -> list[NDArray[np.int64]]:
     """Communities for blocks: fine ones, and coarser ones of the nodes that these leave out.
 
@@ -120,7 +121,7 @@ def voxel_communities(
 
     Parameters and returned value as :func:`leiden_communities`.
     """
-    fine = leiden_communities(nodes, edges, weights, constants.RESOLUTION, seed, progress)
+    fine = leiden_communities(nodes, edges, weights, constants.RESOLUTION, seed, progress, stand_in)
     large = [c for c in fine if len(c) >= min_size]
     rest = np.setdiff1d(np.arange(nodes), np.concatenate(large) if large else np.empty(0, int))
     edges = np.asarray(edges, np.int64).reshape(-1, 2)
@@ -132,6 +133,7 @@ def voxel_communities(
         1.0,
         seed,
         progress,
+        None if stand_in is None else np.searchsorted(rest, stand_in[rest]),
     )
     return _by_size([*large, *(rest[c] for c in coarse)])
 
@@ -143,6 +145,7 @@ def leiden_communities(
     resolution: float = 1.0,
     seed: int = 0,
     progress: Progress | None = None,
+    stand_in: NDArray[np.int64] | None = None,
 ) -> list[NDArray[np.int64]]:
     """Communities of high modularity, by the Leiden algorithm of graspologic-native.
 
@@ -155,6 +158,8 @@ def leiden_communities(
     edges : (e, 2) node numbers, each edge once, no loops
     weights : (e,) positive
     resolution : of the modularity; larger gives smaller communities
+    stand_in : (nodes,) the node that stands for each, with the edges of all: itself if not given.
+        It counts as so many nodes, each with NEIGHBORS of the others as neighbors
 
     Returns
     -------
@@ -172,13 +177,20 @@ def leiden_communities(
     """
     progress = progress or Progress()
     edges = np.asarray(edges, np.int64).reshape(-1, 2)
+    weights = np.asarray(weights, np.float64)
+    stand_in = np.arange(nodes, dtype=np.int64) if stand_in is None else stand_in
+    copies = np.bincount(stand_in, minlength=nodes)
+    many = np.flatnonzero(copies > 1)
+    if len(many):
+        # the library ignores loops: a twin holds what is inside of a node
+        twins = nodes + np.arange(len(many))
+        weights = weights * np.clip(copies[edges].max(axis=1), 1, constants.NEIGHBORS)
+        edges = np.concatenate([edges, np.stack([many, twins], axis=1)])
+        weights = np.concatenate([weights, copies[many] * constants.NEIGHBORS / 2])
     if not len(edges):  # the library panics without edges
         return _groups(np.arange(nodes, dtype=np.int64))
-    ends = np.concatenate([edges, edges[:, ::-1]])
-    graph = csr_array(
-        (np.tile(np.asarray(weights, np.float64), 2), (ends[:, 0], ends[:, 1])),
-        shape=(nodes, nodes),
-    )
+    ends, size = np.concatenate([edges, edges[:, ::-1]]), nodes + len(many)
+    graph = csr_array((np.tile(weights, 2), (ends[:, 0], ends[:, 1])), shape=(size, size))
     start, near = graph.indptr.astype(np.int64), graph.indices.astype(np.int32)
 
     def cluster() -> dict[int, int]:
@@ -188,7 +200,7 @@ def leiden_communities(
             start,
             near,
             graph.data,
-            nodes,
+            size,
             resolution=resolution,
             iterations=constants.LEIDEN_ITERATIONS,
             seed=seed,
@@ -196,7 +208,8 @@ def leiden_communities(
         return dict(community)
 
     community = run_cancellable(cluster, "clustering", progress)
-    return _groups(np.array([community[node] for node in range(nodes)], np.int64))
+    labels = np.array([community[node] for node in range(nodes)], np.int64)
+    return _groups(labels[stand_in])
 
 
 def _groups(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -114,9 +114,8 @@ def is_coherent(
     )
     shared = noise.phi(block[some, None], block[some]).astype(np.float64)
     first, second = half[some] == 0, half[some] == 1
-    expected = shared[first][:, second].mean() / np.sqrt(
-        shared[first][:, first].mean() * shared[second][:, second].mean()
-    )
+    own = np.sqrt(shared[first][:, first].mean() * shared[second][:, second].mean())
+    expected = shared[first][:, second].mean() / max(own, 1e-12)  # 0 in volumes without noise
     margin = fisher_margin(volumes, probability)
     return bool(np.arctanh(min(together, 0.9999)) - np.arctanh(min(expected, 0.9999)) > margin)
 

@@ -28,10 +28,10 @@ noise
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -40,7 +40,7 @@ from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
-from .background import Background
+from .background import Background, BackgroundReader
 from .blockset import BlockSet, touching_blocks
 from .occupancy import Occupancy
 from .presence import presence
@@ -57,6 +57,7 @@ class Evidence:
     blocks : by block number
     volumes : V
     effective_volumes, noise : see :class:`.background.Background`
+    background : of the volumes
     profiles : block number -> (V,) mean density of the block in each volume
     """
 
@@ -64,6 +65,7 @@ class Evidence:
     volumes: int
     effective_volumes: float
     noise: float
+    background: Background
     profiles: dict[int, NDArray[np.float64]] = field(repr=False, default_factory=dict)
 
 
@@ -71,7 +73,7 @@ def measure_evidence(
     blocks: BlockSet,
     occupancy: Occupancy,
     ensemble: Ensemble,
-    background: Background,
+    background: Background | None = None,
     sampled: float = 1.0,
     progress: Progress | None = None,
 ) -> Evidence:
@@ -82,7 +84,7 @@ def measure_evidence(
     blocks : BlockSet on the ensemble's grid
     occupancy : Occupancy of the V volumes that took part, at the levels that were used
     ensemble : Ensemble with those volumes
-    background : of these volumes
+    background : of these volumes; measured in the same reading if not given
     sampled : share of the voxels from which the blocks were drawn: 1 after expand, less in a sketch
 
     Raises
@@ -96,13 +98,21 @@ def measure_evidence(
     inside = [np.isin(r, v, assume_unique=True) for r, (_, v) in zip(regions, blocks, strict=True)]
     sums = [np.zeros((2, len(r))) for r in regions]
     profiles = np.zeros((len(blocks), len(occupancy)))
-    chosen = ensemble.of(occupancy.names)
+    everywhere = np.concatenate([np.empty(0, np.int64), *regions])
+    parts = np.split(np.arange(len(everywhere)), np.cumsum([len(r) for r in regions])[:-1])
+    parts = [slice(int(p[0]), int(p[-1]) + 1) for p in parts if len(p)]
+    chosen, reader = ensemble.of(occupancy.names), BackgroundReader(occupancy)
     for v, (_, array) in enumerate(chosen.read(progress, "measuring densities")):
-        flat = array.ravel()
-        for b, region in enumerate(regions):
-            density = (flat[region] - background.base[v]) / background.height[v]
+        if background is None:
+            base, height = reader.add(v, array)
+        else:
+            base, height = background.base[v], background.height[v]
+        densities = (array.ravel().take(everywhere) - base) / height
+        for b, part in enumerate(parts):
+            density = densities[part]
             sums[b][int(present[b, v])] += density
             profiles[b, v] = density[inside[b]].mean()
+    background = background or reader.background()
     found = {}
     for b, (number, voxels) in enumerate(blocks):
         count = np.array([(~present[b]).sum(), present[b].sum()])
@@ -123,7 +133,14 @@ def measure_evidence(
             noise=background.noise if background.dependent else 0.0,
         )
     numbered = dict(zip(blocks.blocks, profiles, strict=True))
-    return Evidence(found, len(occupancy), background.effective_volumes, background.noise, numbered)
+    return Evidence(
+        found,
+        len(occupancy),
+        background.effective_volumes,
+        background.noise,
+        background,
+        numbered,
+    )
 
 
 def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> float:
@@ -139,15 +156,19 @@ def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> 
     """
     if not len(voxels):
         return 0.0
-    zyx = np.stack(np.unravel_index(voxels, grid.shape), axis=1).astype(np.float64)
-    gap = np.sqrt(3.0) * max(sampled, 1e-6) ** (-1 / 3) * (1 + 1e-9)
-    pairs = cKDTree(zyx).query_pairs(gap, output_type="ndarray")
-    ends = (pairs[:, 0], pairs[:, 1])
-    graph = coo_array((np.ones(len(pairs), bool), ends), shape=(len(voxels), len(voxels)))
-    _, piece = connected_components(graph, directed=False)
-    sizes = np.bincount(piece)
+    zyx = np.stack(np.unravel_index(voxels, grid.shape), axis=1)
+    sizes = np.bincount(connected_pieces(zyx, sampled))
     least = max(constants.MIN_SAMPLED_PIECE, constants.SOLID_PIECE * sampled)
     return float(sizes[sizes >= least].sum() / len(voxels))
+
+
+def connected_pieces(zyx: NDArray[np.integer], sampled: float) -> NDArray[np.int32]:
+    """(n,) piece, from 0, of each voxel at (n, 3) z, y, x; see :func:`solid_share`."""
+    gap = np.sqrt(3.0) * max(sampled, 1e-6) ** (-1 / 3) * (1 + 1e-9)
+    pairs = cKDTree(zyx.astype(np.float64)).query_pairs(gap, output_type="ndarray")
+    ends = (pairs[:, 0], pairs[:, 1])
+    graph = coo_array((np.ones(len(pairs), bool), ends), shape=(len(zyx), len(zyx)))
+    return np.asarray(connected_components(graph, directed=False)[1])
 
 
 def _between(values: NDArray[np.float64], groups: NDArray[np.bool_]) -> float:
@@ -161,23 +182,43 @@ def _between(values: NDArray[np.float64], groups: NDArray[np.bool_]) -> float:
 
 def _dilated(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:
     """Flat indices, ascending, of all voxels within MASS_REACH voxels of a block."""
-    mask = np.ones(grid.shape, bool)
-    mask.ravel()[voxels] = False
     reach = constants.MASS_REACH
     zyx = np.stack(np.unravel_index(voxels, grid.shape))
-    low = np.maximum(zyx.min(axis=1) - reach, 0)
-    high = zyx.max(axis=1) + reach + 1
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    near = np.zeros(grid.shape, bool)
-    near[box] = ndimage.distance_transform_edt(mask[box]) <= reach
-    return np.flatnonzero(near)
+    low, high = zyx.min(axis=1) - reach, zyx.max(axis=1) + reach + 1
+    inside = np.zeros(high - low, bool)  # with a margin, so that nothing is cut off
+    inside[tuple(zyx - low[:, None])] = True
+    near, row = np.zeros_like(inside), np.zeros_like(inside)
+    # a ball in rows along x: a distance transform would take ten times the memory
+    offsets = range(-reach, reach + 1)
+    for half in range(reach + 1):
+        row = inside.copy() if half == 0 else _either(row, inside, half)
+        for z, y in product(offsets, offsets):
+            if half**2 <= reach**2 - z * z - y * y < (half + 1) ** 2:
+                near[_shifted(z), _shifted(y)] |= row[_shifted(-z), _shifted(-y)]
+    first = np.maximum(-low, 0)
+    last = np.minimum(np.array(grid.shape) - low, high - low)
+    near = near[tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))]
+    zyx = np.stack(np.nonzero(near)) + np.maximum(low, 0)[:, None]
+    return np.ravel_multi_index(tuple(zyx), grid.shape)
+
+
+def _either(row: NDArray[np.bool_], inside: NDArray[np.bool_], step: int) -> NDArray[np.bool_]:
+    """``row``, and ``inside`` shifted along x by ``step`` voxels to either side."""
+    row[:, :, step:] |= inside[:, :, :-step]
+    row[:, :, :-step] |= inside[:, :, step:]
+    return row
+
+
+def _shifted(by: int) -> slice:
+    """The part of an axis that is still there when it is shifted ``by`` voxels."""
+    return slice(by, None) if by >= 0 else slice(None, by)
 
 
 def with_evidence(
     blocks: BlockSet,
     occupancy: Occupancy,
     ensemble: Ensemble,
-    background: Background,
+    background: Background | None = None,
     progress: Progress | None = None,
 ) -> tuple[BlockSet, Evidence]:
     """The same blocks with their evidence; parameters as :func:`measure_evidence`."""
@@ -189,7 +230,6 @@ def sketched_evidence(
     blocks: BlockSet,
     occupancy: Occupancy,
     ensemble: Ensemble,
-    background: Background,
     sampled: float,
     join: bool = True,
     progress: Progress | None = None,
@@ -202,9 +242,10 @@ def sketched_evidence(
     sampled : share of the voxels that were compared
     join : whether to join shells, see :func:`joined_shells`
     """
-    evidence = measure_evidence(blocks, occupancy, ensemble, background, sampled, progress)
+    evidence = measure_evidence(blocks, occupancy, ensemble, None, sampled, progress)
     joined = joined_shells(blocks, evidence) if join else blocks
     if len(joined) < len(blocks):
+        background = evidence.background
         evidence = measure_evidence(joined, occupancy, ensemble, background, sampled, progress)
     order = sorted(
         joined.blocks, key=lambda n: (evidence.blocks[n].doubtful, -len(joined.blocks[n]), n)

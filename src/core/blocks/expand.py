@@ -29,6 +29,7 @@ from ..common.devices import CPU
 from ..common.errors import SirenError
 from ..common.progress import Progress
 from ..compute.backends import open_backend
+from ..compute.resources import check_reading
 from ..maps.ensemble import Ensemble
 from .background import Background, measure_background
 from .blockset import BlockSet
@@ -46,6 +47,8 @@ from .stability import (
 from .statistics import statistic_named
 from .statistics.protocol import Statistic
 
+# of maps that do not fit into memory: occupancy, background, evidence and stability
+EXPAND_PASSES = 4
 OTHER_VOLUMES = (
     "No voxel of the blocks is occupied in enough volumes: do the blocks belong to these volumes?"
 )
@@ -119,6 +122,7 @@ def expand(
     ensemble = ensemble.cached(constants.CACHE_BYTES)
     # first of all, so that a device that is missing is reported before anything is read
     with open_backend(*where, progress) as compute:
+        check_reading(ensemble, EXPAND_PASSES, progress)
         with progress.timed("reading"):
             observed = statistic.observe(ensemble, levels, parameters, progress, agreed)
             occupancy, union = observed.occupancy, observed.union

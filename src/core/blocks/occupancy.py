@@ -63,22 +63,33 @@ class Occupancy:
 
         Floats, so that matrix products count; counts below 2**24 are exact in float32.
         """
+        return self._values(voxels).T.astype(np.float32, order="C")
+
+    def counts(self, voxels: NDArray[np.integer]) -> NDArray[np.float64]:
+        """(V,) how many of the (n,) voxels are occupied in each volume."""
+        total = np.zeros(len(self))
+        for start in range(0, len(voxels), constants.TILE_VOXELS):
+            tile = self._values(voxels[start : start + constants.TILE_VOXELS])
+            total += tile.sum(axis=1, dtype=np.int64)
+        return total
+
+    def _values(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """(V, n) 1 where the voxel is occupied."""
         held = (
             np.asarray(voxels, np.int64)
             if self.among is None
             else np.searchsorted(self.among, voxels)
         )
         byte, place = np.divmod(held, 8)
-        return ((self.bits[:, byte] >> (7 - place).astype(np.uint8)) & 1).T.astype(
-            np.float32, order="C"
-        )
+        values = self.bits[:, byte]
+        values >>= (7 - place).astype(np.uint8)
+        values &= 1
+        return values
 
     def packed(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8]:
         """(n, ceil(V/8)) uint8: :meth:`rows` with eight volumes to a byte."""
         tiles = [
-            np.packbits(
-                self.rows(voxels[start : start + constants.TILE_VOXELS]).astype(bool), axis=1
-            )
+            np.packbits(self._values(voxels[start : start + constants.TILE_VOXELS]).T, axis=1)
             for start in range(0, len(voxels), constants.TILE_VOXELS)
         ]
         return np.concatenate(tiles) if tiles else np.empty((0, -(-len(self) // 8)), np.uint8)

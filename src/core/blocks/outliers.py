@@ -52,37 +52,63 @@ def junk_volumes(
     if volumes < constants.MIN_VOLUMES_FOR_MAJORITY or len(union) < 2:
         return np.zeros(volumes, bool)
     compared, empty = _compared_voxels(occupancy, union)
-    held, common = np.zeros(volumes), np.zeros((volumes, volumes))
     progress = progress or Progress()
-    # in parts, so that a stop is answered promptly
-    for start in range(0, len(compared), constants.SIMILARITY_VOXELS_AT_ONCE):
-        progress.step("looking for junk", start / len(compared))
-        part = occupancy.rows(compared[start : start + constants.SIMILARITY_VOXELS_AT_ONCE])
-        held += part.sum(axis=0)
-        common += part.T @ part
-    rank = max(2, round(constants.NEAREST_SHARE * volumes))
-    share = held / (len(compared) + empty)
-    covariance = common / (len(compared) + empty) - np.outer(share, share)
+    count = len(compared) + empty
+    held = occupancy.counts(compared)
+    share = held / count
     sd = np.sqrt(share * (1 - share))
-    nearest = _of_nearest(covariance / np.maximum(np.outer(sd, sd), 1e-12), rank)
+    rank = max(2, round(constants.NEAREST_SHARE * volumes))
+    nearest, holding, shared = np.empty((3, volumes))
+    # some volumes at a time: all of thousands with each other would not fit into memory
+    for start in range(0, volumes, constants.SIMILARITY_VOLUMES_AT_ONCE):
+        stop = min(start + constants.SIMILARITY_VOLUMES_AT_ONCE, volumes)
+        common = _common(occupancy, compared, start, stop, progress)
+        own = (np.arange(stop - start), np.arange(start, stop))
+        these = share[start:stop, None]
+        covariance = common / count - these * share
+        similarity = covariance / np.maximum(np.outer(sd[start:stop], sd), 1e-12)
+        nearest[start:stop] = _of_nearest(similarity, own, rank)
+        most = (1 - these) * share  # the covariance if a volume holds another
+        holds = np.where(these >= share, covariance / np.maximum(most, 1e-12), -1)
+        holding[start:stop] = _of_nearest(holds, own, rank)
+        common[own] = 0
+        shared[start:stop] = common.sum(axis=1)
     usual = float(np.median(nearest))
     if usual <= least:
         return np.zeros(volumes, bool)
-    most = np.outer(1 - share, share)  # the covariance if a volume holds another
-    holds = np.where(share[:, None] >= share, covariance / np.maximum(most, 1e-12), -1)
-    holding = _of_nearest(holds, rank)
-    np.fill_diagonal(common, 0)
-    inside = common.sum(axis=1) / np.maximum(held, 1)  # others that have a voxel, on average
+    inside = shared / np.maximum(held, 1)  # others that have a voxel, on average
     unlike = nearest < constants.JUNK_SIMILARITY * usual
     unlike &= holding < constants.JUNK_SIMILARITY
     return np.asarray(unlike & (inside < np.median(inside)))
 
 
-def _of_nearest(similarity: NDArray[np.float64], rank: int) -> NDArray[np.float64]:
-    """(V,) similarity of each volume to the one at this rank among those nearest to it."""
-    np.fill_diagonal(similarity, -1)
-    volumes = len(similarity)
+def _of_nearest(
+    similarity: NDArray[np.float64],
+    own: tuple[NDArray[np.integer], NDArray[np.integer]],
+    rank: int,
+) -> NDArray[np.float64]:
+    """(n,) similarity of each of n volumes to the one at this rank among the V nearest to it;
+    ``own``: where each meets itself.
+    """
+    similarity[own] = -1
+    volumes = similarity.shape[1]
     return np.asarray(np.partition(similarity, volumes - rank, axis=1)[:, volumes - rank])
+
+
+def _common(
+    occupancy: Occupancy, voxels: NDArray[np.int64], start: int, stop: int, progress: Progress
+) -> NDArray[np.float64]:
+    """(stop - start, V) how many of the voxels two volumes have in common."""
+    volumes = len(occupancy)
+    common = np.zeros((stop - start, volumes))
+    # in parts, so that a stop is answered promptly
+    each = constants.SIMILARITY_VOXELS_AT_ONCE
+    each = max(250, min(each, constants.SIMILARITY_VALUES_AT_ONCE // volumes))
+    for first in range(0, len(voxels), each):
+        progress.step("looking for junk", (start + first / len(voxels) * (stop - start)) / volumes)
+        part = occupancy.rows(voxels[first : first + each])
+        common += part[:, start:stop].T @ part if stop - start < volumes else part.T @ part
+    return common
 
 
 def _compared_voxels(
@@ -92,8 +118,12 @@ def _compared_voxels(
     how many of these the box lacks.
     """
     rng = np.random.default_rng(SEED)
-    everywhere = np.arange(occupancy.grid.size) if occupancy.among is None else occupancy.among
-    outside = np.setdiff1d(everywhere, union, assume_unique=True)
+    if occupancy.among is None:
+        rest = np.ones(occupancy.grid.size, bool)
+        rest[union] = False
+        outside = np.flatnonzero(rest)
+    else:
+        outside = np.setdiff1d(occupancy.among, union, assume_unique=True)
     if len(union) > constants.JUNK_VOXELS:
         union = rng.choice(union, constants.JUNK_VOXELS, replace=False)
     wanted = max(1, round(constants.JUNK_OUTSIDE * len(union)))

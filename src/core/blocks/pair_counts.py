@@ -243,7 +243,7 @@ class CountingStatistic(ABC):
     The attributes and methods are :class:`.protocol.Statistic`'s.
     """
 
-    passes = 4
+    passes = 3
     counts_in_expand = True
     harmonizes = False
     joins_shells = False  # the rule has no such step

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..common import constants
 from ..common.progress import Progress
+from ..compute.pair_tiles import unpack_occupancy
 from .blockset import BlockSet
 from .occupancy import Occupancy
 from .presence import presence_cuts
@@ -36,12 +39,9 @@ def block_shares(
     """Share of each block's voxels that is occupied in each volume: (B, V) float32."""
     progress = progress or Progress()
     shares = np.empty((len(blocks), len(occupancy)), np.float32)
-    step = constants.TILE_VOXELS
     each = progress.each(blocks, "measuring blocks", len(blocks))
     for row, (_, voxels) in zip(shares, each, strict=True):
-        tiles = [voxels[start : start + step] for start in range(0, len(voxels), step)]
-        counts = [occupancy.rows(t).sum(axis=0, dtype=np.float64) for t in tiles]
-        row[:] = np.sum(counts, axis=0) / len(voxels)
+        row[:] = occupancy.counts(voxels) / len(voxels)
     return shares
 
 
@@ -110,32 +110,54 @@ def members(
     """
     if not len(profiles) or not len(rows):
         return np.full(len(rows), -1, np.int64)
-    phi = correlations(rows, profiles)
+    tiles = (rows[part] for part in row_tiles(*rows.shape))
+    return _members(tiles, profiles, rate, tested, sizes, inside, rims)
+
+
+def _members(
+    tiles: Iterable[NDArray[np.float32]],
+    profiles: NDArray[np.float64],
+    rate: float,
+    tested: int,
+    sizes: NDArray[np.integer] | None = None,
+    inside: NDArray[np.bool_] | None = None,
+    rims: bool = False,
+) -> NDArray[np.int64]:
+    """:func:`members` of rows that come some at a time, one after the other."""
     sizes = np.ones(len(profiles), np.int64) if sizes is None else sizes
-    inside = np.zeros(phi.shape, bool) if inside is None else inside
-    cuts = presence_cuts(profiles)
-    present = profiles > cuts[:, None]
-    if inside.any():
-        totals = profiles * sizes[:, None]
-        phi = np.where(inside, rest_correlations(rows, totals), phi)
-    best = phi.argmax(axis=1)
-    each = np.arange(len(rows))
-    # volumes with the block, and those of them in which the voxel is occupied
-    having, both = present.sum(axis=1)[best], (rows @ present.T.astype(np.float32))[each, best]
-    left_out = inside[each, best]
-    if left_out.any():
-        least = (cuts * (sizes - 1))[:, None] + 1e-9 * sizes[:, None]
-        if_there, if_not = totals - 1 > least, totals > least
-        together = (rows @ if_there.T.astype(np.float32))[each, best]
-        apart = ((1 - rows) @ if_not.T.astype(np.float32))[each, best]
-        both = np.where(left_out, together, both)
-        having = np.where(left_out, together + apart, having)
-    occupied, volumes = rows.sum(axis=1, dtype=np.float64), rows.shape[1]
-    chance = hypergeometric_tail(both, occupied, having, volumes)
-    belongs = discoveries(chance, rate / len(profiles), tested)
-    majority = (both > 0.5 * having) & (occupied - both < 0.5 * (volumes - having))
-    belongs &= majority | rims & (phi[each, best] > constants.MEMBER_PHI)
-    return np.where(belongs, best, -1)
+    volumes, cuts = profiles.shape[1], presence_cuts(profiles)
+    present, totals = profiles > cuts[:, None], profiles * sizes[:, None]
+    least = (cuts * (sizes - 1))[:, None] + 1e-9 * sizes[:, None]
+    if_there, if_not = totals - 1 > least, totals > least
+    found, start = [], 0
+    for rows in tiles:
+        phi, each = correlations(rows, profiles), np.arange(len(rows))
+        own = np.zeros(phi.shape, bool) if inside is None else inside[start : start + len(rows)]
+        start += len(rows)
+        if own.any():
+            phi = np.where(own, rest_correlations(rows, totals), phi)
+        best = phi.argmax(axis=1)
+        # volumes with the block, and those of them in which the voxel is occupied
+        having = present.sum(axis=1)[best]
+        both = (rows @ present.T.astype(np.float32))[each, best]
+        left_out = own[each, best]
+        if left_out.any():
+            together = (rows @ if_there.T.astype(np.float32))[each, best]
+            apart = if_not.sum(axis=1)[best] - (rows @ if_not.T.astype(np.float32))[each, best]
+            both = np.where(left_out, together, both)
+            having = np.where(left_out, together + apart, having)
+        occupied = rows.sum(axis=1, dtype=np.float64)
+        chance = hypergeometric_tail(both, occupied, having, volumes)
+        majority = (both > 0.5 * having) & (occupied - both < 0.5 * (volumes - having))
+        found.append((best, chance, majority | rims & (phi[each, best] > constants.MEMBER_PHI)))
+    best, chance, fits = (np.concatenate(part) for part in zip(*found, strict=True))
+    return np.where(discoveries(chance, rate / len(profiles), tested) & fits, best, -1)
+
+
+def row_tiles(rows: int, volumes: int) -> list[slice]:
+    """Slices of so many rows of ``volumes`` floats that they and their temporaries stay small."""
+    height = max(64, min(constants.TILE_VOXELS, constants.TILE_VALUES // max(1, volumes)))
+    return [slice(start, min(start + height, rows)) for start in range(0, rows, height)]
 
 
 def grown_blocks(
@@ -159,38 +181,48 @@ def grown_blocks(
     (n,) position in ``seeds``, -1 for none.
     """
     volumes = len(occupancy)
-    fixed = [occupancy.rows(s) for s in seeds]
-    profiles = np.array(
-        [r.mean(axis=0) if len(r) else np.zeros(volumes) for r in fixed], np.float64
-    )
+    sizes = np.array([len(s) for s in seeds])
+    fixed = np.array([_occupied(occupancy.packed(s), volumes) for s in seeds])
+    # in float32, as the mean of rows
+    profiles = fixed.astype(np.float32) / np.maximum(sizes, 1)[:, None].astype(np.float32)
+    profiles = profiles.astype(np.float64)
     glance = significant_phi(volumes, constants.PRESCREEN_P)
-    near = []
-    for start in range(0, len(voxels), constants.TILE_VOXELS):
-        progress.step("expanding blocks", 0.7 * start / len(voxels))
-        phi = correlations(occupancy.rows(voxels[start : start + constants.TILE_VOXELS]), profiles)
-        near.append(start + np.flatnonzero(phi.max(axis=1) > glance))
-    candidates = np.concatenate(near)
-    rows = occupancy.rows(voxels[candidates])
+    near, bits = [], []
+    for part in row_tiles(len(voxels), volumes):
+        progress.step("expanding blocks", 0.7 * part.start / len(voxels))
+        rows = occupancy.rows(voxels[part])
+        close = correlations(rows, profiles).max(axis=1) > glance
+        near.append(part.start + np.flatnonzero(close))
+        bits.append(np.packbits(rows[close].astype(bool), axis=1))
+    candidates, packed = np.concatenate(near), np.concatenate(bits)
+    tiles = row_tiles(len(candidates), volumes)
     in_seed = np.stack([np.isin(voxels[candidates], s) for s in seeds], axis=1)
     owner = np.full(len(candidates), -1, np.int64)
-    inside, sizes = in_seed, np.array([len(f) for f in fixed])
+    inside, seeded = in_seed, sizes
     for turn in range(constants.PROFILE_ROUNDS):
         progress.step("expanding blocks", 0.7 + 0.3 * turn / constants.PROFILE_ROUNDS)
         before = owner
-        owner = members(rows, profiles, probability, len(voxels), sizes, inside, rims)
+        unpacked = (unpack_occupancy(packed[part], volumes) for part in tiles)
+        if len(candidates):
+            owner = _members(unpacked, profiles, probability, len(voxels), sizes, inside, rims)
         if np.array_equal(before, owner):
             break
-        inside = in_seed | ((owner[:, None] == np.arange(len(seeds))) & (sizes > 0))
-        joined = [rows[inside[:, b] & ~in_seed[:, b]] for b in range(len(seeds))]
-        sizes = np.array([len(f) + len(j) for f, j in zip(fixed, joined, strict=True)])
-        profiles = np.array(
-            [
-                np.concatenate([f, j]).mean(axis=0, dtype=np.float64)
-                if len(f)
-                else np.zeros(volumes)
-                for f, j in zip(fixed, joined, strict=True)
-            ]
-        )
+        inside = in_seed | ((owner[:, None] == np.arange(len(seeds))) & (seeded > 0))
+        joined = (inside & ~in_seed).T
+        counts = fixed + np.array([_occupied(packed[j], volumes) for j in joined])
+        sizes = np.where(seeded > 0, seeded + joined.sum(axis=1), joined.sum(axis=1))
+        profiles = np.where((seeded > 0)[:, None], counts / np.maximum(sizes, 1)[:, None], 0.0)
     result = np.full(len(voxels), -1, np.int64)
     result[candidates] = owner
     return result
+
+
+def _occupied(bits: NDArray[np.uint8], volumes: int) -> NDArray[np.float64]:
+    """(V,) number of voxels occupied in each volume, from packed rows."""
+    tiles = row_tiles(len(bits), volumes)
+    return np.sum(
+        [unpack_occupancy(bits[part], volumes).sum(axis=0) for part in tiles]
+        or [np.zeros(volumes)],
+        axis=0,
+        dtype=np.float64,
+    )

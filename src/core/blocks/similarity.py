@@ -35,22 +35,52 @@ def variable_voxels(occupancy: Occupancy, fraction: float) -> NDArray[np.int64]:
 class SimilarityGraph:
     """Candidate pairs of similar voxels; :meth:`at` tests them at any stringency.
 
+    Where more than NEIGHBORS voxels have the same profile, as in volumes without noise, they are
+    each other's strongest partners, all of them: n^2 pairs that say one thing. The first of them
+    stands for all.
+
     Attributes
     ----------
     pairs : (e, 2) int32 positions in the sample, first < second, in ascending order
     strength : (e,) float32, phi in excess of shared noise, see :class:`SimilaritySearch`
     chance : (e,) float64, p-value of Fisher's exact test of independence
-    voxels : n of the sample
+    stand_in : (n,) int64 position of the voxel that stands for each: itself, but for the above
+    own_chance : (n,) float64, that p-value for a pair of voxels that one stands for; 1 without
     volumes : V
     """
 
     pairs: NDArray[np.int32]
     strength: NDArray[np.float32]
     chance: NDArray[np.float64]
-    voxels: int
+    stand_in: NDArray[np.int64]
+    own_chance: NDArray[np.float64]
     volumes: int
 
+    @property
+    def voxels(self) -> int:
+        """N of the sample."""
+        return len(self.stand_in)
+
     def at(self, posp: float, negp: float = 1.0) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The pairs that pass, and their strengths; each voxel that another stands for, with it.
+
+        Parameters
+        ----------
+        posp : see :meth:`between`
+        negp : not used; phi weighs occupied and empty alike
+        """
+        pairs, strength = self.between(posp)
+        stand_in = self.standing_for(posp)
+        copies = np.flatnonzero(stand_in != np.arange(self.voxels))
+        if not len(copies):
+            return pairs, strength
+        alike = np.stack([stand_in[copies], copies], axis=1).astype(np.int32)
+        pairs = np.concatenate([pairs, alike])
+        strength = np.concatenate([strength, np.ones(len(alike), np.float32)])
+        order = np.lexsort(pairs.T[::-1])
+        return pairs[order], strength[order]
+
+    def between(self, posp: float) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The pairs that pass, and their strengths.
 
         Two conditions: Fisher's z of phi, of SD 1 / sqrt(V - 3), exceeds that of the noise at the
@@ -62,12 +92,18 @@ class SimilarityGraph:
         posp : probability that a voxel has a false partner if all were independent but for noise
             (Bonferroni over its possible partners; blocks are corrected for all pairs, see
             :func:`.distinct_blocks.is_coherent`)
-        negp : not used; phi weighs occupied and empty alike
         """
         each = posp / max(1, self.voxels)
         least = np.tanh(fisher_margin(self.volumes, each))
         significant = (self.strength > least) & (self.chance <= each)
         return self.pairs[significant], self.strength[significant]
+
+    def standing_for(self, posp: float) -> NDArray[np.int64]:
+        """(n,) position of the voxel that stands for each, where voxels of one profile go together
+        at this p; those whose profile is too common by chance stand for themselves.
+        """
+        together = self.own_chance <= posp / max(1, self.voxels)
+        return np.where(together[self.stand_in], self.stand_in, np.arange(self.voxels))
 
 
 @dataclass(frozen=True)
@@ -86,6 +122,7 @@ class SimilaritySearch:
     noise : PairNoise of the voxels
     least : strength above which pairs are kept
     neighbors : strongest partners that each voxel keeps
+    copies : (n,) voxels that each stands for, see :class:`SimilarityGraph`; None if all are alone
     """
 
     bits: NDArray[np.uint8]
@@ -94,6 +131,7 @@ class SimilaritySearch:
     noise: PairNoise
     least: float
     neighbors: int
+    copies: NDArray[np.int64] | None = None
 
     def rows(self) -> int:
         """Number of sampled voxels."""
@@ -106,16 +144,19 @@ class SimilaritySearch:
     def tile(self, start: int, stop: int, counter: PairCounter) -> TileResult:
         """Positions of voxels and partners, and strengths: (k,), (k,), (k,)."""
         phi = self._phi(start, stop, counter)
-        columns = phi.shape[1]
-        near = np.flatnonzero(phi.ravel() > self.least)  # strength is never above phi
-        row, column = np.divmod(near.astype(np.int32), np.int32(columns))
+        # strength is never above phi
+        row, column = np.divmod(
+            np.flatnonzero(phi.ravel() > self.least).astype(np.int32), np.int32(phi.shape[1])
+        )
         noise = self.noise.phi(row + start, column)
-        value = phi.ravel()[near]
+        value = phi[row, column]
         value = (value - noise) / (1 - value * noise)  # tanh(atanh(a) - atanh(b))
-        phi[:] = 0
-        phi.ravel()[near] = value
-        row, column = _strongest(phi, np.float32(self.least), self.neighbors)
-        return row.astype(np.int32) + start, column.astype(np.int32), phi[row, column]
+        above = value > np.float32(self.least)
+        if self.copies is not None:  # its strongest partners are those that it stands for
+            above &= self.copies[row + start] == 1
+        row, column, value = row[above] + np.int32(start), column[above], value[above]
+        kept = _strongest(row, column, value, self.neighbors, self.copies)
+        return row[kept], column[kept], value[kept]
 
     def _phi(self, start: int, stop: int, counter: PairCounter) -> NDArray[np.float32]:
         """(t, n) phi; 0 for a voxel with itself or with one that does not vary.
@@ -164,37 +205,93 @@ def similarity_graph(
     """
     bits, volumes = occupancy.packed(sample), len(occupancy)
     frequency = occupied_counts(bits)
+    stand_in = _stand_ins(bits)
+    nodes, copies = np.unique(stand_in, return_counts=True)
+    many = nodes[copies > 1]
+    own_chance = np.ones(len(sample))
+    own_chance[many] = hypergeometric_tail(
+        frequency[many], frequency[many], frequency[many], volumes
+    )
     least = float(np.tanh(fisher_margin(volumes, probability / max(1, len(sample)))))
     search = SimilaritySearch(
-        bits,
-        frequency,
+        bits[nodes],
+        frequency[nodes],
         volumes,
-        PairNoise.of(noise, sample, occupancy.grid),
+        PairNoise.of(noise, sample[nodes], occupancy.grid),
         least,
         constants.NEIGHBORS,
+        copies if len(many) else None,
     )
     found = run_tiles(search, "comparing voxels", progress, compute)
     if not found:
+        empty = np.empty(0, np.float32)
         return SimilarityGraph(
-            np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty(0), len(sample), volumes
+            np.empty((0, 2), np.int32), empty, np.empty(0), stand_in, own_chance, volumes
         )
     first, second, strength = (np.concatenate(part) for part in zip(*found, strict=True))
-    key = np.minimum(first, second).astype(np.int64) * len(sample) + np.maximum(first, second)
+    first, second = nodes[first], nodes[second]
+    key = np.minimum(first, second) * len(sample) + np.maximum(first, second)
     key, where = np.unique(key, return_index=True)
     pairs = np.stack(np.divmod(key, len(sample)), axis=1).astype(np.int32)
     both = joint_counts(bits, pairs[:, 0], pairs[:, 1])
     chance = hypergeometric_tail(both, frequency[pairs[:, 0]], frequency[pairs[:, 1]], volumes)
-    return SimilarityGraph(pairs, strength[where], chance, len(sample), volumes)
+    return SimilarityGraph(pairs, strength[where], chance, stand_in, own_chance, volumes)
+
+
+def _stand_ins(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(n,) the first voxel of the same profile where more than NEIGHBORS have it, else itself."""
+    if not len(bits):
+        return np.empty(0, np.int64)
+    whole = np.ascontiguousarray(bits).view(np.dtype((np.void, bits.shape[1])))[:, 0]
+    _, first, group, count = np.unique(
+        whole, return_index=True, return_inverse=True, return_counts=True
+    )
+    own = np.arange(len(bits))
+    return np.where(count[group] > constants.NEIGHBORS, first[group], own)
 
 
 def _strongest(
-    value: NDArray[np.float32], least: np.float32, count: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row and column of the ``count`` largest values in each row above ``least``, with ties."""
-    above = value > least
-    full = np.flatnonzero(above.sum(axis=1) > count)
-    if len(full):
-        last = value.shape[1] - count
-        above[full] = value[full] >= np.partition(value[full], last, axis=1)[:, last, None]
-    first, second = np.nonzero(above)
-    return first, second
+    row: NDArray[np.int32],
+    column: NDArray[np.int32],
+    value: NDArray[np.float32],
+    count: int,
+    copies: NDArray[np.int64] | None = None,
+) -> NDArray[np.intp]:
+    """Which (k,) pairs, in ascending order of their rows, are among the ``count`` strongest of
+    their row.
+
+    Ties are kept, but of more than ``count`` too many only those nearest in order, and so mostly
+    in space: few volumes make few different correlations. A column counts as many times as it has
+    ``copies``.
+    """
+    if not len(row):
+        return np.empty(0, np.intp)
+    start = np.flatnonzero(np.diff(row, prepend=-1))  # of each row that has pairs
+    length = np.diff(start, append=len(row))
+    line = np.repeat(np.arange(len(start)), length)
+    width = int(length.max())
+    kept = np.arange(len(row))
+    if width > count:
+        table = np.full((len(start), width), -np.inf, np.float32)
+        table[line, kept - start[line]] = value
+        full = np.flatnonzero(length > count)
+        last = np.full(len(start), -np.inf, np.float32)
+        last[full] = np.partition(table[full], width - count, axis=1)[:, width - count]
+        kept = np.flatnonzero(value >= last[line])
+    over = np.bincount(line[kept], minlength=len(start)) > 2 * count
+    if copies is not None:
+        over |= np.bincount(line[kept], copies[column[kept]], len(start)) > count
+    if not over.any():
+        return kept
+    crowded = over[line[kept]]
+    some = kept[crowded]
+    order = some[np.lexsort((np.abs(column[some] - row[some]), -value[some], line[some]))]
+    weight = np.ones(len(order), np.int64) if copies is None else copies[column[order]]
+    new_line = np.diff(line[order], prepend=-1) != 0
+    new_value = new_line | (np.diff(value[order], prepend=np.float32(0)) != 0)
+    begin = np.flatnonzero(new_line)[np.cumsum(new_line) - 1]
+    equal = np.flatnonzero(new_value)[np.cumsum(new_value) - 1]
+    stronger = np.cumsum(weight) - weight  # summed over all before, in the row and above
+    stronger = stronger[equal] - stronger[begin]
+    chosen = (stronger < count) & (np.arange(len(order)) - begin < 2 * count)
+    return np.sort(np.concatenate([kept[~crowded], order[chosen]]))

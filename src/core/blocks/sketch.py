@@ -27,10 +27,10 @@ from ..common import constants
 from ..common.devices import CPU
 from ..common.progress import Progress
 from ..compute.backends import open_backend
-from ..compute.resources import fits_in_memory, memory_error, reading_requirements
+from ..compute.resources import check_reading
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
-from .background import Background, measure_background
+from .background import Background
 from .blockset import BlockSet
 from .evidence import Evidence, sketched_evidence
 from .occupancy import Occupancy
@@ -110,14 +110,13 @@ def sketch(
     with progress.timed("evidence"):
         sampled = len(compared.sample) / max(1, len(compared.observation.union))
         joins = compared.statistic.joins_shells
-        background = measure_background(ensemble, compared.occupancy, progress)
         blocks, evidence = sketched_evidence(
-            blocks, compared.occupancy, ensemble, background, sampled, joins, progress
+            blocks, compared.occupancy, ensemble, sampled, joins, progress
         )
         found = list(blocks.blocks.values())
     with progress.timed("stability"):
         if parameters.resamples:
-            halves = compared.halves(ensemble, background, found, parameters, progress)
+            halves = compared.halves(ensemble, evidence.background, found, parameters, progress)
             blocks = replace(blocks, stability=stability_in(halves, found, parameters, progress))
         blocks = with_strength(blocks, compared.occupancy, progress)
     return replace(compared.result(blocks, parameters), evidence=evidence)
@@ -146,7 +145,7 @@ def compare(
     statistic = statistic_named(parameters.statistic)
     # first of all, so that a device that is missing is reported before anything is read
     with open_backend(parameters.device, parameters.scheduler, progress) as compute:
-        _check_reading(ensemble, statistic, progress)
+        check_reading(ensemble, statistic.passes, progress)
         with progress.timed("reading"):
             observation = statistic.observe(ensemble, levels, parameters, progress)
             union = within(observation.union, region, parameters.mask)
@@ -266,16 +265,3 @@ def number_blocks(
     return BlockSet(
         grid, {n: np.sort(b) for n, b in enumerate(blocks, 1)}, np.setdiff1d(tested, inside)
     )
-
-
-def _check_reading(ensemble: Ensemble, statistic: Statistic, progress: Progress) -> None:
-    """Say what reading takes where it is much; raise SirenError where it does not fit."""
-    reading = reading_requirements(ensemble, statistic.passes)
-    if not fits_in_memory(reading):
-        raise memory_error(
-            reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes'
-        )
-    if reading.seconds > constants.WARN_SECONDS or reading.memory > constants.WARN_BYTES:
-        progress.say(
-            f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}."
-        )

@@ -21,7 +21,7 @@ from ..maps.ensemble import Ensemble
 from .background import Background
 from .blockset import BlockSet
 from .occupancy import Occupancy
-from .profiles import rest_correlations
+from .profiles import rest_correlations, row_tiles
 
 COMING_BACK = "asking whether blocks come back"  # the phase, in words
 
@@ -163,13 +163,11 @@ def with_strength(
     strengths: dict[int, NDArray[np.float32]] = {}
     for number, voxels in blocks:
         progress.step("weighing voxels", len(strengths) / len(blocks))
-        tiles = [
-            voxels[start : start + constants.TILE_VOXELS]
-            for start in range(0, len(voxels), constants.TILE_VOXELS)
-        ]
-        # (V,) occupied voxels
-        whole = np.sum([occupancy.rows(t).sum(axis=0, dtype=np.float64) for t in tiles], axis=0)
+        whole = occupancy.counts(voxels)
         strengths[number] = np.concatenate(
-            [rest_correlations(occupancy.rows(t), whole[None])[:, 0] for t in tiles]
+            [
+                rest_correlations(occupancy.rows(voxels[part]), whole[None])[:, 0]
+                for part in row_tiles(len(voxels), len(occupancy))
+            ]
         ).astype(np.float32)
     return replace(blocks, strength=strengths)

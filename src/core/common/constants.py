@@ -16,9 +16,13 @@ from __future__ import annotations
 # stop do.
 
 TILE_VOXELS = 4096  # voxels unpacked at a time: 16 MB of occupancy at 1,000 volumes
+TILE_VALUES = 4_000_000  # and fewer voxels of many volumes: their temporaries take 24 bytes each
 TILE_PAIRS = 1_000_000  # voxel pairs compared at a time: about 30 MB of arrays, 0.1 s
 CUTOFFS_AT_ONCE = 100_000  # binomial cutoffs computed at a time: 0.1 s
-SIMILARITY_VOXELS_AT_ONCE = 4000  # voxels correlated between two checks for a stop
+# voxels correlated between two checks for a stop, and fewer of many volumes; volumes that are
+# correlated with all at a time
+SIMILARITY_VOXELS_AT_ONCE, SIMILARITY_VALUES_AT_ONCE = 4000, 8_000_000
+SIMILARITY_VOLUMES_AT_ONCE = 1000
 # voxels counted in one numpy call, which holds Python's lock while the window waits to be redrawn
 PREVIEW_VOXELS_AT_ONCE = 1 << 20
 
@@ -29,26 +33,30 @@ WARN_SECONDS, WARN_BYTES = 30.0, 2e9  # above either, the user is told before th
 MEMORY_SHARE = 0.8  # share of the free memory that a run may use; the rest is for other programs
 # per voxel of the grid: a map and its mask, sums for the mean in two precisions, means and
 # frequencies, twice
-BYTES_PER_VOXEL = 40
+BYTES_PER_VOXEL = 30
+# per volume: its anchors, in three precisions while scales are measured, or its correlations with
+# SIMILARITY_VOLUMES_AT_ONCE others
+BYTES_PER_VOLUME = 60_000
 BYTES_PER_EDGE = 104  # during clustering: both ends, twice, and the sparse neighbor matrix
-TILE_BYTES = 150e6  # memory of one tile of pairs
-PAIRS_PER_SECOND = 40e6  # compared and tested by one core of an ordinary computer
+TILE_BYTES = 60e6  # memory of one tile of pairs
+PAIRS_PER_SECOND = 60e6  # compared and tested by one core of an ordinary computer
 
 # --- Cost of a step on one core of the reference machine: devel/benchmarks/speed.md
 
 FIXED_SECONDS = 0.3  # any step
-READ_SECONDS = 5e-9  # per map voxel, read and binarized
+READ_SECONDS = 2.5e-9  # per map voxel and pass
 RESAMPLE_SECONDS = 1.2e-7  # per map voxel, resampled to another box
 NETWORK_SECONDS = 0.021  # per map, two threads
-PAIR_SECONDS = 8e-11  # per voxel pair and volume
-EDGE_SECONDS = 8e-6  # per significant pair, during clustering
+PAIR_SECONDS = 4e-11  # per voxel pair and volume
+EDGE_SECONDS = 4e-6  # per significant pair, during clustering
 HALF_SHARE = 0.04  # share of comparing and clustering that one random half takes, for stability
+VOLUME_SECONDS = 5e-4  # per volume: evidence, and stability in 10 halves
 LIBRARY_BYTES = 0.1e9
 NETWORK_BYTES = 0.32e9  # torch, and a batch of 4 in each of two threads
 # share of the voxels that are occupied in some volumes: the example's, used before the first run
 TYPICAL_OCCUPIED = 0.045
 # comparing a voxel with all block profiles costs as much as this many voxel pairs
-PROFILE_COMPARISONS = 200
+PROFILE_COMPARISONS = 1600
 
 # --- Minimum numbers of volumes, of three kinds
 

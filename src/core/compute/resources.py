@@ -10,6 +10,7 @@ import psutil
 
 from ..common import constants
 from ..common.errors import SirenError
+from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 
 
@@ -44,20 +45,55 @@ def reading_requirements(ensemble: Ensemble, passes: int) -> Requirements:
     next(ensemble.read())
     each = time.perf_counter() - start
     volumes, voxels = len(ensemble), ensemble.grid.size
+    times = 1 if kept_maps(volumes, voxels) else passes
+    return Requirements(reading_memory(volumes, voxels), each * volumes * times)
+
+
+def check_reading(ensemble: Ensemble, passes: int, progress: Progress) -> None:
+    """Say what reading an ensemble takes where it is much.
+
+    Raises
+    ------
+    SirenError
+        If it does not fit into memory.
+    """
+    # before a map is read
+    reading = Requirements(reading_memory(len(ensemble), ensemble.grid.size), 0.0)
+    if not fits_in_memory(reading):
+        raise memory_error(
+            reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes'
+        )
+    reading = reading_requirements(ensemble, passes)
+    if reading.seconds > constants.WARN_SECONDS or reading.memory > constants.WARN_BYTES:
+        progress.say(
+            f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}."
+        )
+
+
+def kept_maps(volumes: int, voxels: int) -> float:
+    """Bytes of the maps, of so many voxels each, where all are kept in memory; else 0."""
     kept = 4.0 * voxels * volumes
-    if kept > constants.CACHE_BYTES:
-        kept = 0.0
-    # occupancy bits are held twice while levels are harmonized
-    memory = kept + constants.BYTES_PER_VOXEL * voxels + 2 * volumes * voxels / 8
-    return Requirements(memory, each * volumes * (1 if kept else passes))
+    return kept if kept <= constants.CACHE_BYTES else 0.0
+
+
+def reading_memory(volumes: int, voxels: int, copies: int = 2) -> float:
+    """Bytes for maps, occupancy and anchors; the occupancy bits are held twice while the levels are
+    harmonized.
+    """
+    return (
+        kept_maps(volumes, voxels)
+        + constants.BYTES_PER_VOXEL * voxels
+        + copies * volumes * voxels / 8
+        + constants.BYTES_PER_VOLUME * volumes
+    )
 
 
 def pair_requirements(sample: int, volumes: int, edges: float) -> Requirements:
     """Requirements of comparing all pairs of a sample of voxels and clustering the edges."""
     pairs = float(sample) ** 2
     return Requirements(
-        4.0 * sample * volumes + constants.TILE_BYTES + constants.BYTES_PER_EDGE * edges,
-        pairs / constants.PAIRS_PER_SECOND,
+        8.0 * sample * volumes + constants.TILE_BYTES + constants.BYTES_PER_EDGE * edges,
+        pairs / constants.PAIRS_PER_SECOND + pairs * volumes * constants.PAIR_SECONDS,
     )
 
 

@@ -26,7 +26,7 @@ from ..common.progress import Progress
 from .companions import Companions, find_companions
 from .finding import find_sources as find_sources
 from .fingerprint import fingerprint
-from .grid import Grid, Triple, to_box
+from .grid import Grid, Triple, box_grid, to_box
 from .mapfile import natural_key, with_voxel_size
 from .source import Source as Source
 
@@ -258,9 +258,7 @@ class Ensemble:
         """
         if box is None or self.grid.shape == (box, box, box):
             return self
-        # an empty map suffices to compute the grid
-        grid = to_box(np.zeros(self.grid.shape, np.float32), self.grid, box)[1]
-        return replace(self, box=box, grid=grid)
+        return replace(self, box=box, grid=box_grid(self.grid, box))
 
 
 def find_ensemble(

@@ -16,6 +16,9 @@ from ..common.errors import SirenError
 
 Shape = tuple[int, int, int]
 Triple = tuple[float, float, float]
+# a map is padded to a cube of at most so many times its voxels, unless the cube is small: a slab
+# of a tenth of its sides has 10 times
+MAX_PADDING, MIN_REFUSED_VOXELS = 100, 256**3
 SLAB = 32  # planes transformed at a time
 
 
@@ -163,19 +166,57 @@ def to_box(array: NDArray[np.floating], grid: Grid, box: int) -> tuple[NDArray[n
     SirenError
         If the box is too small.
     """
+    new_grid, padded = box_grid(grid, box), _cube(grid)
+    try:
+        if padded != grid.shape:
+            fill = np.float32(np.median(box_faces(array)))
+            width = [(0, new - old) for old, new in zip(grid.shape, padded, strict=True)]
+            array = np.pad(np.asarray(array, np.float32), width, constant_values=fill)
+        return fourier_resample(array, (box, box, box)), new_grid
+    except MemoryError as error:
+        raise SirenError(
+            f"There is not enough memory to resample maps of {grid.text()}: close other programs, "
+            "or resample the maps elsewhere."
+        ) from error
+
+
+def box_grid(grid: Grid, box: int) -> Grid:
+    """The grid of :func:`to_box`.
+
+    Raises
+    ------
+    SirenError
+        If the box is too small, or the voxel size cannot be right.
+    """
     if box < 8:
         raise SirenError(f"A box of {box} voxels is too small: give 8 or more.")
-    edge = max(n * s for n, s in zip(grid.shape, grid.voxel_size[::-1], strict=True))
-    padded = tuple(
-        max(n, round(edge / s)) for n, s in zip(grid.shape, grid.voxel_size[::-1], strict=True)
+    sizes = [p * s / box for p, s in zip(_cube(grid), grid.voxel_size[::-1], strict=True)]
+    return Grid((box, box, box), (sizes[2], sizes[1], sizes[0]), grid.origin)
+
+
+def _cube(grid: Grid) -> Shape:
+    """Voxels along z, y, x of the cube in Angstrom around a map.
+
+    Raises
+    ------
+    SirenError
+        If a voxel edge is no number above 0, or the cube has far more voxels than the map: the
+        header lies.
+    """
+    axes = list(zip(grid.shape, grid.voxel_size[::-1], strict=True))
+    if all(np.isfinite(s) and s > 0 for _, s in axes):
+        edge = max(n * s for n, s in axes)
+        # as floats first: the numbers may be beyond any integer
+        along = [max(n, float(edge) / s) for n, s in axes]
+        if float(np.prod(along)) <= max(MAX_PADDING * grid.size, MIN_REFUSED_VOXELS):
+            z, y, x = (round(n) for n in along)
+            return z, y, x
+    raise SirenError(
+        f"The headers say {' x '.join(f'{s:.4g}' for s in grid.voxel_size)} A for voxels, "
+        f"{' x '.join(str(n) for n in grid.shape[::-1])} of them, which cannot be: the "
+        'cube around such a map does not fit into memory. Give "voxelSize" if you know it, or '
+        "correct the headers."
     )
-    if padded != grid.shape:
-        fill = np.float32(np.median(box_faces(array)))
-        width = [(0, new - old) for old, new in zip(grid.shape, padded, strict=True)]
-        array = np.pad(np.asarray(array, np.float32), width, constant_values=fill)
-    sizes = [p * s / box for p, s in zip(padded, grid.voxel_size[::-1], strict=True)]
-    new_grid = Grid((box, box, box), (sizes[2], sizes[1], sizes[0]), grid.origin)
-    return fourier_resample(array, (box, box, box)), new_grid
 
 
 def box_faces(array: NDArray[np.floating]) -> NDArray[np.floating]:

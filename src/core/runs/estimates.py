@@ -20,8 +20,10 @@ from dataclasses import dataclass
 
 from ..blocks.statistics import DEFAULT, statistic_named
 from ..common import constants
-from ..compute.resources import pair_requirements
+from ..compute.resources import kept_maps, pair_requirements, reading_memory
 from ..maps.grid import Grid
+
+CACHED_PASSES = 2  # that reading maps once and keeping them costs as much as
 
 
 @dataclass(frozen=True)
@@ -94,35 +96,34 @@ def _blocks(work: Work) -> Estimate:
     """Estimate for a sketch or an expansion."""
     statistic = statistic_named(work.statistic)
     voxels, read = work.grid.size, work.read_voxels or work.grid.size
-    kept = 4.0 * voxels * work.volumes
-    fits = kept <= constants.CACHE_BYTES
+    fits = kept_maps(work.volumes, voxels) > 0
     each = constants.READ_SECONDS * read + (
         constants.RESAMPLE_SECONDS * read if work.read_voxels else 0.0
     )
-    seconds = constants.FIXED_SECONDS + (1 if fits else statistic.passes) * work.volumes * each
-    memory = (
-        constants.LIBRARY_BYTES + constants.BYTES_PER_VOXEL * voxels + work.volumes * voxels / 4
+    seconds = (
+        constants.FIXED_SECONDS
+        + (CACHED_PASSES if fits else statistic.passes) * work.volumes * each
     )
-    if fits and statistic.passes > 1:
-        memory += kept
+    sketching = work.step == "sketch"
+    memory = constants.LIBRARY_BYTES + reading_memory(work.volumes, voxels, 2 if sketching else 1)
     occupied = work.occupied if work.occupied is not None else constants.TYPICAL_OCCUPIED * voxels
     most = statistic.most_sampled(work.subsample)
     sample = occupied / (work.subsample or constants.DEFAULT_SUBSAMPLE)
     sample = sample if most is None else min(sample, most)
-    if work.step == "sketch":
+    if sketching:
         edges = constants.NEIGHBORS * sample
         pairs = pair_requirements(round(sample), work.volumes, edges)
-        comparing = (
-            sample**2 * work.volumes * constants.PAIR_SECONDS
-            + pairs.seconds
-            + constants.EDGE_SECONDS * edges
-        )
+        comparing = pairs.seconds + constants.EDGE_SECONDS * edges
         seconds += comparing * (1 + constants.HALF_SHARE * work.resamples)
         return Estimate(seconds, memory + pairs.memory)
     block = work.block_voxels if work.block_voxels is not None else sample / 2
     partners = block if statistic.counts_in_expand else min(block, constants.PROFILE_COMPARISONS)
-    seconds += occupied * partners * work.volumes * constants.PAIR_SECONDS
-    return Estimate(seconds, memory + 4 * max(occupied, block) * work.volumes)
+    each = work.volumes * constants.PAIR_SECONDS
+    each += 1 / constants.PAIRS_PER_SECOND if statistic.counts_in_expand else 0.0
+    seconds += occupied * partners * each + work.volumes * constants.VOLUME_SECONDS
+    columns = 4 * block * work.volumes if statistic.counts_in_expand else 0
+    compared = occupied * work.volumes / 4 + columns + constants.TILE_BYTES
+    return Estimate(seconds, memory + compared)
 
 
 def _rounded(value: float) -> float:

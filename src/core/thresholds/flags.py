@@ -17,6 +17,7 @@ from ..blocks.alignment import find_misaligned
 from ..blocks.occupancy import Occupancy
 from ..blocks.outliers import junk_volumes
 from ..common import constants
+from ..common.progress import Progress
 from ..maps.contrast import INVERTED, is_inverted
 from ..maps.grid import Grid
 from .tables import Prediction
@@ -135,6 +136,7 @@ def with_flags(
     regions: dict[str, EnclosedRegion],
     grid: Grid,
     compare: bool = True,
+    progress: Progress | None = None,
 ) -> list[Prediction]:
     """Add flags to predictions: those of each map by itself, and those relative to the ensemble.
 
@@ -151,13 +153,15 @@ def with_flags(
     found = {name: list(e.flags) for name, e in regions.items()}
     if compare and len(regions) >= constants.MIN_VOLUMES_FOR_MAJORITY:
         for flags, more in zip(
-            found.values(), _ensemble_flags(list(regions.values()), grid), strict=True
+            found.values(), _ensemble_flags(list(regions.values()), grid, progress), strict=True
         ):
             flags += more
     return [replace(r, flags=(*r.flags, *found.get(r.file, ()))) for r in rows]
 
 
-def _ensemble_flags(regions: list[EnclosedRegion], grid: Grid) -> list[list[str]]:
+def _ensemble_flags(
+    regions: list[EnclosedRegion], grid: Grid, progress: Progress | None
+) -> list[list[str]]:
     """Flags of each volume whose region is of unusual size, unlike that of any other, or like that
     of most others but mirrored or shifted.
     """
@@ -176,7 +180,9 @@ def _ensemble_flags(regions: list[EnclosedRegion], grid: Grid) -> list[list[str]
         np.empty(0, np.float32),
     )
     apart = find_misaligned(volumes)
-    alone = junk_volumes(volumes, volumes.union(constants.UNION_FRACTION), constants.SAME_MOLECULE)
+    alone = junk_volumes(
+        volumes, volumes.union(constants.UNION_FRACTION), constants.SAME_MOLECULE, progress
+    )
     return [
         [f"encloses {np.exp(v - middle):.2g} times the volume that is usual here"] * bool(f)
         + ["unlike all other volumes"] * bool(a)

@@ -12,29 +12,34 @@ Example::
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import JunkMap, SirenError
-from ..common.progress import POLL_SECONDS, Progress
+from ..common.errors import Cancelled, JunkMap, SirenError
+from ..common.files import sha256
+from ..common.progress import POLL_SECONDS, Progress, run_cancellable
+from ..common.versions import versions
 from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid
 from .consensus import consensus_levels
 from .features import share_above
-from .flags import EnclosedRegion, enclosed_region, with_flags
+from .flags import enclosed_region, with_flags
 from .network import BOX, LoadedNetwork, default_weights, import_torch, load_network, network_output
 from .normalize import Range, denormalize_level, normalize, value_range
 from .parameters import PredictParameters
 from .preprocess import downsample
+from .resume import MapResult, Unfinished, junk_result
 from .tables import Prediction, Predictions
 from .voxel_size import known_voxel_size
 
@@ -73,6 +78,7 @@ def predict_levels(
     ensemble: Ensemble,
     parameters: PredictParameters | None = None,
     progress: Progress | None = None,
+    unfinished: Path | None = None,
 ) -> Predictions:
     """Predict a contour level for each volume of an ensemble.
 
@@ -86,6 +92,10 @@ def predict_levels(
         Maps on any grid, each its own if found with ``any_grid``; one is enough.
     parameters : PredictParameters
     progress : Progress
+    unfinished : Path, optional
+        A file to note each batch of maps in as it is done. A prediction that finds batches there,
+        of the same maps, weights and parameters, goes on from these. The caller removes it once
+        the results are written.
 
     Returns
     -------
@@ -106,35 +116,50 @@ def predict_levels(
     Kinman et al. 2025, doi 10.1016/j.str.2025.02.004.
     """
     parameters, progress = parameters or PredictParameters(), progress or Progress()
-    import_torch()  # before the weights, so that a missing torch is reported first
+    # before the weights, so that a missing torch is reported first; takes seconds the first time
+    run_cancellable(import_torch, "starting torch", progress)
     device = choose_device(parameters.device)
     path = (
         Path(parameters.weights).expanduser()
         if parameters.weights is not None
         else default_weights()
     )
-    progress.step("loading the network")
-    loaded = load_network(path)
+    loaded = run_cancellable(partial(load_network, path), "loading the network", progress)
     loaded.network.to(device)
     if parameters.together and ensemble.mixed:
         raise SirenError(
             f"These volumes have {ensemble.grid_text()}: to harmonize their levels they must share "
             'one grid. Leave out "together", or exclude those on other grids.'
         )
-    results = _predict_maps(ensemble, loaded, device, path.name, parameters.batch_size, progress)
+    done = None
+    if unfinished is not None:
+        done = Unfinished(unfinished, _made_with(path, device, ensemble))
+    results = _predict_maps(
+        ensemble, loaded, device, path.name, parameters.batch_size, progress, done
+    )
     if results and all(one.junk for one in results):
         raise next(one.junk for one in reversed(results) if one.junk)
     regions = {one.row.file: one.enclosed for one in results if one.enclosed}
-    rows = [
-        replace(one.row, fingerprint=ensemble.fingerprints.get(one.row.file, "")) for one in results
-    ]
-    rows = with_flags(rows, regions, Grid((BOX,) * 3, (1.0,) * 3), compare=not ensemble.mixed)
+    rows = with_flags(
+        [one.row for one in results],
+        regions,
+        Grid((BOX,) * 3, (1.0,) * 3),
+        compare=not ensemble.mixed,
+        progress=progress,
+    )
     notes = []
     if parameters.together:
         rows, note = consensus_levels(ensemble, rows, progress)
         notes.append(note)
     progress.step(PHASE, 1.0)
     return Predictions(tuple(rows), path.name, device, tuple(notes))
+
+
+def _made_with(weights: Path, device: str, ensemble: Ensemble) -> str:
+    """What predictions depend on besides the maps and their batches, in a digest."""
+    torch: Any = import_torch()
+    parts = (sha256(weights), device, torch.__version__, versions(), ensemble.grid, ensemble.box)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -209,15 +234,6 @@ def prepare_map(
     return PreparedMap(source.name, vol_id, small, x, used, known_voxel_size(grid, BOX), full)
 
 
-@dataclass(frozen=True)
-class _MapResult:
-    """The prediction for a map, with its enclosed region, or why it has none."""
-
-    row: Prediction
-    enclosed: EnclosedRegion | None = None
-    junk: JunkMap | None = None
-
-
 def _predict_maps(
     ensemble: Ensemble,
     loaded: LoadedNetwork,
@@ -225,7 +241,8 @@ def _predict_maps(
     weights: str,
     batch_size: int,
     progress: Progress,
-) -> list[_MapResult]:
+    done: Unfinished | None = None,
+) -> list[MapResult]:
     """Predict all maps, in the ensemble's order, in batches with one thread per core.
 
     Batches do not depend on the number of threads, so results do not either.
@@ -238,23 +255,15 @@ def _predict_maps(
     inside = progress.quiet()
     read: list[str] = []
 
-    def predict(sources: Sequence[Source]) -> list[_MapResult]:
+    def predict(sources: Sequence[Source]) -> list[MapResult]:
         maps: list[PreparedMap] = []
-        found: dict[str, _MapResult] = {}
+        found: dict[str, MapResult] = {}
         for source in sources:
             inside.step(PHASE)
             try:
                 maps.append(prepare_map(ensemble, source, place[source.name], loaded.kind, reading))
             except JunkMap as error:
-                row = Prediction(
-                    source.name,
-                    place[source.name],
-                    Range(np.nan, np.nan),
-                    np.nan,
-                    flags=(error.reason,),
-                )
-                # without traceback, which would keep the map in memory
-                found[source.name] = _MapResult(row, junk=error.with_traceback(None))
+                found[source.name] = junk_result(source.name, place[source.name], error)
             read.append(source.name)
         if maps:
             with network:
@@ -263,16 +272,25 @@ def _predict_maps(
                 m.name: _map_result(m, level, spread, weights)
                 for m, (level, spread) in zip(maps, numbers, strict=True)
             }
-        return [found[s.name] for s in sources]
+        return [
+            replace(one, row=replace(one.row, fingerprint=ensemble.fingerprints.get(name, "")))
+            for name, one in ((s.name, found[s.name]) for s in sources)
+        ]
 
     batches = [ensemble.sources[i : i + batch_size] for i in range(0, len(ensemble), batch_size)]
+    results = [None if done is None else done.results(batch, place) for batch in batches]
+    known = sum(len(batch) for batch, found in zip(batches, results, strict=True) if found)
+    if known:
+        read += [""] * known
+        progress.say(f"{known:,} of {len(ensemble):,} maps were predicted before; going on.")
+    todo = [batch for batch, found in zip(batches, results, strict=True) if found is None]
     each = COPIES * 4 * ensemble.largest**3 + batch_size * BYTES_PER_MAP[loaded.kind]
-    workers = max(1, min(_cores(), len(batches), MAX_HELD_BYTES // each))
+    workers = max(1, min(_cores(), len(todo), MAX_HELD_BYTES // each))
     # one torch thread per worker, since more would compete; but all cores for the large
     # convolutions of the published network
     torch_threads = _cores() // workers if loaded.kind == "published" else 1
     with _restore_torch_threads(torch):
-        return _collect(
+        new = _collect(
             ThreadPoolExecutor(
                 workers,
                 "siren-predict",
@@ -280,32 +298,47 @@ def _predict_maps(
                 initargs=(torch_threads,),
             ),
             predict,
-            batches,
+            todo,
             read,
             len(ensemble),
             progress,
+            done,
         )
+    fresh = iter(new)
+    return [one for found in results for one in (next(fresh) if found is None else found)]
 
 
 def _collect(
     pool: ThreadPoolExecutor,
-    predict: Callable[[Sequence[Source]], list[_MapResult]],
+    predict: Callable[[Sequence[Source]], list[MapResult]],
     batches: Sequence[Sequence[Source]],
     read: Sequence[str],
     count: int,
     progress: Progress,
-) -> list[_MapResult]:
-    """Results of ``predict`` for all batches, in order; ``read`` lists the maps read so far."""
-    results: list[_MapResult] = []
+    done: Unfinished | None = None,
+) -> list[list[MapResult]]:
+    """Results of ``predict`` for each batch; ``read`` lists the maps read so far."""
+    results: list[list[MapResult]] = []
     try:
         waiting = [pool.submit(predict, batch) for batch in batches]
-        for future in waiting:
+        for batch, future in zip(batches, waiting, strict=True):
             progress.step(PHASE, len(read) / count)
             while not wait([future], POLL_SECONDS).done:
                 progress.step(PHASE, len(read) / count)
-            results += future.result()
+            results.append(future.result())
+            if done is not None:
+                done.add(batch, results[-1])
+    except Cancelled:
+        # a thread may be busy with a large map: it ends by itself
+        pool.shutdown(wait=False, cancel_futures=True)
+        if done is not None and results:
+            kept = count - sum(map(len, batches[len(results) :]))
+            progress.say(
+                f"{kept:,} of {count:,} maps are predicted; the same command goes on from there."
+            )
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=not progress.cancelled, cancel_futures=True)
     return results
 
 
@@ -351,14 +384,14 @@ def _predict_batch(
     return numbers
 
 
-def _map_result(m: PreparedMap, prediction: float, spread: float, weights: str) -> _MapResult:
+def _map_result(m: PreparedMap, prediction: float, spread: float, weights: str) -> MapResult:
     if not np.isfinite(prediction):
         raise SirenError(
             f"{weights} gives no number for {m.name}: its weights are damaged. Use "
             'others, or leave "weights" out.'
         )
     row = Prediction(m.name, m.vol_id, m.range, prediction, spread if np.isfinite(spread) else None)
-    return _MapResult(
+    return MapResult(
         row,
         enclosed_region(m.small, denormalize_level(prediction, m.range), prediction, row.spread),
     )

@@ -74,6 +74,7 @@ def test_what_cannot_be_compared_is_refused_with_a_subsample_that_can(
 ) -> None:
     monkeypatch.setattr(constants, "PILOT_VOXELS", 50)
     monkeypatch.setattr(constants, "TILE_BYTES", 0.0)
+    monkeypatch.setattr(constants, "BYTES_PER_VOLUME", 0.0)
     monkeypatch.setattr(constants, "BYTES_PER_EDGE", 3000)  # as if there were thirty times as many
     monkeypatch.setattr(resources, "free_memory", lambda: 12e6)
     with pytest.raises(

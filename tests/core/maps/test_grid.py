@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from chimerax.siren.core.common.errors import SirenError
-from chimerax.siren.core.maps.grid import Grid, Shape, fourier_resample, to_box
+from chimerax.siren.core.maps.grid import Grid, Shape, box_grid, fourier_resample, to_box
 
 RESIZED: list[tuple[Shape, Shape]] = [  # down, up, odd, even, both at once
     ((16, 16, 16), (8, 8, 8)),
@@ -245,6 +245,42 @@ def test_a_box_too_small_gives_a_one_sentence_error_with_a_remedy() -> None:
     with pytest.raises(SirenError, match="box of 7 voxels is too small: give 8 or more") as caught:
         to_box(np.zeros((16, 16, 16)), Grid((16, 16, 16), (1, 1, 1)), 7)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        (1.0, 1.0, 1000.0),  # a cube of 4 GB
+        (1.0, 1e-3, 1.0),
+        (1e-30, 1.0, 1.0),  # beyond any integer
+        (1e300, 1.0, 1e-300),
+        (float("inf"), 1.0, 1.0),
+        (float("nan"), 1.0, 1.0),
+    ],
+)
+def test_a_cell_that_lies_about_its_size_is_refused_in_one_sentence_before_memory_is_taken(
+    size: tuple[float, float, float],
+) -> None:
+    grid = Grid((64, 64, 64), size)
+    tracemalloc.start()
+    for make in (
+        lambda: to_box(np.ones(grid.shape, np.float32), grid, 64),
+        lambda: box_grid(grid, 64),
+    ):
+        with pytest.raises(
+            SirenError, match=r"A for voxels, .* cannot be: .* \"voxelSize\""
+        ) as caught:
+            make()
+        assert "\n" not in str(caught.value)
+    assert tracemalloc.get_traced_memory()[1] < 8e6
+    tracemalloc.stop()
+
+
+def test_flat_maps_and_voxels_that_differ_by_some_factor_are_no_lies() -> None:
+    for shape, size in (((8, 64, 64), (2.0, 2.0, 2.0)), ((40, 40, 40), (1.0, 1.0, 6.0))):
+        grid = Grid(shape, size)
+        small, new = to_box(np.zeros(shape, np.float32), grid, 16)
+        assert small.shape == (16, 16, 16) and new == box_grid(grid, 16)
 
 
 # --- grids

@@ -29,7 +29,7 @@ from .protocol import Graph, Observation, Statistic
 class ProfileStatistic:
     """See the module; the attributes and methods are :class:`.protocol.Statistic`'s."""
 
-    passes = 6
+    passes = 5
     counts_in_expand = False  # each voxel against a few profiles: less work than sending them
     harmonizes = True
     joins_shells = True
@@ -96,10 +96,16 @@ class ProfileStatistic:
         """Communities of that graph; those that no volume tells apart are one, and those that
         chance makes are none.
         """
-        assert observation.noise is not None
-        edges, strength = graph.at(parameters.posp, parameters.negp)
+        assert observation.noise is not None and isinstance(graph, SimilarityGraph)
+        edges, strength = graph.between(parameters.posp)
         communities = voxel_communities(
-            len(sample), edges, strength, parameters.min_size, parameters.seed, progress
+            len(sample),
+            edges,
+            strength,
+            parameters.min_size,
+            parameters.seed,
+            progress,
+            graph.standing_for(parameters.posp),
         )
         owner = distinct_blocks(
             observation.occupancy,

@@ -46,8 +46,8 @@ class Statistic(Protocol):
 
     Attributes
     ----------
-    passes : times that a sketch reads each map if the maps do not fit into memory; the last three
-        for the background, the evidence and the stability
+    passes : times that a sketch reads each map if the maps do not fit into memory; the last two
+        for background and evidence, and for the stability
     counts_in_expand : whether expanding compares pairs of voxels, so that a graphics card or a
         cluster can help
     harmonizes : whether it harmonizes the levels, and leaves junk volumes out
