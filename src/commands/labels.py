@@ -125,6 +125,7 @@ def label(
 ) -> Any:
     """Record the contour levels of open maps, as set by eye, in a table of labels."""
     from ..core.thresholds.labels import set_label
+    from ..session.answers import also_answer
     from ..session.log import log_lines, next_step
     from ..session.words import path_text
 
@@ -149,6 +150,7 @@ def label(
         ],
     )
     log_lines(session, [f"Written to {path}."])
+    also_answer(table=path)
     if (path.parent / PREDICTIONS_FILE).is_file():
         next_step(
             session,
@@ -201,10 +203,12 @@ def label_template(
         )
 
     def show(result: tuple[Any, Any, Any, bool]) -> Any:
+        from ..session.answers import also_answer
         from ..session.log import link, log_lines, log_table
         from ..session.words import path_text
 
         ensemble, proposals, added, predicted = result
+        also_answer(table=path, added=added)
         paths = {s.name: s.path for s in ensemble.sources}
         log_table(
             session,
