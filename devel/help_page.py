@@ -31,6 +31,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "src/docs/user/commands/siren.html"
 EXAMPLES = ROOT / "devel/examples.cxc"
+#: Before an example that is shown but not run (it installs something, or needs moved files)
+NOT_RUN = "#$ "
 #: Each table of the page: the module under src/ and the parameters that it shows.
 PARAMETERS = {
     "predict": ("core.thresholds.parameters", "PredictParameters"),
@@ -226,6 +228,7 @@ def examples_of(command: str) -> list[str]:
     found, comments = [], []
     others = [c for c in described() if c.startswith(f"{command} ")]
     for line in EXAMPLES.read_text(encoding="utf-8").splitlines():
+        line = line.removeprefix(NOT_RUN)
         if line.startswith("#"):
             comments.append(line)
             continue
