@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots help-page rooms train test test-quick lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders bench-real clean-env
+.PHONY: help env bundle demo screenshots help-page rooms train test test-quick test-versions chimerax-names lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders bench-real clean-env
 
 # Times are those of two cores without other work, with .venv made
 help:
@@ -26,7 +26,7 @@ train: env ## train the contour-level network; STRUCTURES=folder of mmCIF or PDB
 screenshots: env ## pictures of the panel's pages for the README, in docs/ (half a minute)
 	@$(VENV)/python devel/screenshots.py docs
 
-help-page: ## write the tables of the help page from the code: parameters, columns of blocks.csv (a second)
+help-page: ## write the manual's tables and a page for each command from the code (seconds)
 	@$(PYTHON) devel/help_page.py
 
 rooms: ## draw the rooms of src/ and their imports: docs/rooms.svg (a second)
@@ -37,6 +37,15 @@ test: env ## all tests; those that need ../shared are skipped without it (3 to 4
 
 test-quick: env ## some tests of every room: none that is slow or starts other programs (less than a minute)
 	@$(VENV)/python -m pytest --quick
+
+# Such as: make test-versions VERSIONS="3.13 --no-torch"
+VERSIONS ?=
+test-versions: ## core's tests on Python 3.11 to 3.14, with NumPy 1 and 2, pandas 2 and 3 (devel/versions.py; an hour the first time)
+	@$(PYTHON) devel/versions.py $(VERSIONS)
+
+CHIMERAX ?= ../ChimeraX
+chimerax-names: ## every ChimeraX name that src/ uses, in the sources of 1.7 to the newest; CHIMERAX=clone of RBVI/ChimeraX (a minute)
+	@$(PYTHON) devel/chimerax_names.py "$(CHIMERAX)"
 
 lint: env ## ruff and mypy (20 seconds)
 	@$(VENV)/ruff check .

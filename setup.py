@@ -16,8 +16,9 @@ WEIGHTS = "chimerax.siren.weights"  # as the bundle calls that package
 EXTRAS = {"predict": ["torch"], "plots": ["matplotlib"], "cluster": ["distributed"]}
 
 bundle = ElementTree.parse(Path(__file__).parent / "bundle_info.xml").getroot()
+# without upper bounds, which keep pip from replacing ChimeraX's NumPy
 needed = {
-    name: name + str(dependency.get("version"))
+    name: name + str(dependency.get("version")).split(",")[0]
     for dependency in bundle.iter("Dependency")
     if not (name := str(dependency.get("name"))).startswith("ChimeraX-")
 }

@@ -46,7 +46,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "session": ("core",),
     "commands": ("session", "core"),
     "panel": ("commands.arguments", "session", "core"),
-    "cmd": ("commands",),
+    "cmd": ("commands", "session"),
     "tool": ("panel", "session", "core"),
     "__init__": ("cmd", "tool", "session"),
 }

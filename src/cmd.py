@@ -7,6 +7,8 @@ from typing import Any
 
 from chimerax.core.commands import register
 
+from .session.answers import answering
+
 COMMANDS = {
     "siren example": "example",
     "siren preprocess": "thresholds",
@@ -41,6 +43,7 @@ COMMANDS = {
     "siren plot": "analysis",
     "siren representatives": "analysis",
     "siren stop": "volumes",
+    "siren help": "manual",
 }
 
 
@@ -48,4 +51,6 @@ def register_command(name: str, logger: Any) -> None:
     """Register a command; ChimeraX calls this when the command is first used."""
     family = import_module(f".commands.{COMMANDS[name]}", __package__)
     description, function = family.descriptions()[name]
-    register(name, description(), function, logger=logger)
+    about = description()
+    about.url = f"help:user/commands/{name.replace(' ', '_')}.html"
+    register(name, about, answering(function), logger=logger)

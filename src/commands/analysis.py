@@ -27,6 +27,7 @@ from ..core.maps.ensemble import Ensemble, find_ensemble
 from ..core.runs.record import Record
 from ..core.runs.steps import occupancy_of, run_states
 from ..core.thresholds.tables import table_levels
+from ..session.answers import also_answer
 from ..session.edits import group_of
 from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
 from ..session.jobs import run_job
@@ -84,6 +85,7 @@ def states(
         return found
 
     def show(found: States) -> States:
+        also_answer(files=[name for name in (save_file, pairs_file) if name])
         _log_states(session, found, chosen)
         log_lines(session, [f"Written to {name}" for name in (save_file, pairs_file) if name])
         return found
@@ -187,6 +189,7 @@ def show_representatives(
 
     def show(result: tuple[States, tuple[int, int], list[NDArray[np.float32]]]) -> Model:
         found, pair, arrays = result
+        also_answer(with_block=found.names[pair[0]], without_block=found.names[pair[1]])
         row = found.row(number)
         words = [
             f"{found.names[k]} ({100 * found.share[row, k]:.0f} % of its voxels)" for k in pair

@@ -128,6 +128,7 @@ def label(
     output_dir: str | None = None,
 ) -> Any:
     """Record the contour levels of open maps, as set by eye, in a table of labels."""
+    from ..session.answers import also_answer
     from ..session.labels import write_labels
     from ..session.log import log_lines, next_step
     from ..session.words import keywords_text, path_text
@@ -159,6 +160,7 @@ def label(
         ],
     )
     log_lines(session, [f"Written to {path}."])
+    also_answer(table=path)
     table = next(
         (f / PREDICTIONS_FILE for f in (path.parent, output) if (f / PREDICTIONS_FILE).is_file()),
         None,
@@ -236,10 +238,12 @@ def label_template(
         return ensemble, proposals, added, predicted
 
     def show(result: tuple[Any, Any, Any, bool]) -> Any:
+        from ..session.answers import also_answer
         from ..session.log import link, log_lines, log_table
         from ..session.words import keywords_text, path_text
 
         ensemble, proposals, added, predicted = result
+        also_answer(table=path, added=added)
         to = keywords_text(
             labels=path if labels else None, output_dir=output if output_dir else None
         )

@@ -94,9 +94,11 @@ def screen(
         return settings, lines, *written
 
     def show(result: tuple[list[Setting], list[str], Path, Path]) -> list[Setting]:
+        from ..session.answers import also_answer
         from ..session.log import log_lines
 
         settings, lines, table, picture = result
+        also_answer(table=table, figure=picture)
         again = _again(
             volumes, level, thresholds, output_dir, box, voxel_size, include, exclude, as_typed
         )

@@ -68,12 +68,14 @@ def predict(
         return ensemble, predictions, agreement
 
     def show(result: tuple[Any, Any, Any]) -> Any:
+        from ..session.answers import also_answer
         from ..session.log import log_lines, next_step
         from ..session.shown_map import follow_levels
         from ..session.surfaces import set_level
         from ..session.words import carried, path_text
 
         ensemble, predictions, agreement = result
+        also_answer(table=output / PREDICTIONS_FILE, agreement=agreement and agreement.metrics)
         level_of = predictions.levels
         if set_levels:
             for source, volume in zip(sources, volumes, strict=True):

@@ -21,6 +21,7 @@ from chimerax.core.triggerset import DEREGISTER
 
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
+from .answers import is_awaited
 
 T = TypeVar("T")
 LINE_SECONDS = 3.0  # between two progress lines of a run without windows
@@ -120,8 +121,8 @@ def run_job(
 ) -> Any:
     """Do ``work`` in a thread, then ``show`` its result on the main thread.
 
-    With windows this returns the :class:`SirenJob` at once; without windows, or in a script, it
-    blocks and returns what ``show`` returns.
+    With windows this returns the :class:`SirenJob` at once; without windows, in a script, or for a
+    program that waits for an answer as JSON, it blocks and returns what ``show`` returns.
 
     Parameters
     ----------
@@ -143,7 +144,7 @@ def run_job(
         raise UserError(
             f'"{running.name}" is still running: wait for it, or stop it with "siren stop".'
         )
-    if session.in_script or not session.ui.is_gui:
+    if session.in_script or not session.ui.is_gui or is_awaited():
         return _run_here(session, name, work, show)
     try:
         session.get_state_manager(JOBS)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from chimerax.siren.core.blocks.blockset import read_block_maps
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
@@ -20,6 +19,8 @@ from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.runs.record import read_record
 from chimerax.siren.core.runs.steps import Run, inherited_parameters, run_expand, run_sketch
 from ensembles import LEVEL, assert_same_files, write_planted
+
+torch = pytest.importorskip("torch")
 
 
 @pytest.fixture(scope="module")

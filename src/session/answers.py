@@ -1,0 +1,251 @@
+"""What a command answers to a program: its result as JSON, for REST, MCP and
+``run(session, command, return_json=True)``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_waiting: list[dict[str, Any]] = []  # of the commands that run now, one inside the other
+
+
+def answering(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of a command, with the keyword ``return_json`` of ChimeraX's own commands.
+
+    Whoever asks for JSON waits for the result, also in a ChimeraX with windows, where the command
+    would otherwise run in the background and have nothing to answer yet.
+    """
+
+    @wraps(function)
+    def answer(session: Any, *arguments: Any, return_json: bool = False, **keywords: Any) -> Any:
+        if not return_json:
+            return function(session, *arguments, **keywords)
+        from chimerax.core.commands import JSONResult
+
+        with _answer() as facts:
+            result = function(session, *arguments, **keywords)
+            found = {**facts_of(result), **facts}
+        return JSONResult(json.dumps(plain(found), allow_nan=False), result)
+
+    signature = inspect.signature(function)
+    parameters = list(signature.parameters.values())
+    place = len(parameters) - (parameters[-1].kind is inspect.Parameter.VAR_KEYWORD)
+    asked = inspect.Parameter("return_json", inspect.Parameter.KEYWORD_ONLY, default=False)
+    parameters.insert(place, asked)
+    answer.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return answer
+
+
+@contextmanager
+def _answer() -> Iterator[dict[str, Any]]:
+    facts: dict[str, Any] = {}
+    _waiting.append(facts)
+    try:
+        yield facts
+    finally:
+        _waiting.remove(facts)
+
+
+def is_awaited() -> bool:
+    """Whether somebody waits for the answer of the command that runs now."""
+    return bool(_waiting)
+
+
+def also_answer(**facts: Any) -> None:
+    """Add to the answer of the command that runs now what its result does not say, such as the
+    files that it wrote.
+    """
+    if _waiting:
+        _waiting[-1].update(facts)
+
+
+def facts_of(result: Any) -> dict[str, Any]:
+    """What a command found, in names and plain values.
+
+    By the names of types, so that nothing is imported that the command did without. A result of
+    another type gives its fields, without arrays.
+    """
+    if result is None:
+        return {}
+    if isinstance(result, Mapping):
+        return dict(result)
+    if isinstance(result, Path):
+        return {"file": result}
+    if isinstance(result, list | tuple) and result:
+        name, each = _FACTS_OF_LISTS.get(type(result[0]).__name__, ("results", _fields))
+        return {name: [each(one) for one in result]}
+    if isinstance(result, list | tuple):
+        return {"results": []}
+    facts = _FACTS.get(type(result).__name__)
+    if facts is not None:
+        return facts(result)
+    if hasattr(result, "id_string"):
+        return _model(result)
+    return _fields(result)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: numbers that are not finite are null, paths are text."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, Sequence | set | frozenset):
+        return [plain(v) for v in value]
+    return plain(_fields(value)) if is_dataclass(value) else str(value)
+
+
+def _fields(result: Any) -> dict[str, Any]:
+    if not is_dataclass(result):
+        return {"result": str(result)}
+    named = {f.name: getattr(result, f.name) for f in fields(result)}
+    return {name: value for name, value in named.items() if not isinstance(value, np.ndarray)}
+
+
+def _example(found: Any) -> dict[str, Any]:
+    return {
+        "folder": found.folder,
+        "volumes": found.simulation.parameters.volumes,
+        "blocks": [unit.name for unit in found.simulation.units],
+        "replaced": found.replaced,
+    }
+
+
+def _run(run: Any) -> dict[str, Any]:
+    record = run.record
+    return {
+        "folder": run.folder,
+        "step": record.step,
+        "blocks": run.table.to_dict("records"),
+        "volumes": len(record.volumes),
+        "left_out": {v["name"]: v["left_out"] for v in record.volumes if v["left_out"]},
+        "thresholds": record.thresholds,
+        "grid": record.grid.as_json(),
+        "counts": record.counts,
+        "parameters": record.parameters,
+        "notes": run.notes,
+        "replaced": run.replaced,
+        "kept_as": run.aside,
+    }
+
+
+def _predictions(found: Any) -> dict[str, Any]:
+    rows = (
+        {"file": r.file, "level": r.level, "uncertainty": r.uncertainty, "flags": r.flags}
+        for r in found.rows
+    )
+    return {
+        "levels": list(rows),
+        "weights": found.weights,
+        "device": found.device,
+        "notes": found.notes,
+    }
+
+
+def _evaluation(found: Any) -> dict[str, Any]:
+    return {
+        "folder": found.folder,
+        "figure": found.plot,
+        **_agreement(found.agreement),
+        "kept_as": found.aside,
+    }
+
+
+def _agreement(found: Any) -> dict[str, Any]:
+    return {"volumes": found.count, "not_predicted": found.unpredicted, **found.metrics}
+
+
+def _finetuned(found: Any) -> dict[str, Any]:
+    return {
+        "folder": found.folder,
+        "weights": found.weights,
+        "kept_epoch": found.fit.best,
+        "volumes": {part: len(names) for part, names in found.parts.items()},
+        "held_out_before": _agreement(found.before),
+        "held_out_after": _agreement(found.after),
+        "kept_as": found.aside,
+    }
+
+
+def _states(found: Any) -> dict[str, Any]:
+    from ..core.analysis.relations import relations
+
+    present = found.present
+    rows = (
+        {
+            "block": number,
+            "voxels": found.sizes[row],
+            "present_above": found.cuts[row],
+            "volumes": [n for n, there in zip(found.names, present[row], strict=True) if there],
+        }
+        for row, number in enumerate(found.numbers)
+    )
+    related = relations(found).graph().edges(data="relation")
+    return {
+        "volumes": len(found.names),
+        "blocks": list(rows),
+        "relations": [{"block": a, "relation": word, "other": b} for a, b, word in related],
+    }
+
+
+def _blocks(found: Any) -> dict[str, Any]:
+    return {
+        "blocks": [
+            {"block": number, "name": found.names.get(number, ""), "voxels": len(voxels)}
+            for number, voxels in found
+        ]
+    }
+
+
+def _setting(found: Any) -> dict[str, Any]:
+    sizes = _blocks(found.blocks)["blocks"]
+    return {
+        "posp": found.parameters.posp,
+        "negp": found.parameters.negp,
+        "blocks": [
+            {**one, "stability": found.blocks.stability.get(one["block"]), "same_as": same}
+            for one, same in zip(sizes, found.same_as, strict=True)
+        ],
+    }
+
+
+def _model(model: Any) -> dict[str, Any]:
+    return {
+        "model": f"#{model.id_string}",
+        "name": model.name,
+        "models": [f"#{m.id_string}" for m in model.child_models()],
+    }
+
+
+_FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "Example": _example,
+    "Run": _run,
+    "Predictions": _predictions,
+    "Evaluation": _evaluation,
+    "Finetuned": _finetuned,
+    "States": _states,
+    "BlockSet": _blocks,
+}
+_FACTS_OF_LISTS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
+    "Setting": ("settings", _setting),
+    "Label": ("labels", _fields),
+    "Proposal": ("maps", _fields),
+}
