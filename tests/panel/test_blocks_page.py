@@ -717,7 +717,7 @@ def test_grow_and_shrink_work_on_the_selected_blocks_as_set(three: Person) -> No
     tool.into.setCurrentText("density")
     tool.grow_button.click()
     assert three.typed[-1] == "siren block grow #1.1-2 by 1.5 into density"
-    assert "run.json" in three.errors[-1]  # there is no such folder
+    assert "siren locate" in three.errors[-1]  # there is no such folder
 
 
 def test_painting_takes_the_right_mouse_button_and_gives_it_back(three: Person) -> None:

@@ -16,6 +16,7 @@ import pytest
 from keys import MOVE, PRESS, RELEASE, SHIFT, mouse, press, shortcut
 from Qt.QtCore import Qt
 
+from chimerax.siren.core.thresholds.labels import read_labels
 from chimerax.siren.session.jobs import JobEnd
 from chimerax.siren.session.shown_map import shown_map
 from conftest import Desk
@@ -349,7 +350,8 @@ def test_labels_go_to_the_chosen_output_folder(desk: Desk, page: Any, tmp_path: 
     field.level.editingFinished.emit()
     choose(desk, "vol_4.mrc")
     page.label_button.click()
-    assert (tmp_path / "elsewhere/labels.csv").read_text() == HEAD + "3,,0.5,,vol_4.mrc\n"
+    (row,) = read_labels(tmp_path / "elsewhere/labels.csv")
+    assert (row.file, row.vol_id, row.level) == ("vol_4.mrc", "3", 0.5)
 
 
 def test_a_table_of_labels_of_other_volumes_is_reported_in_one_sentence(
