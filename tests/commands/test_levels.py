@@ -207,11 +207,11 @@ def test_a_published_table_is_refused_where_one_more_map_lies_in_the_folder(run,
     (tmp_path / "p.csv").write_text(
         "vol_id,denormalized_predictions\n" + "".join(f"{n},{LEVEL}\n" for n in range(120))
     )
-    shutil.copy(volumes / "vol_1.mrc", volumes / "mean.mrc")
+    shutil.copy(volumes / "vol_1.mrc", volumes / "vol_0.mrc")  # the first of them
     command = f"siren sketch '{volumes}' thresholds '{tmp_path}/p.csv' {FAST}"
     with pytest.raises(UserError, match="120 rows for 121 volumes"):
         run(command)
-    assert run(f"{command} exclude mean.mrc")
+    assert run(f"{command} exclude vol_0.mrc")
 
 
 # --- each folder of volumes has its own results

@@ -141,16 +141,19 @@ def _check_density(record: Record, folder: Path, progress: Progress) -> None:
         return
     known = read_states(folder / STATES_FILE, blocks)
     some = [used[k] for k in (0, len(used) // 2, len(used) - 1)]
-    found = measure_states(blocks, occupancy_of(replace(record, volumes=some), progress=progress))
+    few = replace(record, volumes=some)
+    other = (
+        f"{{name}} has the name and size of a volume of {folder}, but other density: give the "
+        "folder of the volumes of that run."
+    )
+    ensemble = few.ensemble(progress, other)  # a fingerprint tells, in records that have them
+    found = measure_states(blocks, occupancy_of(few, ensemble, progress))
     for k, name in enumerate(found.names):
         at = known.names.index(name) if name in known.names else None
         apart = np.inf if at is None else np.abs(found.share[:, k] - known.share[:, at])
         if (apart > constants.SAME_SHARE + constants.SAME_VOXELS / known.sizes).any():
             path = next(v["path"] for v in some if v["name"] == name)
-            raise SirenError(
-                f"{path} has the name and size of a volume of {folder}, but other density: give "
-                "the folder of the volumes of that run."
-            )
+            raise SirenError(other.replace("{name}", str(path)))
 
 
 def has_blocks_of(blocks: BlockSet, folder: Path) -> bool:

@@ -132,8 +132,15 @@ class Record:
         ]  # flagged maps may have no level
         return [v["name"] for v in volumes], np.array([v["level"] for v in volumes], np.float64)
 
-    def ensemble(self, progress: Progress | None = None) -> Ensemble:
+    def ensemble(self, progress: Progress | None = None, otherwise: str = "") -> Ensemble:
         """Find the volumes that were used.
+
+        Parameters
+        ----------
+        progress : Progress, optional
+        otherwise : str
+            The error if a volume that is read is another than that of the run, with ``{name}`` for
+            it; default: that it changed since.
 
         Raises
         ------
@@ -164,7 +171,7 @@ class Record:
         ensemble = ensemble.resampled(self.box)
         if ensemble.grid.shape != self.grid.shape:
             raise SirenError(CHANGED.format(name=sources[0].path))
-        ensemble = ensemble.expecting(self.fingerprints, CHANGED)
+        ensemble = ensemble.expecting(self.fingerprints, otherwise or CHANGED)
         return replace(ensemble, grid=self.grid)  # the voxel size may have been set in ChimeraX
 
     @property
