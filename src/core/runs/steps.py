@@ -38,6 +38,7 @@ from ..blocks.blockset import (
     check_on_grid,
     read_block_maps,
     read_blocks_file,
+    read_blocks_table,
 )
 from ..blocks.editing import with_values_of
 from ..blocks.evidence import Evidence, with_evidence
@@ -487,13 +488,10 @@ def open_run(folder: Path) -> Run:
     """
     record = read_record(folder)
     blocks = read_blocks_file(folder / BLOCKS_FILE)
-    mean, _ = read_map(folder / MEAN_FILE)
-    try:
-        table = pd.read_csv(folder / TABLE_FILE)
-    except (OSError, ValueError) as error:
-        raise SirenError(
-            f"{folder / TABLE_FILE} cannot be read ({error}): run the step again."
-        ) from error
+    mean, grid = read_map(folder / MEAN_FILE)
+    check_on_grid(BLOCKS_FILE, blocks.grid, record.grid)
+    check_on_grid(MEAN_FILE, grid, record.grid)
+    table = read_blocks_table(folder / TABLE_FILE, blocks)
     return Run(folder, blocks, table, mean, _mean_level(record), record)
 
 
@@ -560,7 +558,7 @@ def _write(
         record.write(temporary)
         progress.step("writing", 1)  # last chance to stop before earlier results change
         aside = set_edits_aside(folder)
-        replaced = folder.exists()
+        replaced = aside is None and folder.exists()
     return Run(
         folder,
         blocks,
