@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from chimerax.core.commands import CmdDesc, EnumOf, IntArg, SaveFileNameArg
+from chimerax.core.commands import CmdDesc, EnumOf, IntArg
 from chimerax.core.errors import UserError
 from chimerax.core.models import Model
 from chimerax.geometry import translation
@@ -27,6 +27,7 @@ from ..core.maps.ensemble import Ensemble, find_ensemble
 from ..core.runs.record import Record
 from ..core.runs.steps import occupancy_of, run_states
 from ..core.thresholds.tables import table_levels
+from ..session.commandline import SaveFile
 from ..session.edits import group_of
 from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
 from ..session.jobs import run_job
@@ -332,7 +333,7 @@ def _log_states(session: Any, found: States, chosen: Chosen) -> None:
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
     """The commands of this module: name -> description, function."""
     more = [("volumes", VolumesArg), *keywords_of(StatesParameters)]
-    saved: list[tuple[str, Any]] = [("save_file", SaveFileNameArg)]
+    saved: list[tuple[str, Any]] = [("save_file", SaveFile)]
 
     def plot_desc() -> CmdDesc:
         from ..session.figures import KINDS  # matplotlib takes a moment
@@ -348,7 +349,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         "siren states": (
             lambda: CmdDesc(
                 required=[("blocks", BlocksArg)],
-                keyword=[*saved, ("pairs_file", SaveFileNameArg), *more],
+                keyword=[*saved, ("pairs_file", SaveFile), *more],
                 synopsis="List which volumes contain each block",
             ),
             states,

@@ -12,15 +12,13 @@ from chimerax.core.commands import (
     CmdDesc,
     FloatArg,
     IntArg,
-    OpenFileNameArg,
-    SaveFileNameArg,
-    SaveFolderNameArg,
 )
 from chimerax.core.errors import UserError
 
 from ..core.common.errors import join_names
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
+from ..session.commandline import OpenFile, SaveFile, SaveFolder, foreign_path_text
 from ..session.inputs import (
     LABELS_FILE,
     PREDICTIONS_FILE,
@@ -236,8 +234,8 @@ def label_template(
         return ensemble, proposals, added, predicted
 
     def show(result: tuple[Any, Any, Any, bool]) -> Any:
-        from ..session.log import link, log_lines, log_table
-        from ..session.words import keywords_text, path_text
+        from ..session.log import log_lines, log_table
+        from ..session.words import keywords_text
 
         ensemble, proposals, added, predicted = result
         to = keywords_text(
@@ -251,7 +249,7 @@ def label_template(
                 (
                     p.file,
                     p.reason,
-                    link(f"open {path_text(paths[p.file])}", "open") if paths[p.file] else "",
+                    _open_link(paths[p.file]),
                 )
                 for p in proposals
             ],
@@ -274,6 +272,14 @@ def label_template(
         return proposals
 
     return run_job(session, "siren label template", work, show)
+
+
+def _open_link(path: Path | None) -> str:
+    """A link that opens a map; empty if it has no file, or one that no command can name."""
+    from ..session.log import link
+
+    text = None if path is None else foreign_path_text(path)
+    return "" if text is None else link(f"open {text}", "open")
 
 
 def finetune(
@@ -365,12 +371,12 @@ def finetune(
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
     """The commands of this module: name -> description, function."""
-    output, volumes = [("output_dir", SaveFolderNameArg)], [("volumes", VolumesArg)]
+    output, volumes = [("output_dir", SaveFolder)], [("volumes", VolumesArg)]
 
     def evaluate_desc() -> CmdDesc:
         return CmdDesc(
-            required=[("labels", OpenFileNameArg)],
-            keyword=[("predictions", OpenFileNameArg), *output],
+            required=[("labels", OpenFile)],
+            keyword=[("predictions", OpenFile), *output],
             synopsis="Compare predicted contour levels with levels set by eye",
         )
 
@@ -380,7 +386,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             keyword=[
                 ("lower", FloatArg),
                 ("upper", FloatArg),
-                ("labels", SaveFileNameArg),
+                ("labels", SaveFile),
                 *output,
             ],
             synopsis="Record the contour level of an open map in a table of labels",
@@ -391,8 +397,8 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             required=volumes,
             keyword=[
                 ("count", IntArg),
-                ("predictions", OpenFileNameArg),
-                ("labels", SaveFileNameArg),
+                ("predictions", OpenFile),
+                ("labels", SaveFile),
                 *output,
                 *SELECTION,
             ],
@@ -405,7 +411,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         return CmdDesc(
             required=volumes,
             keyword=[
-                ("labels", OpenFileNameArg),
+                ("labels", OpenFile),
                 *output,
                 *SELECTION,
                 *keywords_of(FinetuneParameters),

@@ -297,7 +297,7 @@ def typed(volumes: Sequence[Any]) -> str:
     from .words import path_text
 
     if isinstance(volumes[0], Volume):
-        return str(concise_model_spec(volumes[0].session, volumes))
+        return str(concise_model_spec(volumes[0].session, volumes, allow_empty_spec=False))
     return " ".join(path_text(Path(v)) for v in volumes)
 
 

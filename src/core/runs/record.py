@@ -267,7 +267,9 @@ def record_of(content: Mapping[str, Any], path: Path) -> Record:
             raise Mismatch(f"format {schema.plain(content.get('format'))}")
         content = _SCHEMA(content)
         relative = content.get("folders")
-        volumes = [{"name": name, "fingerprint": None, **v} for name, v in content["volumes"].items()]
+        volumes = [
+            {"name": name, "fingerprint": None, **v} for name, v in content["volumes"].items()
+        ]
         for count in _NEEDED_COUNTS:
             _COUNT(content["counts"].get(count))
         if all(v["left_out"] is not None for v in volumes):
