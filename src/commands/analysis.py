@@ -81,7 +81,7 @@ def states(
         ):
             if name:
                 with atomic_file(Path(name).expanduser().absolute()) as temporary:
-                    temporary.write_text(text(found), encoding="utf-8", newline="\n")
+                    temporary.write_bytes(text(found).encode("utf-8", "surrogateescape"))
         return found
 
     def show(found: States) -> States:

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .errors import SirenError
+
 try:
     import fcntl
 except ImportError:  # Windows: it does not delete files that are open
@@ -138,6 +140,25 @@ def only_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Be the only writer of a file that is read, changed and written; its folder is made.
+
+    Raises
+    ------
+    SirenError
+        If the folder cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with only_writer(path.parent):
+            yield
+    except OSError as error:
+        raise SirenError(
+            f"{path} cannot be written ({error.strerror or error}): give another folder."
+        ) from error
 
 
 def exchange(one: Path, other: Path) -> bool:

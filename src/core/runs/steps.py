@@ -553,7 +553,7 @@ def _write(
                 inside = region.reshape(blocks.grid.shape).astype(np.float32)
                 write_map(temporary / MASK_FILE, inside, blocks.grid, "SIREn: where blocks may be")
             states = states_csv(measure_states(blocks, occupancy))
-            (temporary / STATES_FILE).write_text(states, encoding="utf-8", newline="\n")
+            (temporary / STATES_FILE).write_bytes(states.encode("utf-8", "surrogateescape"))
         record.timings = dict(progress.seconds)
         record.write(temporary)
         progress.step("writing", 1)  # last chance to stop before earlier results change
