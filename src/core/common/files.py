@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from .errors import SirenError
-from .partial import exchange, partial_file, partial_folder
+from .partial import PREFIX, exchange, partial_file, partial_folder
 from .reading import open_file, read_bytes
 from .schema import Check, Mismatch
 
@@ -133,6 +133,21 @@ def set_edits_aside(path: Path) -> Path | None:
         copy_linked(path, temporary / "copy")
         (temporary / "copy").rename(aside)
     return aside
+
+
+def keep_others(path: Path, new: Path, replaced: Collection[str] = ()) -> None:
+    """Give the folder ``new``, which is about to take the place of ``path``, what else that holds:
+    all but the entries ``replaced``, and those that ``new`` has itself.
+    """
+    if not path.is_dir():
+        return
+    for entry in path.iterdir():
+        if entry.name in replaced or entry.name.startswith(PREFIX):
+            continue
+        if not os.path.lexists(new / entry.name):
+            copy_linked(entry, new / entry.name)
+        elif (new / entry.name).is_dir() and entry.is_dir():
+            keep_others(entry, new / entry.name)
 
 
 def copy_linked(path: Path, target: Path) -> None:
