@@ -330,7 +330,7 @@ def blocks_from_masks(
     """
     numbers: list[int | None] = []
     for name, _ in masks:
-        match = re.match(r"block[ _](\d+)\b", name)
+        match = re.match(r"block[ _]([0-9]{1,9})\b", name)
         number = int(match[1]) if match else None
         numbers.append(None if number in numbers else number)
     free = max((n for n in numbers if n is not None), default=0)
