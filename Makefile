@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots help-page rooms train test test-quick lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders bench-real clean-env
+.PHONY: help env bundle demo screenshots help-page rooms train test test-quick fuzz kills lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders bench-real clean-env
 
 # Times are those of two cores without other work, with .venv made
 help:
@@ -37,6 +37,12 @@ test: env ## all tests; those that need ../shared are skipped without it (3 to 4
 
 test-quick: env ## some tests of every room: none that is slow or starts other programs (less than a minute)
 	@$(VENV)/python -m pytest --quick
+
+fuzz: env ## damaged files for every reader (10 minutes); FUZZ="--seed 3 --inputs 100000" for others
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/fuzz.py $(FUZZ)
+
+kills: env ## kill every command that writes, at many of its steps (10 minutes); KILLS="--seed 3 --each 100" for others
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/kills.py $(KILLS)
 
 lint: env ## ruff and mypy (20 seconds)
 	@$(VENV)/ruff check .

@@ -81,7 +81,7 @@ def write_example(
     parameters = parameters or ExampleParameters()
     progress = progress or Progress()
     folder = Path(folder).expanduser()
-    earlier = _earlier_example(folder)
+    earlier = earlier_example(folder)
     with atomic_folder(folder) as partial:
         simulation = simulate(parameters, progress)
         _write_files(partial, simulation, progress)
@@ -90,7 +90,7 @@ def write_example(
     return Example(folder, simulation, bool(earlier))
 
 
-def _earlier_example(folder: Path) -> list[str]:
+def earlier_example(folder: Path) -> list[str]:
     """Files of an earlier example in the folder; SirenError if it holds other maps."""
     if not folder.exists():
         return []

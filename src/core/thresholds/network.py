@@ -392,6 +392,7 @@ def load_network(path: Path) -> LoadedNetwork:
             "fine-tune again, or "
             'leave "weights" out for the shipped ones.'
         )
+    state: Any
     metadata: dict[str, Any]
     if isinstance(content.get("format"), str) and content["format"] == FORMAT:
         state, metadata = content.get("state_dict"), _plain(content.get("metadata"))
