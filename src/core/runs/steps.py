@@ -49,7 +49,7 @@ from ..blocks.region import MASK_FILE, Mask
 from ..blocks.sketch import sketch
 from ..blocks.stability import with_strength
 from ..common.errors import SirenError, join_names
-from ..common.files import atomic_folder, set_edits_aside
+from ..common.files import RECORD, atomic_folder, set_edits_aside
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.mapfile import read_map, write_map
@@ -489,8 +489,14 @@ def open_run(folder: Path) -> Run:
     record = read_record(folder)
     blocks = read_blocks_file(folder / BLOCKS_FILE)
     mean, grid = read_map(folder / MEAN_FILE)
-    check_on_grid(BLOCKS_FILE, blocks.grid, record.grid)
-    check_on_grid(MEAN_FILE, grid, record.grid)
+    for name, found in ((BLOCKS_FILE, blocks.grid), (MEAN_FILE, grid)):
+        try:
+            check_on_grid(name, found, record.grid)
+        except SirenError as error:
+            raise SirenError(
+                f"{folder} holds files of different runs: {name} has a grid of {found.text()}, "
+                f"{RECORD} one of {record.grid.text()}. Run the step again."
+            ) from error
     table = read_blocks_table(folder / TABLE_FILE, blocks)
     return Run(folder, blocks, table, mean, _mean_level(record), record)
 
