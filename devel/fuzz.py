@@ -511,7 +511,7 @@ def _alarm(signal_number: int, frame: Any) -> None:
 def check(good: Good, reader: Reader, data: DataObject) -> None:
     """Give one input to a reader."""
     began = _memory()
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS, 1)  # again: a callback may swallow it
     try:
         with tempfile.TemporaryDirectory(dir=good.root) as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -537,6 +537,10 @@ def fuzz(good: Good, name: str, inputs: int, chosen: int) -> None:
         At an input that is treated wrongly; Hypothesis names the smallest such input.
     """
     reader = READERS[name][0]
+    if name == "weights":  # slow to import: not within the time of an input
+        from chimerax.siren.core.thresholds.network import import_torch
+
+        import_torch()
     signal.signal(signal.SIGALRM, _alarm)
 
     @seed(chosen)
