@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots help-page rooms train test test-quick test-versions chimerax-names lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders bench-real clean-env
+.PHONY: help env bundle demo screenshots help-page rooms train test test-quick test-versions chimerax-names fuzz kills lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders bench-real clean-env
 
 # Times are those of two cores without other work, with .venv made
 help:
@@ -46,6 +46,12 @@ test-versions: ## core's tests on Python 3.11 to 3.14, with NumPy 1 and 2, panda
 CHIMERAX ?= ../ChimeraX
 chimerax-names: ## every ChimeraX name that src/ uses, in the sources of 1.7 to the newest; CHIMERAX=clone of RBVI/ChimeraX (a minute)
 	@$(PYTHON) devel/chimerax_names.py "$(CHIMERAX)"
+
+fuzz: env ## damaged files for every reader (10 minutes); FUZZ="--seed 3 --inputs 100000" for others
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/fuzz.py $(FUZZ)
+
+kills: env ## kill every command that writes, at many of its steps (10 minutes); KILLS="--seed 3 --each 100" for others
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/kills.py $(KILLS)
 
 lint: env ## ruff and mypy (20 seconds)
 	@$(VENV)/ruff check .

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from chimerax.core.commands import CmdDesc, EnumOf, IntArg, SaveFileNameArg
+from chimerax.core.commands import CmdDesc, EnumOf, IntArg
 from chimerax.core.errors import UserError
 from chimerax.core.models import Model
 from chimerax.geometry import translation
@@ -28,6 +28,7 @@ from ..core.runs.record import Record
 from ..core.runs.steps import occupancy_of, run_states
 from ..core.thresholds.tables import table_levels
 from ..session.answers import also_answer
+from ..session.commandline import SaveFile
 from ..session.edits import group_of
 from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
 from ..session.jobs import run_job
@@ -81,7 +82,7 @@ def states(
         ):
             if name:
                 with atomic_file(Path(name).expanduser().absolute()) as temporary:
-                    temporary.write_text(text(found), encoding="utf-8", newline="\n")
+                    temporary.write_bytes(text(found).encode("utf-8", "surrogateescape"))
         return found
 
     def show(found: States) -> States:
@@ -335,7 +336,7 @@ def _log_states(session: Any, found: States, chosen: Chosen) -> None:
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
     """The commands of this module: name -> description, function."""
     more = [("volumes", VolumesArg), *keywords_of(StatesParameters)]
-    saved: list[tuple[str, Any]] = [("save_file", SaveFileNameArg)]
+    saved: list[tuple[str, Any]] = [("save_file", SaveFile)]
 
     def plot_desc() -> CmdDesc:
         from ..session.figures import KINDS  # matplotlib takes a moment
@@ -351,7 +352,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         "siren states": (
             lambda: CmdDesc(
                 required=[("blocks", BlocksArg)],
-                keyword=[*saved, ("pairs_file", SaveFileNameArg), *more],
+                keyword=[*saved, ("pairs_file", SaveFile), *more],
                 synopsis="List which volumes contain each block",
             ),
             states,

@@ -13,29 +13,33 @@ from chimerax.core.commands import (
     AnnotationError,
     BoolArg,
     EnumOf,
-    FileNameArg,
     FloatArg,
     IntArg,
     ListOf,
     ModelsArg,
-    OpenFileNameArg,
-    OpenFolderNameArg,
     Or,
-    StringArg,
 )
 from chimerax.map import MapsArg, Volume
 
 from ..core.blocks.parameters import NO_MASK
 from ..core.common.parameters import Parameters
 from ..core.maps.mapfile import ZIP, is_map_name, stored_size
+from ..session.commandline import NameArg, OpenFile, OpenFolder, path_word, split_models
 
 MOST_NAMED = 6  # open maps, in an error
 #: Keywords of every command that reads volumes: which of them, and their voxel size.
 SELECTION: list[tuple[str, Any]] = [
-    ("include", ListOf(StringArg)),
-    ("exclude", ListOf(StringArg)),
+    ("include", ListOf(NameArg)),
+    ("exclude", ListOf(NameArg)),
     ("voxel_size", FloatArg),
 ]
+
+
+def _models(kind: Any, text: str, session: Any) -> tuple[Any, str, str]:
+    """Parse open models, and nothing of the argument that follows."""
+    spec, after = split_models(text)
+    models, used, rest = kind.parse(spec, session)
+    return models, used, rest + after
 
 
 class OpenMapsArg(Annotation):
@@ -46,7 +50,7 @@ class OpenMapsArg(Annotation):
     @staticmethod
     def parse(text: str, session: Any) -> tuple[list[Any], str, str]:
         """Return Volume models."""
-        maps, used, rest = MapsArg.parse(text, session)
+        maps, used, rest = _models(MapsArg, text, session)
         if not maps:
             opened = [f"#{v.id_string}" for v in session.models.list(type=Volume)]
             shown = ", ".join(opened[:MOST_NAMED]) + (", ..." if opened[MOST_NAMED:] else "")
@@ -83,7 +87,7 @@ class VolumesArg(Annotation):
 
     @staticmethod
     def _one(text: str, session: Any) -> tuple[list[str], str, str]:
-        token, used, rest = FileNameArg.parse(text, session)
+        token, used, rest = path_word(text)
         if _exists(token):
             return [token], used, rest
         names = [os.path.expanduser(n.strip()) for n in token.split(",") if n.strip()]
@@ -117,11 +121,11 @@ class BlocksArg(Annotation):
     def parse(text: str, session: Any) -> tuple[Any, str, str]:
         """Return a list of models, or a folder."""
         if text.lstrip().startswith("#"):
-            models, used, rest = ModelsArg.parse(text, session)
+            models, used, rest = _models(ModelsArg, text, session)
             if not models:
                 raise AnnotationError(f"{used} matches no open model")
             return list(models), used, rest
-        return OpenFolderNameArg.parse(text, session)
+        return OpenFolder.parse(text, session)
 
 
 class MaskArg(Annotation):
@@ -133,11 +137,11 @@ class MaskArg(Annotation):
     def parse(text: str, session: Any) -> tuple[Any, str, str]:
         """Return a Volume model, or a path as text."""
         if text.lstrip().startswith("#"):
-            maps, used, rest = MapsArg.parse(text, session)
+            maps, used, rest = _models(MapsArg, text, session)
             if len(maps) != 1:
                 raise AnnotationError(f"{used} is {len(maps)} open maps: name one as the mask")
             return maps[0], used, rest
-        path, used, rest = FileNameArg.parse(text, session)
+        path, used, rest = path_word(text)
         if used.strip() == NO_MASK:
             return NO_MASK, used, rest
         if not os.path.isfile(path):
@@ -155,7 +159,7 @@ class RunArg(Annotation):
         """Return a list of models, or a path."""
         if text.lstrip().startswith("#"):
             return BlocksArg.parse(text, session)
-        path, used, rest = FileNameArg.parse(text, session)
+        path, used, rest = path_word(text)
         if not os.path.exists(path):
             raise AnnotationError(f"there is no file or folder {path}")
         return path, used, rest
@@ -171,7 +175,7 @@ class BlockModelsArg(Annotation):
         """Return a list of BlockMap, in order of model number."""
         from ..session.surfaces import BlockMap
 
-        models, used, rest = ModelsArg.parse(text, session)
+        models, used, rest = _models(ModelsArg, text, session)
         # a mouse click selects the surface, a child of the map
         found = {m if isinstance(m, BlockMap) else m.parent for m in models}
         blocks = sorted((m for m in found if isinstance(m, BlockMap)), key=lambda m: m.id)
@@ -189,8 +193,8 @@ def keywords_of(kind: type[Parameters]) -> list[tuple[str, Any]]:
         if f.metadata["choices"]:
             return EnumOf(f.metadata["choices"])
         if f.metadata["word"]:
-            return MaskArg if f.metadata["word"] == "map" else StringArg
-        kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFileNameArg}
+            return MaskArg if f.metadata["word"] == "map" else NameArg
+        kinds = {"bool": BoolArg, "int": IntArg, "float": FloatArg, "str": OpenFile}
         plain = kinds[str(f.type).split(" | ")[0]]
         return Or(plain, EnumOf(f.metadata["words"])) if f.metadata["words"] else plain
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from chimerax.core.commands import BoolArg, CmdDesc, IntArg, OpenFolderNameArg, SaveFolderNameArg
+from chimerax.core.commands import BoolArg, CmdDesc, IntArg
 from chimerax.core.errors import UserError
 from chimerax.core.models import Model
 
@@ -31,6 +31,7 @@ from ..core.runs.steps import (
     run_expand,
     run_sketch,
 )
+from ..session.commandline import OpenFolder, SaveFolder
 from ..session.inputs import (
     OutputPlace,
     given,
@@ -365,7 +366,7 @@ def _union_text(parameters: SketchParameters) -> str:
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
     """The commands of this module: name -> description, function."""
-    output, volumes = [("output_dir", SaveFolderNameArg)], [("volumes", VolumesArg)]
+    output, volumes = [("output_dir", SaveFolder)], [("volumes", VolumesArg)]
 
     def sketch_desc() -> CmdDesc:
         keywords = [
@@ -381,7 +382,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         )
 
     def expand_desc() -> CmdDesc:
-        sketch = ("sketch", OpenFolderNameArg)
+        sketch = ("sketch", OpenFolder)
         keywords = [
             *volumes,
             *LEVELS,
@@ -400,7 +401,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
 
     def open_desc() -> CmdDesc:
         return CmdDesc(
-            required=[("folder", OpenFolderNameArg)],
+            required=[("folder", OpenFolder)],
             keyword=[("reference", BoolArg)],
             synopsis="Open blocks found earlier as colored surfaces",
         )

@@ -15,8 +15,6 @@ from chimerax.core.commands import (
     EnumOf,
     FloatArg,
     IntArg,
-    SaveFolderNameArg,
-    StringArg,
 )
 from chimerax.core.errors import UserError
 
@@ -26,6 +24,7 @@ from ..core.blocks.parameters import SplitParameters
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
 from ..core.runs.steps import EDIT_FOLDER, Run, run_edit
+from ..session.commandline import NameArg, SaveFolder
 from ..session.edits import (
     blocks_changed,
     edit,
@@ -358,7 +357,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             delete_blocks,
         ),
         "siren block rename": (
-            lambda: CmdDesc(required=[*block, ("name", StringArg)], synopsis="Name a block"),
+            lambda: CmdDesc(required=[*block, ("name", NameArg)], synopsis="Name a block"),
             rename_block,
         ),
         "siren block color": (
@@ -389,8 +388,8 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         "siren block save": (
             lambda: CmdDesc(
                 required=blocks,
-                optional=[("folder", SaveFolderNameArg)],
-                keyword=[("volumes", VolumesArg), ("output_dir", SaveFolderNameArg)],
+                optional=[("folder", SaveFolder)],
+                keyword=[("volumes", VolumesArg), ("output_dir", SaveFolder)],
                 synopsis="Save the open blocks as a folder that can be opened and expanded",
             ),
             save,

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from chimerax.core.commands import CmdDesc, SaveFolderNameArg
+from chimerax.core.commands import CmdDesc
 
+from ..session.commandline import SaveFolder
 from ..session.inputs import parameters_of
 from ..session.jobs import run_job
 from .arguments import keywords_of
@@ -22,14 +23,17 @@ def example(session: Any, folder: str, **keywords: Any) -> Any:
     path = Path(folder).expanduser()
 
     def show(result: Any) -> Any:
-        from ..session.log import next_step
+        from ..session.log import log_lines, next_step
         from ..session.words import path_text
 
-        session.logger.info(
-            f"{parameters.volumes} simulated volumes with "
-            f"{len(result.simulation.units)} planted blocks written "
-            f"to {path} (the planted blocks are listed in truth.json)."
-            + (" The earlier example was replaced." if result.replaced else "")
+        log_lines(
+            session,
+            [
+                f"{parameters.volumes} simulated volumes with "
+                f"{len(result.simulation.units)} planted blocks written "
+                f"to {path} (the planted blocks are listed in truth.json)."
+                + (" The earlier example was replaced." if result.replaced else "")
+            ],
         )
         next_step(session, "predict", f"siren predict {path_text(path)}")
         return result
@@ -46,7 +50,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         from ..core.simulation.parameters import ExampleParameters
 
         return CmdDesc(
-            required=[("folder", SaveFolderNameArg)],
+            required=[("folder", SaveFolder)],
             keyword=keywords_of(ExampleParameters),
             synopsis="Simulate an ensemble to try SIREn on",
         )

@@ -12,15 +12,13 @@ from chimerax.core.commands import (
     CmdDesc,
     FloatArg,
     IntArg,
-    OpenFileNameArg,
-    SaveFileNameArg,
-    SaveFolderNameArg,
 )
 from chimerax.core.errors import UserError
 
 from ..core.common.errors import join_names
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
+from ..session.commandline import OpenFile, SaveFile, SaveFolder, foreign_path_text
 from ..session.inputs import (
     LABELS_FILE,
     PREDICTIONS_FILE,
@@ -239,8 +237,8 @@ def label_template(
 
     def show(result: tuple[Any, Any, Any, bool]) -> Any:
         from ..session.answers import also_answer
-        from ..session.log import link, log_lines, log_table
-        from ..session.words import keywords_text, path_text
+        from ..session.log import log_lines, log_table
+        from ..session.words import keywords_text
 
         ensemble, proposals, added, predicted = result
         also_answer(table=path, added=added)
@@ -255,7 +253,7 @@ def label_template(
                 (
                     p.file,
                     p.reason,
-                    link(f"open {path_text(paths[p.file])}", "open") if paths[p.file] else "",
+                    _open_link(paths[p.file]),
                 )
                 for p in proposals
             ],
@@ -278,6 +276,14 @@ def label_template(
         return proposals
 
     return run_job(session, "siren label template", work, show)
+
+
+def _open_link(path: Path | None) -> str:
+    """A link that opens a map; empty if it has no file, or one that no command can name."""
+    from ..session.log import link
+
+    text = None if path is None else foreign_path_text(path)
+    return "" if text is None else link(f"open {text}", "open")
 
 
 def finetune(
@@ -369,12 +375,12 @@ def finetune(
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
     """The commands of this module: name -> description, function."""
-    output, volumes = [("output_dir", SaveFolderNameArg)], [("volumes", VolumesArg)]
+    output, volumes = [("output_dir", SaveFolder)], [("volumes", VolumesArg)]
 
     def evaluate_desc() -> CmdDesc:
         return CmdDesc(
-            required=[("labels", OpenFileNameArg)],
-            keyword=[("predictions", OpenFileNameArg), *output],
+            required=[("labels", OpenFile)],
+            keyword=[("predictions", OpenFile), *output],
             synopsis="Compare predicted contour levels with levels set by eye",
         )
 
@@ -384,7 +390,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             keyword=[
                 ("lower", FloatArg),
                 ("upper", FloatArg),
-                ("labels", SaveFileNameArg),
+                ("labels", SaveFile),
                 *output,
             ],
             synopsis="Record the contour level of an open map in a table of labels",
@@ -395,8 +401,8 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             required=volumes,
             keyword=[
                 ("count", IntArg),
-                ("predictions", OpenFileNameArg),
-                ("labels", SaveFileNameArg),
+                ("predictions", OpenFile),
+                ("labels", SaveFile),
                 *output,
                 *SELECTION,
             ],
@@ -409,7 +415,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
         return CmdDesc(
             required=volumes,
             keyword=[
-                ("labels", OpenFileNameArg),
+                ("labels", OpenFile),
                 *output,
                 *SELECTION,
                 *keywords_of(FinetuneParameters),

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from chimerax.core.commands import FloatArg, OpenFileNameArg
+from chimerax.core.commands import FloatArg
 from chimerax.core.errors import UserError
 from numpy.typing import NDArray
 
 from ..core.blocks.parameters import PairTestParameters
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble
+from ..session.commandline import OpenFile
 from ..session.inputs import PREDICTIONS_FILE, OutputPlace
 
 #: Keywords of every command that binarizes volumes.
-LEVELS: list[tuple[str, Any]] = [("level", FloatArg), ("thresholds", OpenFileNameArg)]
+LEVELS: list[tuple[str, Any]] = [("level", FloatArg), ("thresholds", OpenFile)]
 
 
 def check_levels(

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chimerax.core.commands import CmdDesc, OpenFolderNameArg
+from chimerax.core.commands import CmdDesc
 
 from ..core.common.errors import SirenError
 from ..core.common.progress import Progress
 from ..core.runs.moved import locate_volumes, volumes_missing
 from ..core.runs.record import read_record
+from ..session.commandline import OpenFolder
 from ..session.jobs import run_job
 from ..session.log import log_lines
 from ..session.moved import bind, find_again, gone_runs, log_bound, log_gone, open_folders
@@ -82,8 +83,8 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
     return {
         "siren locate": (
             lambda: CmdDesc(
-                required=[("folder", OpenFolderNameArg)],
-                keyword=[("run", OpenFolderNameArg)],
+                required=[("folder", OpenFolder)],
+                keyword=[("run", OpenFolder)],
                 synopsis="Find the results or volumes of open blocks again after they were moved",
             ),
             locate,

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from chimerax.core.commands import CmdDesc, FloatArg, IntArg, ListOf, SaveFolderNameArg
+from chimerax.core.commands import CmdDesc, FloatArg, IntArg, ListOf
 
-from ..core.blocks.parameters import NO_MASK, SketchParameters
+from ..core.blocks.parameters import SketchParameters
 from ..core.blocks.screening import Setting, prepare_screening, write_screen
 from ..core.blocks.screening import screen as run_screen
+from ..core.common.parameters import camel_case
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
+from ..session.commandline import SaveFolder, value_text
 from ..session.inputs import (
+    given,
     mask_of,
     output_place,
     parameters_of,
@@ -125,21 +129,19 @@ def _again(
     keywords: dict[str, Any],
 ) -> str:
     """The ``siren sketch`` command for the same volumes, without posp and negp."""
+    kinds = {f.name: f.metadata["word"] for f in dataclasses.fields(SketchParameters)}
     words = [
         f"siren sketch {typed(volumes)}",
         keywords_text(thresholds=Path(thresholds) if thresholds else None),
         carried(output_dir, voxel_size, include, exclude),
-        keywords_text(level=level, box=box, **keywords),
+        keywords_text(level=level, box=box),
+        *(f"{camel_case(k)} {value_text(v, kinds[k])}" for k, v in given(keywords).items()),
     ]
     return " ".join(word for word in words if word)
 
 
 def _mask_text(mask: Any) -> str | None:
-    from ..session.words import path_text
-
-    if mask is None or mask == NO_MASK:
-        return mask
-    return path_text(Path(mask)) if isinstance(mask, str) else typed([mask])
+    return mask if mask is None or isinstance(mask, str) else typed([mask])
 
 
 def _table(settings: Sequence[Setting], again: str, both: bool) -> str:
@@ -182,7 +184,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
                 *LEVELS,
                 ("posp", ListOf(FloatArg)),
                 ("negp", ListOf(FloatArg)),
-                ("output_dir", SaveFolderNameArg),
+                ("output_dir", SaveFolder),
                 ("box", IntArg),
                 *SELECTION,
                 *own,

@@ -7,12 +7,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from chimerax.core.commands import BoolArg, CmdDesc, OpenFileNameArg, SaveFolderNameArg
+from chimerax.core.commands import BoolArg, CmdDesc
 from chimerax.map import Volume
 
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble, find_ensemble
 from ..core.maps.grid import Grid
+from ..session.commandline import OpenFile, SaveFolder
 from ..session.inputs import (
     PREDICTIONS_FILE,
     output_place,
@@ -203,7 +204,7 @@ def _box_text(ensemble: Ensemble, grid: Grid) -> str:
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:
     """The commands of this module: name -> description, function."""
-    output, volumes = [("output_dir", SaveFolderNameArg)], [("volumes", VolumesArg)]
+    output, volumes = [("output_dir", SaveFolder)], [("volumes", VolumesArg)]
 
     def predict_desc() -> CmdDesc:
         from ..core.thresholds.parameters import PredictParameters
@@ -212,7 +213,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             required=volumes,
             keyword=[
                 *output,
-                ("labels", OpenFileNameArg),
+                ("labels", OpenFile),
                 ("set_levels", BoolArg),
                 ("keep_edited", BoolArg),
                 *SELECTION,

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from chimerax.core.commands import quote_if_necessary
 from Qt.QtCore import Qt, QTimer
 from Qt.QtGui import QColor
 from Qt.QtWidgets import (
@@ -30,6 +29,7 @@ from ..core.blocks.parameters import (
     SplitParameters,
 )
 from ..core.common.parameters import Parameters
+from ..session.commandline import name_text
 from ..session.paint_mode import NAME, RADIUS, PaintMode, paint_mode
 from ..session.split_preview import SplitPreview
 from ..session.surfaces import BlockMap, block_spec
@@ -250,7 +250,7 @@ class PaintTool(BlockTool):
             self._mode = paint_mode(self._session)
             bound = self._session.ui.mouse_modes.mode("right", exact=True)
             self._before = bound.name if bound is not None else "none"
-            self.execute(f"ui mousemode right {quote_if_necessary(NAME)}")
+            self.execute(f"ui mousemode right {name_text(NAME)}")
         self._mode.block = blocks[0]
         self.note.setText(
             f"Drag over {_named(blocks)} with the right mouse button; with Shift to "
@@ -274,7 +274,7 @@ class PaintTool(BlockTool):
         mode.block = None
         bound = self._session.ui.mouse_modes.mode("right", exact=True)
         if bound is mode and self._before != NAME:  # nobody has bound another meanwhile
-            self.execute(f"ui mousemode right {quote_if_necessary(self._before)}")
+            self.execute(f"ui mousemode right {name_text(self._before)}")
 
     def _set(self, *_: Any) -> None:
         if self._mode is None or self._mode.block is None or self._mode.block.deleted:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from chimerax.core.commands import quote_if_necessary
 from chimerax.core.models import (
     ADD_MODELS,
     MODEL_DISPLAY_CHANGED,
@@ -34,6 +33,7 @@ from Qt.QtWidgets import (
 from ..core.common.errors import SirenError
 from ..core.runs.moved import volumes_missing
 from ..core.runs.steps import Run, open_run
+from ..session.commandline import name_text
 from ..session.edits import BLOCKS_CHANGED, add_trigger, can_undo
 from ..session.log import hidden_text
 from ..session.moved import is_gone, kept_run
@@ -399,9 +399,7 @@ class BlocksPage(Page):
         self.edits.display("show" if show else "hide", [model])
 
     def _rename(self, model: BlockMap, name: str) -> None:
-        self._execute(
-            f"siren block rename {block_spec([model])} {quote_if_necessary(name.strip())}"
-        )
+        self._execute(f"siren block rename {block_spec([model])} {name_text(name.strip())}")
 
     def _fade(self, percent: int) -> None:
         """Fade the surfaces while the slider is dragged; one command follows at the end."""

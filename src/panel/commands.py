@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ..core.blocks.parameters import ExpandParameters, SketchParameters
 from ..core.common.parameters import Parameters, camel_case
 from ..core.thresholds.parameters import PredictParameters
+from ..session.commandline import models_text, names_text, path_text, value_text
 from ..session.words import keywords_text as keywords_text
-from ..session.words import names_text, path_text, value_text
 
 STEPS: dict[str, type[Parameters]] = {
     "predict": PredictParameters,
@@ -25,8 +25,15 @@ WITH_TORCH = ("siren predict", "siren finetune")  # commands that cannot do with
 
 def volumes_text(volumes: str) -> str:
     """Volumes as text for a command: open maps (``#1-20``) unchanged, paths quoted if need be."""
-    volumes = volumes.strip()
-    return volumes if volumes.startswith("#") else path_text(Path(volumes).expanduser())
+    return models_text(volumes) or path_text(tidied(volumes))
+
+
+def tidied(volumes: str) -> str:
+    """The entry of the volumes field, written one way: its choices are found by it."""
+    text = os.path.expanduser(volumes)
+    if not os.path.exists(text):  # a name may begin or end with a blank
+        text = os.path.expanduser(volumes.strip())
+    return text.rstrip("/") or text
 
 
 def selection_text(names: Sequence[str], excluded: Collection[str], listed: bool = False) -> str:
@@ -52,7 +59,8 @@ def parameters_text(
     for f in dataclasses.fields(kind):
         value = values.get(f.name, f.default)
         if (value != f.default or (inherits and f.name in values)) and value is not None:
-            words.append(f"{camel_case(f.name)} {value_text(value)}")
+            text = value_text(value, f.metadata.get("word", ""))
+            words.append(f"{camel_case(f.name)} {text}")
     return between.join(words)
 
 

@@ -55,8 +55,9 @@ class PathField(QWidget):
 
     @property
     def value(self) -> str:
-        """What is typed."""
-        return str(self.line.text()).strip()
+        """What is typed, without the blanks around it unless they are in a file's name."""
+        text = str(self.line.text())
+        return text if Path(text).exists() else text.strip()
 
     @value.setter
     def value(self, value: str) -> None:

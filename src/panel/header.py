@@ -147,4 +147,5 @@ class Header(QWidget):
                 "Fewer than 2 maps are open: choose a folder of maps, or open more.", True
             )
             return
-        self.state.set_volumes(str(concise_model_spec(self.state.session, maps)).replace("!", ""))
+        spec = concise_model_spec(self.state.session, maps, allow_empty_spec=False)
+        self.state.set_volumes(str(spec).replace("!", ""))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +106,7 @@ class ListedVolumes(QObject):
         self._levels_read = None
         before = self.volumes
         self.volumes, self.found, self._places, self._models = (
-            _tidied(volumes),
+            commands.tidied(volumes),
             None,
             [],
             {},
@@ -377,12 +376,6 @@ class ListedVolumes(QObject):
             )
         parts = [(s.capitalize(), self.changes_text(s)) for s in commands.STEPS]
         return "; ".join(f"{name} with {words}" for name, words in parts if words)
-
-
-def _tidied(volumes: str) -> str:
-    """The entry of the volumes field, written one way: its choices are found by it."""
-    text = os.path.expanduser(volumes.strip())
-    return text.rstrip("/") or text
 
 
 def _volumes_missing(volumes: str, error: Exception) -> str:

@@ -411,7 +411,8 @@ def _block_ticks(
     axis = axes.yaxis if which == "y" else axes.xaxis
     figure = axes.get_figure()
     most = 10 if isinstance(figure, Figure) and _small(figure) else 22
-    axis.set_ticks(places, [labels.text(numbers[k], most) for k in places])
+    names = [labels.text(numbers[k], most).replace("$", r"\$") for k in places]  # no formulas
+    axis.set_ticks(places, names)
     axis.set_tick_params(length=0, pad=11)
     right = which == "y" and axis.get_ticks_position() == "right"
     along = axes.get_yaxis_transform() if which == "y" else axes.get_xaxis_transform()

@@ -14,7 +14,7 @@ from chimerax.map import Volume
 
 from ..core.blocks.blockset import BlockSet, blocks_from_masks, check_on_grid
 from ..core.blocks.region import Mask
-from ..core.common.errors import SirenError, join_names
+from ..core.common.errors import SirenError, join_names, printable
 from ..core.common.parameters import Parameters
 from ..core.maps.ensemble import Source, folder_numbers
 from ..core.maps.fingerprint import fingerprint
@@ -173,8 +173,8 @@ def run_folder(session: Any, blocks: Any) -> Path:
             if (candidate / "run.json").is_file():
                 return candidate
         raise UserError(
-            f"{folder} has no run.json, and there is no {SKETCH_FOLDER} beside it: name the "
-            'sketch of these blocks, as in "siren expand FOLDER sketch siren/00_sketch".'
+            f"{printable(str(folder))} has no run.json, and there is no {SKETCH_FOLDER} beside it: "
+            'name the sketch of these blocks, as in "siren expand FOLDER sketch siren/00_sketch".'
         )
     from .surfaces import BlockMap
 
@@ -258,7 +258,9 @@ def output_folder(volumes: Sequence[Any], output_dir: str | None) -> Path:
         output = Path(output_dir).expanduser().absolute()
         existing = next(p for p in (output, *output.parents) if p.exists())
         if not existing.is_dir():  # refuse now, not after the work
-            raise UserError(f"{existing} is a file, not a folder: give another outputDir.")
+            raise UserError(
+                f"{printable(str(existing))} is a file, not a folder: give another outputDir."
+            )
         return output
     folder = first_path(volumes)
     return results_folder(folder) if folder else Path.cwd() / DEFAULT_OUTPUT
@@ -297,7 +299,7 @@ def typed(volumes: Sequence[Any]) -> str:
     from .words import path_text
 
     if isinstance(volumes[0], Volume):
-        return str(concise_model_spec(volumes[0].session, volumes))
+        return str(concise_model_spec(volumes[0].session, volumes, allow_empty_spec=False))
     return " ".join(path_text(Path(v)) for v in volumes)
 
 

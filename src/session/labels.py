@@ -9,7 +9,7 @@ from typing import Any
 from chimerax.core.errors import UserError
 from chimerax.core.undo import UndoAction
 
-from ..core.thresholds.labels import Label, label_row, put_label_row, set_label
+from ..core.thresholds.labels import Label, label_row, put_label_row, set_labels
 from .inputs import user_errors
 from .undo import step
 
@@ -54,7 +54,7 @@ def write_labels(session: Any, path: Path, labels: Sequence[Label]) -> list[bool
     Whether each map had a label before.
     """
     before = user_errors(_rows, path, labels)
-    again = [user_errors(set_label, path, label) for label in labels]
+    again: list[bool] = user_errors(set_labels, path, labels)
     names = ", ".join(label.file for label in labels[:3]) + " ..." * (len(labels) > 3)
     after = user_errors(_rows, path, labels)
     session.undo.register(LabelAction(f"label {names}", path, labels, before, after))

@@ -14,13 +14,15 @@ from chimerax.core.models import Model
 from pandas import DataFrame
 
 from ..core.blocks.verdicts import DOUBTFUL
+from ..core.common.errors import printable
+from .commandline import link_address
 from .shown_map import SEEN_THROUGH
 from .surfaces import BlockMap, block_spec, model_words, verdict_text
 
 
 def link(command: str, text: str) -> str:
     """An HTML link for the log that runs a command."""
-    return f'<a href="cxcmd:{escape(command, quote=True)}">{escape(text)}</a>'
+    return f'<a href="{escape(link_address(command), quote=True)}">{escape(text)}</a>'
 
 
 def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
@@ -138,7 +140,8 @@ def log_covering(session: Any, hidden: Sequence[Model]) -> None:
 
 def _spec(session: Any, models: Sequence[Model]) -> str:
     """Models with their surfaces, as a person would name them."""
-    return str(concise_model_spec(session, models)).replace("!", "")
+    spec = concise_model_spec(session, models, allow_empty_spec=False)
+    return str(spec).replace("!", "")
 
 
 def hidden_text(hidden: int, blocks: int) -> str:
@@ -160,7 +163,7 @@ def _number_and_name(row: Any) -> str:
 def log_lines(session: Any, lines: Iterable[str]) -> None:
     """Log lines of text."""
     for line in lines:
-        session.logger.info(line)
+        session.logger.info(printable(line))
 
 
 def next_step(session: Any, word: str, command: str) -> None:
@@ -174,7 +177,8 @@ def log_table(
     """Log a plain table; with ``links``, the last cell of each row is HTML."""
     body = ["<tr>" + "".join(f"<th>{escape(c)}</th>" for c in columns) + "</tr>"]
     for row in rows:
-        cells = [escape(c) for c in row[:-1]] + [row[-1] if links else escape(row[-1])]
+        plain = [escape(printable(c)) for c in row]
+        cells = [*plain[:-1], row[-1] if links else plain[-1]]
         body.append("<tr>" + "".join(f"<td>{c}</td>" for c in cells) + "</tr>")
     session.logger.info('<table cellpadding="3">' + "".join(body) + "</table>", is_html=True)
 

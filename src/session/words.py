@@ -6,20 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chimerax.core.commands import StringArg, quote_path_if_necessary
-
 from ..core.common.parameters import camel_case
+from .commandline import names_text, value_text
+from .commandline import path_text as path_text
 
 if TYPE_CHECKING:
     from ..core.runs.record import Record
 
 # below this, finding nothing is expected: the published tool asks for 200 or more
 FEW_VOLUMES = 100
-
-
-def path_text(path: Path) -> str:
-    """A path as text for a command, quoted if need be."""
-    return str(quote_path_if_necessary(str(path)))
 
 
 def gone_text(folder: str | Path) -> str:
@@ -53,31 +48,6 @@ def carried(
     words += [f"exclude {names_text(exclude)}"] if exclude else []
     words.append(keywords_text(voxel_size=voxel_size))
     return " ".join(word for word in words if word)
-
-
-def names_text(names: Sequence[str]) -> str:
-    """Names of volumes as one argument of a command."""
-    return ",".join(map(_name_text, names))
-
-
-def _name_text(name: str) -> str:
-    text = str(StringArg.unparse(name))
-    return f'"{text}"' if "," in text and not text.startswith(('"', "'")) else text
-
-
-def value_text(value: Any) -> str:
-    """A value as text for a command, quoted if need be."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Path):
-        return path_text(value)
-    if isinstance(value, float):
-        return f"{value:.12g}"
-    return (
-        path_text(Path(value))
-        if isinstance(value, str) and ("/" in value or " " in value)
-        else str(value)
-    )
 
 
 def nothing_found(record: Record) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import mrcfile
 import numpy as np
 import pandas as pd
 import pytest
 from chimerax.core.errors import UserError
-from chimerax.core.logger import StringPlainTextLog
+from chimerax.core.logger import HtmlLog, StringPlainTextLog
 from chimerax.map import Volume
 
+from chimerax.siren.session.commandline import path_text
 from ensembles import CORE, LEVEL, ORIGIN, SHAPE, VOXEL_SIZE, Planted, overlap, write_planted
 
 FAST = "statistic exact subsample 1"
@@ -496,3 +500,49 @@ def test_a_scheduler_is_an_address_not_a_file_and_one_that_does_not_answer_is_na
     with pytest.raises(UserError, match='leave out either "device" or "scheduler"'):
         run(f"{command} device auto")
     assert not (out / "00_sketch").exists()
+
+
+class LogPage(HtmlLog):
+    """The log as a page, whose links a person clicks."""
+
+    def __init__(self) -> None:
+        self.page = ""
+
+    def log(self, level: int, msg: str, image_info: Any, is_html: bool) -> bool:
+        self.page += msg
+        return True
+
+    def click(self, run: Any, first_words: str) -> Any:
+        """Run the command of the link that begins so, by the way of ChimeraX's own."""
+        from Qt.QtCore import QUrl
+
+        (address,) = {
+            unescape(a)
+            for a in re.findall(r'href="(cxcmd:[^"]*)"', self.page)
+            if unescape(a).startswith(f"cxcmd:{first_words}")
+        }
+        url = QUrl(address).url(QUrl.UrlFormattingOption.None_)
+        return run(unquote(url.split(":", 1)[1]))
+
+
+@pytest.mark.parametrize("name", ["it' s\" x", "a; close", "\" ; close ; '", "line\nend \udcff"])
+def test_links_of_a_folder_whose_name_is_a_command_run_only_their_own_command(
+    session: Any, run: Any, planted: Planted, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "volumes").symlink_to(planted.folder)
+    run(f"open '{planted.folder}/vol_1.mrc'")
+    page = LogPage()
+    session.logger.add_log(page)
+    try:
+        run(
+            f"siren sketch {path_text(folder / 'volumes')} level {LEVEL} {FAST} "
+            f"outputDir {path_text(folder / 'siren')}"
+        )
+        result = page.click(run, "siren expand")
+    finally:
+        session.logger.remove_log(page)
+    assert result.folder == folder / "siren" / "02_expand"
+    assert len(result.blocks) == 2
+    assert any(m.name == "vol_1.mrc" for m in session.models.list())  # nothing was closed

@@ -36,6 +36,7 @@ from ..blocks.profiles import block_shares
 from ..common import constants
 from ..common.errors import SirenError
 from ..common.progress import Progress
+from ..common.tables import parse_number, read_table
 from .parameters import StatesParameters
 
 STATES_FILE = "states.csv"
@@ -219,27 +220,32 @@ def read_states(path: Path, blocks: BlockSet, parameters: StatesParameters | Non
     SirenError
         If the file is missing, is not such a table, or is of other blocks.
     """
+    table = read_table(path, [FILE, LEVEL], 'table that "siren states" writes', [FILE])
+    if table.columns[:2] != [FILE, LEVEL]:
+        raise _not_states(path, "its columns are not file, level, block_...")
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-        if header[:2] != [FILE, LEVEL] or any(len(r) != len(header) for r in rows):
-            raise ValueError("its columns are not file, level, block_...")
-        numbers = tuple(int(h.removeprefix(BLOCK)) for h in header[2:])
-        values = np.array([r[1:] for r in rows], np.float64).reshape(len(rows), len(numbers) + 1)
-    except (OSError, ValueError, IndexError) as error:
-        raise SirenError(
-            f"{path} cannot be read as a table of states ({error}): write it again "
-            'with "siren states".'
-        ) from error
+        numbers = tuple(int(c.removeprefix(BLOCK)) for c in table.columns[2:])
+    except ValueError as error:
+        raise _not_states(path, str(error)) from error
+    cells = [[parse_number(row[c]) for c in table.columns[1:]] for row in table.rows]
+    values = np.array(cells, np.float64)
+    if not np.isfinite(values).all() or (values[:, 1:] < 0).any() or (values[:, 1:] > 1).any():
+        raise _not_states(path, "a level is no number, or a share not from 0 to 1")
     _same_blocks(path, numbers, tuple(n for n, _ in blocks))
     sizes = np.array([len(v) for _, v in blocks], np.int64)
     return States(
-        tuple(r[0] for r in rows),
+        tuple(row[FILE] for row in table.rows),
         values[:, 0],
         numbers,
         sizes,
         values[:, 1:].T.astype(np.float32),
         (parameters or StatesParameters()).present,
+    )
+
+
+def _not_states(path: Path, why: str) -> SirenError:
+    return SirenError(
+        f'{path} cannot be read as a table of states ({why}): write it again with "siren states".'
     )
 
 

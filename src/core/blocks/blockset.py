@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,9 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..common import schema
 from ..common.errors import SirenError
 from ..common.files import read_json, write_json
 from ..common.progress import Progress
+from ..common.reading import read_bytes
+from ..common.schema import BLOCK_NUMBER, Check, Mismatch, mapping
 from ..maps.grid import Grid
 from ..maps.mapfile import is_map_name, natural_key, read_map, write_map
 from .columns import COLUMNS
@@ -154,33 +158,113 @@ def read_blocks_file(path: Path) -> BlockSet:
     SirenError
         If it is missing or not such a file.
     """
-    content = read_json(path)
+    content = read_json(path, _SCHEMA, "a blocks file of SIREn", 'run "siren sketch" again')
     try:
         grid = Grid.from_json(content["grid"])
 
-        def flat(zyx: list[list[int]]) -> NDArray[np.int64]:
-            return np.unique(
-                np.ravel_multi_index(tuple(np.array(zyx, np.int64).reshape(-1, 3).T), grid.shape)
-            ).astype(np.int64)
+        def flat(voxels: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.unique(np.ravel_multi_index(tuple(voxels.T), grid.shape)).astype(np.int64)
 
         blocks = {int(n): flat(v) for n, v in content["blocks"].items()}
-        # not before 0.2
-        strength = {int(n): np.array(v, np.float32) for n, v in content.get("strength", {}).items()}
+        numbered = {
+            key: {int(n): v for n, v in content.get(key, {}).items() if int(n) in blocks}
+            for key in ("strength", "stability", "names", "evidence")
+        }
+        strength = numbered["strength"]
         if any(strength[n].shape != blocks[n].shape for n in strength):
             raise ValueError("as many strengths as voxels are needed")
         return BlockSet(
             grid,
             blocks,
             flat(content["unassigned"]),
-            {int(n): float(v) for n, v in content.get("stability", {}).items()},
+            numbered["stability"],
             strength,
-            {int(n): str(name) for n, name in content.get("names", {}).items() if int(n) in blocks},
-            {int(n): BlockEvidence.from_json(e) for n, e in content.get("evidence", {}).items()},
+            numbered["names"],
+            {n: BlockEvidence.from_json(e) for n, e in numbered["evidence"].items()},
         )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (ValueError, OverflowError, MemoryError) as error:
         raise SirenError(
             f'{path} is not a blocks file of SIREn ({error}): run "siren sketch" again.'
         ) from error
+
+
+def _numbers(kind: str, least: int) -> Check:
+    """A list of ``least`` numbers or more, as an array: voxels (n, 3) for 'i', (n,) for 'f'."""
+
+    def check(value: object) -> NDArray:
+        wrong = Mismatch("is not a list of " + ("voxels [z, y, x]" if kind == "i" else "numbers"))
+        if not isinstance(value, list):
+            raise wrong
+        if len(value) < least:
+            raise Mismatch("has no voxel")
+        try:
+            array = np.array(value)
+        except (ValueError, RecursionError, OverflowError):
+            raise wrong from None
+        if not len(value):
+            array = np.empty((0, 3), np.int64) if kind == "i" else np.empty(0)
+        shape_fits = array.shape[1:] == (3,) if kind == "i" else array.ndim == 1
+        if array.dtype.kind not in ("i" if kind == "i" else "if") or not shape_fits:
+            raise wrong
+        if not np.isfinite(array).all():
+            raise wrong
+        return array.astype(np.int64 if kind == "i" else np.float32)
+
+    return check
+
+
+_ANY = schema.number(finite=False)  # NaN where something could not be measured
+_SCHEMA = schema.record(
+    {
+        "grid": schema.GRID,
+        "blocks": mapping(_numbers("i", 1), BLOCK_NUMBER),
+        "unassigned": _numbers("i", 0),
+    },
+    {  # not before 0.2
+        "stability": mapping(_ANY, BLOCK_NUMBER),
+        "strength": mapping(_numbers("f", 1), BLOCK_NUMBER),
+        "names": mapping(schema.text, BLOCK_NUMBER),
+        "evidence": mapping(
+            schema.record(
+                {name: _ANY for name in ("contrast", "rise", "solidity", "exchange")},
+                {name: _ANY for name in ("separation", "noise")},
+            ),
+            BLOCK_NUMBER,
+        ),
+    },
+)
+_NUMERIC = tuple(name for name in COLUMNS if name != "verdict")
+_NEEDED = tuple(name for name in _NUMERIC[:4] + _NUMERIC[6:9])  # others are not before 0.2
+
+
+def read_blocks_table(path: Path, blocks: BlockSet) -> pd.DataFrame:
+    """Read blocks.csv: a row for each block, in the order of ``blocks``.
+
+    Raises
+    ------
+    SirenError
+        If it is missing, lacks a column or a number, or is of other blocks.
+    """
+    try:
+        table = pd.read_csv(io.BytesIO(read_bytes(path)), skipinitialspace=True)
+        lost = [name for name in _NEEDED if name not in table.columns]
+        if lost:
+            raise ValueError(f"it has no column {lost[0]}")
+        for name in table.columns.intersection(_NUMERIC):
+            numbers = pd.to_numeric(table[name], errors="coerce")
+            if (numbers.isna() & table[name].notna()).any() or np.isinf(numbers).any():
+                raise ValueError(f"{name} is not a number in each row")
+            if name in _NEEDED and numbers.isna().any():
+                raise ValueError(f"{name} is empty in a row")
+            table[name] = numbers
+        found = table["block"].tolist()
+        if sorted(found) != sorted(blocks.blocks):
+            raise ValueError(f"its blocks are not those of {BLOCKS_FILE}")
+    except (OSError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise SirenError(f"{path} cannot be read ({reason}): run the step again.") from error
+    table = table.astype({"block": np.int64, "voxels": np.int64})
+    return table.set_index("block", drop=False).loc[list(blocks.blocks)].reset_index(drop=True)
 
 
 def read_block_maps(folder: Path, grid: Grid | None = None) -> BlockSet:
@@ -246,7 +330,7 @@ def blocks_from_masks(
     """
     numbers: list[int | None] = []
     for name, _ in masks:
-        match = re.match(r"block[ _](\d+)\b", name)
+        match = re.match(r"block[ _]([0-9]{1,9})\b", name)
         number = int(match[1]) if match else None
         numbers.append(None if number in numbers else number)
     free = max((n for n in numbers if n is not None), default=0)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ..common import constants
 from ..common.errors import SirenError
-from ..common.files import atomic_file
+from ..common.files import atomic_files
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from .background import measure_background
@@ -213,10 +213,9 @@ def write_screen(
     settings : from :func:`screen`
     colors : of the blocks, in turn
     """
-    with atomic_file(folder / TABLE_FILE) as path:
-        table(settings).to_csv(path, index=False, lineterminator="\n")
-    with atomic_file(folder / PICTURE_FILE) as path:
-        _picture(settings, colors, path)
+    with atomic_files(folder / TABLE_FILE, folder / PICTURE_FILE) as (csv, picture):
+        table(settings).to_csv(csv, index=False, lineterminator="\n")
+        _picture(settings, colors, picture)
     return folder / TABLE_FILE, folder / PICTURE_FILE
 
 

@@ -2,7 +2,8 @@
 
 errors (SirenError, Cancelled), progress (Progress: steps, stopping, timings), parameters
 (parameter, Parameters), constants (tuned numbers), files (atomic_file, atomic_folder: written
-completely or not at all), devices, versions.
+completely or not at all; partial: meanwhile), reading, schema, tables (what others wrote), devices,
+versions.
 
 May import: nothing.
 """

@@ -1,8 +1,20 @@
 """Exceptions raised by core."""
 
 
+def printable(text: str) -> str:
+    """A text that every terminal, log and file can hold: what cannot be printed, such as a line
+    end or a byte of no encoding in a file's name, is shown as its code.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class SirenError(Exception):
     """Invalid input or parameter; the message names the file and the remedy in one sentence."""
+
+    def __init__(self, *words: str):
+        super().__init__(*map(printable, words))
 
 
 class JunkMap(SirenError):

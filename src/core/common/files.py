@@ -6,13 +6,15 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from .errors import SirenError
+from .partial import PREFIX, exchange, partial_file, partial_folder
+from .reading import open_file, read_bytes
+from .schema import Check, Mismatch
 
 RECORD = "run.json"
 _IGNORED = {".DS_Store", "Thumbs.db", "desktop.ini"}  # written by file managers, not by people
@@ -27,26 +29,38 @@ def atomic_file(path: Path) -> Iterator[Path]:
     SirenError
         If the folder cannot be written to.
     """
-    with _plain_errors(path), _folder_for(path):
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+    with atomic_files(path) as (temporary,):
+        yield temporary
+
+
+@contextmanager
+def atomic_files(*paths: Path) -> Iterator[tuple[Path, ...]]:
+    """Yield temporary paths that replace ``paths``, of one folder, one right after the other on
+    success; all are deleted on an exception.
+
+    Raises
+    ------
+    SirenError
+        If the folder cannot be written to.
+    """
+    with _plain_errors(paths[0]), _folder_for(paths[0]), ExitStack() as stack:
+        temporary = tuple(
+            stack.enter_context(partial_file(path.parent, path.suffix)) for path in paths
         )
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            yield temporary
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        yield temporary
+        for written in temporary:
+            written.chmod(0o666 & ~_umask())
+        for written, path in zip(temporary, paths, strict=True):
+            written.replace(path)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder that replaces ``path`` on success and is deleted on an exception.
 
-    An existing ``path`` is replaced; call :func:`set_edits_aside` first if a person may have edited
-    it.
+    An existing ``path`` is replaced, in one step where the system can: somebody who reads it, and a
+    kill at any moment, find the earlier folder or the new one. Call :func:`set_edits_aside` first
+    if a person may have edited it.
 
     Raises
     ------
@@ -54,59 +68,107 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         If the folder cannot be made.
     """
     with _plain_errors(path), _folder_for(path):
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        try:
+        restore(path)
+        with partial_folder(path.parent) as temporary:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
-            if path.exists():
-                _exchange(temporary, path)
-            else:
+            if not os.path.lexists(path):
                 temporary.replace(path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            elif not exchange(temporary, path):
+                _exchange_in_steps(temporary, path)
 
 
-def _exchange(new: Path, path: Path) -> None:
-    """Replace the folder ``path`` by ``new``; restore it if that fails."""
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+def _exchange_in_steps(new: Path, path: Path) -> None:
+    """Replace ``path`` by the folder ``new``, and remove it; restore it if that fails."""
+    old = _old(path)
+    path.replace(old)
     try:
-        path.replace(old / path.name)
-        try:
-            new.replace(path)
-        except OSError:
-            (old / path.name).replace(path)
-            raise
-    finally:
+        new.replace(path)
+    except OSError:
+        old.replace(path)
+        raise
+    if old.is_dir() and not old.is_symlink():
         shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.unlink(missing_ok=True)
+
+
+def restore(path: Path) -> None:
+    """Give a folder its name back if its replacement was killed between two steps; see
+    :func:`atomic_folder`.
+    """
+    old = _old(path)
+    if os.path.lexists(old) and not os.path.lexists(path):
+        with suppress(OSError):
+            old.replace(path)
+
+
+def _old(path: Path) -> Path:
+    return path.with_name(f".siren-old-{path.name}")
 
 
 def set_edits_aside(path: Path) -> Path | None:
-    """Rename a folder that was edited since its run, so that no work is lost.
+    """Keep a copy of a folder that was edited since its run, before it is replaced.
+
+    The folder stays where it is, so that it is there whenever the program ends. Files of the copy
+    are links to the same data where the file system can.
 
     Returns
     -------
     Path or None
-        The new path; None if there is no folder, or it holds exactly the files that its record
-        lists.
+        The path of the copy; None if there is no folder, or it holds exactly the files that its
+        record lists.
 
     Raises
     ------
     SirenError
-        If the folder cannot be renamed.
+        If the copy cannot be made.
     """
     if not path.exists() or _as_recorded(path):
         return None
     number = 1
     while (aside := path.with_name(f"{path.name}_edited_{number}")).exists():
         number += 1
-    with _plain_errors(path):
-        path.rename(aside)
+    with _plain_errors(aside), partial_folder(path.parent) as temporary:
+        copy_linked(path, temporary / "copy")
+        (temporary / "copy").rename(aside)
     return aside
+
+
+def keep_others(path: Path, new: Path, replaced: Collection[str] = ()) -> None:
+    """Give the folder ``new``, which is about to take the place of ``path``, what else that holds:
+    all but the entries ``replaced``, and those that ``new`` has itself.
+    """
+    if not path.is_dir():
+        return
+    for entry in path.iterdir():
+        if entry.name in replaced or entry.name.startswith(PREFIX):
+            continue
+        if not os.path.lexists(new / entry.name):
+            copy_linked(entry, new / entry.name)
+        elif (new / entry.name).is_dir() and entry.is_dir():
+            keep_others(entry, new / entry.name)
+
+
+def copy_linked(path: Path, target: Path) -> None:
+    """Copy a file or folder to a new path, as hard links where the file system can."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.copytree(path, target, symlinks=True, copy_function=_link_or_copy)
+    else:
+        _link_or_copy(str(path), str(target))
+
+
+def _link_or_copy(path: str, target: str) -> str:
+    try:
+        os.link(path, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(path, target, follow_symlinks=False)
+    return target
 
 
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -132,23 +194,43 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(_json(content, 0) + "\n", encoding="utf-8", newline="\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
+def read_json(
+    path: Path,
+    check: Check | None = None,
+    what: str = "a file of SIREn",
+    remedy: str = "run the step that writes it again",
+) -> dict[str, Any]:
+    """Read a JSON object, and check that it is what it should be.
+
+    Parameters
+    ----------
+    path : Path
+    check : callable, optional
+        As made by :mod:`.schema`; gets the object, and returns what is read of it.
+    what, remedy : str
+        For the errors.
 
     Raises
     ------
     SirenError
-        If the file is missing or not a JSON object.
+        If the file is missing, is not a JSON object, or does not pass the check.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SirenError(
-            f"{path} cannot be read ({error}): run the step that writes it again."
-        ) from error
+        content = json.loads(read_bytes(path).decode("utf-8-sig"))
+    except RecursionError as error:
+        raise SirenError(f"{path} cannot be read (it is nested too deeply): {remedy}.") from error
+    except (OSError, ValueError, MemoryError) as error:
+        raise SirenError(f"{path} cannot be read ({_reason(error)}): {remedy}.") from error
     if not isinstance(content, dict):
-        raise SirenError(f"{path} is not a file of SIREn: run the step that writes it again.")
-    return content
+        raise SirenError(f"{path} is not {what}: {remedy}.")
+    try:
+        return content if check is None else check(content)
+    except Mismatch as error:
+        raise SirenError(f"{path} is not {what} ({error}): {remedy}.") from error
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error).partition("\n")[0] or "too large"
 
 
 def _json(value: Any, depth: int) -> str:
@@ -161,12 +243,12 @@ def _json(value: Any, depth: int) -> str:
 
 def _as_recorded(path: Path) -> bool:
     try:
-        outputs = json.loads((path / RECORD).read_text(encoding="utf-8"))["outputs"]
+        outputs = read_json(path / RECORD)["outputs"]
         present = {p.name for p in path.iterdir()} - {RECORD} - _IGNORED
         return present == set(outputs) and all(
             sha256(path / name) == digest for name, digest in outputs.items()
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, SirenError, KeyError, TypeError, AttributeError):
         return False
 
 

@@ -6,6 +6,7 @@ The command, the panel, the record and the API share one frozen dataclass.
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import re
 from typing import Any
 
@@ -96,6 +97,30 @@ def camel_case(name: str) -> str:
     return re.sub(r"_(\w)", lambda m: m[1].upper(), name)
 
 
+_KINDS: dict[str, tuple[type, str]] = {
+    "bool": (bool, "true or false"),
+    "int": (numbers.Integral, "a whole number"),
+    "float": (numbers.Real, "a number"),
+    "str": (str, "a text"),
+}
+
+
+def _check_kind(f: dataclasses.Field[Any], name: str, value: Any) -> None:
+    """Refuse a value of another kind, as a damaged record may have."""
+    kinds = [kind.strip() for kind in str(f.type).split("|") if kind.strip() != "None"]
+    if not all(kind in _KINDS for kind in kinds):
+        return
+    for kind in kinds:
+        number = kind in ("int", "float")
+        if isinstance(value, _KINDS[kind][0]) and not (number and isinstance(value, bool)):
+            return
+    shown = str(value)
+    raise SirenError(
+        f"{name} {shown if len(shown) <= 40 else shown[:37] + '...'} is not valid: give "
+        f"{' or '.join(_KINDS[kind][1] for kind in kinds)}."
+    )
+
+
 def _check(f: dataclasses.Field[Any], value: Any) -> None:
     if value is None or "help" not in f.metadata:
         return
@@ -105,6 +130,7 @@ def _check(f: dataclasses.Field[Any], value: Any) -> None:
         f.metadata["maximum"],
         f.metadata["above"],
     )
+    _check_kind(f, name, value)
     if f.metadata["choices"] and value not in f.metadata["choices"]:
         raise SirenError(f"{name} {value} is not known: give {' or '.join(f.metadata['choices'])}.")
     if f.metadata["words"] and isinstance(value, str) and value not in f.metadata["words"]:

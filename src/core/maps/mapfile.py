@@ -7,10 +7,9 @@ import gzip
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,13 @@ from mrcfile.utils import dtype_from_mode
 from numpy.typing import NDArray
 
 from ..common.errors import SirenError
+from ..common.reading import open_file
 from .grid import Grid, Shape, Triple
 
 SUFFIXES = (".mrc", ".map", ".ccp4", ".rec")
 COMPRESSIONS = ("", ".gz", ".bz2")
 ZIP = ".zip"  # of a series, as cryoSPARC writes them
+MOST_UNPACKED = 2 << 30  # bytes of a compressed map, 800^3 floats: more takes minutes to unpack
 _AXES = (1, 2, 3)
 _BYTES = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}  # per voxel, by MRC mode
 
@@ -87,8 +88,13 @@ def first_value(path: Path) -> float:
     with _reading(path):
         header = _checked_header(path)
         kind = dtype_from_mode(int(header["mode"])).newbyteorder(header.dtype["mode"].byteorder)
-        with _unpacker(path)(path, "rb") as file:
-            file.seek(HEADER_DTYPE.itemsize + int(header["nsymbt"]))
+        nz, ny, nx = _file_shape(header)
+        with _unpacked(path) as (file, packed):
+            extended, values = int(header["nsymbt"]), nx * ny * nz * kind.itemsize
+            if not packed:
+                found = path.stat().st_size - HEADER_DTYPE.itemsize
+                extended = 0 if _no_extension(header, found, values) else extended
+            file.seek(HEADER_DTYPE.itemsize + extended)
             return float(np.frombuffer(file.read(kind.itemsize), kind)[0])
 
 
@@ -130,7 +136,7 @@ def read_map(path: Path) -> tuple[NDArray[np.float32], Grid]:
 def _open(path: Path, header_only: bool) -> tuple[Grid, NDArray[np.float32] | None]:
     with _reading(path):
         header = _checked_header(path)
-        order = _axis_order(header, path)
+        order = _axis_order(header)
         grid = _grid(header, order, path)
         return grid, None if header_only else np.ascontiguousarray(
             _data(path, header).transpose(order), dtype=np.float32
@@ -170,8 +176,7 @@ def _checked_header(path: Path) -> np.void:
 
     This comes before mrcfile, which would allocate as many bytes as a damaged header declares.
     """
-    opened = _unpacker(path)
-    with opened(path, "rb") as file:
+    with _unpacked(path) as (file, packed):
         raw = file.read(HEADER_DTYPE.itemsize)
     swapped = not 0 < int.from_bytes(raw[:4], "little", signed=True) < 65536
     if len(raw) < HEADER_DTYPE.itemsize:
@@ -204,21 +209,47 @@ def _checked_header(path: Path) -> np.void:
         raise SirenError(
             f"{path.name} holds {nz // depth:,} maps in one file: save each to a file of its own."
         )
-    needed = HEADER_DTYPE.itemsize + extended + nx * ny * nz * _BYTES[mode]
-    # the length of compressed data is known only at their end
-    if extended < 0 or (opened is open and path.stat().st_size < needed) or extended > 1 << 28:
+    values = nx * ny * nz * _BYTES[mode]
+    if not 0 <= extended <= 1 << 28:
+        raise _truncated(path, header)
+    if packed:  # the length of compressed data is known only at their end
+        if values > MOST_UNPACKED:
+            raise SirenError(
+                f"{path.name} holds {values / (1 << 30):,.1f} GB when it is unpacked: unpack it "
+                "first, or leave it out."
+            )
+        return header
+    found = path.stat().st_size - HEADER_DTYPE.itemsize
+    if found < extended + values and not _no_extension(header, found, values):
         raise _truncated(path, header)
     return header
+
+
+def _no_extension(header: np.void, found: int, values: int) -> bool:
+    """Whether the extended header that is announced is absent, as in some entries of the EMDB:
+    what follows the header is as long as the values are. ChimeraX reads these too.
+    """
+    return 0 < int(header["nsymbt"]) <= found == values
 
 
 def _data(path: Path, header: np.void) -> NDArray[np.generic]:
     """Read the values in the order of the file: section, row, column."""
     kind = dtype_from_mode(int(header["mode"])).newbyteorder(header.dtype["mode"].byteorder)
     shape = _file_shape(header)
-    with _unpacker(path)(path, "rb") as file:
-        file.seek(HEADER_DTYPE.itemsize + int(header["nsymbt"]))
-        raw = file.read(shape[0] * shape[1] * shape[2] * kind.itemsize)
-    if len(raw) < shape[0] * shape[1] * shape[2] * kind.itemsize:
+    extended, values = int(header["nsymbt"]), shape[0] * shape[1] * shape[2] * kind.itemsize
+    with _unpacked(path) as (file, packed):
+        file.seek(HEADER_DTYPE.itemsize)
+        if not packed:
+            found = path.stat().st_size - HEADER_DTYPE.itemsize
+            if found < extended + values and _no_extension(header, found, values):
+                extended = 0
+            file.seek(HEADER_DTYPE.itemsize + extended)
+            raw = file.read(values)
+        else:
+            raw = file.read(extended + values)
+            absent = len(raw) < extended + values and _no_extension(header, len(raw), values)
+            raw = raw if absent else raw[extended:]
+    if len(raw) < values:
         raise _truncated(path, header)
     data = np.frombuffer(raw, kind).reshape(shape)
     if data.dtype == np.int8 and _is_unsigned(header, path):
@@ -228,23 +259,24 @@ def _data(path: Path, header: np.void) -> NDArray[np.generic]:
     return data
 
 
-def _unpacker(path: Path) -> Callable[..., Any]:
+@contextmanager
+def _unpacked(path: Path) -> Iterator[tuple[Any, bool]]:
+    """Open a map file, unpacked where it is compressed or in a zip file, and say whether it is."""
     member = zip_member(path)
-    if member is not None:
-        return partial(_open_member, member)
-    with path.open("rb") as file:
+    with ExitStack() as stack:
+        if member is not None:
+            archive = zipfile.ZipFile(stack.enter_context(open_file(member[0])))
+            file: Any = stack.enter_context(archive.open(member[1]))
+        else:
+            file = stack.enter_context(open_file(path))
         start = file.read(212)
-    if start[208:] == b"MAP ":
-        return open
-    return gzip.open if start[:2] == b"\x1f\x8b" else bz2.open if start[:2] == b"BZ" else open
-
-
-def _open_member(member: tuple[Path, str], path: Path, mode: str) -> Any:
-    with zipfile.ZipFile(member[0]) as archive:  # the member keeps the file open
-        file = archive.open(member[1])
-    if path.suffix.lower() == ".gz":
-        return gzip.GzipFile(fileobj=file)
-    return bz2.BZ2File(file) if path.suffix.lower() == ".bz2" else file
+        file.seek(0)
+        opened: Any = None
+        if start[208:] != b"MAP ":
+            opened = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open}.get(start[:2])
+        if opened is not None:
+            file = stack.enter_context(opened(file, "rb"))
+        yield file, member is not None or opened is not None
 
 
 def _truncated(path: Path, header: np.void) -> SirenError:
@@ -283,16 +315,11 @@ def _is_unsigned(header: np.void, path: Path) -> bool:
     return not _is_ccp4(path)
 
 
-def _axis_order(header: np.void, path: Path) -> tuple[int, int, int]:
+def _axis_order(header: np.void) -> tuple[int, int, int]:
     """The axis of the file's array (section, row, column) along each of z, y, x."""
     crs = (int(header["mapc"]), int(header["mapr"]), int(header["maps"]))
-    if crs == (0, 0, 0):  # never set
+    if sorted(crs) != list(_AXES):  # never set, or damaged: ChimeraX takes the usual order
         crs = _AXES
-    if sorted(crs) != list(_AXES):
-        raise SirenError(
-            f"{path.name} declares its axes as {crs}, which is no order of 1, 2, 3: save it "
-            "again with another program."
-        )
     return (2 - crs.index(3), 2 - crs.index(2), 2 - crs.index(1))
 
 

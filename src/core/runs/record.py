@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..blocks.statistics import STATISTICS, statistic_named
+from ..common import schema
 from ..common.errors import SirenError
-from ..common.files import RECORD, read_json, sha256, write_json
+from ..common.files import RECORD, read_json, restore, sha256, write_json
 from ..common.progress import Progress
+from ..common.schema import Mismatch, integer, listing, mapping, optional, text
 from ..common.versions import versions
 from ..maps.ensemble import Ensemble, Source, find_ensemble
 from ..maps.grid import Grid
@@ -25,6 +28,34 @@ CHANGED = (
     '{name} changed since the sketch: predict its level and run "siren sketch" again, or name the '
     'volumes, as in "volumes FOLDER", to use them as they are.'
 )
+STEPS = ("sketch", "edit", "expand")
+_COUNT = integer(0, 1 << 53)
+_VOLUME = schema.record(
+    {
+        "path": optional(text),
+        "bytes": optional(_COUNT),
+        "level": optional(schema.number()),
+        "left_out": optional(text),
+    },
+    {"fingerprint": optional(text)},  # not before 0.2
+)
+_SCHEMA = schema.record(
+    {
+        "step": schema.one_of(*STEPS),
+        "parameters": mapping(schema.plain),
+        "thresholds": text,
+        "grid": schema.GRID,
+        "box": optional(integer(1, 65535)),
+        "voxel_size_given": optional(schema.number(above=0)),
+        "source": optional(text),
+        "counts": mapping(optional(schema.number())),
+        "volumes": mapping(_VOLUME),
+        "not_chosen": listing(text),
+        "timings_s": mapping(schema.number()),
+    },
+    {"counted_on": text, "folders": mapping(text), "outputs": mapping(text)},
+)
+_NEEDED_COUNTS = ("volumes_used", "union_voxels", "blocks")
 
 
 @dataclass
@@ -121,7 +152,7 @@ class Record:
     @property
     def harmonized(self) -> bool:
         """Whether the step harmonized the levels."""
-        name = self.parameters.get("statistic")
+        name = str(self.parameters.get("statistic"))
         return name in STATISTICS and statistic_named(name).harmonizes
 
     @property
@@ -210,13 +241,14 @@ def read_record(folder: Path) -> Record:
     SirenError
         If the file is missing, or not a record that this version reads.
     """
+    restore(folder)
     path = folder / RECORD
     if not folder.is_dir():
         raise SirenError(
             f"{folder} is not there: it was moved, renamed or deleted. Say where it is now: "
             '"siren locate FOLDER".'
         )
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise SirenError(
             f'{folder} has no {RECORD}: give the folder that "siren sketch" wrote, '
             f"or a copy with its {RECORD}."
@@ -238,24 +270,25 @@ def record_of(content: Mapping[str, Any], path: Path) -> Record:
         If it is not a record that this version reads.
     """
     try:
-        if content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']}")
-        grid = Grid.from_json(content["grid"])
+        if content.get("format") != FORMAT:
+            raise Mismatch(f"format {schema.plain(content.get('format'))}")
+        content = _SCHEMA(content)
         relative = content.get("folders")
         volumes = [
-            {
-                "name": name,
-                **{k: v[k] for k in ("path", "bytes", "level", "left_out")},
-                "fingerprint": v.get("fingerprint"),
-            }
-            for name, v in content["volumes"].items()
+            {"name": name, "fingerprint": None, **v} for name, v in content["volumes"].items()
         ]
+        for count in _NEEDED_COUNTS:
+            _COUNT(content["counts"].get(count))
+        if all(v["left_out"] is not None for v in volumes):
+            raise Mismatch("no volume was used")
+        if any(v["level"] is None for v in volumes if v["left_out"] is None):
+            raise Mismatch("a volume that was used has no level")
         return Record(
             content["step"],
             content["parameters"],
             volumes_now(volumes, relative, path.parent),
             content["thresholds"],
-            grid,
+            Grid.from_json(content["grid"]),
             content["box"],
             content["voxel_size_given"],
             content["counts"],
@@ -265,7 +298,7 @@ def record_of(content: Mapping[str, Any], path: Path) -> Record:
             content.get("counted_on", "cpu"),
             content.get("outputs", {}),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except ValueError as error:
         raise SirenError(
             f'{path} is not a record that this version reads ({error}): run "siren sketch" again.'
         ) from error

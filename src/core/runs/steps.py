@@ -38,6 +38,7 @@ from ..blocks.blockset import (
     check_on_grid,
     read_block_maps,
     read_blocks_file,
+    read_blocks_table,
 )
 from ..blocks.editing import with_values_of
 from ..blocks.evidence import Evidence, with_evidence
@@ -48,7 +49,7 @@ from ..blocks.region import MASK_FILE, Mask
 from ..blocks.sketch import sketch
 from ..blocks.stability import with_strength
 from ..common.errors import SirenError, join_names
-from ..common.files import atomic_folder, set_edits_aside
+from ..common.files import RECORD, atomic_folder, set_edits_aside
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.mapfile import read_map, write_map
@@ -487,13 +488,16 @@ def open_run(folder: Path) -> Run:
     """
     record = read_record(folder)
     blocks = read_blocks_file(folder / BLOCKS_FILE)
-    mean, _ = read_map(folder / MEAN_FILE)
-    try:
-        table = pd.read_csv(folder / TABLE_FILE)
-    except (OSError, ValueError) as error:
-        raise SirenError(
-            f"{folder / TABLE_FILE} cannot be read ({error}): run the step again."
-        ) from error
+    mean, grid = read_map(folder / MEAN_FILE)
+    for name, found in ((BLOCKS_FILE, blocks.grid), (MEAN_FILE, grid)):
+        try:
+            check_on_grid(name, found, record.grid)
+        except SirenError as error:
+            raise SirenError(
+                f"{folder} holds files of different runs: {name} has a grid of {found.text()}, "
+                f"{RECORD} one of {record.grid.text()}. Run the step again."
+            ) from error
+    table = read_blocks_table(folder / TABLE_FILE, blocks)
     return Run(folder, blocks, table, mean, _mean_level(record), record)
 
 
@@ -555,12 +559,12 @@ def _write(
                 inside = region.reshape(blocks.grid.shape).astype(np.float32)
                 write_map(temporary / MASK_FILE, inside, blocks.grid, "SIREn: where blocks may be")
             states = states_csv(measure_states(blocks, occupancy))
-            (temporary / STATES_FILE).write_text(states, encoding="utf-8", newline="\n")
+            (temporary / STATES_FILE).write_bytes(states.encode("utf-8", "surrogateescape"))
         record.timings = dict(progress.seconds)
         record.write(temporary)
         progress.step("writing", 1)  # last chance to stop before earlier results change
         aside = set_edits_aside(folder)
-        replaced = folder.exists()
+        replaced = aside is None and folder.exists()
     return Run(
         folder,
         blocks,

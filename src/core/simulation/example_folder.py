@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -23,13 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.errors import SirenError, join_names
+from ..common.files import atomic_folder, keep_others, read_json
 from ..common.progress import Progress
+from ..common.schema import listing, record, text
 from ..maps.mapfile import is_map_name, write_map
 from .example import Simulation, simulate
 from .parameters import ExampleParameters
 
 TRUTH, TRUTH_TABLE = "truth.json", "truth.csv"
 SIGNATURE = "simulated by ChimeraX-SIREn"
+_SCHEMA = record({"origin": text, "volumes": listing(record({"file": text}))})
 
 
 @dataclass(frozen=True)
@@ -80,28 +81,16 @@ def write_example(
     parameters = parameters or ExampleParameters()
     progress = progress or Progress()
     folder = Path(folder).expanduser()
-    earlier = _earlier_example(folder)
-    missing = [p for p in (folder.parent, *folder.parent.parents) if not p.exists()]
-    partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir()
+    earlier = earlier_example(folder)
+    with atomic_folder(folder) as partial:
         simulation = simulate(parameters, progress)
         _write_files(partial, simulation, progress)
         progress.step("writing the example", 1.0)  # last chance to stop
-        _move_in(partial, folder, earlier)
-    except OSError as error:
-        _clean(partial, missing)
-        raise SirenError(
-            f"{folder} cannot be written ({error.strerror or error}): give another folder."
-        ) from error
-    except BaseException:
-        _clean(partial, missing)
-        raise
+        keep_others(folder, partial, earlier)
     return Example(folder, simulation, bool(earlier))
 
 
-def _earlier_example(folder: Path) -> list[str]:
+def earlier_example(folder: Path) -> list[str]:
     """Files of an earlier example in the folder; SirenError if it holds other maps."""
     if not folder.exists():
         return []
@@ -109,10 +98,10 @@ def _earlier_example(folder: Path) -> list[str]:
         raise SirenError(f"{folder} is a file: give a folder for the example.")
     ours: list[str] = []
     try:
-        truth = json.loads((folder / TRUTH).read_text())
+        truth = read_json(folder / TRUTH, _SCHEMA)
         if truth["origin"] == SIGNATURE:
-            ours = [str(v["file"]) for v in truth["volumes"]] + [TRUTH, TRUTH_TABLE]
-    except (OSError, ValueError, KeyError, TypeError):
+            ours = [v["file"] for v in truth["volumes"]] + [TRUTH, TRUTH_TABLE]
+    except SirenError:
         pass  # not an example: none of its maps is ours
     names = sorted(p.name for p in folder.iterdir())
     foreign = [n for n in names if n not in ours and (is_map_name(n) or n in (TRUTH, TRUTH_TABLE))]
@@ -188,23 +177,3 @@ def _truth_text(s: Simulation) -> str:
         parts.append(f'"{key}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]")
     parts.append(f'"shared": {json.dumps(zyx(s.shared))}')
     return "{" + ",\n".join(parts) + "}\n"
-
-
-def _move_in(partial: Path, folder: Path, earlier: list[str]) -> None:
-    """Move the finished files to the folder, truth.json last: it marks the maps as an example's."""
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    new = sorted((p.name for p in partial.iterdir()), key=lambda n: (n == TRUTH, n))
-    for name in set(earlier) - set(new):
-        (folder / name).unlink()
-    for name in new:
-        os.replace(partial / name, folder / name)
-    partial.rmdir()
-
-
-def _clean(partial: Path, made: list[Path]) -> None:
-    shutil.rmtree(partial, ignore_errors=True)
-    for path in made:
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()

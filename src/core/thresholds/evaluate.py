@@ -192,7 +192,7 @@ def run_evaluation(labels: Path, predictions: Path, output: Path) -> Evaluation:
         inputs = {name: file_as_input(path, temporary) for name, path in named.items()}
         _write(temporary, agreement, inputs)
         aside = set_edits_aside(folder)
-        replaced = folder.exists()
+        replaced = aside is None and folder.exists()
     return Evaluation(folder, agreement, aside, replaced)
 
 

@@ -255,7 +255,7 @@ def run_finetune(
         _write(temporary, loaded, fit, record)
         progress.step("writing", 1.0)  # last chance to stop
         aside = set_edits_aside(folder)
-        replaced = folder.exists()
+        replaced = aside is None and folder.exists()
     notes = tuple(note for note in (numbering_note(matched, labels), stale) if note)
     return Finetuned(folder, parts, fit, before, after, parameters, aside, replaced, notes)
 

@@ -16,14 +16,17 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..common.errors import SirenError, join_names
-from .matching import VOL_ID, names_of_some, row_names, stem, whole_number
+from ..common.partial import changing
+from .matching import VOL_ID, file_name, names_of_some, row_names, stem, whole_number
 from .tables import FINGERPRINT, number, read_rows, write_table
 
 FILE_COLUMN = "map_file"
@@ -123,7 +126,7 @@ def _labels_and_empty(path: Path) -> tuple[list[Label], list[Label]]:
     empty: list[Label] = []
     seen: set[tuple[str, str]] = set()
     for row in rows:
-        vol_id, file = row.get(VOL_ID, ""), Path(row.get("map_file", "").replace("\\", "/")).name
+        vol_id, file = row.get(VOL_ID, ""), file_name(row.get(FILE_COLUMN, ""))
         if not any(row.get(c) for c in ("contour_level", "lower_bound", "upper_bound")):
             if vol_id or file:
                 empty.append(Label(vol_id, file, np.nan))
@@ -253,55 +256,57 @@ def current_labels(
 
 
 def set_label(path: Path, label: Label) -> bool:
-    """Write a label into a table, in the row of its map or a new one at the end.
+    """Write a label into a table; see :func:`set_labels`."""
+    return set_labels(path, [label])[0]
 
-    Other rows and columns are kept.
+
+def set_labels(path: Path, labels: Sequence[Label]) -> list[bool]:
+    """Write labels into a table, each in the row of its map or a new one at the end.
+
+    Other rows and columns are kept; who writes labels at the same time waits.
 
     Parameters
     ----------
     path : Path
         The csv, created if missing.
-    label : Label
-        With a file name.
+    labels : sequence of Label
+        With file names.
 
     Returns
     -------
-    bool
-        Whether the map had a label before.
+    list of bool
+        Whether each map had a label before.
 
     Raises
     ------
     SirenError
         If the level is not within its bounds, or the file is not a labels table.
     """
-    low, high = label.lower, label.upper
-    if (low is not None and low > label.level) or (high is not None and high < label.level):
-        raise SirenError(
-            f"The bounds of {label.file} do not enclose its contour level "
-            f"{label.level:.6g}: give lower and upper around it."
-        )
-    rows, columns = _rows(path)
-    new = dict(
-        zip(
-            TABLE_COLUMNS,
-            (
+    for label in labels:
+        low, high = label.lower, label.upper
+        if (low is not None and low > label.level) or (high is not None and high < label.level):
+            raise SirenError(
+                f"The bounds of {label.file} do not enclose its contour level "
+                f"{label.level:.6g}: give lower and upper around it."
+            )
+    before = []
+    with _changed(path) as (rows, _):
+        for label in labels:
+            texts = (
                 label.vol_id,
-                _text(low),
+                _text(label.lower),
                 repr(float(label.level)),
-                _text(high),
+                _text(label.upper),
                 label.file,
                 label.fingerprint,
-            ),
-            strict=True,
-        )
-    )
-    at = next((i for i, row in enumerate(rows) if _matches(row, label)), None)
-    before = at is not None and bool(rows[at].get("contour_level"))
-    if at is None:
-        rows.append(new)
-    else:
-        rows[at] = rows[at] | new
-    _write_rows(path, columns, rows)
+            )
+            new = dict(zip(TABLE_COLUMNS, texts, strict=True))
+            at = next((i for i, row in enumerate(rows) if _matches(row, label)), None)
+            before.append(at is not None and bool(rows[at].get("contour_level")))
+            if at is None:
+                rows.append(new)
+            else:
+                rows[at] = rows[at] | new
     return before
 
 
@@ -326,13 +331,9 @@ def put_label_row(path: Path, label: Label, row: dict[str, str] | None) -> None:
     SirenError
         If the file is not a labels table.
     """
-    rows, columns = _rows(path)
-    at = next((i for i, found in enumerate(rows) if _matches(found, label)), len(rows))
-    rows[at : at + 1] = [] if row is None else [row]
-    if rows:
-        write_table(path, columns, ([r.get(c, "") for c in columns] for r in rows))
-    else:
-        path.unlink(missing_ok=True)
+    with _changed(path) as (rows, _):
+        at = next((i for i, found in enumerate(rows) if _matches(found, label)), len(rows))
+        rows[at : at + 1] = [] if row is None else [row]
 
 
 def write_template(
@@ -364,35 +365,42 @@ def write_template(
     SirenError
         If the file is not a labels table.
     """
-    rows, columns = _rows(path)
     place = {name: n for n, name in enumerate(all_names)}
     added = []
-    for name in files:
-        label = Label(str(place[name]), name, np.nan)
-        if not any(_matches(row, label) for row in rows):
-            known = (fingerprints or {}).get(name, "")
-            rows.append({VOL_ID: label.vol_id, FILE_COLUMN: name, FINGERPRINT: known})
-            added.append(name)
-    _write_rows(path, columns, rows)
+    with _changed(path) as (rows, _):
+        for name in files:
+            label = Label(str(place[name]), name, np.nan)
+            if not any(_matches(row, label) for row in rows):
+                known = (fingerprints or {}).get(name, "")
+                rows.append({VOL_ID: label.vol_id, FILE_COLUMN: name, FINGERPRINT: known})
+                added.append(name)
     return added
 
 
-def _write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
-    kept = [c for c in columns if c != FINGERPRINT or any(row.get(c) for row in rows)]
-    write_table(path, kept, ([row.get(c, "") for c in kept] for row in rows))
+@contextmanager
+def _changed(path: Path) -> Iterator[tuple[list[dict[str, str]], list[str]]]:
+    """Rows and columns of a table of labels, written back with the changes made to them."""
+    with changing(path):
+        rows, columns = _rows(path)
+        yield rows, columns
+        kept = [c for c in columns if c != FINGERPRINT or any(row.get(c) for row in rows)]
+        if rows:
+            write_table(path, kept, ([row.get(c, "") for c in kept] for row in rows))
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
-    if not path.exists():
+    if not os.path.lexists(path):
         return [], list(TABLE_COLUMNS)
     rows, columns = read_rows(path, ["contour_level"], "labels table")
     return rows, columns + [c for c in TABLE_COLUMNS if c not in columns]
 
 
 def _matches(row: dict[str, str], label: Label) -> bool:
-    name = Path(row.get(FILE_COLUMN, "").replace("\\", "/")).name
+    name = file_name(row.get(FILE_COLUMN, ""))
     if name:
-        return stem(name) == stem(label.file)
+        return stem(label.file) in (stem(name), stem(name.split("\\")[-1]))
     # a number alone may count from 1: a level of another map must not be lost
     blank = not row.get("contour_level")
     return blank and bool(label.vol_id) and row.get(VOL_ID, "") == label.vol_id

@@ -14,10 +14,12 @@ Example::
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ..common.errors import SirenError
+from ..common.tables import parse_number
 from ..maps.mapfile import COMPRESSIONS, SUFFIXES
 
 FILE, VOL_ID = "file", "vol_id"  # columns
@@ -46,10 +48,8 @@ def row_names(keys: list[str], path: Path, all_names: Sequence[str]) -> list[str
         If no key matches.
     """
     known = {stem(n): n for n in all_names} | {n: n for n in all_names}
-    names = [
-        known.get(key, known.get(Path(key).name, known.get(stem(Path(key).name), key)))
-        for key in keys
-    ]
+    known = {unicodedata.normalize("NFC", k): n for k, n in known.items()} | known
+    names = [next((known[k] for k in _ways_to_write(key) if k in known), key) for key in keys]
     if not any(name in known for name in names):
         raise SirenError(
             f"{path.name} belongs to other volumes: its first row is "
@@ -57,6 +57,21 @@ def row_names(keys: list[str], path: Path, all_names: Sequence[str]) -> list[str
             'this folder, or run "siren predict".'
         )
     return names
+
+
+def _ways_to_write(key: str) -> list[str]:
+    """A name in a table, without blanks around it, without its folder as of any system, without
+    the suffix of maps, and with accents as other systems write them.
+    """
+    ways = [key, key.strip(), Path(key.strip()).name, re.split(r"[/\\]", key.strip())[-1]]
+    ways.append(stem(ways[-1]))
+    return ways + [unicodedata.normalize("NFC", way) for way in ways]
+
+
+def file_name(cell: str) -> str:
+    """File name in a cell, without its folder; a backslash may also be of a name."""
+    of_windows = re.match(r"[A-Za-z]:|\\\\", cell)
+    return PureWindowsPath(cell).name if of_windows else PurePosixPath(cell).name
 
 
 def names_by_number(
@@ -170,11 +185,8 @@ def names_of_some(
 
 def whole_number(text: str) -> int | None:
     """Parse a volume's number; pandas writes 3.0 for 3 if the column has gaps."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return int(value) if value.is_integer() else None
+    value = parse_number(text)
+    return int(value) if value is not None and value.is_integer() else None
 
 
 def stem(name: str) -> str:

@@ -18,11 +18,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from ..common.errors import SirenError, join_names
+from ..common.partial import changing
+from ..common.tables import parse_number
 from ..maps.mapfile import natural_key
-from .matching import FILE, VOL_ID, stem
+from .matching import FILE, VOL_ID, file_name, stem
 from .normalize import Range, denormalize_level
 from .tables import (
     FINGERPRINT,
@@ -69,6 +69,13 @@ def merge_predictions(
     SirenError
         If the file cannot be written.
     """
+    with changing(path):
+        return _merge(path, predictions, vol_ids, keep_edited)
+
+
+def _merge(
+    path: Path, predictions: Predictions, vol_ids: Mapping[str, int] | None, keep_edited: bool
+) -> Predictions:
     notes: list[str] = []
     before, old_columns = _existing_rows(path, notes)
     places = _RowPlaces(before)
@@ -125,7 +132,7 @@ class _RowPlaces:
         self._exact: dict[str, list[int]] = {}
         self._stem: dict[str, list[int]] = {}
         for i, row in enumerate(rows):
-            name = Path(row[FILE].replace("\\", "/")).name
+            name = file_name(row[FILE])
             self._exact.setdefault(name, []).append(i)
             if stem(name) == name:  # written without suffix
                 self._stem.setdefault(name, []).append(i)
@@ -160,15 +167,13 @@ def _existing_rows(path: Path, notes: list[str]) -> tuple[list[dict[str, str]], 
 
 def _edited_level(row: Mapping[str, str]) -> float | None:
     """The level of a row if it was set by hand: it is not what the rest of the row says."""
-    try:
-        level = float(row.get(LEVEL, ""))
-    except ValueError:
+    level = parse_number(row.get(LEVEL, ""))
+    if level is None:
         return None
-    if not np.isfinite(level):
-        return None
-    try:
-        low, high, prediction = (float(row[c]) for c in ("vol_min", "vol_max", "prediction"))
-    except (KeyError, ValueError):  # a table made by hand, or a flagged map that was given a level
-        return level
+    low, high, prediction = (
+        parse_number(row.get(c, "")) for c in ("vol_min", "vol_max", "prediction")
+    )
+    if low is None or high is None or prediction is None:
+        return level  # a table made by hand, or a flagged map that was given a level
     predicted = denormalize_level(prediction, Range(low, high))
     return level if abs(level - predicted) > EDITED * abs(high - low) else None

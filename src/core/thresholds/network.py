@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
+import re
 import warnings
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.errors import SirenError
 from ..common.files import atomic_file
+from ..common.reading import open_file
 from ..common.torch_install import missing_text
 from .features import (
     CHANNELS,
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 BOX = 64
+MOST_BYTES, MOST_MEMBERS, MOST_ENTRIES = 512 << 20, 16, 10_000  # of a weights file
 FORMATS = "siren-thresholds-"  # followed by a number that changes with the architecture
 FORMAT = f"{FORMATS}3"
 DEFAULT_NAME = "siren_thresholds.pt"
@@ -375,9 +380,11 @@ def load_network(path: Path) -> LoadedNetwork:
     """
     torch = import_torch()
     content = _read(torch, path)
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise SirenError(f"{path.name} holds no network weights: {_FIT}.")
     if (
-        isinstance(content, dict)
-        and str(content.get("format")).startswith(FORMATS)
+        isinstance(content.get("format"), str)
+        and content["format"].startswith(FORMATS)
         and content["format"] != FORMAT
     ):
         raise SirenError(
@@ -385,24 +392,29 @@ def load_network(path: Path) -> LoadedNetwork:
             "fine-tune again, or "
             'leave "weights" out for the shipped ones.'
         )
-    if isinstance(content, dict) and content.get("format") == FORMAT:
-        state = content.get("state_dict")
-        network, kind = compact_network(_members(state)), "siren"
-        metadata = content.get("metadata") or {}
+    state: Any
+    metadata: dict[str, Any]
+    if isinstance(content.get("format"), str) and content["format"] == FORMAT:
+        state, metadata = content.get("state_dict"), _plain(content.get("metadata"))
+        members = _members(state)
+        if members > MOST_MEMBERS:
+            raise SirenError(
+                f"{path.name} holds {members:,} networks, more than {MOST_MEMBERS}: {_FIT}."
+            )
+        network, kind = compact_network(members), "siren"
     else:
         network, kind, state, metadata = published_network(), "published", content, {}
-        if isinstance(content, dict) and "model_state_dict" in content:
+        if "model_state_dict" in content:
             state = content["model_state_dict"]
-        if isinstance(content, dict) and isinstance(content.get("epoch"), int):
-            metadata = {"epoch": content["epoch"]}
-        if isinstance(content, dict) and isinstance(content.get("metadata"), dict):
-            metadata = metadata | content["metadata"]
-        state = _renumbered(state, network) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        metadata = (
+            {"epoch": content["epoch"]} if isinstance(content.get("epoch"), int) else {}
+        ) | _plain(content.get("metadata"))
+        state = _renumbered(state, network) if _named(state) else state
+    if not _named(state) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise SirenError(f"{path.name} holds no network weights: {_FIT}.")
     try:
         network.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
         raise SirenError(
             f"{path.name} holds the weights of another network, unknown to this program: {_FIT}."
         ) from error
@@ -415,20 +427,22 @@ def load_network(path: Path) -> LoadedNetwork:
 
 
 def _read(torch: Any, path: Path) -> Any:
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise SirenError(
             f"{path}: there is no such file. Give a weights file, or leave "
             '"weights" out for the shipped one.'
         )
+    _check_size(path)
     # published checkpoints contain a pickled loss object; besides tensors and plain values, only
     # this class is allowed
     try:
         with (
+            open_file(path) as file,
             warnings.catch_warnings(),
             torch.serialization.safe_globals([torch.nn.modules.loss.MSELoss]),
         ):
             warnings.simplefilter("ignore")  # torch warns about the pickle protocol
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "unsupported global" in str(error).lower() or "unsupported class" in str(error).lower():
             raise SirenError(
@@ -441,9 +455,48 @@ def _read(torch: Any, path: Path) -> Any:
         raise SirenError(f"{path.name} cannot be read as network weights: {_FIT}.") from error
 
 
+def _check_size(path: Path) -> None:
+    """Refuse what would unpack to far more than any network: weights are not compressed."""
+    try:
+        with open_file(path) as file:
+            unpacked = os.fstat(file.fileno()).st_size
+            if zipfile.is_zipfile(file):
+                unpacked = max(unpacked, sum(i.file_size for i in zipfile.ZipFile(file).infolist()))
+    except SirenError:
+        raise
+    except Exception:  # a damaged archive: torch says so
+        return
+    if unpacked > MOST_BYTES:
+        raise SirenError(
+            f"{path.name} holds {unpacked / (1 << 20):,.0f} MB, more than any weights file "
+            f"({MOST_BYTES >> 20} MB): {_FIT}."
+        )
+
+
+def _named(state: Any) -> bool:
+    return isinstance(state, dict) and all(isinstance(key, str) for key in state)
+
+
+def _plain(metadata: Any) -> dict[str, Any]:
+    """The numbers, texts, lists and tables of a file's metadata that could be written as JSON."""
+    left = [MOST_ENTRIES]  # tables that contain each other grow without end
+
+    def plain(value: Any, depth: int) -> Any:
+        left[0] -= 1
+        if left[0] < 0 or depth > 8:
+            return None
+        if isinstance(value, dict):
+            return {k: plain(v, depth + 1) for k, v in value.items() if isinstance(k, str)}
+        if isinstance(value, list | tuple):
+            return [plain(v, depth + 1) for v in value]
+        return value if isinstance(value, int | float | str) else None
+
+    return plain(metadata, 0) if isinstance(metadata, dict) and len(metadata) < MOST_ENTRIES else {}
+
+
 def _members(state: Any) -> int:
     """Number of networks in a weights file of SIREn."""
-    names = [str(key).split(".") for key in state] if isinstance(state, dict) else []
+    names = [key.split(".") for key in state] if _named(state) else []
     return max(1, len({n[1] for n in names if n[0] == "members" and len(n) > 2}))
 
 
@@ -458,9 +511,7 @@ def _renumbered(state: dict[str, Any], network: Module) -> dict[str, Any]:
     names: dict[str, str] = {}
     for group in ("conv", "mlp"):
         theirs = {k.rsplit(".", 1)[0] for k in state if k.startswith(group + ".")}
-        order = sorted(
-            theirs, key=lambda n: (int(n.split(".")[1]) if n.split(".")[1].isdigit() else -1, n)
-        )
+        order = sorted(theirs, key=lambda n: (_layer(n), n))
         names |= dict(
             zip(order, dict.fromkeys(o for o in ours if o.startswith(group + ".")), strict=False)
         )
@@ -468,6 +519,11 @@ def _renumbered(state: dict[str, Any], network: Module) -> dict[str, Any]:
         names.get(k.rsplit(".", 1)[0], k.rsplit(".", 1)[0]) + "." + k.rsplit(".", 1)[-1]: v
         for k, v in state.items()
     }
+
+
+def _layer(name: str) -> int:
+    number = re.match(r"[a-z]+\.([0-9]{1,6})(\.|$)", name)
+    return int(number[1]) if number else -1
 
 
 def save_network(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..common.files import atomic_file
+from ..common.files import atomic_files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,12 +37,10 @@ def write_figure(path: Path, figure: Figure) -> list[Path]:
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     png, pdf = path.with_name(path.name + ".png"), path.with_name(path.name + ".pdf")
-    with atomic_file(png) as temporary:
-        FigureCanvasAgg(figure).print_png(str(temporary), metadata={"Software": None})
-    with atomic_file(pdf) as temporary:
-        FigureCanvasPdf(figure).print_pdf(
-            str(temporary), metadata={"CreationDate": None, "Producer": None, "Creator": None}
-        )
+    undated = {"CreationDate": None, "Producer": None, "Creator": None}
+    with atomic_files(png, pdf) as (first, second):
+        FigureCanvasAgg(figure).print_png(str(first), metadata={"Software": None})
+        FigureCanvasPdf(figure).print_pdf(str(second), metadata=undated)
     return [png, pdf]
 
 

@@ -5,9 +5,8 @@ Prediction does not need them: it prepares maps itself.
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.errors import SirenError
+from ..common.files import atomic_folder, keep_others
+from ..common.partial import PREFIX, exchange, partial_folder
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid, to_box
@@ -38,6 +39,8 @@ DOWNSAMPLED_TABLE, RAW_TABLE, LABELS_TABLE = (
     "map_stats_raw.csv",
     "normalized_labels.csv",
 )
+_TABLES = {DOWNSAMPLED_TABLE, RAW_TABLE, LABELS_TABLE}
+_OURS = {DOWNSAMPLED_FOLDER, NORMALIZED_FOLDER, *_TABLES}
 
 
 @dataclass(frozen=True)
@@ -163,33 +166,14 @@ def preprocess(
         raise SirenError(
             f"Two volumes would both be written to {clash}: rename one, or leave one out."
         )
-    made = not out_dir.exists()
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".writing-", dir=out_dir))
-    except OSError as error:
-        raise SirenError(
-            f"{out_dir} cannot be written ({error.strerror or error}): choose another "
-            "output folder."
-        ) from error
-    try:
+    with _written_to(out_dir) as work:
         grid, small, raw = _write_maps(ensemble, names, work, parameters, progress)
         if labels:
             labels, stale = current_labels(labels, ensemble.fingerprints, labels_path)
             notes.append(stale)
         tables = _write_tables(ensemble, work, small, raw, labels)
-        files = tuple(out_dir / DOWNSAMPLED_FOLDER / n for n in names)
         progress.step("preprocessing", 1.0)  # last chance to stop
-        _move(work, out_dir)
-    except OSError as error:
-        raise SirenError(
-            f"{out_dir} cannot be written ({error.strerror or error}): choose another "
-            "output folder."
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        if made and not any(out_dir.iterdir()):
-            out_dir.rmdir()
+    files = tuple(out_dir / DOWNSAMPLED_FOLDER / n for n in names)
     said = tuple(note for note in notes if note)
     return Preprocessed(out_dir, grid, files, tuple(out_dir / t for t in tables), small, raw, said)
 
@@ -270,14 +254,41 @@ def _blank(bound: float | None) -> float | str:
     return "" if bound is None else bound
 
 
+@contextmanager
+def _written_to(out_dir: Path) -> Iterator[Path]:
+    """Yield a temporary folder; what is written there is then moved to the output folder, in one
+    step unless that holds other results as well.
+
+    Maps of earlier runs stay, as long as they are not replaced; tables would describe other maps.
+    """
+    others = {p.name for p in out_dir.iterdir()} - _OURS if out_dir.is_dir() else set()
+    if not any(name for name in others if not name.startswith(PREFIX)):
+        with atomic_folder(out_dir) as work:
+            yield work
+            keep_others(out_dir, work, _TABLES)
+        return
+    try:
+        with partial_folder(out_dir) as work:
+            yield work
+            keep_others(out_dir, work, others | _TABLES)
+            _move(work, out_dir)
+    except OSError as error:
+        raise SirenError(
+            f"{out_dir} cannot be written ({error.strerror or error}): give another output folder."
+        ) from error
+
+
 def _move(work: Path, out_dir: Path) -> None:
-    """Move all files to the output folder, tables last, so that the maps they list exist."""
-    files = sorted((p for p in work.rglob("*") if p.is_file()), key=lambda p: (p.parent == work, p))
-    for path in files:
-        target = out_dir / path.relative_to(work)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(path, target)
-    # tables left by an earlier run would describe other maps
-    for table in (RAW_TABLE, LABELS_TABLE):
-        if not any(p.name == table for p in files):
+    """Move the folders of maps, and then the tables that list them, to the output folder."""
+    for folder in (p for p in work.iterdir() if p.is_dir()):
+        target = out_dir / folder.name
+        if not target.is_dir():
+            folder.replace(target)
+        elif not exchange(folder, target):  # a network drive: file by file
+            for path in (p for p in folder.rglob("*") if not p.is_dir()):
+                path.replace(target / path.relative_to(folder))
+    for table in sorted(_TABLES):
+        if (work / table).exists():
+            (work / table).replace(out_dir / table)
+        else:
             (out_dir / table).unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,6 +27,8 @@ from numpy.typing import NDArray
 
 from ..common.errors import SirenError, join_names
 from ..common.files import atomic_file
+from ..common.tables import parse_number
+from ..common.tables import read_table as read_text_table
 from ..maps.ensemble import Ensemble
 from .matching import FILE, VOL_ID, names_by_number, row_names, whole_number
 from .normalize import Range, denormalize_level
@@ -46,6 +49,7 @@ PREDICTION_COLUMNS = (
     FINGERPRINT,
 )
 OWN_LEVEL = "own_level"  # extra column if levels were harmonized
+NAME_COLUMNS = (FILE, VOL_ID, "map_file", FLAG, FINGERPRINT)
 STATISTICS_COLUMNS = (FILE, VOL_ID, "vol_min", "vol_max")
 
 
@@ -156,7 +160,8 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
     writer.writerow(columns)
     writer.writerows([repr(float(c)) if isinstance(c, float) else c for c in row] for row in rows)
     with atomic_file(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+        # bytes of no encoding in names are written as they are
+        temporary.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -227,43 +232,10 @@ def read_rows(
     Raises
     ------
     SirenError
-        If the file is missing, not a csv in UTF-8, empty, without rows, or lacks a column.
+        If the file is missing, not a table, empty, without rows, or lacks a column.
     """
-    if path.is_dir() or not path.exists():
-        raise SirenError(f"{path}: there is no such file. Give the {what} (.csv).")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SirenError(f"{path.name} cannot be read as text: give the {what} (.csv).") from error
-    if "\0" in text:
-        raise SirenError(f"{path.name} cannot be read as text: give the {what} (.csv).")
-    try:
-        table = [
-            [cell.strip() for cell in row]
-            for row in csv.reader(io.StringIO(text))
-            if any(c.strip() for c in row)
-        ]
-    except csv.Error as error:
-        raise SirenError(f"{path.name} is not a csv ({error}): give the {what}.") from error
-    if not table:
-        raise SirenError(f"{path.name} is empty: give the {what}.")
-    columns = table[0]
-    missing = [c for c in needed if c not in columns]
-    if missing:
-        raise SirenError(
-            f"{path.name} has no column {join_names([repr(m) for m in missing])} (it has "
-            f"{join_names(columns, 8)}): give the {what}."
-        )
-    if len(table) == 1:
-        raise SirenError(f"{path.name} has a heading but no rows: give the {what}.")
-    ragged = next((n for n, row in enumerate(table[1:], 2) if len(row) != len(columns)), None)
-    if ragged:
-        raise SirenError(
-            f"{path.name} has {len(table[ragged - 1])} cells in row {ragged} but "
-            f"{len(columns)} columns: repair "
-            "that row."
-        )
-    return [dict(zip(columns, row, strict=True)) for row in table[1:]], columns
+    table = read_text_table(path, needed, what, NAME_COLUMNS)
+    return table.rows, table.columns
 
 
 def number(text: str, path: Path, column: str, owner: str) -> float:
@@ -281,14 +253,12 @@ def number(text: str, path: Path, column: str, owner: str) -> float:
     SirenError
         If the text is not a finite number.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
+    value = parse_number(text)
+    if value is None:
         shown = f'"{text}"' if text else "empty"
+        doubt = " without doubt" * bool(re.search(r"\d[.,]\d{3}", text))
         raise SirenError(
-            f"{path.name}: {column} of {owner} is {shown}, not a number. Correct it, "
+            f"{path.name}: {column} of {owner} is {shown}, not a number{doubt}. Correct it, "
             "or leave the volume out."
         )
     return value
@@ -390,11 +360,8 @@ def read_table(path: Path, all_names: Sequence[str], chosen: Sequence[str] = ())
 
 
 def _range_of(row: Mapping[str, str]) -> Range | None:
-    try:
-        known = Range(float(row["vol_min"]), float(row["vol_max"]))
-    except (KeyError, ValueError):
-        return None
-    return known if np.isfinite([known.vol_min, known.vol_max]).all() else None
+    low, high = (parse_number(row.get(c, "")) for c in ("vol_min", "vol_max"))
+    return None if low is None or high is None else Range(low, high)
 
 
 def read_thresholds(

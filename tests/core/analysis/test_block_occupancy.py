@@ -241,5 +241,5 @@ def test_tables_are_read_by_pandas_and_back(tmp_path: Path) -> None:
 )
 def test_a_table_that_is_not_one_is_refused_by_name(tmp_path: Path, content: str) -> None:
     (tmp_path / "states.csv").write_text(content)
-    with pytest.raises(SirenError, match=r"states\.csv .*siren states"):
+    with pytest.raises(SirenError, match=r"states\.csv .*(siren states|repair that row)"):
         read_states(tmp_path / "states.csv", BlockSet(GRID, {1: np.array([1])}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from chimerax.siren.core.common.files import (
     sha256,
     write_json,
 )
+from chimerax.siren.core.common.partial import PREFIX
 
 
 def everything(folder: Path) -> dict[str, bytes | None]:
@@ -171,10 +173,11 @@ def test_an_earlier_folder_is_back_in_its_place_when_the_new_one_cannot_be_moved
 ) -> None:
     write_folder(tmp_path / "result", "first")
     before = everything(tmp_path)
+    monkeypatch.setattr(files, "exchange", lambda new, path: False)  # as on a network drive
     move = Path.replace
 
     def fail_for_the_new(self: Path, target: Any) -> Path:
-        if Path(target) == tmp_path / "result" and self.parent == tmp_path:
+        if Path(target) == tmp_path / "result" and self.name.startswith(PREFIX):
             raise PermissionError(13, "Permission denied")
         return move(self, target)
 
@@ -226,7 +229,7 @@ def spoil_record(folder: Path) -> None:
 @pytest.mark.parametrize(
     "change", [edit, add, add_folder, delete, rename, lose_record, spoil_record]
 )
-def test_an_edited_folder_is_set_aside_completely(
+def test_a_copy_of_an_edited_folder_is_kept_completely(
     tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     folder = run_folder(tmp_path / "00_sketch", a="1", b="2")
@@ -235,11 +238,12 @@ def test_an_edited_folder_is_set_aside_completely(
     aside = set_edits_aside(folder)
     assert aside == tmp_path / "00_sketch_edited_1"
     assert everything(aside) == before
-    assert not folder.exists()
+    assert everything(folder) == before  # it is there until the new one takes its place
 
 
 def test_a_second_folder_set_aside_does_not_replace_the_first(tmp_path: Path) -> None:
     for number in (1, 2, 3):
+        shutil.rmtree(tmp_path / "00_sketch", ignore_errors=True)
         folder = run_folder(tmp_path / "00_sketch", a=str(number))
         add(folder)
         assert set_edits_aside(folder) == tmp_path / f"00_sketch_edited_{number}"

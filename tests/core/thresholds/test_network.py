@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import sys
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,6 +26,7 @@ from chimerax.siren.core.thresholds.features import (
     share_above,
 )
 from chimerax.siren.core.thresholds.network import (
+    FORMAT,
     compact_network,
     default_weights,
     load_network,
@@ -384,3 +388,85 @@ def test_voxel_size_of_one_counts_as_unknown():
         [0, 0],
         [pytest.approx(np.log(2)), 1],
     ]
+
+
+# --- damaged and malicious files
+
+
+def weights_sentence(path: Path) -> str:
+    with pytest.raises(SirenError) as caught:
+        load_network(path)
+    said = str(caught.value)
+    assert path.name in said and "\n" not in said and said.endswith(".")
+    return said
+
+
+def test_a_weights_file_that_unpacks_to_far_more_is_refused_before_it_is_unpacked(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("bomb/data.pkl", b"\x80\x02}q\x00.")
+        with archive.open("bomb/data/0", "w", force_zip64=True) as file:
+            for _ in range(600):
+                file.write(bytes(1 << 20))
+    assert path.stat().st_size < 1 << 23
+    assert "600 MB, more than any weights file" in weights_sentence(path)
+
+
+def test_thousands_of_networks_in_a_file_are_refused_before_they_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "many.pt"
+    state = {f"members.{n}.x": torch.zeros(1) for n in range(3000)}
+    torch.save({"format": FORMAT, "state_dict": state}, path)
+    assert "3,000 networks" in weights_sentence(path)
+
+
+class Shared:
+    """A list of itself twice, so often that it could never be written out."""
+
+    value: ClassVar[Any] = []
+    for _ in range(200):
+        value = [value, value]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {3: torch.zeros(2)},
+        {(1, (2, 3)): torch.zeros(2)},
+        {"format": FORMAT},
+        {"format": FORMAT, "state_dict": [1, 2]},
+        {"format": FORMAT, "state_dict": {5: torch.zeros(1)}},
+        {"format": ["siren"], "state_dict": {}},
+        {"model_state_dict": {"conv.0.weight": "text"}},
+        {"model_state_dict": {"conv.0.weight": torch.zeros(2, dtype=torch.complex64)}},
+        {"model_state_dict": {"conv.0.weight": torch.zeros(1).expand(1 << 40)}},
+        {"model_state_dict": {1: 2}},
+        [torch.zeros(1)],
+        "text",
+    ],
+)
+def test_every_other_content_of_a_weights_file_is_one_sentence(
+    tmp_path: Path, content: Any
+) -> None:
+    torch.save(content, tmp_path / "odd.pt")
+    weights_sentence(tmp_path / "odd.pt")
+
+
+def test_metadata_of_a_weights_file_are_bounded(tmp_path: Path) -> None:
+    network = compact_network()
+    content = {
+        "format": FORMAT,
+        "state_dict": network.state_dict(),
+        "metadata": {"good": 0.5, "bomb": Shared.value, 3: 4, "nested": {"list": [1, "a"]}},
+    }
+    torch.save(content, tmp_path / "w.pt")
+    metadata = load_network(tmp_path / "w.pt").metadata
+    assert metadata["good"] == 0.5 and metadata["nested"] == {"list": [1, "a"]}
+    assert len(json.dumps(metadata)) < 1_000_000
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_named_pipe_as_weights_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "w.pt")
+    assert "named pipe" in weights_sentence(tmp_path / "w.pt")

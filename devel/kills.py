@@ -1,0 +1,380 @@
+"""Kill every command that writes, at any of its steps, and look at what is left:
+
+    .venv/bin/python devel/kills.py [--seed 0] [--each 40]        (or: make kills)
+
+A kill leaves the earlier result or the new one, whole and under its own name; the next run removes
+what the killed one left behind, and gives the new result. Edits of a person are kept through all
+of it. Labels that several processes write at the same time are all there in the end.
+
+A process is killed just before a step that changes files (open, rename, link, remove ...), chosen
+at random with a fixed seed; Python's audit events tell of them. It prints a table, and ends with
+status 1 if anything was lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
+from chimerax.siren.core.common.files import atomic_file
+from chimerax.siren.core.common.partial import PREFIX
+from chimerax.siren.core.maps.ensemble import find_ensemble
+from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.core.maps.mapfile import write_map
+from chimerax.siren.core.runs.steps import open_run, run_edit, run_expand, run_sketch, run_states
+from chimerax.siren.core.simulation.example_folder import write_example
+from chimerax.siren.core.simulation.parameters import BlockPlan, ExampleParameters
+from chimerax.siren.core.thresholds.evaluate import run_evaluation
+from chimerax.siren.core.thresholds.labels import Label, read_labels, set_labels, write_template
+from chimerax.siren.core.thresholds.normalize import Range
+from chimerax.siren.core.thresholds.parameters import PreprocessParameters
+from chimerax.siren.core.thresholds.preprocess import preprocess
+from chimerax.siren.core.thresholds.tables import Prediction, Predictions, write_predictions
+
+CHANGING = ("open", "os.", "shutil.", "ctypes.dlsym", "tempfile.")  # events of files
+EXAMPLE = ExampleParameters(
+    volumes=16,
+    box=16,
+    voxel_size=12.0,
+    resolution=30.0,
+    core_residues=200,
+    blocks=(BlockPlan("one", 200, 0.5), BlockPlan("two", 150, 0.4)),
+)
+WRITERS, LABELS_EACH = 4, 12  # processes that label at the same time, and labels of each
+Work = Callable[[Path, int], object]
+Wrong = tuple[int, list[str]]  # the number of kills, and what was wrong
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is killed.
+
+    Attributes
+    ----------
+    name : of the command
+    work : writes its result in a folder; the second argument (1 or 2) makes the result differ
+    results : of the folder, that are to be there whole, each by itself
+    """
+
+    name: str
+    work: Work
+    results: tuple[str, ...]
+
+
+def _sketch(root: Path, version: int) -> object:
+    ensemble = find_ensemble([root / "volumes"])
+    levels = np.full(len(ensemble), 0.4 + 0.1 * version)
+    parameters = SketchParameters(statistic="exact", subsample=1, resamples=0)
+    return run_sketch(ensemble, levels, f"version {version}", parameters, root / "siren")
+
+
+def _expand(root: Path, version: int) -> object:
+    run = open_run(root / "siren" / "00_sketch")
+    parameters = ExpandParameters(statistic="exact", resamples=0, exp_frac=0.2 + 0.1 * version)
+    return run_expand(run.blocks, run.record, parameters, root / "siren")
+
+
+def _edit(root: Path, version: int) -> object:
+    source = root / "siren" / "00_sketch"
+    run = open_run(source)
+    blocks = replace(run.blocks, names=dict.fromkeys(run.blocks.blocks, f"version {version}"))
+    return run_edit(blocks, run.record, source, root / "siren" / "01_edited")
+
+
+def _states(root: Path, version: int) -> None:
+    from chimerax.siren.core.analysis.block_occupancy import states_csv
+
+    states = run_states(root / "siren" / "00_sketch")
+    with atomic_file(root / "siren" / "states.csv") as temporary:
+        temporary.write_text(states_csv(states) * version)
+
+
+def _predict(root: Path, version: int) -> None:
+    names = find_ensemble([root / "volumes"]).names
+    rows = [Prediction(n, i, Range(0.0, 2.0), 0.1 * version) for i, n in enumerate(names)]
+    write_predictions(root / "siren" / "predictions.csv", Predictions(tuple(rows)))
+
+
+def _label(root: Path, version: int) -> None:
+    names = find_ensemble([root / "volumes"]).names
+    labels = [Label(str(i), n, float(version)) for i, n in enumerate(names[: 4 * version])]
+    set_labels(root / "siren" / "labels.csv", labels)
+
+
+def _template(root: Path, version: int) -> None:
+    names = find_ensemble([root / "volumes"]).names
+    write_template(root / "siren" / "template.csv", names[: 4 * version], names)
+
+
+def _evaluate(root: Path, version: int) -> None:
+    _predict(root, version)
+    run_evaluation(
+        root / "siren" / "labels.csv", root / "siren" / "predictions.csv", root / "siren"
+    )
+
+
+def _preprocess(root: Path, version: int) -> None:
+    ensemble = find_ensemble([root / "volumes"])
+    preprocess(ensemble, root / "prepared", PreprocessParameters(box=16 + 8 * version))
+
+
+def _example(root: Path, version: int) -> None:
+    write_example(root / "example", replace(EXAMPLE, seed=version, volumes=4 + 2 * version))
+
+
+COMMANDS = (
+    Command("example", _example, ("example",)),
+    Command("preprocess", _preprocess, ("prepared",)),
+    Command("predict", _predict, ("siren/predictions.csv",)),
+    Command("label", _label, ("siren/labels.csv",)),
+    Command("label template", _template, ("siren/template.csv",)),
+    Command("evaluate", _evaluate, ("siren/predictions.csv", "siren/evaluation")),
+    Command("sketch", _sketch, ("siren/00_sketch",)),
+    Command("expand", _expand, ("siren/02_expand",)),
+    Command("block save", _edit, ("siren/01_edited",)),
+    Command("states", _states, ("siren/states.csv",)),
+)
+
+
+def content(path: Path) -> str | None:
+    """A hash of a file or folder, without the seconds that a run took; None if it is not there."""
+    if not path.exists():
+        return None
+    total = hashlib.sha256()
+    for file in sorted([path] if path.is_file() else path.rglob("*")):
+        total.update(str(file.relative_to(path)).encode())
+        if file.name == "run.json":
+            record = json.loads(file.read_text())
+            record.pop("timings_s", None)
+            total.update(json.dumps(record).encode())
+        elif file.is_file():
+            total.update(file.read_bytes())
+    return total.hexdigest()
+
+
+def leftovers(root: Path) -> list[str]:
+    """What killed processes have left behind."""
+    return [str(p.relative_to(root)) for p in root.rglob(".siren-*")]
+
+
+def in_child(work: Callable[[], object], kill_at: int | None, count_to: Path | None = None) -> bool:
+    """Do something in another process, and kill it before its step ``kill_at``; whether it lived.
+
+    The number of its steps is written to ``count_to``.
+    """
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            return False
+        if os.waitstatus_to_exitcode(status):
+            raise RuntimeError(f"{work} failed")
+        return True
+    steps = [0]
+
+    def count(event: str, arguments: Any) -> None:
+        if event == "open" and (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR) == 0:
+            return
+        if event.startswith(CHANGING) and not event.startswith(("os.listdir", "os.scandir")):
+            steps[0] += 1
+            if steps[0] == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+    try:
+        work()
+        done = steps[0]
+        if count_to is not None:
+            count_to.write_text(str(done))
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def kill_points(steps: int, each: int, chance: random.Random) -> list[int]:
+    """Steps to kill at: the last ones, where results take their places, and others at random."""
+    last = range(max(1, steps - each // 2 + 1), steps + 1)
+    others = [n for n in range(1, steps + 1) if n not in last]
+    return sorted({*last, *chance.sample(others, min(len(others), each - len(last)))})
+
+
+def kill_command(base: Path, command: Command, each: int, chance: random.Random) -> Wrong:
+    """Kill a command at several of its steps; the number of kills, and what was wrong."""
+    scratch = Path(tempfile.mkdtemp(prefix="kills-"))
+    wrong: list[str] = []
+    try:
+        # results name their folder: all are made in the same one
+        earlier, root = scratch / "earlier", scratch / "root"
+
+        def results() -> list[str | None]:
+            return [content(root / name) for name in command.results]
+
+        shutil.copytree(base, root)
+        at_first = results()
+        in_child(lambda: command.work(root, 1), None)
+        shutil.copytree(root, earlier)
+        before = results()
+        steps = scratch / "steps"
+        in_child(lambda: command.work(root, 2), None, steps)
+        after = results()
+        if before == after:
+            wrong.append("the two versions do not differ")
+        kills = kill_points(int(steps.read_text()), each, chance)
+        for number, kill_at in enumerate(kills):
+            there = number % 3 != 0  # else there is no earlier result, for most commands
+            shutil.rmtree(root)
+            shutil.copytree(earlier if there else base, root)
+            lived = in_child(lambda: command.work(root, 2), kill_at)
+            if lived and there:
+                wrong.append(f"step {kill_at}: was not reached")
+            for name, old, fine, found in zip(
+                command.results, before if there else at_first, after, results(), strict=True
+            ):
+                if found not in (old, fine):
+                    what = "is gone" if found is None else "is neither the earlier nor the new one"
+                    wrong.append(f"step {kill_at}: {name} {what}")
+            in_child(lambda: command.work(root, 2), None)
+            if results() != after:
+                wrong.append(f"step {kill_at}: the next run gives another result")
+            if left := leftovers(root):
+                wrong.append(f"step {kill_at}: the next run leaves {', '.join(left)}")
+        return len(kills), wrong
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def kill_over_edits(base: Path, each: int, chance: random.Random) -> Wrong:
+    """Kill a sketch that replaces one that a person has edited: the edits are there, visible."""
+    scratch = Path(tempfile.mkdtemp(prefix="kills-"))
+    wrong: list[str] = []
+    try:
+        root, earlier = scratch / "root", scratch / "earlier"
+        shutil.copytree(base, root)
+        (root / "siren" / "00_sketch" / "notes.txt").write_text("drawn by hand")
+        edited = content(root / "siren" / "00_sketch")
+        shutil.copytree(root, earlier)
+        in_child(lambda: _sketch(root, 2), None, scratch / "steps")
+        after = content(root / "siren" / "00_sketch")
+        kills = kill_points(int((scratch / "steps").read_text()), each, chance)
+        for kill_at in kills:
+            shutil.rmtree(root)
+            shutil.copytree(earlier, root)
+            in_child(lambda: _sketch(root, 2), kill_at)
+            if content(root / "siren" / "00_sketch") not in (edited, after):
+                wrong.append(f"step {kill_at}: 00_sketch is neither the edited nor the new one")
+            for when in ("", " after the next run"):
+                seen = [p for p in (root / "siren").iterdir() if not p.name.startswith(".")]
+                if edited not in map(content, seen):
+                    wrong.append(f"step {kill_at}: the edits are lost{when}")
+                in_child(lambda: _sketch(root, 2), None)
+            if left := leftovers(root):
+                wrong.append(f"step {kill_at}: the next run leaves {', '.join(left)}")
+        return len(kills), wrong
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def kill_among_writers(chance: random.Random) -> Wrong:
+    """Several processes write labels into one table, and one of them is killed now and then."""
+    scratch = Path(tempfile.mkdtemp(prefix="kills-"))
+    table = scratch / "labels.csv"
+    try:
+        children = []
+        for writer in range(WRITERS):
+            child = os.fork()
+            if child:
+                children.append(child)
+                continue
+            try:
+                for n in range(LABELS_EACH):
+                    set_labels(table, [Label("", f"{writer}_{n}.mrc", float(n))])
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        kills = 0
+        for _ in range(LABELS_EACH):  # while they write
+            steps = chance.randrange(1, 12)
+            kills += not in_child(
+                lambda: set_labels(table, [Label("", "killed.mrc", 1.0)]), kill_at=steps
+            )
+        wrong = [
+            f"a writer ended with {status}"
+            for status in (os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children)
+            if status
+        ]
+        set_labels(table, [Label("", "last.mrc", 1.0)])
+        found = {label.file for label in read_labels(table)}
+        expected = {f"{w}_{n}.mrc" for w in range(WRITERS) for n in range(LABELS_EACH)}
+        if lost := sorted(expected - found):
+            wrong.append(f"lost: {', '.join(lost)}")
+        if left := leftovers(scratch):
+            wrong.append(f"left: {', '.join(left)}")
+        return kills, wrong
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def make_base(folder: Path) -> Path:
+    """An ensemble with a sketch, predictions and labels, which all commands start from."""
+    chance = np.random.default_rng(1)
+    (folder / "volumes").mkdir(parents=True)
+    grid = Grid((8, 9, 10), (4.0, 4.0, 4.0))
+    for number in range(120):
+        array = chance.normal(0, 0.01, grid.shape).astype(np.float32)
+        array[1:3, 2:7, 2:7] += 1
+        for part in (slice(4, 6), slice(6, 8)):
+            array[part, 2:8, 2:8] += chance.random() < 0.5
+        write_map(folder / "volumes" / f"vol_{number}.mrc", array, grid, "two parts")
+    _predict(folder, 1)
+    _label(folder, 2)
+    _sketch(folder, 1)
+    return folder
+
+
+def run(seed: int, each: int) -> Iterator[tuple[str, int, list[str]]]:
+    """Kill each command ``each`` times: its name, the number of kills, and what was wrong."""
+    chance = random.Random(seed)
+    with tempfile.TemporaryDirectory(prefix="kills-") as folder:
+        base = make_base(Path(folder) / "base")
+        for command in COMMANDS:
+            yield command.name, *kill_command(base, command, each, chance)
+        yield "sketch over edits", *kill_over_edits(base, each, chance)
+        yield "labels by several", *kill_among_writers(chance)
+
+
+def main() -> int:
+    """Print a table of the kills."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--each", type=int, default=40, help="kills of each command")
+    given = parser.parse_args()
+    total, bad = 0, 0
+    for name, kills, wrong in run(given.seed, given.each):
+        print(f"{name:20} {kills:4} kills  {'fine' if not wrong else f'{len(wrong)} wrong'}")
+        for line in wrong[:10]:
+            print(f"    {line}")
+        total, bad = total + kills, bad + len(wrong)
+    print(f"{total} kills, {bad} wrong (seed {given.seed}; leftovers begin with {PREFIX})")
+    return bool(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Text that becomes a command: the only place where paths and names are quoted.
+
+ChimeraX's tokenizer ends a quoted word at a quote that a blank, or the end, follows, and has no
+escapes in paths: some names cannot be quoted. The commands of SIREn also take such a path as a
+``file:`` address, in which every byte can be written.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+from urllib.request import url2pathname
+
+from chimerax.core.commands import Annotation, AnnotationError, StringArg, next_token
+from chimerax.core.commands.cli import (
+    FileNameArg,
+    OpenFileNameArg,
+    OpenFolderNameArg,
+    SaveFileNameArg,
+    SaveFolderNameArg,
+)
+
+ADDRESS = "file:"
+_PLAIN = re.compile(r"[^\s;,#~'\"`][^\s;,'\"]*")  # needs no quotes
+_SPEC = re.compile(r"#[#\d.,\-!*\s]*")  # open models, as the panel lists them
+# in links: the characters that every version of the log leaves as they are
+_LINK_SAFE = " !#$&()*+,-./:;=?@_~"
+
+
+def path_text(path: Path | str) -> str:
+    """A path as one word of a command of SIREn."""
+    text = str(path)
+    return _quoted(text) or Path(text).absolute().as_uri()
+
+
+def foreign_path_text(path: Path) -> str | None:
+    """A path as one word of a command of ChimeraX; None if none of its words can hold it."""
+    return _quoted(str(path))
+
+
+def _quoted(text: str) -> str | None:
+    if text in ("", "browse") or text.lower().startswith(ADDRESS):
+        return f'"./{text}"' if text else '""'
+    if not all(c.isprintable() or c.isspace() for c in text) or "\n" in text:
+        return None  # no word holds a line end, no terminal the bytes of no encoding
+    if text.startswith("~"):
+        text = f"./{text}"  # a name, not a person's home
+    if _PLAIN.fullmatch(text):
+        return text
+    for mark in ('"', "'"):
+        if not re.search(rf"{mark}\s", text):
+            return f"{mark}{text}{mark}"
+    return None
+
+
+def name_text(name: str) -> str:
+    """A name as one word of a command, where the command takes a text rather than a path."""
+    if _PLAIN.fullmatch(name) and name.isprintable() and "\\" not in name:
+        return name
+    return '"' + "".join(map(_escaped, name)) + '"'
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if character in "\\'\"" or (not character.isprintable() and code < 256):
+        return f"\\x{code:02x}"
+    if character.isprintable():
+        return character
+    return f"\\u{code:04x}" if code < 1 << 16 else f"\\U{code:08x}"
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Names of volumes as one argument of a command."""
+    return ",".join(map(name_text, names))
+
+
+def value_text(value: Any, word: str = "") -> str:
+    """The value of a keyword.
+
+    Parameters
+    ----------
+    value : bool, number, str or Path
+    word : what a text stands for if not for a path: ``map`` for a path or an open map
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if isinstance(value, str):
+        if word == "map":
+            return models_text(value) or path_text(value)
+        return name_text(value) if word else path_text(value)
+    return path_text(value) if isinstance(value, Path) else str(value)
+
+
+def models_text(text: str) -> str | None:
+    """Open models as a person typed them in a field, if they are no more than that."""
+    text = text.strip()
+    return text if _SPEC.fullmatch(text) else None
+
+
+def link_address(command: str) -> str:
+    """The address of a link in the log that runs a command, which comes out of it unchanged."""
+    return "cxcmd:" + re.sub(
+        r"^ | $|(?<= ) ", "%20", quote(command, safe=_LINK_SAFE, errors="surrogatepass")
+    )
+
+
+# --- the other way: from the command line
+
+
+def split_models(text: str) -> tuple[str, str]:
+    """Part a command after its open models: ``#1 /a/b`` names a model and a path, and not the
+    chains a and b of the model.
+    """
+    end = len(text)
+    for blank in re.finditer(r"\s+", text):
+        before, after = text[: blank.start()], text[blank.end() :]
+        joined = before[-1:] in ("", *"&|~,(") or re.match(r"~?#|[&|]", after)
+        if not joined and before.count('"') % 2 == 0:
+            end = blank.start()
+            break
+    return text[:end], text[end:]
+
+
+def path_word(text: str) -> tuple[str, str, str]:
+    """The path in the next word of a command, which may be a ``file:`` address: path, the word, and
+    the rest, as annotations return them.
+    """
+    if not text:
+        raise AnnotationError("Expected a file or folder")
+    token, used, rest = next_token(text)
+    if not token.lower().startswith(ADDRESS):
+        return os.path.expanduser(token), used, rest
+    address = urlsplit(token)
+    if address.netloc not in ("", "localhost") or not address.path.startswith("/"):
+        raise AnnotationError(f"{token} is not an address of a file on this computer")
+    path = url2pathname(address.path) if os.name == "nt" else _decoded(address.path)
+    if "\0" in path:
+        raise AnnotationError(f"{token} is not an address of a file on this computer")
+    return path, used, rest
+
+
+def _decoded(path: str) -> str:
+    return os.fsdecode(unquote_to_bytes(path))
+
+
+def _addressed(kind: type[Annotation], exists: bool) -> Any:
+    """ChimeraX's annotation for a path, which takes ``file:`` addresses as well."""
+
+    class Addressed(kind):
+        @classmethod
+        def parse(cls, text: str, session: Any) -> tuple[str, str, str]:
+            if not text or not next_token(text)[0].lower().startswith(ADDRESS):
+                return super().parse(text, session)
+            path, used, rest = path_word(text)
+            if exists and not os.path.exists(path):
+                raise AnnotationError(f"File '{path}' does not exist")
+            return path, used, rest
+
+    Addressed.__name__ = Addressed.__qualname__ = kind.__name__
+    return Addressed
+
+
+OpenFile, OpenFolder = _addressed(OpenFileNameArg, True), _addressed(OpenFolderNameArg, True)
+SaveFile, SaveFolder = _addressed(SaveFileNameArg, False), _addressed(SaveFolderNameArg, False)
+AnyPath = _addressed(FileNameArg, False)
+
+
+class NameArg(StringArg):
+    """A name; the log repeats it so that it can be typed again."""
+
+    @staticmethod
+    def parse(text: str, session: Any) -> tuple[str, str, str]:
+        """Return the name, its word, and the rest."""
+        if not text:
+            raise AnnotationError("Expected a name")
+        token, _, rest = next_token(text, convert=True)
+        return token, name_text(token), rest

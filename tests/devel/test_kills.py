@@ -1,0 +1,94 @@
+"""A kill at any step loses nothing: a short run of make kills, and that it would find a loss."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEVEL = Path(__file__).parents[2] / "devel"
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system"),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+KILLS = 3
+
+
+@pytest.fixture(scope="module")
+def kills() -> Iterator[Any]:
+    sys.path.insert(0, str(DEVEL))
+    yield importlib.import_module("kills")
+    sys.path.remove(str(DEVEL))
+
+
+@pytest.fixture(scope="module")
+def base(kills: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return kills.make_base(tmp_path_factory.mktemp("kills") / "base")
+
+
+COMMANDS = (
+    *("example", "preprocess", "predict", "label", "label template", "evaluate"),
+    *("sketch", "expand", "block save", "states"),
+)
+
+
+@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=COMMANDS)
+def test_a_killed_command_leaves_the_earlier_result_or_the_new_one(
+    kills: Any, base: Path, number: int
+) -> None:
+    assert tuple(c.name for c in kills.COMMANDS) == COMMANDS
+    count, wrong = kills.kill_command(base, kills.COMMANDS[number], KILLS, random.Random(0))
+    assert (count, wrong) == (KILLS, [])
+
+
+def test_a_killed_sketch_over_an_edited_one_keeps_the_edits(kills: Any, base: Path) -> None:
+    assert kills.kill_over_edits(base, KILLS, random.Random(0)) == (KILLS, [])
+
+
+def test_several_writers_of_labels_lose_none_though_some_are_killed(kills: Any) -> None:
+    count, wrong = kills.kill_among_writers(random.Random(0))
+    assert count and not wrong
+
+
+def test_a_command_that_writes_in_place_is_found(kills: Any, base: Path) -> None:
+    def in_place(root: Path, version: int) -> None:
+        with open(root / "siren" / "notes.txt", "w") as file:
+            file.write(str(version))
+        (root / "siren" / ".siren-part-mine").touch()
+        with open(root / "siren" / "notes.txt", "a") as file:
+            file.write("end")
+
+    command = kills.Command("notes", in_place, ("siren/notes.txt",))
+    _, wrong = kills.kill_command(base, command, 3, random.Random(0))
+    assert any("neither the earlier nor the new one" in line for line in wrong)
+    assert any("leaves siren/.siren-part-mine" in line for line in wrong)
+
+
+def test_an_unlocked_table_of_labels_is_found(kills: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import contextlib
+    import time
+
+    from chimerax.siren.core.thresholds import labels
+
+    @contextlib.contextmanager
+    def nobody_waits(folder: Path) -> Iterator[None]:
+        yield
+
+    rows = labels._rows
+
+    def slow(path: Path) -> Any:
+        found = rows(path)
+        time.sleep(0.002)  # until another has written
+        return found
+
+    monkeypatch.setattr(labels, "only_writer", nobody_waits)
+    monkeypatch.setattr(labels, "_rows", slow)
+    _, wrong = kills.kill_among_writers(random.Random(0))
+    assert any(line.startswith("lost:") for line in wrong)
