@@ -142,6 +142,7 @@ def test(one: Combination, python: str, quick: bool, torch: bool) -> str:
     done.touch()
     began = time.monotonic()
     command = [inside, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/core"]
+    command += ["--without-chimerax"]
     command += ["--quick"] if quick else []
     # what numpy, pandas and Python will take away is better known before they do
     command += ["-W", "error::DeprecationWarning:chimerax", "-W", "error::FutureWarning:chimerax"]

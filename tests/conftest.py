@@ -26,6 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave out what is slow, starts other programs, or is a third case of a test",
     )
+    parser.addoption(
+        "--without-chimerax",
+        action="store_true",
+        help="leave out what needs a session of ChimeraX, for devel/versions.py",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -33,6 +38,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if STARTING & set(getattr(item, "fixturenames", ())):
             item.add_marker("processes")
+    if config.getoption("without_chimerax"):
+        needs = [i for i in items if "_chimerax" in getattr(i, "fixturenames", ())]
+        config.hook.pytest_deselected(items=needs)
+        items[:] = [i for i in items if i not in needs]
     if not config.getoption("quick"):
         return
     kept: list[pytest.Item] = []

@@ -108,6 +108,8 @@ class PanelState(ListedVolumes):
         """Whether a command predicts contour levels, or trains the network."""
         if line.startswith(commands.WITH_TORCH):
             return True
+        if line.startswith("siren label template"):
+            return self.predictions is None  # it predicts first
         if not line.startswith("siren sketch") or self.source != PREDICTED:
             return False
         from ..session.inputs import PREDICTIONS_FILE

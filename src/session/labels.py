@@ -36,7 +36,7 @@ class LabelAction(UndoAction):
         """Replace rows that are as expected; others have been changed by someone else since."""
         found = user_errors(_rows, self.path, self.labels)
         for label, row, expected in zip(self.labels, found, now, strict=True):
-            if row != expected:
+            if _filled(row) != _filled(expected):
                 raise UserError(
                     f"The label of {label.file} in {self.path.name} was changed since: nothing was "
                     "done. Label the map again."
@@ -75,3 +75,8 @@ def undo_labels(session: Any, word: str) -> LabelAction:
 
 def _rows(path: Path, labels: Sequence[Label]) -> Rows:
     return [label_row(path, label) for label in labels]
+
+
+def _filled(row: dict[str, str] | None) -> dict[str, str] | None:
+    """The cells of a row that are not empty: a label may have brought a column along."""
+    return None if row is None else {column: cell for column, cell in row.items() if cell}

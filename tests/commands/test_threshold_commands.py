@@ -345,34 +345,40 @@ def test_the_shown_map_is_labeled_as_its_file_also_from_a_session(session, run, 
     run(f"siren show '{folder}/volumes/vol_2.mrc' level 0.31")
     run("siren label #1 upper 0.5")
     table = folder / "siren/labels.csv"
-    assert table.read_text() == LABEL_HEAD + "1,,0.31,0.5,vol_2.mrc\n"
+    assert table.read_text().splitlines()[1].startswith("1,,0.31,0.5,vol_2.mrc,")
     run(f"save '{tmp_path}/s.cxs'")
     run("close")
     run(f"open '{tmp_path}/s.cxs'")
     run("volume #1 level 0.33")
     run("siren label #1")
-    assert table.read_text() == LABEL_HEAD + "1,,0.33,,vol_2.mrc\n"
+    assert table.read_text().splitlines()[1].startswith("1,,0.33,,vol_2.mrc,")
+
+
+def filled(table):
+    """The cells of a table that are not empty, row by row."""
+    with table.open() as file:
+        return [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
 
 
 def test_labels_are_undone_and_redone_one_command_at_a_time(session, run, folder):
     session.undo.clear()  # of what other tests did
     table = folder / "siren/labels.csv"
     table.write_text(LABEL_HEAD + "9,,,,vol_10.mrc\n")  # as of a template
-    states = [table.read_bytes()]
+    states = [filled(table)]
     for name, level in (("vol_10", 0.4), ("vol_2", 0.3), ("vol_2", 0.35)):
         run(f"siren show '{folder}/volumes/{name}.mrc' level {level}")
         run("siren label #1")
-        states.append(table.read_bytes())
+        states.append(filled(table))
     for state in states[2::-1]:
         assert "Undone: label vol_" in log_of(session, run, "siren label undo")
-        assert table.read_bytes() == state
+        assert filled(table) == state
     with pytest.raises(UserError, match="no label to undo"):
         run("siren label undo")
     for state in states[1:]:
         run("siren label redo")
-        assert table.read_bytes() == state
+        assert filled(table) == state
     run("undo")  # ChimeraX's own
-    assert table.read_bytes() == states[2]
+    assert filled(table) == states[2]
 
 
 def test_the_only_label_undone_leaves_no_table_and_a_changed_one_is_left_alone(

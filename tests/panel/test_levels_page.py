@@ -264,7 +264,7 @@ def test_proposed_volumes_are_listed_and_gone_through(desk: Desk, page: Any, vol
     assert page.which.currentText() == "to label (3)" and page.table.rows.rowCount() == 3
     seen = []
     for _ in range(3):
-        desk.wait(lambda: page.shown is not None and page._name not in seen)
+        desk.wait(lambda: page.shown is not None and page._name in set(proposed) - set(seen))
         seen.append(page._name)
         page.label_button.click()
         page.next_button.click()
@@ -390,3 +390,16 @@ def test_other_volumes_bring_their_own_labels(desk: Desk, page: Any, volumes: Pa
     assert page.table.levels.labels == {} and not page.undo_button.isEnabled()
     desk.list(volumes)
     assert list(page.table.levels.labels) == ["vol_4.mrc"]
+
+
+def test_propose_offers_to_install_torch_only_where_it_has_to_predict(
+    desk: Desk, page: Any, volumes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import chimerax.siren.panel.state as module
+
+    monkeypatch.setattr(module, "torch_missing", lambda: True)
+    (end,) = desk.run_to_end(page.learning.propose)
+    assert end.error is None and desk.tool.message.text == ""
+    (volumes.parent / "siren/predictions.csv").unlink()
+    page.learning.propose.click()
+    assert "torch" in desk.tool.message.text and desk.tool.message.button.isVisible()

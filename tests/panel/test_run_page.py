@@ -91,6 +91,7 @@ def test_without_torch_a_button_installs_it_and_goes_on_with_what_was_wanted(
     pip = FakePip(monkeypatch)
     tool = desk.open()
     state = desk.list(write_planted(tmp_path / "volumes", 12).folder)
+    desk.wait(tool.run_page.sections["predict"].button.isEnabled)  # the page follows a little later
     for button in (tool.run_page.sections["predict"].button, tool.run_bar.run_all):
         button.click()
         desk.wait()

@@ -56,7 +56,7 @@ NETWORK_BYTES = 0.32e9  # torch, and a batch of 4 in each of two threads
 # share of the voxels that are occupied in some volumes: the example's, used before the first run
 TYPICAL_OCCUPIED = 0.045
 # comparing a voxel with all block profiles costs as much as this many voxel pairs
-PROFILE_COMPARISONS = 2400
+PROFILE_COMPARISONS = 1600
 
 # --- Minimum numbers of volumes, of three kinds
 
