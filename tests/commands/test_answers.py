@@ -138,6 +138,7 @@ def test_predictions_labels_and_evaluations_answer_with_levels_and_tables(
         "level": 0.5,
         "lower": 0.4,
         "upper": 0.6,
+        "fingerprint": table.fingerprint[0],
     }
     judged = answer(session, f"siren evaluate '{labels}' predictions '{found['table']}'")
     assert judged["volumes"] == 1 and Path(judged["figure"]).is_file()

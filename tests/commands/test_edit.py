@@ -234,7 +234,7 @@ def test_a_name_given_by_chimeraxs_own_rename_counts(session, run, three):
         ("split #1.1 gap 0", "gap 0"),
         ("grow #1.1 by 0", "by 0"),
         ("grow #1.1 strength 0.4", 'goes with "into correlated"'),
-        ("grow #1.1 into density", "no run.json"),
+        ("grow #1.1 into density", "siren locate"),
         ("grow #1.1#2.1", "different groups"),
         ("shrink #1.3 by 2", "Nothing would be left of block 3: no voxel of it is more than 2"),
         ("paint #1.1 center 999,0,0 radius 5", "no voxel to add in the sphere"),

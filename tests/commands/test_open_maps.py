@@ -11,6 +11,7 @@ import pytest
 from chimerax.core.errors import UserError
 from chimerax.core.logger import StringPlainTextLog
 
+from chimerax.siren.core.thresholds.labels import read_labels
 from ensembles import LEVEL, VOXEL_SIZE, Planted, overlap, write_planted
 
 FAST = "subsample 1 resamples 0 open false"
@@ -91,9 +92,7 @@ def test_of_a_volume_series_what_is_shown_is_labeled(session, run, planted, tmp_
     run("volume #1.1 style surface level 0.4")
     log = log_of(session, run, f"siren label #1 labels '{tmp_path}/labels.csv'")
     assert "#1 is a volume series: only what it shows is labeled, 1 of 3 maps" in log
-    assert [r.split(",")[-1] for r in (tmp_path / "labels.csv").read_text().split()[1:]] == [
-        "vol_1.mrc"
-    ]
+    assert [label.file for label in read_labels(tmp_path / "labels.csv")] == ["vol_1.mrc"]
     run("hide #1.1-3 models")
     with pytest.raises(UserError, match="shows none of its maps"):
         run(f"siren label #1 labels '{tmp_path}/labels.csv'")

@@ -64,13 +64,13 @@ def test_they_say_number_or_name_or_both_on_the_color_of_the_block(session, run,
 
 def test_the_middle_of_a_label_is_drawn_on_the_middle_of_its_block(session, run, two):
     run("view orient; view")
-    run("siren block label #1.2 number")
+    run("siren block label #1.12 number")
     (labels,) = session.models.list(type=BlockLabels)
     middle = np.array([5.0, 6.0, 7.0]) + 2 * 14.0
     assert labels.vertices.mean(axis=0) == pytest.approx(middle, abs=0.01)
     run("turn y 70")
     assert labels.vertices.mean(axis=0) == pytest.approx(middle, abs=0.01)
-    run("move x 10 models #1.2")
+    run("move x 10 models #1.12")
     assert labels.vertices.mean(axis=0) == pytest.approx(middle + 10 * x_of(session), abs=0.01)
 
 
@@ -91,7 +91,7 @@ def test_the_label_of_a_ring_is_on_the_ring(session, run):
 
 def test_they_follow_names_colors_edits_and_what_is_hidden(session, run, two):
     run("siren block label #1")
-    run("siren block rename #1.1 head ; color #1.2 #ff00ff target s")
+    run("siren block rename #1.1 head ; color #1.12 #ff00ff target s")
     assert seen(session) == {"1 head": colors(session, two)[1], "12 stalk": (255, 0, 255)}
     run("hide #1.1 models")
     assert list(seen(session)) == ["12 stalk"]
@@ -107,13 +107,13 @@ def test_they_follow_names_colors_edits_and_what_is_hidden(session, run, two):
 
 
 def test_some_blocks_of_a_set_are_labeled_and_labels_are_taken_away(session, run, two):
-    run("siren block label #1.2")
+    run("siren block label #1.12")
     assert list(seen(session)) == ["12 stalk"]
     run("siren block split #1.1 center 9,10,11 radius 3")
     assert list(seen(session)) == ["12 stalk"]
     run("siren block label #1.1 number")
     assert sorted(seen(session)) == ["1", "12"]
-    run("siren block label #1.2 none")
+    run("siren block label #1.12 none")
     assert list(seen(session)) == ["1"]
     run("siren block label #1 none")
     assert session.models.list(type=BlockLabels) == []
@@ -138,14 +138,14 @@ def test_a_name_with_braces_is_shown_as_it_is(session, run, two):
 
 
 def test_they_are_saved_with_the_session_and_follow_after_it_is_opened(session, run, two, tmp_path):
-    run("siren block label #1.2 name size 31")
+    run("siren block label #1.12 name size 31")
     run(f"save '{tmp_path}/s.cxs'")
     run("close")
     run(f"open '{tmp_path}/s.cxs'")
     assert list(seen(session)) == ["stalk"]
     (labels,) = session.models.list(type=BlockLabels)
     assert [x.size for x in labels.labels()] == [31]
-    run("siren block rename #1.2 neck")
+    run("siren block rename #1.12 neck")
     assert list(seen(session)) == ["neck"]
 
 
@@ -159,8 +159,8 @@ def test_a_labeled_set_can_be_edited_and_its_labels_are_no_block(session, run, t
 def test_the_log_has_the_command_that_takes_them_away(session, run, two):
     with StringPlainTextLog(session.logger) as log:
         run("siren block label #1")
-    assert "siren block label #1.1-2 none" in log.getvalue()
-    run("siren block label #1.1-2 none")
+    assert "siren block label #1.1,12 none" in log.getvalue()
+    run("siren block label #1.1,12 none")
     assert session.models.list(type=BlockLabels) == []
 
 
