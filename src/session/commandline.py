@@ -28,7 +28,7 @@ ADDRESS = "file:"
 _PLAIN = re.compile(r"[^\s;,#~'\"`][^\s;,'\"]*")  # needs no quotes
 _SPEC = re.compile(r"#[#\d.,\-!*\s]*")  # open models, as the panel lists them
 # in links: the characters that every version of the log leaves as they are
-_LINK_SAFE = " !#$&()*+,-./:;=?@_~"
+_LINK_SAFE = " !\"#$&'()*+,-./:;=?@_~"
 
 
 def path_text(path: Path | str) -> str:
