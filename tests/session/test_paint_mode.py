@@ -162,11 +162,14 @@ def test_a_block_closed_while_it_is_painted_is_no_error(session, run, mode):
 
 
 def test_chimerax_knows_the_mode_from_the_start_where_there_are_windows(session, monkeypatch):
+    from chimerax.core.triggerset import TriggerSet
     from chimerax.mouse_modes import MouseModes
 
     from chimerax.siren import bundle_api
 
-    modes = MouseModes(session)
+    with monkeypatch.context() as other:  # the session may have mouse modes, with their triggers
+        other.setattr(session, "triggers", TriggerSet())
+        modes = MouseModes(session)
     monkeypatch.setattr(session.ui, "mouse_modes", modes, raising=False)
     monkeypatch.setattr(session.ui, "is_gui", False)
     bundle_api.initialize(session, None)
