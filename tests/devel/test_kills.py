@@ -75,6 +75,7 @@ def test_an_unlocked_table_of_labels_is_found(kills: Any, monkeypatch: pytest.Mo
     import contextlib
     import time
 
+    from chimerax.siren.core.common import partial
     from chimerax.siren.core.thresholds import labels
 
     @contextlib.contextmanager
@@ -88,7 +89,7 @@ def test_an_unlocked_table_of_labels_is_found(kills: Any, monkeypatch: pytest.Mo
         time.sleep(0.002)  # until another has written
         return found
 
-    monkeypatch.setattr(labels, "only_writer", nobody_waits)
+    monkeypatch.setattr(partial, "only_writer", nobody_waits)
     monkeypatch.setattr(labels, "_rows", slow)
     _, wrong = kills.kill_among_writers(random.Random(0))
     assert any(line.startswith("lost:") for line in wrong)

@@ -203,8 +203,7 @@ def test_doubtful_blocks_stand_last_whatever_their_size() -> None:
     dust = np.arange(0, 13000, 90)  # more voxels than the part, all empty
     blocks = BlockSet(GRID, {1: dust, 2: voxels_near(17, 12, 12)})
     occupancy = binarize(ensemble, np.ones(VOLUMES))
-    background = measure_background(ensemble, occupancy, Progress())
-    numbered, evidence = sketched_evidence(blocks, occupancy, ensemble, background, 1.0)
+    numbered, evidence = sketched_evidence(blocks, occupancy, ensemble, 1.0)
     np.testing.assert_array_equal(numbered.blocks[2], dust)
     assert evidence.blocks[2].doubtful and not evidence.blocks[1].doubtful
 
