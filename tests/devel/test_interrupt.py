@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from chimerax.siren.core.common.partial import PREFIX
 from waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +41,7 @@ def test_ctrl_c_ends_with_a_status_that_stops_what_follows_and_leaves_nothing(
     ) as process:
         try:
             until(
-                lambda: any(tmp_path.glob(".volumes*/*")) or process.poll() is not None,
+                lambda: any(tmp_path.glob(f"{PREFIX}*/*")) or process.poll() is not None,
                 "writing",
             )
             os.killpg(process.pid, signal.SIGINT)
@@ -52,4 +53,4 @@ def test_ctrl_c_ends_with_a_status_that_stops_what_follows_and_leaves_nothing(
     assert "what follows" not in said and "went on" not in said
     assert "Traceback" not in said
     assert process.returncode != 0
-    assert not (tmp_path / "volumes").exists() and not any(tmp_path.glob(".volumes*"))
+    assert not (tmp_path / "volumes").exists() and not any(tmp_path.glob(f"{PREFIX}*"))
