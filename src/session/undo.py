@@ -33,7 +33,9 @@ def step(session: Any, kind: type[UndoAction], word: str, what: str) -> Any:
     source, target = stacks if word == "undo" else stacks[::-1]
     action = next((a for a in reversed(source) if isinstance(a, kind)), None)
     if action is None:
-        raise UserError(f"There is no {what} to {word}.")
+        kept = session.undo.max_depth
+        limit = f" (ChimeraX keeps the last {kept} steps)" if kept > 0 else ""
+        raise UserError(f"There is no {what} to {word}{limit}.")
     source.remove(action)
     getattr(action, word)()
     target.append(action)

@@ -53,7 +53,7 @@ def carried(
 def nothing_found(record: Record) -> str:
     """Why a sketch found no blocks, and what to try."""
     used = record.counts.get("volumes_used", len(record.volumes))
-    if record.counts.get("union_voxels", 0) < 2 and used >= FEW_VOLUMES:
+    if record.counts.get("union_voxels", 0) < 2:
         return (
             "Every voxel is occupied in nearly all volumes or in almost none: the contour levels "
             "are too low or too high for these maps. Look at some volumes at their contour levels, "

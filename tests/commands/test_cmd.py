@@ -341,16 +341,11 @@ def test_another_statistic_for_expanding_does_not_inherit_the_sketchs_parameters
     )
 
 
-def test_levels_below_everything_and_very_few_volumes_find_nothing_and_say_why(
+def test_levels_below_everything_are_refused_and_very_few_volumes_find_nothing_and_say_why(
     session, run, planted, out
 ):
-    log = " ".join(
-        log_of(
-            session, run, f"siren sketch '{planted.folder}' level -100 outputDir '{out}'"
-        ).split()
-    )
-    assert "0 blocks" in log
-    assert "too low or too high" in log
+    with pytest.raises(UserError, match="the contour levels are too low"):
+        run(f"siren sketch '{planted.folder}' level -100 outputDir '{out}'")
     three = " ".join(f"'{planted.folder}/vol_{n}.mrc'" for n in (1, 2, 3))
     log = " ".join(
         log_of(session, run, f"siren sketch {three} level {LEVEL} outputDir '{out}'").split()

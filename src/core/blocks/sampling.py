@@ -35,10 +35,16 @@ def affordable_sample(
     Raises
     ------
     SirenError
-        If there are fewer than 2 voxels, or their comparison does not fit into memory.
+        If there are fewer than 2 voxels, all are occupied in all volumes, or their comparison does
+        not fit into memory.
     """
     union, volumes, asked = observation.union, len(observation.occupancy), parameters.subsample
     if len(union) < 2 and statistic.nothing_varies_is_a_result:
+        if (observation.occupancy.frequency == volumes).all():
+            raise SirenError(
+                "Every voxel of the box is occupied in all volumes: the contour levels are too low "
+                'for these maps. Predict them ("siren predict"), or give others.'
+            )
         return union
     most = statistic.most_sampled(asked)
     chosen = max(

@@ -125,8 +125,8 @@ MIN_SOLIDITY = 0.7  # share of a block in solid pieces: noise in empty space has
 SOLID_PIECE = 10  # voxels
 # SDs of background or core by which a block must rise if the volumes are few effective ones
 NOISE_RISE = 5.0
-# the same where the volumes form no two groups: noise varies by degrees, too. Of nulls one block had
-# 6.1, all others 5.1 at most
+# the same where the volumes form no two groups, as noise does. Of nulls one block had 6.1, others
+# 5.1 at most
 GRADED_RISE = 6.5
 FEW_EFFECTIVE = 30  # effective volumes below which p-values and halves of the volumes mean little
 QUIET_SHARE = 0.02  # share of the volumes in which a background voxel may be occupied

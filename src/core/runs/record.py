@@ -243,6 +243,8 @@ def read_record(folder: Path) -> Record:
     """
     restore(folder)
     path = folder / RECORD
+    if folder.is_file():
+        raise SirenError(f"{folder} is a file: give its folder, {folder.parent}.")
     if not folder.is_dir():
         raise SirenError(
             f"{folder} is not there: it was moved, renamed or deleted. Say where it is now: "

@@ -50,6 +50,12 @@ def row_names(keys: list[str], path: Path, all_names: Sequence[str]) -> list[str
     known = {stem(n): n for n in all_names} | {n: n for n in all_names}
     known = {unicodedata.normalize("NFC", k): n for k, n in known.items()} | known
     names = [next((known[k] for k in _ways_to_write(key) if k in known), key) for key in keys]
+    # where a row has a volume's very name, one of another folder is not meant
+    exact = {known[key.strip()] for key in keys if key.strip() in known}
+    names = [
+        key if name in exact and known.get(key.strip()) != name else name
+        for key, name in zip(keys, names, strict=True)
+    ]
     if not any(name in known for name in names):
         raise SirenError(
             f"{path.name} belongs to other volumes: its first row is "
@@ -69,9 +75,13 @@ def _ways_to_write(key: str) -> list[str]:
 
 
 def file_name(cell: str) -> str:
-    """File name in a cell, without its folder; a backslash may also be of a name."""
-    of_windows = re.match(r"[A-Za-z]:|\\\\", cell)
-    return PureWindowsPath(cell).name if of_windows else PurePosixPath(cell).name
+    """Name of a volume in a cell: of a whole path, the file name. A relative one, as of a map in a
+    sub-folder, stays as it is; a backslash may also be of a name.
+    """
+    if re.match(r"[A-Za-z]:|\\\\", cell):
+        return PureWindowsPath(cell).name
+    path = PurePosixPath(cell)
+    return path.name if path.is_absolute() else str(path) if cell else ""
 
 
 def names_by_number(

@@ -134,6 +134,8 @@ class _RowPlaces:
         for i, row in enumerate(rows):
             name = file_name(row[FILE])
             self._exact.setdefault(name, []).append(i)
+            if "/" in name and not row.get(FINGERPRINT):  # not ours: a path, not a sub-folder
+                self._exact.setdefault(name.rpartition("/")[2], []).append(i)
             if stem(name) == name:  # written without suffix
                 self._stem.setdefault(name, []).append(i)
 

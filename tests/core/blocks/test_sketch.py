@@ -256,3 +256,12 @@ def test_the_record_holds_the_levels_that_were_used_and_what_was_left_out(tmp_pa
         n: level[n] for n in level if n not in out
     }
     assert grown.record.thresholds == "a table, adjusted so that the always occupied part agrees"
+
+
+def test_levels_below_all_density_are_refused_so_that_no_earlier_result_is_replaced(
+    tmp_path: Path,
+) -> None:
+    ensemble = in_memory(np.random.default_rng(4).normal(size=(20, 8, 8, 8)).astype(np.float32))
+    with pytest.raises(SirenError, match="levels are too low"):
+        run_sketch(ensemble, np.full(20, -50.0), "mine", SketchParameters(), tmp_path)
+    assert not list(tmp_path.iterdir())

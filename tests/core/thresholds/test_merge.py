@@ -13,6 +13,7 @@ from chimerax.siren.core.thresholds.tables import (
     LEVEL,
     Prediction,
     Predictions,
+    read_table,
     write_predictions,
 )
 
@@ -112,6 +113,18 @@ def test_columns_and_rows_of_the_users_own_stay(path):
     after = read(path)
     assert [r["who"] for r in after.values()] == ["Ann", "Ben", "", "Cy"]
     assert after["vol_4.mrc"]["own_level"] == "1.5"
+
+
+def test_volumes_of_sub_folders_have_rows_of_their_own_also_when_predicted_again(tmp_path):
+    table = tmp_path / "predictions.csv"
+    both = [replace(row(n), file=f"{f}/vol_{n}.mrc") for f in ("kmeans20", "pc1") for n in (1, 2)]
+    for _ in range(2):
+        merge_predictions(table, Predictions(tuple(both)))
+        assert table.read_text().count(".mrc") == len(read(table)) == 4
+    merge_predictions(table, Predictions((row(1),)))  # of one of the folders alone
+    assert list(read(table)) == [*(r.file for r in both), "vol_1.mrc"]
+    alone = read_table(table, ["vol_1.mrc", "vol_2.mrc"], ["vol_1.mrc"])
+    assert alone.levels["vol_1.mrc"] == row(1).level
 
 
 def test_rows_named_without_suffix_or_with_a_folder_are_found(path):
