@@ -11,7 +11,8 @@ from .commandline import names_text, value_text
 from .commandline import path_text as path_text
 
 if TYPE_CHECKING:
-    from ..core.runs.record import Record
+    from ..core.common import constants
+from ..core.runs.record import Record
 
 # below this, finding nothing is expected: the published tool asks for 200 or more
 FEW_VOLUMES = 100
@@ -53,7 +54,8 @@ def carried(
 def nothing_found(record: Record) -> str:
     """Why a sketch found no blocks, and what to try."""
     used = record.counts.get("volumes_used", len(record.volumes))
-    if record.counts.get("union_voxels", 0) < 2:
+    vary = record.counts.get("union_voxels", 0)
+    if vary < 2 and used >= constants.MIN_VOLUMES_FOR_MAJORITY:
         return (
             "Every voxel is occupied in nearly all volumes or in almost none: the contour levels "
             "are too low or too high for these maps. Look at some volumes at their contour levels, "
