@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.common import constants
 from ..core.common.parameters import camel_case
 from .commandline import names_text, value_text
 from .commandline import path_text as path_text
 
 if TYPE_CHECKING:
-    from ..core.common import constants
 from ..core.runs.record import Record
 
 # below this, finding nothing is expected: the published tool asks for 200 or more
