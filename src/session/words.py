@@ -12,7 +12,7 @@ from .commandline import names_text, value_text
 from .commandline import path_text as path_text
 
 if TYPE_CHECKING:
-from ..core.runs.record import Record
+    from ..core.runs.record import Record
 
 # below this, finding nothing is expected: the published tool asks for 200 or more
 FEW_VOLUMES = 100
