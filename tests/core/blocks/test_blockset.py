@@ -318,7 +318,7 @@ def test_block_maps_saved_by_chimerax_come_back(
     written: Path, request: pytest.FixtureRequest
 ) -> None:
     """Erased in and saved from ChimeraX, as a person edits them."""
-    pytest.importorskip("cxheadless", reason="ChimeraX is needed to edit with: make env")
+    pytest.importorskip("chimerax.core", reason="ChimeraX is needed to edit with: make env")
     run = request.getfixturevalue("run")
     run(f'open "{written / "block_1.mrc"}"')
     erased = run("volume erase #1 center -10,0,5.5 radius 1")  # the voxel 0, 0, 0 alone

@@ -133,7 +133,7 @@ def refused(path: Path, *words: str) -> str:
 @pytest.fixture
 def chimerax(request: pytest.FixtureRequest) -> Callable[[Path], tuple[NDArray[Any], Grid]]:
     """The model that ChimeraX's command open makes of a file."""
-    pytest.importorskip("cxheadless", reason="ChimeraX is needed to compare with: make env")
+    pytest.importorskip("chimerax.core", reason="ChimeraX is needed to compare with: make env")
     session = request.getfixturevalue("session")
     from chimerax.core.commands import run
 
@@ -308,7 +308,7 @@ def test_another_voxel_size_keeps_the_origin_in_voxels_as_volume_voxelsize_does(
     grid = Grid((4, 5, 6), (1.0, 1.0, 1.0), (-2.0, 3.0, 0.5))
     changed = with_voxel_size(grid, 6.5)
     assert changed == Grid((4, 5, 6), (6.5, 6.5, 6.5), (-13.0, 19.5, 3.25))
-    pytest.importorskip("cxheadless", reason="ChimeraX is needed to compare with: make env")
+    pytest.importorskip("chimerax.core", reason="ChimeraX is needed to compare with: make env")
     run = request.getfixturevalue("run")
     write_map(tmp_path / "a.mrc", values(), grid, "a")
     (volume,) = run(f'open "{tmp_path / "a.mrc"}"')
