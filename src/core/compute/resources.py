@@ -60,9 +60,12 @@ def check_reading(ensemble: Ensemble, passes: int, progress: Progress) -> None:
     # before a map is read
     reading = Requirements(reading_memory(len(ensemble), ensemble.grid.size), 0.0)
     if not fits_in_memory(reading):
-        raise memory_error(
-            reading, f'use "box {max(32, max(ensemble.grid.shape) // 2)}", or fewer volumes'
-        )
+        box = max(ensemble.grid.shape) // 2
+        while box > 32 and not fits_in_memory(
+            Requirements(reading_memory(len(ensemble), box**3), 0.0)
+        ):
+            box //= 2
+        raise memory_error(reading, f'use "box {max(32, box)}", or fewer volumes')
     reading = reading_requirements(ensemble, passes)
     if reading.seconds > constants.WARN_SECONDS or reading.memory > constants.WARN_BYTES:
         progress.say(

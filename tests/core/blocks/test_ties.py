@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -247,3 +249,17 @@ def test_an_expansion_that_does_not_fit_is_refused_before_a_map_is_read(
     monkeypatch.setattr(Ensemble, "read", None)
     with pytest.raises(SirenError, match=r'needs about .* are free: use "box 32", or fewer'):
         expand(ensemble, levels, blocks)
+
+
+def test_the_box_that_a_refusal_names_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = Grid((900, 900, 900), (1.0, 1.0, 1.0))
+    ensemble = replace(noisy(), grid=grid)
+    monkeypatch.setattr(resources, "free_memory", lambda: 2e9)
+    with pytest.raises(SirenError, match=r'use "box (\d+)"') as refusal:
+        resources.check_reading(ensemble, 1, Progress())
+    (box,) = map(int, re.findall(r"box (\d+)", str(refusal.value)))
+    needed = reading_memory(len(ensemble), box**3)
+    assert resources.fits_in_memory(resources.Requirements(needed, 0.0))
+    assert not resources.fits_in_memory(
+        resources.Requirements(reading_memory(len(ensemble), (2 * box) ** 3), 0.0)
+    )
