@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..core.blocks.parameters import PairTestParameters
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble
+from ..core.runs.results import results_folder
 from ..session.commandline import OpenFile
 from ..session.inputs import PREDICTIONS_FILE, OutputPlace
 
@@ -76,7 +77,8 @@ def chosen_levels(
 
     Parameters
     ----------
-    place : of the output and of the volumes; either folder may hold predictions.csv
+    place : of the output and of the volumes; either folder may hold predictions.csv, and that of
+        the volumes' results
     notes : gets a line for the log if the levels were looked up or predicted
     by_flags : leave out the volumes flagged in the table
     """
@@ -100,7 +102,8 @@ def chosen_levels(
     if thresholds is not None:
         return read(Path(thresholds), str(Path(thresholds).absolute()))
     own = place.path / PREDICTIONS_FILE
-    for table in [own] + ([place.volumes / PREDICTIONS_FILE] if place.volumes else []):
+    folders = [place.volumes, results_folder(place.volumes)] if place.volumes else []
+    for table in [own, *(folder / PREDICTIONS_FILE for folder in folders)]:
         if table.is_file():
             notes.append(f"Contour levels from {table}")
             return read(table, str(table))

@@ -122,6 +122,13 @@ def test_a_table_of_another_ensemble_with_the_same_names_is_refused_with_the_rem
     assert run(f"siren sketch '{other}' thresholds '{table}' {FAST}").blocks
 
 
+def test_levels_beside_the_volumes_are_used_for_results_elsewhere(run, logged, volumes, tmp_path):
+    table = table_of(volumes, tmp_path / "siren/predictions.csv")
+    log = logged(f"siren sketch '{volumes}' outputDir '{tmp_path}/elsewhere' {FAST}")
+    assert f"Contour levels from {table}" in log
+    assert not (tmp_path / "elsewhere/predictions.csv").exists()
+
+
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_map_that_changed_after_its_level_was_predicted_is_named(run, volumes, tmp_path, change):
     table_of(volumes, tmp_path / "siren/predictions.csv")
