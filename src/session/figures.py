@@ -199,7 +199,8 @@ def save_figure(path: Path, fill: Callable[[Any], Any]) -> None:
         atomic_file(path) as temporary,
         matplotlib.rc_context({"svg.hashsalt": "siren", "svg.fonttype": "none"}),
     ):
-        figure.savefig(temporary, dpi=200, metadata=undated)
+        # tight: a long name is not cut at the edge
+        figure.savefig(temporary, dpi=200, metadata=undated, bbox_inches="tight")
 
 
 def draw_thresholds(
