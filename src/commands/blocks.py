@@ -74,7 +74,7 @@ def sketch(
     check_levels(level, thresholds, parameters)
     sources, where_moved = sources_of(volumes), place_of(volumes)
     place = output_place(volumes, output_dir)
-    notes: list[str] = []
+    notes = place.doubts()
 
     def work(progress: Progress) -> Run:
         ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)

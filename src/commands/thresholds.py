@@ -47,7 +47,7 @@ def predict(
     parameters = parameters_of(PredictParameters, keywords)
     sources = sources_of(volumes, placed=False)
     place = output_place(volumes, output_dir)
-    output = place.path
+    output, doubts = place.path, place.doubts()
 
     def work(progress: Progress) -> tuple[Any, Any, Any]:
         from ..core.thresholds.evaluate import compare
@@ -95,6 +95,7 @@ def predict(
                 *predictions.notes,
                 *_found(predictions),
                 *([agreement.text(), *agreement.notes] if agreement else []),
+                *doubts,
                 f"Written to {output / PREDICTIONS_FILE}.",
             ],
         )

@@ -22,7 +22,7 @@ from ..core.maps.grid import Grid
 from ..core.maps.mapfile import SUFFIXES, is_map_name
 from ..core.maps.placement import is_moved, resampled_onto
 from ..core.runs.record import Record
-from ..core.runs.results import DEFAULT_OUTPUT, claim_results, results_folder
+from ..core.runs.results import DEFAULT_OUTPUT, claim_results, owner_of, results_folder
 from ..core.runs.steps import SKETCH_FOLDER
 from ..core.thresholds.labels import Label
 
@@ -287,6 +287,19 @@ class OutputPlace:
         """
         if not self.given:
             claim_results(self.path, self.volumes)
+
+    def doubts(self) -> list[str]:
+        """A sentence if the user chose a folder that holds the results of other volumes."""
+        owner = owner_of(self.path) if self.given else None
+        if owner is None or self.volumes is None or not owner.is_dir():
+            return []
+        own = self.volumes.resolve()
+        if own.is_relative_to(owner) or owner.is_relative_to(own):
+            return []
+        return [
+            f"{self.path} holds results of {owner}, and now those of {own}, too: to keep them "
+            "apart, leave out outputDir, or give another folder."
+        ]
 
 
 def output_place(volumes: Sequence[Any], output_dir: str | None) -> OutputPlace:

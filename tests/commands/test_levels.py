@@ -242,6 +242,13 @@ def test_siblings_do_not_share_results_and_each_finds_its_own(run, tmp_path):
     assert {v["level"] for v in run(f"siren sketch '{b}' {FAST}").record.volumes} == {LEVEL + 0.05}
 
 
+def test_results_that_are_mixed_with_those_of_other_volumes_by_outputdir_are_said(logged, tmp_path):
+    a, b = (write_planted(tmp_path / name, 120, seed=k).folder for k, name in enumerate("ab"))
+    for folder, mixed in ((a, False), (a, False), (b, True)):
+        log = logged(f"siren sketch '{folder}' level {LEVEL} outputDir '{tmp_path}/out' {FAST}")
+        assert (f"holds results of {a}, and now those of {b}" in log) == mixed
+
+
 def test_a_command_that_fails_claims_no_folder(run, volumes, tmp_path):
     with pytest.raises(UserError):
         run(f"siren sketch '{volumes}' level 99 {FAST}")
