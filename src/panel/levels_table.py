@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from Qt.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt
+from Qt.QtCore import QModelIndex, QSize, Qt
 from Qt.QtGui import QFont
-from Qt.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from Qt.QtWidgets import QAbstractItemView, QHeaderView, QWidget
 
 from ..core.common.errors import SirenError
 from ..core.thresholds.labels import labels_by_name
 from .find import FoundRows
+from .listed import file_stamp
 from .state import PanelState
+from .volume_list import SORT, VolumeList, VolumeListModel
 from .widgets import faint
 
 if TYPE_CHECKING:
@@ -29,11 +30,9 @@ TIPS = (
 )
 ALL, TO_LABEL, LABELED, FLAGGED = "all volumes", "to label", "labeled", "flagged"
 SHOWN = (ALL, TO_LABEL, LABELED, FLAGGED)
-LEAST = QSize(200, 92)  # pixels of the list, three rows
-SORT = Qt.ItemDataRole.UserRole
 
 
-class LevelsModel(QAbstractTableModel):
+class LevelsModel(VolumeListModel):
     """The levels of the listed volumes, and the labels in their table.
 
     Attributes
@@ -44,12 +43,10 @@ class LevelsModel(QAbstractTableModel):
     set_by_hand : levels set and not labeled yet, by name
     """
 
+    HEADINGS, TIPS, LEFT = HEADINGS, TIPS, (NAME,)
+
     def __init__(self, state: PanelState, parent: QWidget):
-        super().__init__(parent)
-        self.state = state
-        self._parent = parent
-        self._names: tuple[str, ...] = ()
-        self._row: dict[str, int] = {}
+        super().__init__(state, parent)
         self.labels: dict[str, Label] = {}
         self.to_label: list[str] = []
         self.reasons: dict[str, str] = {}
@@ -66,21 +63,15 @@ class LevelsModel(QAbstractTableModel):
         self.beginResetModel()
         if self.state.volumes != self._listed:
             self._listed, self.set_by_hand, self.reasons = self.state.volumes, {}, {}
-        self._names = self.state.names
-        self._row = {name: row for row, name in enumerate(self._names)}
+        self._list_names()
         self._read = None
         self.read()
         self.endResetModel()
 
-    def refresh(self) -> None:
-        """Show the levels, labels and flags as they are now."""
-        if self._names:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(self._names) - 1, DIFFERENCE))
-
     def read(self) -> bool:
         """Read the table of labels if it has changed; whether it has."""
         table = self.state.labels_table
-        stamp = (table, _stamp(table), len(self._names))
+        stamp = (table, file_stamp(table), len(self._names))
         if stamp == self._read:
             return False
         self._read = stamp
@@ -94,14 +85,6 @@ class LevelsModel(QAbstractTableModel):
         return True
 
     # --- what is known of a volume
-
-    def name(self, row: int) -> str:
-        """The name of the volume in a row."""
-        return self._names[row]
-
-    def row_of(self, name: str) -> int | None:
-        """The row of a volume."""
-        return self._row.get(name)
 
     def level_by_hand(self, name: str) -> float | None:
         """The level set by hand, labeled or not."""
@@ -125,11 +108,7 @@ class LevelsModel(QAbstractTableModel):
 
     def words(self, row: int) -> str:
         """What a search looks at."""
-        name = self._names[row]
-        flag = self.state.flags.get(name)
-        words = [name, *(["flagged", flag.kind, flag.reason] if flag else [])]
-        words += ["labeled"] if name in self.labels else []
-        return " ".join(words)
+        return super().words(row) + (" labeled" if self._names[row] in self.labels else "")
 
     def difference(self, name: str) -> float | None:
         """Level of a run less that by hand, as a share of the latter."""
@@ -137,25 +116,6 @@ class LevelsModel(QAbstractTableModel):
         return None if usual is None or not by_hand else (usual - by_hand) / abs(by_hand)
 
     # --- for Qt
-
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Override for Qt."""
-        return 0 if parent is not None and parent.isValid() else len(self._names)
-
-    def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Override for Qt."""
-        return len(HEADINGS)
-
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        """Override for Qt."""
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(section)
-        known = {Qt.ItemDataRole.DisplayRole: HEADINGS, Qt.ItemDataRole.ToolTipRole: TIPS}
-        return known[role][section] if role in known else None
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Override for Qt."""
@@ -165,7 +125,7 @@ class LevelsModel(QAbstractTableModel):
         if role == SORT:
             return self._sort_key(index.row(), name, column)
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(column)
+            return self._alignment(column)
         if role == Qt.ItemDataRole.FontRole and column == BY_HAND:
             return self._font(name)
         if role == Qt.ItemDataRole.ForegroundRole and self._is_faint(name, column):
@@ -233,23 +193,12 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:#.3g}"
 
 
-def _stamp(table: Path | None) -> int | None:
-    return table.stat().st_mtime_ns if table is not None and table.is_file() else None
-
-
-def _alignment(column: int) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignLeft if column == NAME else Qt.AlignmentFlag.AlignRight
-    return side | Qt.AlignmentFlag.AlignVCenter
-
-
 class LevelRows(FoundRows):
     """The rows of the volumes looked for, of one of SHOWN."""
 
     def __init__(self, model: LevelsModel, parent: QWidget):
         super().__init__(model.words, parent)
         self._model, self.which = model, ALL
-        self.setSourceModel(model)
-        self.setSortRole(SORT)
 
     def show_only(self, which: str) -> None:
         """Show one of SHOWN."""
@@ -261,45 +210,25 @@ class LevelRows(FoundRows):
         return self._model.is_in(row, self.which) and super().filterAcceptsRow(row, parent)
 
 
-class LevelsTable(QTableView):
+class LevelsTable(VolumeList):
     """The list; a click or an arrow key shows a volume."""
+
+    LEAST = QSize(200, 92)  # three rows
 
     def __init__(self, state: PanelState, parent: QWidget | None = None):
         super().__init__(parent)
         self.levels = LevelsModel(state, self)
-        self.rows = LevelRows(self.levels, self)
-        self.setModel(self.rows)
-        self.setSortingEnabled(True)
-        self.sortByColumn(NAME, Qt.SortOrder.AscendingOrder)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setShowGrid(False)
-        self.setAlternatingRowColors(True)
-        self.setWordWrap(False)
-        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.setTabKeyNavigation(False)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 7)
+        self._set_up(
+            self.levels,
+            LevelRows(self.levels, self),
+            QAbstractItemView.SelectionMode.SingleSelection,
+            self.fontMetrics().height() + 7,
+        )
         header = self.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setMinimumSectionSize(48)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         for column, widest in ((USUAL, "0.00000"), (BY_HAND, "0.0000 ? "), (DIFFERENCE, "")):
             text = max((widest, HEADINGS[column]), key=len)
             header.resizeSection(column, self.fontMetrics().horizontalAdvance(text) + 22)
-
-    def sizeHint(self) -> QSize:
-        """Override for Qt: as small as can be used; the list takes what is left of the panel."""
-        return LEAST
-
-    def minimumSizeHint(self) -> QSize:
-        """Override for Qt."""
-        return LEAST
-
-    def name_at(self, index: QModelIndex) -> str | None:
-        """The name of the volume at an index of the view."""
-        return self.levels.name(self.rows.mapToSource(index).row()) if index.isValid() else None
 
     @property
     def current(self) -> str | None:

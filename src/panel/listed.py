@@ -23,6 +23,11 @@ PREDICTED, TABLE, ONE_LEVEL = "predicted", "table", "level"  # sources of contou
 AUTOMATIC_BYTES = 8e9
 
 
+def file_stamp(path: Path | None) -> int | None:
+    """When a file was last changed; None if there is none."""
+    return path.stat().st_mtime_ns if path is not None and path.is_file() else None
+
+
 class ListedVolumes(QObject):
     """The volumes of the panel, read in the background, and what is chosen for them.
 
@@ -266,8 +271,7 @@ class ListedVolumes(QObject):
     def _levels_to_read(self) -> Any:
         """A key for everything that the contour levels depend on."""
         table = self.threshold_table
-        stamp = table.stat().st_mtime_ns if table is not None and table.is_file() else None
-        return (id(self.found), self.source, self.level, table, stamp)
+        return (id(self.found), self.source, self.level, table, file_stamp(table))
 
     def _large(self, size: float) -> None:
         self.unread = size

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from Qt.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt, Signal
+from Qt.QtCore import QModelIndex, QSize, Qt, Signal
 from Qt.QtGui import QImage, QKeyEvent, QPalette, QPixmap, QResizeEvent
-from Qt.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from Qt.QtWidgets import QAbstractItemView, QHeaderView, QWidget
 
 from .find import FoundRows
 from .state import PanelState
+from .volume_list import SORT, VolumeList, VolumeListModel
 from .widgets import faint
 
 NAME, THRESHOLD, VOLUME, FLAG = range(4)
@@ -26,60 +27,26 @@ TIPS = (
 )
 ICON = 32  # pixels
 NARROW = 380  # pixels; a narrower list has no enclosed volume
-LEAST = QSize(200, 110)  # pixels of the list, three rows
-SORT = Qt.ItemDataRole.UserRole
 
 
-class VolumesModel(QAbstractTableModel):
+class VolumesModel(VolumeListModel):
     """The volumes of the panel's state as a Qt model."""
 
+    HEADINGS, TIPS, LEFT = HEADINGS, TIPS, (NAME, FLAG)
+
     def __init__(self, state: PanelState, parent: QWidget):
-        super().__init__(parent)
-        self.state = state
-        self._parent = parent
+        super().__init__(state, parent)
         self.box_clicked = False  # the last click was on a check box
-        self._names: tuple[str, ...] = ()
-        self._row: dict[str, int] = {}
         self._pictures: dict[str, QPixmap] = {}
         state.ensemble_changed.connect(self._reset)
         state.previews_changed.connect(self._looked)
         for signal in (state.levels_changed, state.flags_changed, state.selection_changed):
-            signal.connect(self._refresh)
-
-    def name(self, row: int) -> str:
-        """The name of the volume in a row."""
-        return self._names[row]
-
-    def row_of(self, name: str) -> int | None:
-        """The row of a volume."""
-        return self._row.get(name)
+            signal.connect(self.refresh)
 
     def words(self, row: int) -> str:
         """What a search looks at."""
-        name = self._names[row]
-        flag = self.state.flags.get(name)
-        words = [name, *(["flagged", flag.kind, flag.reason] if flag else [])]
-        return " ".join([*words, *(["unticked"] if name in self.state.excluded else [])])
-
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """Override for Qt."""
-        return 0 if parent is not None and parent.isValid() else len(self._names)
-
-    def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Override for Qt."""
-        return len(HEADINGS)
-
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        """Override for Qt."""
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(section)
-        return {Qt.ItemDataRole.DisplayRole: HEADINGS, Qt.ItemDataRole.ToolTipRole: TIPS}.get(
-            role, (None,) * 4
-        )[section]
+        unticked = " unticked" if self._names[row] in self.state.excluded else ""
+        return super().words(row) + unticked
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
         """Override for Qt."""
@@ -97,7 +64,7 @@ class VolumesModel(QAbstractTableModel):
         if role == SORT:
             return self._sort_key(name, column)
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(column)
+            return self._alignment(column)
         if role == Qt.ItemDataRole.ForegroundRole and name in self.state.excluded:
             return faint(self._parent.palette())
         if role == Qt.ItemDataRole.ToolTipRole:
@@ -175,33 +142,23 @@ class VolumesModel(QAbstractTableModel):
 
     def _reset(self) -> None:
         self.beginResetModel()
-        self._names = self.state.names
-        self._row = {name: row for row, name in enumerate(self._names)}
+        self._list_names()
         self._pictures = {}
         self.endResetModel()
 
     def _looked(self, names: list[str]) -> None:
         rows = [self._row[n] for n in names if n in self._row]
         if rows:
-            self.dataChanged.emit(self.index(min(rows), 0), self.index(max(rows), FLAG))
-
-    def _refresh(self) -> None:
-        if self._names:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(self._names) - 1, FLAG))
+            self.refresh_rows(min(rows), max(rows))
 
 
-def _alignment(column: int) -> Qt.AlignmentFlag:
-    side = (
-        Qt.AlignmentFlag.AlignRight if column in (THRESHOLD, VOLUME) else Qt.AlignmentFlag.AlignLeft
-    )
-    return side | Qt.AlignmentFlag.AlignVCenter
-
-
-class VolumesTable(QTableView):
+class VolumesTable(VolumeList):
     """The list: sorted by clicking a heading, with multiple selection.
 
     Space ticks and unticks the selected rows, Delete unticks them, and Shift+Space plays.
     """
+
+    LEAST = QSize(200, 110)  # three rows
 
     toggle_wanted = Signal()
     untick_wanted = Signal()
@@ -211,29 +168,17 @@ class VolumesTable(QTableView):
     def __init__(self, state: PanelState, parent: QWidget | None = None):
         super().__init__(parent)
         self.volumes = VolumesModel(state, self)
-        self._sorted = FoundRows(self.volumes.words, self)
-        self._sorted.setSourceModel(self.volumes)
-        self._sorted.setSortRole(SORT)
-        self.setModel(self._sorted)
-        self.setSortingEnabled(True)
-        self.sortByColumn(NAME, Qt.SortOrder.AscendingOrder)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self._set_up(
+            self.volumes,
+            FoundRows(self.volumes.words, self),
+            QAbstractItemView.SelectionMode.ExtendedSelection,
+            ICON + 4,
+        )
         self.setIconSize(QSize(ICON, ICON))
-        self.setShowGrid(False)
-        self.setAlternatingRowColors(True)
-        self.setWordWrap(False)
-        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.setTabKeyNavigation(False)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(ICON + 4)
         header = self.horizontalHeader()
-        header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         header.setResizeContentsPrecision(20)  # rows; measuring 500 each time is too slow
-        header.setMinimumSectionSize(48)
         # long flags are in the tooltip; the name must stay readable
         header.setSectionResizeMode(FLAG, QHeaderView.ResizeMode.Interactive)
         header.resizeSection(FLAG, 76)
@@ -243,18 +188,6 @@ class VolumesTable(QTableView):
         self.setColumnHidden(VOLUME, self.viewport().width() < NARROW)
         super().resizeEvent(event)
 
-    def sizeHint(self) -> QSize:
-        """Override for Qt: as small as can be used; the list takes what is left of the panel."""
-        return LEAST
-
-    def minimumSizeHint(self) -> QSize:
-        """Override for Qt."""
-        return LEAST
-
-    def name_at(self, index: QModelIndex) -> str | None:
-        """The name of the volume at an index of the view."""
-        return self.volumes.name(self._sorted.mapToSource(index).row()) if index.isValid() else None
-
     def selected(self) -> list[str]:
         """Names of the selected volumes."""
         return [
@@ -263,19 +196,14 @@ class VolumesTable(QTableView):
             if (name := self.name_at(index)) is not None
         ]
 
-    @property
-    def rows(self) -> FoundRows:
-        """The rows as they are shown: sorted, and those looked for."""
-        return self._sorted
-
     def go_to(self, name: str) -> None:
         """Make a volume the current row, also if a search has left it out."""
         row = self.volumes.row_of(name)
         if row is None:
             return
-        if not self._sorted.mapFromSource(self.volumes.index(row, 0)).isValid():
+        if not self.rows.mapFromSource(self.volumes.index(row, 0)).isValid():
             self.row_hidden.emit()
-        self.setCurrentIndex(self._sorted.mapFromSource(self.volumes.index(row, 0)))
+        self.setCurrentIndex(self.rows.mapFromSource(self.volumes.index(row, 0)))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Override for Qt, where space acts on the current cell alone."""
