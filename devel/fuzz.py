@@ -64,9 +64,9 @@ from chimerax.siren.core.thresholds.normalize import Range
 from chimerax.siren.core.thresholds.tables import (
     Prediction,
     Predictions,
-    levels_by_name,
     read_flags,
     read_predictions,
+    read_table,
     read_thresholds,
     table_levels,
     write_predictions,
@@ -394,8 +394,8 @@ def _tables(name: str) -> Reader:
         one_sentence(evaluate, good.root / "labels.csv", path)
         levels = one_sentence(read_thresholds, path, ensemble)
         assert levels is None or np.isfinite(levels).all()
-        for use in (levels_by_name, read_flags):
-            one_sentence(use, path, names if use is levels_by_name else ensemble)
+        one_sentence(read_table, path, names)
+        one_sentence(read_flags, path, ensemble)
         for alone in (table_levels, read_predictions):
             one_sentence(alone, path)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from Qt.QtCore import Qt, QTimer
+from Qt.QtCore import Qt
 from Qt.QtGui import QColor
 from Qt.QtWidgets import (
     QComboBox,
@@ -33,7 +33,7 @@ from ..session.commandline import name_text
 from ..session.paint_mode import NAME, RADIUS, PaintMode, paint_mode
 from ..session.split_preview import SplitPreview
 from ..session.surfaces import BlockMap, block_spec
-from .widgets import Note, plain_layout
+from .widgets import Note, plain_layout, single_shot
 
 TENTHS = 10  # steps of the gap's slider in a voxel
 HALVES = 2  # steps of the radius's slider in a voxel
@@ -100,10 +100,7 @@ class SplitTool(BlockTool):
         self.split_button = QPushButton("Split", self)
         self.row(QLabel("Gap", self), self.gap, self.value, QLabel("smallest", self), self.least)
         self.row(self.note, self.split_button, self.close_button)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(SOON)
-        self._soon.timeout.connect(self._show)
+        self._soon = single_shot(self, SOON, self._show)
         self.gap.valueChanged.connect(self._changed)
         self.least.valueChanged.connect(self._changed)
         self.split_button.clicked.connect(self._split)

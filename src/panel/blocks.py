@@ -16,7 +16,7 @@ from chimerax.core.models import (
     MODEL_SELECTION_CHANGED,
     REMOVE_MODELS,
 )
-from Qt.QtCore import QEvent, QItemSelection, QItemSelectionModel, Qt, QTimer, Signal
+from Qt.QtCore import QEvent, QItemSelection, QItemSelectionModel, Qt, Signal
 from Qt.QtGui import QAction
 from Qt.QtWidgets import (
     QFileDialog,
@@ -60,7 +60,7 @@ from .blocks_table import (
     rows_of_run,
     table_view,
 )
-from .widgets import Note, Page, while_alive
+from .widgets import Note, Page, single_shot, while_alive
 
 REFRESH_DELAY = 60  # ms; changes in quick succession are shown together
 SELECT_DELAY = 300  # ms of rest, as when arrow keys are held, before the surfaces are selected
@@ -89,8 +89,8 @@ class BlocksPage(Page):
         self.model.setParent(self)
         self._build()
         self._refresh_soon, self._select_soon = (
-            _timer(self, REFRESH_DELAY, self.refresh),
-            _timer(self, SELECT_DELAY, self._select_models),
+            single_shot(self, REFRESH_DELAY, self.refresh),
+            single_shot(self, SELECT_DELAY, self._select_models),
         )
         self._listen()
         self.set_run(None)
@@ -468,12 +468,3 @@ class BlocksPage(Page):
 
     def _expand(self) -> None:
         self.edits.do("siren expand", self.blocks)
-
-
-def _timer(parent: QWidget, wait: int, do: Callable[[], Any]) -> QTimer:
-    """A timer that fires once, a while after its last start."""
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(wait)
-    timer.timeout.connect(do)
-    return timer

@@ -8,7 +8,7 @@ from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from Qt.QtCore import QModelIndex, Qt, QTimer, Signal
+from Qt.QtCore import QModelIndex, Qt, Signal
 from Qt.QtGui import QKeySequence, QShortcut
 from Qt.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -19,7 +19,7 @@ from .histogram import LevelHistogram
 from .player import Player
 from .state import PanelState
 from .volumes import VolumesTable
-from .widgets import MARGIN, Note, Page, add_key, plain_layout
+from .widgets import MARGIN, Note, Page, add_key, plain_layout, single_shot
 
 if TYPE_CHECKING:
     from ..core.maps.ensemble import Source
@@ -46,8 +46,8 @@ class EnsemblePage(Page):
         self._wanted_level: float | None = None  # another than that of the run
         self._command = ""
         self._shown_place = ""  # of the volume shown last, as a command names it
-        self._show_timer = self._timer(FRAME, self._show_wanted)
-        self._log_timer = self._timer(REST, self._log_shown)
+        self._show_timer = single_shot(self, FRAME, self._show_wanted)
+        self._log_timer = single_shot(self, REST, self._log_shown)
         layout = QVBoxLayout(self.content)
         plain_layout(layout, MARGIN // 2)
         above = QHBoxLayout()
@@ -89,13 +89,6 @@ class EnsemblePage(Page):
         """Show a volume in the model that all volumes share, at its contour level or another."""
         self._wanted, self._wanted_level = name, level
         self._show_timer.start()
-
-    def _timer(self, milliseconds: int, call: object) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(milliseconds)
-        timer.timeout.connect(call)
-        return timer
 
     def _buttons(self) -> QHBoxLayout:
         row = QHBoxLayout()

@@ -8,7 +8,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from Qt.QtCore import QEvent, QModelIndex, Qt, QTimer, Signal
+from Qt.QtCore import QEvent, QModelIndex, Qt, Signal
 from Qt.QtGui import QKeySequence, QShortcut
 from Qt.QtWidgets import (
     QComboBox,
@@ -29,7 +29,7 @@ from .learning import LearningBar, small_button
 from .levels_table import ALL, LABELED, SHOWN, TO_LABEL, LevelsTable
 from .map_histogram import MapHistogram
 from .state import PanelState
-from .widgets import MARGIN, Note, Page, plain_layout, while_alive
+from .widgets import MARGIN, Note, Page, plain_layout, single_shot, while_alive
 
 FRAME = 15  # ms between moving the line and contouring at its level
 MOST_SAMPLED = 300_000  # voxels for the histogram of a map that was not read with the others
@@ -52,17 +52,10 @@ class LevelsPage(Page):
         self._watched: WeakKeyDictionary[EnsembleMap, bool] = WeakKeyDictionary()
         self._map_changed = while_alive(self, self._on_map_changed)
         self._build()
-        self._contour_soon = self._timer(FRAME, self._contour)
-        self._follow_soon = self._timer(0, self._follow_map)
+        self._contour_soon = single_shot(self, FRAME, self._contour)
+        self._follow_soon = single_shot(self, 0, self._follow_map)
         self._connect()
         self.refresh()
-
-    def _timer(self, milliseconds: int, call: Any) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(milliseconds)
-        timer.timeout.connect(call)
-        return timer
 
     # --- widgets
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from Qt.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
+from Qt.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from Qt.QtGui import (
     QColor,
     QFocusEvent,
@@ -18,7 +18,7 @@ from Qt.QtGui import (
 )
 from Qt.QtWidgets import QSizePolicy, QWidget
 
-from .widgets import faint
+from .widgets import faint, single_shot
 
 HEIGHT = 116  # pixels
 EDGE = 8  # pixels left and right
@@ -53,10 +53,7 @@ class MapHistogram(QWidget):
         self._usual: float | None = None
         self._label: tuple[float, float | None, float | None] | None = None
         self._before: float | None = None  # the level before it was dragged
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST)
-        self._rest.timeout.connect(self._leave)
+        self._rest = single_shot(self, REST, self._leave)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.SizeHorCursor)

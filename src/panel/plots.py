@@ -11,7 +11,7 @@ from typing import Any
 from chimerax.core.models import ADD_MODELS, MODEL_NAME_CHANGED, REMOVE_MODELS
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
-from Qt.QtCore import QEvent, QSize, Qt, QTimer, Signal
+from Qt.QtCore import QEvent, QSize, Qt, Signal
 from Qt.QtGui import QPalette
 from Qt.QtWidgets import (
     QComboBox,
@@ -34,7 +34,7 @@ from ..session.figures import Content, Drawn, Labels, Pick, Theme, draw
 from ..session.scene import blocks_of, set_of
 from ..session.surfaces import own_color
 from ..session.words import path_text
-from .widgets import Page, while_alive
+from .widgets import Page, single_shot, while_alive
 
 CHOICES = (
     ("thresholds", "Contour levels"),
@@ -85,14 +85,9 @@ class PlotsPage(Page):
         self._reading: Progress | None = None
         self._build()
         self._read.connect(self._has_read)
-        self._draw_soon = QTimer(self)
-        self._draw_soon.setSingleShot(True)
-        self._draw_soon.timeout.connect(self._draw)
+        self._draw_soon = single_shot(self, 0, self._draw)
         self._drawn_size: Any = None
-        self._fit_soon = QTimer(self)
-        self._fit_soon.setSingleShot(True)
-        self._fit_soon.setInterval(RESIZED)
-        self._fit_soon.timeout.connect(self._fit)
+        self._fit_soon = single_shot(self, RESIZED, self._fit)
         self.canvas.mpl_connect("resize_event", lambda _: self._fit_soon.start())
         follow = while_alive(self, lambda *_: self._follow_models())
         for name in (ADD_MODELS, REMOVE_MODELS, MODEL_NAME_CHANGED):

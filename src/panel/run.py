@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from Qt.QtCore import Qt, QTimer, Signal
+from Qt.QtCore import Qt, Signal
 from Qt.QtGui import QPalette
 from Qt.QtWidgets import (
     QComboBox,
@@ -28,7 +28,7 @@ from .header import short
 from .listed import ONE_LEVEL, PREDICTED, TABLE
 from .presets import PresetMenu, tidied
 from .state import PanelState
-from .widgets import MARGIN, Note, Page, Section, emphasize, plain_layout
+from .widgets import MARGIN, Note, Page, Section, emphasize, plain_layout, single_shot
 
 if TYPE_CHECKING:
     from ..core.runs.record import Record
@@ -296,9 +296,8 @@ class RunPage(Page):
             layout.addWidget(_line(content))
             layout.addWidget(section)
         layout.addStretch(1)
-        self._soon = QTimer(self)  # refresh once for several signals in quick succession
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self.refresh)
+        # refresh once for several signals in quick succession
+        self._soon = single_shot(self, 0, self.refresh)
         for signal in (
             state.ensemble_changed,
             state.selection_changed,

@@ -24,7 +24,7 @@ from ..core.common.progress import Progress
 from ..session.jobs import current_job, run_job
 from . import steps
 from .state import PanelState
-from .widgets import Line, plain_layout, while_alive
+from .widgets import Line, plain_layout, single_shot, while_alive
 
 if TYPE_CHECKING:  # slow to import: not before something is screened
     from ..core.blocks.blockset import BlockSet
@@ -84,10 +84,7 @@ class ScreeningBar(QWidget):
         self._tick = QTimer(self)
         self._tick.setInterval(TICK)
         self._tick.timeout.connect(self._look)
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST)
-        self._rest.timeout.connect(self._offer)
+        self._rest = single_shot(self, REST, self._offer)
         for signal in (
             state.ensemble_changed,
             state.selection_changed,

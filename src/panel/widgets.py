@@ -8,7 +8,7 @@ from typing import Any
 
 from chimerax.core.triggerset import DEREGISTER
 from Qt import qt_object_is_deleted
-from Qt.QtCore import QEvent, QObject, QSize, Qt, Signal
+from Qt.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from Qt.QtGui import QColor, QKeySequence, QPainter, QPaintEvent, QPalette, QShortcut
 from Qt.QtWidgets import (
     QAbstractButton,
@@ -72,6 +72,15 @@ def while_alive(owner: QObject, call: Callable[..., Any]) -> Callable[..., Any]:
         return DEREGISTER if qt_object_is_deleted(owner) else call(*args, **keywords)
 
     return guarded
+
+
+def single_shot(parent: QObject, milliseconds: int, call: Callable[[], Any]) -> QTimer:
+    """A timer of the parent that fires once, a while after its last start."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.timeout.connect(call)
+    return timer
 
 
 def emphasize(widget: QWidget, bold: bool) -> None:

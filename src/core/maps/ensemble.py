@@ -470,10 +470,6 @@ def ensemble_from_arrays(
     return Ensemble(sources, grid, given)
 
 
-def _override(source: Source, voxel_size: float) -> Source:
-    return replace(source, grid=with_voxel_size(source.read_grid(), voxel_size))
-
-
 def folder_numbers(folder: Path) -> dict[str, int]:
     """Number of each map of a folder, by name: its place in natural order, from 0."""
     names = sorted((s.name for s in find_sources([folder])), key=natural_key)

@@ -5,13 +5,14 @@ Example::
     from pathlib import Path
 
     from chimerax.siren.core.runs.preview import find_flags, preview_ensemble, preview_map
-    from chimerax.siren.core.thresholds.tables import levels_by_name
+    from chimerax.siren.core.thresholds.tables import read_table
 
     found = preview_ensemble(["volumes"])
     preview = preview_map(found.sources[0], found.grid)
     preview.enclosed_volume(0.81)  # cubic Angstrom above this level
-    levels, _ = levels_by_name(Path("siren/predictions.csv"), found.names)
-    find_flags(found, levels)  # what is odd, by name: Flag("junk", "unlike all other volumes ...")
+    table = read_table(Path("siren/predictions.csv"), found.names)
+    # what is odd, by name: Flag("junk", "unlike all other volumes ...")
+    find_flags(found, table.levels)
 """
 
 from __future__ import annotations

@@ -100,10 +100,6 @@ class Unfinished:
         except OSError:
             return  # the results themselves are not lost; where they go is checked on writing
 
-    def remove(self) -> None:
-        """Remove the file, once the results are in the table."""
-        self.path.unlink(missing_ok=True)
-
     def _remember(self, line: bytes) -> None:
         text, _, check = line.rstrip(b"\n").rpartition(b" ")
         if check != b"%08x" % zlib.crc32(text):

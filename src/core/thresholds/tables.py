@@ -415,20 +415,6 @@ def levels_of(
     return np.array(levels, np.float64)
 
 
-def levels_by_name(path: Path, all_names: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
-    """Levels and flags in a predictions table by name, as :func:`read_table`.
-
-    Returns
-    -------
-    levels : dict of float
-        Thresholds of the volumes that have one, by name.
-    flags : dict of str
-        Flags of the flagged volumes, by name.
-    """
-    table = read_table(path, all_names)
-    return table.levels, table.flags
-
-
 def table_levels(path: Path) -> tuple[list[str], NDArray[np.float64]]:
     """Read names and thresholds of a predictions table without its volumes, for a histogram.
 
