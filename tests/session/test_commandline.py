@@ -273,9 +273,7 @@ def test_a_path_after_open_models_is_a_path(text: str, models: str, rest: str) -
     assert spec + after == text
 
 
-@pytest.mark.parametrize(
-    "folder", ["/tmp/a/b", "protein", "~/x", "'a b'", "C:/x", "../x", "ligand"]
-)
+@pytest.mark.parametrize("folder", ["/a/b", "protein", "~/x", "'a b'", "C:/x", "../x", "ligand"])
 def test_siren_block_save_takes_an_unquoted_folder_after_a_model(
     session: Any, parsed: Any, folder: str
 ) -> None:
