@@ -41,6 +41,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "core.analysis",
         "core.simulation",
     ),
+    "core.figures": ("core.common", "core.maps", "core.blocks", "core.analysis", "core.runs"),
     "core": ("core",),  # its __init__.py alone, the names for a notebook
     # in ChimeraX
     "session": ("core",),

@@ -5,7 +5,7 @@ blocks, as tables, figures and maps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,48 +17,25 @@ from chimerax.core.models import Model
 from chimerax.geometry import translation
 from numpy.typing import NDArray
 
-from ..core.analysis.block_occupancy import States, measure_states, representatives, states_csv
+from ..core.analysis.block_occupancy import States, representatives, states_csv
 from ..core.analysis.parameters import StatesParameters
 from ..core.analysis.relations import relations, relations_csv
-from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
 from ..core.common.files import atomic_file
 from ..core.common.progress import Progress
-from ..core.maps.ensemble import Ensemble, find_ensemble
-from ..core.runs.record import Record
-from ..core.runs.steps import occupancy_of, run_states
 from ..core.thresholds.tables import table_levels
 from ..session.answers import also_answer
 from ..session.commandline import SaveFile
 from ..session.edits import group_of
-from ..session.inputs import opened_blocks, parameters_of, run_folder, sources_of, user_errors
+from ..session.inputs import parameters_of, sources_of
 from ..session.jobs import run_job
 from ..session.log import link, log_lines
-from ..session.moved import is_gone, run_record
-from ..session.scene import shown_colors
-from ..session.surfaces import BlockMap, own_color, plain_map
+from ..session.surfaces import BlockMap, plain_map
 from .arguments import BlocksArg, RunArg, VolumesArg, keywords_of
+from .chosen import Chosen, chosen_blocks, given_ensemble, states_of
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 PAIR_COLOR = (0.78, 0.78, 0.78, 1.0)
 APART = 1.25  # spacing of maps side by side, in units of their width
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The blocks given to a command.
-
-    Attributes
-    ----------
-    folder : of their run
-    record : of that run
-    blocks : the open blocks if models were given, else those of the run
-    colors : of the surfaces (those they would get if they are not open), by block number
-    """
-
-    folder: Path
-    record: Record
-    blocks: BlockSet
-    colors: dict[int, tuple[float, ...]]
 
 
 def states(
@@ -74,8 +51,8 @@ def states(
     sources = sources_of(volumes) if volumes else None
 
     def work(progress: Progress) -> States:
-        ensemble = _ensemble(chosen.record, sources, progress)
-        found = _states(chosen, parameters, ensemble, progress)
+        ensemble = given_ensemble(chosen.record, sources, progress)
+        found = states_of(chosen, parameters, ensemble, progress)
         for name, text in (
             (save_file, states_csv),
             (pairs_file, lambda s: relations_csv(relations(s))),
@@ -103,7 +80,8 @@ def plot(
     **keywords: Any,
 ) -> Any:
     """Draw a figure and save it as PNG, PDF or SVG, by the suffix of its name."""
-    from ..session.figures import Content, Labels, Theme, draw, save_figure
+    from ..core.figures.draw import Content, draw, save_figure
+    from ..core.figures.theme import Labels, Theme
 
     path = Path(save_file or "").expanduser().absolute()
     if path.suffix.lower() not in FIGURE_SUFFIXES:
@@ -136,8 +114,8 @@ def plot(
         )
         found = None
         if chosen is not None and kind != "thresholds":
-            ensemble = _ensemble(chosen.record, sources, progress)
-            found = _states(chosen, parameters, ensemble, progress)
+            ensemble = given_ensemble(chosen.record, sources, progress)
+            found = states_of(chosen, parameters, ensemble, progress)
         labels = Labels(chosen.blocks.names, chosen.colors) if chosen else Labels()
         content = Content.of(*levels, found)
         save_figure(path, lambda figure: draw(figure, kind, content, labels, Theme()))
@@ -174,8 +152,8 @@ def show_representatives(
     sources = sources_of(volumes) if volumes else None
 
     def work(progress: Progress) -> tuple[States, tuple[int, int], list[NDArray[np.float32]]]:
-        ensemble = _ensemble(chosen.record, sources, progress)
-        found = _states(chosen, parameters, ensemble, progress)
+        ensemble = given_ensemble(chosen.record, sources, progress)
+        found = states_of(chosen, parameters, ensemble, progress)
         pair = representatives(found, number)
         names = [found.names[k] for k in pair]
         two = replace(
@@ -266,53 +244,6 @@ def _reach(bounds: Any, direction: NDArray[np.float64]) -> tuple[float, float]:
     return float(along.min()), float(along.max())
 
 
-# --- shared by the commands
-
-
-def chosen_blocks(session: Any, blocks: Any) -> Chosen:
-    """The blocks that BLOCKS names: those of a run, or open ones, edited or not.
-
-    Raises
-    ------
-    UserError
-        If the folder does not hold a run, or the models are not its blocks.
-    """
-    folder = run_folder(session, blocks)
-    record = run_record(session, folder)
-    if not isinstance(blocks, list):
-        if folder != Path(blocks).expanduser().absolute():
-            raise UserError(
-                f"{blocks} has no run.json: give the folder of a sketch, an edited set "
-                "or an expansion."
-            )
-        own = user_errors(read_blocks_file, folder / BLOCKS_FILE)
-        return Chosen(folder, record, own, dict(shown_colors(session, folder, own)))
-    found = user_errors(opened_blocks, blocks, record)
-    colors: dict[int, tuple[float, ...]] = {
-        m.siren_block: own_color(m) for m in blocks if isinstance(m, BlockMap)
-    }
-    return Chosen(folder, record, found, colors)
-
-
-def _ensemble(record: Record, sources: list[Any] | None, progress: Progress) -> Ensemble | None:
-    """The volumes the user gave in place of the record's; None if none were given."""
-    return (
-        find_ensemble(sources, record.voxel_size, progress).resampled(record.box)
-        if sources
-        else None
-    )
-
-
-def _states(
-    chosen: Chosen, parameters: StatesParameters, ensemble: Ensemble | None, progress: Progress
-) -> States:
-    """The states of blocks; measured in the volumes if their folder is gone."""
-    if is_gone(chosen.folder):
-        occupancy = occupancy_of(chosen.record, ensemble, progress)
-        return measure_states(chosen.blocks, occupancy, parameters, progress)
-    return run_states(chosen.folder, chosen.blocks, parameters, ensemble, progress)
-
-
 def _log_states(session: Any, found: States, chosen: Chosen) -> None:
     """Log for each block how many volumes contain it and which blocks it depends on."""
     related, many = relations(found), len(found.names)
@@ -339,7 +270,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
     saved: list[tuple[str, Any]] = [("save_file", SaveFile)]
 
     def plot_desc() -> CmdDesc:
-        from ..session.figures import KINDS  # matplotlib takes a moment
+        from ..core.figures.draw import KINDS  # matplotlib takes a moment
 
         return CmdDesc(
             required=[("run", RunArg), ("kind", EnumOf(KINDS))],

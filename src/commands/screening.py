@@ -65,7 +65,7 @@ def screen(
     notes: list[str] = []
 
     def work(progress: Progress) -> tuple[list[Setting], list[str], Path, Path]:
-        from ..session.colors import PALETTE
+        from ..core.figures.colors import PALETTE
 
         ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
         chosen = chosen_levels(

@@ -26,11 +26,12 @@ from Qt.QtWidgets import (
 
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
+from ..core.figures.colors import folder_colors
+from ..core.figures.draw import Content, draw
+from ..core.figures.theme import Drawn, Labels, Pick, Theme
 from ..core.runs.record import read_record
 from ..core.runs.steps import open_run, run_states
 from ..core.thresholds.tables import table_levels
-from ..session.colors import folder_colors
-from ..session.figures import Content, Drawn, Labels, Pick, Theme, draw
 from ..session.scene import blocks_of, set_of
 from ..session.surfaces import own_color
 from ..session.words import path_text

@@ -252,8 +252,8 @@ class ScreeningBar(QWidget):
 
     def _draw(self, posp: float, blocks: BlockSet) -> Generator[None, None, None]:
         from ..core.blocks.display import sampled_share
+        from ..core.figures.colors import carried_colors
         from ..core.runs.steps import SKETCH_FOLDER
-        from ..session.colors import carried_colors
         from ..session.scene import colors_for
         from ..session.surfaces import block_map
 

@@ -13,8 +13,8 @@ from chimerax.core.undo import UndoAction
 from numpy.typing import NDArray
 
 from ..core.blocks.blockset import BlockSet
+from ..core.figures.colors import PALETTE, RGB, rgb_of
 from ..core.maps.grid import Grid
-from .colors import PALETTE, RGB, rgb_of
 from .inputs import map_source
 from .scene import blocks_of
 from .surfaces import BlockMap, block_map, follow_verdict, own_color

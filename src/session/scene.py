@@ -19,10 +19,10 @@ from chimerax.core.models import REMOVE_MODELS, Model
 from numpy.typing import NDArray
 
 from ..core.blocks.blockset import BlockSet
+from ..core.figures.colors import RGB, block_colors, folder_colors, inherited_colors
 from ..core.maps.grid import Grid
 from ..core.runs.record import Record
 from ..core.runs.steps import Run
-from .colors import RGB, block_colors, folder_colors, inherited_colors
 from .surfaces import GROUP_NAME, BlockMap, own_color
 
 PLACES = 3  # last parts of a path that tell one run from another, as in j42/siren/02_expand

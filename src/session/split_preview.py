@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from ..core.blocks.editing import pieces
 from ..core.blocks.parameters import SplitParameters
-from .colors import RGB
+from ..core.figures.colors import RGB
 from .edits import free_colors, grid_of
 from .surfaces import BlockMap, own_color
 

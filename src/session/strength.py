@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.blocks.blockset import box_around
-from .colors import SCALE, scale_colors
+from ..core.figures.colors import SCALE, scale_colors
 from .edits import BLOCKS_CHANGED, add_trigger
 from .surfaces import BlockMap
 

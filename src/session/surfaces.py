@@ -18,8 +18,8 @@ from pandas import DataFrame
 from ..core.blocks.blockset import BlockSet
 from ..core.blocks.display import DISPLAY_LEVEL, sampled_share, smooth_mask
 from ..core.blocks.verdicts import DOUBTFUL
+from ..core.figures.colors import ALIKE, RGB, block_colors, pale, scale_colors
 from ..core.maps.grid import Grid
-from .colors import ALIKE, RGB, block_colors, pale, scale_colors
 from .jobs import at_once
 
 V = TypeVar("V", bound=Volume)

@@ -272,7 +272,7 @@ def test_numbers_in_a_matrix_fit_its_cells_at_any_size(person: Person) -> None:
     from matplotlib.text import Text
 
     from chimerax.siren.core.analysis.block_occupancy import States
-    from chimerax.siren.session.figures import Content
+    from chimerax.siren.core.figures.draw import Content
 
     rng = np.random.default_rng(0)
     names = tuple(f"v{k}" for k in range(60))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from chimerax.siren.core.blocks.blockset import BlockSet
+from chimerax.siren.core.figures.colors import carried_colors
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.session.colors import carried_colors
 from chimerax.siren.session.jobs import current_job
 from chimerax.siren.session.surfaces import BlockMap
 from conftest import Desk

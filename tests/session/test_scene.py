@@ -13,8 +13,8 @@ import pytest
 from chimerax.core.logger import StringPlainTextLog
 
 from chimerax.siren.core.blocks.blockset import BlockSet
+from chimerax.siren.core.figures.colors import PALETTE, block_colors, inherited_colors
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.session.colors import PALETTE, block_colors, inherited_colors
 from chimerax.siren.session.surfaces import BlockMap
 from ensembles import LEVEL, Planted, write_planted
 

@@ -12,8 +12,8 @@ from chimerax.label.label2d import all_labels
 from scipy.spatial import cKDTree
 
 from chimerax.siren.core.blocks.blockset import BlockSet
+from chimerax.siren.core.figures.colors import scale_colors
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.session.colors import scale_colors
 from chimerax.siren.session.strength import SIGMA, smooth_strength
 from chimerax.siren.session.surfaces import BlockMap, open_blocks
 

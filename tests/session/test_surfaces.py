@@ -10,8 +10,8 @@ import pytest
 
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.verdicts import BlockEvidence
+from chimerax.siren.core.figures.colors import PALETTE, block_colors, pale
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.session.colors import PALETTE, block_colors, pale
 from chimerax.siren.session.surfaces import open_blocks
 
 GRID = Grid((30, 30, 30), (2.0, 2.0, 2.0))

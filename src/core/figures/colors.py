@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file, touching_blocks
-from ..core.common.errors import SirenError
-from ..core.maps.grid import Grid
-from ..core.runs.record import read_record
+from ..blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file, touching_blocks
+from ..common.errors import SirenError
+from ..maps.grid import Grid
+from ..runs.record import read_record
 
 RGB = tuple[float, float, float]
 ALIKE = 0.02  # colors of surfaces are rounded to 8 bits

@@ -1,0 +1,85 @@
+"""The blocks that a command is given, of a run or open, with their volumes and states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chimerax.core.errors import UserError
+
+from ..core.analysis.block_occupancy import States, measure_states
+from ..core.analysis.parameters import StatesParameters
+from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
+from ..core.common.progress import Progress
+from ..core.maps.ensemble import Ensemble, find_ensemble
+from ..core.runs.record import Record
+from ..core.runs.steps import occupancy_of, run_states
+from ..session.inputs import opened_blocks, run_folder, user_errors
+from ..session.moved import is_gone, run_record
+from ..session.scene import shown_colors
+from ..session.surfaces import BlockMap, own_color
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The blocks given to a command.
+
+    Attributes
+    ----------
+    folder : of their run
+    record : of that run
+    blocks : the open blocks if models were given, else those of the run
+    colors : of the surfaces (those they would get if they are not open), by block number
+    """
+
+    folder: Path
+    record: Record
+    blocks: BlockSet
+    colors: dict[int, tuple[float, ...]]
+
+
+def chosen_blocks(session: Any, blocks: Any) -> Chosen:
+    """The blocks that BLOCKS names: those of a run, or open ones, edited or not.
+
+    Raises
+    ------
+    UserError
+        If the folder does not hold a run, or the models are not its blocks.
+    """
+    folder = run_folder(session, blocks)
+    record = run_record(session, folder)
+    if not isinstance(blocks, list):
+        if folder != Path(blocks).expanduser().absolute():
+            raise UserError(
+                f"{blocks} has no run.json: give the folder of a sketch, an edited set "
+                "or an expansion."
+            )
+        own = user_errors(read_blocks_file, folder / BLOCKS_FILE)
+        return Chosen(folder, record, own, dict(shown_colors(session, folder, own)))
+    found = user_errors(opened_blocks, blocks, record)
+    colors: dict[int, tuple[float, ...]] = {
+        m.siren_block: own_color(m) for m in blocks if isinstance(m, BlockMap)
+    }
+    return Chosen(folder, record, found, colors)
+
+
+def given_ensemble(
+    record: Record, sources: list[Any] | None, progress: Progress
+) -> Ensemble | None:
+    """The volumes the user gave in place of the record's; None if none were given."""
+    return (
+        find_ensemble(sources, record.voxel_size, progress).resampled(record.box)
+        if sources
+        else None
+    )
+
+
+def states_of(
+    chosen: Chosen, parameters: StatesParameters, ensemble: Ensemble | None, progress: Progress
+) -> States:
+    """The states of blocks; measured in the volumes if their folder is gone."""
+    if is_gone(chosen.folder):
+        occupancy = occupancy_of(chosen.record, ensemble, progress)
+        return measure_states(chosen.blocks, occupancy, parameters, progress)
+    return run_states(chosen.folder, chosen.blocks, parameters, ensemble, progress)

@@ -1,0 +1,91 @@
+"""Volumes by their blocks: those with some blocks and without others.
+
+Example::
+
+    import numpy as np
+
+    from chimerax.siren.core.analysis.block_occupancy import States
+    from chimerax.siren.core.analysis.selection import Selection
+
+    share = np.array([[1, 1, 0, 0], [1, 0, 1, 0]], np.float32)
+    states = States(tuple("abcd"), np.ones(4), (1, 2), np.array([50, 40]), share)
+    Selection((1,), (2,)).volumes(states)  # -> array([1]): with block 1, without block 2
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..common.errors import SirenError
+from .block_occupancy import States
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Blocks that a volume must have, and blocks that it must lack.
+
+    Attributes
+    ----------
+    having, lacking : numbers of blocks; both empty: every volume
+
+    Raises
+    ------
+    SirenError
+        If a block is in both.
+    """
+
+    having: tuple[int, ...] = ()
+    lacking: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "having", tuple(dict.fromkeys(self.having)))
+        object.__setattr__(self, "lacking", tuple(dict.fromkeys(self.lacking)))
+        if both := [n for n in self.having if n in self.lacking]:
+            raise SirenError(
+                f"Block {both[0]} is asked for both with and without: name it in one of them."
+            )
+
+    @property
+    def words(self) -> str:
+        """As in a command: ``with 2,3 without 5``; ``all volumes`` if nothing is asked."""
+        parts = [
+            f"{word} {','.join(map(str, numbers))}"
+            for word, numbers in (("with", self.having), ("without", self.lacking))
+            if numbers
+        ]
+        return " ".join(parts) or "all volumes"
+
+    def mask(self, states: States) -> NDArray[np.bool_]:
+        """(V,), whether each volume fits.
+
+        Raises
+        ------
+        SirenError
+            If a block is not there.
+        """
+        present = states.present
+        fits = np.ones(len(states.names), bool)
+        for number in self.having:
+            fits &= present[states.row(number)]
+        for number in self.lacking:
+            fits &= ~present[states.row(number)]
+        return fits
+
+    def volumes(self, states: States) -> NDArray[np.intp]:
+        """Positions of the volumes that fit.
+
+        Raises
+        ------
+        SirenError
+            If a block is not there, or no volume fits.
+        """
+        found = np.flatnonzero(self.mask(states))
+        if not len(found):
+            raise SirenError(
+                f"None of the {len(states.names):,} volumes is {self.words} "
+                f"(present: {states.cut_words}): ask for fewer blocks."
+            )
+        return found

@@ -1,0 +1,98 @@
+"""The figures by name, and how they become files.
+
+Each ``draw_...`` fills a figure and returns a :class:`.theme.Drawn`, which identifies what is under
+the mouse pointer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..analysis.block_occupancy import States, Tree, similar_together
+from ..analysis.relations import Relations, relations
+from ..common.errors import SirenError
+from ..common.files import atomic_file
+from .levels import draw_thresholds
+from .relations import draw_relations
+from .states import draw_states
+from .theme import Drawn, Labels, Theme
+
+KINDS = ("thresholds", "states", "correlation", "conditional")
+
+
+@dataclass(frozen=True)
+class Content:
+    """The data behind the figures of a run; computed once, as many volumes take seconds.
+
+    Attributes
+    ----------
+    names, levels : all volumes and their contour levels, including volumes left out
+    states, relations : of the blocks, or None if only the contour levels are known
+    blocks, volumes : their hierarchical clustering
+    """
+
+    names: Sequence[str]
+    levels: NDArray[np.float64]
+    states: States | None = None
+    relations: Relations | None = None
+    blocks: Tree | None = None
+    volumes: Tree | None = None
+
+    @staticmethod
+    def of(
+        names: Sequence[str], levels: NDArray[np.float64], states: States | None = None
+    ) -> Content:
+        """Count pairs of blocks, and cluster blocks and volumes."""
+        if states is None or not len(states.numbers):
+            return Content(names, levels)
+        return Content(
+            names,
+            levels,
+            states,
+            relations(states),
+            similar_together(states.share),
+            similar_together(states.share.T),
+        )
+
+
+def draw(figure: Figure, kind: str, content: Content, labels: Labels, theme: Theme) -> Drawn:
+    """Draw one of the KINDS.
+
+    Raises
+    ------
+    SirenError
+        If there is nothing to draw.
+    """
+    c = content
+    if kind == "thresholds":
+        if not len(c.levels):
+            raise SirenError("There are no contour levels yet.")
+        return draw_thresholds(figure, c.names, c.levels, theme)
+    if c.states is None or c.relations is None or c.blocks is None or c.volumes is None:
+        raise SirenError("There are no blocks: the sketch found none.")
+    if kind == "states":
+        return draw_states(figure, c.states, c.blocks, c.volumes, labels, theme)
+    return draw_relations(
+        figure, c.states, c.relations, c.blocks, labels, theme, kind == "conditional"
+    )
+
+
+def save_figure(path: Path, fill: Callable[[Any], Any]) -> None:
+    """Save a figure, completely or not at all, with the same bytes every time."""
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    fill(figure)
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
+    with (
+        atomic_file(path) as temporary,
+        matplotlib.rc_context({"svg.hashsalt": "siren", "svg.fonttype": "none"}),
+    ):
+        # tight: a long name is not cut at the edge
+        figure.savefig(temporary, dpi=200, metadata=undated, bbox_inches="tight")

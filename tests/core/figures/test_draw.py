@@ -1,0 +1,76 @@
+"""What is under the mouse pointer in a figure, and what the figure shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from chimerax.siren.core.analysis.block_occupancy import States
+from chimerax.siren.core.figures.draw import Content, draw
+from chimerax.siren.core.figures.theme import Labels, Theme
+
+
+def content() -> Content:
+    rng = np.random.default_rng(0)
+    share = (rng.random((4, 30)) < 0.5).astype(np.float32)
+    share[1] = share[0] * share[2]
+    names = tuple(f"v{k}.mrc" for k in range(30))
+    return Content.of(
+        names,
+        np.linspace(1, 2, 30),
+        States(names, np.linspace(1, 2, 30), (1, 2, 5, 9), np.full(4, 50), share),
+    )
+
+
+@pytest.mark.parametrize("theme", [Theme(), Theme.on("#2b2b2b", "#eeeeee")])
+def test_a_cell_of_the_heat_map_is_its_volume_and_block_in_either_theme(theme: Theme) -> None:
+    data = content()
+    figure = Figure(layout="constrained")
+    drawn = draw(figure, "states", data, Labels({2: "stalk"}), theme)
+    picture = next(a for a in figure.axes if a.images)
+    for row, column in ((0, 0), (3, 29), (2, 11)):
+        block, volume = int(data.blocks.order[row]), int(data.volumes.order[column])
+        pick = drawn.pick(picture, column + 0.4, row - 0.4)
+        assert (pick.block, pick.volume) == (data.states.numbers[block], data.names[volume])
+        assert f"{100 * data.states.share[block, volume]:.0f} %" in pick.text
+        assert picture.images[0].get_array()[row, column] == data.states.share[block, volume]
+    assert drawn.pick(picture, 99, 0) is None
+    assert drawn.pick(figure.axes[-1], 0, 0) is None
+
+
+@pytest.mark.parametrize("kind", ["correlation", "conditional"])
+def test_a_cell_of_the_matrix_is_its_pair_and_shows_a_volume_that_has_both(kind: str) -> None:
+    data = content()
+    figure = Figure(layout="constrained")
+    drawn = draw(figure, kind, data, Labels(), Theme())
+    picture, order = figure.axes[0], data.blocks.order
+    for row in range(4):
+        for column in range(4):
+            a, b = int(order[row]), int(order[column])
+            pick = drawn.pick(picture, column, row)
+            assert pick.text == data.relations.text(a, b)
+            shown = data.names.index(pick.volume)
+            assert data.states.present[a, shown] and data.states.present[b, shown]
+            expected = (data.relations.given if kind == "conditional" else data.relations.phi)[a, b]
+            assert picture.images[0].get_array()[row, column] == pytest.approx(expected)
+
+
+def test_the_histogram_counts_all_volumes_and_a_click_is_the_nearest_threshold() -> None:
+    levels = np.append(np.random.default_rng(1).normal(1, 0.1, 80), 9.0)
+    names = [f"v{k}" for k in range(81)]
+    figure = Figure(layout="constrained")
+    drawn = draw(figure, "thresholds", Content(names, levels), Labels(), Theme())
+    axes = figure.axes[0]
+    bars = [p for c in axes.containers for p in c]
+    assert max(b.get_y() + b.get_height() for b in bars) <= 81
+    assert sum(b.get_height() for b in bars) == 81
+    assert drawn.pick(axes, 8.0, 1).volume == "v80"
+    assert "1 outside (v80)" in drawn.caption
+    assert "beyond" in drawn.pick(axes, 8.0, 1).text
+
+
+def test_thresholds_that_are_all_the_same_are_drawn_too() -> None:
+    figure = Figure()
+    draw(figure, "thresholds", Content(["a", "b"], np.array([0.5, 0.5])), Labels(), Theme())
+    figure.canvas.draw()
