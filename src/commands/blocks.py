@@ -49,7 +49,7 @@ from ..session.jobs import at_once, run_job
 from ..session.moved import beside, keep_run, run_record
 from ..session.words import nothing_found
 from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
-from .levels import LEVELS, check_levels, chosen_levels
+from .levels import LEVELS, check_first, check_levels, chosen_levels
 
 SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
 
@@ -78,6 +78,7 @@ def sketch(
 
     def work(progress: Progress) -> Run:
         ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
+        check_first(parameters, ensemble.resampled(box), mask, place)
         chosen = chosen_levels(
             ensemble,
             level,

@@ -279,9 +279,7 @@ def save(
             outdate(session, run.folder, group)
             log_pile(session, close_older(session, []), [])
         if run.aside is not None:
-            log_lines(
-                session, [f"{run.folder.name} had been edited by hand and was kept as {run.aside}."]
-            )
+            log_lines(session, [f"What {run.folder.name} held before was kept as {run.aside}."])
         elif run.replaced:
             log_lines(session, [f"The earlier {run.folder} was replaced."])
         log_blocks(session, run.table, group if whole else None)

@@ -12,6 +12,8 @@ from chimerax.core.errors import UserError
 from numpy.typing import NDArray
 
 from ..core.blocks.parameters import PairTestParameters
+from ..core.blocks.region import Mask, region_of
+from ..core.common.files import check_writable
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble
 from ..core.runs.results import results_folder
@@ -32,6 +34,21 @@ def check_levels(
         raise UserError(
             '"filter flags" needs a table of thresholds with flags: leave out "level" or "filter".'
         )
+
+
+def check_first(
+    parameters: PairTestParameters, ensemble: Ensemble, mask: Mask | None, place: OutputPlace
+) -> None:
+    """Refuse a mask that leaves nothing, and an output folder that cannot be written to, before
+    levels are predicted, which may take minutes.
+
+    Raises
+    ------
+    SirenError
+        If the mask cannot be read or leaves no voxels, or the folder cannot be written to.
+    """
+    check_writable(place.path)
+    region_of(parameters, ensemble, mask)
 
 
 @dataclass(frozen=True)

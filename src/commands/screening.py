@@ -30,7 +30,7 @@ from ..session.inputs import (
 from ..session.jobs import run_job
 from ..session.words import carried, keywords_text
 from .arguments import SELECTION, VolumesArg, keywords_of
-from .levels import LEVELS, check_levels, chosen_levels
+from .levels import LEVELS, check_first, check_levels, chosen_levels
 
 # default settings: that of siren sketch, and two steps either side
 POSP = (0.0001, 0.001, 0.01, 0.05, 0.2)
@@ -68,6 +68,7 @@ def screen(
         from ..core.figures.colors import PALETTE
 
         ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
+        check_first(parameters, ensemble.resampled(box), mask, place)
         chosen = chosen_levels(
             ensemble,
             level,

@@ -50,11 +50,13 @@ def predict(
     output, doubts = place.path, place.doubts()
 
     def work(progress: Progress) -> tuple[Any, Any, Any]:
+        from ..core.common.files import check_writable
         from ..core.thresholds.evaluate import compare
         from ..core.thresholds.merge import merge_predictions
         from ..core.thresholds.predict import predict_levels
         from ..core.thresholds.resume import UNFINISHED_FILE
 
+        check_writable(output)
         ensemble = find_ensemble(
             sources, voxel_size, progress, 1, exclude=exclude, include=include, any_grid=True
         )

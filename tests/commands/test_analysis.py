@@ -94,6 +94,22 @@ def test_states_are_measured_for_a_folder_of_an_earlier_version_without_states_c
     assert (tmp_path / "s.csv").read_bytes() == (out / "states.csv").read_bytes()
 
 
+def test_states_in_other_volumes_are_measured_in_these(session, run, out, planted, tmp_path):
+    import shutil
+
+    shutil.copytree(planted.folder, tmp_path / "swapped")
+    have = np.flatnonzero(planted.present["right"])[0]
+    lack = np.flatnonzero(~planted.present["right"])[0]
+    one, other = (tmp_path / f"swapped/vol_{k + 1}.mrc" for k in (have, lack))
+    kept = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(kept)
+    states = run(f"siren states '{out}' volumes '{tmp_path}/swapped'")
+    expected = planted.present["right"].copy()
+    expected[[have, lack]] = expected[[lack, have]]
+    assert np.array_equal(states.present[states.row(1)], expected)
+
+
 def test_representatives_are_a_volume_with_and_one_without_at_their_levels(
     session, run, out, planted
 ):

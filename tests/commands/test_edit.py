@@ -437,3 +437,23 @@ def test_edits_of_shape_say_how_many_voxels_there_are_now(session, run, three):
     n = {k: len(v) for k, (_, v) in contents(session).items()}
     assert f"Grew block 3 by 2 voxels: {n['1.3']} voxels, +{n['1.3'] - 27}." in log.getvalue()
     assert "Shrank block 2 by 1 voxel: 27 voxels, -98." in log.getvalue()
+
+
+def test_edits_of_a_sketch_that_was_opened_again_do_not_replace_the_first_edits(
+    session, run, sketched
+):
+    run("siren block rename #1.1 mine")
+    first = run("siren block save #1").folder
+    kept = (first / "blocks.json").read_bytes()
+    run("close")
+    run(f"siren open '{sketched}/00_sketch'")
+    run("siren block delete #1.1")
+    with StringPlainTextLog(session.logger) as log:
+        again = run("siren block save #1")
+    assert again.folder == first
+    assert (sketched / "01_edited_edited_1/blocks.json").read_bytes() == kept
+    assert "01_edited_edited_1" in log.getvalue()
+    # its own later save replaces it, as before
+    run("siren block undo")
+    assert run("siren block save #1").replaced
+    assert not (sketched / "01_edited_edited_2").exists()

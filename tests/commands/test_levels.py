@@ -224,6 +224,39 @@ def test_a_published_table_is_refused_where_one_more_map_lies_in_the_folder(run,
 # --- each folder of volumes has its own results
 
 
+@pytest.mark.parametrize("command", ["sketch", "screen"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "mask",
+        pytest.param(
+            "folder", marks=pytest.mark.skipif(not Path("/proc").is_dir(), reason="Linux")
+        ),
+    ],
+)
+def test_a_bad_mask_or_output_folder_is_refused_before_levels_are_predicted(
+    session, run, volumes, tmp_path, monkeypatch, command, bad
+):
+    from chimerax.siren.core.maps.mapfile import read_map, write_map
+    from chimerax.siren.core.thresholds import predict
+
+    def never(*_, **__):
+        raise AssertionError("levels are being predicted")
+
+    monkeypatch.setattr(predict, "predict_levels", never)
+    array, grid = read_map(next(volumes.glob("*.mrc")))
+    write_map(tmp_path / "empty.mrc", np.zeros_like(array), grid, "no voxel inside")
+    keywords = {
+        "mask": f"mask '{tmp_path}/empty.mrc' outputDir '{tmp_path}/out'",
+        "folder": "outputDir /proc/out",  # nobody can write there
+    }[bad]
+    says = {"mask": "No voxels are above", "folder": "cannot be written"}[bad]
+    settings = " posp 0.01,0.05" if command == "screen" else ""
+    with pytest.raises(UserError, match=says):
+        run(f"siren {command} '{volumes}' {keywords}{settings}")
+    assert not (tmp_path / "out").exists()
+
+
 def test_siblings_do_not_share_results_and_each_finds_its_own(run, tmp_path):
     a = write_planted(tmp_path / "runA", 120, seed=5).folder
     b = write_planted(tmp_path / "runB", 120, seed=6).folder

@@ -77,7 +77,7 @@ class SketchResult:
 
 def sketch(
     ensemble: Ensemble,
-    levels: NDArray[np.float64],
+    levels: NDArray[np.float64] | float,
     parameters: SketchParameters | None = None,
     progress: Progress | None = None,
     mask: Mask | None = None,
@@ -87,7 +87,7 @@ def sketch(
     Parameters
     ----------
     ensemble : Ensemble of V volumes
-    levels : (V,) contour level of each volume, in the maps' units
+    levels : (V,) contour level of each volume, in the maps' units; or one for all
     parameters : SketchParameters
     progress : Progress, optional
     mask : Mask, optional
@@ -103,6 +103,7 @@ def sketch(
     """
     parameters, progress = parameters or SketchParameters(), progress or Progress()
     ensemble = ensemble.cached(constants.CACHE_BYTES)
+    levels = np.broadcast_to(np.asarray(levels, np.float64), (len(ensemble),))
     compared = compare(ensemble, levels, parameters, progress, mask)
     with progress.timed("clustering"):
         found = compared.blocks(parameters, progress)

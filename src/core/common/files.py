@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -107,24 +108,28 @@ def _old(path: Path) -> Path:
     return path.with_name(f".siren-old-{path.name}")
 
 
-def set_edits_aside(path: Path) -> Path | None:
+def set_edits_aside(path: Path, always: bool = False) -> Path | None:
     """Keep a copy of a folder that was edited since its run, before it is replaced.
 
     The folder stays where it is, so that it is there whenever the program ends. Files of the copy
     are links to the same data where the file system can.
 
+    Parameters
+    ----------
+    always : keep it also if nobody edited its files since, as where it holds work by hand
+
     Returns
     -------
     Path or None
-        The path of the copy; None if there is no folder, or it holds exactly the files that its
-        record lists.
+        The path of the copy; None if there is no folder, or, unless ``always``, it holds exactly
+        the files that its record lists.
 
     Raises
     ------
     SirenError
         If the copy cannot be made.
     """
-    if not path.exists() or _as_recorded(path):
+    if not path.exists() or (not always and _as_recorded(path)):
         return None
     number = 1
     while (aside := path.with_name(f"{path.name}_edited_{number}")).exists():
@@ -133,6 +138,22 @@ def set_edits_aside(path: Path) -> Path | None:
         copy_linked(path, temporary / "copy")
         (temporary / "copy").rename(aside)
     return aside
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder for results that cannot be made or written to, before work is done for it.
+
+    Nothing is made: the folder, or the nearest one above it that is there, is written to for a
+    moment.
+
+    Raises
+    ------
+    SirenError
+        If it cannot.
+    """
+    there = next((f for f in (folder, *folder.parents) if os.path.lexists(f)), folder)
+    with _plain_errors(folder), tempfile.TemporaryFile(prefix=PREFIX, dir=there):
+        pass
 
 
 def keep_others(path: Path, new: Path, replaced: Collection[str] = ()) -> None:

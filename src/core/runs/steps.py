@@ -49,7 +49,7 @@ from ..blocks.region import MASK_FILE, Mask
 from ..blocks.sketch import sketch
 from ..blocks.stability import with_strength
 from ..common.errors import SirenError, join_names
-from ..common.files import RECORD, atomic_folder, set_edits_aside
+from ..common.files import RECORD, atomic_folder, check_writable, set_edits_aside
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.mapfile import read_map, write_map
@@ -77,7 +77,7 @@ class Run:
         Mean of the volumes' levels, to contour ``mean``.
     record : Record
     aside : Path or None
-        New path of an earlier folder of this name that was edited by hand.
+        New path of an earlier folder of this name that was edited by hand, or held other edits.
     replaced : bool
         Whether the folder of an earlier run was replaced.
     notes : tuple of str
@@ -97,7 +97,7 @@ class Run:
 
 def run_sketch(
     ensemble: Ensemble,
-    levels: NDArray[np.float64],
+    levels: NDArray[np.float64] | float,
     thresholds: str,
     parameters: SketchParameters,
     output: Path,
@@ -112,7 +112,7 @@ def run_sketch(
     ----------
     ensemble : Ensemble of V volumes
     levels : (V,) float64
-        Contour levels.
+        Contour levels; or one for all.
     thresholds : str
         Origin of the levels in words, for the record.
     parameters : SketchParameters
@@ -133,6 +133,8 @@ def run_sketch(
         As :func:`.sketch.sketch`; nothing is written.
     """
     progress, left_out = progress or Progress(), left_out or {}
+    check_writable(output)
+    levels = np.broadcast_to(np.asarray(levels, np.float64), (len(ensemble),))
     used = np.array([name not in left_out for name in ensemble.names])
     chosen = ensemble.select(exclude=tuple(left_out)) if left_out else ensemble
     result = sketch(chosen, levels[used], parameters, progress, mask)
@@ -207,6 +209,7 @@ def run_expand(
         written.
     """
     progress = progress or Progress()
+    check_writable(output)
     if ensemble is None:
         ensemble = source.ensemble(progress)
     same_volumes = set(ensemble.names) <= {v["name"] for v in source.used}
@@ -324,7 +327,11 @@ def run_edit(
         if (source_folder / MASK_FILE).is_file()
         else None
     )
-    return _write(folder, record, weighed, occupancy, ensemble, progress, region)
+    # edits of another sketch, or of an earlier time, are work by hand
+    others = folder.resolve() != source_folder.resolve()
+    return _write(
+        folder, record, weighed, occupancy, ensemble, progress, region, keep_earlier=others
+    )
 
 
 def _like_source(blocks: BlockSet, folder: Path, known: BlockSet | None) -> BlockSet:
@@ -371,7 +378,8 @@ def run_states(
 ) -> States:
     """Occupancy of each block in each volume of a run.
 
-    It is read from the run's table, or measured in the volumes if ``blocks`` differ.
+    It is read from the run's table, or measured in the volumes if ``blocks`` differ or volumes are
+    given.
 
     Parameters
     ----------
@@ -381,7 +389,7 @@ def run_states(
         Default: the blocks of the run.
     parameters : StatesParameters, optional
     ensemble : Ensemble, optional
-        The volumes, if they were moved since.
+        The volumes in which to measure.
     progress : Progress, optional
 
     Raises
@@ -390,7 +398,8 @@ def run_states(
         If the folder is not that of a run, or a volume is missing.
     """
     record, own = read_record(folder), read_blocks_file(folder / BLOCKS_FILE)
-    if (blocks is None or _same_voxels(blocks, own)) and (folder / STATES_FILE).is_file():
+    known = ensemble is None and (folder / STATES_FILE).is_file()
+    if known and (blocks is None or _same_voxels(blocks, own)):
         return read_states(folder / STATES_FILE, own, parameters)
     return measure_states(
         own if blocks is None else blocks,
@@ -540,6 +549,7 @@ def _write(
     progress: Progress,
     region: NDArray[np.bool_] | None,
     notes: Sequence[str] = (),
+    keep_earlier: bool = False,
 ) -> Run:
     progress.step("writing", 0)
     record.not_chosen = [n for n in ensemble.all_names if n not in set(ensemble.names)]
@@ -563,7 +573,7 @@ def _write(
         record.timings = dict(progress.seconds)
         record.write(temporary)
         progress.step("writing", 1)  # last chance to stop before earlier results change
-        aside = set_edits_aside(folder)
+        aside = set_edits_aside(folder, keep_earlier)
         replaced = aside is None and folder.exists()
     return Run(
         folder,

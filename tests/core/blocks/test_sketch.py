@@ -187,6 +187,17 @@ def test_blocks_are_numbered_from_the_largest_and_the_rest_is_unassigned(
     np.testing.assert_array_equal(everything, result.sample)
 
 
+def test_one_level_for_all_volumes_is_that_level_for_each(tmp_path: Path) -> None:
+    ensemble = coin_blocks()
+    rule = SketchParameters(statistic="exact", subsample=1, resamples=0)
+    one = run_sketch(ensemble, 0.5, "one", rule, tmp_path / "one")
+    each = run_sketch(ensemble, np.full(len(ensemble), 0.5), "one", rule, tmp_path / "each")
+    for name in ("blocks.json", "states.csv"):
+        assert (one.folder / name).read_bytes() == (each.folder / name).read_bytes()
+    assert len(one.blocks) == 2
+    assert list(sketch(ensemble, 0.5, rule).blocks.blocks) == [1, 2]
+
+
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_blocks_and_another_another_sample(
     particle: tuple[Simulation, Ensemble],

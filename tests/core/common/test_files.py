@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from chimerax.siren.core.common.files import (
     RECORD,
     atomic_file,
     atomic_folder,
+    check_writable,
     read_json,
     set_edits_aside,
     sha256,
@@ -259,6 +261,15 @@ def test_a_file_of_the_folders_name_is_set_aside(tmp_path: Path) -> None:
     aside = set_edits_aside(tmp_path / "00_sketch")
     assert aside is not None
     assert aside.read_text() == "my notes"
+
+
+def test_a_folder_that_cannot_be_written_is_refused_and_nothing_is_made(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("a file")
+    for folder in (tmp_path / "notes", tmp_path / "notes/siren/out"):
+        with pytest.raises(SirenError, match=re.escape(f"{folder} cannot be written")):
+            check_writable(folder)
+    check_writable(tmp_path / "new/deep")
+    assert [p.name for p in tmp_path.iterdir()] == ["notes"]
 
 
 # --- JSON
