@@ -110,6 +110,15 @@ def test_states_in_other_volumes_are_measured_in_these(session, run, out, plante
     assert np.array_equal(states.present[states.row(1)], expected)
 
 
+def test_states_in_given_volumes_pass_over_what_the_run_had_excluded(run, planted, tmp_path):
+    sketch = run(
+        f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{tmp_path}' exclude vol_7.mrc "
+        "statistic exact subsample 1 resamples 0 open false"
+    )
+    again = run(f"siren states '{sketch.folder}' volumes '{planted.folder}'")
+    assert len(again.names) == 199 and "vol_7.mrc" not in again.names
+
+
 def test_representatives_are_a_volume_with_and_one_without_at_their_levels(
     session, run, out, planted
 ):

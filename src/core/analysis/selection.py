@@ -9,7 +9,7 @@ Example::
 
     share = np.array([[1, 1, 0, 0], [1, 0, 1, 0]], np.float32)
     states = States(tuple("abcd"), np.ones(4), (1, 2), np.array([50, 40]), share)
-    Selection((1,), (2,)).volumes(states)  # -> array([1]): with block 1, without block 2
+    Selection((1,), (2,)).volumes(states)  # with block 1, without block 2: those at these places
 """
 
 from __future__ import annotations

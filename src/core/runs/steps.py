@@ -351,7 +351,7 @@ def occupancy_of(
     ----------
     record : Record
     ensemble : Ensemble, optional
-        The volumes, if they were moved since.
+        The volumes, if they were moved since; those that the run had passed over are, again.
     progress : Progress, optional
 
     Raises
@@ -360,7 +360,10 @@ def occupancy_of(
         If a volume is missing, changed, or was only in memory, and ``ensemble`` is not given.
     """
     progress = progress or Progress()
-    ensemble = ensemble or record.ensemble(progress)
+    if ensemble is None:
+        ensemble = record.ensemble(progress)
+    elif passed_over := set(record.not_chosen) & set(ensemble.names):
+        ensemble = ensemble.select(exclude=tuple(passed_over))
     with progress.timed("reading"):
         occupancy = binarize(ensemble, record.levels(ensemble), progress=progress)
     others = record.changed(ensemble)
