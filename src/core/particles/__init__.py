@@ -1,0 +1,1 @@
+"""From volumes to the particles that they stand for."""
