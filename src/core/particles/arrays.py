@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import tokenize
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ from .pickles import MOST_BYTES, read_pickle
 
 MOST_HEADER = 100_000  # characters: that of a .cs file has some thousand
 MOST_TEXT = 256 << 20  # bytes of a list as text
+_ODD_HEADERS = (
+    *(ValueError, KeyError, TypeError, OverflowError, SyntaxError),
+    *(MemoryError, RecursionError, tokenize.TokenError),
+)
 REMEDY = "give the file as it was written"
 
 
@@ -108,7 +113,7 @@ def _header(path: Path, file: BinaryIO) -> Records:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             shape, fortran, dtype = read(file, max_header_size=MOST_HEADER)
-    except (ValueError, KeyError, TypeError, MemoryError, RecursionError, OverflowError) as error:
+    except _ODD_HEADERS as error:
         raise SirenError(
             f"{path.name} is no array as numpy and cryoSPARC write them, or is damaged: {REMEDY}."
         ) from error
