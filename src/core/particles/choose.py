@@ -5,15 +5,18 @@ Example::
     from pathlib import Path
 
     from chimerax.siren.core.analysis.selection import Selection
-    from chimerax.siren.core.particles.choose import choose_particles
+    from chimerax.siren.core.particles.choose import (
+        Sources, choose_particles, write_particles
+    )
     from chimerax.siren.core.particles.places import Files
     from chimerax.siren.core.runs.steps import run_states
 
     states = run_states(Path("siren/02_expand"))
-    chosen = choose_particles(
-        states, Selection((1,), (2,)), Files(labels=Path("volume_of_particle.csv"))
-    )
-    len(chosen.rows)  # particles whose volume has block 1 and lacks block 2
+    names = [states.names[n % len(states.names)] for n in range(1000)]  # of 1000 particles
+    table = Path("volume_of_particle.csv")
+    table.write_text("\\n".join(["volume", *names]))
+    chosen = choose_particles(states, Selection((1,), (2,)), Files(labels=table))
+    write_particles(chosen, Sources(), Path("particles"))
 """
 
 from __future__ import annotations
