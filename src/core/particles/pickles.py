@@ -14,7 +14,7 @@ Example::
     from chimerax.siren.core.particles.pickles import pickled_indices, read_pickle
 
     Path("ind.pkl").write_bytes(pickled_indices([3, 5, 8]))
-    read_pickle(Path("ind.pkl"))  # -> array([3, 5, 8])
+    read_pickle(Path("ind.pkl")).tolist()  # -> [3, 5, 8]
 """
 
 from __future__ import annotations

@@ -11,7 +11,10 @@ Example::
 
     from chimerax.siren.core.particles.star import read_star, write_star_rows
 
+    text = "data_particles\\n\\nloop_\\n_rlnImageName\\n1@a.mrcs\\n2@a.mrcs\\n3@a.mrcs\\n"
+    Path("particles.star").write_text(text)
     star = read_star(Path("particles.star"))
+    len(star)  # -> 3
     write_star_rows(star, [0, 2], Path("chosen.star"))
 """
 
