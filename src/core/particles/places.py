@@ -159,9 +159,10 @@ def _with_training(found: Files, folder: Path) -> Files:
 def _with_filter(found: Files, config: Path, filtered: str) -> Files:
     """The filter that a configuration names; it may have been moved with the training."""
     name = Path(filtered.replace("\\", "/"))
-    indices = _first([name] if name.is_absolute() else []) or _first(
-        [config.parent / name, config.parent / name.name, config.parent.parent / name.name]
-    )
+    # no other computer is asked for a file because a configuration names it
+    near = name.is_absolute() and not str(name).startswith(("//", "\\\\"))
+    places = [config.parent / name, config.parent / name.name, config.parent.parent / name.name]
+    indices = _first([name] if near else []) or _first(places[name.is_absolute() :])
     if indices is None:
         raise SirenError(
             f"{config} says that the training was on the particles in {filtered}, which is not "
