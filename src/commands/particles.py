@@ -68,7 +68,7 @@ def particles(
     sources = sources_of(volumes) if volumes else None
 
     def work(progress: Progress) -> WrittenParticles:
-        ensemble = given_ensemble(chosen.record, sources, progress)
+        ensemble = _as_used(given_ensemble(chosen.record, sources, progress), chosen.record)
         states = states_of(chosen, measured, ensemble, progress)
         place, beside = _place(ensemble, chosen.record, set(states.names))
         files = find_files(given, place)
@@ -86,6 +86,14 @@ def particles(
 
 def _absolute(path: str | None) -> Path | None:
     return Path(path).expanduser().absolute() if path else None
+
+
+def _as_used(ensemble: Ensemble | None, record: Record) -> Ensemble | None:
+    """Of the folder that the volumes were moved to, those that the run did not leave out."""
+    used = [v["name"] for v in record.used]
+    if ensemble is None or not set(used) <= set(ensemble.names):
+        return ensemble
+    return ensemble.of(used)
 
 
 def _place(
