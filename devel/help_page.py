@@ -45,6 +45,7 @@ PARAMETERS = {
     "grow": ("core.blocks.parameters", "GrowParameters"),
     "shrink": ("core.blocks.parameters", "ShrinkParameters"),
     "states": ("core.analysis.parameters", "StatesParameters"),
+    "particles": ("core.particles.parameters", "ParticlesParameters"),
 }
 WRITTEN = "<!-- Written by devel/help_page.py from siren.html and the code: change those. -->"
 #: What is typed for an argument, by the name of its ChimeraX annotation

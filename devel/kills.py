@@ -29,12 +29,15 @@ from typing import Any
 
 import numpy as np
 
+from chimerax.siren.core.analysis.selection import Selection
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.common.files import atomic_file
 from chimerax.siren.core.common.partial import PREFIX
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import write_map
+from chimerax.siren.core.particles.choose import Sources, choose_particles, write_particles
+from chimerax.siren.core.particles.places import Files
 from chimerax.siren.core.runs.steps import open_run, run_edit, run_expand, run_sketch, run_states
 from chimerax.siren.core.simulation.example_folder import write_example
 from chimerax.siren.core.simulation.parameters import BlockPlan, ExampleParameters
@@ -127,6 +130,15 @@ def _evaluate(root: Path, version: int) -> None:
     )
 
 
+def _particles(root: Path, version: int) -> None:
+    states = run_states(root / "siren" / "00_sketch")
+    labels = root / "labels.csv"
+    names = [states.names[n % len(states.names)] for n in range(50 * version)]
+    labels.write_text("\n".join(["volume", *names]))
+    found = choose_particles(states, Selection((1,)), Files(labels=labels))
+    write_particles(found, Sources(), root / "siren" / "particles", replace=True)
+
+
 def _preprocess(root: Path, version: int) -> None:
     ensemble = find_ensemble([root / "volumes"])
     preprocess(ensemble, root / "prepared", PreprocessParameters(box=16 + 8 * version))
@@ -147,6 +159,11 @@ COMMANDS = (
     Command("expand", _expand, ("siren/02_expand",)),
     Command("block save", _edit, ("siren/01_edited",)),
     Command("states", _states, ("siren/states.csv",)),
+    Command(
+        "particles",
+        _particles,
+        ("siren/particles/with_1.pkl", "siren/particles/with_1_rest.pkl"),
+    ),
 )
 
 

@@ -31,6 +31,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "core.blocks": ("core.common", "core.maps", "core.compute"),
     "core.thresholds": ("core.common", "core.maps", "core.blocks"),
     "core.analysis": ("core.common", "core.maps", "core.blocks"),
+    "core.particles": ("core.common", "core.analysis"),
     "core.simulation": ("core.common", "core.maps"),
     "core.runs": (
         "core.common",

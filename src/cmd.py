@@ -42,6 +42,7 @@ COMMANDS = {
     "siren states": "analysis",
     "siren plot": "analysis",
     "siren representatives": "analysis",
+    "siren particles": "particles",
     "siren stop": "volumes",
     "siren help": "manual",
 }

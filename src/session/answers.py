@@ -206,6 +206,12 @@ def _states(found: Any) -> dict[str, Any]:
     }
 
 
+def _particles(found: Any) -> dict[str, Any]:
+    from ..core.particles.choose import facts
+
+    return {"folder": found.folder, **facts(found.particles, found.sources, found.files)}
+
+
 def _blocks(found: Any) -> dict[str, Any]:
     return {
         "blocks": [
@@ -243,6 +249,7 @@ _FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "Finetuned": _finetuned,
     "States": _states,
     "BlockSet": _blocks,
+    "WrittenParticles": _particles,
 }
 _FACTS_OF_LISTS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
     "Setting": ("settings", _setting),

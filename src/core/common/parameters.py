@@ -93,8 +93,10 @@ class Parameters:
 
 
 def camel_case(name: str) -> str:
-    """Keyword of a parameter as the user types it: ``pospFactor`` for ``posp_factor``."""
-    return re.sub(r"_(\w)", lambda m: m[1].upper(), name)
+    """Keyword of a parameter as the user types it: ``pospFactor`` for ``posp_factor``, and ``with``
+    for ``with_``, since Python keeps that word for itself.
+    """
+    return re.sub(r"_(\w)", lambda m: m[1].upper(), name).rstrip("_")
 
 
 _KINDS: dict[str, tuple[type, str]] = {

@@ -1,0 +1,6 @@
+"""From volumes to the particles that they stand for; the only room that reads pickles, as data.
+
+choose (choose_particles, read_sources, write_particles), places (find_files).
+
+May import: common, analysis.
+"""
