@@ -45,6 +45,8 @@ PARAMETERS = {
     "grow": ("core.blocks.parameters", "GrowParameters"),
     "shrink": ("core.blocks.parameters", "ShrinkParameters"),
     "states": ("core.analysis.parameters", "StatesParameters"),
+    "annotate": ("core.analysis.parameters", "AnnotateParameters"),
+    "mask": ("core.analysis.parameters", "MaskParameters"),
 }
 WRITTEN = "<!-- Written by devel/help_page.py from siren.html and the code: change those. -->"
 #: What is typed for an argument, by the name of its ChimeraX annotation

@@ -42,6 +42,8 @@ COMMANDS = {
     "siren states": "analysis",
     "siren plot": "analysis",
     "siren representatives": "analysis",
+    "siren annotate": "annotate",
+    "siren mask": "masks",
     "siren stop": "volumes",
     "siren help": "manual",
 }
