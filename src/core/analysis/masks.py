@@ -261,7 +261,7 @@ def on_grid(inside: NDArray[np.bool_], grid: Grid, target: Grid) -> NDArray[np.b
         near = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
         values = ndimage.affine_transform(
             signed,
-            scale,
+            np.diag(scale),
             shift + low * scale,
             output_shape=tuple(int(n) for n in high - low),
             order=1,

@@ -29,8 +29,8 @@ class AnnotateParameters(Parameters):
 
     reach: float | None = parameter(
         None,
-        "an atom explains the voxels within this distance, and lies in a block that has one of "
-        "them; not given: the voxel edge, but at least 3 A, and more for blocks of a sample of "
+        "an atom explains the voxels within this distance in A, and lies in a block that has one "
+        "of them; not given: the voxel edge, but at least 3 A, and more for blocks of a sample of "
         "the voxels",
         above=0,
         unit="A",
@@ -61,11 +61,14 @@ class MaskParameters(Parameters):
     """Parameters of masks made from blocks."""
 
     dilate: float | None = parameter(
-        None, "widen the blocks by this; not given: one voxel of the blocks", minimum=0, unit="A"
+        None,
+        "widen the blocks by so many A; not given: one voxel of the blocks",
+        minimum=0,
+        unit="A",
     )
     soft: float | None = parameter(
         None,
-        "width of the edge on which the mask falls from 1 to 0 as a cosine; not given: three "
+        "width in A of the edge on which the mask falls from 1 to 0 as a cosine; not given: three "
         "voxels of the blocks; 0 for a mask of 0 and 1",
         minimum=0,
         unit="A",
@@ -78,7 +81,8 @@ class MaskParameters(Parameters):
     )
     voxel_size: float | None = parameter(
         None,
-        "voxel edge of the masks, together with box; not given: as large as the box of the volumes",
+        "voxel edge of the masks in A, together with box; not given: such that the box is as large "
+        "as that of the volumes",
         above=0,
         unit="A",
     )

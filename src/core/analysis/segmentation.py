@@ -119,7 +119,9 @@ def _write_segger(
     matrix[[0, 1, 2], [0, 1, 2]], matrix[:, 3] = (x, y, z), grid.origin
     peaks = [nearest_voxels(_middle(blocks, n), blocks.grid, grid)[0, ::-1] for n in numbers]
     count = len(numbers)
-    with tables.open_file(str(path), mode="w") as file:
+    # in memory: HDF5 would lock the file, which is locked already while it is partial
+    memory = {"driver": "H5FD_CORE", "driver_core_backing_store": 0}
+    with tables.open_file("segmentation.seg", mode="w", **memory) as file:
         about = file.root._v_attrs
         about.format, about.format_version, about.name = "segger", 2, name
         about.map_path = NO_MAP if map_path is None else str(map_path)
@@ -142,6 +144,7 @@ def _write_segger(
             "parent_ids": np.zeros(count, np.int32),
         }.items():
             file.create_array(file.root, key, values, track_times=False)
+        path.write_bytes(file.get_file_image())
 
 
 def _middle(blocks: BlockSet, number: int) -> NDArray[np.int64]:
