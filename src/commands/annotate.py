@@ -37,7 +37,7 @@ from .chosen import chosen_blocks
 from .edit import listed
 
 UNNAMED, ALL = "unnamed", "all"
-MOST_LINKED = 4  # chains of a block in the log; the table has all
+MOST_LINKED = 8  # chains of a block in the log; the table has all
 
 
 class BlocksAndModelArg(Annotation):

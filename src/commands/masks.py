@@ -26,6 +26,7 @@ from ..session.jobs import run_job
 from ..session.log import link, log_lines
 from ..session.moved import beside
 from ..session.scene import volumes_folder
+from ..session.surfaces import set_level
 from .arguments import BlocksArg, VolumesArg, keywords_of
 from .chosen import chosen_blocks
 
@@ -223,7 +224,8 @@ def _open(session: Any, found: WrittenMasks) -> None:
     for name in found.table["file"]:
         typed = foreign_path_text(found.folder / name)
         if typed:
-            run(session, f"open {typed}")
+            for volume in run(session, f"open {typed}"):
+                set_level(volume, 0.5)
 
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:

@@ -125,9 +125,9 @@ def test_blocks_are_named_by_chains_until_undone_and_given_names_stay(session, r
     run("siren annotate #1 #2 reach 3 rename unnamed")
     assert names() == {1: "head", 2: "A"}
     run("siren annotate #1 #2 reach 3 rename all label true")
-    assert names() == {1: "B 65-280", 2: "A"}
+    assert names() == {1: "B:65-280", 2: "A"}
     labels = next(m for m in session.models.list() if m.name == "labels")
-    assert {label.text for label in labels.labels(labels.labeled())} == {"1 B 65-280", "2 A"}
+    assert {label.text for label in labels.labels(labels.labeled())} == {"1 B:65-280", "2 A"}
     run("siren block undo")
     assert names() == {1: "head", 2: "A"}
     run("siren block undo")
@@ -175,7 +175,7 @@ def test_water_in_a_block_is_not_its_chain(session, run, opened, tmp_path):
 def test_programs_get_the_numbers(session, run, opened):
     result = run_command(session, "siren annotate #1 #2 reach 3", return_json=True)
     answer = json.loads(result.json_value)
-    assert answer["names"] == {"1": "B 65-280", "2": "A"} and answer["model"] == "#2"
+    assert answer["names"] == {"1": "B:65-280", "2": "A"} and answer["model"] == "#2"
     (chain,) = answer["blocks"][0]["chains"]
     assert (chain["chain"], chain["ranges"], chain["near_chain"]) == ("B", [[65, 280]], 1.0)
 

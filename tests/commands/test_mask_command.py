@@ -128,7 +128,7 @@ def test_masks_are_opened_where_the_volumes_are(session, run, out, tmp_path):
     run(f"siren mask '{out}' '{tmp_path}/m' open true")
     opened = session.models.list(type=Volume)
     assert [v.name for v in opened] == ["mask_block_1.mrc", "mask_block_2.mrc"]
-    assert opened[0].data.origin == ORIGIN
+    assert opened[0].data.origin == ORIGIN and opened[0].surfaces[0].level == 0.5
 
 
 def test_programs_get_the_files(session, run, out, tmp_path):

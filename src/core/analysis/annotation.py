@@ -125,12 +125,15 @@ class ChainInBlock:
 
     @property
     def title(self) -> str:
-        """Name or chain, and the longest range unless it is nearly all: ``uL2``, ``23S 10-55``."""
+        """Name or chain, and the longest range unless it is nearly all: ``uL2``, ``23S 10-55``,
+        ``A:10-55``; a + says that there are more.
+        """
         title = self.name or self.chain
         if self.share_of_residues >= constants.NAMED_WHOLE or self.whole or not self.ranges:
             return title
         first, last = max(self.ranges, key=lambda r: r[1] - r[0])
-        return f"{title} {first}-{last}" + "+" * (len(self.ranges) > 1)
+        mark = " " if self.name else ":"
+        return f"{title}{mark}{first}-{last}" + "+" * (len(self.ranges) > 1)
 
 
 @dataclass(frozen=True)
@@ -171,13 +174,20 @@ class Annotation:
         ]
 
     def names(self) -> dict[int, str]:
-        """A name for each block that is explained: its chains, those of most voxels first."""
+        """A name for each block that is explained: the chains that make it up or lie in it as a
+        whole, those of most voxels first.
+        """
         names = {}
         for number in self.numbers:
             if number in self.unexplained:
                 continue
             told = [c for c in self.of(number) if c.residues] or self.of(number)
-            large = [c for c in told if c.nearest >= constants.NAMING_SHARE] or told[:1]
+            large = [
+                c
+                for c in told
+                if c.nearest >= constants.NAMING_SHARE
+                or c.share_of_residues >= constants.NAMED_WHOLE
+            ] or told[:1]
             name = large[0].title[:LONGEST_NAME]
             for chain in large[1:]:
                 if len(name) + len(chain.title) + 3 <= LONGEST_NAME:

@@ -64,7 +64,7 @@ def test_a_chain_that_is_a_block_and_a_range_of_another_chain_come_back():
     assert (two.chain, two.spec, two.ranges) == ("B", "/B:65-280", ((65, 280),))
     assert (one.share_of_residues, two.share_of_residues) == (1.0, 216 / 280)
     assert (one.near, one.nearest, two.near, two.nearest) == (1, 1, 1, 1)
-    assert found.names() == {1: "uL1", 2: "B 65-280"} and not found.unexplained
+    assert found.names() == {1: "uL1", 2: "B:65-280"} and not found.unexplained
     table = found.table()
     assert list(table.columns) == list(COLUMNS)
     assert table["spec"].tolist() == ["/A", "/B:65-280"]
