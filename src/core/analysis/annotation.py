@@ -40,6 +40,7 @@ from ..common.errors import SirenError
 from ..common.progress import Progress
 from .parameters import AnnotateParameters
 
+NAMED_CHAINS = 3  # in the name of a block, which a label has to show
 COLUMNS = {
     "block": "number of the block",
     "voxels": "voxels in the block",
@@ -181,18 +182,17 @@ class Annotation:
         for number in self.numbers:
             if number in self.unexplained:
                 continue
-            told = [c for c in self.of(number) if c.residues] or self.of(number)
+            found = [c for c in self.of(number) if c.residues] or self.of(number)
             large = [
                 c
-                for c in told
+                for c in found
                 if c.nearest >= constants.NAMING_SHARE
                 or c.share_of_residues >= constants.NAMED_WHOLE
-            ] or told[:1]
-            name = large[0].title[:LONGEST_NAME]
-            for chain in large[1:]:
-                if len(name) + len(chain.title) + 3 <= LONGEST_NAME:
-                    name += f" + {chain.title}"
-            names[number] = name
+            ] or found[:1]
+            told = [c.title for c in large[:NAMED_CHAINS]]
+            if len(large) > len(told):
+                told.append(f"{len(large) - len(told)} more")
+            names[number] = " + ".join(told)[:LONGEST_NAME]
         return names
 
     def table(self) -> pd.DataFrame:

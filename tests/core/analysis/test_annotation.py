@@ -83,6 +83,14 @@ def test_a_block_that_no_chain_explains_is_told_and_has_no_name():
     assert (row["block"], row["chain"], row["explained"]) == (1, "", 0)
 
 
+def test_a_block_of_many_chains_is_named_by_three_and_the_number_of_the_others():
+    atoms = planted_atoms()
+    thirds = np.char.add("x", (np.arange(216) // 44).astype(str))
+    chains = np.concatenate([atoms.chains[:189], thirds])
+    names = annotate(planted_blocks(), Atoms(atoms.points, chains, atoms.residues), NEAR).names()
+    assert names == {1: "A", 2: "x0 + x1 + x2 + 2 more"}
+
+
 def test_shares_are_those_of_loops_over_all_distances():
     rng = np.random.default_rng(3)
     grid = Grid((9, 10, 11), (3.0, 4.0, 5.0), (-7.0, 3.0, 50.0))
