@@ -46,6 +46,8 @@ PARAMETERS = {
     "shrink": ("core.blocks.parameters", "ShrinkParameters"),
     "states": ("core.analysis.parameters", "StatesParameters"),
     "particles": ("core.particles.parameters", "ParticlesParameters"),
+    "annotate": ("core.analysis.parameters", "AnnotateParameters"),
+    "mask": ("core.analysis.parameters", "MaskParameters"),
 }
 WRITTEN = "<!-- Written by devel/help_page.py from siren.html and the code: change those. -->"
 #: What is typed for an argument, by the name of its ChimeraX annotation

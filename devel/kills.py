@@ -106,6 +106,23 @@ def _states(root: Path, version: int) -> None:
         temporary.write_text(states_csv(states) * version)
 
 
+def _mask(root: Path, version: int) -> object:
+    from chimerax.siren.core.analysis.masks import write_masks
+    from chimerax.siren.core.analysis.parameters import MaskParameters
+
+    run = open_run(root / "siren" / "00_sketch")
+    parameters = MaskParameters(soft=4.0 * version)
+    return write_masks(root / "siren" / "masks", run.blocks, run.record.grid, parameters)
+
+
+def _maven(root: Path, version: int) -> object:
+    from chimerax.siren.core.analysis.maven import write_maven
+
+    run = open_run(root / "siren" / "00_sketch")
+    levels = [(v["name"], v["level"] * version) for v in run.record.volumes]
+    return write_maven(root / "maven", run.blocks, run.record.grid, levels)
+
+
 def _predict(root: Path, version: int) -> None:
     names = find_ensemble([root / "volumes"]).names
     rows = [Prediction(n, i, Range(0.0, 2.0), 0.1 * version) for i, n in enumerate(names)]
@@ -164,6 +181,8 @@ COMMANDS = (
         _particles,
         ("siren/particles/with_1.pkl", "siren/particles/with_1_rest.pkl"),
     ),
+    Command("mask", _mask, ("siren/masks/mask_block_1.mrc", "siren/masks/masks.csv")),
+    Command("mask maven", _maven, ("maven",)),
 )
 
 

@@ -43,6 +43,8 @@ COMMANDS = {
     "siren plot": "analysis",
     "siren representatives": "analysis",
     "siren particles": "particles",
+    "siren annotate": "annotate",
+    "siren mask": "masks",
     "siren stop": "volumes",
     "siren help": "manual",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 import os
 import time
 from collections import Counter
@@ -81,8 +82,11 @@ def session(_chimerax: Any) -> Iterator[Any]:
     """A ChimeraX session without models; what a test opens is closed after it."""
     from chimerax.core.commands import run
 
+    spoken = locale.setlocale(locale.LC_ALL)
     yield _chimerax
     run(_chimerax, "close", log=False)
+    # opening a PDB file sets that of the whole process to C, in which text of programs is ASCII
+    locale.setlocale(locale.LC_ALL, spoken)
     # After labels and other overlays were closed, ChimeraX goes on counting: the next test's first
     # model is #1 again
     _chimerax.models._reset_next_id()

@@ -40,3 +40,36 @@ def sources(arrays, voxel=4.0):
         Source(f"vol_{n + 1}.mrc", array=lambda a=a: a, grid=Grid(a.shape, (voxel,) * 3))
         for n, a in enumerate(arrays)
     ]
+
+
+def snake(box):
+    """(n, 3) z, y, x of the voxels of a box of slices, each beside the one before, as a chain that
+    fills it.
+    """
+    path = []
+    for layer, z in enumerate(range(box[0].start, box[0].stop)):
+        rows = []
+        for turn, y in enumerate(range(box[1].start, box[1].stop)):
+            row = [(z, y, x) for x in range(box[2].start, box[2].stop)]
+            rows += row[::-1] if turn % 2 else row
+        path += rows[::-1] if layer % 2 else rows
+    return np.array(path)
+
+
+def pdb_text(chains):
+    """A PDB file with an atom for each residue.
+
+    Parameters
+    ----------
+    chains : by letter, (n, 3) x, y, z of the residues and (n,) their numbers
+    """
+    lines, serial = [], 0
+    for chain, (points, numbers) in chains.items():
+        for (x, y, z), number in zip(points, numbers, strict=True):
+            serial += 1
+            lines.append(
+                f"ATOM  {serial:5d}  CA  ALA {chain}{number:4d}    "
+                f"{x:8.3f}{y:8.3f}{z:8.3f}  1.00  0.00           C  "
+            )
+        lines.append("TER")
+    return "\n".join([*lines, "END", ""])

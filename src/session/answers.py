@@ -212,6 +212,56 @@ def _particles(found: Any) -> dict[str, Any]:
     return {"folder": found.folder, **facts(found.particles, found.sources, found.files)}
 
 
+def _annotation(found: Any) -> dict[str, Any]:
+    unexplained = set(found.unexplained)
+    each = zip(found.numbers, found.sizes, found.explained, strict=True)
+    return {
+        "reach_A": found.reach,
+        "blocks": [
+            {
+                "block": number,
+                "voxels": size,
+                "explained": share,
+                "is_explained": number not in unexplained,
+                "chains": [
+                    {
+                        "chain": c.chain,
+                        "name": c.name,
+                        "spec": c.spec,
+                        "ranges": c.ranges,
+                        "share_of_residues": c.share_of_residues,
+                        "share_of_atoms": c.share_of_atoms,
+                        "near_chain": c.near,
+                        "nearest_chain": c.nearest,
+                    }
+                    for c in found.of(number)
+                ],
+            }
+            for number, size, share in each
+        ],
+    }
+
+
+def _masks(found: Any) -> dict[str, Any]:
+    facts: dict[str, Any] = {"notes": found.notes}
+    if found.masks:
+        facts["folder"] = found.masks.folder
+        facts["masks"] = found.masks.table.to_dict("records")
+        facts["grid"] = found.masks.grid.as_json()
+        facts["replaced"] = found.masks.replaced
+    if found.maven:
+        facts["maven"] = {
+            "folder": found.maven.folder,
+            "masks": found.maven.table.to_dict("records"),
+            "volumes": len(found.maven.levels),
+            "skipped": found.maven.skipped,
+            "without_level": found.maven.without,
+        }
+    if found.segmentation:
+        facts["segmentation"] = {"file": found.segmentation.file, "table": found.segmentation.table}
+    return facts
+
+
 def _blocks(found: Any) -> dict[str, Any]:
     return {
         "blocks": [
@@ -250,6 +300,8 @@ _FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "States": _states,
     "BlockSet": _blocks,
     "WrittenParticles": _particles,
+    "Annotation": _annotation,
+    "MaskFiles": _masks,
 }
 _FACTS_OF_LISTS: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
     "Setting": ("settings", _setting),

@@ -21,3 +21,69 @@ class StatesParameters(Parameters):
         minimum=0,
         maximum=1,
     )
+
+
+@dataclass(frozen=True)
+class AnnotateParameters(Parameters):
+    """Parameters of what of an atomic model lies in which block."""
+
+    reach: float | None = parameter(
+        None,
+        "an atom explains the voxels within this distance in A, and lies in a block that has one "
+        "of them; not given: the voxel edge, but at least 3 A, and more for blocks of a sample of "
+        "the voxels",
+        above=0,
+        unit="A",
+    )
+    gap: int = parameter(
+        4, "ranges of residues are joined over gaps of up to so many residues", minimum=0
+    )
+    min_run: int = parameter(
+        3, "shorter ranges of residues are not told where there are longer ones", minimum=1
+    )
+    min_share: float = parameter(
+        0.1,
+        "a chain is told where this share of it lies in a block, or where it explains this share "
+        "of the block",
+        minimum=0,
+        maximum=1,
+    )
+    min_explained: float = parameter(
+        0.5,
+        "a block is explained if at least this share of its voxels is near atoms",
+        minimum=0,
+        maximum=1,
+    )
+
+
+@dataclass(frozen=True)
+class MaskParameters(Parameters):
+    """Parameters of masks made from blocks."""
+
+    dilate: float | None = parameter(
+        None,
+        "widen the blocks by so many A; not given: one voxel of the blocks",
+        minimum=0,
+        unit="A",
+    )
+    soft: float | None = parameter(
+        None,
+        "width in A of the edge on which the mask falls from 1 to 0 as a cosine; not given: three "
+        "voxels of the blocks; 0 for a mask of 0 and 1",
+        minimum=0,
+        unit="A",
+    )
+    box: int | None = parameter(
+        None,
+        "voxels per side of the masks, if not those of the volumes: the box of the particles",
+        minimum=8,
+        maximum=4096,
+    )
+    voxel_size: float | None = parameter(
+        None,
+        "voxel edge of the masks in A, together with box; not given: such that the box is as large "
+        "as that of the volumes",
+        above=0,
+        unit="A",
+    )
+    union: bool = parameter(False, "one mask of all blocks instead of one for each")

@@ -213,6 +213,16 @@ FALSE_RELATION_RATE = 0.01  # chance of any false relation among all pairs of bl
 # rows of a heat map: optimal leaf ordering of more holds Python's lock for over 50 ms
 MAX_ORDERED_ROWS = 200
 
+# --- Atoms and blocks
+
+ATOM_REACH = 3.0  # A: van der Waals radius and a bond, where voxels are smaller
+# share of a block's voxels nearest to a chain, above which its name names the block, too: of two
+# proteins in one block both are told, a neighbor that touches it is not
+NAMING_SHARE = 0.2
+# share of a chain's residues in a block, above which the block is named by the chain alone: of the
+# 50S proteins, each a block of its own, 0.82 to 0.99 lie within a contour level
+NAMED_WHOLE = 0.8
+
 # --- Volumes found again after they were moved: occupied voxels of a block that may differ from the
 # run's table, as share of its voxels and in voxels. The table has four decimals, and resampled maps
 # round otherwise on another processor; volumes of another state differ by half of a block and more

@@ -18,8 +18,8 @@ from ..common.progress import Progress
 from ..common.schema import Mismatch, integer, listing, mapping, optional, text
 from ..common.versions import versions
 from ..maps.ensemble import Ensemble, Source, find_ensemble
-from ..maps.grid import Grid
-from ..maps.mapfile import stored_size
+from ..maps.grid import Grid, box_grid
+from ..maps.mapfile import read_grid, stored_size, with_voxel_size
 from .places import folder_now, folders_of, seen_from, volumes_now
 
 FORMAT = "SIREn run 1"
@@ -204,6 +204,26 @@ class Record:
             raise SirenError(CHANGED.format(name=sources[0].path))
         ensemble = ensemble.expecting(self.fingerprints, otherwise or CHANGED)
         return replace(ensemble, grid=self.grid)  # the voxel size may have been set in ChimeraX
+
+    def volumes_grid(self) -> Grid | None:
+        """The grid of the volumes in their files, which were resampled if ``box`` is set.
+
+        None if that was so and the first volume is gone, or is another one.
+        """
+        if self.box is None:
+            return self.grid
+        path = next((Path(v["path"]) for v in self.used if v["path"]), None)
+        try:
+            if path is None:
+                return None
+            grid = read_grid(path)
+            if self.voxel_size is not None:
+                grid = with_voxel_size(grid, self.voxel_size)
+            resampled = box_grid(grid, self.box)
+        except SirenError:
+            return None
+        same = np.allclose(resampled.voxel_size, self.grid.voxel_size, rtol=1e-3)
+        return grid if same else None
 
     @property
     def fingerprints(self) -> dict[str, str]:
