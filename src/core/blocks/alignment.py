@@ -10,9 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.optimize import minimize
+from scipy.spatial.transform import Rotation
 
 from ..common import constants
 from ..common.progress import Progress
+from ..maps.grid import Grid
+from ..maps.placement import resampled_onto
 from .occupancy import Occupancy
 
 MIRRORED, SHIFTED = "mirror image of most others", "shifted against most others"
@@ -141,6 +146,98 @@ def _alike(moves: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> bool:
         default=0,
     )
     return most >= max(2, len(moves) / 2)
+
+
+@dataclass(frozen=True)
+class MapFit:
+    """How one map lies against another.
+
+    Attributes
+    ----------
+    shift : x, y, z in Angstrom, of the middle of the box, that brings the map onto the other
+    angle : degrees, of the rotation that does
+    before, after : correlation of the two maps as they lie, and once the map is moved
+    mirrored : whether its mirror image fits better
+    placement : (3, 4) that rotation and shift, from the map's frame to that of the other, x, y, z
+    """
+
+    shift: tuple[float, float, float]
+    angle: float
+    before: float
+    after: float
+    mirrored: bool
+    placement: NDArray[np.float64]
+
+    def is_moved(self, grid: Grid) -> bool:
+        """Whether that is more than two trainings on the same particles differ by."""
+        shift = float(np.linalg.norm(self.shift)) / max(grid.voxel_size)
+        moved = shift > constants.ALIGNED_SHIFT or self.angle > constants.ALIGNED_ANGLE
+        return moved and self.after > self.before
+
+
+def fit_maps(
+    array: NDArray[np.floating],
+    other: NDArray[np.floating],
+    grid: Grid,
+    progress: Progress | None = None,
+) -> MapFit:
+    """Fit a map to another one on the same grid: by shifts first, then by small rotations, too.
+
+    Parameters
+    ----------
+    array, other : (z, y, x)
+    """
+    progress = progress or Progress()
+    step = coarse_step = -(-max(grid.shape) // constants.ALIGNMENT_VOXELS)
+    sigma = max(0.5, step / 2)
+    soft, target = (
+        ndimage.gaussian_filter(np.asarray(m, np.float32), sigma) for m in (array, other)
+    )
+    coarse = [m[::step, ::step, ::step] for m in (soft, target)]
+    fit = _fit(coarse[0][None], coarse[1], progress.quiet())
+    # twice as fine as that where the box allows: a degree is a third of a voxel at the surface
+    step = max(1, step // 2)
+    size = tuple(step * v for v in grid.voxel_size)
+    soft, target = (np.ascontiguousarray(m[::step, ::step, ::step]) for m in (soft, target))
+    z, y, x = soft.shape
+    fine = Grid((z, y, x), (size[0], size[1], size[2]), grid.origin)
+    wanted = _standardized(target)
+    middle = (
+        np.array(grid.origin) + np.array(grid.voxel_size) * (np.array(grid.shape[::-1]) - 1) / 2
+    )
+    unit = np.array([1.0, 1.0, 1.0, *size])  # a degree, a fine voxel
+
+    def placement(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        turn = Rotation.from_rotvec(np.radians(values[:3])).as_matrix()
+        return np.column_stack([turn, middle + values[3:] - turn @ middle])
+
+    def likeness(values: NDArray[np.float64]) -> float:
+        progress.step("comparing mean maps")
+        moved = resampled_onto(soft, fine, placement(values), fine, order=1)
+        return float((_standardized(moved) * wanted).sum())
+
+    back = -coarse_step * np.array(fit.shift[0][::-1]) * np.array(grid.voxel_size)
+    start = np.array([0, 0, 0, *back], float)
+    before = likeness(np.zeros(6))
+    if fit.shifted[0] <= fit.there[0] + constants.ALIGNMENT_GAIN / 2:
+        start[:] = 0
+    found = minimize(
+        lambda v: -likeness(v * unit),
+        start / unit,
+        method="Powell",
+        options={"xtol": 0.02, "ftol": 1e-5, "maxiter": 5},
+    )
+    values = np.asarray(found.x) * unit
+    after = likeness(values)
+    shift = values[3:]
+    return MapFit(
+        (float(shift[0]), float(shift[1]), float(shift[2])),
+        float(np.linalg.norm(values[:3])),
+        before,
+        after,
+        bool(fit.is_mirrored(constants.ALIGNMENT_GAIN)[0]),
+        placement(values),
+    )
 
 
 def misalignment_note(found: dict[str, str], volumes: int) -> list[str]:

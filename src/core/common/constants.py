@@ -204,6 +204,23 @@ MAX_DRAWN_VOXELS = 50
 # exceed it
 SAME_BLOCK = 0.5
 
+# --- Blocks of two runs
+
+# IoU below which two blocks are no match: that of any two of different parts stays below
+MIN_MATCH = 0.2
+# false discovery rate of "found again": devel/benchmarks/replication.md
+REPLICATION_Q = 0.05
+# and score above which a block is replicated: half of the way from chance to the same voxels
+REPLICATION_SCORE = 0.5
+# random placements of a block of which the one that lies most in the region counts, and voxels by
+# which that is judged
+PLACEMENT_TRIES, PLACEMENT_VOXELS = 10, 200
+# of two mean maps: by less they are as good as aligned. Means of halves of the particles differ by
+# up to 0.15 voxels and 0.5 degrees
+ALIGNED_SHIFT, ALIGNED_ANGLE = 0.5, 1.0  # voxels, degrees
+# correlation of two mean maps, below which they are hardly the same molecule
+MIN_COMMON_LIKENESS = 0.5
+
 # --- Relations between blocks
 
 NEARLY_ALL = 0.95  # share of the volumes with one block that must have the other, for "only with"
@@ -222,6 +239,12 @@ NAMING_SHARE = 0.2
 # share of a chain's residues in a block, above which the block is named by the chain alone: of the
 # 50S proteins, each a block of its own, 0.82 to 0.99 lie within a contour level
 NAMED_WHOLE = 0.8
+
+# --- Averages of sets of volumes, in units of the contour level above the background
+
+# of the SDs of random differences over the voxels that are ever occupied; and what is no difference
+# of densities to look at, however sure
+DIFFERENCE_PERCENTILE, MIN_DIFFERENCE = 95.0, 0.1
 
 # --- Volumes found again after they were moved: occupied voxels of a block that may differ from the
 # run's table, as share of its voxels and in voxels. The table has four decimals, and resampled maps

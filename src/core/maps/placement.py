@@ -28,9 +28,13 @@ def is_moved(grid: Grid, placement: NDArray[np.floating]) -> bool:
 
 
 def resampled_onto(
-    array: NDArray[np.floating], grid: Grid, placement: NDArray[np.floating], target: Grid
+    array: NDArray[np.floating],
+    grid: Grid,
+    placement: NDArray[np.floating],
+    target: Grid,
+    order: int = 3,
 ) -> NDArray[np.float32]:
-    """A map as it lies on another grid, by cubic splines.
+    """A map as it lies on another grid, by splines.
 
     Parameters
     ----------
@@ -40,6 +44,7 @@ def resampled_onto(
     placement : (3, 4) array
         Rotation and shift from its own frame to that of the target, x, y, z in Angstrom.
     target : Grid
+    order : of the splines: 3 cubic, 1 linear
 
     Returns
     -------
@@ -58,7 +63,7 @@ def resampled_onto(
             offset[::-1],
             output_shape=target.shape,
             output=np.float32,
-            order=3,
+            order=order,
             mode="constant",
             cval=float(np.median(box_faces(array))),
         )

@@ -9,15 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from chimerax.siren.core.blocks.alignment import (
     MIRRORED,
     SHIFTED,
     find_misaligned,
+    fit_maps,
     misalignment_note,
 )
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.maps.ensemble import ensemble_from_arrays, find_ensemble
+from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.simulation.example import simulate
 from chimerax.siren.core.simulation.parameters import ExampleParameters
 from ensembles import LEVEL, write_planted
@@ -131,3 +134,40 @@ def test_maps_of_different_molecules_are_not_misaligned(first: int) -> None:
     arrays = [molecule(n)[0] for n in range(first, first + 10)]
     levels = np.array([np.percentile(a, 97) for a in arrays])
     assert find_misaligned(occupancy(arrays, levels)) == {}
+
+
+def lumps(grid: Grid, move: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """(z, y, x) density without any symmetry, turned about the middle of the box and moved."""
+    points = grid.points(np.arange(grid.size)) - grid.points(np.arange(grid.size)).mean(axis=0)
+    places = np.array([[0, 0, 0], [30, 5, -10], [-15, 25, 12], [8, -28, 20], [-20, -10, -25]])
+    total = np.zeros(grid.size)
+    for place, width in zip(places, (16, 8, 7, 9, 6), strict=True):
+        off = points - turn @ place - move
+        total += np.exp(-(off**2).sum(axis=1) / (2 * width**2))
+    return total.reshape(grid.shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("move", "vector"),
+    [((0, 0, 0), (0, 0, 0)), ((11, -7, 4), (0, 0, 0)), ((3, 2, -4), (4, -3, 6))],
+)
+def test_a_shift_and_a_small_rotation_are_found_to_a_tenth_of_a_voxel_and_half_a_degree(
+    move, vector
+):
+    grid = Grid((40, 36, 44), (3.0, 3.0, 3.0), (7.0, -20.0, 1.0))
+    rng = np.random.default_rng(0)
+    turn = Rotation.from_rotvec(np.radians(vector)).as_matrix()
+    reference = lumps(grid, np.zeros(3), np.eye(3)) + rng.normal(0, 0.02, grid.shape)
+    moved = lumps(grid, np.array(move), turn) + rng.normal(0, 0.02, grid.shape)
+    fit = fit_maps(moved, reference, grid)
+    assert fit.placement[:, :3] == pytest.approx(turn.T, abs=np.radians(0.5))
+    # what brings it back: turned, too
+    assert fit.shift == pytest.approx(-turn.T @ move, abs=0.3)
+    assert fit.is_moved(grid) == any((*move, *vector)) and not fit.mirrored
+    assert fit.after >= fit.before - 1e-6 and fit.after > 0.95
+
+
+def test_a_mirrored_map_is_no_shifted_one():
+    grid = Grid((40, 36, 44), (3.0, 3.0, 3.0))
+    reference = lumps(grid, np.zeros(3), np.eye(3))
+    assert fit_maps(reference[::-1], reference, grid).mirrored
