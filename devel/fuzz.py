@@ -50,6 +50,7 @@ from chimerax.siren.core.particles.cryosparc import read_cs
 from chimerax.siren.core.particles.pickles import pickled_indices, read_pickle
 from chimerax.siren.core.particles.places import Files, find_files
 from chimerax.siren.core.particles.star import read_star
+from chimerax.siren.core.runs.comparison import read_side
 from chimerax.siren.core.runs.record import read_record
 from chimerax.siren.core.runs.steps import (
     inherited_parameters,
@@ -332,6 +333,7 @@ def make_good(root: Path) -> Good:
     )
     truth = {
         "origin": "simulated by ChimeraX-SIREn",
+        "grid": Grid((8, 8, 8), (4.0, 4.0, 4.0)).as_json(),
         "volumes": [{"file": name, "level": 0.5} for name in names[:3]],
         "blocks": [{"name": "one", "present": [1, 0, 1], "voxels": [[1, 2, 3]]}],
     }
@@ -376,6 +378,7 @@ def _blocks_alone(folder: Path) -> object:
 def _truth(good: Good, folder: Path, data: DataObject) -> None:
     (folder / "truth.json").write_bytes(changed_json(data, good.text("truth.json")))
     one_sentence(earlier_example, folder)
+    one_sentence(read_side, folder / "truth.json")
 
 
 def _tables(name: str) -> Reader:

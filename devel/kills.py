@@ -29,7 +29,9 @@ from typing import Any
 
 import numpy as np
 
+from chimerax.siren.core.analysis.parameters import SubsetParameters
 from chimerax.siren.core.analysis.selection import Selection
+from chimerax.siren.core.analysis.subsets import average_maps, choose_volumes, write_subset
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.common.files import atomic_file
 from chimerax.siren.core.common.partial import PREFIX
@@ -38,7 +40,14 @@ from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import write_map
 from chimerax.siren.core.particles.choose import Sources, choose_particles, write_particles
 from chimerax.siren.core.particles.places import Files
-from chimerax.siren.core.runs.steps import open_run, run_edit, run_expand, run_sketch, run_states
+from chimerax.siren.core.runs.steps import (
+    occupancy_of,
+    open_run,
+    run_edit,
+    run_expand,
+    run_sketch,
+    run_states,
+)
 from chimerax.siren.core.simulation.example_folder import write_example
 from chimerax.siren.core.simulation.parameters import BlockPlan, ExampleParameters
 from chimerax.siren.core.thresholds.evaluate import run_evaluation
@@ -123,6 +132,18 @@ def _maven(root: Path, version: int) -> object:
     return write_maven(root / "maven", run.blocks, run.record.grid, levels)
 
 
+def _volumes(root: Path, version: int) -> None:
+    source = root / "siren" / "00_sketch"
+    run, states = open_run(source), run_states(source)
+    ensemble = run.record.ensemble()
+    subset = choose_volumes(states, Selection((1,) * (version - 1)))
+    maps = average_maps(
+        subset, states.names, run.blocks, ensemble, occupancy_of(run.record, ensemble)
+    )
+    folder = root / "siren" / "volumes_with_1"
+    write_subset(folder, source, states, subset, maps, run.record.grid, SubsetParameters())
+
+
 def _predict(root: Path, version: int) -> None:
     names = find_ensemble([root / "volumes"]).names
     rows = [Prediction(n, i, Range(0.0, 2.0), 0.1 * version) for i, n in enumerate(names)]
@@ -183,6 +204,7 @@ COMMANDS = (
     ),
     Command("mask", _mask, ("siren/masks/mask_block_1.mrc", "siren/masks/masks.csv")),
     Command("mask maven", _maven, ("maven",)),
+    Command("volumes", _volumes, ("siren/volumes_with_1",)),
 )
 
 

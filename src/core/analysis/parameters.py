@@ -87,3 +87,64 @@ class MaskParameters(Parameters):
         unit="A",
     )
     union: bool = parameter(False, "one mask of all blocks instead of one for each")
+
+
+@dataclass(frozen=True)
+class CompareParameters(Parameters):
+    """Parameters of the comparison of two runs."""
+
+    replication: bool = parameter(
+        False,
+        "say how well each block of A is found again in B, against random placements: for "
+        "ensembles of two halves of the particles",
+    )
+    align: bool = parameter(
+        True,
+        "move the blocks of B onto A if the mean map of B is shifted or turned against that of A",
+    )
+    placements: int = parameter(
+        999,
+        "random placements of each block; the smallest p is 1 over one more",
+        minimum=19,
+        maximum=100_000,
+        advanced=True,
+    )
+    seed: int = parameter(0, "seed of the random placements", minimum=0, advanced=True)
+
+
+@dataclass(frozen=True)
+class SubsetParameters(Parameters):
+    """Parameters of what a set of volumes is compared with, and shown by."""
+
+    against: str = parameter(
+        "others",
+        "what the average is compared with: all other volumes, or those with exactly the opposite "
+        "(with 2 without 5: those without 2 and with 5)",
+        choices=("others", "opposite"),
+    )
+    representatives: int = parameter(
+        3,
+        "volumes that stand for the set: the most typical one, then each time the one that is "
+        "most unlike those chosen",
+        minimum=1,
+        maximum=100,
+    )
+    sd: float = parameter(
+        3.0,
+        "level of the difference surfaces, in standard deviations of the difference between "
+        "random sets as large",
+        above=0,
+    )
+
+
+@dataclass(frozen=True)
+class SeriesParameters(Parameters):
+    """Parameters of a series of volumes."""
+
+    count: int = parameter(
+        20,
+        "volumes of the series, evenly over the order; of those about as far in it, the one most "
+        "like the one before",
+        minimum=2,
+        maximum=1000,
+    )

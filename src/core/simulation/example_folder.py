@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from ..common.errors import SirenError, join_names
 from ..common.files import atomic_folder, keep_others, read_json
 from ..common.progress import Progress
-from ..common.schema import listing, record, text
+from ..common.schema import GRID, integer, listing, record, text
+from ..maps.grid import Grid
 from ..maps.mapfile import is_map_name, write_map
 from .example import Simulation, simulate
 from .parameters import ExampleParameters
@@ -31,6 +32,17 @@ from .parameters import ExampleParameters
 TRUTH, TRUTH_TABLE = "truth.json", "truth.csv"
 SIGNATURE = "simulated by ChimeraX-SIREn"
 _SCHEMA = record({"origin": text, "volumes": listing(record({"file": text}))})
+_VOXELS = listing(listing(integer(0, 65534), 3, 3))
+_TRUTH = record(
+    {
+        "grid": GRID,
+        "volumes": listing(record({"file": text})),
+        "blocks": listing(
+            record({"name": text, "present": listing(integer(0, 1)), "voxels": _VOXELS})
+        ),
+    },
+    {"shared": _VOXELS},
+)
 
 
 @dataclass(frozen=True)
@@ -111,6 +123,62 @@ def earlier_example(folder: Path) -> list[str]:
             f"({join_names(foreign)}): give a new or empty folder."
         )
     return [n for n in ours if n in names]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What ``truth.json`` says of the B planted blocks of V volumes.
+
+    Attributes
+    ----------
+    grid : Grid
+    files : (V,) names of the volumes
+    names : (B,) names of the blocks
+    voxels : (B,) flat indices of each, ascending
+    present : (B, V) bool, whether the block is in the volume
+    shared : flat indices of the voxels that are in all volumes, or in no one block
+    """
+
+    grid: Grid
+    files: tuple[str, ...]
+    names: tuple[str, ...]
+    voxels: tuple[NDArray[np.int64], ...]
+    present: NDArray[np.bool_]
+    shared: NDArray[np.int64]
+
+
+def read_truth(path: Path) -> Truth:
+    """Read the ``truth.json`` of an example.
+
+    Raises
+    ------
+    SirenError
+        If it is missing or is not one.
+    """
+    remedy = 'write the example again with "siren example"'
+    content = read_json(path, _TRUTH, "the truth of an example", remedy)
+    try:
+        grid = Grid.from_json(content["grid"])
+
+        def flat(voxels: list[list[int]]) -> NDArray[np.int64]:
+            zyx = np.array(voxels, np.int64).reshape(-1, 3)
+            return np.unique(np.ravel_multi_index(tuple(zyx.T), grid.shape)).astype(np.int64)
+
+        blocks, files = content["blocks"], tuple(v["file"] for v in content["volumes"])
+        if any(not b["voxels"] for b in blocks):
+            raise ValueError("a block has no voxel")
+        if any(len(b["present"]) != len(files) for b in blocks):
+            raise ValueError("as many entries of present as volumes are needed")
+        return Truth(
+            grid,
+            files,
+            tuple(b["name"] for b in blocks),
+            tuple(flat(b["voxels"]) for b in blocks),
+            np.array([b["present"] for b in blocks], bool).reshape(len(blocks), len(files)),
+            flat(content.get("shared", [])),
+        )
+    except (ValueError, OverflowError, MemoryError) as error:
+        raise SirenError(f"{path} is not the truth of an example ({error}): {remedy}.") from error
 
 
 def _write_files(folder: Path, simulation: Simulation, progress: Progress) -> None:
