@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from . import recovar_run
 from .core_api import enclosing_level
 from .molecules import CORE, Model, draw_states, low_pass, model, split_of
-from .particles import Imaging, simulate_particles
+from .particles import Imaging, Particles, simulate_particles
 from .smooth import phase_randomized, smooth_noise
 from .stored import Stored, from_volumes
 from .subspace import fit, sphere
@@ -92,16 +92,7 @@ def make(recipe: Recipe) -> Stored:
     Absent
         If its molecule, cryoDRGN or RECOVAR is not on this machine.
     """
-    made = model(
-        recipe.molecule,
-        recipe.box,
-        recipe.blocks,
-        recipe.moving,
-        recipe.kind == "rare",
-        recipe.fill,
-        1.0 if recipe.kind == "smooth" else recipe.imaging.reach,
-        recipe.seed,
-    )
+    made = _model_of(recipe)
     rng = np.random.default_rng([recipe.seed, 50])
     if recipe.kind == "smooth":
         return _smooth(recipe, made, rng)
@@ -112,6 +103,52 @@ def make(recipe: Recipe) -> Stored:
         recipe.imaging,
         rng,
     )
+    return _decoded(recipe, made, particles, rng)
+
+
+def make_halves(recipe: Recipe) -> tuple[Stored, Stored]:
+    """Two ensembles of a recipe: its particles parted at random, a decoder for each half.
+
+    Nothing is shared but the molecule and the poses' errors: each half has its own latent space
+    and volumes.
+
+    Raises
+    ------
+    Absent
+        As :func:`make`.
+    """
+    made = _model_of(recipe)
+    rng = np.random.default_rng([recipe.seed, 50])
+    states = draw_states(made, recipe.imaging.particles, rng)
+    particles = simulate_particles(made.densities, states, made.voxel_size, recipe.imaging, rng)
+    order = np.random.default_rng([recipe.seed, 90]).permutation(len(particles))
+    first, second = (
+        _decoded(
+            replace(recipe, name=f"{recipe.name}-half-{h}", seed=recipe.seed + 10_000 * h),
+            made,
+            particles.some(np.sort(part)),
+            np.random.default_rng([recipe.seed, 91, h]),
+        )
+        for h, part in enumerate(np.array_split(order, 2), 1)
+    )
+    return first, second
+
+
+def _model_of(recipe: Recipe) -> Model:
+    return model(
+        recipe.molecule,
+        recipe.box,
+        recipe.blocks,
+        recipe.moving,
+        recipe.kind == "rare",
+        recipe.fill,
+        1.0 if recipe.kind == "smooth" else recipe.imaging.reach,
+        recipe.seed,
+    )
+
+
+def _decoded(recipe: Recipe, made: Model, particles: Particles, rng: np.random.Generator) -> Stored:
+    """What a decoder makes of particles."""
     true_mean = low_pass(
         np.tensordot(particles.states.mean(axis=0), made.densities, 1), recipe.imaging.reach
     )

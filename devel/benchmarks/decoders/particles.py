@@ -9,7 +9,7 @@ Frequencies are in cycles a box: whole numbers. Arrays are z, y, x; points and r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.fft
@@ -85,6 +85,11 @@ class Particles:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def some(self, chosen: NDArray[np.integer]) -> Particles:
+        """Those of these numbers (n,)."""
+        rows = ("data", "filters", "rotations", "states", "junk", "defocus")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in rows})
 
 
 def half_plane(box: int, reach: float) -> NDArray[np.int64]:
