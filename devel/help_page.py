@@ -48,6 +48,9 @@ PARAMETERS = {
     "particles": ("core.particles.parameters", "ParticlesParameters"),
     "annotate": ("core.analysis.parameters", "AnnotateParameters"),
     "mask": ("core.analysis.parameters", "MaskParameters"),
+    "volumes": ("core.analysis.parameters", "SubsetParameters"),
+    "movie": ("core.analysis.parameters", "SeriesParameters"),
+    "compare": ("core.analysis.parameters", "CompareParameters"),
 }
 WRITTEN = "<!-- Written by devel/help_page.py from siren.html and the code: change those. -->"
 #: What is typed for an argument, by the name of its ChimeraX annotation

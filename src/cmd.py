@@ -45,6 +45,9 @@ COMMANDS = {
     "siren particles": "particles",
     "siren annotate": "annotate",
     "siren mask": "masks",
+    "siren volumes": "subsets",
+    "siren movie": "movies",
+    "siren compare": "comparing",
     "siren stop": "volumes",
     "siren help": "manual",
 }

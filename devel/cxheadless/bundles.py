@@ -53,6 +53,7 @@ MAP_FILTERS = (
     "morph,multiply,new,octant,~octant,permuteAxes,resample,ridges,scale,sharpen,subtract,threshold,tile,unbend,unroll,"
     "zone,unzone"
 )
+MOVIE = "abort,crossfade,duplicate,encode,formats,ignore,record,reset,status,stop"
 
 
 def _formats(category: str, *formats: tuple[str, str, str]) -> tuple[str, ...]:
@@ -184,6 +185,7 @@ BUNDLES = {
     "Help": Bundle("help_viewer", "1.2.2", "help", custom_init=True),
     "TaskManager": Bundle("taskmanager", "1.0", "taskman"),
     "ImageFormats": Bundle("image_formats", "1.2", classifiers=tuple(_image_providers())),
+    "Movie": Bundle("movie", "1.0", ",".join(f"movie {n}" for n in MOVIE.split(","))),
     "Label": Bundle("label", "1.1.8", "2dlabels,scalebar,label,~label", custom_init=True),
     "ColorKey": Bundle("color_key", "1.5.5", "key,~key"),
     "Shape": Bundle("shape", "1.0.1", "shape"),

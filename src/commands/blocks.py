@@ -343,7 +343,8 @@ def _doubts(run: Run) -> list[str]:
     if doubtful and len(doubtful) == len(run.blocks):
         lines.append(
             "All blocks are doubtful: this ensemble may show one state. More particles, "
-            "or two trainings on halves of the particles that find the same blocks, would tell."
+            "or two trainings on halves of the particles that find the same blocks, would tell: "
+            'compare them with "siren compare A B replication true".'
         )
     elif doubtful:
         lines.append(
