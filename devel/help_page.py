@@ -48,6 +48,7 @@ PARAMETERS = {
     "particles": ("core.particles.parameters", "ParticlesParameters"),
     "annotate": ("core.analysis.parameters", "AnnotateParameters"),
     "mask": ("core.analysis.parameters", "MaskParameters"),
+    "relate": ("core.analysis.parameters", "RelateParameters"),
 }
 WRITTEN = "<!-- Written by devel/help_page.py from siren.html and the code: change those. -->"
 #: What is typed for an argument, by the name of its ChimeraX annotation
