@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from numpy.typing import NDArray
 
 from ..analysis.block_occupancy import States, Tree, similar_together
@@ -75,6 +76,9 @@ def draw(figure: Figure, kind: str, content: Content, labels: Labels, theme: The
         If there is nothing to draw.
     """
     c = content
+    if isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):  # after a graph
+        figure.clear()
+        figure.set_layout_engine("constrained")
     if kind == "thresholds":
         if not len(c.levels):
             raise SirenError("There are no contour levels yet.")

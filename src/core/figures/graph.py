@@ -19,7 +19,6 @@ from matplotlib.path import Path as Curve
 
 from ..analysis.dependence import Dependence
 from ..analysis.relations import DEPENDENT, Relations
-from .axes import single_axes
 from .layers import Item, Layers, heights_of, in_layers
 from .theme import Drawn, Labels, Pick, Theme
 
@@ -212,11 +211,14 @@ def draw_graph(
     """
     plan = GraphPlan(graph, found, labels)
     width, height = plan.size
-    axes = single_axes(figure, theme)
+    figure.clear()
+    figure.set_facecolor(theme.background)
+    figure.set_layout_engine("none")  # it fills the figure; :func:`.draw.draw` brings it back
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
     axes.axis("off")
     inches = figure.get_size_inches()
-    scale = min(72 * inches[0] / width, 72 * inches[1] / height) * 0.98  # beside the layout's pads
+    scale = min(72 * inches[0] / width, 72 * inches[1] / height)
     _draw_lines(axes, plan, theme, scale)
     for group, corner in plan.places.items():
         _draw_box(axes, plan, group, corner, theme, scale)

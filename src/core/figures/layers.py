@@ -22,7 +22,7 @@ import numpy as np
 Edge = tuple[int, int]
 SWEEPS = 8  # each puts every layer in order once; the best of all is kept
 STARTS = 8  # from the given order, and from random ones
-SETTLING = 40  # rounds in which boxes move toward their neighbors
+SETTLING = 41  # rounds in which boxes move toward their neighbors; the last is a forward one
 
 
 class Item(NamedTuple):
@@ -115,7 +115,36 @@ def heights_of(found: Layers, height: Callable[[Item], float], gap: float) -> di
             wanted = [float(np.mean([y[n] for n in near[i] or [i]])) for i in layer]
             places = _apart(wanted, [height(i) for i in layer], gap)
             y.update(zip(layer, places, strict=True))
-    return y
+    return _compact(found, y, height, gap, near)
+
+
+def _compact(
+    found: Layers,
+    y: dict[Item, float],
+    height: Callable[[Item], float],
+    gap: float,
+    near: Mapping[Item, list[Item]],
+) -> dict[Item, float]:
+    """Move each connected part up, as a whole, until it touches what is above it."""
+    part: dict[Item, int] = {}
+    for item in y:
+        reached = [] if item in part else [item]
+        while reached:
+            one = reached.pop()
+            if one not in part:
+                part[one] = len(part) if one is item else part[item]
+                reached += near.get(one, [])
+    top = {p: min(y[i] - height(i) / 2 for i in y if part[i] == p) for p in set(part.values())}
+    placed: dict[Item, float] = {}
+    for p in sorted(top, key=lambda p: top[p]):
+        room = top[p] - min(top.values())
+        for layer in found.layers:
+            for upper, lower in pairwise(layer):
+                if part[lower] == p and upper in placed:
+                    reach = (height(upper) + height(lower)) / 2 + gap
+                    room = min(room, y[lower] - placed[upper] - reach)
+        placed.update({i: y[i] - max(room, 0.0) for i in y if part[i] == p})
+    return placed
 
 
 def _apart(wanted: Sequence[float], heights: Sequence[float], gap: float) -> list[float]:
