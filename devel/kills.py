@@ -121,6 +121,14 @@ def _maven(root: Path, version: int) -> object:
     run = open_run(root / "siren" / "00_sketch")
     levels = [(v["name"], v["level"] * version) for v in run.record.volumes]
     return write_maven(root / "maven", run.blocks, run.record.grid, levels)
+def _relate(root: Path, version: int) -> None:
+    from chimerax.siren.core.analysis.parameters import RelateParameters
+    from chimerax.siren.core.analysis.relate import relate
+    from chimerax.siren.core.figures.relation_files import write_relations
+
+    states = run_states(root / "siren" / "00_sketch")
+    found = relate(states, RelateParameters(resamples=2 * version))
+    write_relations(root / "siren" / "00_sketch_relations", found)
 
 
 def _predict(root: Path, version: int) -> None:
@@ -183,6 +191,7 @@ COMMANDS = (
     ),
     Command("mask", _mask, ("siren/masks/mask_block_1.mrc", "siren/masks/masks.csv")),
     Command("mask maven", _maven, ("maven",)),
+    Command("relate", _relate, ("siren/00_sketch_relations",)),
 )
 
 

@@ -87,10 +87,10 @@ class Relations:
 
     def p_adjusted(self, a: int, b: int) -> float:
         """The p-value of the relation said, adjusted for all pairs and both directions (Benjamini &
-        Yekutieli 2001); of the strongest claim if none is said, 1 if it follows from others.
+        Yekutieli 2001); of the strongest claim if none is said, NaN if it follows from others.
         """
         if self.follows(a, b):
-            return 1.0
+            return float("nan")
         more, less, needs, never = self._adjusted
         by_word = {
             TOGETHER: max(needs[a, b], needs[b, a]),
@@ -372,7 +372,7 @@ def _row(found: Relations, i: int, j: int) -> list[object]:
         f"{found.given_high[j, i]:.4f}",
         f"{found.odds_ratio[i, j]:.4g}",
         *(f"{p[i, j]:.3g}" for p in (found.more, found.less)),
-        f"{found.p_adjusted(i, j):.3g}",
+        "" if found.follows(i, j) else f"{found.p_adjusted(i, j):.3g}",
         "yes" if found.follows(i, j) else "no",
         f"{found.effective:.1f}",
     ]

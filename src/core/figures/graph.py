@@ -224,7 +224,7 @@ def draw_graph(
         _draw_box(axes, plan, group, corner, theme, scale)
     if graph.unrelated:
         axes.text(
-            *(MARGIN, plan.strip + LINE / 2, "no dependence found"),
+            *(MARGIN, plan.strip + LINE / 2, "none of these dependences"),
             **{"fontsize": SMALL * scale, "color": theme.faint, "va": "center"},
         )
     _draw_key(axes, plan, theme, scale)
