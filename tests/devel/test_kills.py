@@ -37,6 +37,7 @@ COMMANDS = (
     *("example", "preprocess", "predict", "label", "label template", "evaluate"),
     *("sketch", "expand", "block save", "states", "particles"),
     *("mask", "mask maven"),
+    *("sketch", "expand", "block save", "states", "relate"),
 )
 
 
