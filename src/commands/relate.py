@@ -14,6 +14,7 @@ from chimerax.core.errors import UserError
 from ..core.analysis.parameters import RelateParameters, StatesParameters
 from ..core.analysis.relate import Related, relate
 from ..core.analysis.relations import DEPENDENT, NEEDED_BY, relations_csv
+from ..core.common import constants
 from ..core.common.files import atomic_file
 from ..core.common.progress import Progress
 from ..session.answers import also_answer
@@ -111,11 +112,14 @@ def _log_related(session: Any, found: Related, chosen: Chosen) -> None:
     related, states = found.relations, found.states
     many = len(states.names)
     said = [f"{count} {word}" for word, count in related.tally().items()]
+    few = related.effective < min(constants.FEW_EFFECTIVE, many / 2)
+    hint = f'To take all for independent, add "effectiveVolumes {many}".'
     log_lines(
         session,
         [
             f"{len(states.numbers)} blocks in {many:,} volumes (present: {states.cut_words})",
             related.counted_as(),
+            *([hint] if few else []),
             f"Pairs of blocks: {', '.join(said) or 'none'}",
         ],
     )

@@ -120,6 +120,7 @@ def test_few_effective_volumes_leave_all_undecided_and_the_log_says_why(
             f"siren relate '{sketch}' resamples 5 effectiveVolumes 6 saveFile '{tmp_path}/p.csv'"
         )
     assert "count as 6 independent ones" in said(log)
+    assert 'To take all for independent, add "effectiveVolumes 200".' in said(log)
     assert set(found.relations.tally()) == {"undecided"}
 
 
