@@ -121,6 +121,8 @@ def _maven(root: Path, version: int) -> object:
     run = open_run(root / "siren" / "00_sketch")
     levels = [(v["name"], v["level"] * version) for v in run.record.volumes]
     return write_maven(root / "maven", run.blocks, run.record.grid, levels)
+
+
 def _relate(root: Path, version: int) -> None:
     from chimerax.siren.core.analysis.parameters import RelateParameters
     from chimerax.siren.core.analysis.relate import relate

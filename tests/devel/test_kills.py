@@ -36,8 +36,7 @@ def base(kills: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 COMMANDS = (
     *("example", "preprocess", "predict", "label", "label template", "evaluate"),
     *("sketch", "expand", "block save", "states", "particles"),
-    *("mask", "mask maven"),
-    *("sketch", "expand", "block save", "states", "relate"),
+    *("mask", "mask maven", "relate"),
 )
 
 
