@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots help-page rooms train test test-quick test-versions chimerax-names fuzz kills lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders bench-real bench-replication clean-env
+.PHONY: help env bundle demo screenshots help-page rooms train test test-quick test-versions chimerax-names fuzz kills lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders bench-real bench-replication bench-relations clean-env
 
 # Times are those of two cores without other work, with .venv made
 help:
@@ -91,6 +91,9 @@ bench-real: env ## blocks and verdicts in ten real volumes, alone and redrawn: w
 
 bench-replication: env ## blocks in two halves of the particles: writes devel/benchmarks/replication.md (half an hour)
 	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/replication.py --cache "$(CACHE)/halves"
+
+bench-relations: env ## how well planted dependences are found: writes devel/benchmarks/relations.md (ten minutes)
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/relations.py
 
 clean-env: ## remove .venv
 	rm -rf .venv

@@ -51,6 +51,7 @@ PARAMETERS = {
     "volumes": ("core.analysis.parameters", "SubsetParameters"),
     "movie": ("core.analysis.parameters", "SeriesParameters"),
     "compare": ("core.analysis.parameters", "CompareParameters"),
+    "relate": ("core.analysis.parameters", "RelateParameters"),
 }
 WRITTEN = "<!-- Written by devel/help_page.py from siren.html and the code: change those. -->"
 #: What is typed for an argument, by the name of its ChimeraX annotation

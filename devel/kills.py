@@ -144,6 +144,16 @@ def _volumes(root: Path, version: int) -> None:
     write_subset(folder, source, states, subset, maps, run.record.grid, SubsetParameters())
 
 
+def _relate(root: Path, version: int) -> None:
+    from chimerax.siren.core.analysis.parameters import RelateParameters
+    from chimerax.siren.core.analysis.relate import relate
+    from chimerax.siren.core.figures.relation_files import write_relations
+
+    states = run_states(root / "siren" / "00_sketch")
+    found = relate(states, RelateParameters(resamples=2 * version))
+    write_relations(root / "siren" / "00_sketch_relations", found)
+
+
 def _predict(root: Path, version: int) -> None:
     names = find_ensemble([root / "volumes"]).names
     rows = [Prediction(n, i, Range(0.0, 2.0), 0.1 * version) for i, n in enumerate(names)]
@@ -205,6 +215,7 @@ COMMANDS = (
     Command("mask", _mask, ("siren/masks/mask_block_1.mrc", "siren/masks/masks.csv")),
     Command("mask maven", _maven, ("maven",)),
     Command("volumes", _volumes, ("siren/volumes_with_1",)),
+    Command("relate", _relate, ("siren/00_sketch_relations",)),
 )
 
 

@@ -40,6 +40,7 @@ COMMANDS = {
     "siren block redo": "edit",
     "siren block save": "edit",
     "siren states": "analysis",
+    "siren relate": "relate",
     "siren plot": "analysis",
     "siren representatives": "analysis",
     "siren particles": "particles",

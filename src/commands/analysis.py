@@ -80,7 +80,7 @@ def plot(
     **keywords: Any,
 ) -> Any:
     """Draw a figure and save it as PNG, PDF or SVG, by the suffix of its name."""
-    from ..core.figures.draw import Content, draw, save_figure
+    from ..core.figures.draw import Content, draw, save_figure, size_of
     from ..core.figures.theme import Labels, Theme
 
     path = Path(save_file or "").expanduser().absolute()
@@ -118,7 +118,8 @@ def plot(
             found = states_of(chosen, parameters, ensemble, progress)
         labels = Labels(chosen.blocks.names, chosen.colors) if chosen else Labels()
         content = Content.of(*levels, found)
-        save_figure(path, lambda figure: draw(figure, kind, content, labels, Theme()))
+        size = size_of(kind, content, labels)
+        save_figure(path, lambda figure: draw(figure, kind, content, labels, Theme()), size)
         return path
 
     def show(path: Path) -> Path:
@@ -258,9 +259,8 @@ def _log_states(session: Any, found: States, chosen: Chosen) -> None:
             f'align="right">{100 * count / many:.0f} %</td>'
             f"<td>{', '.join(words)}</td></tr>"
         )
-    log_lines(
-        session, [f"{len(found.numbers)} blocks in {many:,} volumes (present: {found.cut_words})"]
-    )
+    blocks = f"{len(found.numbers)} blocks in {many:,} volumes (present: {found.cut_words})"
+    log_lines(session, [blocks, related.counted_as()])
     session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
 
 

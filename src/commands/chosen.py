@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble, find_ensemble
 from ..core.runs.record import Record
-from ..core.runs.steps import occupancy_of, run_states
+from ..core.runs.steps import effective_volumes_of, occupancy_of, run_states
 from ..session.inputs import opened_blocks, run_folder, user_errors
 from ..session.moved import is_gone, run_record
 from ..session.scene import shown_colors
@@ -81,5 +81,6 @@ def states_of(
     """The states of blocks; measured in the volumes if their folder is gone."""
     if is_gone(chosen.folder):
         occupancy = occupancy_of(chosen.record, ensemble, progress)
-        return measure_states(chosen.blocks, occupancy, parameters, progress)
+        found = measure_states(chosen.blocks, occupancy, parameters, progress)
+        return replace(found, effective_volumes=effective_volumes_of(chosen.record))
     return run_states(chosen.folder, chosen.blocks, parameters, ensemble, progress)

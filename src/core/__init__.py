@@ -40,6 +40,8 @@ _MODULE_OF = {
     "read_blocks": "runs.steps",
     "measure_states": "analysis.block_occupancy",
     "relations": "analysis.relations",
+    "relate": "analysis.relate",
+    "RelateParameters": "analysis.parameters",
     "ExampleParameters": "simulation.parameters",
     "simulate": "simulation.example",
     "Progress": "common.progress",
@@ -49,6 +51,8 @@ __all__ = list(_MODULE_OF)
 
 if TYPE_CHECKING:  # the same names, for editors and type checkers
     from .analysis.block_occupancy import measure_states as measure_states
+    from .analysis.parameters import RelateParameters as RelateParameters
+    from .analysis.relate import relate as relate
     from .analysis.relations import relations as relations
     from .blocks.expand import expand as expand
     from .blocks.parameters import ExpandParameters as ExpandParameters

@@ -42,6 +42,7 @@ CHOICES = (
     ("states", "Blocks in volumes"),
     ("correlation", "Correlation of blocks"),
     ("conditional", "Blocks given other blocks"),
+    ("graph", "What depends on what"),
 )
 FORMATS = "PNG picture (*.png);;PDF document (*.pdf);;SVG drawing (*.svg)"
 SMALLEST = QSize(220, 240)  # pixels

@@ -262,6 +262,69 @@ def _masks(found: Any) -> dict[str, Any]:
     return facts
 
 
+def _related(found: Any) -> dict[str, Any]:
+    from itertools import combinations
+
+    related, order, graph = found.relations, found.order, found.graph
+    pairs = [
+        {
+            "a": related.numbers[i],
+            "b": related.numbers[j],
+            "relation": related.word(i, j),
+            "follows": related.follows(i, j),
+            "both": related.both[i, j],
+            "phi": related.phi[i, j],
+            "odds_ratio": related.odds_ratio[i, j],
+            "p_adjusted": related.p_adjusted(i, j),
+            **{
+                name: [share[i, j], low[i, j], high[i, j]]
+                for name, share, low, high in (
+                    ("a_given_b", related.given, related.given_low, related.given_high),
+                    ("b_given_a", related.given.T, related.given_low.T, related.given_high.T),
+                )
+            },
+        }
+        for i, j in combinations(range(len(related.numbers)), 2)
+    ]
+    return {
+        "volumes": related.volumes,
+        "effective_volumes": related.effective,
+        "pairs": pairs,
+        "graph": {
+            "groups": graph.groups,
+            "needs": [
+                {"blocks": graph.groups[b], "need": graph.groups[a]}
+                for a, b in sorted(graph.needs.edges)
+            ],
+            "never_together": [[graph.groups[a], graph.groups[b]] for a, b in graph.exclusive],
+        },
+        "combinations": [
+            {
+                "blocks": c.blocks,
+                "volumes": c.count,
+                "share": [c.count / related.volumes, c.low, c.high],
+                "if_independent": c.if_independent,
+                "by_errors": c.by_errors,
+                "p_errors": c.p_errors,
+                "for_example": c.volume,
+            }
+            for c in found.combinations
+        ],
+        "order": {
+            "steps": order.steps,
+            "without_place": order.free,
+            "before": [
+                {"first": a, "then": n, "support": order.support_of(a, n)}
+                for n in order.numbers
+                for a in order.after(n)
+            ],
+            "support": order.whole,
+            "exact": order.exact,
+            "resamples": order.resamples,
+        },
+    }
+
+
 def _blocks(found: Any) -> dict[str, Any]:
     return {
         "blocks": [
@@ -298,6 +361,7 @@ _FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "Evaluation": _evaluation,
     "Finetuned": _finetuned,
     "States": _states,
+    "Related": _related,
     "BlockSet": _blocks,
     "WrittenParticles": _particles,
     "Annotation": _annotation,

@@ -162,3 +162,39 @@ def test_without_the_real_volumes_their_page_is_left_as_it_is(
     monkeypatch.setattr(page, "TABLE", tmp_path / "page.md")
     assert page.main() == 0
     assert "is missing" in capsys.readouterr().out and not (tmp_path / "page.md").exists()
+
+
+def test_what_is_true_of_planted_dependences_is_what_many_drawn_volumes_show(
+    ensembles: ModuleType,
+) -> None:
+    bench = importlib.import_module("relations")
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        plan = bench.random_plan(rng, 0.3, 0.8)
+        truth = bench.truth_of(plan)
+        volumes = 20_000
+        present = np.zeros((len(plan), volumes), bool)
+        for k, block in enumerate(plan):  # volume by volume, as the plan says it
+            present[k] = rng.random(volumes) < block.chance
+            for n in block.needs:
+                present[k] &= present[n]
+            if block.never is not None:
+                present[k] &= ~present[block.never]
+            if block.twin is not None:
+                present[k] = present[block.twin]
+        drawn = truth.draw(rng, volumes, 0.0)
+        np.testing.assert_allclose(drawn.mean(axis=1), present.mean(axis=1), atol=0.03)
+        for (a, b), word in truth.words.items():
+            both, one, other = ((present[a] & present[b]).sum(), *present[[a, b]].sum(axis=1))
+            expected = {
+                "together": both == one == other,
+                "only with": both == one < other,
+                "needed by": both == other < one,
+                "never with": both == 0,
+            }
+            assert all(shown == (word == name) for name, shown in expected.items() if both or one)
+            if word == "independent":
+                assert abs(np.corrcoef(present[a], present[b])[0, 1]) < 0.04
+            elif not any(expected.values()):
+                phi = np.corrcoef(present[a], present[b])[0, 1]
+                assert (phi > -0.03) if word == "more often with" else (phi < 0.03)

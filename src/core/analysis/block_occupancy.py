@@ -56,6 +56,8 @@ class States:
     share : (B, V) float32, share of the block's voxels that are occupied in the volume
     cut : a block is present where its share is above this; None: above its own cut, see
         :mod:`..blocks.presence`
+    effective_volumes : how many independent volumes these are worth, as their run measured it, see
+        :mod:`..blocks.background`; None if it did not
     """
 
     names: tuple[str, ...]
@@ -64,6 +66,7 @@ class States:
     sizes: NDArray[np.int64]
     share: NDArray[np.float32]
     cut: float | None = None
+    effective_volumes: float | None = None
 
     @property
     def present(self) -> NDArray[np.bool_]:

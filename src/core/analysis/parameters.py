@@ -148,3 +148,19 @@ class SeriesParameters(Parameters):
         minimum=2,
         maximum=1000,
     )
+
+
+@dataclass(frozen=True)
+class RelateParameters(StatesParameters):
+    """Parameters of how blocks depend on each other."""
+
+    effective_volumes: float | None = parameter(
+        None,
+        "how many independent volumes these are worth, in tests and intervals; not given: as the "
+        "run measured it (effective_volumes in run.json)",
+        minimum=1,
+    )
+    resamples: int = parameter(
+        200, "resamples of the volumes for the order of assembly", minimum=1, maximum=100_000
+    )
+    seed: int = parameter(0, "seed of the resamples", minimum=0)

@@ -14,18 +14,22 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from numpy.typing import NDArray
 
 from ..analysis.block_occupancy import States, Tree, similar_together
+from ..analysis.dependence import dependence
 from ..analysis.relations import Relations, relations
 from ..common.errors import SirenError
 from ..common.files import atomic_file
+from .graph import draw_graph, graph_size
 from .levels import draw_thresholds
 from .relations import draw_relations
 from .states import draw_states
 from .theme import Drawn, Labels, Theme
 
-KINDS = ("thresholds", "states", "correlation", "conditional")
+KINDS = ("thresholds", "states", "correlation", "conditional", "graph")
+FIGURE_SIZE = (6.4, 4.8)  # inches
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ def draw(figure: Figure, kind: str, content: Content, labels: Labels, theme: The
         If there is nothing to draw.
     """
     c = content
+    if isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):  # after a graph
+        figure.clear()
+        figure.set_layout_engine("constrained")
     if kind == "thresholds":
         if not len(c.levels):
             raise SirenError("There are no contour levels yet.")
@@ -80,14 +87,32 @@ def draw(figure: Figure, kind: str, content: Content, labels: Labels, theme: The
         raise SirenError("There are no blocks: the sketch found none.")
     if kind == "states":
         return draw_states(figure, c.states, c.blocks, c.volumes, labels, theme)
+    if kind == "graph":
+        return draw_graph(figure, dependence(c.relations), c.relations, labels, theme)
     return draw_relations(
         figure, c.states, c.relations, c.blocks, labels, theme, kind == "conditional"
     )
 
 
-def save_figure(path: Path, fill: Callable[[Any], Any]) -> None:
-    """Save a figure, completely or not at all, with the same bytes every time."""
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+def size_of(kind: str, content: Content, labels: Labels) -> tuple[float, float]:
+    """Width and height of a figure in a file, in inches."""
+    if kind == "graph" and content.relations is not None:
+        return graph_size(dependence(content.relations), content.relations, labels)
+    return FIGURE_SIZE
+
+
+def save_figure(
+    path: Path, fill: Callable[[Any], Any], size: tuple[float, float] = FIGURE_SIZE
+) -> None:
+    """Save a figure, completely or not at all, with the same bytes every time.
+
+    Parameters
+    ----------
+    path : PNG, SVG or PDF, by its suffix
+    fill : draws into a figure
+    size : width and height in inches
+    """
+    figure = Figure(figsize=size, layout="constrained")
     fill(figure)
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
     with (

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..analysis.block_occupancy import States, Tree
-from ..analysis.relations import Relations
+from ..analysis.relations import NEEDED_BY, ONLY_WITH, Relations
 from .axes import LEAST_FONT, block_ticks, font_in_cells, is_small, single_axes
 from .theme import Drawn, Labels, Pick, Theme
 
@@ -83,7 +83,7 @@ def _dependences(found: Relations, labels: Labels) -> str:
     shown = [
         f"{labels.words(first)} {word} {labels.words(second)}"
         for first, second, word in found.graph().edges(data="relation")
-        if word == "only with" or (first < second and word in ("together", "never with"))
+        if word == ONLY_WITH or (first < second and word != NEEDED_BY)
     ]
     more = f" and {len(shown) - 6} more" if len(shown) > 6 else ""
     return (

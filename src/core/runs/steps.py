@@ -58,6 +58,7 @@ from .record import Record, describe_volumes, read_record
 HARMONIZED_NOTE = ", adjusted so that the always occupied part agrees"  # see level_harmonization.py
 SKETCH_FOLDER, EDIT_FOLDER, EXPAND_FOLDER = "00_sketch", "01_edited", "02_expand"
 EDIT = "edit"  # name of the step in a record
+EFFECTIVE = "effective_volumes"  # name of a count in a record
 
 
 @dataclass(frozen=True)
@@ -303,6 +304,7 @@ def run_edit(
     counts = {
         "union_voxels": source.counts["union_voxels"],
         "blocks_before": source.counts["blocks"],
+        **{k: n for k, n in source.counts.items() if k == EFFECTIVE},
     }
     record = Record(
         EDIT,
@@ -403,13 +405,20 @@ def run_states(
     record, own = read_record(folder), read_blocks_file(folder / BLOCKS_FILE)
     known = ensemble is None and (folder / STATES_FILE).is_file()
     if known and (blocks is None or _same_voxels(blocks, own)):
-        return read_states(folder / STATES_FILE, own, parameters)
-    return measure_states(
-        own if blocks is None else blocks,
-        occupancy_of(record, ensemble, progress),
-        parameters,
-        progress,
-    )
+        states = read_states(folder / STATES_FILE, own, parameters)
+    else:
+        states = measure_states(
+            own if blocks is None else blocks,
+            occupancy_of(record, ensemble, progress),
+            parameters,
+            progress,
+        )
+    return replace(states, effective_volumes=effective_volumes_of(record))
+
+
+def effective_volumes_of(record: Record) -> float | None:
+    """How many independent volumes those of a run are worth; None if it did not measure it."""
+    return record.counts.get(EFFECTIVE)
 
 
 def _same_voxels(one: BlockSet, other: BlockSet) -> bool:
@@ -519,7 +528,7 @@ def _evidence_counts(evidence: Evidence | None) -> dict[str, float | None]:
         return {}
     effective = evidence.effective_volumes
     return {
-        "effective_volumes": round(effective, 1) if np.isfinite(effective) else None,
+        EFFECTIVE: round(effective, 1) if np.isfinite(effective) else None,
         "background_sd": round(evidence.noise, 4),
         "doubtful_blocks": sum(e.doubtful for e in evidence.blocks.values()),
     }

@@ -74,3 +74,15 @@ def test_thresholds_that_are_all_the_same_are_drawn_too() -> None:
     figure = Figure()
     draw(figure, "thresholds", Content(["a", "b"], np.array([0.5, 0.5])), Labels(), Theme())
     figure.canvas.draw()
+
+
+def test_a_figure_drawn_after_a_graph_in_the_same_canvas_is_as_without_it() -> None:
+    data, pictures = content(), []
+    for kinds in (["correlation"], ["graph", "correlation"], ["states", "graph", "correlation"]):
+        figure = Figure(layout="constrained")
+        for kind in kinds:
+            draw(figure, kind, data, Labels(), Theme())
+            figure.canvas.draw()
+        pictures.append(np.array([a.get_position().bounds for a in figure.axes]))
+    np.testing.assert_allclose(pictures[0], pictures[1], atol=1e-6)
+    np.testing.assert_allclose(pictures[0], pictures[2], atol=1e-6)
