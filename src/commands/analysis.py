@@ -76,6 +76,7 @@ def plot(
     run: Any,
     kind: str,
     save_file: str | None = None,
+    block: int | None = None,
     volumes: list[Any] | None = None,
     **keywords: Any,
 ) -> Any:
@@ -98,6 +99,8 @@ def plot(
         raise UserError(
             f'{table.name} is a file: "siren plot ... {kind}" needs the folder of a run.'
         )
+    if block is not None and kind != "scatter":
+        raise UserError('"block" colors the volumes of "scatter": leave it out for other figures.')
     chosen = None if table else chosen_blocks(session, run)
     parameters, sources = (
         parameters_of(StatesParameters, keywords),
@@ -119,7 +122,7 @@ def plot(
         labels = Labels(chosen.blocks.names, chosen.colors) if chosen else Labels()
         content = Content.of(*levels, found)
         size = size_of(kind, content, labels)
-        save_figure(path, lambda figure: draw(figure, kind, content, labels, Theme()), size)
+        save_figure(path, lambda figure: draw(figure, kind, content, labels, Theme(), block), size)
         return path
 
     def show(path: Path) -> Path:
@@ -274,7 +277,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
 
         return CmdDesc(
             required=[("run", RunArg), ("kind", EnumOf(KINDS))],
-            keyword=[*saved, *more],
+            keyword=[*saved, ("block", IntArg), *more],
             required_arguments=["save_file"],
             synopsis="Draw contour levels, states or relations of blocks",
         )

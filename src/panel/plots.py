@@ -1,25 +1,25 @@
-"""The Plots page: contour levels, blocks by volumes, blocks by blocks; a click shows the volume."""
+"""The Plots page: contour levels, blocks by volumes, blocks by blocks, volumes as points; a click
+shows the volume.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from chimerax.core.models import ADD_MODELS, MODEL_NAME_CHANGED, REMOVE_MODELS
-from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
-from Qt.QtCore import QEvent, QSize, Qt, Signal
-from Qt.QtGui import QPalette
+from Qt.QtCore import Signal
 from Qt.QtWidgets import (
     QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -32,10 +32,10 @@ from ..core.figures.theme import Drawn, Labels, Pick, Theme
 from ..core.runs.record import read_record
 from ..core.runs.steps import open_run, run_states
 from ..core.thresholds.tables import table_levels
-from ..session.scene import blocks_of, set_of
-from ..session.surfaces import own_color
+from ..session.scene import open_labels
 from ..session.words import path_text
-from .widgets import Page, single_shot, while_alive
+from .figure import FigureView
+from .widgets import Page, plain_layout, while_alive
 
 CHOICES = (
     ("thresholds", "Contour levels"),
@@ -43,22 +43,10 @@ CHOICES = (
     ("correlation", "Correlation of blocks"),
     ("conditional", "Blocks given other blocks"),
     ("graph", "What depends on what"),
+    ("scatter", "Volumes as points"),
 )
 FORMATS = "PNG picture (*.png);;PDF document (*.pdf);;SVG drawing (*.svg)"
-SMALLEST = QSize(220, 240)  # pixels
-RESIZED = 120  # ms without a change of size until writing is fitted to it
-
-
-class _Canvas(FigureCanvasQTAgg):
-    """A canvas that takes what is left of the panel: matplotlib's would ask for 640 by 480."""
-
-    def sizeHint(self) -> QSize:
-        """Override for Qt."""
-        return SMALLEST
-
-    def minimumSizeHint(self) -> QSize:
-        """Override for Qt."""
-        return SMALLEST
+ANY_COUNT = "number of blocks"
 
 
 class PlotsPage(Page):
@@ -71,6 +59,7 @@ class PlotsPage(Page):
     """
 
     volume_requested = Signal(str)
+    volumes_chosen = Signal(list)  # names of the volumes that were encircled
     run_changed = Signal(object)  # never emitted here; the tool connects all pages alike
     # from the thread: its Progress, and (Content, Labels), progress in words, or an error message
     _read = Signal(object, object)
@@ -82,15 +71,9 @@ class PlotsPage(Page):
         self._table: Path | None = None
         self._content: Content | None = None
         self._labels = Labels()
-        self._drawn = Drawn("")
-        self._stale = True
         self._reading: Progress | None = None
         self._build()
         self._read.connect(self._has_read)
-        self._draw_soon = single_shot(self, 0, self._draw)
-        self._drawn_size: Any = None
-        self._fit_soon = single_shot(self, RESIZED, self._fit)
-        self.canvas.mpl_connect("resize_event", lambda _: self._fit_soon.start())
         follow = while_alive(self, lambda *_: self._follow_models())
         for name in (ADD_MODELS, REMOVE_MODELS, MODEL_NAME_CHANGED):
             session.triggers.add_handler(name, follow)
@@ -122,27 +105,21 @@ class PlotsPage(Page):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.choice.setMinimumContentsLength(12)
-        self.choice.currentIndexChanged.connect(lambda *_: self._redraw())
+        self.choice.currentIndexChanged.connect(self._kind_changed)
         self.save_button = QPushButton("Save...", self, clicked=self._save)
         self.save_button.setToolTip("Save the figure as PNG, PDF or SVG (siren plot)")
         self.table_button = QPushButton("Table...", self, clicked=self._save_table)
         self.table_button.setToolTip(
             "Save the occupied share of each block in each volume as a table (siren states)"
         )
-        self.figure = Figure(layout="constrained")
-        self.canvas = _Canvas(self.figure)
-        self.canvas.setParent(self)
-        self.canvas.setMinimumSize(SMALLEST)
-        self.canvas.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.canvas.mpl_connect("motion_notify_event", self._hover)
-        self.canvas.mpl_connect("axes_leave_event", lambda _: self._say(self._drawn.caption))
-        self.canvas.mpl_connect("button_press_event", self._click)
-        self.caption = QLabel(self)
-        self.caption.setWordWrap(True)
-        # keep the figure from jumping when the text changes
-        self.caption.setMinimumHeight(3 * self.caption.fontMetrics().lineSpacing())
-        self.caption.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.caption.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.view = FigureView(self)
+        self.figure, self.canvas, self.caption = (
+            self.view.figure,
+            self.view.canvas,
+            self.view.caption,
+        )
+        self.view.clicked.connect(self._click)
+        self.view.outlined.connect(self._outlined)
         self.block = QComboBox(self)
         self.block.setToolTip("Choose a block here or by clicking in the figure")
         self.pair_button = QPushButton("Volumes with and without", self, clicked=self._pair)
@@ -150,22 +127,29 @@ class PlotsPage(Page):
             "Open two volumes side by side that differ in this block and as little as possible in "
             "all others (siren representatives)"
         )
+        self.color = QComboBox(self)
+        self.color.setToolTip(
+            "What colors the volumes: how many blocks each has, or the occupied share of a block"
+        )
+        self.color.currentIndexChanged.connect(self._color_changed)
+        self._below = QStackedWidget(self)
+        for words, *widgets in (("Block", self.block, self.pair_button), ("Color", self.color)):
+            row = QWidget(self)
+            line = QHBoxLayout(row)
+            plain_layout(line)
+            line.addWidget(QLabel(words, row))
+            for widget in widgets:
+                line.addWidget(widget, 0 if widget is self.pair_button else 1)
+            self._below.addWidget(row)
+        above = QHBoxLayout()
+        for widget in (self.choice, self.table_button, self.save_button):
+            above.addWidget(widget, 1 if widget is self.choice else 0)
         layout = QVBoxLayout(self.content)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
-        for row, stretch in (
-            ([self.choice, self.table_button, self.save_button], 0),
-            ([self.canvas], 1),
-            ([self.caption], 0),
-            ([QLabel("Block", self), self.block, self.pair_button], 0),
-        ):
-            line = QHBoxLayout()
-            for widget in row:
-                line.addWidget(
-                    widget,
-                    1 if widget in (self.choice, self.canvas, self.caption, self.block) else 0,
-                )
-            layout.addLayout(line, stretch)
+        layout.addLayout(above)
+        layout.addWidget(self.view, 1)
+        layout.addWidget(self._below)
 
     # --- reading, in a thread
 
@@ -173,7 +157,7 @@ class PlotsPage(Page):
         """Read the run or the table, and cancel any earlier reading."""
         if self._reading is not None:
             self._reading.cancel()
-        self._content, self._labels, self._drawn = None, Labels(), Drawn("")
+        self._content, self._labels = None, Labels()
         folder, table = self._folder, self._table
         self._fill_blocks()
         if folder is None and table is None:
@@ -220,96 +204,66 @@ class PlotsPage(Page):
 
     def _fill_blocks(self) -> None:
         states = self._content.states if self._content else None
-        self.block.clear()
-        for number in states.numbers if states else ():
-            self.block.addItem(f"{self._labels.text(number)}", number)
-        for widget in (self.block, self.pair_button, self.table_button):
+        for combo in (self.block, self.color):
+            chosen = combo.currentData()
+            combo.blockSignals(True)
+            combo.clear()
+            if combo is self.color:
+                combo.addItem(ANY_COUNT, None)
+            for number in states.numbers if states else ():
+                combo.addItem(f"{self._labels.text(number)}", number)
+            combo.setCurrentIndex(max(0, combo.findData(chosen)) if chosen is not None else 0)
+            combo.blockSignals(False)
+        for widget in (self.block, self.color, self.pair_button, self.table_button):
             widget.setEnabled(states is not None)
 
     def _follow_models(self) -> None:
         """Give blocks the colors and names of their open surfaces."""
-        group = None if self._folder is None else set_of(self.session, self._folder)
-        models = [] if group is None else blocks_of(group)
-        colors = {m.siren_block: own_color(m) for m in models}
-        names = {m.siren_block: m.given_name for m in models}
-        now = Labels({**self._labels.names, **names}, {**self._labels.colors, **colors})
+        now = open_labels(self.session, self._folder, self._labels)
         if now != self._labels:
             renamed = now.names != self._labels.names
             self._labels = now
             if renamed:
-                chosen = self.block.currentData()
                 self._fill_blocks()
-                self.block.setCurrentIndex(max(0, self.block.findData(chosen)))
-            self._redraw()
-
-    def _fit(self) -> None:
-        """Draw again for another size: what is written in small cells depends on it."""
-        if self.canvas.size() != self._drawn_size:
             self._redraw()
 
     # --- drawing
 
-    def _redraw(self, message: str = "") -> None:
-        if message:
-            self._drawn = Drawn(message)
-            self.figure.clear()
-        self._stale = True
-        self._draw_soon.start(0)
-
-    def _draw(self) -> None:
-        """Draw now if the page is visible, otherwise once it is shown."""
-        if not self._stale or not self.isVisible():
-            return
-        self._stale, self._drawn_size = False, self.canvas.size()
-        theme = theme_of(self.palette())
-        self.figure.set_facecolor(theme.background)
+    def _kind_changed(self, _: int) -> None:
+        self._below.setCurrentIndex(1 if self.kind == "scatter" else 0)
         if self._content is not None:
-            try:
-                self._drawn = draw(self.figure, self.kind, self._content, self._labels, theme)
-            except SirenError as error:
-                self.figure.clear()
-                self._drawn = Drawn(str(error))
-        self.save_button.setEnabled(self._content is not None and bool(self.figure.axes))
-        self._say(self._drawn.caption)
-        self.canvas.draw_idle()
+            self._redraw()
 
-    def showEvent(self, event: Any) -> None:
-        super().showEvent(event)
-        self._draw_soon.start(0)
+    def _color_changed(self, _: int) -> None:
+        self._redraw()
 
-    def changeEvent(self, event: Any) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "_draw_soon"):
-            self._stale = True
-            self._draw_soon.start(0)
+    def _redraw(self, message: str = "") -> None:
+        if message or self._content is None:
+            self.view.show_figure(None, message)
+        else:
+            self.view.show_figure(self._fill)
+        self.save_button.setEnabled(self._content is not None)
 
-    def _say(self, text: str) -> None:
-        self.caption.setText(text)
+    def _fill(self, figure: Figure, theme: Theme) -> Drawn:
+        assert self._content is not None
+        return draw(figure, self.kind, self._content, self._labels, theme, self.color.currentData())
 
-    def _under(self, event: Any) -> Pick | None:
-        return (
-            self._drawn.pick(event.inaxes, event.xdata, event.ydata)
-            if event.inaxes is not None
-            else None
-        )
+    def mark(self, names: Collection[str]) -> None:
+        """Mark these volumes where they are points."""
+        self.view.mark(names)
 
-    def _hover(self, event: Any) -> None:
-        pick = self._under(event)
-        self._say(pick.text if pick else self._drawn.caption)
-        self.canvas.setCursor(
-            Qt.CursorShape.PointingHandCursor
-            if pick and pick.volume
-            else Qt.CursorShape.ArrowCursor
-        )
-
-    def _click(self, event: Any) -> None:
-        pick = self._under(event)
-        if pick is None:
-            return
+    def _click(self, pick: Pick) -> None:
         if pick.block is not None:
             self.block.setCurrentIndex(self.block.findData(pick.block))
         if pick.volume:
             self.volume_requested.emit(pick.volume)
+
+    def _outlined(self, names: list[str]) -> None:
+        count = len(names)
+        if count:
+            word = "volume" if count == 1 else "volumes"
+            self.view.say(f"{count:,} {word} selected in the list on the Ensemble page.")
+        self.volumes_chosen.emit(names)
 
     # --- buttons
 
@@ -320,8 +274,10 @@ class PlotsPage(Page):
     def _save(self) -> None:
         path = self._ask_path("Save the figure", f"{self.kind}.png", FORMATS)
         if path:
+            block = self.color.currentData() if self.kind == "scatter" else None
+            colored = "" if block is None else f"block {block} "
             self._execute(
-                f"siren plot {self._source()} {self.kind} saveFile {path_text(Path(path))}"
+                f"siren plot {self._source()} {self.kind} {colored}saveFile {path_text(Path(path))}"
             )
 
     def _save_table(self) -> None:
@@ -359,11 +315,3 @@ def read_content(
     return Content.of(
         *levels, run_states(folder, progress=progress) if len(run.blocks) else None
     ), labels
-
-
-def theme_of(palette: QPalette) -> Theme:
-    """The figure theme that matches a window's palette."""
-    return Theme.on(
-        palette.color(QPalette.ColorRole.Window).name(),
-        palette.color(QPalette.ColorRole.WindowText).name(),
-    )

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -24,6 +24,9 @@ from ..core.maps.grid import Grid
 from ..core.runs.record import Record
 from ..core.runs.steps import Run
 from .surfaces import GROUP_NAME, BlockMap, own_color
+
+if TYPE_CHECKING:  # matplotlib takes a moment
+    from ..core.figures.theme import Labels
 
 PLACES = 3  # last parts of a path that tell one run from another, as in j42/siren/02_expand
 EARLIER = " (earlier)"
@@ -63,6 +66,17 @@ def set_of(session: Any, folder: Path) -> Model | None:
     """The set of a folder: one that is seen rather than a hidden one, then the newest."""
     found = [g for g in sets_of_blocks(session) if same_folder(folder_of(g), folder)]
     return max(reversed(found), key=lambda g: bool(g.visible), default=None)
+
+
+def open_labels(session: Any, folder: Path | None, labels: Labels) -> Labels:
+    """Names and colors of a run's blocks, as those of them have that are open."""
+    group = None if folder is None else set_of(session, folder)
+    models = [] if group is None else blocks_of(group)
+    return replace(
+        labels,
+        names={**labels.names, **{m.siren_block: m.given_name for m in models}},
+        colors={**labels.colors, **{m.siren_block: own_color(m) for m in models}},
+    )
 
 
 def seen_set(session: Any) -> Model | None:

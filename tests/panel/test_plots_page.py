@@ -20,7 +20,7 @@ from conftest import work_on
 from cxheadless import ui_shim
 from ensembles import LEVEL, Planted, write_planted
 
-KINDS = ["thresholds", "states", "correlation", "conditional"]
+KINDS = ["thresholds", "states", "correlation", "conditional", "scatter"]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ class Person:
         self.page.set_run(folder)
         self.wait(lambda: self.page._reading is None)
         self.page.choice.setCurrentIndex(KINDS.index(kind))
-        self.wait(lambda: not self.page._stale)
+        self.wait(lambda: not self.page.view.stale)
         self.wait()
 
     def mouse(self, axes: Any, x: float, y: float, click: bool) -> None:
@@ -99,6 +99,37 @@ class Person:
                 ),
             )
         self.wait()
+
+    def drag(self, places: np.ndarray) -> None:
+        """Drag the mouse along points of the canvas, in pixels from its upper left."""
+        from Qt.QtCore import QEvent, QPointF, Qt
+        from Qt.QtGui import QMouseEvent
+        from Qt.QtWidgets import QApplication
+
+        left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+        move, last = QEvent.Type.MouseMove, len(places) - 1
+        for k, (x, y) in enumerate(places):
+            kinds = [(QEvent.Type.MouseButtonPress, left)] if k == 0 else [(move, none)]
+            kinds += [(QEvent.Type.MouseButtonRelease, left)] if k == last else []
+            for kind, button in kinds:
+                at = QPointF(x, y)
+                event = QMouseEvent(
+                    kind,
+                    at,
+                    self.page.canvas.mapToGlobal(at),
+                    button,
+                    left,
+                    Qt.KeyboardModifier.NoModifier,
+                )
+                QApplication.sendEvent(self.page.canvas, event)
+        self.wait()
+
+    def pixels(self, places: np.ndarray) -> np.ndarray:
+        """Points of a figure in pixels of the canvas from its upper left, (n, 2)."""
+        canvas = self.page.canvas
+        across, up = self.page.figure.axes[0].transData.transform(places).T
+        ratio = canvas.device_pixel_ratio
+        return np.column_stack([across / ratio, canvas.height() - up / ratio])
 
     def picture(self) -> np.ndarray:
         """The pixels of the figure on the screen, (height, width, 3)."""
@@ -137,6 +168,7 @@ def test_each_figure_fills_its_place_and_says_what_it_shows(
         "states": "1: 120, 2: 80",
         "correlation": "No block depends",
         "conditional": "No block depends",
+        "scatter": "200 volumes, those that are alike near each other",
     }[kind] in person.page.caption.text()
 
 
@@ -170,6 +202,103 @@ def test_a_bar_and_a_pair_of_blocks_ask_for_a_volume_too(
     number = int(person.asked.pop()[4:-4]) - 1
     assert volumes.present["left"][number] and volumes.present["right"][number]
     assert "volumes with block" in person.page.caption.text()
+
+
+def test_a_point_of_the_scatter_names_its_volume_and_a_click_shows_it(
+    person: Person, sketch: Path, volumes: Planted
+) -> None:
+    person.see(sketch, "scatter")
+    content = person.page._content
+    for k in (0, 7, 150):
+        x, y = content.landscape.points[k]
+        person.mouse(person.page.figure.axes[0], x, y, click=True)
+        name = person.asked.pop()
+        # the planted blocks are in it, or others lie in the same place
+        there = [b for b, side in ((1, "right"), (2, "left")) if volumes.present[side][k]]
+        words = ("no block", f"block {there[0]}" if there else "", "blocks 1, 2")[len(there)]
+        assert person.page.caption.text() == f"{name}: {words}."
+
+
+def test_an_outline_around_points_chooses_their_volumes_and_they_are_marked(
+    person: Person, sketch: Path, volumes: Planted
+) -> None:
+    person.see(sketch, "scatter")
+    found: list[list[str]] = []
+    person.page.volumes_chosen.connect(found.append)
+    before = person.picture().astype(int)
+    # shares of two blocks: those with both are in the upper right
+    corners = np.array([[0.6, 0.6], [1.04, 0.6], [1.04, 1.04], [0.6, 1.04]])
+    axes = person.page.figure.axes[0]
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    inside = np.clip(corners, (left, low), (right, high))
+    person.drag(person.pixels(inside))
+    both = volumes.present["left"] & volumes.present["right"]
+    assert found == [[f"vol_{k + 1}.mrc" for k in np.flatnonzero(both)]]
+    assert f"{both.sum()} volumes selected" in person.page.caption.text()
+    assert not person.asked  # a drag is no click
+    person.page.mark(found[0])
+    person.wait()
+    assert person.page.canvas.rings.shape == (both.sum(), 2)
+    ink = np.abs(person.picture().astype(int) - before).max(axis=2) > 40
+    around = person.pixels(np.array([[0.5, 0.5]]))[0]
+    ratio = person.picture().shape[1] / person.page.canvas.width()
+    rows, columns = np.nonzero(ink)
+    assert len(rows) > 50
+    assert (columns / ratio > around[0] - 6).all() and (rows / ratio < around[1] + 6).all()
+    person.page.mark([])
+    person.wait()
+    assert (person.picture() == before).all()
+
+
+def test_the_scatter_is_colored_by_a_block_that_is_chosen_and_saved_so(
+    person: Person, sketch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from Qt.QtWidgets import QFileDialog
+
+    person.see(sketch, "scatter")
+    counts = person.page.figure.axes[0].collections[0].get_array()
+    assert sorted(set(counts.tolist())) == [0.0, 1.0, 2.0]
+    person.page.color.setCurrentIndex(2)
+    person.wait()
+    shares = person.page.figure.axes[0].collections[0].get_array()
+    assert sorted(shares) == pytest.approx(sorted(person.page._content.states.share[1]))
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "s.png"), "PNG picture (*.png)")
+    )
+    person.page.save_button.click()
+    person.wait(lambda: (tmp_path / "s.png").is_file())
+    person.wait(lambda: current_job(person.session) is None)
+    assert person.typed == [f"siren plot {sketch} scatter block 2 saveFile {tmp_path / 's.png'}"]
+
+
+def test_arrow_keys_go_from_point_to_point_and_enter_shows_the_volume(
+    person: Person, sketch: Path
+) -> None:
+    from Qt.QtCore import QEvent, Qt
+    from Qt.QtGui import QKeyEvent
+    from Qt.QtWidgets import QApplication
+
+    person.see(sketch, "scatter")
+    points = person.page._content.landscape.points
+    names = person.page._content.states.names
+
+    def press(code: Qt.Key) -> None:
+        event = QKeyEvent(QEvent.Type.KeyPress, code, Qt.KeyboardModifier.NoModifier)
+        QApplication.sendEvent(person.page.canvas, event)
+        person.wait()
+
+    def here() -> np.ndarray:
+        press(Qt.Key.Key_Return)
+        return points[names.index(person.asked.pop())]
+
+    press(Qt.Key.Key_Right)
+    first = here()
+    press(Qt.Key.Key_Left)
+    assert here()[0] < first[0]
+    for _ in range(len(points)):
+        press(Qt.Key.Key_Up)
+    assert here()[1] > points[:, 1].mean()
+    assert person.page.canvas.rings.shape == (1, 2)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ Example::
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,12 @@ from numpy.typing import NDArray
 
 from ..common.errors import SirenError
 from .block_occupancy import States
+
+_ASKED = re.compile(
+    r"(?<!\S)(with|has|have|without|lacks|lack)\s+(\d+(?:\s*,\s*\d+)*)(?=[\s,;]|$)[,;]?",
+    re.IGNORECASE,
+)
+_LACKING = ("without", "lacks", "lack")
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,26 @@ class Selection:
             raise SirenError(
                 f"Block {both[0]} is asked for both with and without: name it in one of them."
             )
+
+    @staticmethod
+    def parse(text: str) -> tuple[Selection, str]:
+        """Take what is asked of blocks out of a text: ``with 2,3 without 5``, or ``has 2, lacks 5``.
+
+        Returns
+        -------
+        selection
+        rest of the text
+
+        Raises
+        ------
+        SirenError
+            If a block is asked for both with and without.
+        """
+        numbers: dict[bool, list[int]] = {True: [], False: []}
+        for word, listed in _ASKED.findall(text):
+            numbers[word.lower() not in _LACKING] += map(int, listed.split(","))
+        rest = " ".join(_ASKED.sub(" ", text).split())
+        return Selection(tuple(numbers[True]), tuple(numbers[False])), rest
 
     @property
     def words(self) -> str:

@@ -19,16 +19,18 @@ from numpy.typing import NDArray
 
 from ..analysis.block_occupancy import States, Tree, similar_together
 from ..analysis.dependence import dependence
+from ..analysis.landscape import Landscape, landscape
 from ..analysis.relations import Relations, relations
 from ..common.errors import SirenError
 from ..common.files import atomic_file
 from .graph import draw_graph, graph_size
 from .levels import draw_thresholds
 from .relations import draw_relations
+from .scatter import draw_scatter
 from .states import draw_states
 from .theme import Drawn, Labels, Theme
 
-KINDS = ("thresholds", "states", "correlation", "conditional", "graph")
+KINDS = ("thresholds", "states", "correlation", "conditional", "graph", "scatter")
 FIGURE_SIZE = (6.4, 4.8)  # inches
 
 
@@ -41,6 +43,7 @@ class Content:
     names, levels : all volumes and their contour levels, including volumes left out
     states, relations : of the blocks, or None if only the contour levels are known
     blocks, volumes : their hierarchical clustering
+    landscape : the volumes as points
     """
 
     names: Sequence[str]
@@ -49,6 +52,7 @@ class Content:
     relations: Relations | None = None
     blocks: Tree | None = None
     volumes: Tree | None = None
+    landscape: Landscape | None = None
 
     @staticmethod
     def of(
@@ -64,11 +68,23 @@ class Content:
             relations(states),
             similar_together(states.share),
             similar_together(states.share.T),
+            landscape(states),
         )
 
 
-def draw(figure: Figure, kind: str, content: Content, labels: Labels, theme: Theme) -> Drawn:
+def draw(
+    figure: Figure,
+    kind: str,
+    content: Content,
+    labels: Labels,
+    theme: Theme,
+    block: int | None = None,
+) -> Drawn:
     """Draw one of the KINDS.
+
+    Parameters
+    ----------
+    block : number of the block that colors the scatter; None: by the number of blocks
 
     Raises
     ------
@@ -89,6 +105,9 @@ def draw(figure: Figure, kind: str, content: Content, labels: Labels, theme: The
         return draw_states(figure, c.states, c.blocks, c.volumes, labels, theme)
     if kind == "graph":
         return draw_graph(figure, dependence(c.relations), c.relations, labels, theme)
+    if kind == "scatter":
+        assert c.landscape is not None
+        return draw_scatter(figure, c.states, c.landscape, labels, theme, block)
     return draw_relations(
         figure, c.states, c.relations, c.blocks, labels, theme, kind == "conditional"
     )

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.path import Path as Outline
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,19 @@ class Theme:
         return Theme(background, text, "#8a8a8a", "#56B4E9", "#E69F00", "#56B4E930", True)
 
     @property
+    def pale(self) -> str:
+        """What is not there, on the background."""
+        return "#5a5a5a" if self.dark else "#d4d4d4"
+
+    @property
+    def strong(self) -> tuple[str, str]:
+        """The middle and the upper end of a scale."""
+        return ("#2f6f9f", "#9fdcff") if self.dark else ("#7db8da", "#08306b")
+
+    @property
     def sequential(self) -> LinearSegmentedColormap:
         """From the background (0) to a strong blue (1)."""
-        upper = ("#2f6f9f", "#9fdcff") if self.dark else ("#7db8da", "#08306b")
-        return LinearSegmentedColormap.from_list("share", [self.background, *upper])
+        return LinearSegmentedColormap.from_list("share", [self.background, *self.strong])
 
     @property
     def diverging(self) -> LinearSegmentedColormap:
@@ -67,6 +79,29 @@ class Pick:
 
 
 @dataclass(frozen=True)
+class Points:
+    """Volumes as points of a figure.
+
+    Attributes
+    ----------
+    axes : in which they are
+    names : V volumes
+    places : (V, 2) where each is, in data coordinates
+    """
+
+    axes: Any
+    names: tuple[str, ...]
+    places: NDArray[np.float64]
+
+    def inside(self, outline: NDArray[np.float64]) -> list[str]:
+        """The volumes inside an outline (n, 2) in data coordinates."""
+        if len(outline) < 3:
+            return []
+        found = Outline(outline).contains_points(self.places)
+        return [name for name, is_in in zip(self.names, found.tolist(), strict=True) if is_in]
+
+
+@dataclass(frozen=True)
 class Drawn:
     """A finished figure.
 
@@ -74,10 +109,12 @@ class Drawn:
     ----------
     caption : one sentence on the whole figure
     pick : called with axes, x, y (data coordinates); returns a Pick or None
+    points : the volumes, where they are points; or None
     """
 
     caption: str
     pick: Callable[[Any, float, float], Pick | None] = field(default=lambda axes, x, y: None)
+    points: Points | None = None
 
 
 @dataclass(frozen=True)

@@ -52,3 +52,26 @@ def test_no_volume_that_fits_is_said():
     one = States(found.names[:1], found.levels[:1], found.numbers, found.sizes, found.share[:, :1])
     with pytest.raises(SirenError, match="None of the 1 volumes is with 2 "):
         Selection((2,)).volumes(one)
+
+
+@pytest.mark.parametrize(
+    ("text", "having", "lacking", "rest"),
+    [
+        ("with 2,3 without 5", (2, 3), (5,), ""),
+        ("has 3, lacks 5", (3,), (5,), ""),
+        ("flagged with 2 , 3 vol_1", (2, 3), (), "flagged vol_1"),
+        ("WITH 2 with 4", (2, 4), (), ""),
+        ("with", (), (), "with"),
+        ("made_with 3", (), (), "made_with 3"),
+        ("with 12-4", (), (), "with 12-4"),
+        ("without 7.mrc", (), (), "without 7.mrc"),
+        ("", (), (), ""),
+    ],
+)
+def test_what_is_asked_of_blocks_is_taken_out_of_a_text(text, having, lacking, rest):
+    assert Selection.parse(text) == (Selection(having, lacking), rest)
+
+
+def test_what_a_selection_says_is_read_as_that_selection():
+    for asked in (Selection((1, 12), (3,)), Selection((4,)), Selection((), (2, 5))):
+        assert Selection.parse(asked.words) == (asked, "")

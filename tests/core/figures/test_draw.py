@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -86,3 +88,53 @@ def test_a_figure_drawn_after_a_graph_in_the_same_canvas_is_as_without_it() -> N
         pictures.append(np.array([a.get_position().bounds for a in figure.axes]))
     np.testing.assert_allclose(pictures[0], pictures[1], atol=1e-6)
     np.testing.assert_allclose(pictures[0], pictures[2], atol=1e-6)
+
+
+def scattered() -> Content:
+    """The same, but for shares that are nowhere equal."""
+    c = content()
+    noise = 0.2 * np.random.default_rng(7).random(c.states.share.shape).astype(np.float32)
+    return Content.of(c.names, c.levels, replace(c.states, share=0.8 * c.states.share + noise))
+
+
+@pytest.mark.parametrize("block", [None, 5])
+def test_each_point_of_the_scatter_is_its_volume_in_the_color_of_its_blocks(
+    block: int | None,
+) -> None:
+    data = scattered()
+    figure = Figure(layout="constrained")
+    color = (1.0, 0.0, 0.0)
+    drawn = draw(figure, "scatter", data, Labels({2: "stalk"}, {5: color}), Theme(), block)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    for k, (x, y) in enumerate(data.landscape.points):
+        pick = drawn.pick(axes, x, y)
+        there = [n for n, p in zip((1, 2, 5, 9), data.states.present[:, k], strict=True) if p]
+        words = ", ".join("2 (stalk)" if n == 2 else str(n) for n in there)
+        assert pick.volume == data.names[k]
+        assert pick.text.endswith(
+            f"{'no block' if not there else 'block' + 's' * (len(there) > 1) + ' ' + words}."
+        )
+    span = np.ptp(data.landscape.points, axis=0)
+    assert drawn.pick(axes, *(data.landscape.points.max(axis=0) + 0.3 * span)) is None
+    assert drawn.pick(figure.axes[1], 0, 0) is None
+    points = axes.collections[0]
+    values = data.states.present.sum(axis=0) if block is None else data.states.share[2]
+    shown = dict(zip(map(tuple, points.get_offsets()), points.get_array(), strict=True))
+    for place, value in zip(data.landscape.points, values, strict=True):
+        assert shown[tuple(place)] == value
+    if block is not None:
+        assert points.to_rgba([1.0])[0, :3] == pytest.approx(color)
+
+
+def test_an_outline_holds_the_points_inside_it() -> None:
+    data = scattered()
+    figure = Figure(layout="constrained")
+    points = draw(figure, "scatter", data, Labels(), Theme()).points
+    x, y = data.landscape.points.T
+    left, right, low, high = *np.quantile(x, [0.2, 0.8]), *np.quantile(y, [0.1, 0.7])
+    box = np.array([[left, low], [right, low], [right, high], [left, high]])
+    expected = (x > left) & (x < right) & (y > low) & (y < high)
+    assert 0 < expected.sum() < 30
+    assert points.inside(box) == [n for n, e in zip(data.names, expected, strict=True) if e]
+    assert points.inside(box[:2]) == []

@@ -1,0 +1,308 @@
+"""A figure of core in the panel: drawn in portions, with what is under the pointer in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from Qt.QtCore import QEvent, QPointF, QSize, Qt, Signal
+from Qt.QtGui import QColor, QKeyEvent, QPainter, QPalette, QPen, QPolygonF
+from Qt.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from ..core.common.errors import SirenError
+from ..core.figures.theme import Drawn, Pick, Theme
+from .widgets import plain_layout, single_shot
+
+SMALLEST = QSize(220, 200)  # pixels
+RESIZED = 120  # ms without a change of size until writing is fitted to it
+DRAG = 4  # pixels that a click may move
+RING = 4.5  # pixels, the radius of the mark around a chosen volume
+MANY_RINGS = 500  # more are drawn without smooth edges, which take long
+LINES = 3  # of text below the figure
+ARROWS = {
+    Qt.Key.Key_Left: (-1.0, 0.0),
+    Qt.Key.Key_Right: (1.0, 0.0),
+    Qt.Key.Key_Up: (0.0, 1.0),
+    Qt.Key.Key_Down: (0.0, -1.0),
+}
+
+Fill = Callable[[Figure, Theme], Drawn]
+
+
+class _Canvas(FigureCanvasQTAgg):
+    """A canvas that takes what is left of the panel (matplotlib's would ask for 640 by 480), and
+    shows marks and an outline on top of the figure without drawing that anew.
+    """
+
+    def __init__(self, figure: Figure):
+        super().__init__(figure)
+        self.rings: NDArray[np.float64] = np.empty((0, 2))  # in the figure's pixels
+        self.outline: list[tuple[float, float]] = []
+
+    def sizeHint(self) -> QSize:
+        """Override for Qt."""
+        return SMALLEST
+
+    def minimumSizeHint(self) -> QSize:
+        """Override for Qt."""
+        return SMALLEST
+
+    def paintEvent(self, event: Any) -> None:
+        """Override for Qt."""
+        super().paintEvent(event)
+        if not len(self.rings) and len(self.outline) < 2:
+            return
+        painter = QPainter(self)
+        color = self.palette().color(QPalette.ColorRole.WindowText)
+        if len(self.rings):
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, len(self.rings) <= MANY_RINGS)
+            painter.setPen(QPen(color, 1.4))
+            for x, y in self.rings.tolist():
+                painter.drawEllipse(self._place(x, y), RING, RING)
+        if len(self.outline) > 1:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QPen(color, 1.2, Qt.PenStyle.DashLine))
+            shade = QColor(self.palette().color(QPalette.ColorRole.Highlight))
+            shade.setAlpha(40)
+            painter.setBrush(shade)
+            painter.drawPolygon(QPolygonF([self._place(x, y) for x, y in self.outline]))
+        painter.end()
+
+    def _place(self, x: float, y: float) -> QPointF:
+        """Where a pixel of the figure, counted from below, is on the widget."""
+        ratio = self.device_pixel_ratio
+        return QPointF(x / ratio, self.height() - y / ratio)
+
+
+class FigureView(QWidget):
+    """A figure that follows the theme and the size of the panel, with a caption below it. The
+    caption says what is under the pointer.
+
+    It is filled, laid out and rendered one after the other, so that the window stays responsive;
+    only while it can be seen.
+
+    Attributes
+    ----------
+    figure, canvas, caption
+    drawn : what is shown
+    stale : whether it is still to be drawn
+    """
+
+    clicked = Signal(object)  # Pick
+    outlined = Signal(list)  # names of the volumes that were encircled
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self._fill: Fill | None = None
+        self._marked: frozenset[str] = frozenset()
+        self._drag: tuple[float, float] | None = None
+        self._at: int | None = None  # volume that the arrow keys have come to
+        self._drawn_size: Any = None
+        self.drawn, self.stale = Drawn(""), True
+        self.figure = Figure(layout="constrained")
+        self.canvas = _Canvas(self.figure)
+        self.canvas.setParent(self)
+        self.canvas.setMinimumSize(SMALLEST)
+        self.canvas.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.canvas.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.canvas.installEventFilter(self)
+        self.caption = QLabel(self)
+        self.caption.setWordWrap(True)
+        # keep the figure from jumping when the text changes
+        self.caption.setMinimumHeight(LINES * self.caption.fontMetrics().lineSpacing())
+        self.caption.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.caption.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        layout = QVBoxLayout(self)
+        plain_layout(layout, 0, 4)
+        layout.addWidget(self.canvas, 1)
+        layout.addWidget(self.caption)
+        self._draw_soon = single_shot(self, 0, self._draw)
+        self._lay_out_soon = single_shot(self, 0, self._lay_out)
+        self._render_soon = single_shot(self, 0, self._render)
+        self._fit_soon = single_shot(self, RESIZED, self._fit)
+        for name, call in (
+            ("motion_notify_event", self._hover),
+            ("axes_leave_event", self._leave),
+            ("button_press_event", self._press),
+            ("button_release_event", self._release),
+            ("resize_event", self._resized),
+        ):
+            self.canvas.mpl_connect(name, call)
+
+    def show_figure(self, fill: Fill | None, message: str = "") -> None:
+        """Draw what this function fills a figure with; None: nothing, for the reason given."""
+        self._fill = fill
+        if fill is None:
+            self.drawn = Drawn(message)
+            self.figure.clear()
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw anew."""
+        self.stale = True
+        for timer in (self._lay_out_soon, self._render_soon):
+            timer.stop()
+        self._draw_soon.start(0)
+
+    def say(self, text: str) -> None:
+        """Show a text below the figure until the pointer moves on."""
+        self.caption.setText(text)
+
+    def mark(self, names: Collection[str]) -> None:
+        """Mark these volumes, where the figure has volumes as points."""
+        self._marked = frozenset(names)
+        self._place_rings()
+
+    # --- drawing
+
+    def _draw(self) -> None:
+        """Draw now if it is visible, otherwise once it is shown."""
+        if not self.stale or not self.isVisible():
+            return
+        self.stale, self._drawn_size, self._at = False, self.canvas.size(), None
+        theme = theme_of(self.palette())
+        self.figure.set_facecolor(theme.background)
+        self.figure.set_layout_engine("constrained")
+        if self._fill is not None:
+            try:
+                self.drawn = self._fill(self.figure, theme)
+            except SirenError as error:
+                self.figure.clear()
+                self.drawn = Drawn(str(error))
+        self.say(self.drawn.caption)
+        self._lay_out_soon.start(0)
+
+    def _lay_out(self) -> None:
+        engine = self.figure.get_layout_engine()
+        if engine is not None and self.figure.axes:
+            engine.execute(self.figure)
+        self.figure.set_layout_engine("none")
+        self._render_soon.start(0)
+
+    def _render(self) -> None:
+        self.canvas.draw()
+        self._place_rings()
+
+    def _place_rings(self) -> None:
+        points = self.drawn.points
+        self.canvas.rings = np.empty((0, 2))
+        if points is not None and points.axes.figure is self.figure and self._marked:
+            chosen = [k for k, name in enumerate(points.names) if name in self._marked]
+            self.canvas.rings = points.axes.transData.transform(points.places[chosen])
+        self.canvas.update()
+
+    def _resized(self, _: Any) -> None:
+        self._fit_soon.start()
+
+    def _fit(self) -> None:
+        """Draw again for another size: what is written in small cells depends on it."""
+        if self.canvas.size() != self._drawn_size:
+            self.redraw()
+
+    def showEvent(self, event: Any) -> None:
+        """Override for Qt."""
+        super().showEvent(event)
+        self._draw_soon.start(0)
+
+    def changeEvent(self, event: Any) -> None:
+        """Override for Qt."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and hasattr(self, "_draw_soon"):
+            self.redraw()
+
+    # --- pointer
+
+    def _under(self, event: Any) -> Pick | None:
+        return (
+            self.drawn.pick(event.inaxes, event.xdata, event.ydata)
+            if event.inaxes is not None
+            else None
+        )
+
+    def _hover(self, event: Any) -> None:
+        if self._drag is not None and self.drawn.points is not None:
+            self.canvas.outline.append((event.x, event.y))
+            self.canvas.update()
+            return
+        pick = self._under(event)
+        self.say(pick.text if pick else self.drawn.caption)
+        self.canvas.setCursor(
+            Qt.CursorShape.PointingHandCursor
+            if pick and (pick.volume or pick.block is not None)
+            else Qt.CursorShape.ArrowCursor
+        )
+
+    def _leave(self, _: Any) -> None:
+        if self._drag is None:
+            self.say(self.drawn.caption)
+
+    def _press(self, event: Any) -> None:
+        if event.button == 1:
+            self._drag, self.canvas.outline = (event.x, event.y), [(event.x, event.y)]
+
+    def _release(self, event: Any) -> None:
+        start, self._drag = self._drag, None
+        outline, self.canvas.outline = self.canvas.outline, []
+        self.canvas.update()
+        if start is None or event.button != 1:
+            return
+        far = max((max(abs(x - start[0]), abs(y - start[1])) for x, y in outline), default=0.0)
+        points = self.drawn.points
+        if points is not None and far > DRAG * self.canvas.device_pixel_ratio:
+            self.outlined.emit(points.inside(self._in_data(outline)))
+        elif (pick := self._under(event)) is not None:
+            self.clicked.emit(pick)
+
+    def _in_data(self, outline: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
+        assert self.drawn.points is not None
+        back = self.drawn.points.axes.transData.inverted()
+        return np.asarray(back.transform(np.array(outline)))
+
+    # --- keys
+
+    def eventFilter(self, canvas: Any, event: QEvent) -> bool:
+        """Override for Qt: arrow keys go from point to point, Enter is a click."""
+        return event.type() == QEvent.Type.KeyPress and self._key(event)
+
+    def _key(self, event: QKeyEvent) -> bool:
+        points = self.drawn.points
+        if points is None or not len(points.names):
+            return False
+        if event.key() in ARROWS:
+            self._step(np.array(ARROWS[event.key()]))
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._at is not None:
+            self.clicked.emit(Pick("", points.names[self._at]))
+        else:
+            return False
+        return True
+
+    def _step(self, direction: NDArray[np.float64]) -> None:
+        """Go to the nearest point in a direction; at first to the nearest to the middle."""
+        points = self.drawn.points
+        assert points is not None
+        at = points.axes.transData.transform(points.places)
+        if self._at is None:
+            self._at = int(np.hypot(*(at - np.median(at, axis=0)).T).argmin())
+        else:
+            step = at - at[self._at]
+            along, across = step @ direction, np.abs(step @ direction[::-1])
+            cost = np.where(along > 0.5, along + 2 * across, np.inf)
+            if np.isfinite(cost).any():
+                self._at = int(cost.argmin())
+        pick = self.drawn.pick(points.axes, *points.places[self._at])
+        name = points.names[self._at]
+        self.say(pick.text if pick is not None and pick.volume == name else name)
+        self.canvas.rings = at[[self._at]]
+        self.canvas.update()
+
+
+def theme_of(palette: QPalette) -> Theme:
+    """The figure theme that matches a window's palette."""
+    return Theme.on(
+        palette.color(QPalette.ColorRole.Window).name(),
+        palette.color(QPalette.ColorRole.WindowText).name(),
+    )
