@@ -138,6 +138,7 @@ class SirenTool(ToolInstance):
 
             self._blocks = BlocksPage(self.session, self.state.execute, self.tabs)
             self._blocks.run_changed.connect(self.state.set_run)
+            self._blocks.refreshed.connect(self.state.follow_blocks)
             self._place("blocks", self._blocks)
             self._blocks.set_run(self.state.run_folder, self.state.run)
         return self._blocks
@@ -150,6 +151,9 @@ class SirenTool(ToolInstance):
 
             self._plots = PlotsPage(self.session, self.state.execute, self.tabs)
             self._place("plots", self._plots)
+            self._plots.volumes_chosen.connect(self.ensemble.select)
+            self.ensemble.selected.connect(self._plots.mark)
+            self._plots.mark(self.ensemble.table.selected())
             self._plots.set_thresholds(self.state.threshold_table)
             self._plots.set_run(self.state.run_folder)
         return self._plots

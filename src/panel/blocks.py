@@ -76,6 +76,7 @@ class BlocksPage(Page):
     """
 
     volume_requested = Signal(str)  # never emitted here; the tool connects all pages alike
+    refreshed = Signal()  # blocks may have other names or colors
     run_changed = Signal(object)  # Path of the new set after the edited blocks were saved
 
     def __init__(self, session: Any, execute: Callable[[str], Any], parent: QWidget | None = None):
@@ -296,6 +297,7 @@ class BlocksPage(Page):
                 round(100 * (1 - (next((r.color[3] for r in rows if r.color), 1.0))))
             )
             self.slider.blockSignals(False)
+        self.refreshed.emit()
 
     def _lost(self) -> bool:
         """Whether the folder of the run, or that of its volumes, is no longer there."""

@@ -6,13 +6,16 @@ from html import escape
 from itertools import pairwise
 from math import isclose
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from Qt.QtCore import QModelIndex, Qt, Signal
 from Qt.QtGui import QKeySequence, QShortcut
 from Qt.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from ..core.analysis.selection import Selection
+from ..core.common.errors import SirenError
 from . import commands
+from .block_chips import BlockChips
 from .find import KEY as FIND_KEY
 from .find import FindField
 from .histogram import LevelHistogram
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 REST = 400  # ms on a row before its command is logged
 BESIDE = 16  # pixels beside the text of a button, at least
+SELECTED = 60  # ms of rest before others follow the selection
 FRAME = 15  # ms between choosing a row and showing it: a held key skips rows rather than lags
 
 
@@ -33,6 +37,7 @@ class EnsemblePage(Page):
     """The list of volumes, the histogram of contour levels, and buttons to choose volumes."""
 
     shown = Signal(str)  # name of the volume now shown
+    selected = Signal(list)  # names of the selected volumes
 
     def __init__(self, state: PanelState, parent: QWidget | None = None):
         super().__init__(parent)
@@ -41,6 +46,11 @@ class EnsemblePage(Page):
         self.histogram = LevelHistogram(self)
         self.count = Note(parent=self)
         self.find = FindField(self.table.rows, self.table, self)
+        self.find.setPlaceholderText("find by name, flag, blocks")
+        self.find.setToolTip(
+            f"{self.find.toolTip()}.\nBlocks: with 3 without 5, as in commands; or has 3, lacks 5"
+        )
+        self.chips = BlockChips(self)
         self.player = Player(self.table, self._is_ready, self)
         self._wanted: str | None = None
         self._wanted_level: float | None = None  # another than that of the run
@@ -48,6 +58,7 @@ class EnsemblePage(Page):
         self._shown_place = ""  # of the volume shown last, as a command names it
         self._show_timer = single_shot(self, FRAME, self._show_wanted)
         self._log_timer = single_shot(self, REST, self._log_shown)
+        self._select_timer = single_shot(self, SELECTED, self._tell_selected)
         layout = QVBoxLayout(self.content)
         plain_layout(layout, MARGIN // 2)
         above = QHBoxLayout()
@@ -55,6 +66,7 @@ class EnsemblePage(Page):
         above.addWidget(self.find, 1)
         above.addWidget(self.player)
         layout.addLayout(above)
+        layout.addWidget(self.chips)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.histogram)
         layout.addWidget(self.count)
@@ -65,14 +77,17 @@ class EnsemblePage(Page):
         self.table.untick_wanted.connect(self._untick)
         self.table.play_wanted.connect(self.player.toggle)
         self.table.row_hidden.connect(self.find.clear)
-        self.find.found.connect(self._refresh)
+        self.table.selectionModel().selectionChanged.connect(self._selection_changed)
+        self.find.found.connect(self._found)
+        self.chips.asked.connect(self._ask_blocks)
         self.player.playing_changed.connect(self._log_where_it_rests)
         focus = QShortcut(QKeySequence(FIND_KEY), self)
         focus.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         focus.activated.connect(self.find.setFocus)
         state.flags_changed.connect(self.find.again)
+        state.states_changed.connect(self._states_changed)
         state.ensemble_changed.connect(self.player.pause)
-        order = (self.find, *self.player.fields, self.table, *self.buttons.values())
+        order = (self.find, *self.player.fields, self.chips, self.table, *self.buttons.values())
         for before, after in pairwise(order):
             self.setTabOrder(before, after)
         for signal in (
@@ -116,6 +131,37 @@ class EnsemblePage(Page):
         row.addStretch(1)
         return row
 
+    # --- finding
+
+    def _found(self) -> None:
+        self.chips.show_selection(self.table.rows.selection)
+        self._refresh()
+
+    def _states_changed(self) -> None:
+        self.chips.show_blocks(self.state.known)
+        self.find.again()
+
+    def _ask_blocks(self, selection: Selection) -> None:
+        """Write what the chips ask for into the field, after the other words in it."""
+        try:
+            words = Selection.parse(self.find.text())[1]
+        except SirenError:
+            words = ""
+        asked = selection.words if selection != Selection() else ""
+        self.find.setText(f"{words} {asked}".strip())
+
+    def select(self, names: list[str]) -> None:
+        """Select these volumes in the list."""
+        if not self.table.select(names) and names:
+            self.state.tell("None of these volumes is in the list: choose their folder above.")
+
+    def _selection_changed(self, *_: Any) -> None:
+        self._select_timer.start()
+
+    def _tell_selected(self) -> None:
+        self.selected.emit(self.table.selected())
+        self._refresh_count()
+
     # --- choosing
 
     def _choose(self, ticked: bool) -> None:
@@ -140,20 +186,29 @@ class EnsemblePage(Page):
     def _exclude_flagged(self) -> None:
         self.state.set_excluded(self.state.excluded | set(self.state.flags))
 
+    def _refresh_count(self) -> None:
+        names, state, rows = self.state.names, self.state, self.table.rows
+        parts = []
+        if rows.problem:
+            parts = [rows.problem]
+        elif names:
+            parts = [f"{len(state.included):,} of {len(names):,} ticked"]
+            parts += [f"{count:,} flagged"] if (count := len(self._flagged())) else []
+            parts += [f"{rows.rowCount():,} found"] if rows.searching else []
+            chosen = len(self.table.selected())
+            parts += [f"{chosen:,} selected"] if chosen > 1 else []
+            parts += [] if state.levels else ["no contour levels yet: run Predict"]
+        self.count.setText(", ".join(parts))
+
+    def _flagged(self) -> list[str]:
+        listed = set(self.state.names)
+        return [n for n in self.state.flags if n in listed]
+
     def _refresh(self) -> None:
         names, state = self.state.names, self.state
         self.histogram.set_levels(state.levels, state.excluded)
-        flagged = [n for n in state.flags if n in set(names)]
-        waiting = [n for n in flagged if n not in state.excluded]
-        if names:
-            parts = [f"{len(state.included):,} of {len(names):,} ticked"]
-            parts += [f"{len(flagged):,} flagged"] if flagged else []
-            shown = self.table.rows.rowCount()
-            parts += [f"{shown:,} found"] if self.table.rows.pattern else []
-            parts += [] if state.levels else ["no contour levels yet: run Predict"]
-            self.count.setText(", ".join(parts))
-        else:
-            self.count.setText("")
+        waiting = [n for n in self._flagged() if n not in state.excluded]
+        self._refresh_count()
         self.buttons["Exclude flagged"].setText(
             f"Exclude flagged ({len(waiting)})" if waiting else "Exclude flagged"
         )

@@ -57,7 +57,8 @@ class _Canvas(FigureCanvasQTAgg):
         if not len(self.rings) and len(self.outline) < 2:
             return
         painter = QPainter(self)
-        color = self.palette().color(QPalette.ColorRole.WindowText)
+        palette = self.parentWidget().palette()  # matplotlib gives the canvas one of its own
+        color = palette.color(QPalette.ColorRole.WindowText)
         if len(self.rings):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing, len(self.rings) <= MANY_RINGS)
             painter.setPen(QPen(color, 1.4))
@@ -66,7 +67,7 @@ class _Canvas(FigureCanvasQTAgg):
         if len(self.outline) > 1:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(QPen(color, 1.2, Qt.PenStyle.DashLine))
-            shade = QColor(self.palette().color(QPalette.ColorRole.Highlight))
+            shade = QColor(palette.color(QPalette.ColorRole.Highlight))
             shade.setAlpha(40)
             painter.setBrush(shade)
             painter.drawPolygon(QPolygonF([self._place(x, y) for x, y in self.outline]))

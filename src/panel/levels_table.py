@@ -13,7 +13,7 @@ from ..core.thresholds.labels import labels_by_name
 from .find import FoundRows
 from .listed import file_stamp
 from .state import PanelState
-from .volume_list import SORT, VolumeList, VolumeListModel
+from .volume_list import VolumeList, VolumeListModel
 from .widgets import faint
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class LevelsModel(VolumeListModel):
         self._list_names()
         self._read = None
         self.read()
+        self._order()  # by the labels as they are now
         self.endResetModel()
 
     def read(self) -> bool:
@@ -122,8 +123,6 @@ class LevelsModel(VolumeListModel):
         name, column = self._names[index.row()], index.column()
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(name, column)
-        if role == SORT:
-            return self._sort_key(index.row(), name, column)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return self._alignment(column)
         if role == Qt.ItemDataRole.FontRole and column == BY_HAND:
@@ -149,16 +148,14 @@ class LevelsModel(VolumeListModel):
             return "" if difference is None else f"{percent:+d} %" if percent else "0 %"
         return name
 
-    def _sort_key(self, row: int, name: str, column: int) -> Any:
+    def _sort_key(self, name: str, column: int) -> Any:
         if column == USUAL:
             return self.state.levels.get(name, -1e300)
         if column == BY_HAND:
             by_hand = self.level_by_hand(name)
             return (1e299 if name in self.to_label else 1e300) if by_hand is None else by_hand
-        if column == DIFFERENCE:
-            difference = self.difference(name)
-            return -1.0 if difference is None else abs(difference)
-        return row
+        difference = self.difference(name)
+        return -1.0 if difference is None else abs(difference)
 
     def _font(self, name: str) -> QFont | None:
         font = QFont(self._parent.font())

@@ -18,6 +18,7 @@ from ..core.common.progress import Progress
 if TYPE_CHECKING:  # slow to import: not before there is something to read
     from ..core.maps.ensemble import Source
     from ..core.runs.preview import EnsemblePreview
+    from ..core.runs.steps import Run
 
 WORK, REST = 0.1, 0.05  # s of reading, and of leaving the interpreter to the main thread
 PORTION = 0.015  # s on the main thread at a time
@@ -35,9 +36,10 @@ class EnsembleReader(QObject):
     looked = Signal(list)  # of MapPreview, or (name, Flag) where a map cannot be read
     flagged = Signal(dict)  # Flag by name
     opened = Signal(object)  # Run
+    known = Signal(object)  # KnownStates, or None where there is no table of states
     failed = Signal(str)  # one sentence
     large = Signal(float)  # bytes of maps listed only, because they exceed the limit
-    finished = Signal(str)  # "look", "flag" or "run"
+    finished = Signal(str)  # "look", "flag", "run" or "states"
 
     def __init__(self, parent: QObject | None = None):
         super().__init__(parent)
@@ -85,6 +87,15 @@ class EnsembleReader(QObject):
             self._messages.put((token, "opened", open_run(folder)))
 
         self._begin("run", work)
+
+    def read_states(self, folder: Path, run: Run | None) -> None:
+        """Read which blocks are in which volumes of a run; pass it if it has been read already."""
+        from .known_states import read_known_states
+
+        self._begin(
+            "states",
+            lambda token: self._messages.put((token, "known", read_known_states(folder, run))),
+        )
 
     @property
     def busy(self) -> bool:

@@ -22,6 +22,7 @@ from .widgets import while_alive
 
 if TYPE_CHECKING:  # slow to import: not before there is something to read
     from ..core.runs.steps import Run
+    from .known_states import KnownStates
 
 
 class PanelState(ListedVolumes):
@@ -30,9 +31,11 @@ class PanelState(ListedVolumes):
     Attributes
     ----------
     run_folder, run : folder of the results shown, and its contents if read; or None
+    known : which of its blocks are in which of the listed volumes, if this is known
     """
 
     run_changed = Signal()
+    states_changed = Signal()  # which blocks are in which volumes, or their names or colors
     executed = Signal()  # a command was started or has ended
     job_ended = Signal(object)  # JobEnd
     offered = Signal(str, str)  # a sentence, and the words of a button for what can be done
@@ -41,8 +44,11 @@ class PanelState(ListedVolumes):
         super().__init__(session, parent)
         self.run_folder: Path | None = None
         self.run: Run | None = None
+        self.known: KnownStates | None = None
         self._after_torch: list[str] = []  # commands that wait until torch is installed
         self.reader.opened.connect(lambda found: self.set_run(found.folder, found))
+        self.reader.known.connect(self._know)
+        self.ensemble_changed.connect(self._list_known)
         # they do nothing more where the window goes without the tool being asked
         self._handlers: list[Any] = [
             when_job_ends(session, while_alive(self, self._job_ended)),
@@ -169,6 +175,38 @@ class PanelState(ListedVolumes):
         self.reader.open(None)
         self.run_folder, self.run = folder, run
         self.run_changed.emit()
+        if folder is not None and (folder / RECORD).is_file():
+            self.reader.read_states(folder, run)
+        elif self.known is not None:
+            self._know(None)
+
+    def _know(self, known: KnownStates | None) -> None:
+        if known is not None and known.folder != self.run_folder:
+            return  # another run has been chosen since
+        self.known = known
+        if known is not None:
+            self._follow_labels(known)
+        self._list_known()
+
+    def _list_known(self) -> None:
+        """Look which of the listed volumes have known states."""
+        if self.known is not None:
+            self.known.follow(self.found.sources if self.found is not None else ())
+        self.states_changed.emit()
+
+    def follow_blocks(self) -> None:
+        """Give blocks the names and colors of their open surfaces."""
+        if self.known is not None and self._follow_labels(self.known):
+            self.states_changed.emit()
+
+    def _follow_labels(self, known: KnownStates) -> bool:
+        """Whether names or colors of blocks are others than before."""
+        if not blocks_are_open(self.session):
+            return False
+        from ..session.scene import open_labels
+
+        before, known.labels = known.labels, open_labels(self.session, known.folder, known.labels)
+        return known.labels != before
 
     def show_open_blocks(self) -> None:
         """Show the blocks that are seen in the session, if there are any."""

@@ -10,8 +10,6 @@ from Qt.QtWidgets import QAbstractItemView, QTableView, QWidget
 from .find import FoundRows
 from .state import PanelState
 
-SORT = Qt.ItemDataRole.UserRole  # the role of values to sort by
-
 
 class VolumeListModel(QAbstractTableModel):
     """The listed volumes as a Qt model; what the columns show is a subclass's.
@@ -32,6 +30,8 @@ class VolumeListModel(QAbstractTableModel):
         self._parent = parent
         self._names: tuple[str, ...] = ()
         self._row: dict[str, int] = {}
+        self._listing: dict[str, int] = {}  # position in the list as it was read
+        self._sorted_by, self._backward = 0, False
 
     def name(self, row: int) -> str:
         """The name of the volume in a row."""
@@ -59,8 +59,37 @@ class VolumeListModel(QAbstractTableModel):
 
     def _list_names(self) -> None:
         """Take the listed volumes as rows; between beginResetModel and endResetModel."""
-        self._names = self.state.names
-        self._row = {name: row for row, name in enumerate(self._names)}
+        self._listing = {name: place for place, name in enumerate(self.state.names)}
+        self._order()
+
+    def _order(self) -> None:
+        """Put the rows in order; those of equal value stay as they are listed."""
+        names = list(self._listing)
+        if self._sorted_by == 0:
+            names = names[::-1] if self._backward else names
+        else:
+            keys = {name: self._sort_key(name, self._sorted_by) for name in names}
+            names.sort(key=keys.__getitem__, reverse=self._backward)
+        self._names = tuple(names)
+        self._row = {name: row for row, name in enumerate(names)}
+
+    def _sort_key(self, name: str, column: int) -> Any:
+        """The value by which a column but the first is sorted."""
+        raise NotImplementedError
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Override for Qt."""
+        self._sorted_by, self._backward = column, order == Qt.SortOrder.DescendingOrder
+        self.layoutAboutToBeChanged.emit()
+        before = self.persistentIndexList()
+        names = [self._names[index.row()] for index in before]
+        self._order()
+        after = [
+            self.index(self._row[name], index.column())
+            for name, index in zip(names, before, strict=True)
+        ]
+        self.changePersistentIndexList(before, after)
+        self.layoutChanged.emit()
 
     # --- for Qt
 
@@ -112,7 +141,6 @@ class VolumeList(QTableView):
         """Show the rows of a model, each so many pixels high."""
         self._model, self.rows = model, rows
         rows.setSourceModel(model)
-        rows.setSortRole(SORT)
         self.setModel(rows)
         self.setSortingEnabled(True)
         self.sortByColumn(0, Qt.SortOrder.AscendingOrder)

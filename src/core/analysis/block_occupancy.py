@@ -22,6 +22,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -68,12 +69,12 @@ class States:
     cut: float | None = None
     effective_volumes: float | None = None
 
-    @property
+    @cached_property
     def present(self) -> NDArray[np.bool_]:
         """(B, V), whether the block is in the volume."""
         return presence(self.share, self.cut)
 
-    @property
+    @cached_property
     def cuts(self) -> NDArray[np.float64]:
         """(B,) the share above which each block is present."""
         return presence_cuts(self.share, self.cut)

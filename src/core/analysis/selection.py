@@ -57,7 +57,7 @@ class Selection:
 
     @staticmethod
     def parse(text: str) -> tuple[Selection, str]:
-        """Take what is asked of blocks out of a text: ``with 2,3 without 5``, or ``has 2, lacks 5``.
+        """Take what is asked of blocks out of a text: ``with 2,3 without 5``, ``has 2, lacks 5``.
 
         Returns
         -------

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # matplotlib takes a moment: not for the names and colors of blocks alone
+    from matplotlib.colors import LinearSegmentedColormap
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,19 @@ class Theme:
     @property
     def sequential(self) -> LinearSegmentedColormap:
         """From the background (0) to a strong blue (1)."""
-        return LinearSegmentedColormap.from_list("share", [self.background, *self.strong])
+        return _scale("share", self.background, *self.strong)
 
     @property
     def diverging(self) -> LinearSegmentedColormap:
         """Orange (-1), background (0), blue (1): distinguishable with any color vision."""
         low, high = ("#f0a040", "#6ec0ff") if self.dark else ("#b35806", "#08519c")
-        return LinearSegmentedColormap.from_list("phi", [low, self.background, high])
+        return _scale("phi", low, self.background, high)
+
+
+def _scale(name: str, *colors: str) -> LinearSegmentedColormap:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(name, list(colors))
 
 
 @dataclass(frozen=True)
@@ -95,9 +102,11 @@ class Points:
 
     def inside(self, outline: NDArray[np.float64]) -> list[str]:
         """The volumes inside an outline (n, 2) in data coordinates."""
+        from matplotlib.path import Path
+
         if len(outline) < 3:
             return []
-        found = Outline(outline).contains_points(self.places)
+        found = Path(outline).contains_points(self.places)
         return [name for name, is_in in zip(self.names, found.tolist(), strict=True) if is_in]
 
 
