@@ -60,6 +60,7 @@ from .blocks_table import (
     rows_of_run,
     table_view,
 )
+from .exports import ExportButton
 from .widgets import Note, Page, single_shot, while_alive
 
 REFRESH_DELAY = 60  # ms; changes in quick succession are shown together
@@ -172,6 +173,9 @@ class BlocksPage(Page):
         self.expand_button.setToolTip(
             "Test every voxel against the blocks as edited (siren expand)"
         )
+        self.export_button = ExportButton(
+            self.session, self._execute, self._chosen_text, self._all_text, self
+        )
         a = self.actions_ = self.edits.by_name
         view = [
             a["show"],
@@ -190,7 +194,14 @@ class BlocksPage(Page):
             [self.doubts],
             edit,
             [self.tools],
-            [a["shape"], a["label"], None, self.save_button, self.expand_button],
+            [
+                a["shape"],
+                a["label"],
+                self.export_button,
+                None,
+                self.save_button,
+                self.expand_button,
+            ],
         ]
         layout = QVBoxLayout(self.content)
         layout.setContentsMargins(2, 4, 2, 4)
@@ -353,6 +364,7 @@ class BlocksPage(Page):
         self.actions_["redo"].setToolTip(f"Redo: {redo}" if redo else "No edit to redo")
         for widget in (self.slider, self.save_button, self.expand_button):
             widget.setEnabled(some)
+        self.export_button.setEnabled(bool(self.model.rows))
 
     def _select_rows(self) -> None:
         """Select the rows of the blocks selected in the session."""
@@ -464,6 +476,14 @@ class BlocksPage(Page):
         folder = self._ask_folder("Where the folder of these blocks or volumes is now")
         if folder:
             self._execute(f"siren locate {path_text(Path(folder))}")
+
+    def _chosen_text(self) -> str:
+        """The selected blocks, or all, as a command names them."""
+        models = self.chosen or self.blocks
+        return block_spec(models) if models else self._all_text()
+
+    def _all_text(self) -> str:
+        return block_spec(self.blocks) if self.blocks else path_text(self._folder or Path())
 
     def _save(self) -> None:
         self.edits.do("siren block save", self.blocks)

@@ -16,6 +16,7 @@ from ..core.analysis.selection import Selection
 from ..core.common.errors import SirenError
 from . import commands
 from .block_chips import BlockChips
+from .exports import UseButton
 from .find import KEY as FIND_KEY
 from .find import FindField
 from .histogram import LevelHistogram
@@ -51,6 +52,10 @@ class EnsemblePage(Page):
             f"{self.find.toolTip()}.\nBlocks: with 3 without 5, as in commands; or has 3, lacks 5"
         )
         self.chips = BlockChips(self)
+        self.use = UseButton(
+            state.session, state.execute, self._asked, lambda: state.run_folder, self
+        )
+        self.use.setEnabled(False)
         self.player = Player(self.table, self._is_ready, self)
         self._wanted: str | None = None
         self._wanted_level: float | None = None  # another than that of the run
@@ -66,7 +71,11 @@ class EnsemblePage(Page):
         above.addWidget(self.find, 1)
         above.addWidget(self.player)
         layout.addLayout(above)
-        layout.addWidget(self.chips)
+        asked = QHBoxLayout()
+        plain_layout(asked)
+        asked.addWidget(self.chips, 1)
+        asked.addWidget(self.use)
+        layout.addLayout(asked)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.histogram)
         layout.addWidget(self.count)
@@ -87,7 +96,14 @@ class EnsemblePage(Page):
         state.flags_changed.connect(self.find.again)
         state.states_changed.connect(self._states_changed)
         state.ensemble_changed.connect(self.player.pause)
-        order = (self.find, *self.player.fields, self.chips, self.table, *self.buttons.values())
+        order = (
+            self.find,
+            *self.player.fields,
+            self.chips,
+            self.use,
+            self.table,
+            *self.buttons.values(),
+        )
         for before, after in pairwise(order):
             self.setTabOrder(before, after)
         for signal in (
@@ -133,8 +149,12 @@ class EnsemblePage(Page):
 
     # --- finding
 
+    def _asked(self) -> Selection:
+        return self.table.rows.selection
+
     def _found(self) -> None:
-        self.chips.show_selection(self.table.rows.selection)
+        self.chips.show_selection(self._asked())
+        self.use.setEnabled(self._asked() != Selection() and not self.table.rows.problem)
         self._refresh()
 
     def _states_changed(self) -> None:

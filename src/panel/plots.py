@@ -211,7 +211,8 @@ class PlotsPage(Page):
             if combo is self.color:
                 combo.addItem(ANY_COUNT, None)
             for number in states.numbers if states else ():
-                combo.addItem(f"{self._labels.text(number)}", number)
+                word = "block " if combo is self.color else ""
+                combo.addItem(f"{word}{self._labels.text(number)}", number)
             combo.setCurrentIndex(max(0, combo.findData(chosen)) if chosen is not None else 0)
             combo.blockSignals(False)
         for widget in (self.block, self.color, self.pair_button, self.table_button):

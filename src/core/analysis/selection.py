@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..common.errors import SirenError
-from .block_occupancy import States
+
+if TYPE_CHECKING:  # scipy takes a moment, and the panel takes selections apart from the start
+    from .block_occupancy import States
 
 _ASKED = re.compile(
     r"(?<!\S)(with|has|have|without|lacks|lack)\s+(\d+(?:\s*,\s*\d+)*)(?=[\s,;]|$)[,;]?",

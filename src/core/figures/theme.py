@@ -44,7 +44,7 @@ class Theme:
     @property
     def pale(self) -> str:
         """What is not there, on the background."""
-        return "#5a5a5a" if self.dark else "#d4d4d4"
+        return "#666666" if self.dark else "#c0c0c0"
 
     @property
     def strong(self) -> tuple[str, str]:

@@ -1,0 +1,185 @@
+"""Menus of what goes on to other programs and people: masks, particles, averages, a report. Each
+entry is a command, and is there only where that command is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from chimerax.core.commands.cli import registered_commands
+from Qt.QtGui import QGuiApplication
+from Qt.QtWidgets import QFileDialog, QMenu, QToolButton, QWidget
+
+from ..core.analysis.selection import Selection
+from ..session.words import path_text
+
+PARTICLE_FILES = "Particles (*.star *.cs)"
+REPORTS = "Report (*.html)"
+
+
+def has_command(session: Any, name: str) -> bool:
+    """Whether ChimeraX knows a command, as ``siren mask``."""
+    return name in registered_commands(multiword=True)
+
+
+class MenuButton(QToolButton):
+    """A button that opens a menu, which is filled anew each time; hidden where it would be empty
+    for want of commands.
+    """
+
+    def __init__(self, session: Any, execute: Callable[[str], Any], text: str, parent: QWidget):
+        super().__init__(parent)
+        self.session, self._execute = session, execute
+        self.setText(text)
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setMenu(QMenu(self))
+        self.menu().setToolTipsVisible(True)
+        self.menu().aboutToShow.connect(self.fill)
+
+    def fill(self) -> None:
+        """Fill the menu."""
+        self.menu().clear()
+
+    def _add(self, command: str, text: str, tip: str, call: Callable[[], Any]) -> None:
+        """An entry for a command of SIREn, if there is that command."""
+        if has_command(self.session, command):
+            action = self.menu().addAction(text)
+            action.setToolTip(f"{tip} ({command})")
+            action.triggered.connect(call)
+
+
+class ExportButton(MenuButton):
+    """What can be made of blocks: masks, a report.
+
+    Parameters
+    ----------
+    execute : runs a command and logs it
+    chosen : the blocks as a command names them, those selected or all; "" for none
+    """
+
+    COMMANDS = ("siren mask", "siren report")
+
+    def __init__(
+        self,
+        session: Any,
+        execute: Callable[[str], Any],
+        chosen: Callable[[], str],
+        everything: Callable[[], str],
+        parent: QWidget,
+    ):
+        super().__init__(session, execute, "Export", parent)
+        self._chosen, self._everything = chosen, everything
+        self.setToolTip("Masks of the selected blocks for other programs, or a report on all")
+        self.setVisible(any(has_command(session, name) for name in self.COMMANDS))
+
+    def fill(self) -> None:
+        """Override."""
+        super().fill()
+        self._add(
+            "siren mask",
+            "Masks...",
+            "Soft masks of the selected blocks, or of all, for focused classification",
+            self.masks,
+        )
+        self._add(
+            "siren mask",
+            "Masks for MAVEn...",
+            "Masks and thresholds in the form that MAVEn reads",
+            self.maven,
+        )
+        self._add(
+            "siren report", "Report...", "All that is known of the blocks in one file", self.report
+        )
+
+    def masks(self) -> None:
+        """Ask for a folder, and write masks into it."""
+        if folder := self._folder("Folder for the masks"):
+            self._execute(f"siren mask {self._chosen()} {path_text(Path(folder))}")
+
+    def maven(self) -> None:
+        """Ask for a folder, and write into it what MAVEn reads."""
+        if folder := self._folder("New folder for MAVEn"):
+            self._execute(f"siren mask {self._chosen()} maven {path_text(Path(folder))}")
+
+    def report(self) -> None:
+        """Ask for a file, and write a report."""
+        path, _ = QFileDialog.getSaveFileName(self, "Save the report", "report.html", REPORTS)
+        if path:
+            path = path if Path(path).suffix else f"{path}.html"
+            self._execute(f"siren report {self._everything()} saveFile {path_text(Path(path))}")
+
+    def _folder(self, title: str) -> str:
+        return str(QFileDialog.getExistingDirectory(self, title))
+
+
+class UseButton(MenuButton):
+    """What can be made of the volumes that have some blocks and lack others.
+
+    Parameters
+    ----------
+    execute : runs a command and logs it
+    selection : of the volumes
+    run : folder of the run, or None
+    """
+
+    def __init__(
+        self,
+        session: Any,
+        execute: Callable[[str], Any],
+        selection: Callable[[], Selection],
+        run: Callable[[], Path | None],
+        parent: QWidget,
+    ):
+        super().__init__(session, execute, "Use", parent)
+        self._selection, self._run = selection, run
+        self.setToolTip("What to do with the volumes that have and lack these blocks")
+
+    def fill(self) -> None:
+        """Override."""
+        super().fill()
+        words = self._selection().words
+        copy = self.menu().addAction(f"Copy \u201c{words}\u201d")
+        copy.setToolTip("For a command, such as siren particles RUN with 2 without 5")
+        copy.triggered.connect(self.copy)
+        self._add(
+            "siren volumes",
+            "Averages and their difference",
+            "The mean of these volumes, that of all others, and where they differ",
+            self.volumes,
+        )
+        self._add(
+            "siren particles",
+            "Particles of a .star or .cs file...",
+            "Write the particles that these volumes stand for",
+            self.particles,
+        )
+        self._add(
+            "siren particles",
+            "Indices of their particles",
+            "Write the indices of the particles that these volumes stand for",
+            self.indices,
+        )
+
+    def copy(self) -> None:
+        """Copy what is asked for, as a command takes it."""
+        QGuiApplication.clipboard().setText(self._selection().words)
+
+    def _type(self, command: str, more: str = "") -> None:
+        if (run := self._run()) is not None:
+            self._execute(f"{command} {path_text(run)} {self._selection().words}{more}")
+
+    def volumes(self) -> None:
+        """Average them, and all others."""
+        self._type("siren volumes")
+
+    def particles(self) -> None:
+        """Ask for a file of particles, and write those of these volumes."""
+        path, _ = QFileDialog.getOpenFileName(self, "Particles", "", PARTICLE_FILES)
+        if path:
+            self._type("siren particles", f" particleFile {path_text(Path(path))}")
+
+    def indices(self) -> None:
+        """Write the indices of their particles."""
+        self._type("siren particles")
