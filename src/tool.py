@@ -21,7 +21,15 @@ from .panel.run import RunPage
 from .panel.runbar import RunBar
 from .panel.screening import ScreeningBar
 from .panel.state import PanelState
-from .panel.widgets import MessageStrip, Page, PageKey, WheelGuard, add_key, plain_layout
+from .panel.widgets import (
+    MessageStrip,
+    NarrowTabs,
+    Page,
+    PageKey,
+    WheelGuard,
+    add_key,
+    plain_layout,
+)
 from .session.jobs import JobEnd
 from .session.words import gone_text, path_text
 
@@ -29,13 +37,14 @@ if TYPE_CHECKING:
     from .panel.blocks import BlocksPage
     from .panel.levels import LevelsPage
     from .panel.plots import PlotsPage
+    from .panel.relations import RelationsPage
 
 NAME = "SIREn"
 HELP = "help:user/tools/siren.html"
 EXAMPLE = Path("~/siren-example/volumes")  # as in the help page
 STATE_VERSION = 2
 PAGES_OF_1 = ("ensemble", "run", "blocks", "plots")  # of sessions of version 1, by their number
-PAGES = ("ensemble", "levels", "run", "blocks", "plots")  # in the order of their tabs
+PAGES = ("ensemble", "levels", "run", "blocks", "plots", "relations")  # in the order of their tabs
 SPACING = 4  # pixels between the parts of the panel: a laptop's screen is low
 # Imported in a thread while the panel is already there. Only libraries that a single lock of Python
 # guards, as their __init__ imports all of them: others must not be imported by two threads at once.
@@ -61,6 +70,7 @@ class SirenTool(ToolInstance):
         self.state = PanelState(session, area)
         self._levels: LevelsPage | None = None
         self._blocks: BlocksPage | None = None
+        self._relations: RelationsPage | None = None
         self._plots: PlotsPage | None = None
         self._wheel = WheelGuard(area)
         self._build(area)
@@ -87,6 +97,7 @@ class SirenTool(ToolInstance):
         self.header = Header(state, area)
         self.header.example_wanted.connect(self.try_example)
         self.tabs = QTabWidget(area)
+        self.tabs.setTabBar(NarrowTabs(self.tabs))
         self.tabs.setDocumentMode(True)
         self.ensemble, self.run_page = EnsemblePage(state, self.tabs), RunPage(state, self.tabs)
         # the others are slow to import: an empty page waits in the place of each
@@ -144,6 +155,19 @@ class SirenTool(ToolInstance):
         return self._blocks
 
     @property
+    def relations(self) -> RelationsPage:
+        """The Relations page."""
+        if self._relations is None:
+            from .panel.relations import RelationsPage
+
+            self._relations = RelationsPage(self.session, self.state.execute, self.tabs)
+            self._relations.blocks_asked.connect(self.ensemble.ask_blocks)
+            self.state.states_changed.connect(self._relations.follow_blocks)
+            self._place("relations", self._relations)
+            self._relations.set_run(self.state.run_folder)
+        return self._relations
+
+    @property
     def plots(self) -> PlotsPage:
         """The Plots page."""
         if self._plots is None:
@@ -161,10 +185,11 @@ class SirenTool(ToolInstance):
     @property
     def pages(self) -> dict[str, Page]:
         """All pages by name."""
-        pages = (self.ensemble, self.levels, self.run_page, self.blocks, self.plots)
+        first = (self.ensemble, self.levels, self.run_page)
+        pages = (*first, self.blocks, self.plots, self.relations)
         return dict(zip(PAGES, pages, strict=True))
 
-    def _place(self, name: str, page: LevelsPage | BlocksPage | PlotsPage) -> None:
+    def _place(self, name: str, page: LevelsPage | BlocksPage | RelationsPage | PlotsPage) -> None:
         """Put a page in the place of the empty one."""
         page.volume_requested.connect(self.show_volume)
         self._wheel.protect(page)
@@ -179,7 +204,7 @@ class SirenTool(ToolInstance):
         empty.deleteLater()
 
     def _page_shown(self, index: int) -> None:
-        if PAGES[index] in ("levels", "blocks", "plots"):
+        if PAGES[index] not in ("ensemble", "run"):
             getattr(self, PAGES[index])
 
     def _mark_run_page(self, changes: str) -> None:
@@ -260,8 +285,9 @@ class SirenTool(ToolInstance):
             self._blocks.set_run(folder, self.state.run)
         elif folder is not None:
             _ = self.blocks
-        if self._plots is not None:
-            self._plots.set_run(folder)
+        for page in (self._relations, self._plots):
+            if page is not None:
+                page.set_run(folder)
 
     def _levels_changed(self) -> None:
         if self._plots is not None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from Qt.QtCore import QModelIndex, QRect, QSize
-from Qt.QtGui import QColor, QPainter
+from Qt.QtGui import QColor, QPainter, QPalette
 from Qt.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from .widgets import faint, mixed
 
 if TYPE_CHECKING:
+    from ..core.figures.theme import Labels
     from .volumes import VolumesTable
 
 WIDEST, MOST = 9, 108  # pixels of a bar with the gap beside it, and of all
@@ -50,16 +52,33 @@ class BlockCells(QStyledItemDelegate):
         column = known.columns.get(name) if known is not None and name is not None else None
         if known is None or column is None:
             return
-        palette = self._table.palette()
-        back = palette.color(palette.ColorRole.Base)
-        gray = mixed(faint(palette), back, 0.5)
-        area = own.rect.adjusted(AROUND, EDGE, -AROUND, -EDGE)
-        step = min(float(WIDEST), area.width() / len(known.numbers))
-        gap = 1 if step >= 4 else 0
-        shares, present = known.states.share[:, column], known.states.present[:, column]
-        for k, number in enumerate(known.numbers):
-            left, right = round(k * step), max(round((k + 1) * step) - gap, round(k * step) + 1)
-            tall = max(LEAST if present[k] else 1, round(float(shares[k]) * area.height()))
-            bar = QRect(area.left() + left, area.bottom() + 1 - tall, right - left, tall)
-            color = QColor.fromRgbF(*known.labels.colors.get(number, GRAY)[:3])
-            painter.fillRect(bar, color if present[k] else gray)
+        paint_bars(
+            painter,
+            own.rect.adjusted(AROUND, EDGE, -AROUND, -EDGE),
+            known.numbers,
+            known.states.share[:, column],
+            known.states.present[:, column],
+            known.labels,
+            self._table.palette(),
+        )
+
+
+def paint_bars(
+    painter: QPainter,
+    area: QRect,
+    numbers: Sequence[int],
+    shares: Any,
+    present: Any,
+    labels: Labels,
+    palette: QPalette,
+) -> None:
+    """A bar for each block: as high as its share, in its color where it is present."""
+    gray = mixed(faint(palette), palette.color(QPalette.ColorRole.Base), 0.5)
+    step = min(float(WIDEST), area.width() / len(numbers))
+    gap = 1 if step >= 4 else 0
+    for k, number in enumerate(numbers):
+        left, right = round(k * step), max(round((k + 1) * step) - gap, round(k * step) + 1)
+        tall = max(LEAST if present[k] else 1, round(float(shares[k]) * area.height()))
+        bar = QRect(area.left() + left, area.bottom() + 1 - tall, right - left, tall)
+        color = QColor.fromRgbF(*labels.colors.get(number, GRAY)[:3])
+        painter.fillRect(bar, color if present[k] else gray)

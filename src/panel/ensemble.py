@@ -88,7 +88,7 @@ class EnsemblePage(Page):
         self.table.row_hidden.connect(self.find.clear)
         self.table.selectionModel().selectionChanged.connect(self._selection_changed)
         self.find.found.connect(self._found)
-        self.chips.asked.connect(self._ask_blocks)
+        self.chips.asked.connect(self.ask_blocks)
         self.player.playing_changed.connect(self._log_where_it_rests)
         focus = QShortcut(QKeySequence(FIND_KEY), self)
         focus.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -161,8 +161,8 @@ class EnsemblePage(Page):
         self.chips.show_blocks(self.state.known)
         self.find.again()
 
-    def _ask_blocks(self, selection: Selection) -> None:
-        """Write what the chips ask for into the field, after the other words in it."""
+    def ask_blocks(self, selection: Selection) -> None:
+        """Write what is asked of blocks into the field, after the other words in it."""
         try:
             words = Selection.parse(self.find.text())[1]
         except SirenError:

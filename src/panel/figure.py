@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from Qt.QtCore import QEvent, QPointF, QSize, Qt, Signal
+from Qt.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from Qt.QtGui import QColor, QKeyEvent, QPainter, QPalette, QPen, QPolygonF
 from Qt.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
@@ -21,6 +21,7 @@ SMALLEST = QSize(220, 200)  # pixels
 RESIZED = 120  # ms without a change of size until writing is fitted to it
 DRAG = 4  # pixels that a click may move
 RING = 4.5  # pixels, the radius of the mark around a chosen volume
+ROUND = 5  # pixels, of the corners of the frame around a chosen block
 MANY_RINGS = 500  # more are drawn without smooth edges, which take long
 LINES = 3  # of text below the figure
 ARROWS = {
@@ -29,6 +30,8 @@ ARROWS = {
     Qt.Key.Key_Up: (0.0, 1.0),
     Qt.Key.Key_Down: (0.0, -1.0),
 }
+
+CLICKS = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
 
 Fill = Callable[[Figure, Theme], Drawn]
 
@@ -41,6 +44,7 @@ class _Canvas(FigureCanvasQTAgg):
     def __init__(self, figure: Figure):
         super().__init__(figure)
         self.rings: NDArray[np.float64] = np.empty((0, 2))  # in the figure's pixels
+        self.frames: NDArray[np.float64] = np.empty((0, 4))  # left, upper, right, lower edge
         self.outline: list[tuple[float, float]] = []
 
     def sizeHint(self) -> QSize:
@@ -54,7 +58,7 @@ class _Canvas(FigureCanvasQTAgg):
     def paintEvent(self, event: Any) -> None:
         """Override for Qt."""
         super().paintEvent(event)
-        if not len(self.rings) and len(self.outline) < 2:
+        if not len(self.rings) and not len(self.frames) and len(self.outline) < 2:
             return
         painter = QPainter(self)
         palette = self.parentWidget().palette()  # matplotlib gives the canvas one of its own
@@ -64,6 +68,12 @@ class _Canvas(FigureCanvasQTAgg):
             painter.setPen(QPen(color, 1.4))
             for x, y in self.rings.tolist():
                 painter.drawEllipse(self._place(x, y), RING, RING)
+        if len(self.frames):
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(QPen(palette.color(QPalette.ColorRole.Highlight), 2.5))
+            for left, top, right, bottom in self.frames.tolist():
+                corners = self._place(left, top), self._place(right, bottom)
+                painter.drawRoundedRect(QRectF(*corners), ROUND, ROUND)
         if len(self.outline) > 1:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(QPen(color, 1.2, Qt.PenStyle.DashLine))
@@ -100,6 +110,7 @@ class FigureView(QWidget):
         super().__init__(parent)
         self._fill: Fill | None = None
         self._marked: frozenset[str] = frozenset()
+        self._framed: frozenset[int] = frozenset()
         self._drag: tuple[float, float] | None = None
         self._at: int | None = None  # volume that the arrow keys have come to
         self._drawn_size: Any = None
@@ -113,8 +124,8 @@ class FigureView(QWidget):
         self.canvas.installEventFilter(self)
         self.caption = QLabel(self)
         self.caption.setWordWrap(True)
-        # keep the figure from jumping when the text changes
-        self.caption.setMinimumHeight(LINES * self.caption.fontMetrics().lineSpacing())
+        # keep the figure from jumping when the text changes; a longer one is in the tooltip
+        self.caption.setFixedHeight(LINES * self.caption.fontMetrics().lineSpacing() + 2)
         self.caption.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.caption.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         layout = QVBoxLayout(self)
@@ -152,10 +163,16 @@ class FigureView(QWidget):
     def say(self, text: str) -> None:
         """Show a text below the figure until the pointer moves on."""
         self.caption.setText(text)
+        self.caption.setToolTip(text)
 
     def mark(self, names: Collection[str]) -> None:
         """Mark these volumes, where the figure has volumes as points."""
         self._marked = frozenset(names)
+        self._place_rings()
+
+    def frame(self, numbers: Collection[int]) -> None:
+        """Frame these blocks, where the figure has blocks as areas."""
+        self._framed = frozenset(numbers)
         self._place_rings()
 
     # --- drawing
@@ -194,6 +211,12 @@ class FigureView(QWidget):
         if points is not None and points.axes.figure is self.figure and self._marked:
             chosen = [k for k, name in enumerate(points.names) if name in self._marked]
             self.canvas.rings = points.axes.transData.transform(points.places[chosen])
+        areas = self.drawn.areas
+        self.canvas.frames = np.empty((0, 4))
+        if areas is not None and areas.axes.figure is self.figure and self._framed:
+            boxes = [box for number, box in areas.boxes.items() if number in self._framed]
+            corners = np.array(boxes, np.float64).reshape(-1, 2)
+            self.canvas.frames = areas.axes.transData.transform(corners).reshape(-1, 4)
         self.canvas.update()
 
     def _resized(self, _: Any) -> None:
@@ -266,38 +289,54 @@ class FigureView(QWidget):
     # --- keys
 
     def eventFilter(self, canvas: Any, event: QEvent) -> bool:
-        """Override for Qt: arrow keys go from point to point, Enter is a click."""
+        """Override for Qt: arrow keys go from point to point, Enter and Space are a click."""
         return event.type() == QEvent.Type.KeyPress and self._key(event)
 
     def _key(self, event: QKeyEvent) -> bool:
-        points = self.drawn.points
-        if points is None or not len(points.names):
+        stops, places = self._stops()
+        if not stops:
             return False
         if event.key() in ARROWS:
-            self._step(np.array(ARROWS[event.key()]))
-        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._at is not None:
-            self.clicked.emit(Pick("", points.names[self._at]))
+            self._step(stops, places, np.array(ARROWS[event.key()]))
+        elif event.key() in CLICKS and self._at is not None:
+            self.clicked.emit(stops[self._at])
         else:
             return False
         return True
 
-    def _step(self, direction: NDArray[np.float64]) -> None:
-        """Go to the nearest point in a direction; at first to the nearest to the middle."""
-        points = self.drawn.points
-        assert points is not None
-        at = points.axes.transData.transform(points.places)
+    def _stops(self) -> tuple[list[Pick], NDArray[np.float64]]:
+        """Where the arrow keys go, and where that is in the figure's pixels: the volumes that are
+        points, or the blocks that are areas.
+        """
+        points, areas = self.drawn.points, self.drawn.areas
+        if points is not None:
+            at = points.axes.transData.transform(points.places)
+            return [Pick(name, name) for name in points.names], np.asarray(at)
+        if areas is None or not areas.boxes:
+            return [], np.empty((0, 2))
+        corners = np.array(list(areas.boxes.values()), np.float64)
+        at = areas.axes.transData.transform((corners[:, :2] + corners[:, 2:]) / 2)
+        return [Pick(f"Block {n}.", None, n) for n in areas.boxes], np.asarray(at)
+
+    def _step(
+        self, stops: list[Pick], places: NDArray[np.float64], direction: NDArray[np.float64]
+    ) -> None:
+        """Go to the nearest stop in a direction; at first to the nearest to the middle."""
         if self._at is None:
-            self._at = int(np.hypot(*(at - np.median(at, axis=0)).T).argmin())
+            self._at = int(np.hypot(*(places - np.median(places, axis=0)).T).argmin())
         else:
-            step = at - at[self._at]
+            step = places - places[self._at]
             along, across = step @ direction, np.abs(step @ direction[::-1])
             cost = np.where(along > 0.5, along + 2 * across, np.inf)
             if np.isfinite(cost).any():
                 self._at = int(cost.argmin())
-        pick = self.drawn.pick(points.axes, *points.places[self._at])
-        name = points.names[self._at]
-        self.say(pick.text if pick is not None and pick.volume == name else name)
-        self.canvas.rings = at[[self._at]]
+        stop, place = stops[self._at], places[[self._at]]
+        which = self.drawn.points or self.drawn.areas
+        assert which is not None
+        pick = self.drawn.pick(which.axes, *which.axes.transData.inverted().transform(place)[0])
+        same = pick is not None and (pick.volume, pick.block) == (stop.volume, stop.block)
+        self.say(pick.text if pick is not None and same else stop.text)
+        self.canvas.rings = place
         self.canvas.update()
 
 

@@ -4,9 +4,8 @@ shows the volume.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from Qt.QtWidgets import (
     QWidget,
 )
 
-from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
 from ..core.figures.colors import folder_colors
 from ..core.figures.draw import Content, draw
@@ -34,6 +32,7 @@ from ..core.runs.steps import open_run, run_states
 from ..core.thresholds.tables import table_levels
 from ..session.scene import open_labels
 from ..session.words import path_text
+from .background import Background
 from .figure import FigureView
 from .widgets import Page, plain_layout, while_alive
 
@@ -61,8 +60,6 @@ class PlotsPage(Page):
     volume_requested = Signal(str)
     volumes_chosen = Signal(list)  # names of the volumes that were encircled
     run_changed = Signal(object)  # never emitted here; the tool connects all pages alike
-    # from the thread: its Progress, and (Content, Labels), progress in words, or an error message
-    _read = Signal(object, object)
 
     def __init__(self, session: Any, execute: Callable[[str], Any], parent: QWidget | None = None):
         super().__init__(parent)
@@ -71,9 +68,10 @@ class PlotsPage(Page):
         self._table: Path | None = None
         self._content: Content | None = None
         self._labels = Labels()
-        self._reading: Progress | None = None
+        self._reader = Background(self)
+        self._reader.done.connect(self._has_read)
+        self._reader.said.connect(self._redraw)
         self._build()
-        self._read.connect(self._has_read)
         follow = while_alive(self, lambda *_: self._follow_models())
         for name in (ADD_MODELS, REMOVE_MODELS, MODEL_NAME_CHANGED):
             session.triggers.add_handler(name, follow)
@@ -155,47 +153,22 @@ class PlotsPage(Page):
 
     def _start(self) -> None:
         """Read the run or the table, and cancel any earlier reading."""
-        if self._reading is not None:
-            self._reading.cancel()
+        self._reader.cancel()
         self._content, self._labels = None, Labels()
         folder, table = self._folder, self._table
         self._fill_blocks()
         if folder is None and table is None:
-            self._reading = None
             self._redraw("No run yet: predict contour levels, or run a sketch.")
             return
         self._redraw("Reading ...")
-        mine = Progress(
-            lambda phase, fraction: self._tell(
-                mine, f"{phase[:1].upper()}{phase[1:]}: {100 * fraction:.0f} %"
-            )
-        )
-        self._reading = mine
-        threading.Thread(
-            target=self._work, args=(mine, folder, table), name="siren plots", daemon=True
-        ).start()
+        self._reader.start("siren plots", partial(read_content, folder, table))
 
-    def _work(self, mine: Progress, folder: Path | None, table: Path | None) -> None:
-        try:
-            result: Any = read_content(folder, table, mine)
-        except Cancelled:
-            return
-        except SirenError as error:
-            result = str(error)
-        self._tell(mine, result)
+    @property
+    def _reading(self) -> Progress | None:
+        return self._reader.token
 
-    def _tell(self, mine: Progress, result: Any) -> None:
-        with suppress(RuntimeError):  # the page has been closed
-            self._read.emit(mine, result)
-
-    def _has_read(self, mine: Progress, result: Any) -> None:
-        if mine is not self._reading:
-            return
-        if isinstance(result, str):
-            self._redraw(result)
-            return
+    def _has_read(self, result: tuple[Content, Labels]) -> None:
         self._content, self._labels = result
-        self._reading = None
         self._fill_blocks()
         self._follow_models()
         if self._content.states is None and self.kind != "thresholds":

@@ -19,11 +19,14 @@ from Qt.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QProxyStyle,
     QPushButton,
     QScrollArea,
     QSizePolicy,
     QSlider,
     QStyle,
+    QStyleOption,
+    QTabBar,
     QTabWidget,
     QToolButton,
     QVBoxLayout,
@@ -34,6 +37,7 @@ SPACING = 6  # pixels
 MARGIN = 8
 PAGE_HINT = QSize(356, 300)  # with the panel's margins, a panel 380 wide
 HEADING = 120  # pixels that a heading is cut to if need be
+TAB_SPACE = 10  # pixels beside the words of a tab
 PAGE_LEAST = 72  # pixels of height; a page scrolls where there is no more
 
 
@@ -124,6 +128,31 @@ class PageKey(QShortcut):
     def _turn(self) -> None:
         self._tabs.setCurrentIndex(self._number - 1)
         self._tabs.currentWidget().setFocus()
+
+
+class _TightStyle(QProxyStyle):
+    """The application's style, with little beside the words of a tab."""
+
+    def pixelMetric(
+        self,
+        metric: QStyle.PixelMetric,
+        option: QStyleOption | None = None,
+        widget: QWidget | None = None,
+    ) -> int:
+        """Override for Qt."""
+        if metric == QStyle.PixelMetric.PM_TabBarTabHSpace:
+            return TAB_SPACE
+        return int(super().pixelMetric(metric, option, widget))
+
+
+class NarrowTabs(QTabBar):
+    """Tabs with little beside their words: a narrow panel has one for each page."""
+
+    def __init__(self, parent: QWidget):
+        super().__init__(parent)
+        self._tight = _TightStyle()  # a widget does not own its style
+        self._tight.setParent(self)
+        self.setStyle(self._tight)
 
 
 class WheelGuard(QObject):

@@ -20,7 +20,7 @@ from matplotlib.path import Path as Curve
 from ..analysis.dependence import Dependence
 from ..analysis.relations import DEPENDENT, Relations
 from .layers import Item, Layers, heights_of, in_layers
-from .theme import Drawn, Labels, Pick, Theme
+from .theme import Areas, Drawn, Labels, Pick, Theme
 
 # all in points
 FONT, SMALL = 9.0, 7.0
@@ -162,6 +162,21 @@ class GraphPlan:
         return max((left + width for left, width in self.columns), default=0.0)
 
     @cached_property
+    def areas(self) -> dict[int, tuple[float, float, float, float]]:
+        """Left, upper, right and lower edge of what stands for each block: its box, or its lines in
+        a box of several.
+        """
+        found = {}
+        for g, (left, top) in self.places.items():
+            box, last = self.boxes[g], top
+            for k, (number, lines) in enumerate(box.rows, 1):
+                end = last + LINE * len(lines) + (PAD / 2 if k == 1 else 0)
+                end = top + box.height if k == len(box.rows) else end
+                found[number] = (left, last, left + box.width, end)
+                last = end
+        return found
+
+    @cached_property
     def strip(self) -> float:
         """Where the blocks without any relation begin, on the vertical."""
         related = [g for g in range(len(self.boxes)) if g not in self.graph.unrelated]
@@ -239,7 +254,7 @@ def draw_graph(
                 return Pick(labels.in_sentence(block_text(found, number)), None, number)
         return None
 
-    return Drawn(_caption(graph, labels), pick)
+    return Drawn(_caption(graph, labels), pick, areas=Areas(axes, plan.areas))
 
 
 def _caption(graph: Dependence, labels: Labels) -> str:

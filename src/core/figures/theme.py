@@ -111,6 +111,20 @@ class Points:
 
 
 @dataclass(frozen=True)
+class Areas:
+    """Blocks as areas of a figure.
+
+    Attributes
+    ----------
+    axes : in which they are
+    boxes : left, upper, right and lower edge of each, in data coordinates, by block number
+    """
+
+    axes: Any
+    boxes: dict[int, tuple[float, float, float, float]]
+
+
+@dataclass(frozen=True)
 class Drawn:
     """A finished figure.
 
@@ -119,11 +133,13 @@ class Drawn:
     caption : one sentence on the whole figure
     pick : called with axes, x, y (data coordinates); returns a Pick or None
     points : the volumes, where they are points; or None
+    areas : the blocks, where they are areas; or None
     """
 
     caption: str
     pick: Callable[[Any, float, float], Pick | None] = field(default=lambda axes, x, y: None)
     points: Points | None = None
+    areas: Areas | None = None
 
 
 @dataclass(frozen=True)
