@@ -36,6 +36,7 @@ from .figure import FigureView
 from .widgets import Line, Page, plain_layout, single_shot, while_alive
 
 FOLLOW = 60  # ms; changes of the selection in quick succession are followed together
+BESIDE = 20  # pixels beside the text of a button
 FORMATS = "PNG picture (*.png);;PDF document (*.pdf);;SVG drawing (*.svg)"
 NONE_YET = "No blocks yet: run a sketch, or open blocks found earlier."
 KEYS = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
@@ -91,6 +92,10 @@ class RelationsPage(Page):
         )
         self.table.selectionModel().currentRowChanged.connect(self._row_changed)
         self.table.activated.connect(self._activated)
+        for button in (self.files_button, self.save_button):
+            # styles ask for wider buttons than a narrow panel has room for
+            width = button.fontMetrics().horizontalAdvance(button.text()) + BESIDE
+            button.setMaximumWidth(width)
         above = QHBoxLayout()
         plain_layout(above)
         above.addWidget(self.title, 1)
@@ -132,7 +137,7 @@ class RelationsPage(Page):
         found = self._found
         blocks, volumes = len(found.states.numbers), len(found.states.names)
         worth = round(found.relations.effective)
-        counted = f" ({worth:,} independent)" if worth < volumes else ""
+        counted = f" (worth {worth:,})" if worth < volumes else ""
         self.title.say(
             f"{blocks} block{'s' * (blocks > 1)}, {volumes:,} volumes{counted}",
             found.relations.counted_as(),

@@ -295,7 +295,7 @@ def _draw_box(
     scale: float,
 ) -> None:
     box, (left, top) = plan.boxes[group], corner
-    axes.add_patch(
+    axes.add_artist(  # not add_patch, which measures each: the limits are known
         FancyBboxPatch(
             (left + 3, top + 3),
             box.width - 6,
@@ -311,7 +311,7 @@ def _draw_box(
     for number, lines in box.rows:
         color = plan.labels.colors.get(number, (0.6, 0.6, 0.6))[:3]
         tall = LINE * len(lines)
-        axes.add_patch(
+        axes.add_artist(
             Rectangle(
                 (left + PAD, y + 1.5),
                 SWATCH,
@@ -402,7 +402,7 @@ def _curve(plan: GraphPlan, path: Sequence[Item]) -> tuple[list[tuple[float, flo
 
 def _stroke(axes: Axes, curve: Curve, theme: Theme, scale: float, apart: bool) -> None:
     style = "-" if apart else "-|>"
-    axes.add_patch(
+    axes.add_artist(
         FancyArrowPatch(
             path=curve,
             arrowstyle=f"{style},head_width={2.6 * scale},head_length={5 * scale}"
