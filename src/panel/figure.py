@@ -21,6 +21,7 @@ SMALLEST = QSize(220, 200)  # pixels
 RESIZED = 120  # ms without a change of size until writing is fitted to it
 DRAG = 4  # pixels that a click may move
 RING = 4.5  # pixels, the radius of the mark around a chosen volume
+HAIR = 0.01  # pixels
 ROUND = 5  # pixels, of the corners of the frame around a chosen block
 MANY_RINGS = 500  # more are drawn without smooth edges, which take long
 LINES = 3  # of text below the figure
@@ -54,6 +55,14 @@ class _Canvas(FigureCanvasQTAgg):
     def minimumSizeHint(self) -> QSize:
         """Override for Qt."""
         return SMALLEST
+
+    def resizeEvent(self, event: Any) -> None:
+        """Override for Qt: matplotlib's size in inches may come out a hair below a whole pixel, and
+        the last column of the picture would be whatever was in the memory.
+        """
+        super().resizeEvent(event)
+        width, height = self.figure.get_size_inches() + HAIR / self.figure.dpi
+        self.figure.set_size_inches(width, height, forward=False)
 
     def paintEvent(self, event: Any) -> None:
         """Override for Qt."""

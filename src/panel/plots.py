@@ -41,7 +41,6 @@ CHOICES = (
     ("states", "Blocks in volumes"),
     ("correlation", "Correlation of blocks"),
     ("conditional", "Blocks given other blocks"),
-    ("graph", "What depends on what"),
     ("scatter", "Volumes as points"),
 )
 FORMATS = "PNG picture (*.png);;PDF document (*.pdf);;SVG drawing (*.svg)"

@@ -159,3 +159,16 @@ def test_the_folder_has_all_files_twice_the_same_and_keeps_what_was_edited(tmp_p
     with Image.open(folder / "graph.png") as picture:
         size = np.array(graph_size(related.graph, related.relations, Labels())) * 200
         assert (np.abs(np.array(picture.size) - size) < 80).all()
+
+
+def test_the_areas_of_blocks_are_where_they_are_picked_and_leave_nothing_of_a_box() -> None:
+    found = planted(14, 1)
+    together = relations_of_presence((3, 8, 9), np.array([*[np.arange(90) < 40] * 2, [True] * 90]))
+    for relations in (found, together):
+        figure = Figure(figsize=(5, 5))
+        drawn = draw_graph(figure, dependence(relations), relations, Labels(), Theme())
+        assert set(drawn.areas.boxes) == set(relations.numbers)
+        for number, (left, top, right, bottom) in drawn.areas.boxes.items():
+            for x in np.linspace(left, right, 5)[1:-1]:
+                for y in np.linspace(top, bottom, 7)[1:-1]:
+                    assert drawn.pick(drawn.areas.axes, x, y).block == number
