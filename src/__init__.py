@@ -46,12 +46,12 @@ else:
 
                 return SirenTool
             from .session.block_labels import BlockLabels
-            from .session.legend import Legend
+            from .session.legend import Legend, LegendLabel
             from .session.moved import KeptRuns
             from .session.shown_map import EnsembleMap
             from .session.surfaces import BlockMap
 
-            saved = (BlockMap, EnsembleMap, BlockLabels, Legend, KeptRuns)
+            saved = (BlockMap, EnsembleMap, BlockLabels, Legend, LegendLabel, KeptRuns)
             return next((c for c in saved if c.__name__ == class_name), None)
 
     bundle_api = _SirenAPI()

@@ -6,7 +6,7 @@ from typing import Any
 
 from chimerax.core.errors import UserError
 from chimerax.core.state import StateManager
-from chimerax.label.label2d import Label, all_labels
+from chimerax.label.label2d import Label, LabelModel, all_labels
 
 from .scene import blocks_of, sets_of_blocks
 from .surfaces import surface_bytes
@@ -21,6 +21,50 @@ GAP = 2.5  # from the left of a swatch to that of its text, by this times the si
 SWATCH = "    "  # on a background of the block's color
 
 Entry = tuple[str, tuple[int, ...]]
+
+
+class LegendLabel(LabelModel):
+    """A label of the legend that stays inside saved pictures, whatever their shape.
+
+    ChimeraX scales a label as the width of a saved picture, and places it above the middle by the
+    same scale: in a picture that is wider than the window, what is at the top would be cut off.
+    This one is placed from the top left, and is no larger than both width and height allow.
+    """
+
+    def draw(self, renderer: Any, draw_pass: Any) -> None:
+        """Override for ChimeraX: while a picture is saved, the label has the place and size with
+        which ChimeraX's own rules lead to those wanted.
+        """
+        if not getattr(renderer, "image_save", False):
+            super().draw(renderer, draw_pass)
+            return
+        label = self.label
+        own = (label.xpos, label.ypos, label.size)
+        size = (self.session.main_view.window_size, renderer.render_size())
+        label.xpos, label.ypos, label.size = _in_picture(*own, *size)
+        self.needs_update = True
+        try:
+            super().draw(renderer, draw_pass)
+        finally:
+            label.xpos, label.ypos, label.size = own
+            self.needs_update = True  # before it is drawn in the window again
+
+
+def _in_picture(
+    xpos: float, ypos: float, letters: float, window: tuple[int, int], size: tuple[int, int]
+) -> tuple[float, float, float]:
+    """What xpos, ypos and size of a label have to be while a picture is saved.
+
+    Parameters
+    ----------
+    xpos, ypos, letters : of the label in the window
+    window, size : width and height of the window, and of the picture
+    """
+    (across, down), (width, height) = window, size
+    scale, chimeras = min(width / across, height / down), width / across
+    left, below = xpos * across * scale / width, 1 - (1 - ypos) * down * scale / height
+    aspect = width * down / (height * across)  # by which ChimeraX stretches from the middle
+    return left, 0.5 + (below - 0.5) / aspect, letters * scale / chimeras
 
 
 class Legend(StateManager):
@@ -73,9 +117,9 @@ class Legend(StateManager):
                 (text, LEFT + GAP * size / width, {}),
             ):
                 name = f"{NAME} {len(self._labels) + 1}"
-                self._labels.append(
-                    Label(self._session, name, part, size=size, xpos=x, ypos=y, **more)
-                )
+                label = Label(self._session, name, part, size=size, xpos=x, ypos=y, **more)
+                label.drawing.__class__ = LegendLabel
+                self._labels.append(label)
 
     def reset_state(self, session: Any) -> None:
         """Override for ChimeraX: the legend ends with its session."""

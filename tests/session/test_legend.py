@@ -113,3 +113,64 @@ def test_labels_of_a_session_of_an_earlier_version_are_replaced(session, run, tw
 def test_without_blocks_it_says_what_to_do(session, run):
     with pytest.raises(UserError, match="siren open"):
         run("siren block legend")
+
+
+@pytest.mark.parametrize(
+    ("window", "picture"),
+    [
+        ((400, 300), (400, 300)),
+        ((400, 300), (1200, 300)),
+        ((400, 300), (800, 1000)),
+        ((300, 600), (900, 500)),
+    ],
+)
+def test_it_is_whole_in_saved_pictures_of_any_shape(session, run, window, picture):
+    """A swatch of each block in its color, one below the other, as large as the picture allows."""
+    many = 12
+    before = session.main_view.window_size
+    run(f"windowsize {window[0]} {window[1]}")
+    blocks = {n: np.arange(60 * n, 60 * n + 50) for n in range(1, many + 1)}
+    open_blocks(session, BlockSet(GRID, blocks), Path("/j/00_sketch"))
+    run("siren block legend")
+    run("hide #1.1-12 surfaces")  # the blocks themselves have the same colors
+    colors = [tuple(x.background[:3]) for x in all_labels(session) if not x.text.strip()]
+    for model in session.models.list():
+        if model.id and len(model.id) > 2:
+            model.display = False
+    image = np.asarray(session.main_view.image(*picture)).astype(int)
+    small = np.asarray(session.main_view.image(*window)).astype(int)
+    run(f"windowsize {before[0]} {before[1]}")
+    assert len(colors) == many
+    tops, sides = [], []
+    for color in colors:
+        found = np.argwhere(np.abs(image - color).max(axis=2) <= 2)
+        assert len(found) > 20, color
+        tops.append(found[:, 0].min())
+        sides.append(np.ptp(found[:, 0]) + 1)
+    assert tops == sorted(tops) and max(sides) - min(sides) <= 2
+    scale = min(picture[0] / window[0], picture[1] / window[1])
+    own = np.argwhere(np.abs(small - colors[0]).max(axis=2) <= 2)
+    assert sides[0] == pytest.approx(scale * (np.ptp(own[:, 0]) + 1), rel=0.2, abs=2)
+
+
+def test_after_a_saved_picture_the_window_has_it_where_it_was_or_was_put(session, run, two):
+    def redraw() -> None:
+        session.main_view.redraw_needed = True
+        session.update_loop.draw_new_frame()
+
+    def places() -> list[float]:
+        return [v for x in all_labels(session) for v in (x.xpos, x.ypos, x.size)]
+
+    run("siren block legend")
+    redraw()
+    first = places()
+    session.main_view.image(900, 200)
+    redraw()
+    assert places() == pytest.approx(first)
+    moved = all_labels(session)[0]
+    moved.xpos, moved.ypos = 0.5, 0.25  # as the mouse does
+    moved.update_drawing()
+    redraw()
+    session.main_view.image(900, 200)
+    redraw()
+    assert (moved.xpos, moved.ypos) == pytest.approx((0.5, 0.25))
