@@ -40,6 +40,9 @@ from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import write_map
 from chimerax.siren.core.particles.choose import Sources, choose_particles, write_particles
 from chimerax.siren.core.particles.places import Files
+from chimerax.siren.core.report.content import gather
+from chimerax.siren.core.report.page import CAPTIONS, write_report
+from chimerax.siren.core.report.pictures import Picture, Pictures
 from chimerax.siren.core.runs.steps import (
     occupancy_of,
     open_run,
@@ -58,6 +61,7 @@ from chimerax.siren.core.thresholds.preprocess import preprocess
 from chimerax.siren.core.thresholds.tables import Prediction, Predictions, write_predictions
 
 CHANGING = ("open", "os.", "shutil.", "ctypes.dlsym", "tempfile.")  # events of files
+FIGURES = {kind: Picture(b"", kind) for kind in CAPTIONS}  # those of the report take seconds
 EXAMPLE = ExampleParameters(
     volumes=16,
     box=16,
@@ -154,6 +158,11 @@ def _relate(root: Path, version: int) -> None:
     write_relations(root / "siren" / "00_sketch_relations", found)
 
 
+def _report(root: Path, version: int) -> None:
+    report = gather(root / "siren" / "00_sketch", density=float(version))
+    write_report(report, root / "siren" / "report.html", Pictures([]), figures=FIGURES)
+
+
 def _predict(root: Path, version: int) -> None:
     names = find_ensemble([root / "volumes"]).names
     rows = [Prediction(n, i, Range(0.0, 2.0), 0.1 * version) for i, n in enumerate(names)]
@@ -216,6 +225,7 @@ COMMANDS = (
     Command("mask maven", _maven, ("maven",)),
     Command("volumes", _volumes, ("siren/volumes_with_1",)),
     Command("relate", _relate, ("siren/00_sketch_relations",)),
+    Command("report", _report, ("siren/report.html",)),
 )
 
 

@@ -43,6 +43,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "core.simulation",
     ),
     "core.figures": ("core.common", "core.maps", "core.blocks", "core.analysis", "core.runs"),
+    "core.report": (
+        "core.common",
+        "core.maps",
+        "core.blocks",
+        "core.thresholds",
+        "core.analysis",
+        "core.runs",
+        "core.figures",
+    ),
     "core": ("core",),  # its __init__.py alone, the names for a notebook
     # in ChimeraX
     "session": ("core",),

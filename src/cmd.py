@@ -49,6 +49,8 @@ COMMANDS = {
     "siren volumes": "subsets",
     "siren movie": "movies",
     "siren compare": "comparing",
+    "siren report": "report",
+    "siren figure": "report",
     "siren stop": "volumes",
     "siren help": "manual",
 }

@@ -11,6 +11,8 @@ from chimerax.core.models import Model
 from chimerax.label.label3d import ObjectLabel, ObjectLabels
 from numpy.typing import NDArray
 
+from ..core.blocks.display import middle_point
+from .edits import grid_of
 from .legend import NEW_FRAME
 from .scene import blocks_of
 from .surfaces import BlockMap, surface_bytes
@@ -45,10 +47,7 @@ class BlockLabel(ObjectLabel):
         """The same in the frame of the block."""
         block, voxels = self.object, self.object.voxels
         if self._inside is None or self._inside[0] is not voxels:
-            kji = np.stack(np.unravel_index(voxels, block.data.size[::-1]), axis=1)
-            far = ((kji - kji.mean(axis=0)) ** 2).sum(axis=1) if len(kji) else [0]
-            ijk = kji[np.argmin(far)][::-1] if len(kji) else np.zeros(3)
-            self._inside = voxels, np.array(block.data.ijk_to_xyz(ijk), np.float64)
+            self._inside = voxels, middle_point(voxels, grid_of(block))
         return self._inside[1]
 
     def default_offset(self) -> tuple[float, float, float]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.common import constants
-from ..core.common.parameters import camel_case
+from ..core.common.parameters import Parameters, camel_case
 from .commandline import names_text, value_text
 from .commandline import path_text as path_text
 
@@ -33,6 +34,34 @@ def keywords_text(**values: Any) -> str:
         for name, value in values.items()
         if value not in (None, "")
     )
+
+
+def selection_text(names: Sequence[str], excluded: Collection[str], listed: bool = False) -> str:
+    """``include`` or ``exclude`` with names, whichever is shorter; "" if all take part. ``listed``:
+    ``include``, in any case.
+    """
+    out = [n for n in names if n in excluded]
+    kept = [n for n in names if n not in excluded]
+    if not out and not listed:
+        return ""
+    short = len(out) <= len(kept) and not listed
+    word, chosen = ("exclude", out) if short else ("include", kept)
+    return f"{word} {names_text(chosen)}"
+
+
+def parameters_text(
+    kind: type[Parameters], values: Mapping[str, Any], between: str = " ", inherits: bool = False
+) -> str:
+    """The values that differ from SIREn's defaults, as keywords, with this text between two; all
+    values for a step that inherits others instead.
+    """
+    words = []
+    for f in dataclasses.fields(kind):
+        value = values.get(f.name, f.default)
+        if (value != f.default or (inherits and f.name in values)) and value is not None:
+            text = value_text(value, f.metadata.get("word", ""))
+            words.append(f"{camel_case(f.name)} {text}")
+    return between.join(words)
 
 
 def carried(

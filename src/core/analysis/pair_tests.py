@@ -59,12 +59,19 @@ def at_most(count: Matrix, of: Matrix, share: float) -> Matrix:
     return at_least(np.maximum(of - count, 0), of, 1 - share)
 
 
-def clopper_pearson(count: Matrix, of: Matrix) -> tuple[Matrix, Matrix]:
-    """Lower and upper bound of a share, 95 % each; 0 and 1 where there is nothing to count."""
+def clopper_pearson(
+    count: Matrix, of: Matrix, beyond: float = constants.BOUND
+) -> tuple[Matrix, Matrix]:
+    """Lower and upper bound of a share; 0 and 1 where there is nothing to count.
+
+    Parameters
+    ----------
+    beyond : probability of a share beyond either bound; by default each holds at 95 %
+    """
     count, of = np.broadcast_arrays(count, of)
     rest = np.maximum(of - count, 0)
-    low = betaincinv(np.maximum(count, _EXACT), rest + 1, constants.BOUND)
-    high = betaincinv(count + 1, np.maximum(rest, _EXACT), 1 - constants.BOUND)
+    low = betaincinv(np.maximum(count, _EXACT), rest + 1, beyond)
+    high = betaincinv(count + 1, np.maximum(rest, _EXACT), 1 - beyond)
     return np.where(count > _EXACT, low, 0.0), np.where(rest > _EXACT, high, 1.0)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..maps.grid import Grid
 from .blockset import BlockSet, box_around
 from .evidence import connected_pieces
 
@@ -47,6 +48,21 @@ def sampled_share(blocks: BlockSet) -> float:
     if neighbors >= COMPLETE:
         return 1.0
     return max(LEAST_SHARE, min(1.0, neighbors / SOLID_NEIGHBORS))
+
+
+def middle_point(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.float64]:
+    """Position x, y, z in Angstrom of the voxel nearest to the centroid of a block, so that the
+    label of a ring is on the ring.
+
+    Parameters
+    ----------
+    voxels : (n,) flat z, y, x indices; none: the origin of the grid
+    """
+    if not len(voxels):
+        return np.array(grid.origin, np.float64)
+    zyx = np.stack(np.unravel_index(voxels, grid.shape), axis=1)
+    nearest = np.argmin(((zyx - zyx.mean(axis=0)) ** 2).sum(axis=1))
+    return grid.points(voxels[nearest : nearest + 1])[0]
 
 
 def smooth_mask(mask: NDArray[np.floating], share: float = 1.0) -> NDArray[np.float32]:

@@ -129,6 +129,11 @@ NOISE_RISE = 5.0
 # 5.1 at most
 GRADED_RISE = 6.5
 FEW_EFFECTIVE = 30  # effective volumes below which p-values and halves of the volumes mean little
+# a report warns of blocks in so few effective volumes, or missing in so few; of such a stability;
+# and if so large a share of the volumes was left out
+RARE_VOLUMES, LOW_STABILITY, MANY_LEFT_OUT = 10, 0.5, 0.1
+# Da/A^3, of protein: 1 / (1.66 x its partial specific volume, 0.73 cm^3/g; nucleic acid has 0.55)
+PROTEIN_DENSITY = 0.825
 QUIET_SHARE = 0.02  # share of the volumes in which a background voxel may be occupied
 # voxels of background and of core: fewer do not tell; more add little
 MIN_BACKGROUND_VOXELS, MAX_BACKGROUND_VOXELS = 30, 1500

@@ -6,6 +6,7 @@ the mouse pointer.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,12 +132,35 @@ def save_figure(
     fill : draws into a figure
     size : width and height in inches
     """
+    data = figure_bytes(fill, path.suffix, size)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def figure_bytes(
+    fill: Callable[[Any], Any],
+    suffix: str = ".png",
+    size: tuple[float, float] = FIGURE_SIZE,
+    dpi: float = 200,
+    tight: bool = True,
+) -> bytes:
+    """The file of a figure, the same bytes every time.
+
+    Parameters
+    ----------
+    fill : called with the figure
+    suffix : ``.png``, ``.pdf`` or ``.svg``
+    size : width and height in inches
+    dpi : of a PNG
+    tight : whether the size follows what is drawn: margins are cut off, long names are not
+    """
     figure = Figure(figsize=size, layout="constrained")
     fill(figure)
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
-    with (
-        atomic_file(path) as temporary,
-        matplotlib.rc_context({"svg.hashsalt": "siren", "svg.fonttype": "none"}),
-    ):
-        # tight: a long name is not cut at the edge
-        figure.savefig(temporary, dpi=200, metadata=undated, bbox_inches="tight")
+    kind, content = suffix.lower().removeprefix("."), io.BytesIO()
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    # 42: text of a PDF can be edited
+    settings = {"svg.hashsalt": "siren", "svg.fonttype": "none", "pdf.fonttype": 42}
+    box = "tight" if tight else None
+    with matplotlib.rc_context(settings):
+        figure.savefig(content, format=kind, dpi=dpi, metadata=undated, bbox_inches=box)
+    return content.getvalue()
