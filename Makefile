@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots help-page rooms train test test-quick test-versions chimerax-names fuzz kills lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders bench-real bench-replication bench-relations clean-env
+.PHONY: help env bundle demo screenshots help-page notebooks tutorials rooms train test test-quick test-versions chimerax-names fuzz kills lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders bench-real bench-replication bench-relations clean-env
 
 # Times are those of two cores without other work, with .venv made
 help:
@@ -28,6 +28,12 @@ screenshots: env ## pictures of the panel's pages for the README, in docs/ (half
 
 help-page: ## write the manual's tables and a page for each command from the code (seconds)
 	@$(PYTHON) devel/help_page.py
+
+notebooks: env ## run the notebooks in docs/notebooks, and write their outputs into them (half a minute)
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/notebook.py
+
+tutorials: env ## run the commands of the manual's first tutorial, and make its pictures (two minutes)
+	@devel/chimerax --offscreen --exit --script devel/tutorials.py
 
 rooms: ## draw the rooms of src/ and their imports: docs/rooms.svg (a second)
 	@$(PYTHON) devel/rooms.py
