@@ -1,7 +1,9 @@
 """Which block is in which volume, and how blocks depend on each other.
 
 block_occupancy (measure_states, representatives), relations (relations), selection, subsets
-(choose_volumes, average_maps), series (series_of), matching (match_blocks), replication.
+(choose_volumes, average_maps), series (series_of), matching (match_blocks), replication;
+of any part: parts (mask_parts, chain_parts), part_occupancy (measure_occupancies), bimodality
+(dip_test).
 
 May import: common, maps, blocks.
 """

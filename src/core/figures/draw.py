@@ -112,12 +112,17 @@ def save_figure(
     fill : draws into a figure
     size : width and height in inches
     """
+    with atomic_file(path) as temporary:
+        write_figure(temporary, fill, size)
+
+
+def write_figure(
+    path: Path, fill: Callable[[Any], Any], size: tuple[float, float] = FIGURE_SIZE
+) -> None:
+    """Write a figure to a path that an atomic file or folder lent."""
     figure = Figure(figsize=size, layout="constrained")
     fill(figure)
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
-    with (
-        atomic_file(path) as temporary,
-        matplotlib.rc_context({"svg.hashsalt": "siren", "svg.fonttype": "none"}),
-    ):
+    with matplotlib.rc_context({"svg.hashsalt": "siren", "svg.fonttype": "none"}):
         # tight: a long name is not cut at the edge
-        figure.savefig(temporary, dpi=200, metadata=undated, bbox_inches="tight")
+        figure.savefig(path, dpi=200, metadata=undated, bbox_inches="tight")
