@@ -52,6 +52,7 @@ PARAMETERS = {
     "movie": ("core.analysis.parameters", "SeriesParameters"),
     "compare": ("core.analysis.parameters", "CompareParameters"),
     "relate": ("core.analysis.parameters", "RelateParameters"),
+    "occupancy": ("core.analysis.parameters", "OccupancyParameters"),
 }
 WRITTEN = "<!-- Written by devel/help_page.py from siren.html and the code: change those. -->"
 #: What is typed for an argument, by the name of its ChimeraX annotation

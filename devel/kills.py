@@ -163,6 +163,17 @@ def _report(root: Path, version: int) -> None:
     write_report(report, root / "siren" / "report.html", Pictures([]), figures=FIGURES)
 
 
+def _occupancy(root: Path, version: int) -> None:
+    from chimerax.siren.core.analysis.part_occupancy import measure_occupancies
+    from chimerax.siren.core.analysis.parts import block_parts
+    from chimerax.siren.core.figures.occupancies import write_occupancies
+
+    run = open_run(root / "siren" / "00_sketch")
+    ensemble = run.record.ensemble()
+    found = measure_occupancies(block_parts(run.blocks), ensemble, 0.3 + 0.1 * version)
+    write_occupancies(root / "siren" / "occupancy", found, ())
+
+
 def _predict(root: Path, version: int) -> None:
     names = find_ensemble([root / "volumes"]).names
     rows = [Prediction(n, i, Range(0.0, 2.0), 0.1 * version) for i, n in enumerate(names)]
@@ -226,6 +237,11 @@ COMMANDS = (
     Command("volumes", _volumes, ("siren/volumes_with_1",)),
     Command("relate", _relate, ("siren/00_sketch_relations",)),
     Command("report", _report, ("siren/report.html",)),
+    Command(
+        "occupancy",
+        _occupancy,
+        ("siren/occupancy/occupancies.csv", "siren/occupancy/occupancies_parts.csv"),
+    ),
 )
 
 

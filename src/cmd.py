@@ -41,6 +41,7 @@ COMMANDS = {
     "siren block save": "edit",
     "siren states": "analysis",
     "siren relate": "relate",
+    "siren occupancy": "occupancy",
     "siren plot": "analysis",
     "siren representatives": "analysis",
     "siren particles": "particles",

@@ -325,6 +325,46 @@ def _related(found: Any) -> dict[str, Any]:
     }
 
 
+def _occupancies(found: Any) -> dict[str, Any]:
+    order = found.order
+    present, uncertain = found.states.present, found.uncertain
+    parts = (
+        {
+            "part": part.name,
+            "label": part.label,
+            "origin": part.origin,
+            "voxels": len(part.voxels),
+            "reference_sum": part.reference,
+            "call": call.call,
+            "cut": call.cut,
+            "cut_interval": [call.low, call.high],
+            "present": call.present,
+            "uncertain": call.uncertain,
+            "share_distribution": call.share,
+            "maven_distribution": call.maven,
+            "share": found.share[k],
+            "maven": found.maven[k],
+            "present_in": [n for n, there in zip(found.names, present[k], strict=True) if there],
+            "uncertain_in": [
+                n for n, doubt in zip(found.names, uncertain[k], strict=True) if doubt
+            ],
+        }
+        for k, (part, call) in enumerate(zip(found.parts, found.calls, strict=True))
+    )
+    return {
+        "volumes": found.names,
+        "levels": found.levels,
+        "maven_measure": found.maven_words,
+        "parts": list(parts),
+        "order": {
+            "by": order.by,
+            "volumes": [found.names[v] for v in order.volumes.order],
+            "clusters": order.cluster[order.volumes.order],
+            "parts": [found.parts[k].name for k in order.parts.order],
+        },
+    }
+
+
 def _blocks(found: Any) -> dict[str, Any]:
     return {
         "blocks": [
@@ -362,6 +402,7 @@ _FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "Finetuned": _finetuned,
     "States": _states,
     "Related": _related,
+    "Occupancies": _occupancies,
     "BlockSet": _blocks,
     "WrittenParticles": _particles,
     "Annotation": _annotation,

@@ -164,3 +164,29 @@ class RelateParameters(StatesParameters):
         200, "resamples of the volumes for the order of assembly", minimum=1, maximum=100_000
     )
     seed: int = parameter(0, "seed of the resamples", minimum=0)
+
+
+@dataclass(frozen=True)
+class OccupancyParameters(StatesParameters):
+    """Parameters of how much of each part is in each volume."""
+
+    order: str = parameter(
+        "share",
+        "by what volumes and parts are clustered: the share of the voxels above the level, or "
+        "MAVEn's measure",
+        choices=("share", "maven"),
+    )
+    clusters: int | None = parameter(
+        None,
+        "groups of volumes; not given: where the heights of the tree make their largest step, at "
+        "most 20",
+        minimum=1,
+    )
+    within: float | None = parameter(
+        None,
+        "a voxel belongs to the chain whose nearest atom is at most so far; not given: 3, or 0.9 "
+        "voxels if these are larger",
+        above=0,
+        unit="A",
+    )
+    seed: int = parameter(0, "of the test for two groups and of the intervals", minimum=0)

@@ -43,7 +43,7 @@ from ..maps.grid import Grid
 from .background import Background, BackgroundReader
 from .blockset import BlockSet, touching_blocks
 from .occupancy import Occupancy
-from .presence import presence
+from .presence import presence, separation
 from .profiles import block_shares
 from .verdicts import BlockEvidence
 
@@ -129,7 +129,7 @@ def measure_evidence(
             rise=rise,
             solidity=solid_share(voxels, blocks.grid, sampled),
             exchange=gone / come if come > 0 else 0.0,
-            separation=_between(profiles[b], present[b]),
+            separation=separation(profiles[b], present[b]),
             noise=background.noise if background.dependent else 0.0,
         )
     numbered = dict(zip(blocks.blocks, profiles, strict=True))
@@ -169,15 +169,6 @@ def connected_pieces(zyx: NDArray[np.integer], sampled: float) -> NDArray[np.int
     ends = (pairs[:, 0], pairs[:, 1])
     graph = coo_array((np.ones(len(pairs), bool), ends), shape=(len(zyx), len(zyx)))
     return np.asarray(connected_components(graph, directed=False)[1])
-
-
-def _between(values: NDArray[np.float64], groups: NDArray[np.bool_]) -> float:
-    """Share of the variance of (V,) values that is between two groups."""
-    share, variance = groups.mean(), values.var()
-    if share in (0, 1) or variance == 0:
-        return 0.0
-    apart = values[groups].mean() - values[~groups].mean()
-    return float(share * (1 - share) * apart**2 / variance)
 
 
 def _dilated(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:

@@ -31,6 +31,58 @@ def presence_cuts(shares: NDArray[np.floating], cut: float | None = None) -> NDA
     shares = np.asarray(shares, np.float64)
     if cut is not None:
         return np.full(len(shares), cut)
+    cuts, gap = _parted(shares)
+    return np.where(gap < constants.PRESENCE_GAP, 0.5, cuts)
+
+
+def are_two_groups(shares: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(blocks,) whether the means with and without a block differ by PRESENCE_GAP or more, so that
+    the cut is the block's own.
+    """
+    return np.asarray(_parted(np.asarray(shares, np.float64))[1] >= constants.PRESENCE_GAP)
+
+
+def separation(values: NDArray[np.floating], groups: NDArray[np.bool_]) -> float:
+    """Share of the variance of (V,) values that is between two groups: 1 for two sharp ones, at
+    most 3/4 for a uniform distribution; 0 if there is one group, or nothing varies.
+    """
+    share, variance = groups.mean(), values.var()
+    if share in (0, 1) or variance == 0:
+        return 0.0
+    apart = values[groups].mean() - values[~groups].mean()
+    return float(share * (1 - share) * apart**2 / variance)
+
+
+def cut_intervals(
+    shares: NDArray[np.floating], cut: float | None = None, seed: int = 0
+) -> NDArray[np.float64]:
+    """(blocks, 2) between which values each cut lies, by the bootstrap over volumes.
+
+    A volume whose share is in between could be called either way.
+
+    Parameters
+    ----------
+    shares : (blocks, V)
+    cut : one cut for all blocks, which has no uncertainty
+    seed : of the resamples
+    """
+    shares = np.asarray(shares, np.float64)
+    if cut is not None:
+        return np.full((len(shares), 2), cut)
+    volumes, tail = shares.shape[1], 100 * (1 - constants.CUT_CONFIDENCE) / 2
+    rng = np.random.default_rng(seed)
+    drawn = np.empty((len(shares), constants.CUT_RESAMPLES))
+    rows = max(1, min(constants.CUT_RESAMPLES, constants.TILE_VALUES // max(1, volumes)))
+    for start in range(0, constants.CUT_RESAMPLES, rows):
+        end = min(start + rows, constants.CUT_RESAMPLES)
+        chosen = rng.integers(0, volumes, (end - start, volumes))
+        for block, row in enumerate(shares):
+            drawn[block, start:end] = presence_cuts(row[chosen])
+    return np.percentile(drawn, [tail, 100 - tail], axis=1).T
+
+
+def _parted(shares: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(blocks,) halfway between the means of two groups, and the difference of these means."""
     cuts = (shares.min(axis=1) + shares.max(axis=1)) / 2
     gap = np.zeros(len(shares))
     for _ in range(constants.PRESENCE_ROUNDS):
@@ -40,7 +92,7 @@ def presence_cuts(shares: NDArray[np.floating], cut: float | None = None) -> NDA
         before, cuts, gap = cuts, (high + low) / 2, high - low
         if np.array_equal(before, cuts):
             break
-    return np.where(gap < constants.PRESENCE_GAP, 0.5, cuts)
+    return cuts, gap
 
 
 def presence(shares: NDArray[np.floating], cut: float | None = None) -> NDArray[np.bool_]:

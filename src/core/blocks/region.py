@@ -70,7 +70,7 @@ def region_of(
         path = Path(parameters.mask).expanduser()
         mask = Mask(Source(path.name, path))
     name = mask.source.name
-    values = _on_grid(mask, ensemble, progress or Progress())
+    values = on_volumes(mask, ensemble, progress or Progress())
     level = parameters.mask_level if parameters.mask_level is not None else mask.level
     level = float(values.max()) / 2 if level is None else level
     inside = values.ravel() > level
@@ -104,7 +104,8 @@ def within(
     return chosen
 
 
-def _on_grid(mask: Mask, ensemble: Ensemble, progress: Progress) -> NDArray[np.float32]:
+def on_volumes(mask: Mask, ensemble: Ensemble, progress: Progress) -> NDArray[np.float32]:
+    """A mask on the grid of the volumes: voxel by voxel if it has as many, else by position."""
     values = np.nan_to_num(mask.source.read_as_is(), nan=0.0)
     grid, target = mask.source.read_grid(), ensemble.grid
     placement = IDENTITY if mask.placement is None else mask.placement

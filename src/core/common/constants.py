@@ -114,6 +114,21 @@ PRESCREEN_P = 0.001
 # or more, even at noise x4 and with levels 30 % off (devel/benchmarks/conditions.py)
 PRESENCE_GAP = 0.25
 PRESENCE_ROUNDS = 20  # of dividing volumes into two groups; converges in about five
+CUT_RESAMPLES = 1000  # of the volumes, for the interval of a cut
+CUT_CONFIDENCE = 0.95  # of that interval
+# over which shares of exactly 0 and 1 are spread outward before they are tested for two groups
+SATURATED = 0.1
+BIMODAL_P = 0.05  # false discovery rate of parts said to be bimodal
+DIP_RESAMPLES = 999  # of the closest unimodal distribution
+DIP_ENOUGH = 20  # of them with a dip as large: p is above 0.02, and known well enough
+
+# --- Masks and chains whose occupancy is asked
+
+MASK_TOLERANCE = 0.1  # beyond 0 and 1 that the values of a mask may have after resampling
+SAME_BOX = 0.005  # by which the sides of two boxes may differ: voxel sizes are rounded
+CHAIN_REACH = 3.0  # A from an atom: about where density at 4 to 8 A falls to half
+CHAIN_VOXELS = 0.9  # the half diagonal of a voxel is 0.87: every atom is within that of a voxel
+MOST_CLUSTERS = 20  # of volumes, unless the user says otherwise
 
 # --- Verdicts: devel/benchmarks/decoders.md
 

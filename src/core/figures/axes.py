@@ -16,7 +16,7 @@ from .theme import Labels, Theme
 FULL_SIZE = (430.0, 320.0)  # points; below this, as in a docked panel, writing is fitted to cells
 LEAST_FONT = 5.0  # points
 AROUND_MATRIX = (120.0, 40.0)  # points beside a matrix, for labels and the color scale
-MOST_LABELS = 40  # more labels than this along an axis would overlap
+MOST_LABELS = 40  # along 350 points; more would overlap
 
 
 def single_axes(figure: Figure, theme: Theme) -> Axes:
@@ -50,24 +50,33 @@ def font_in_cells(figure: Figure, cells: int, letters: int) -> float:
     return min(8.0, side / cells / (0.62 * letters))
 
 
+def most_labels(inches: float) -> int:
+    """How many labels fit side by side along a figure of so many inches."""
+    return max(MOST_LABELS, int(MOST_LABELS * 72 * inches / 350))
+
+
 def block_ticks(
     axes: Axes, numbers: Sequence[int], labels: Labels, theme: Theme, which: str
 ) -> None:
-    """Label each block, with a square in the block's color between label and picture."""
-    step = max(1, -(-len(numbers) // MOST_LABELS))
-    places = list(range(0, len(numbers), step))
-    axis = axes.yaxis if which == "y" else axes.xaxis
+    """Label each block, with a square in the block's color between label and picture; parts that
+    are no blocks have no color.
+    """
     figure = axes.get_figure()
+    side = figure.get_size_inches()[int(which == "y")] if isinstance(figure, Figure) else 0
+    step = -(-len(numbers) // most_labels(side))
+    places = list(range(0, len(numbers), max(1, step)))
+    axis = axes.yaxis if which == "y" else axes.xaxis
     most = 10 if isinstance(figure, Figure) and is_small(figure) else 22
     names = [labels.text(numbers[k], most).replace("$", r"\$") for k in places]  # no formulas
     axis.set_ticks(places, names)
-    axis.set_tick_params(length=0, pad=11)
+    squares = [k for k in places if numbers[k] not in labels.parts]
+    axis.set_tick_params(length=0, pad=11 if squares else 3)
     right = which == "y" and axis.get_ticks_position() == "right"
     along = axes.get_yaxis_transform() if which == "y" else axes.get_xaxis_transform()
     dx, dy = (6 if right else -6, 0) if which == "y" else (0, -6)
-    edge = [1.0 if right else 0.0] * len(places)
-    x, y = (edge, places) if which == "y" else (places, edge)
-    colors = [labels.colors.get(numbers[k], (0.6, 0.6, 0.6))[:3] for k in places]
+    edge = [1.0 if right else 0.0] * len(squares)
+    x, y = (edge, squares) if which == "y" else (squares, edge)
+    colors = [labels.colors.get(numbers[k], (0.6, 0.6, 0.6))[:3] for k in squares]
     axes.scatter(
         x,
         y,

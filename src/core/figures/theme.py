@@ -144,19 +144,32 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Labels:
-    """Names of blocks, and their colors (r, g, b, 0 to 1), by number."""
+    """Names of blocks, and their colors (r, g, b, 0 to 1), by number.
+
+    Attributes
+    ----------
+    names, colors : of blocks
+    parts : names of parts that are no blocks; they stand alone, without the number
+    """
 
     names: dict[int, str] = field(default_factory=dict)
     colors: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    parts: dict[int, str] = field(default_factory=dict)
 
     def text(self, number: int, most: int = 22) -> str:
         """Number and name, of which at most about ``most`` letters."""
+        if number in self.parts:  # what differs may be at either end
+            part = self.parts[number]
+            half = (most - 3) // 2
+            return part if len(part) <= most else f"{part[:half]}...{part[-half - 1 :]}"
         name = self.names.get(number, "")
         cut = name[: most - 2] + "..." if len(name) > most else name
         return f"{number}  {cut}" if name else str(number)
 
     def words(self, number: int) -> str:
         """Number and name for a sentence."""
+        if number in self.parts:
+            return self.parts[number]
         name = self.names.get(number, "")
         return f"{number} ({name})" if name else str(number)
 
