@@ -5,6 +5,7 @@ Communities that no volume tells apart are one block; those that chance may have
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..common.progress import Progress
 from .noise import Noise, PairNoise
 from .occupancy import Occupancy
 from .presence import presence
-from .profiles import block_profiles, correlations, members
+from .profiles import block_profiles, correlations, members, row_variance
 from .significance import differs, fisher_margin
 
 
@@ -55,22 +56,38 @@ def distinct_blocks(
     for number, community in enumerate(c for c in communities if len(c) >= least):
         owner[community] = number
     by_chance = probability / max(1, count * (count - 1) / 2)
+    known, variance = _Known({}, {}), row_variance(rows)
     for turn in range(constants.PROFILE_ROUNDS):
         progress.step("telling blocks apart", turn / constants.PROFILE_ROUNDS)
         before = owner
-        owner = _coherent(rows, points, shared, _renumbered(owner, least), by_chance)
-        owner = _merged(rows, points, owner)
+        owner = _coherent(rows, points, shared, _renumbered(owner, least), by_chance, known)
+        owner = _merged(rows, points, owner, known)
         blocks = int(owner.max(initial=-1)) + 1
         profiles = block_profiles(rows, owner, blocks)
         inside = owner[:, None] == np.arange(blocks)
         sizes = inside.sum(axis=0)
-        owner = _renumbered(members(rows, profiles, probability, count, sizes, inside), least)
-        owner = _coherent(rows, points, shared, owner, by_chance)
-        owner = _without_seams(rows, points, owner)
+        owner = members(rows, profiles, probability, count, sizes, inside, variance=variance)
+        owner = _renumbered(owner, least)
+        owner = _coherent(rows, points, shared, owner, by_chance, known)
+        owner = _without_seams(rows, points, owner, known)
         owner = _renumbered(owner, least)
         if np.array_equal(owner, before):
             break
     return owner
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What was found of blocks, by their voxels: most are asked about several times a round.
+
+    Attributes
+    ----------
+    coherent : see :func:`is_coherent`
+    errors : see :func:`_errors`
+    """
+
+    coherent: dict[bytes, bool]
+    errors: dict[bytes, int]
 
 
 def split_in_half(points: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -126,13 +143,17 @@ def _coherent(
     noise: PairNoise,
     owner: NDArray[np.int64],
     probability: float,
+    known: _Known,
 ) -> NDArray[np.int64]:
     """Dissolve the blocks that are not coherent."""
     blocks = int(owner.max(initial=-1)) + 1
-    holds = [
-        is_coherent(rows, points, noise, np.flatnonzero(owner == b), probability)
-        for b in range(blocks)
-    ]
+    holds = []
+    for b in range(blocks):
+        voxels = np.flatnonzero(owner == b)
+        key = voxels.tobytes()
+        if key not in known.coherent:
+            known.coherent[key] = is_coherent(rows, points, noise, voxels, probability)
+        holds.append(known.coherent[key])
     return _renumbered(np.where(np.array([*holds, False])[owner], owner, -1), 2)
 
 
@@ -147,6 +168,7 @@ def _merged(
     rows: NDArray[np.float32],
     points: NDArray[np.float64],
     owner: NDArray[np.int64],
+    known: _Known,
 ) -> NDArray[np.int64]:
     """Join blocks that are present in the same volumes, the most alike first.
 
@@ -163,7 +185,7 @@ def _merged(
     present = presence(profiles)
     # no errors seen does not mean that a block never errs: as others do, but at most once, as one
     # that wavers must not make room for the differences of others
-    found = _errors(rows, points, owner, blocks)
+    found = _errors(rows, points, owner, blocks, known)
     least = min(1.0, max(1, found.sum()) / blocks)
     errors = np.maximum(found, least)
     differ = (present[:, None] != present[None]).sum(axis=2)
@@ -185,7 +207,7 @@ def _merged(
         present[first] = presence(profiles[first : first + 1])[0]
         differ[first] = differ[:, first] = (present != present[first]).sum(axis=1)
         # the halves of two blocks that are not one would differ, and make room for more
-        halves = _errors(rows, points, np.where(owner == first, 0, -1), 1)[0]
+        halves = _errors(rows, points, np.where(owner == first, 0, -1), 1, known)[0]
         errors[first] = max(least, min(errors[both].max(), halves))
 
 
@@ -193,6 +215,7 @@ def _without_seams(
     rows: NDArray[np.float32],
     points: NDArray[np.float64],
     owner: NDArray[np.int64],
+    known: _Known,
 ) -> NDArray[np.int64]:
     """Dissolve seams: voxels occupied where the blurred edges of two neighbors add up.
 
@@ -202,16 +225,22 @@ def _without_seams(
     blocks = int(owner.max(initial=-1)) + 1
     size = np.bincount(owner[owner >= 0], minlength=blocks)
     present = presence(block_profiles(rows, owner, blocks))
-    errors = _errors(rows, points, owner, blocks)
-    trees = [cKDTree(points[owner == b]) for b in range(blocks)]
+    errors = _errors(rows, points, owner, blocks, known)
+    places = [points[owner == b] for b in range(blocks)]
+    low = np.array([p.min(axis=0) for p in places]).reshape(-1, 3)
+    high = np.array([p.max(axis=0) for p in places]).reshape(-1, 3)
+    trees: dict[int, cKDTree] = {}
     owner = owner.copy()
     for seam in np.argsort(size):
-        near = [
-            b
-            for b in range(blocks)
-            if size[b] > size[seam]
-            and np.median(trees[b].query(points[owner == seam])[0]) <= constants.SEAM_REACH
-        ]
+        # between the boxes around two blocks, along each axis: their voxels are no nearer
+        gap = np.maximum(low - high[seam], low[seam] - high).clip(min=0)
+        close = np.sqrt((gap**2).sum(axis=1)) <= constants.SEAM_REACH + 1e-6
+        near = []
+        for b in np.flatnonzero(close & (size > size[seam])).tolist():
+            if b not in trees:
+                trees[b] = cKDTree(places[b])
+            if np.median(trees[b].query(places[seam])[0]) <= constants.SEAM_REACH:
+                near.append(b)
         for a, b in combinations(near, 2):
             differ = np.array(
                 [
@@ -226,12 +255,19 @@ def _without_seams(
 
 
 def _errors(
-    rows: NDArray[np.float32], points: NDArray[np.float64], owner: NDArray[np.int64], blocks: int
+    rows: NDArray[np.float32],
+    points: NDArray[np.float64],
+    owner: NDArray[np.int64],
+    blocks: int,
+    known: _Known,
 ) -> NDArray[np.int64]:
     """Errors of presence, by block: volumes in which one half is present and the other is not."""
     result = np.zeros(blocks, np.int64)
     for b in range(blocks):
         voxels = np.flatnonzero(owner == b)
-        one, other = presence(block_profiles(rows[voxels], split_in_half(points[voxels]), 2))
-        result[b] = (one != other).sum()
+        key = voxels.tobytes()
+        if key not in known.errors:
+            one, other = presence(block_profiles(rows[voxels], split_in_half(points[voxels]), 2))
+            known.errors[key] = int((one != other).sum())
+        result[b] = known.errors[key]
     return result

@@ -95,7 +95,10 @@ def measure_evidence(
     progress = progress or Progress()
     present = presence(block_shares(blocks, occupancy))
     regions = [_dilated(voxels, blocks.grid) for _, voxels in blocks]
-    inside = [np.isin(r, v, assume_unique=True) for r, (_, v) in zip(regions, blocks, strict=True)]
+    inside = [
+        np.flatnonzero(np.isin(r, v, assume_unique=True))
+        for r, (_, v) in zip(regions, blocks, strict=True)
+    ]
     sums = [np.zeros((2, len(r))) for r in regions]
     profiles = np.zeros((len(blocks), len(occupancy)))
     everywhere = np.concatenate([np.empty(0, np.int64), *regions])
@@ -111,7 +114,8 @@ def measure_evidence(
         for b, part in enumerate(parts):
             density = densities[part]
             sums[b][int(present[b, v])] += density
-            profiles[b, v] = density[inside[b]].mean()
+            own = density.take(inside[b])
+            profiles[b, v] = np.add.reduce(own) / own.dtype.type(len(own))  # as mean(), faster
     background = background or reader.background()
     found = {}
     for b, (number, voxels) in enumerate(blocks):

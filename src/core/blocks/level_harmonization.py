@@ -72,7 +72,8 @@ def binarize_harmonized(
     agreed = harmonized_levels(occupancy.levels, anchors, progress)
     if np.array_equal(agreed, occupancy.levels):
         return replace(occupancy, left_out=left_out), anchors
-    occupancy = binarize(chosen, agreed, False, progress)
+    mean = None if junk.any() else occupancy.mean
+    occupancy = binarize(chosen, agreed, False, progress, mean)
     return replace(occupancy, left_out={**left_out, **occupancy.left_out}), anchors
 
 

@@ -103,8 +103,11 @@ def noise_distance(
         axis_distances(grid),
         strict=True,
     ):
-        square += apart[one, other]
-    return np.sqrt(square)
+        if one.ndim == 2 and one.shape[1] == other.ndim == 1:  # all pairs: whole rows at a time
+            square += apart[one[:, 0]][:, other]
+        else:
+            square += apart[one, other]
+    return np.sqrt(square, out=square)
 
 
 def measure_noise(anchors: Anchors, grid: Grid) -> Noise:
@@ -126,7 +129,8 @@ def measure_noise(anchors: Anchors, grid: Grid) -> Noise:
     values -= values.mean(axis=0)
     # 0 if nothing but the offset varied
     values /= np.maximum(np.linalg.norm(values, axis=0), 1e-30)
-    bins = np.rint(noise_distance(voxels[:, None], voxels, grid)).astype(np.int64).ravel()
+    distance = noise_distance(voxels[:, None], voxels, grid)
+    bins = np.rint(distance, out=distance).astype(np.int64).ravel()
     count = np.bincount(bins)
     mean = np.bincount(bins, (values.T @ values).ravel()) / np.maximum(count, 1)
     seen = np.flatnonzero(count >= 30)

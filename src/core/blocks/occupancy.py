@@ -81,7 +81,7 @@ class Occupancy:
             else np.searchsorted(self.among, voxels)
         )
         byte, place = np.divmod(held, 8)
-        values = self.bits[:, byte]
+        values = self.bits.take(byte, axis=1)
         values >>= (7 - place).astype(np.uint8)
         values &= 1
         return values
@@ -89,7 +89,10 @@ class Occupancy:
     def packed(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8]:
         """(n, ceil(V/8)) uint8: :meth:`rows` with eight volumes to a byte."""
         tiles = [
-            np.packbits(self._values(voxels[start : start + constants.TILE_VOXELS]).T, axis=1)
+            np.packbits(
+                np.ascontiguousarray(self._values(voxels[start : start + constants.TILE_VOXELS]).T),
+                axis=1,
+            )
             for start in range(0, len(voxels), constants.TILE_VOXELS)
         ]
         return np.concatenate(tiles) if tiles else np.empty((0, -(-len(self) // 8)), np.uint8)
@@ -125,6 +128,7 @@ def binarize(
     levels: NDArray[np.float64],
     filter: bool = False,
     progress: Progress | None = None,
+    mean: NDArray[np.float32] | None = None,
 ) -> Occupancy:
     """Binarize each volume at its own level; one volume is in memory at a time.
 
@@ -133,6 +137,7 @@ def binarize(
     ensemble : Ensemble of V volumes
     levels : (V,) contour level of each, in the map's units
     filter : drop volumes whose level is beyond mean +- 2 SD of all levels
+    mean : (z, y, x) of these volumes, if it is known: it takes as long as the rest
 
     Raises
     ------
@@ -169,18 +174,22 @@ def binarize(
     )
     frequency, few = np.zeros(ensemble.grid.size, np.int32), np.zeros(ensemble.grid.size, np.uint8)
     kept: list[str] = []
+    mask = np.empty(ensemble.grid.shape, bool)
     for name, array in chosen.read(progress, "reading volumes"):
-        mask = array > level_of[name]
+        np.greater(array, level_of[name], out=mask)
         if not mask.any():
+            if mean is not None:  # no longer of these volumes
+                return binarize(ensemble, levels, filter, progress)
             left_out[name] = "empty: no voxel is above its threshold"
             continue
         bits[len(kept)] = np.packbits(mask)
-        some += array
         few += mask.ravel()
         kept.append(name)
-        if len(kept) % 16 == 0:  # float32 sums of a few maps are accurate enough, and faster
-            total += some
-            some[:] = 0
+        if mean is None:
+            some += array
+            if len(kept) % 16 == 0:  # float32 sums of a few maps are accurate enough, and faster
+                total += some
+                some[:] = 0
         if len(kept) % BYTE == 0:
             frequency += few
             few[:] = 0
@@ -194,12 +203,14 @@ def binarize(
                 else "the level is too high for these maps, or the table belongs to others."
             )
         )
+    if mean is None:
+        mean = ((total + some) / len(kept)).astype(np.float32)
     result = Occupancy(
         tuple(kept),
         np.array([level_of[n] for n in kept]),
         bits[: len(kept)],
         ensemble.grid,
-        ((total + some) / len(kept)).astype(np.float32),
+        mean,
         left_out,
     )
     # counted while reading: later it would take a pass over all bits

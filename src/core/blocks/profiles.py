@@ -45,14 +45,25 @@ def block_shares(
     return shares
 
 
-def correlations(rows: NDArray[np.float32], profiles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, blocks) Pearson correlation of (n, V) rows with profiles; 0 if either is constant."""
+def correlations(
+    rows: NDArray[np.float32],
+    profiles: NDArray[np.float64],
+    variance: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """(n, blocks) Pearson correlation of (n, V) rows with profiles; 0 if either is constant.
+
+    ``variance``: of the rows, see :func:`row_variance`, if it is known.
+    """
     centered = profiles - profiles.mean(axis=1, keepdims=True)
-    length = np.sqrt(
-        np.outer(rows.var(axis=1, dtype=np.float64) * rows.shape[1], (centered**2).sum(axis=1))
-    )
+    variance = row_variance(rows) if variance is None else variance
+    length = np.sqrt(np.outer(variance * rows.shape[1], (centered**2).sum(axis=1)))
     product = (rows @ centered.T.astype(np.float32)).astype(np.float64)
     return np.divide(product, length, out=np.zeros_like(product), where=length > 1e-6)
+
+
+def row_variance(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(n,) variance of each row over the volumes."""
+    return np.asarray(rows.var(axis=1, dtype=np.float64))
 
 
 def rest_correlations(
@@ -88,6 +99,7 @@ def members(
     sizes: NDArray[np.integer] | None = None,
     inside: NDArray[np.bool_] | None = None,
     rims: bool = False,
+    variance: NDArray[np.float64] | None = None,
 ) -> NDArray[np.int64]:
     """Assign each voxel to the block it belongs to: (n,), -1 for none.
 
@@ -107,15 +119,18 @@ def members(
     rims : a correlation above MEMBER_PHI will do in place of the majorities, which the rim of a
         part of graded occupancy does not have; only for volumes that share their noise: noise of
         their own lowers the correlation of some voxels more than that of others
+    variance : (n,) of the rows, if it is known
     """
     if not len(profiles) or not len(rows):
         return np.full(len(rows), -1, np.int64)
     tiles = (rows[part] for part in row_tiles(*rows.shape))
-    return _members(tiles, profiles, rate, tested, sizes, inside, rims)
+    variance = row_variance(rows) if variance is None else variance
+    return _members(tiles, variance, profiles, rate, tested, sizes, inside, rims)
 
 
 def _members(
     tiles: Iterable[NDArray[np.float32]],
+    variance: NDArray[np.float64],
     profiles: NDArray[np.float64],
     rate: float,
     tested: int,
@@ -123,7 +138,7 @@ def _members(
     inside: NDArray[np.bool_] | None = None,
     rims: bool = False,
 ) -> NDArray[np.int64]:
-    """:func:`members` of rows that come some at a time, one after the other."""
+    """:func:`members` of rows that come some at a time; ``variance`` is that of all rows."""
     sizes = np.ones(len(profiles), np.int64) if sizes is None else sizes
     volumes, cuts = profiles.shape[1], presence_cuts(profiles)
     present, totals = profiles > cuts[:, None], profiles * sizes[:, None]
@@ -131,7 +146,8 @@ def _members(
     if_there, if_not = totals - 1 > least, totals > least
     found, start = [], 0
     for rows in tiles:
-        phi, each = correlations(rows, profiles), np.arange(len(rows))
+        phi = correlations(rows, profiles, variance[start : start + len(rows)])
+        each = np.arange(len(rows))
         own = np.zeros(phi.shape, bool) if inside is None else inside[start : start + len(rows)]
         start += len(rows)
         if own.any():
@@ -187,14 +203,17 @@ def grown_blocks(
     profiles = fixed.astype(np.float32) / np.maximum(sizes, 1)[:, None].astype(np.float32)
     profiles = profiles.astype(np.float64)
     glance = significant_phi(volumes, constants.PRESCREEN_P)
-    near, bits = [], []
+    near, bits, spread = [], [], []
     for part in row_tiles(len(voxels), volumes):
         progress.step("expanding blocks", 0.7 * part.start / len(voxels))
         rows = occupancy.rows(voxels[part])
-        close = correlations(rows, profiles).max(axis=1) > glance
+        own = row_variance(rows)
+        close = correlations(rows, profiles, own).max(axis=1) > glance
+        spread.append(own[close])
         near.append(part.start + np.flatnonzero(close))
         bits.append(np.packbits(rows[close].astype(bool), axis=1))
     candidates, packed = np.concatenate(near), np.concatenate(bits)
+    variance = np.concatenate(spread)
     tiles = row_tiles(len(candidates), volumes)
     in_seed = np.stack([np.isin(voxels[candidates], s) for s in seeds], axis=1)
     owner = np.full(len(candidates), -1, np.int64)
@@ -204,7 +223,9 @@ def grown_blocks(
         before = owner
         unpacked = (unpack_occupancy(packed[part], volumes) for part in tiles)
         if len(candidates):
-            owner = _members(unpacked, profiles, probability, len(voxels), sizes, inside, rims)
+            owner = _members(
+                unpacked, variance, profiles, probability, len(voxels), sizes, inside, rims
+            )
         if np.array_equal(before, owner):
             break
         inside = in_seed | ((owner[:, None] == np.arange(len(seeds))) & (seeded > 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import os
 import re
 import zipfile
 import zlib
@@ -40,6 +41,8 @@ def is_map_name(name: str) -> bool:
 
 def zip_member(path: Path) -> tuple[Path, str] | None:
     """The zip file that a path leads into, and the name in it: ``series.zip/frame_000.mrc``."""
+    if ZIP not in str(path).lower():  # of hundreds of maps, one after the other
+        return None
     for parent in path.parents:
         if parent.suffix.lower() == ZIP and parent.is_file():
             return parent, path.relative_to(parent).as_posix()
@@ -85,17 +88,15 @@ def first_value(path: Path) -> float:
     SirenError
         If the file is not a readable map.
     """
-    with _reading(path):
-        header = _checked_header(path)
+    with _reading(path), _unpacked(path) as (file, packed):
+        header = _checked_header(path, file, packed)
         kind = dtype_from_mode(int(header["mode"])).newbyteorder(header.dtype["mode"].byteorder)
         nz, ny, nx = _file_shape(header)
-        with _unpacked(path) as (file, packed):
-            extended, values = int(header["nsymbt"]), nx * ny * nz * kind.itemsize
-            if not packed:
-                found = path.stat().st_size - HEADER_DTYPE.itemsize
-                extended = 0 if _no_extension(header, found, values) else extended
-            file.seek(HEADER_DTYPE.itemsize + extended)
-            return float(np.frombuffer(file.read(kind.itemsize), kind)[0])
+        extended, values = int(header["nsymbt"]), nx * ny * nz * kind.itemsize
+        if not packed:
+            extended = 0 if _no_extension(header, _size(file), values) else extended
+        file.seek(HEADER_DTYPE.itemsize + extended)
+        return float(np.frombuffer(file.read(kind.itemsize), kind)[0])
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -112,7 +113,9 @@ def read_grid(path: Path) -> Grid:
     SirenError
         If the file is not a readable map.
     """
-    return _open(path, header_only=True)[0]
+    with _reading(path), _unpacked(path) as (file, packed):
+        header = _checked_header(path, file, packed)
+        return _grid(header, _axis_order(header), path)
 
 
 def read_map(path: Path) -> tuple[NDArray[np.float32], Grid]:
@@ -128,19 +131,35 @@ def read_map(path: Path) -> tuple[NDArray[np.float32], Grid]:
     SirenError
         If the file is missing, truncated, not a map, complex, or not on orthogonal axes.
     """
-    grid, data = _open(path, header_only=False)
-    assert data is not None
-    return data, grid
-
-
-def _open(path: Path, header_only: bool) -> tuple[Grid, NDArray[np.float32] | None]:
-    with _reading(path):
-        header = _checked_header(path)
+    with _reading(path), _unpacked(path) as (file, packed):
+        header = _checked_header(path, file, packed)
         order = _axis_order(header)
         grid = _grid(header, order, path)
-        return grid, None if header_only else np.ascontiguousarray(
-            _data(path, header).transpose(order), dtype=np.float32
-        )
+        return _values(path, file, packed, header, order), grid
+
+
+def read_values(path: Path) -> NDArray[np.float32]:
+    """:func:`read_map` for a file whose grid was read before: the values alone.
+
+    Raises
+    ------
+    SirenError
+        If the file is missing, truncated or not a map.
+    """
+    with _reading(path), _unpacked(path) as (file, packed):
+        header = _checked_header(path, file, packed)
+        return _values(path, file, packed, header, _axis_order(header))
+
+
+def _values(
+    path: Path,
+    file: Any,
+    packed: bool,
+    header: np.void,
+    order: tuple[int, int, int],
+) -> NDArray[np.float32]:
+    data = _data(path, file, packed, header)
+    return np.ascontiguousarray(data.transpose(order), dtype=np.float32)
 
 
 @contextmanager
@@ -171,13 +190,12 @@ def _reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _checked_header(path: Path) -> np.void:
+def _checked_header(path: Path, file: Any, packed: bool) -> np.void:
     """Read the header, in the byte order that ChimeraX detects, and check that it is a map's.
 
     This comes before mrcfile, which would allocate as many bytes as a damaged header declares.
     """
-    with _unpacked(path) as (file, packed):
-        raw = file.read(HEADER_DTYPE.itemsize)
+    raw = file.read(HEADER_DTYPE.itemsize)
     swapped = not 0 < int.from_bytes(raw[:4], "little", signed=True) < 65536
     if len(raw) < HEADER_DTYPE.itemsize:
         raise SirenError(
@@ -219,7 +237,7 @@ def _checked_header(path: Path) -> np.void:
                 "first, or leave it out."
             )
         return header
-    found = path.stat().st_size - HEADER_DTYPE.itemsize
+    found = _size(file)
     if found < extended + values and not _no_extension(header, found, values):
         raise _truncated(path, header)
     return header
@@ -232,26 +250,30 @@ def _no_extension(header: np.void, found: int, values: int) -> bool:
     return 0 < int(header["nsymbt"]) <= found == values
 
 
-def _data(path: Path, header: np.void) -> NDArray[np.generic]:
+def _size(file: Any) -> int:
+    """Bytes after the header of a file that is not packed."""
+    return os.fstat(file.fileno()).st_size - HEADER_DTYPE.itemsize
+
+
+def _data(path: Path, file: Any, packed: bool, header: np.void) -> NDArray[np.generic]:
     """Read the values in the order of the file: section, row, column."""
     kind = dtype_from_mode(int(header["mode"])).newbyteorder(header.dtype["mode"].byteorder)
     shape = _file_shape(header)
     extended, values = int(header["nsymbt"]), shape[0] * shape[1] * shape[2] * kind.itemsize
-    with _unpacked(path) as (file, packed):
-        file.seek(HEADER_DTYPE.itemsize)
-        if not packed:
-            found = path.stat().st_size - HEADER_DTYPE.itemsize
-            if found < extended + values and _no_extension(header, found, values):
-                extended = 0
-            file.seek(HEADER_DTYPE.itemsize + extended)
-            raw = file.read(values)
-        else:
-            raw = file.read(extended + values)
-            absent = len(raw) < extended + values and _no_extension(header, len(raw), values)
-            raw = raw if absent else raw[extended:]
-    if len(raw) < values:
-        raise _truncated(path, header)
-    data = np.frombuffer(raw, kind).reshape(shape)
+    if not packed:
+        if _size(file) < extended + values and _no_extension(header, _size(file), values):
+            extended = 0
+        file.seek(HEADER_DTYPE.itemsize + extended)
+        data = np.empty(shape, kind)
+        if file.readinto(data.reshape(-1).view(np.uint8)) < values:
+            raise _truncated(path, header)
+    else:
+        raw = file.read(extended + values)
+        absent = len(raw) < extended + values and _no_extension(header, len(raw), values)
+        raw = raw if absent else raw[extended:]
+        if len(raw) < values:
+            raise _truncated(path, header)
+        data = np.frombuffer(raw, kind).reshape(shape)
     if data.dtype == np.int8 and _is_unsigned(header, path):
         data = data.view(np.uint8)
         if _suffix(path) == ".rec":  # ChimeraX inverts IMOD's tomograms

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..common.errors import JunkMap
 from .grid import Grid
-from .mapfile import first_value, read_grid, read_map
+from .mapfile import first_value, read_grid, read_map, read_values
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ class Source:
         if self.array is not None:
             return np.asarray(self.array(), np.float32)
         assert self.path is not None
-        return read_map(self.path)[0]
+        # the grid is read with a look at the axes, which is needed once
+        return read_map(self.path)[0] if self.grid is None else read_values(self.path)
 
     def has_nan_corner(self) -> bool:
         """Whether the first voxel is not a number, as where all outside a mask is NaN.
