@@ -24,6 +24,7 @@ CHANNELS = 32
 #: Larger boxes are counted on every second, third ... voxel along each axis.
 MAX_COUNTED_BOX = 160
 _SMALLEST_SHARE = 1e-6
+_MANY_VOXELS = 1 << 17  # from which counting them in pairs is worth its larger table
 _STEP = math.log(HIGHEST / LOWEST) / (LEVELS - 1)
 
 
@@ -87,15 +88,17 @@ def network_input(
     coarse = _half_size(mean)
     local, r2 = _local_mean(v, 1), _mass_radius(mean)
     bins, half = level_bins(v), level_bins(mean)
-    rows = _volumes(bins, local, half, mean, coarse) + _shapes(bins, half, coarse, r2)
-    rows += _level_means(bins, v, local, half, mean, r2)
+    counts = {id(a): _counts(a) for a in (bins, half)}  # what most rows ask for
+    rows = _volumes(bins, local, half, mean, coarse, counts)
+    rows += _shapes(bins, half, coarse, r2, counts)
+    rows += _level_means(bins, v, local, half, mean, r2, counts)
     rows.append(
         torch.stack(
             [rows[0][i] if f is None else f.to(v) for i, f in enumerate(full or [None] * len(v))]
         )
     )
     rows.append(_shells(v, mean, r2))
-    peak = torch.nn.functional.max_pool3d(v, 2)
+    peak = _half_peak(v)
     return NetworkInput(torch.stack(rows, dim=1), scale.to(v), torch.cat([mean, peak], dim=1), bins)
 
 
@@ -182,14 +185,18 @@ def expected_dice(bins: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _volumes(
-    bins: Tensor, local: Tensor, half: Tensor, mean: Tensor, coarse: Tensor
+    bins: Tensor,
+    local: Tensor,
+    half: Tensor,
+    mean: Tensor,
+    coarse: Tensor,
+    counts: dict[int, Tensor],
 ) -> list[Tensor]:
     """Log shares above each level, of the whole map and of shells about the box's center.
 
     Minima and maxima are taken of bins, since binning preserves order.
     """
-    torch = _torch()
-    peak = torch.nn.functional.max_pool3d(bins.to(mean.dtype), 2).to(torch.uint8)
+    peak = _half_peak(bins)
     eroded, eroded_half = (
         _local_extreme(bins, 1, smallest=True),
         _local_extreme(half, 1, smallest=True),
@@ -201,7 +208,7 @@ def _volumes(
     opened_wide = _local_extreme(_local_extreme(eroded_half, 1, smallest=True), 2, smallest=False)
     closed_half = _local_extreme(_local_extreme(half, 1, smallest=False), 1, smallest=True)
     rows = [
-        _log_share(_above(a))
+        _log_share(_above(a, counts=counts.get(id(a))))
         for a in (
             bins,
             level_bins(local),
@@ -222,14 +229,21 @@ def _volumes(
     return rows
 
 
-def _shapes(bins: Tensor, half: Tensor, coarse: Tensor, r2: Tensor) -> list[Tensor]:
+def _shapes(
+    bins: Tensor, half: Tensor, coarse: Tensor, r2: Tensor, counts: dict[int, Tensor]
+) -> list[Tensor]:
     """How fragmented, compact and central the region above each level is."""
     torch = _torch()
-    rows = [
-        torch.log10((_boundary_share(a, step) + _SMALLEST_SHARE) / (_above(a) + _SMALLEST_SHARE))
-        for a, step in ((bins, 1), (half, 1), (half, 2), (level_bins(coarse), 1))
-    ]
-    above = _above(half)
+    rows = []
+    for a, step in ((bins, 1), (half, 1), (half, 2), (level_bins(coarse), 1)):
+        number = counts[id(a)] if id(a) in counts else _counts(a)
+        share = _above(a, counts=number)
+        rows.append(
+            torch.log10(
+                (_boundary_share(a, step, number) + _SMALLEST_SHARE) / (share + _SMALLEST_SHARE)
+            )
+        )
+    above = _above(half, counts=counts[id(half)])
     rows.append((_above(half, r2) / (above + 1e-7)).sqrt())
     rows.append(
         torch.log10(
@@ -240,7 +254,13 @@ def _shapes(bins: Tensor, half: Tensor, coarse: Tensor, r2: Tensor) -> list[Tens
 
 
 def _level_means(
-    bins: Tensor, v: Tensor, local: Tensor, half: Tensor, mean: Tensor, r2: Tensor
+    bins: Tensor,
+    v: Tensor,
+    local: Tensor,
+    half: Tensor,
+    mean: Tensor,
+    r2: Tensor,
+    counts: dict[int, Tensor],
 ) -> list[Tensor]:
     """Means over the voxels near each level."""
     rows = []
@@ -255,10 +275,11 @@ def _level_means(
     ]
     level = (level_values().to(v) + 1)[None]
     for a, fields in ((bins, finer), (half, coarser)):
-        count = _smooth(_histogram(a)) + 1e-9
+        count = _smooth(_histogram(a, counts=counts[id(a)])) + 1e-9
         rows += [(_smooth(_histogram(a, f)) / (count * level)).clamp(-4, 4) for f in fields]
-    rows.append(_smooth(_histogram(half, r2)) / (_smooth(_histogram(half)) + 1e-9))
-    rows.append((_smooth(_histogram(bins)) * 1e6 + 1).log10() / 3)
+    count, count_half = (_smooth(_histogram(a, counts=counts[id(a)])) for a in (bins, half))
+    rows.append(_smooth(_histogram(half, r2)) / (count_half + 1e-9))
+    rows.append((count * 1e6 + 1).log10() / 3)
     return rows
 
 
@@ -268,9 +289,9 @@ def _shells(v: Tensor, mean: Tensor, r2: Tensor) -> Tensor:
     n, size = len(v), v.shape[-1]
     power = torch.fft.rfftn(v[:, 0], dim=(1, 2, 3)).abs() ** 2
     shell = _frequency_shell(size).to(v.device)
-    sums = torch.zeros(n, SHELLS + 1, device=v.device, dtype=v.dtype).index_add_(
-        1, shell.flatten(), power.flatten(1)
-    )
+    sums = torch.stack(
+        [torch.bincount(shell.flatten(), p, minlength=SHELLS + 1) for p in power.flatten(1)]
+    ).to(v)
     counts = torch.bincount(shell.flatten(), minlength=SHELLS + 1).clamp(min=1)
     spectrum = torch.log10(sums[:, :SHELLS] / counts[:SHELLS] + 1e-6)
     spectrum = spectrum - spectrum.mean(dim=1, keepdim=True)
@@ -300,20 +321,36 @@ def level_bins(v: Tensor) -> Tensor:
     )
 
 
-def _histogram(bins: Tensor, weight: Tensor | None = None) -> Tensor:
-    """(n, LEVELS + 1) share of the voxels, or of their weights, in each bin."""
+def _counts(bins: Tensor) -> Tensor:
+    """(n, LEVELS + 1) int64, number of voxels in each bin."""
     torch = _torch()
     flat = bins.flatten(1)
-    weights = [None] * len(flat) if weight is None else weight.flatten(1)
-    counts = [
-        torch.bincount(b, w, minlength=LEVELS + 1) for b, w in zip(flat, weights, strict=True)
-    ]
-    return torch.stack(counts).float() / flat.shape[1]
+    if flat.shape[1] % 2 or flat.shape[1] < _MANY_VOXELS or bins.device.type != "cpu":
+        return torch.stack([torch.bincount(b, minlength=LEVELS + 1) for b in flat])
+    # two voxels at a time: half of the additions to a few counters
+    rows = []
+    for pairs in flat.contiguous().view(torch.int16):
+        table = torch.bincount(pairs, minlength=(LEVELS + 1) * 256).reshape(-1, 256)
+        rows.append(table.sum(dim=1) + table.sum(dim=0)[: LEVELS + 1])
+    return torch.stack(rows)
 
 
-def _above(bins: Tensor, weight: Tensor | None = None) -> Tensor:
+def _histogram(bins: Tensor, weight: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
+    """(n, LEVELS + 1) share of the voxels, or of their weights, in each bin; ``counts``: of the
+    voxels, see :func:`_counts`, if they are known.
+    """
+    torch = _torch()
+    voxels = bins[0].numel()
+    if weight is None:
+        return (_counts(bins) if counts is None else counts).float() / voxels
+    both = zip(bins.flatten(1), weight.flatten(1), strict=True)
+    sums = torch.stack([torch.bincount(b, w, minlength=LEVELS + 1) for b, w in both])
+    return sums.float() / voxels
+
+
+def _above(bins: Tensor, weight: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
     """(n, LEVELS) share of the voxels of each map, or of their weights, above each level."""
-    return _histogram(bins, weight).flip(1).cumsum(1).flip(1)[:, 1:]
+    return _histogram(bins, weight, counts).flip(1).cumsum(1).flip(1)[:, 1:]
 
 
 def _log_share(share: Tensor) -> Tensor:
@@ -328,13 +365,22 @@ def _smooth(counts: Tensor) -> Tensor:
     return torch.nn.functional.conv1d(counts[:, None, 1:], kernel, padding=2)[:, 0]
 
 
-def _boundary_share(v: Tensor, step: int) -> Tensor:
-    """(n, LEVELS) share of voxel pairs ``step`` apart along an axis that a level separates."""
+def _boundary_share(v: Tensor, step: int, counts: Tensor) -> Tensor:
+    """(n, LEVELS) share of voxel pairs ``step`` apart along an axis that a level separates.
+
+    ``counts``: of v, see :func:`_counts`. Those of the larger and of the smaller of each pair add
+    up to those of both.
+    """
     torch = _torch()
     total = torch.zeros(len(v), LEVELS, device=v.device)
     for dim in (2, 3, 4):
-        a, b = v.narrow(dim, 0, v.shape[dim] - step), v.narrow(dim, step, v.shape[dim] - step)
-        total = total + _above(torch.maximum(a, b)) - _above(torch.minimum(a, b))
+        size = v.shape[dim]
+        a, b = v.narrow(dim, 0, size - step), v.narrow(dim, step, size - step)
+        smaller = torch.minimum(a, b)
+        low = _counts(smaller)
+        ends = _counts(v.narrow(dim, size - step, step)) + _counts(v.narrow(dim, 0, step))
+        high = 2 * counts - ends - low
+        total = total + _above(smaller, counts=high) - _above(smaller, counts=low)
     return total
 
 
@@ -374,6 +420,15 @@ def _half_size(v: Tensor) -> Tensor:
         even, odd = v.unflatten(dim, (-1, 2)).unbind(dim + 1)
         v = even + odd
     return v / 8
+
+
+def _half_peak(v: Tensor) -> Tensor:
+    """Maxima over 2^3 voxels."""
+    torch = _torch()
+    for dim in (2, 3, 4):
+        even, odd = v.unflatten(dim, (-1, 2)).unbind(dim + 1)
+        v = torch.maximum(even, odd)
+    return v
 
 
 def _gradient(v: Tensor) -> Tensor:

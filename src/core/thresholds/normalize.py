@@ -90,7 +90,8 @@ def normalize(array: NDArray[np.floating], name: str) -> tuple[NDArray[np.float3
 
 def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
     """The range of a map, and its low percentile."""
-    if not (np.isfinite(array.min()) and np.isfinite(array.max())):
+    highest = array.max()
+    if not (np.isfinite(array.min()) and np.isfinite(highest)):
         raise JunkMap(
             f'{name} has values that are not finite numbers: use "exclude {name}".',
             "values not finite",
@@ -99,8 +100,7 @@ def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
         low_percentile(array, LOW_PERCENTILE),
         -low_percentile(-array, 100 - HIGH_PERCENTILE),
     )
-    positive = array[array > 0]
-    if high <= 0 or positive.size == 0:
+    if high <= 0 or highest <= 0:
         inverted = is_inverted(array)
         raise JunkMap(
             f"{name} has no positive density worth the name (its 99.999 percentile is "
@@ -109,7 +109,8 @@ def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
             + f'use "exclude {name}".',
             f"{INVERTED}: no positive density" if inverted else "no positive density",
         )
-    vol_min = min(max(float(positive.min()), low), high)
+    lowest = float(np.where(array > 0, array, array.dtype.type(np.inf)).min())  # positive value
+    vol_min = min(max(lowest, low), high)
     if vol_min >= high:
         raise JunkMap(
             f"{name} has a single positive value ({high:.3g}), like a mask, so it "
