@@ -314,7 +314,10 @@ def level_bins(v: Tensor) -> Tensor:
     """Bins (uint8) of values v = x + 1 among the levels: above level j <=> bin > j."""
     torch = _torch()
     return (
-        ((v * (1 / LOWEST)).clamp_(min=1e-3).log_() * (1 / _STEP))
+        (v * (1 / LOWEST))
+        .clamp_(min=1e-3)
+        .log_()
+        .mul_(1 / _STEP)
         .ceil_()
         .clamp_(0, LEVELS)
         .to(torch.uint8)

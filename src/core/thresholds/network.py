@@ -142,11 +142,30 @@ def compact_network(members: int = 1) -> Module:
     torch = import_torch()
     nn = torch.nn
 
+    class Convolution(nn.Conv3d):  # type: ignore[name-defined]
+        """3^3 convolution without bias, faster than torch's for 8 output channels.
+
+        Processors multiply 16 numbers at a time. So two neighbors along x are 16 channels of one
+        output, which lies in memory as the two do; the numbers are the same to the last bit.
+        """
+
+        def forward(self, x: Tensor) -> Tensor:
+            paired = self.stride == (1, 1, 1) and self.out_channels <= 8 and x.shape[-1] % 2 == 0
+            # torch takes another way for single maps
+            if not paired or len(x) < 2 or torch.is_grad_enabled() or x.device.type != "cpu":
+                return super().forward(x)
+            x = x.contiguous(memory_format=torch.channels_last_3d)
+            both = torch.cat([nn.functional.pad(self.weight, side) for side in ((0, 1), (1, 0))])
+            both = both.contiguous(memory_format=torch.channels_last_3d)
+            y = nn.functional.conv3d(x, both, stride=(1, 1, 2), padding=1)
+            y = y.permute(0, 2, 3, 4, 1).reshape(len(x), *x.shape[2:], self.out_channels)
+            return y.permute(0, 4, 1, 2, 3)
+
     def convolved(before: int, after: int, stride: int = 1) -> Module:
         return nn.Sequential(
-            nn.Conv3d(before, after, 3, stride, padding=1, bias=False),
+            Convolution(before, after, 3, stride, padding=1, bias=False),
             nn.BatchNorm3d(after),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
 
     class VoxelNetwork(nn.Module):  # type: ignore[name-defined]
@@ -189,9 +208,9 @@ def compact_network(members: int = 1) -> Module:
             for skip, narrow, layer in zip(
                 skipped[::-1], list(self.narrow)[::-1], list(self.up)[::-1], strict=True
             ):
-                h = layer(
-                    skip + nn.functional.interpolate(narrow(h), scale_factor=2, mode="nearest")
-                )
+                # in the order of the sum's other half, or all is copied twice
+                coarse = narrow(h).contiguous(memory_format=torch.channels_last_3d)
+                h = layer(skip + nn.functional.interpolate(coarse, scale_factor=2, mode="nearest"))
             return self.fields(h), whole
 
     class CompactNetwork(nn.Module):  # type: ignore[name-defined]

@@ -109,8 +109,7 @@ def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
             + f'use "exclude {name}".',
             f"{INVERTED}: no positive density" if inverted else "no positive density",
         )
-    lowest = float(np.where(array > 0, array, array.dtype.type(np.inf)).min())  # positive value
-    vol_min = min(max(lowest, low), high)
+    vol_min = min(max(_lowest_positive(array), low), high)
     if vol_min >= high:
         raise JunkMap(
             f"{name} has a single positive value ({high:.3g}), like a mask, so it "
@@ -119,6 +118,13 @@ def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
             "a single positive value",
         )
     return Range(vol_min, high), low
+
+
+def _lowest_positive(array: NDArray[np.floating]) -> float:
+    """The smallest value above 0, of which there are some."""
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    # as whole numbers, positive floats are in order; less 1, 0 and negative ones are above them
+    return float(((bits - np.uint32(1)).min() + np.uint32(1)).view(np.float32))
 
 
 def low_percentile(array: NDArray[np.floating], percentile: float) -> float:
