@@ -37,6 +37,7 @@ BYTES_PER_VOXEL = 30
 # per volume: its anchors, in three precisions while scales are measured, or its correlations with
 # SIMILARITY_VOLUMES_AT_ONCE others
 BYTES_PER_VOLUME = 60_000
+EXPAND_VOLUME_BYTES = 36_000  # the same of an expansion, which measures no scales
 BYTES_PER_EDGE = 104  # during clustering: both ends, twice, and the sparse neighbor matrix
 TILE_BYTES = 60e6  # memory of one tile of pairs
 PAIRS_PER_SECOND = 60e6  # compared and tested by one core of an ordinary computer
@@ -50,7 +51,10 @@ NETWORK_SECONDS = 0.021  # per map, two threads
 PAIR_SECONDS = 4e-11  # per voxel pair and volume
 EDGE_SECONDS = 4e-6  # per significant pair, during clustering
 HALF_SHARE = 0.04  # share of comparing and clustering that one random half takes, for stability
-VOLUME_SECONDS = 5e-4  # per volume: evidence, and stability in 10 halves
+VOLUME_SECONDS = 5e-4  # per volume of an expansion: evidence, and stability in 10 halves
+SKETCH_VOLUME_SECONDS = 1.5e-3  # per volume of a sketch: the same, and its scale
+# per pair of volumes, and PAIR_SECONDS for each voxel: the search for junk compares each with each
+JUNK_SECONDS = 7e-8
 LIBRARY_BYTES = 0.1e9
 NETWORK_BYTES = 0.32e9  # torch, and a batch of 4 in each of two threads
 # share of the voxels that are occupied in some volumes: the example's, used before the first run

@@ -81,13 +81,13 @@ def kept_maps(volumes: int, voxels: int) -> float:
 
 def reading_memory(volumes: int, voxels: int, copies: int = 2) -> float:
     """Bytes for maps, occupancy and anchors; the occupancy bits are held twice while the levels are
-    harmonized.
+    harmonized, which an expansion, of one copy, does not.
     """
     return (
         kept_maps(volumes, voxels)
         + constants.BYTES_PER_VOXEL * voxels
         + copies * volumes * voxels / 8
-        + constants.BYTES_PER_VOLUME * volumes
+        + (constants.BYTES_PER_VOLUME if copies > 1 else constants.EXPAND_VOLUME_BYTES) * volumes
     )
 
 

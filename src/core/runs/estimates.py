@@ -23,6 +23,7 @@ from ..common import constants
 from ..compute.resources import kept_maps, pair_requirements, reading_memory
 from ..maps.grid import Grid
 
+BOX = 64  # to which maps are resampled for the network
 CACHED_PASSES = 2  # that reading maps once and keeping them costs as much as
 
 
@@ -89,7 +90,16 @@ def _predict(work: Work) -> Estimate:
     if read > 64**3:
         each += constants.RESAMPLE_SECONDS * read
     memory = constants.LIBRARY_BYTES + constants.NETWORK_BYTES + constants.BYTES_PER_VOXEL * read
-    return Estimate(constants.FIXED_SECONDS + work.volumes * each, memory)
+    # the flags compare what the levels enclose, eight voxels to a byte, listed and then stacked
+    memory += work.volumes * (2 * BOX**3 / 8 + constants.BYTES_PER_VOLUME)
+    alike = _junk_seconds(work.volumes, constants.TYPICAL_OCCUPIED * BOX**3)
+    return Estimate(constants.FIXED_SECONDS + work.volumes * each + alike, memory)
+
+
+def _junk_seconds(volumes: int, occupied: float) -> float:
+    """Seconds for comparing each volume with each, see :func:`.outliers.junk_volumes`."""
+    voxels = min(occupied, constants.JUNK_VOXELS) * (1 + constants.JUNK_OUTSIDE)
+    return volumes**2 * (constants.JUNK_SECONDS + voxels * constants.PAIR_SECONDS)
 
 
 def _blocks(work: Work) -> Estimate:
@@ -115,6 +125,9 @@ def _blocks(work: Work) -> Estimate:
         pairs = pair_requirements(round(sample), work.volumes, edges)
         comparing = pairs.seconds + constants.EDGE_SECONDS * edges
         seconds += comparing * (1 + constants.HALF_SHARE * work.resamples)
+        if statistic.harmonizes:
+            seconds += _junk_seconds(work.volumes, occupied)
+            seconds += work.volumes * constants.SKETCH_VOLUME_SECONDS
         return Estimate(seconds, memory + pairs.memory)
     block = work.block_voxels if work.block_voxels is not None else sample / 2
     partners = block if statistic.counts_in_expand else min(block, constants.PROFILE_COMPARISONS)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from chimerax.siren.core.blocks.occupancy import binarize
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sampling import draw_sample
 from chimerax.siren.core.blocks.sketch import compare, sketch
@@ -276,3 +277,16 @@ def test_levels_below_all_density_are_refused_so_that_no_earlier_result_is_repla
     with pytest.raises(SirenError, match="levels are too low"):
         run_sketch(ensemble, np.full(20, -50.0), "mine", SketchParameters(), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_mean_that_is_known_changes_nothing_and_is_dropped_where_a_volume_is_empty() -> None:
+    maps = np.random.default_rng(3).normal(size=(20, 8, 8, 8)).astype(np.float32)
+    ensemble, levels = in_memory(maps), np.full(20, 0.5)
+    plain = binarize(ensemble, levels)
+    known = binarize(ensemble, levels, mean=plain.mean)
+    assert known.names == plain.names and np.array_equal(known.bits, plain.bits)
+    assert np.array_equal(known.frequency, (maps > 0.5).sum(axis=0).ravel())
+    levels[4] = 100.0  # above all of its voxels
+    fewer = binarize(ensemble, levels, mean=plain.mean)
+    assert len(fewer) == 19
+    np.testing.assert_allclose(fewer.mean, np.delete(maps, 4, axis=0).mean(axis=0), atol=1e-6)

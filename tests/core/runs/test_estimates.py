@@ -9,6 +9,7 @@ import pytest
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.runs.estimates import Estimate, Work, estimate
 
+TINY = Grid((32, 32, 32), (10.0, 10.0, 10.0))
 SMALL = Grid((64, 64, 64), (5.0, 5.0, 5.0))
 LARGE = Grid((128, 128, 128), (2.5, 2.5, 2.5))
 
@@ -21,6 +22,8 @@ LARGE = Grid((128, 128, 128), (2.5, 2.5, 2.5))
         (Work("sketch", 500, SMALL, occupied=9536, resamples=10), 5.1, 668e6),
         (Work("sketch", 200, SMALL, occupied=9365, resamples=0), 2.6, 345e6),
         (Work("sketch", 60, LARGE, occupied=69357, resamples=0), 6.1, 821e6),
+        (Work("sketch", 10_000, TINY, occupied=939), 36.9, 714e6),
+        (Work("expand", 10_000, TINY, occupied=939, block_voxels=500), 8.1, 484e6),
         (Work("expand", 500, SMALL, occupied=9536, block_voxels=2387), 1.2, None),
         (Work("expand", 200, SMALL, occupied=9365, block_voxels=2395), 0.7, None),
         (Work("predict", 500, SMALL), 10.4, None),
@@ -49,3 +52,15 @@ def test_an_estimate_has_few_digits_and_scales_with_the_speed_of_the_computer() 
     assert Estimate(6.3, 0.42e9).text(speed=4) == "about 30 s, 0.4 GB"
     assert Estimate(700, 12e9).text() == "about 12 min, 12.0 GB"
     assert Estimate(0.1, 1e6).text() == "about 1 s, 0.1 GB"
+
+
+@pytest.mark.parametrize("step", ["sketch", "predict"])
+def test_the_search_for_junk_among_many_volumes_is_counted(step: str) -> None:
+    """It compares each volume with each: it grows with their square, all else with their number."""
+    some, many = (estimate(Work(step, v, SMALL)).seconds for v in (2_000, 20_000))
+    assert many > 15 * some
+
+
+def test_a_prediction_of_many_volumes_keeps_what_their_levels_enclose() -> None:
+    few, many = (estimate(Work("predict", v, SMALL)).memory for v in (100, 10_100))
+    assert many - few >= 10_000 * SMALL.size / 8

@@ -17,7 +17,9 @@ from scipy import ndimage
 
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.core.thresholds import features
 from chimerax.siren.core.thresholds.features import (
+    LEVELS,
     expected_dice,
     level_bins,
     level_values,
@@ -470,3 +472,34 @@ def test_metadata_of_a_weights_file_are_bounded(tmp_path: Path) -> None:
 def test_a_named_pipe_as_weights_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "w.pt")
     assert "named pipe" in weights_sentence(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize(("before", "size"), [(3, 12), (8, 10), (8, 7)])
+def test_convolving_two_neighbors_at_once_gives_what_torch_gives(before: int, size: int) -> None:
+    network = compact_network().voxels
+    layer = (network.enter if before == 3 else network.first)[0]
+    x = torch.randn(2, before, 6, 8, size, generator=torch.Generator().manual_seed(size))
+    with torch.inference_mode():
+        found = layer(x)
+        expected = torch.nn.functional.conv3d(x.double(), layer.weight.double(), padding=1)
+    assert found.shape == expected.shape
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 64, 64, 64), (2, 1, 5, 6, 7)])
+def test_voxels_are_counted_and_boundaries_found_as_by_a_plain_loop(shape) -> None:
+    rng = np.random.default_rng(len(shape))
+    bins = np.minimum(rng.integers(0, LEVELS + 1, shape), rng.integers(0, LEVELS + 1, shape))
+    counts = features._counts(torch.from_numpy(bins.astype(np.uint8)))
+    for one, found in zip(bins, counts.numpy(), strict=True):
+        assert found.tolist() == np.bincount(one.ravel(), minlength=LEVELS + 1).tolist()
+    found = features._boundary_share(torch.from_numpy(bins.astype(np.uint8)), 2, counts)
+    for j in (0, 7, 40):
+        above = bins > j
+        pairs = [
+            np.take(above, range(2, n), a) != np.take(above, range(n - 2), a)
+            for a, n in enumerate(shape)
+            if a > 1
+        ]
+        share = sum(p.reshape(2, -1).mean(axis=1) for p in pairs)
+        np.testing.assert_allclose(found[:, j], share, atol=1e-5)
