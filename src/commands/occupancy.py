@@ -71,7 +71,7 @@ class Asked:
         if self.masks:
             found += mask_parts(self.masks, ensemble, self.references, progress)
         if self.atoms is not None:
-            found += chain_parts(self.atoms, ensemble.grid, self.parameters.within)
+            found += chain_parts(self.atoms, ensemble.grid, self.parameters)
         return found
 
 
@@ -275,7 +275,7 @@ def _log(session: Any, measured: Measured, asked: Asked) -> None:
     found, many = measured.found, len(measured.found.names)
     notes = list(measured.notes)
     if asked.atoms is not None:
-        reach = chain_reach(measured.grid, asked.parameters.within)
+        reach = chain_reach(measured.grid, asked.parameters)
         notes.append(
             f"Mask of a chain: voxels within {reach:.3g} A of its atoms and closer to it than to "
             "other chains of the model"

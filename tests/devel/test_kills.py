@@ -87,7 +87,7 @@ def test_an_unlocked_table_of_labels_is_found(kills: Any, monkeypatch: pytest.Mo
 
     def slow(path: Path) -> Any:
         found = rows(path)
-        time.sleep(0.002)  # until another has written
+        time.sleep(0.01)  # until another has written
         return found
 
     monkeypatch.setattr(partial, "only_writer", nobody_waits)

@@ -33,6 +33,7 @@ from ..maps.mapfile import natural_key
 from ..maps.placement import is_moved
 from ..maps.source import Source
 from .annotation import Atoms
+from .parameters import OccupancyParameters
 
 BLOCK = "block_"  # and the number: name of a block, as in states.csv
 _SUFFIX = re.compile(r"\.(?:mrc|map|ccp4|rec)(?:\.(?:gz|bz2))?$", re.IGNORECASE)
@@ -188,23 +189,23 @@ def mask_parts(
     return parts
 
 
-def chain_parts(atoms: Atoms, grid: Grid, within: float | None = None) -> list[Part]:
+def chain_parts(
+    atoms: Atoms, grid: Grid, parameters: OccupancyParameters | None = None
+) -> list[Part]:
     """A part for each chain of an atomic model: the voxels that are closer to an atom of it than to
-    one of another, and at most ``within`` from it.
+    one of another, and near enough to it, see :func:`chain_reach`.
 
     Parameters
     ----------
     atoms : in the frame of the volumes
     grid : of the volumes
-    within : A; not given: the larger of CHAIN_REACH and CHAIN_VOXELS voxels, so that no atom is
-        without a voxel
 
     Raises
     ------
     SirenError
         If no atom is in the box of the volumes.
     """
-    reach = chain_reach(grid, within)
+    reach = chain_reach(grid, parameters)
     names = sorted(set(atoms.chains.tolist()), key=natural_key)
     position = {name: k for k, name in enumerate(names)}
     owner = np.array([position[c] for c in atoms.chains.tolist()], np.int64)
@@ -243,10 +244,14 @@ def chain_parts(atoms: Atoms, grid: Grid, within: float | None = None) -> list[P
     ]
 
 
-def chain_reach(grid: Grid, within: float | None = None) -> float:
-    """How far from its atoms a chain reaches, in Angstrom."""
-    if within is not None:
-        return within
+def chain_reach(grid: Grid, parameters: OccupancyParameters | None = None) -> float:
+    """How far from its atoms a chain reaches, in Angstrom.
+
+    If ``parameters.within`` is not given, the larger of CHAIN_REACH and CHAIN_VOXELS voxels, so
+    that no atom is without a voxel.
+    """
+    if parameters is not None and parameters.within is not None:
+        return parameters.within
     return max(constants.CHAIN_REACH, constants.CHAIN_VOXELS * max(grid.voxel_size))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from chimerax.siren.core.analysis.annotation import Atoms
+from chimerax.siren.core.analysis.parameters import OccupancyParameters
 from chimerax.siren.core.analysis.parts import (
     chain_parts,
     mask_parts,
@@ -155,7 +156,7 @@ def test_a_chain_is_the_voxels_whose_nearest_atom_is_its_own_and_close() -> None
     atoms = rng.uniform((0, 8, 5), (22, 35, 35), (60, 3))
     chains = [str(c) for c in rng.choice(["B", "A", "a10", "a9"], 60)]
     model = Atoms(atoms, np.array(chains), np.arange(60), {"B": "uL2"})
-    parts = {p.name: p for p in chain_parts(model, grid, 4.0)}
+    parts = {p.name: p for p in chain_parts(model, grid, OccupancyParameters(within=4.0))}
     assert list(parts) == ["chain_a9", "chain_a10", "chain_A", "chain_B"]
     expected: dict[str, set[int]] = {f"chain_{c}": set() for c in chains}
     for voxel in range(grid.size):
