@@ -267,7 +267,8 @@ class VolumesTable(VolumeList):
         """
         known = self.volumes.state.known
         count = len(known.numbers) if known is not None and known.columns else 0
-        narrow = self.viewport().width() < NARROW
+        # with all columns, the blocks take from the name what they need
+        narrow = self.viewport().width() < NARROW + (cells_width(count) if count else 0)
         if (count, narrow) == self._fitted:
             return
         self._fitted = count, narrow

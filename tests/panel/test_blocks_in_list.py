@@ -5,6 +5,7 @@ volumes encircled in the scatter.
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -310,3 +311,23 @@ def test_a_panel_closed_while_states_are_read_is_no_error(
         desk.wait()
     assert "Traceback" not in capfd.readouterr().err
     assert desk.log.errors == []
+
+
+@pytest.mark.parametrize("width", [380, 430, 480, 600])
+def test_names_are_readable_beside_the_blocks_at_every_width(
+    desk: Desk, planted: Planted, sketch: Path, width: int
+) -> None:
+    state = open_list(desk, planted, sketch)
+    table = desk.tool.ensemble.table
+    # as many blocks as fill the column
+    shares = np.ones((8, len(state.known.states.names)), np.float32)
+    states = replace(
+        state.known.states, numbers=tuple(range(1, 9)), sizes=np.full(8, 9), share=shares
+    )
+    state.known = replace(state.known, states=states)
+    table.setFixedWidth(width)
+    table.resize(width, 300)
+    table._fit_blocks()
+    desk.wait()
+    room = table.columnWidth(0) - table.iconSize().width() - 36  # picture, check box and margins
+    assert room >= table.fontMetrics().horizontalAdvance("vol_150.mrc")
