@@ -87,8 +87,8 @@ class SimilarityGraph:
 
         Two conditions: Fisher's z of phi, of SD 1 / sqrt(V - 3), exceeds that of the noise at the
         pair's distance by the normal quantile; and Fisher's exact test, which holds for rare
-        voxels too, agrees: for the pair alone, or for all partners of one profile together, see
-        :meth:`_discovered`.
+        voxels too, agrees: for the pair alone, or, in few volumes, for all partners of one profile
+        together, see :meth:`_discovered`.
 
         Parameters
         ----------
@@ -100,8 +100,9 @@ class SimilarityGraph:
         least = np.tanh(fisher_margin(self.volumes, each))
         strong = self.strength > least
         kept = strong & (self.chance <= each)
-        alike = np.flatnonzero(strong & (self.differing <= constants.SAME_BUT))
-        kept[alike] |= self._discovered(alike, each)
+        if self.volumes < constants.FEW_VOLUMES:
+            alike = np.flatnonzero(strong & (self.differing <= constants.SAME_BUT))
+            kept[alike] |= self._discovered(alike, each)
         return self.pairs[kept], self.strength[kept]
 
     def _discovered(self, some: NDArray[np.intp], each: float) -> NDArray[np.bool_]:
@@ -134,7 +135,8 @@ class SimilarityGraph:
         at this p; those whose profile is too common by chance stand for themselves.
         """
         copies = np.bincount(self.stand_in, minlength=self.voxels)
-        together = self.own_chance <= posp * copies / max(1, self.voxels)
+        counted = copies if self.volumes < constants.FEW_VOLUMES else 1
+        together = self.own_chance <= posp * counted / max(1, self.voxels)
         return np.where(together[self.stand_in], self.stand_in, np.arange(self.voxels))
 
 
