@@ -149,7 +149,7 @@ def alone_lines(ten: Ensemble) -> list[str]:
                 f"{e.contrast:.2f}, stability {stability:.2f}, {e.verdict}"
             )
     lines.append(
-        f"- A block must be in {constants.MIN_VOLUMES_WITH_AND_WITHOUT} volumes and missing from as "
+        f"- A block must be in {constants.MIN_OF_FEW} volumes and missing from as "
         "many, and go together more than chance allows: ten volumes are too few to expect one."
     )
     return lines

@@ -122,7 +122,9 @@ def is_coherent(
     half = split_in_half(points[block])
     profile = block_profiles(rows[block], half, 2)
     with_block = int(presence(profile.mean(axis=0, keepdims=True)).sum())
-    if min(with_block, volumes - with_block) < constants.MIN_VOLUMES_WITH_AND_WITHOUT:
+    few = volumes < constants.FEW_VOLUMES
+    needed = constants.MIN_OF_FEW if few else constants.MIN_VOLUMES_WITH_AND_WITHOUT
+    if min(with_block, volumes - with_block) < needed:
         return False
     together = float(correlations(profile[:1].astype(np.float32), profile[1:])[0, 0])
     # a part of the voxels is enough for the mean over their distances

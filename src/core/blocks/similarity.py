@@ -44,6 +44,7 @@ class SimilarityGraph:
     pairs : (e, 2) int32 positions in the sample, first < second, in ascending order
     strength : (e,) float32, phi in excess of shared noise, see :class:`SimilaritySearch`
     chance : (e,) float64, p-value of Fisher's exact test of independence
+    differing : (e,) int64, volumes in which one of the two is occupied and the other is not
     stand_in : (n,) int64 position of the voxel that stands for each: itself, but for the above
     own_chance : (n,) float64, that p-value for a pair of voxels that one stands for; 1 without
     volumes : V
@@ -52,6 +53,7 @@ class SimilarityGraph:
     pairs: NDArray[np.int32]
     strength: NDArray[np.float32]
     chance: NDArray[np.float64]
+    differing: NDArray[np.int64]
     stand_in: NDArray[np.int64]
     own_chance: NDArray[np.float64]
     volumes: int
@@ -85,24 +87,56 @@ class SimilarityGraph:
 
         Two conditions: Fisher's z of phi, of SD 1 / sqrt(V - 3), exceeds that of the noise at the
         pair's distance by the normal quantile; and Fisher's exact test, which holds for rare
-        voxels too, agrees.
+        voxels too, agrees: for the pair alone, or, in few volumes, for all partners of one profile
+        together, see :meth:`_discovered`.
 
         Parameters
         ----------
         posp : probability that a voxel has a false partner if all were independent but for noise
-            (Bonferroni over its possible partners; blocks are corrected for all pairs, see
+            (over its possible partners; blocks are corrected for all pairs, see
             :func:`.distinct_blocks.is_coherent`)
         """
         each = posp / max(1, self.voxels)
         least = np.tanh(fisher_margin(self.volumes, each))
-        significant = (self.strength > least) & (self.chance <= each)
-        return self.pairs[significant], self.strength[significant]
+        strong = self.strength > least
+        kept = strong & (self.chance <= each)
+        if self.volumes < constants.FEW_VOLUMES:
+            alike = np.flatnonzero(strong & (self.differing <= constants.SAME_BUT))
+            kept[alike] |= self._discovered(alike, each)
+        return self.pairs[kept], self.strength[kept]
+
+    def _discovered(self, some: NDArray[np.intp], each: float) -> NDArray[np.bool_]:
+        """Whether each of some pairs, (k,) positions, is a discovery among the partners of one of
+        its voxels.
+
+        Benjamini & Hochberg 1995, doi 10.1111/j.2517-6161.1995.tb02031.x, step-up: the k partners
+        of the smallest p-values pass, for the largest k where the last of them is at most k times
+        ``each``. A partner counts as many times as it has voxels that it stands for.
+        """
+        copies = np.bincount(self.stand_in, minlength=self.voxels)
+        voxel, partner = self.pairs[some].T.ravel(), self.pairs[some, ::-1].T.ravel()
+        chance = np.tile(self.chance[some], 2)
+        order = np.lexsort((chance, voxel))
+        voxel, partner, chance = voxel[order], partner[order], chance[order]
+        first = np.flatnonzero(np.diff(voxel, prepend=-1))
+        line = np.repeat(np.arange(len(first)), np.diff(first, append=len(voxel)))
+        rank = np.cumsum(copies[partner])
+        rank -= (rank - copies[partner])[first][line]
+        last = np.full(len(first), -1.0)  # the largest p-value that passes
+        passing = chance <= rank * each
+        np.maximum.at(last, line[passing], chance[passing])
+        found = np.empty(len(order), bool)
+        found[order] = chance <= last[line]
+        one, other = found.reshape(2, -1)
+        return one | other
 
     def standing_for(self, posp: float) -> NDArray[np.int64]:
         """(n,) position of the voxel that stands for each, where voxels of one profile go together
         at this p; those whose profile is too common by chance stand for themselves.
         """
-        together = self.own_chance <= posp / max(1, self.voxels)
+        copies = np.bincount(self.stand_in, minlength=self.voxels)
+        counted = copies if self.volumes < constants.FEW_VOLUMES else 1
+        together = self.own_chance <= posp * counted / max(1, self.voxels)
         return np.where(together[self.stand_in], self.stand_in, np.arange(self.voxels))
 
 
@@ -226,7 +260,13 @@ def similarity_graph(
     if not found:
         empty = np.empty(0, np.float32)
         return SimilarityGraph(
-            np.empty((0, 2), np.int32), empty, np.empty(0), stand_in, own_chance, volumes
+            np.empty((0, 2), np.int32),
+            empty,
+            np.empty(0),
+            np.empty(0, np.int64),
+            stand_in,
+            own_chance,
+            volumes,
         )
     first, second, strength = (np.concatenate(part) for part in zip(*found, strict=True))
     first, second = nodes[first], nodes[second]
@@ -234,8 +274,10 @@ def similarity_graph(
     key, where = np.unique(key, return_index=True)
     pairs = np.stack(np.divmod(key, len(sample)), axis=1).astype(np.int32)
     both = joint_counts(bits, pairs[:, 0], pairs[:, 1])
-    chance = hypergeometric_tail(both, frequency[pairs[:, 0]], frequency[pairs[:, 1]], volumes)
-    return SimilarityGraph(pairs, strength[where], chance, stand_in, own_chance, volumes)
+    one, other = frequency[pairs[:, 0]], frequency[pairs[:, 1]]
+    chance = hypergeometric_tail(both, one, other, volumes)
+    differing = one + other - 2 * both
+    return SimilarityGraph(pairs, strength[where], chance, differing, stand_in, own_chance, volumes)
 
 
 def _stand_ins(bits: NDArray[np.uint8]) -> NDArray[np.int64]:

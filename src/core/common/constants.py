@@ -65,8 +65,10 @@ PROFILE_COMPARISONS = 1600
 # --- Minimum numbers of volumes, of three kinds
 
 MIN_VOLUMES_TO_HARMONIZE = 3  # fewer have no meaningful median
-# with a block, and without it: a bad level or a speck of noise shows in fewer
-MIN_VOLUMES_WITH_AND_WITHOUT = 5
+# with a block, and without it: a bad level or a speck of noise shows in fewer. Below FEW_VOLUMES, 3
+# will do: of 60 volumes they are as large a share as 5 of 100
+MIN_VOLUMES_WITH_AND_WITHOUT, MIN_OF_FEW = 5, 3
+FEW_VOLUMES = 100
 MIN_VOLUMES_FOR_MAJORITY = 8  # fewer have no majority to differ from
 
 # --- Maps beside the states of an ensemble: half maps, masks, means, eigenvolumes
@@ -93,6 +95,10 @@ PILOT_VOXELS = 2_000  # sampled voxels from which the number of edges is estimat
 
 # --- The profile statistic: sensitivity.md
 
+# volumes in which two voxels may differ to count as one profile, below FEW_VOLUMES. That a pair is
+# in the same 3 of 60 is chance, 1 in 34,220 and so in some of all pairs; that 25 of 12,000 voxels
+# are is not
+SAME_BUT = 1
 # strongest partners kept per voxel: enough to hold a block together, too few for weak ties
 NEIGHBORS = 25
 # of Leiden's modularity: communities that are split too far are merged again, those merged too

@@ -29,6 +29,8 @@ from chimerax.siren.core.blocks.profiles import (
 from chimerax.siren.core.blocks.significance import differs, discoveries, significant_phi
 from chimerax.siren.core.blocks.similarity import similarity_graph, variable_voxels
 from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.blocks.statistics import statistic_named
+from chimerax.siren.core.blocks.statistics.protocol import Observation
 from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.errors import Cancelled
 from chimerax.siren.core.common.progress import Progress
@@ -246,6 +248,7 @@ def test_alike_pairs_are_those_of_plain_loops(asked: float) -> None:
         rng.random((64, volumes)) < 0.3,
         state[np.arange(64) % 3 % 2] ^ (rng.random((64, volumes)) < 0.08),
     ).astype(float)
+    rows[::7] = np.isin(np.arange(volumes), (4, 50)) | (rng.random((10, volumes)) < 0.005)
     noise = Noise(np.array([1.0, 0.3, 0.1]))
     sample = np.arange(64)
     found = similarity_graph(occupancy_of(rows, shape), sample, noise, asked, Progress())
@@ -253,7 +256,7 @@ def test_alike_pairs_are_those_of_plain_loops(asked: float) -> None:
     margin = stats.norm.isf(0.01 / 64) / np.sqrt(volumes - 3)
     z = np.arctanh(np.corrcoef(rows) * (1 - np.eye(64)))
     strongest = np.zeros((64, 64))
-    expected = set()
+    kept, expected, rare = set(), set(), 0
     for i in range(64):
         passing = []
         for j in range(64):
@@ -266,15 +269,51 @@ def test_alike_pairs_are_those_of_plain_loops(asked: float) -> None:
             strongest[i, j] = np.tanh(z[i, j] - np.arctanh(shared))
             if i != j and z[i, j] - np.arctanh(shared) > margin:
                 passing.append(j)
-        for j in sorted(passing, key=lambda j: -strongest[i, j])[: constants.NEIGHBORS]:
-            both = int((rows[i] * rows[j]).sum())
-            if (
-                stats.hypergeom.sf(both - 1, volumes, int(rows[i].sum()), int(rows[j].sum()))
-                <= 0.01 / 64
-            ):
-                expected.add((min(i, j), max(i, j)))
+        kept.update(
+            (min(i, j), max(i, j))
+            for j in sorted(passing, key=lambda j: -strongest[i, j])[: constants.NEIGHBORS]
+        )
+    for i in range(64):
+        alone, alike = np.ones(64), np.ones(64)  # of all possible partners
+        for j in (sum(pair) - i for pair in kept if i in pair):
+            both, *each = int((rows[i] * rows[j]).sum()), int(rows[i].sum()), int(rows[j].sum())
+            alone[j] = stats.hypergeom.sf(both - 1, volumes, *each)
+            if (rows[i] != rows[j]).sum() <= 1:  # many such make up for few volumes
+                alike[j] = alone[j]
+        together = (stats.false_discovery_control(alike) <= 0.01) & (alike < 1)
+        pairs_of = np.flatnonzero(together | (alone <= 0.01 / 64))
+        expected.update((min(i, j), max(i, j)) for j in pairs_of)
+        rare += int((together & (alone > 0.01 / 64)).sum())
     assert {tuple(p) for p in pairs.tolist()} == expected and len(expected) > 100
+    assert rare > 10  # only together
     np.testing.assert_allclose(strength, strongest[tuple(pairs.T)], atol=1e-5)
+
+
+def test_blocks_in_three_of_sixty_volumes_are_found_and_chance_makes_none() -> None:
+    rng = np.random.default_rng(1)
+    rows = rng.random((12 * 12 * 12, 60)) < 0.05
+    place = np.indices((12, 12, 12)).reshape(3, -1)
+    rare = ((place >= 2) & (place < 6)).all(axis=0)
+    other = ((place >= 7) & (place < 11)).all(axis=0)
+    rows[rare] = rng.random((64, 60)) < np.isin(np.arange(60), (7, 30, 51)) * 0.95
+    rows[other] = rng.random((64, 60)) < np.isin(np.arange(60), (1, 2, 3, 40, 41)) * 0.95
+
+    def found(rows: np.ndarray) -> list[np.ndarray]:
+        occupancy = occupancy_of(rows.astype(float), (12, 12, 12))
+        sample = variable_voxels(occupancy, 0.01)
+        statistic = statistic_named("profile")
+        observation = Observation(occupancy, sample, SILENT)
+        rule = SketchParameters()
+        graph = statistic.graph(observation, sample, rule, Progress())
+        return statistic.blocks(observation, sample, graph, rule, Progress())
+
+    blocks = found(rows)
+    assert len(blocks) == 2
+    for planted in (rare, other):
+        shares = [planted[b].sum() / (len(b) + planted.sum() - planted[b].sum()) for b in blocks]
+        assert max(shares) > 0.75
+    mixed = np.stack([rng.permutation(row) for row in rows])
+    assert found(mixed) == []
 
 
 def test_voxels_that_hardly_vary_take_no_part() -> None:
