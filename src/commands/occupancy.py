@@ -23,12 +23,13 @@ from ..core.analysis.part_occupancy import (
 )
 from ..core.analysis.parts import Part, block_parts, chain_parts, chain_reach, mask_parts
 from ..core.blocks.region import Mask
+from ..core.common import constants
 from ..core.common.files import RECORD
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble, find_ensemble, find_sources
 from ..core.maps.grid import Grid
 from ..core.maps.source import Source
-from ..core.runs.steps import SKETCH_FOLDER
+from ..core.runs.steps import SKETCH_FOLDER, effective_volumes_of
 from ..session.answers import also_answer
 from ..session.atoms import core_atoms, polymer_atoms
 from ..session.commandline import SaveFolder, foreign_path_text, path_text
@@ -279,6 +280,12 @@ def _log(session: Any, measured: Measured, asked: Asked) -> None:
         notes.append(
             f"Mask of a chain: voxels within {reach:.3g} A of its atoms and closer to it than to "
             "other chains of the model"
+        )
+    effective = effective_volumes_of(asked.chosen.record) if asked.chosen else None
+    if effective is not None and effective < min(constants.FEW_EFFECTIVE, many / 2):
+        notes.append(
+            f"The {many:,} volumes vary together, like {effective:.0f} independent ones. The test "
+            "for two groups and the intervals take all for independent: they mean little here"
         )
     log_lines(
         session,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 from chimerax.core.commands import run as run_command
 from chimerax.core.errors import UserError
-from chimerax.core.logger import HtmlLog
+from chimerax.core.logger import HtmlLog, StringPlainTextLog
 from PIL import Image
 
 from ensembles import BOXES, LEVEL, ORIGIN, VOXEL_SIZE, Planted, write_planted
@@ -226,3 +227,15 @@ def test_what_cannot_be_measured_is_refused_in_one_sentence(
 ):
     with pytest.raises(UserError, match=sentence):
         run(command.format(run=sketched, masks=masks, volumes=planted.folder))
+
+
+def test_volumes_that_vary_together_are_said_beside_the_test(session, run, sketched, tmp_path):
+    copy = Path(shutil.copytree(sketched, tmp_path / "00_sketch"))
+    record = json.loads((copy / "run.json").read_text("utf-8"))
+    for effective, said in ((VOLUMES, False), (6.2, True)):
+        record["counts"]["effective_volumes"] = effective
+        (copy / "run.json").write_text(json.dumps(record), "utf-8")
+        with StringPlainTextLog(session.logger) as log:
+            run(f"siren occupancy '{copy}' outputDir '{tmp_path}/{effective:.0f}'")
+        found = " ".join(log.getvalue().split())
+        assert ("vary together, like 6 independent ones" in found) is said
