@@ -166,7 +166,7 @@ def expand(
     ):
         raise UserError(
             f"{output / EXPAND_FOLDER} would be replaced by its own expansion: give another "
-            "outputDir."
+            'outputDir, or, of blocks that you edited, save them first ("siren block save").'
         )
     sources = sources_of(volumes) if volumes else None
     where_moved = place_of(volumes or (blocks if isinstance(blocks, list) else []))
