@@ -150,7 +150,7 @@ def movie(
 
 def _order(block: int | None, path: list[int] | None, words: str) -> str:
     if path:
-        text = f"along blocks {', '.join(map(str, path))}"
+        text = f"along block{'s' * (len(path) > 1)} {', '.join(map(str, path))}"
     elif block is not None:
         text = f"by block {block}"
     else:

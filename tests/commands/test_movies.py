@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from chimerax.core.commands import run as run_command
 from chimerax.core.errors import UserError
+from chimerax.core.logger import StringPlainTextLog
 from chimerax.label.label2d import all_labels
 from chimerax.map import Volume
 from PIL import Image
@@ -73,6 +74,9 @@ def test_blocks_that_would_cover_the_series_are_hidden(session, run, out):
 
 
 def test_a_path_shows_one_volume_a_state(session, run, out, planted):
+    with StringPlainTextLog(session.logger) as log:
+        run(f"siren movie '{out}' path 2 open false")
+    assert "along block 2:" in log.getvalue()
     run(f"siren movie '{out}' path 2,1")
     names = [m.name for m in session.models.list()[0].maps]
     assert [(has(planted, n, "left"), has(planted, n, "right")) for n in names] == [
