@@ -27,6 +27,7 @@ from ..session.log import link, log_lines
 from ..session.moved import beside
 from ..session.scene import volumes_folder
 from ..session.surfaces import set_level
+from ..session.words import counted
 from .arguments import BlocksArg, VolumesArg, keywords_of
 from .chosen import chosen_blocks
 
@@ -186,7 +187,7 @@ def _log(session: Any, result: MaskFiles, volumes: str) -> None:
     if result.segmentation:
         drawn = result.segmentation
         lines.append(
-            f"{len(drawn.labels)} labels written to {drawn.file}"
+            f"{counted(len(drawn.labels), 'label')} written to {drawn.file}"
             + (", which was replaced" if drawn.replaced else "")
             + f"; their names and colors to {drawn.table.name}."
         )
