@@ -30,6 +30,7 @@ from ..session.inputs import parameters_of, sources_of
 from ..session.jobs import run_job
 from ..session.log import link, log_lines
 from ..session.surfaces import BlockMap, plain_map
+from ..session.words import counted
 from .arguments import BlocksArg, RunArg, VolumesArg, keywords_of
 from .chosen import Chosen, chosen_blocks, given_ensemble, states_of
 
@@ -262,7 +263,9 @@ def _log_states(session: Any, found: States, chosen: Chosen) -> None:
             f'align="right">{100 * count / many:.0f} %</td>'
             f"<td>{', '.join(words)}</td></tr>"
         )
-    blocks = f"{len(found.numbers)} blocks in {many:,} volumes (present: {found.cut_words})"
+    blocks = (
+        f"{counted(len(found.numbers), 'block')} in {many:,} volumes (present: {found.cut_words})"
+    )
     log_lines(session, [blocks, related.counted_as()])
     session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
 

@@ -91,8 +91,8 @@ def annotate_blocks(
     maps = [] if folder else [m for m in blocks.models if isinstance(m, Volume)]
     if found is None or not len(found.atoms):
         raise UserError(
-            'Name the model after the blocks, as in "siren annotate #2 #3": an open mmCIF or PDB '
-            "file, which lies in the volumes."
+            "No open atomic model is named after the blocks: open an mmCIF or PDB file, fit it in "
+            'the volumes, and name it, as in "siren annotate #2 #3".'
         )
     if not folder and not maps:
         raise UserError('Name the blocks before the model, as in "siren annotate #2 #3".')
@@ -109,7 +109,7 @@ def annotate_blocks(
     path = Path(save_file).expanduser().absolute() if save_file else None
 
     def work(progress: Progress) -> Annotated:
-        result = annotate(chosen.blocks, given, parameters, progress)
+        result = annotate(chosen.blocks, given, parameters, progress, sampled=chosen.record.sampled)
         if path:
             with atomic_file(path) as temporary:
                 result.table().to_csv(temporary, index=False, lineterminator="\n")

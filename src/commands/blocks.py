@@ -47,7 +47,7 @@ from ..session.inputs import (
 )
 from ..session.jobs import at_once, run_job
 from ..session.moved import beside, keep_run, run_record
-from ..session.words import nothing_found
+from ..session.words import counted, nothing_found
 from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
 from .levels import LEVELS, check_first, check_levels, chosen_levels
 
@@ -166,7 +166,7 @@ def expand(
     ):
         raise UserError(
             f"{output / EXPAND_FOLDER} would be replaced by its own expansion: give another "
-            "outputDir."
+            'outputDir, or, of blocks that you edited, save them first ("siren block save").'
         )
     sources = sources_of(volumes) if volumes else None
     where_moved = place_of(volumes or (blocks if isinstance(blocks, list) else []))
@@ -213,8 +213,8 @@ def expand(
             *notes,
             *run.notes,
             _volumes_line(run),
-            f"{run.record.counts['union_voxels']:,} voxels tested against {len(run.blocks)} "
-            f"blocks of {before:,} voxels{_region_text(parameters)} "
+            f"{run.record.counts['union_voxels']:,} voxels tested against "
+            f"{counted(len(run.blocks), 'block')} of {before:,} voxels{_region_text(parameters)} "
             f"(statistic {parameters.statistic}; counted on {run.record.counted_on}); "
             f"{run.record.counts['unassigned_voxels']:,} joined no block",
         ]
@@ -285,8 +285,8 @@ def _show_run(
         log_lines(
             session,
             [
-                f"Written to {run.folder} (run.json, blocks.json, blocks.csv, {count} "
-                "block maps, mean.mrc, unassigned.mrc)."
+                f"Written to {run.folder} (run.json, blocks.json, blocks.csv, "
+                f"{counted(count, 'block map')}, mean.mrc, unassigned.mrc)."
             ],
         )
 
@@ -348,8 +348,8 @@ def _doubts(run: Run) -> list[str]:
         )
     elif doubtful:
         lines.append(
-            f"{len(doubtful)} of the {len(run.blocks)} blocks are doubtful: "
-            f"{', '.join(map(str, doubtful))}."
+            f"{len(doubtful)} of the {len(run.blocks)} blocks "
+            f"{'are' if len(doubtful) > 1 else 'is'} doubtful: {', '.join(map(str, doubtful))}."
         )
     return lines
 

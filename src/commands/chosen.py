@@ -11,6 +11,8 @@ from chimerax.core.errors import UserError
 from ..core.analysis.block_occupancy import States, measure_states
 from ..core.analysis.parameters import StatesParameters
 from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
+from ..core.common.errors import printable
+from ..core.common.files import RECORD
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble, find_ensemble
 from ..core.runs.record import Record
@@ -47,16 +49,18 @@ def chosen_blocks(session: Any, blocks: Any) -> Chosen:
     UserError
         If the folder does not hold a run, or the models are not its blocks.
     """
-    folder = run_folder(session, blocks)
-    record = run_record(session, folder)
     if not isinstance(blocks, list):
-        if folder != Path(blocks).expanduser().absolute():
-            raise UserError(
-                f"{blocks} has no run.json: give the folder of a sketch, an edited set "
-                "or an expansion."
-            )
+        folder = Path(blocks).expanduser().absolute()
+        record = run_record(session, folder)
         own = user_errors(read_blocks_file, folder / BLOCKS_FILE)
         return Chosen(folder, record, own, dict(shown_colors(session, folder, own)))
+    folder = run_folder(session, blocks)
+    if folder.is_dir() and not (folder / RECORD).is_file():
+        raise UserError(
+            f"These blocks were not found by a run, they are those of {printable(str(folder))}: "
+            "name blocks of a sketch, an edited set or an expansion."
+        )
+    record = run_record(session, folder)
     found = user_errors(opened_blocks, blocks, record)
     colors: dict[int, tuple[float, ...]] = {
         m.siren_block: own_color(m) for m in blocks if isinstance(m, BlockMap)

@@ -55,7 +55,7 @@ from ..session.surfaces import (
     show_own_color,
     table_values,
 )
-from ..session.words import keywords_text, path_text
+from ..session.words import counted, keywords_text, path_text
 from .arguments import BlockModelsArg, VolumesArg, keywords_of
 
 
@@ -283,7 +283,7 @@ def save(
         elif run.replaced:
             log_lines(session, [f"The earlier {run.folder} was replaced."])
         log_blocks(session, run.table, group if whole else None)
-        log_lines(session, [f"{len(run.blocks)} blocks written to {run.folder}."])
+        log_lines(session, [f"{counted(len(run.blocks), 'block')} written to {run.folder}."])
         given = keywords_text(output_dir=Path(output_dir).expanduser() if output_dir else None)
         next_step(
             session, "expand", f"siren expand {path_text(run.folder)}{' ' * bool(given)}{given}"

@@ -20,13 +20,14 @@ from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
 from ..core.maps.grid import Grid
 from ..core.runs.record import Record
-from ..session.commandline import SaveFile, SaveFolder, foreign_path_text, path_text
+from ..session.commandline import SaveFile, SaveFolder, foreign_path_text
 from ..session.inputs import parameters_of, sources_of
 from ..session.jobs import run_job
 from ..session.log import link, log_lines
 from ..session.moved import beside
 from ..session.scene import volumes_folder
 from ..session.surfaces import set_level
+from ..session.words import counted
 from .arguments import BlocksArg, VolumesArg, keywords_of
 from .chosen import chosen_blocks
 
@@ -64,6 +65,7 @@ def mask(
     parameters: MaskParameters = parameters_of(MaskParameters, keywords)
     chosen = chosen_blocks(session, blocks)
     own, record = _only(chosen.blocks, only), chosen.record
+    share = sampled_share(chosen.blocks) if record.sampled else 1.0
     if not len(own):
         raise UserError("There are no blocks, so there is nothing to make masks of.")
     labeled = Path(segmentation).expanduser().absolute() if segmentation else None
@@ -99,7 +101,7 @@ def mask(
             known = next((Path(v["path"]) for v in record.used if v["path"]), None)
             on_it = place == grid and known is not None and known.is_file()
             drawn = write_segmentation(labeled, own, place, chosen.colors, known if on_it else None)
-        return MaskFiles(masks, exported, drawn, _notes(own, masks))
+        return MaskFiles(masks, exported, drawn, _notes(share, masks))
 
     def show(result: MaskFiles) -> MaskFiles:
         _log(session, result, volumes_folder(record))
@@ -134,9 +136,8 @@ def _levels(record: Record) -> list[tuple[str, float | None]]:
     return [*found, *((name, None) for name in record.not_chosen)]
 
 
-def _notes(blocks: BlockSet, masks: WrittenMasks | None) -> list[str]:
+def _notes(share: float, masks: WrittenMasks | None) -> list[str]:
     notes = []
-    share = sampled_share(blocks)
     if share < COMPLETE:
         notes.append(
             f"These blocks hold about {share:.0%} of the voxels, as those of a sketch do: masks of "
@@ -186,7 +187,7 @@ def _log(session: Any, result: MaskFiles, volumes: str) -> None:
     if result.segmentation:
         drawn = result.segmentation
         lines.append(
-            f"{len(drawn.labels)} labels written to {drawn.file}"
+            f"{counted(len(drawn.labels), 'label')} written to {drawn.file}"
             + (", which was replaced" if drawn.replaced else "")
             + f"; their names and colors to {drawn.table.name}."
         )
@@ -203,7 +204,7 @@ def _maven_lines(found: MavenFolder, volumes: str) -> list[str]:
     lines = [
         f"{len(found.table)} masks and the levels of {len(found.levels):,} volumes written to "
         f"{found.folder}" + (", which was replaced." if found.replaced else "."),
-        "Run MAVEn with: " + found.command(path_text(volumes) if volumes else "VOLUMES"),
+        "Run MAVEn with: " + found.command(volumes or "VOLUMES"),
     ]
     if found.skipped:
         lines.append(

@@ -14,6 +14,7 @@ import numpy as np
 from chimerax.core.commands import BoolArg, Bounded, CmdDesc, FloatArg, Int2Arg, IntArg, ListOf
 from chimerax.core.errors import UserError
 from chimerax.core.models import Model
+from scipy import ndimage
 
 from ..core.analysis.parameters import SeriesParameters, StatesParameters
 from ..core.analysis.series import blocks_text, series_of
@@ -27,6 +28,7 @@ from ..session.inputs import sources_of
 from ..session.jobs import run_job
 from ..session.log import link, log_lines, log_table
 from ..session.series import (
+    COLOR,
     NEAR,
     Paint,
     Step,
@@ -119,7 +121,7 @@ def movie(
         return Series(tuple(steps), chosen.record.grid, order)
 
     def show(series: Series) -> Generator[None, None, Series]:
-        paint = _paint(chosen) if color else None
+        paint = _paint(chosen, series) if color else None
         files: list[str] = []
         _log_steps(session, series)
         if recorded:
@@ -150,7 +152,7 @@ def movie(
 
 def _order(block: int | None, path: list[int] | None, words: str) -> str:
     if path:
-        text = f"along blocks {', '.join(map(str, path))}"
+        text = f"along block{'s' * (len(path) > 1)} {', '.join(map(str, path))}"
     elif block is not None:
         text = f"by block {block}"
     else:
@@ -158,19 +160,28 @@ def _order(block: int | None, path: list[int] | None, words: str) -> str:
     return text if words == "all volumes" else f"{text}, {words}"
 
 
-def _paint(chosen: Chosen) -> Paint | None:
-    """Colors of the places of all blocks."""
+def _paint(chosen: Chosen, series: Series) -> Paint | None:
+    """Colors of the places of all blocks; gray for what is seen near them and is in none, or the
+    core beside a block that is absent would look like that block.
+    """
     if not len(chosen.blocks):
         return None
-    grid = chosen.record.grid
-    points = [grid.points(v) for _, v in chosen.blocks]
+    grid = series.grid
+    held = np.zeros(grid.shape, bool)
+    for _, voxels in chosen.blocks:
+        held.ravel()[voxels] = True
+    none = np.zeros(grid.shape, bool)
+    for step in series.steps:
+        none |= step.array > step.level
+    # a voxel farther off is near no surface that a block colors
+    none &= ndimage.binary_dilation(held, iterations=round(4 * NEAR)) & ~held
+    places: list[tuple[Any, tuple[float, ...]]] = [(np.flatnonzero(none), COLOR)]
+    places += [(v, chosen.colors.get(n, (0.9, 0.6, 0.0))) for n, v in chosen.blocks]
     colors = [
-        np.tile(
-            (255 * np.array([*chosen.colors.get(n, (0.9, 0.6, 0.0))[:3], 1.0])).astype(np.uint8),
-            (len(v), 1),
-        )
-        for n, v in chosen.blocks
+        np.tile((255 * np.array([*color[:3], 1.0])).astype(np.uint8), (len(voxels), 1))
+        for voxels, color in places
     ]
+    points = [grid.points(voxels) for voxels, _ in places]
     return Paint(np.concatenate(points), np.concatenate(colors), NEAR * max(grid.voxel_size))
 
 

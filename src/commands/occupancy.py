@@ -46,6 +46,7 @@ from ..session.jobs import run_job
 from ..session.log import link, log_lines, log_picture, log_table
 from ..session.moved import is_gone
 from ..session.surfaces import BlockMap
+from ..session.words import counted
 from .annotate import ModelAtomsArg
 from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
 from .chosen import Chosen, chosen_blocks, given_ensemble
@@ -290,7 +291,7 @@ def _log(session: Any, measured: Measured, asked: Asked) -> None:
     log_lines(
         session,
         [
-            f"{len(found.parts):,} parts in {many:,} volumes, {measured.grid.text()}",
+            f"{counted(len(found.parts), 'part')} in {many:,} volumes, {measured.grid.text()}",
             *notes,
             f"MAVEn's measure: {found.maven_words}",
         ],

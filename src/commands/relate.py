@@ -23,6 +23,7 @@ from ..session.inputs import output_folder, parameters_of, sources_of
 from ..session.jobs import run_job
 from ..session.log import log_lines, log_picture
 from ..session.moved import is_gone
+from ..session.words import counted
 from .arguments import BlocksArg, VolumesArg, keywords_of
 from .chosen import Chosen, chosen_blocks, given_ensemble, states_of
 
@@ -117,7 +118,8 @@ def _log_related(session: Any, found: Related, chosen: Chosen) -> None:
     log_lines(
         session,
         [
-            f"{len(states.numbers)} blocks in {many:,} volumes (present: {states.cut_words})",
+            f"{counted(len(states.numbers), 'block')} in {many:,} volumes "
+            f"(present: {states.cut_words})",
             related.counted_as(),
             *([hint] if few else []),
             f"Pairs of blocks: {', '.join(said) or 'none'}",

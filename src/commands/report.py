@@ -34,7 +34,7 @@ from ..session.moved import is_gone
 from ..session.pictures import VIEWS, BlockModels, Shot, can_render, screen_turn, shoot_window
 from ..session.repeat import commands_of
 from ..session.surfaces import BlockMap
-from ..session.words import gone_text
+from ..session.words import counted, gone_text
 from .arguments import BlocksArg, VolumesArg
 from .chosen import Chosen, chosen_blocks, given_ensemble, states_of
 
@@ -238,8 +238,8 @@ def figure(
     log_lines(
         session,
         [
-            f"Figure of {len(places)} blocks written to {path}: {wide:g} mm wide, {dpi} dpi, "
-            f"{shot.pixel:.3g} A per pixel."
+            f"Figure of {counted(len(places), 'block')} written to {path}: {wide:g} mm wide, "
+            f"{dpi} dpi, {shot.pixel:.3g} A per pixel."
         ],
     )
     return path

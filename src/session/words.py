@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 FEW_VOLUMES = 100
 
 
+def counted(number: int, noun: str) -> str:
+    """As "1 block" or "2,000 blocks"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def gone_text(folder: str | Path) -> str:
     """What to do where the folder of open blocks is no longer there."""
     return (
@@ -84,6 +89,9 @@ def nothing_found(record: Record) -> str:
     """Why a sketch found no blocks, and what to try."""
     used = record.counts.get("volumes_used", len(record.volumes))
     vary = record.counts.get("union_voxels", 0)
+    found = [v.get("fingerprint") for v in record.used]
+    if len(found) > 1 and None not in found and len(set(found)) == 1:
+        return f"All {len(found)} volumes are copies of one map: give the volumes of an ensemble."
     if vary < 2 and used >= constants.MIN_VOLUMES_FOR_MAJORITY:
         return (
             "Every voxel is occupied in nearly all volumes or in almost none: the contour levels "

@@ -4,6 +4,7 @@ files, and the right maps are opened.
 
 from __future__ import annotations
 
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -228,3 +229,18 @@ def test_volumes_that_are_gone_are_named(session, run, planted, tmp_path):
     with pytest.raises(UserError, match=r"vol_\d+\.mrc is gone"):
         run(f"siren representatives '{folder}' block 1")
     assert run(f"siren representatives '{folder}' block 1 volumes '{tmp_path}/w'").child_models()
+
+
+def test_copies_of_one_map_are_called_that_and_a_run_without_blocks_has_no_cut(
+    session, run, planted, tmp_path
+):
+    one = sorted(planted.folder.glob("*.mrc"))[0]
+    (tmp_path / "copies").mkdir()
+    for n in range(8):
+        shutil.copy(one, tmp_path / f"copies/vol_{n}.mrc")
+    with StringPlainTextLog(session.logger) as log:
+        run(f"siren sketch '{tmp_path}/copies' level {LEVEL} resamples 0 open false")
+        run(f"siren states '{tmp_path}/siren/00_sketch'")
+    assert "All 8 volumes are copies of one map" in log.getvalue()
+    assert "0 blocks in 8 volumes (present: there are no blocks)" in log.getvalue()
+    assert "100 %" not in log.getvalue()

@@ -181,9 +181,9 @@ def test_programs_get_the_numbers(session, run, opened):
 
 
 BAD = {
-    "annotate #1": "Name the model",
+    "annotate #1": "No open atomic model is named",
     "annotate #2": "Name the blocks",
-    "annotate '{out}'": "Name the model",
+    "annotate '{out}'": "No open atomic model is named",
     "annotate '{out}' #2 rename all": "Only open blocks",
     "annotate #1 #2 reach 0": "reach 0 is out of bounds",
     "annotate #1 #2 minShare 2": "minShare 2 is out of bounds",

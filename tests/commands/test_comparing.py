@@ -126,6 +126,8 @@ def test_a_run_is_compared_with_the_truth_of_an_example(session, run, tmp_path):
         answer = json.loads(found.json_value)
         iou = [b["iou"] for b in answer["blocks"] if b["iou"]]
         assert len(iou) >= 6 and np.mean(iou) > 0.7
+        with pytest.raises(UserError, match=r"not found by a run, they are those of .*v: name"):
+            run("siren states #1")
         run("close")
 
 

@@ -156,3 +156,15 @@ def test_bad_input_is_one_sentence_and_writes_nothing(session, run, out, tmp_pat
         run("siren " + command.format(out=out, tmp=tmp_path / "empty"))
     assert "\n" not in str(caught.value).strip()
     assert not list((tmp_path / "empty").iterdir())
+
+
+def test_only_blocks_of_a_sketch_are_said_to_have_gaps(session, run, out, tmp_path, monkeypatch):
+    """However thin they are: blocks of an expansion hold all their voxels."""
+    from chimerax.siren.commands import masks
+
+    run(f"siren expand '{out}' outputDir '{tmp_path}' open false")
+    monkeypatch.setattr(masks, "sampled_share", lambda blocks: 0.5)
+    for folder, gaps in ((out, True), (tmp_path / "02_expand", False)):
+        with StringPlainTextLog(session.logger) as log:
+            run(f"siren mask '{folder}' '{tmp_path}/masks' only 2")
+        assert ("as those of a sketch do" in log.getvalue()) == gaps

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from chimerax.core.commands import run as run_command
 from chimerax.core.errors import UserError
+from chimerax.core.logger import StringPlainTextLog
 from chimerax.label.label2d import all_labels
 from chimerax.map import Volume
 from PIL import Image
@@ -53,6 +54,19 @@ def test_a_series_goes_from_volumes_without_the_block_to_those_with_it(session, 
     assert all([s.level for s in m.surfaces] == [LEVEL] for m in series.maps)
 
 
+def test_the_core_has_no_color_of_a_block_beside_it_that_is_absent(session, run, out, planted):
+    run(f"siren movie '{out}' path 2,1 count 3")
+    maps = session.models.list()[0].maps
+    colored = []
+    for m in maps:
+        surface = m.surfaces[0]
+        assert surface.vertex_colors is not None
+        gray = (np.ptp(surface.vertex_colors[:, :3].astype(int), axis=1) == 0).mean()
+        colored.append(1 - gray)
+    assert not has(planted, maps[0].name, "left") and not has(planted, maps[0].name, "right")
+    assert colored[0] < 0.05 and min(colored[1:]) > 0.5
+
+
 def test_the_picture_says_which_map_of_the_series_is_shown(session, run, out):
     run(f"siren movie '{out}' block 1 count 4")
     series = session.models.list()[0]
@@ -73,6 +87,9 @@ def test_blocks_that_would_cover_the_series_are_hidden(session, run, out):
 
 
 def test_a_path_shows_one_volume_a_state(session, run, out, planted):
+    with StringPlainTextLog(session.logger) as log:
+        run(f"siren movie '{out}' path 2 open false")
+    assert "along block 2:" in log.getvalue()
     run(f"siren movie '{out}' path 2,1")
     names = [m.name for m in session.models.list()[0].maps]
     assert [(has(planted, n, "left"), has(planted, n, "right")) for n in names] == [

@@ -223,6 +223,7 @@ def annotate(
     atoms: Atoms,
     parameters: AnnotateParameters | None = None,
     progress: Progress | None = None,
+    sampled: bool = True,
 ) -> Annotation:
     """Which chains, and which of their residues, lie in each block.
 
@@ -234,6 +235,7 @@ def annotate(
     blocks : BlockSet of B blocks, one at least
     atoms : Atoms, one at least
     parameters : AnnotateParameters
+    sampled : False if the blocks are known to hold all of their voxels, as those of an expansion
 
     Raises
     ------
@@ -245,7 +247,7 @@ def annotate(
     parameters, progress = parameters or AnnotateParameters(), progress or Progress()
     if not len(atoms.points) or not len(blocks):
         raise SirenError("There are no atoms, or no blocks: name a model with atoms, and blocks.")
-    reach = parameters.reach or default_reach(blocks)
+    reach = parameters.reach or default_reach(blocks, sampled)
     _check_place(blocks, atoms, reach)
     progress.step("looking for atoms in blocks")
     model, numbers = _Chains.of(atoms), tuple(blocks.blocks)
@@ -286,13 +288,13 @@ def residue_blocks(annotation: Annotation, atoms: Atoms) -> NDArray[np.int64]:
     return model.resident(annotation.atom_blocks, annotation.numbers)[model.residue]
 
 
-def default_reach(blocks: BlockSet) -> float:
+def default_reach(blocks: BlockSet, sampled: bool = True) -> float:
     """How far an atom reaches, in A: a voxel, since maps are seldom sampled coarser than half
     their resolution, and no less than an atom with its hydrogens; farther where the blocks are of
     a sample of the voxels.
     """
     edge = max(blocks.grid.voxel_size)
-    spread = sampled_share(blocks) ** (-1 / 3)
+    spread = sampled_share(blocks) ** (-1 / 3) if sampled else 1.0
     return float(max(constants.ATOM_REACH, edge * spread))
 
 

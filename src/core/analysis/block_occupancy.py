@@ -82,6 +82,8 @@ class States:
     @property
     def cut_words(self) -> str:
         """What counts as present, in words."""
+        if not self.numbers:
+            return "there are no blocks"
         low, high = (
             round(100 * float(c)) for c in (self.cuts.min(initial=1), self.cuts.max(initial=0))
         )

@@ -10,6 +10,7 @@ MAVEn would give ``vol_001`` the level of ``vol_002``.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,11 +57,11 @@ class MavenFolder:
     replaced: bool
 
     def command(self, volumes: str) -> str:
-        """What to type where MAVEn is, ``volumes`` being their folder."""
-        return (
-            f"python calc_occupancy.py --mapdir {volumes} --maskdir {self.folder / MASKS_FOLDER} "
-            f"--binfile {self.folder / LEVELS_FILE} --outdir {self.folder / 'occupancies'}"
-        )
+        """What to type in a shell where MAVEn is, ``volumes`` being their folder."""
+        folder = self.folder
+        words = ["python", "calc_occupancy.py", "--mapdir", volumes]
+        words += ["--maskdir", str(folder / MASKS_FOLDER), "--binfile", str(folder / LEVELS_FILE)]
+        return shlex.join([*words, "--outdir", str(folder / "occupancies")])
 
 
 def mask_name(block: int) -> str:

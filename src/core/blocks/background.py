@@ -141,7 +141,7 @@ def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], g
     -------
     At most V; NaN if they do not vary, as the background of masked maps.
     """
-    spread = values.std(axis=0)
+    spread = np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), 0)  # equal ones round to > 0
     vary = np.flatnonzero(spread > constants.MIN_VARIATION * spread.max(initial=0))
     vary = vary[: constants.BACKGROUND_PAIRS]
     if len(vary) < constants.MIN_BACKGROUND_VOXELS or not spread.any():

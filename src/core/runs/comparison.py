@@ -108,6 +108,11 @@ def read_side(place: Path) -> Side:
         return side_of(place, _labeled(place), None)
     if place.name == BLOCKS_FILE:
         return side_of(place, read_blocks_file(place), None)
+    if place.suffix.lower() != ".json":
+        raise SirenError(
+            f"{place} holds no blocks: give the folder of a run, open blocks, the truth.json of an "
+            "example, a folder of masks, or a map whose values are the numbers of blocks."
+        )
     truth = read_truth(place)
     blocks = BlockSet(
         truth.grid,
@@ -132,10 +137,8 @@ def _run_side(folder: Path) -> Side:
     mean, grid = read_map(folder / MEAN_FILE) if (folder / MEAN_FILE).is_file() else (None, None)
     if grid is not None and grid.shape != blocks.grid.shape:
         mean = None
-    # of an edited set, the parameters are those of what was edited
-    sampled = record.step == "sketch" or "subsample" in record.parameters
     side = side_of(folder, blocks, states, mean)
-    return replace(side, sampled=sampled, fingerprints=record.fingerprints)
+    return replace(side, sampled=record.sampled, fingerprints=record.fingerprints)
 
 
 def _labeled(path: Path) -> BlockSet:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..blocks.blockset import BLOCKS_FILE
 from ..blocks.statistics import STATISTICS, statistic_named
 from ..common import schema
 from ..common.errors import SirenError
@@ -150,6 +151,14 @@ class Record:
         return [v for v in self.volumes if v["left_out"] is None]
 
     @property
+    def sampled(self) -> bool:
+        """Whether the blocks are a random part of their voxels, as those of a sketch.
+
+        The parameters of an edited set are those of what was edited.
+        """
+        return self.step == "sketch" or "subsample" in self.parameters
+
+    @property
     def harmonized(self) -> bool:
         """Whether the step harmonized the levels."""
         name = str(self.parameters.get("statistic"))
@@ -253,6 +262,13 @@ class Record:
         return np.array([level[n] for n in ensemble.names], np.float64)
 
 
+def _run_inside(folder: Path) -> str:
+    """The latest step in a folder of results, for someone who gave that."""
+    runs = (p.parent for p in folder.glob(f"0*/{BLOCKS_FILE}"))
+    steps = sorted(p.name for p in runs if (p / RECORD).is_file())
+    return f", as {folder / steps[-1]}" if steps else ""
+
+
 def read_record(folder: Path) -> Record:
     """Read the run.json of a folder.
 
@@ -272,8 +288,8 @@ def read_record(folder: Path) -> Record:
         )
     if not os.path.lexists(path):
         raise SirenError(
-            f'{folder} has no {RECORD}: give the folder that "siren sketch" wrote, '
-            f"or a copy with its {RECORD}."
+            f"{folder} has no {RECORD}: give the folder of a sketch, an edited set or an expansion"
+            f"{_run_inside(folder)}, or a copy with its {RECORD}."
         )
     return record_of(read_json(path), path)
 
@@ -322,7 +338,8 @@ def record_of(content: Mapping[str, Any], path: Path) -> Record:
         )
     except ValueError as error:
         raise SirenError(
-            f'{path} is not a record that this version reads ({error}): run "siren sketch" again.'
+            f"{path} is not a record that this version reads ({error}): give the folder of a "
+            'sketch, an edited set or an expansion; if it is one, run "siren sketch" again.'
         ) from error
 
 

@@ -173,6 +173,7 @@ def test_the_reach_suits_the_voxels_and_the_share_of_them_that_was_sampled():
     assert default_reach(blocks) == VOXEL_SIZE
     half = BlockSet(GRID, {n: v[::4] for n, v in blocks})
     assert default_reach(half) > 1.3 * VOXEL_SIZE
+    assert default_reach(half, sampled=False) == VOXEL_SIZE  # thin blocks of an expansion
     fine = BlockSet(Grid(SHAPE, (1.0,) * 3), blocks.blocks)
     assert default_reach(fine) == 3.0
 

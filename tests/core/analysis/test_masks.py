@@ -332,6 +332,20 @@ def test_mavens_reading_of_the_folder_gives_every_volume_its_own_level(tmp_path)
     assert again.replaced
 
 
+def test_the_command_for_maven_can_be_pasted_into_a_shell_whatever_the_folders_are_called(tmp_path):
+    odd = tmp_path / 'my "runs"; $(touch x) \'q'
+    blocks, _, levels = maven_ensemble(tmp_path)
+    found = write_maven(odd / "maven", blocks, blocks.grid, levels.items(), HARD)
+    volumes = str(odd / "volumes")
+    printed = ["bash", "-c", f"printf '%s\\n' {found.command(volumes)}"]
+    words = subprocess.run(printed, check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+    assert words.splitlines() == [
+        *("python", "calc_occupancy.py", "--mapdir", volumes, "--maskdir", f"{odd}/maven/masks"),
+        *("--binfile", f"{odd}/maven/thresholds.csv", "--outdir", f"{odd}/maven/occupancies"),
+    ]
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.processes
 @pytest.mark.skipif(
     not (MAVEN / "calc_occupancy.py").is_file() or not os.environ.get("SIREN_MAVEN"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import ndimage, stats
@@ -179,6 +181,11 @@ def test_independent_volumes_count_one_each_and_points_of_a_plane_hardly_any() -
     assert 150 < effective_volumes(independent, voxels, GRID) <= 200
     assert effective_volumes(plane, voxels, GRID) < 8
     assert np.isnan(effective_volumes(np.zeros((200, 400)), voxels, GRID))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # copies of one volume: their SD is no zero but a rounding error
+        same = np.tile(rng.normal(size=400).astype(np.float32), (12, 1))
+        assert np.isnan(effective_volumes(same, voxels, GRID))
 
 
 def test_nested_shells_of_a_graded_part_are_joined_and_a_dependent_part_is_not() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import write_map
 from chimerax.siren.core.runs.comparison import COLUMNS, Side, compare, read_side, side_of
+from chimerax.siren.core.runs.record import read_record
 from chimerax.siren.core.runs.steps import run_sketch
 from chimerax.siren.core.simulation.example_folder import read_truth, write_example
 from chimerax.siren.core.simulation.parameters import ExampleParameters
@@ -263,3 +265,18 @@ def test_nothing_to_compare_is_said():
     empty = side_of(Path("empty"), BlockSet(GRID, {}), None)
     with pytest.raises(SirenError, match="empty has no blocks"):
         compare(ball_side(GRID, "one"), empty)
+
+
+def test_a_file_that_holds_no_blocks_is_refused_with_what_can_be_compared(tmp_path):
+    (tmp_path / "blocks.csv").write_text("block,voxels\n1,20\n", encoding="utf-8")
+    with pytest.raises(SirenError, match=r"blocks\.csv holds no blocks: give the folder of a run"):
+        read_side(tmp_path / "blocks.csv")
+
+
+def test_a_folder_of_results_is_no_run_but_its_latest_step_is_named(run, tmp_path):
+    for step in ("00_sketch", "02_expand"):
+        shutil.copytree(run, tmp_path / step)
+    (tmp_path / "02_expand_relations").mkdir()
+    (tmp_path / "02_expand_relations/run.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(SirenError, match=r"has no run.json: give .*, as .*02_expand, or"):
+        read_record(tmp_path)
