@@ -266,7 +266,7 @@ def _show_run(
     from ..session.log import log_blocks, log_lines
 
     if run.aside is not None:
-        lines.append(f"{run.folder.name} had been edited by hand and was kept as {run.aside}.")
+        lines.append(f"What {run.folder.name} held before was kept as {run.aside}.")
     elif run.replaced:
         lines.append(f"The earlier {run.folder} was replaced.")
     count, voxels = len(run.blocks), run.blocks.voxel_count

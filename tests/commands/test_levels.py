@@ -338,6 +338,19 @@ def test_an_expansion_goes_where_its_sketch_is_also_from_a_set_saved_elsewhere(
     assert not (tmp_path / "elsewhere/02_expand").exists()
 
 
+def test_the_expansion_of_another_set_does_not_replace_the_one_before(run, volumes, tmp_path):
+    run(f"siren sketch '{volumes}' level {LEVEL} {FAST.replace('open false', '')}")
+    whole = run(f"siren expand '{tmp_path}/siren/00_sketch' resamples 0 open false")
+    kept = (whole.folder / "blocks.json").read_bytes()
+    # the same set again takes its place
+    assert run(f"siren expand '{tmp_path}/siren/00_sketch' resamples 0 open false").replaced
+    run(f"siren block save #1.1 '{tmp_path}/one'")
+    one = run(f"siren expand '{tmp_path}/one' resamples 0 open false")
+    assert one.folder == whole.folder and len(one.blocks) == 1
+    assert one.aside is not None
+    assert (one.aside / "blocks.json").read_bytes() == kept
+
+
 # --- success is not said of work not done
 
 

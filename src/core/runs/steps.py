@@ -255,7 +255,19 @@ def run_expand(
         ensemble,
         progress,
         result.region,
+        keep_earlier=_is_of_another(output / EXPAND_FOLDER, source_folder),
     )
+
+
+def _is_of_another(folder: Path, source: Path | None) -> bool:
+    """Whether a folder holds the expansion of another set of blocks than that of ``source``."""
+    try:
+        before = read_record(folder).source
+    except SirenError:  # none, or edited by hand, which is kept anyway
+        return False
+    if before is None or source is None:
+        return False
+    return Path(before).resolve() != source.resolve()
 
 
 def run_edit(
