@@ -2,11 +2,12 @@
 
     python3 devel/help_page.py        (or: make help-page)
 
-The main page, src/docs/user/commands/siren.html, is written by hand except for its tables: each
-step's parameters, and the columns of blocks.csv. The page of a command has its section of the main
-page, a table of all keywords that its description in src/commands takes, and its examples, the
-lines of devel/examples.cxc. What a keyword means comes from the parameters of core, or from a row
-of the main page: in the command's section, in the table of keywords of all commands, or elsewhere.
+The main page, src/docs/user/commands/siren.html, is written by hand except for its tables: all
+commands, each step's parameters, and the columns of blocks.csv. The page of a command has its
+section of the main page, a table of all keywords that its description in src/commands takes, and
+its examples, the lines of devel/examples.cxc. What a keyword means comes from the parameters of
+core, or from a row of the main page: in the command's section, in the table of keywords of all
+commands, or elsewhere.
 
 It reads the code of this checkout, and needs nothing but Python: no ``make env``, no numpy, no
 ChimeraX, whose places stand-ins take.
@@ -82,7 +83,13 @@ def with_tables(page: str) -> str:
         page = _filled(page, f"{name} parameters", rows)
     columns = from_checkout("core.blocks.columns").COLUMNS.items()
     rows = [f"<tr><td>{name}</td><td>{html.escape(text)}</td></tr>" for name, text in columns]
-    return _filled(page, "blocks.csv columns", rows)
+    page = _filled(page, "blocks.csv columns", rows)
+    rows = [
+        f'<tr><td><a href="{file_of(name)}">{name}</a></td><td>{html.escape(about["synopsis"])}'
+        "</td></tr>"
+        for name, about in described().items()
+    ]
+    return _filled(page, "all commands", rows)
 
 
 def from_checkout(module: str) -> Any:

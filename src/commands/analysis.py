@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from chimerax.core.commands import CmdDesc, EnumOf, IntArg
+from chimerax.core.commands import BoolArg, CmdDesc, EnumOf, IntArg, Or
 from chimerax.core.errors import UserError
 from chimerax.core.models import Model
 from chimerax.geometry import translation
@@ -22,9 +22,11 @@ from ..core.analysis.parameters import StatesParameters
 from ..core.analysis.relations import relations, relations_csv
 from ..core.common.files import atomic_file
 from ..core.common.progress import Progress
+from ..core.maps.finding import common_folder
+from ..core.particles.latent import VolumeLatent, volume_latent
 from ..core.thresholds.tables import table_levels
 from ..session.answers import also_answer
-from ..session.commandline import SaveFile
+from ..session.commandline import OpenFile, SaveFile
 from ..session.edits import group_of
 from ..session.inputs import parameters_of, sources_of
 from ..session.jobs import run_job
@@ -32,7 +34,7 @@ from ..session.log import link, log_lines
 from ..session.surfaces import BlockMap, plain_map
 from ..session.words import counted
 from .arguments import BlocksArg, RunArg, VolumesArg, keywords_of
-from .chosen import Chosen, chosen_blocks, given_ensemble, states_of
+from .chosen import Chosen, chosen_blocks, given_ensemble, paths_of, states_of
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 PAIR_COLOR = (0.78, 0.78, 0.78, 1.0)
@@ -78,6 +80,8 @@ def plot(
     kind: str,
     save_file: str | None = None,
     block: int | None = None,
+    latent: bool | str = False,
+    first: int | None = None,
     volumes: list[Any] | None = None,
     **keywords: Any,
 ) -> Any:
@@ -102,13 +106,18 @@ def plot(
         )
     if block is not None and kind != "scatter":
         raise UserError('"block" colors the volumes of "scatter": leave it out for other figures.')
+    if latent is not False and kind != "scatter":
+        raise UserError('"latent" places the volumes of "scatter": leave it out for other figures.')
+    if first is not None and latent is False:
+        raise UserError('"first" says which row of "latent" a volume is: add "latent true".')
+    given = Path(latent).expanduser().absolute() if isinstance(latent, str) else None
     chosen = None if table else chosen_blocks(session, run)
     parameters, sources = (
         parameters_of(StatesParameters, keywords),
         sources_of(volumes) if volumes else None,
     )
 
-    def work(progress: Progress) -> Path:
+    def work(progress: Progress) -> VolumeLatent | None:
         levels = (
             table_levels(table)
             if table
@@ -116,17 +125,25 @@ def plot(
             if chosen
             else ([], np.empty(0))
         )
-        found = None
+        found, places = None, None
         if chosen is not None and kind != "thresholds":
             ensemble = given_ensemble(chosen.record, sources, progress)
             found = states_of(chosen, parameters, ensemble, progress)
+            if latent is not False:
+                paths = paths_of(chosen.record, ensemble, found.names)
+                places = volume_latent(found.names, *common_folder(paths), given, first)
         labels = Labels(chosen.blocks.names, chosen.colors) if chosen else Labels()
         content = Content.of(*levels, found)
+        if places is not None:
+            content = replace(content, landscape=places.landscape())
         size = size_of(kind, content, labels)
         save_figure(path, lambda figure: draw(figure, kind, content, labels, Theme(), block), size)
-        return path
+        return places
 
-    def show(path: Path) -> Path:
+    def show(places: VolumeLatent | None) -> Path:
+        if places is not None:
+            log_lines(session, places.notes)
+            also_answer(latent_files=[str(p) for p in places.files])
         log_lines(session, [f"Figure ({kind}) written to {path}"])
         return path
 
@@ -280,7 +297,13 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
 
         return CmdDesc(
             required=[("run", RunArg), ("kind", EnumOf(KINDS))],
-            keyword=[*saved, ("block", IntArg), *more],
+            keyword=[
+                *saved,
+                ("block", IntArg),
+                ("latent", Or(BoolArg, OpenFile)),
+                ("first", IntArg),
+                *more,
+            ],
             required_arguments=["save_file"],
             synopsis="Draw contour levels, states or relations of blocks",
         )

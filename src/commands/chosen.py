@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,13 @@ def states_of(
         found = measure_states(chosen.blocks, occupancy, parameters, progress)
         return replace(found, effective_volumes=effective_volumes_of(chosen.record))
     return run_states(chosen.folder, chosen.blocks, parameters, ensemble, progress)
+
+
+def paths_of(
+    record: Record, ensemble: Ensemble | None, names: Collection[str]
+) -> list[Path | None]:
+    """The files of these volumes: of the ensemble given, or as the record has them."""
+    if ensemble is None:
+        return record.paths(names)
+    wanted = set(names)
+    return [s.path for s in ensemble.sources if s.name in wanted]

@@ -13,7 +13,7 @@ from ..core.analysis.parameters import StatesParameters
 from ..core.analysis.selection import Selection
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble
-from ..core.maps.mapfile import ZIP, is_map_name
+from ..core.maps.finding import common_folder
 from ..core.particles.choose import (
     Sources,
     WrittenParticles,
@@ -29,7 +29,7 @@ from ..session.inputs import parameters_of, sources_of, user_errors
 from ..session.jobs import run_job
 from ..session.log import log_lines
 from .arguments import BlocksArg, VolumesArg, keywords_of
-from .chosen import chosen_blocks, given_ensemble, states_of
+from .chosen import chosen_blocks, given_ensemble, paths_of, states_of
 
 DEFAULT_FOLDER = "particles"  # in the folder of the results
 FILES = ("labels", "latent", "centers", "indices")
@@ -70,7 +70,7 @@ def particles(
     def work(progress: Progress) -> WrittenParticles:
         ensemble = _as_used(given_ensemble(chosen.record, sources, progress), chosen.record)
         states = states_of(chosen, measured, ensemble, progress)
-        place, beside = _place(ensemble, chosen.record, set(states.names))
+        place, beside = common_folder(paths_of(chosen.record, ensemble, states.names))
         files = find_files(given, place)
         found = choose_particles(states, selection, files, parameters, beside, progress)
         tilts = files.tilts if parameters.tilts is None else parameters.tilts
@@ -94,27 +94,6 @@ def _as_used(ensemble: Ensemble | None, record: Record) -> Ensemble | None:
     if ensemble is None or not set(used) <= set(ensemble.names):
         return ensemble
     return ensemble.of(used)
-
-
-def _place(
-    ensemble: Ensemble | None, record: Record, names: set[str]
-) -> tuple[Path | None, list[str]]:
-    """The one folder that holds the volumes, and the names of all maps in it; None if there is no
-    such folder.
-    """
-    if ensemble is not None:
-        paths = [s.path for s in ensemble.sources if s.name in names]
-    else:
-        paths = [Path(v["path"]) if v["path"] else None for v in record.used if v["name"] in names]
-    folders = {path.parent if path else None for path in paths}
-    folder = folders.pop() if len(folders) == 1 else None
-    if folder is None:
-        return None, []
-    if folder.suffix.lower() == ZIP and folder.is_file():
-        return folder.parent, []
-    if not folder.is_dir():
-        return None, []
-    return folder, [p.name for p in folder.iterdir() if is_map_name(p.name)]
 
 
 def _lines(written: WrittenParticles) -> list[str]:

@@ -1,5 +1,5 @@
-"""Menus of what goes on to other programs and people: masks, particles, averages, a report. Each
-entry is a command, and is there only where that command is.
+"""Menus of what goes on to other programs and people: masks, figures, a report, particles and
+more. Each entry is a command, and is there only where that command is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from ..session.words import path_text
 
 PARTICLE_FILES = "Particles (*.star *.cs)"
 REPORTS = "Report (*.html)"
+FIGURES = "PNG picture (*.png);;PDF document (*.pdf);;SVG drawing (*.svg)"
+MOVIES = "Movie (*.mp4)"
 
 
 def has_command(session: Any, name: str) -> bool:
@@ -51,15 +53,23 @@ class MenuButton(QToolButton):
 
 
 class ExportButton(MenuButton):
-    """What can be made of blocks: masks, a report.
+    """What can be made of blocks: masks, occupancies, a figure, a movie, a report, a comparison.
 
     Parameters
     ----------
     execute : runs a command and logs it
-    chosen : the blocks as a command names them, those selected or all; "" for none
+    chosen : the blocks as a command names them, those selected or all
+    everything : all of them
     """
 
-    COMMANDS = ("siren mask", "siren report")
+    COMMANDS = (
+        "siren mask",
+        "siren occupancy",
+        "siren figure",
+        "siren movie",
+        "siren report",
+        "siren compare",
+    )
 
     def __init__(
         self,
@@ -71,7 +81,10 @@ class ExportButton(MenuButton):
     ):
         super().__init__(session, execute, "Export", parent)
         self._chosen, self._everything = chosen, everything
-        self.setToolTip("Masks of the selected blocks for other programs, or a report on all")
+        self.setToolTip(
+            "Masks, occupancies, a figure or a movie of the blocks, a report on them, or what "
+            "another run has of them"
+        )
         self.setVisible(any(has_command(session, name) for name in self.COMMANDS))
 
     def fill(self) -> None:
@@ -90,7 +103,31 @@ class ExportButton(MenuButton):
             self.maven,
         )
         self._add(
+            "siren occupancy",
+            "Occupancies...",
+            "How much of the selected blocks, or of all, is in each volume: tables and figures",
+            self.occupancy,
+        )
+        self._add(
+            "siren figure",
+            "Figure...",
+            "The blocks that are shown as a picture for a paper, with numbers and a scale bar",
+            self.figure,
+        )
+        self._add(
+            "siren movie",
+            "Movie...",
+            "Typical volumes in the order in which blocks come, as a movie",
+            self.movie,
+        )
+        self._add(
             "siren report", "Report...", "All that is known of the blocks in one file", self.report
+        )
+        self._add(
+            "siren compare",
+            "Compare with a run...",
+            "Open the blocks of another run in the colors of those that they match",
+            self.compare,
         )
 
     def masks(self) -> None:
@@ -103,12 +140,36 @@ class ExportButton(MenuButton):
         if folder := self._folder("New folder for MAVEn"):
             self._execute(f"siren mask {self._chosen()} maven {path_text(Path(folder))}")
 
+    def occupancy(self) -> None:
+        """Ask for a folder, and write occupancies into it."""
+        if folder := self._folder("Folder for the occupancies"):
+            self._execute(
+                f"siren occupancy {self._chosen()} outputDir {path_text(Path(folder))} figures png"
+            )
+
+    def figure(self) -> None:
+        """Ask for a file, and save a picture."""
+        self._save("siren figure", "Save the figure", "blocks.png", FIGURES)
+
+    def movie(self) -> None:
+        """Ask for a file, and record a movie."""
+        self._save("siren movie", "Save the movie", "blocks.mp4", MOVIES)
+
     def report(self) -> None:
         """Ask for a file, and write a report."""
-        path, _ = QFileDialog.getSaveFileName(self, "Save the report", "report.html", REPORTS)
+        self._save("siren report", "Save the report", "report.html", REPORTS)
+
+    def compare(self) -> None:
+        """Ask for the folder of another run, and compare it."""
+        if folder := self._folder("Folder of the other run"):
+            self._execute(f"siren compare {self._everything()} {path_text(Path(folder))}")
+
+    def _save(self, command: str, title: str, name: str, formats: str) -> None:
+        path, chosen = QFileDialog.getSaveFileName(self, title, name, formats)
         if path:
-            path = path if Path(path).suffix else f"{path}.html"
-            self._execute(f"siren report {self._everything()} saveFile {path_text(Path(path))}")
+            suffix = chosen.rpartition("*")[2].rstrip(")") or Path(name).suffix
+            path = path if Path(path).suffix else path + suffix
+            self._execute(f"{command} {self._everything()} saveFile {path_text(Path(path))}")
 
     def _folder(self, title: str) -> str:
         return str(QFileDialog.getExistingDirectory(self, title))
@@ -150,6 +211,12 @@ class UseButton(MenuButton):
             self.volumes,
         )
         self._add(
+            "siren movie",
+            "Series of them",
+            "Open typical ones of these volumes one after the other, as their blocks come",
+            self.series,
+        )
+        self._add(
             "siren particles",
             "Particles of a .star or .cs file...",
             "Write the particles that these volumes stand for",
@@ -173,6 +240,10 @@ class UseButton(MenuButton):
     def volumes(self) -> None:
         """Average them, and all others."""
         self._type("siren volumes")
+
+    def series(self) -> None:
+        """Open them in the order in which blocks come."""
+        self._type("siren movie")
 
     def particles(self) -> None:
         """Ask for a file of particles, and write those of these volumes."""

@@ -5,6 +5,7 @@ shows the volume.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,16 @@ from Qt.QtWidgets import (
     QWidget,
 )
 
+from ..core.analysis.block_occupancy import States
+from ..core.analysis.landscape import Landscape
+from ..core.common.errors import SirenError
 from ..core.common.progress import Progress
 from ..core.figures.colors import folder_colors
 from ..core.figures.draw import Content, draw
 from ..core.figures.theme import Drawn, Labels, Pick, Theme
-from ..core.runs.record import read_record
+from ..core.maps.finding import common_folder
+from ..core.particles.latent import volume_latent
+from ..core.runs.record import Record, read_record
 from ..core.runs.steps import open_run, run_states
 from ..core.thresholds.tables import table_levels
 from ..session.scene import open_labels
@@ -66,6 +72,7 @@ class PlotsPage(Page):
         self._folder: Path | None = None
         self._table: Path | None = None
         self._content: Content | None = None
+        self._latent: Landscape | None = None
         self._labels = Labels()
         self._reader = Background(self)
         self._reader.done.connect(self._has_read)
@@ -129,14 +136,26 @@ class PlotsPage(Page):
             "What colors the volumes: how many blocks each has, or the occupied share of a block"
         )
         self.color.currentIndexChanged.connect(self._color_changed)
+        self.places = QComboBox(self)
+        self.places.addItem("placed by states", False)
+        self.places.addItem("placed by latent", True)
+        self.places.setToolTip(
+            "What places the volumes: the shares of their blocks, or their coordinates in latent "
+            "space, which were found beside them"
+        )
+        self.places.hide()
+        self.places.currentIndexChanged.connect(self._color_changed)
         self._below = QStackedWidget(self)
-        for words, *widgets in (("Block", self.block, self.pair_button), ("Color", self.color)):
+        for words, *widgets in (
+            ("Block", self.block, self.pair_button),
+            ("Color", self.color, self.places),
+        ):
             row = QWidget(self)
             line = QHBoxLayout(row)
             plain_layout(line)
             line.addWidget(QLabel(words, row))
             for widget in widgets:
-                line.addWidget(widget, 0 if widget is self.pair_button else 1)
+                line.addWidget(widget, 0 if widget in (self.pair_button, self.places) else 1)
             self._below.addWidget(row)
         above = QHBoxLayout()
         for widget in (self.choice, self.table_button, self.save_button):
@@ -153,7 +172,7 @@ class PlotsPage(Page):
     def _start(self) -> None:
         """Read the run or the table, and cancel any earlier reading."""
         self._reader.cancel()
-        self._content, self._labels = None, Labels()
+        self._content, self._latent, self._labels = None, None, Labels()
         folder, table = self._folder, self._table
         self._fill_blocks()
         if folder is None and table is None:
@@ -166,8 +185,8 @@ class PlotsPage(Page):
     def _reading(self) -> Progress | None:
         return self._reader.token
 
-    def _has_read(self, result: tuple[Content, Labels]) -> None:
-        self._content, self._labels = result
+    def _has_read(self, result: tuple[Content, Landscape | None, Labels]) -> None:
+        self._content, self._latent, self._labels = result
         self._fill_blocks()
         self._follow_models()
         if self._content.states is None and self.kind != "thresholds":
@@ -187,6 +206,7 @@ class PlotsPage(Page):
                 combo.addItem(f"{word}{self._labels.text(number)}", number)
             combo.setCurrentIndex(max(0, combo.findData(chosen)) if chosen is not None else 0)
             combo.blockSignals(False)
+        self.places.setVisible(self._latent is not None)
         for widget in (self.block, self.color, self.pair_button, self.table_button):
             widget.setEnabled(states is not None)
 
@@ -218,8 +238,16 @@ class PlotsPage(Page):
         self.save_button.setEnabled(self._content is not None)
 
     def _fill(self, figure: Figure, theme: Theme) -> Drawn:
-        assert self._content is not None
-        return draw(figure, self.kind, self._content, self._labels, theme, self.color.currentData())
+        content = self._content
+        assert content is not None
+        if self._by_latent:
+            content = replace(content, landscape=self._latent)
+        return draw(figure, self.kind, content, self._labels, theme, self.color.currentData())
+
+    @property
+    def _by_latent(self) -> bool:
+        """Whether the points are in latent space."""
+        return self._latent is not None and bool(self.places.currentData())
 
     def mark(self, names: Collection[str]) -> None:
         """Mark these volumes where they are points."""
@@ -247,10 +275,13 @@ class PlotsPage(Page):
     def _save(self) -> None:
         path = self._ask_path("Save the figure", f"{self.kind}.png", FORMATS)
         if path:
-            block = self.color.currentData() if self.kind == "scatter" else None
-            colored = "" if block is None else f"block {block} "
+            more = ""
+            if self.kind == "scatter":
+                block = self.color.currentData()
+                more = "" if block is None else f"block {block} "
+                more += "latent true " if self._by_latent else ""
             self._execute(
-                f"siren plot {self._source()} {self.kind} {colored}saveFile {path_text(Path(path))}"
+                f"siren plot {self._source()} {self.kind} {more}saveFile {path_text(Path(path))}"
             )
 
     def _save_table(self) -> None:
@@ -269,8 +300,9 @@ class PlotsPage(Page):
 
 def read_content(
     folder: Path | None, table: Path | None, progress: Progress
-) -> tuple[Content, Labels]:
-    """The data for the figures of a run, or of a table of thresholds.
+) -> tuple[Content, Landscape | None, Labels]:
+    """The data for the figures of a run, or of a table of thresholds, and its volumes in latent
+    space if that is known.
 
     Raises
     ------
@@ -281,10 +313,19 @@ def read_content(
     """
     if folder is None:
         assert table is not None
-        return Content.of(*table_levels(table)), Labels()
-    levels = read_record(folder).known_levels
+        return Content.of(*table_levels(table)), None, Labels()
+    record = read_record(folder)
     run = open_run(folder)
     labels = Labels(run.blocks.names, dict(folder_colors(folder, run.blocks)))
-    return Content.of(
-        *levels, run_states(folder, progress=progress) if len(run.blocks) else None
-    ), labels
+    states = run_states(folder, progress=progress) if len(run.blocks) else None
+    latent = _latent_of(record, states) if states else None
+    return Content.of(*record.known_levels, states), latent, labels
+
+
+def _latent_of(record: Record, states: States) -> Landscape | None:
+    """The volumes in latent space; None if it is not known, or open which volume is where."""
+    try:
+        folder, beside = common_folder(record.paths(states.names))
+        return volume_latent(states.names, folder, beside).landscape()
+    except SirenError:
+        return None

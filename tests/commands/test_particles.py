@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -145,3 +146,45 @@ def test_what_cannot_be_answered_is_one_sentence(run, out, tmp_path, asked, reas
     with pytest.raises(UserError, match=reason):
         run(f"siren particles '{out}' outputDir '{tmp_path}' {asked.format(out=out)}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_scatter_places_volumes_by_latent_coordinates_found_beside_them_or_given(
+    session, run, out, planted, tmp_path
+):
+    z = np.random.default_rng(8).normal(size=(200, 2))
+    beside = planted.folder / "z_values.txt"
+    np.savetxt(beside, z)
+    used = np.delete(z, 8, axis=0)  # without vol_9, which the run left out
+    table = tmp_path / "z.csv"
+    table.write_text(
+        "volume,UMAP 1,UMAP 2\n"
+        + "".join(f"vol_{k + 1}.mrc,{x},{y}\n" for k, (x, y) in enumerate(z))
+    )
+    try:
+        for word, axis in (("true", "latent 1"), (f"'{table}'", "UMAP 1"), (f"'{beside}'", None)):
+            figure = tmp_path / "s.svg"
+            with StringPlainTextLog(session.logger) as log:
+                run(f"siren plot '{out}' scatter latent {word} block 1 saveFile '{figure}'")
+            text = figure.read_text()
+            assert f">{axis or 'latent 1'}</text>" in text
+            said = log.getvalue()
+            assert f"from {table if axis == 'UMAP 1' else beside}" in said
+            assert (axis == "UMAP 1") != ("vol_1.mrc = row 0 to vol_200.mrc = row 199" in said)
+            # the points of the drawing are those of the table, but for the scale of the page
+            points = text[text.index('id="PathCollection_1"') :]
+            places = re.findall(r'<use [^>]*?x="([-\d.]+)" y="([-\d.]+)"', points)
+            drawn = np.array(places[:199], float)
+            for k, sign in ((0, 1), (1, -1)):
+                fitted = np.polyfit(np.sort(sign * used[:, k]), np.sort(drawn[:, k]), 1)
+                off = np.polyval(fitted, np.sort(sign * used[:, k])) - np.sort(drawn[:, k])
+                assert np.abs(off).max() < 0.01
+    finally:
+        beside.unlink()
+    with pytest.raises(UserError, match='says where each is in latent space: give "latent FILE"'):
+        run(f"siren plot '{out}' scatter latent true saveFile '{figure}'")
+    with pytest.raises(UserError, match='"latent" places the volumes of "scatter"'):
+        run(f"siren plot '{out}' states latent true saveFile '{figure}'")
+    with pytest.raises(UserError, match=r'"first".*add "latent true"'):
+        run(f"siren plot '{out}' scatter first 1 saveFile '{figure}'")
+    run(f"siren plot '{out}' scatter latent false saveFile '{figure}'")
+    assert "share of block 1" in figure.read_text()

@@ -45,7 +45,11 @@ def test_the_manuals_tables_are_written_by_a_python_without_packages(tmp_path):
     script = shutil.copy(ROOT / "devel/help_page.py", tmp_path / "devel")
     shutil.copy(help_page.EXAMPLES, tmp_path / "devel")
     subprocess.run([sys.executable, "-I", "-S", script], check=True)
-    for name in [*(f"{step} parameters" for step in help_page.PARAMETERS), "blocks.csv columns"]:
+    for name in [
+        *(f"{step} parameters" for step in help_page.PARAMETERS),
+        "blocks.csv columns",
+        "all commands",
+    ]:
         table = re.compile(rf"<!-- {re.escape(name)} -->.*?<!-- end -->", re.S)
         assert table.findall(page.read_text(encoding="utf-8")) == table.findall(wanted)
     for one in PAGE.parent.glob("*.html"):
@@ -75,6 +79,8 @@ def test_the_manual_says_what_each_statistic_does():
 def test_the_session_and_the_manual_know_every_command(session):
     known = {" ".join(c.split()) for c in registered_commands(multiword=True)}
     page = PAGE.read_text(encoding="utf-8")
+    overview = page.partition("<!-- all commands -->")[2].partition("<!-- end -->")[0]
+    assert sorted(re.findall(r">siren ([a-z ]+)</a></td><td>[A-Z]", overview)) == COMMANDS
     for name in COMMANDS:
         assert f"siren {name}" in known
         assert f"<h4>siren {name}" in page, f"siren {name} has no heading in the manual"

@@ -48,13 +48,14 @@ def test_the_first_tutorial_runs_as_written_and_finds_what_it_says(session, home
     page = text_of(tutorials.SELF_CONTAINED)
     log = typed(session, page)
     said = tutorials.found_of(page)
-    assert len(said) == 3
+    assert len(said) == 7
     for words in said:
         assert words in log, words
     for name in tutorials.pictures_of(page):
         assert len(list(home.rglob(name))) == 1, f"no command of the page writes {name}"
     assert (home / "siren-tutorial/report.html").stat().st_size < 5e6
     assert (home / "siren-tutorial/tutorial.cxs").is_file()
+    assert len(list((home / "siren-tutorial/masks").glob("*.mrc"))) == 1
 
 
 @pytest.mark.slow

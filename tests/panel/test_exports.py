@@ -4,19 +4,31 @@ those that are there.
 
 from __future__ import annotations
 
+import pickle
+import shutil
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from chimerax.core.commands import run
+from chimerax.core.errors import UserError
 from Qt.QtGui import QGuiApplication
 from Qt.QtWidgets import QFileDialog, QMenu
 
+from chimerax.siren.session.jobs import current_job, when_job_ends
 from conftest import Desk
 from ensembles import LEVEL, Planted
 
-COMMANDS = ("siren mask", "siren report", "siren particles", "siren volumes")
+COMMANDS = (
+    *("siren mask", "siren occupancy", "siren figure", "siren movie", "siren report"),
+    *("siren compare", "siren particles", "siren volumes"),
+)
 
 
 @pytest.fixture
@@ -79,6 +91,7 @@ def test_what_is_found_goes_into_commands_as_it_was_asked(
     assert list(menu) == [
         "Copy \u201cwith 1 without 2\u201d",
         "Averages and their difference",
+        "Series of them",
         "Particles of a .star or .cs file...",
         "Indices of their particles",
     ]
@@ -89,17 +102,18 @@ def test_what_is_found_goes_into_commands_as_it_was_asked(
     assert QGuiApplication.clipboard().text() == "with 1 without 2"
     assert typed == [
         f"siren volumes {sketch} with 1 without 2",
+        f"siren movie {sketch} with 1 without 2",
         f'siren particles {sketch} with 1 without 2 particleFile "{star}"',
         f"siren particles {sketch} with 1 without 2",
     ]
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
     entries(page.use.menu())["Particles of a .star or .cs file..."]()
-    assert len(typed) == 3  # the dialog was canceled
+    assert len(typed) == 4  # the dialog was canceled
     page.find.setText("with 1 without 1")
     assert not page.use.isEnabled()
 
 
-def test_masks_are_of_the_selected_blocks_and_a_report_of_all(
+def test_masks_and_occupancies_are_of_the_selected_blocks_and_all_else_of_all(
     desk: Desk,
     planted: Planted,
     sketch: Path,
@@ -123,14 +137,18 @@ def test_masks_are_of_the_selected_blocks_and_a_report_of_all(
     assert typed == [
         f"siren mask #{number}.2 {tmp_path / 'm'}",
         f"siren mask #{number}.2 maven {tmp_path / 'm'}",
+        f"siren occupancy #{number}.2 outputDir {tmp_path / 'm'} figures png",
+        f"siren figure #{number}.1-2 saveFile {tmp_path / 'r.png'}",
+        f"siren movie #{number}.1-2 saveFile {tmp_path / 'r.mp4'}",
         f"siren report #{number}.1-2 saveFile {tmp_path / 'r.html'}",
+        f"siren compare #{number}.1-2 {tmp_path / 'm'}",
         f"siren mask #{number}.1-2 {tmp_path / 'm'}",
     ]
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
     for call in entries(button.menu()).values():
         call()
-    assert len(typed) == 4
+    assert len(typed) == 8
 
 
 def test_blocks_that_are_not_open_are_those_of_their_folder(
@@ -153,3 +171,101 @@ def test_where_there_are_no_such_commands_there_is_no_button_and_no_entry(
     assert desk.tool.blocks.export_button.isHidden()
     desk.tool.ensemble.find.setText("with 1")
     assert list(entries(desk.tool.ensemble.use.menu())) == ["Copy \u201cwith 1\u201d"]
+
+
+def error_of(desk: Desk, command: str) -> str:
+    """Run a command to its end; its error, or ""."""
+    ends: list[Any] = []
+    handler = when_job_ends(desk.session, ends.append)
+    try:
+        run(desk.session, command)
+        desk.wait(lambda: current_job(desk.session) is None)
+    except UserError as error:
+        return str(error)
+    finally:
+        handler.remove()
+    return next((str(e.error) for e in ends if e.error), "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opened", [True, False], ids=["open", "folder"])
+def test_every_entry_is_a_command_that_does_what_it_says(
+    desk: Desk,
+    planted: Planted,
+    sketch: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    opened: bool,
+) -> None:
+    """The real commands run as the entries give them, without stand-ins."""
+    desk.open()
+    state = desk.list(planted.folder)
+    if opened:
+        run(desk.session, f"siren open '{sketch}'")
+        desk.wait(lambda: not state.reader.busy and state.known is not None)
+    else:
+        state.set_run(sketch)
+        desk.wait(lambda: not state.reader.busy and state.known is not None)
+    other = tmp_path / "other run"
+    shutil.copytree(sketch, other)
+    labels = np.random.default_rng(7).integers(0, 150, 600).astype(np.int32)
+    pickled = planted.folder / "labels.pkl"
+    pickled.write_bytes(pickle.dumps(labels))
+    star = tmp_path / "all particles.star"
+    rows = "".join(f"{n + 1:06d}@s.mrcs {n}.50\n" for n in range(600))
+    star.write_text(f"data_particles\n\nloop_\n_rlnImageName #1\n_rlnX #2\n{rows}")
+    out = tmp_path / "out"
+    folders = {
+        "other run": other,
+        "masks": out / "m",
+        "MAVEn": out / "maven",
+        "occupancies": out / "occ",
+    }
+    monkeypatch.setattr(
+        QFileDialog,
+        "getExistingDirectory",
+        lambda _, title: str(next(f for word, f in folders.items() if word in title)),
+    )
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda _, title, name, formats: (str(out / name), "")
+    )
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(star), ""))
+    out.mkdir()
+    typed: list[str] = []
+    blocks, page = desk.tool.blocks, desk.tool.ensemble
+    blocks.export_button._execute = page.use._execute = typed.append
+    for call in entries(blocks.export_button.menu()).values():
+        call()
+    page.find.setText("with 1 without 2")
+    for call in entries(page.use.menu()).values():
+        call()
+    assert {name for name in COMMANDS if any(t.startswith(name) for t in typed)} == set(COMMANDS)
+    assert len(typed) == 11
+    refused = {}
+    if find_spec("chimerax.map_series.slider") is None:  # a ChimeraX without its windows
+        slider = ModuleType("chimerax.map_series.slider")
+        slider.MapSeriesSlider = Mock()
+        monkeypatch.setitem(sys.modules, slider.__name__, slider)
+    try:
+        for command in typed:
+            # the two entries for particles write the same names, which are never replaced
+            shutil.rmtree(sketch.parent / "particles", ignore_errors=True)
+            if error := error_of(desk, command):
+                refused[" ".join(command.split()[:2])] = error
+    finally:
+        pickled.unlink()
+        run(desk.session, "close")
+    assert all("needs graphics" in e or "ffmpeg" in e for e in refused.values()), refused
+    assert set(refused) <= {"siren figure", "siren movie"}
+    assert {p.name for p in (out / "m").glob("*.mrc")} == {
+        "mask_block_1.mrc",
+        "mask_block_2.mrc",
+    }
+    assert len(list((out / "maven").rglob("Mask_*.mrc"))) == 2
+    assert (out / "occ/occupancies.csv").is_file()
+    assert "</html>" in (out / "report.html").read_text("utf-8")
+    assert "siren figure" in refused or (out / "blocks.png").stat().st_size > 1000
+    assert "siren movie" in refused or (out / "blocks.mp4").stat().st_size > 1000
+    fits = planted.present["right"] & ~planted.present["left"]
+    particles = pickle.loads((sketch.parent / "particles/with_1_without_2.pkl").read_bytes())
+    assert particles.tolist() == np.flatnonzero(fits[labels]).tolist()

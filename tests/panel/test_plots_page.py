@@ -271,6 +271,62 @@ def test_the_scatter_is_colored_by_a_block_that_is_chosen_and_saved_so(
     assert person.typed == [f"siren plot {sketch} scatter block 2 saveFile {tmp_path / 's.png'}"]
 
 
+def test_the_scatter_is_placed_by_the_latent_where_that_is_known_and_saved_so(
+    person: Person,
+    sketch: Path,
+    volumes: Planted,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from Qt.QtWidgets import QFileDialog
+
+    from chimerax.siren.panel import plots
+
+    person.see(sketch, "scatter")
+    assert person.page.color.isVisible() and not person.page.places.isVisible()
+    z = np.random.default_rng(4).normal(size=(200, 2))
+    beside = volumes.folder / "centers.txt"
+    np.savetxt(beside, z)
+    threads = []
+    real = plots.volume_latent
+
+    def watched(*arguments: Any) -> Any:
+        threads.append(threading.current_thread())
+        return real(*arguments)
+
+    monkeypatch.setattr(plots, "volume_latent", watched)
+    try:
+        person.see(sketch, "scatter")
+        places = person.page.places
+        assert threads and threads[0] is not threading.main_thread()
+        assert places.isVisible() and not places.currentData()
+        assert person.page.figure.axes[0].get_xlabel() == "share of block 1"
+        places.setCurrentIndex(places.findData(True))
+        person.wait()
+        axes = person.page.figure.axes[0]
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("latent 1", "latent 2")
+        assert "by their places in latent space" in person.page.caption.text()
+        drawn = np.asarray(axes.collections[0].get_offsets())
+        assert np.allclose(drawn[np.lexsort(drawn.T)], z[np.lexsort(z.T)])
+        person.mouse(axes, *z[41], click=True)
+        assert person.asked.pop() == "vol_42.mrc"
+        figure = tmp_path / "z.png"
+        monkeypatch.setattr(
+            QFileDialog, "getSaveFileName", lambda *_: (str(figure), "PNG picture (*.png)")
+        )
+        person.page.save_button.click()
+        person.wait(figure.is_file)
+        person.wait(lambda: current_job(person.session) is None)
+        assert person.typed == [f"siren plot {sketch} scatter latent true saveFile {figure}"]
+    finally:
+        beside.unlink()
+    person.see(sketch, "scatter")
+    assert not person.page.places.isVisible()
+    assert person.page.figure.axes[0].get_xlabel() == "share of block 1"
+    person.page.set_run(None)
+    assert not person.page.places.isVisible()
+
+
 def test_arrow_keys_go_from_point_to_point_and_enter_shows_the_volume(
     person: Person, sketch: Path
 ) -> None:

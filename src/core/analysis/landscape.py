@@ -33,11 +33,13 @@ class Landscape:
     names : V volumes
     points : (V, 2) where each is
     axes : what the two axes are, in words
+    near : which volumes are near each other, in words
     """
 
     names: tuple[str, ...]
     points: NDArray[np.float64]
     axes: tuple[str, str]
+    near: str = "those that are alike near each other"
 
 
 def landscape(states: States) -> Landscape:

@@ -103,8 +103,8 @@ def draw_scatter(
 
     colored = "number of blocks" if block is None else f"block {labels.words(block)}"
     return Drawn(
-        f"{len(names):,} volumes, those that are alike near each other; color: {colored}. Click "
-        "one to show it, drag around some to select them.",
+        f"{len(names):,} volumes, {places.near}; color: {colored}. Click one to show it, drag "
+        "around some to select them.",
         pick,
         Points(axes, names, points),
     )

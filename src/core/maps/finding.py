@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +51,24 @@ def find_sources(inputs: Sequence[str | Path | Source]) -> list[Source]:
         # a symbolic link keeps its own name, which identifies the map
         sources += [Source(p.name, p.parent.resolve() / p.name) for p in paths]
     return _distinct_names(sources)
+
+
+def common_folder(paths: Iterable[Path | None]) -> tuple[Path | None, list[str]]:
+    """The one folder that holds maps, or the zip file with them, and the names of all maps in it;
+    None if there is no such folder.
+    """
+    folders = {path.parent if path else None for path in paths}
+    folder = folders.pop() if len(folders) == 1 else None
+    if folder is None:
+        return None, []
+    if folder.suffix.lower() == ZIP and folder.is_file():
+        return folder.parent, []
+    try:
+        return folder, [p.name for p in folder.iterdir() if is_map_name(p.name)]
+    except NotADirectoryError:
+        return None, []
+    except OSError:  # gone, or no permission to list it
+        return (folder if folder.is_dir() else None), []
 
 
 def _distinct_names(sources: list[Source]) -> list[Source]:

@@ -203,7 +203,7 @@ def _positions(
 def _from_table(path: Path, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Volume and row of each particle that a csv lists."""
     table = read_table(path, [VOLUME], "table of the volume of each particle", [VOLUME])
-    places = _by_name(names)
+    places = places_by_name(names)
     position = np.empty(len(table.rows), np.int64)
     for n, row in enumerate(table.rows):
         cell = row[VOLUME].strip()
@@ -227,7 +227,7 @@ def _from_table(path: Path, names: Sequence[str]) -> tuple[NDArray[np.int64], ND
     return position, order
 
 
-def _by_name(names: Sequence[str]) -> dict[str, int]:
+def places_by_name(names: Sequence[str]) -> dict[str, int]:
     """Position of a volume by its file name, the name without suffix, or the number in it."""
     places: dict[str, int | None] = {}
     for at, name in enumerate(names):

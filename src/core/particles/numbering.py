@@ -17,6 +17,7 @@ from ..common.errors import SirenError, join_names
 
 _LAST_NUMBER = re.compile(r"(.*?)(\d{1,9})", re.ASCII | re.DOTALL)
 _STARTS = (0, 1)  # of the programs
+PARTICLES_CSV = "a csv of particle and volume"
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def numbering(
     first: int | None,
     source: str,
     what: str = "cluster",
+    otherwise: str = PARTICLES_CSV,
 ) -> Numbering:
     """Map volumes to clusters.
 
@@ -77,13 +79,14 @@ def numbering(
     first : as the user gave it
     source : name of the file with the clusters, for errors
     what : what is numbered there
+    otherwise : what to give instead of a file of numbered lines, for errors
 
     Raises
     ------
     SirenError
         If the names have no numbers, or the numbers leave it open, or do not fit.
     """
-    numbers = _numbers(names, source)
+    numbers = _numbers(names, source, otherwise)
     prefix = next(iter(numbers.values()))[0]
     others = {n[1] for name in beside if (n := number_in(name)) and n[0] == prefix}
     known = others | {n for _, n in numbers.values()}
@@ -105,31 +108,31 @@ def numbering(
         given = "" if first is None else f' with "first {first}"'
         raise SirenError(
             f"{source} has {clusters:,} {what}s, which does not fit the volumes {span}{given}: "
-            "give the list that belongs to these volumes, or a csv of particle and volume."
+            f"give the list that belongs to these volumes, or {otherwise}."
         )
     return Numbering(fits[0], {name: n - fits[0] for name, (_, n) in numbers.items()}, why, what)
 
 
-def _numbers(names: Sequence[str], source: str) -> dict[str, tuple[str, int]]:
+def _numbers(names: Sequence[str], source: str, otherwise: str) -> dict[str, tuple[str, int]]:
     """Prefix and number of each name, all with one prefix."""
     found = {name: number_in(name) for name in names}
     without = [name for name, n in found.items() if n is None]
     if without:
         raise SirenError(
             f"{join_names(without)}: the file name has no number at its end, so the cluster in "
-            f"{source} is unknown; give a csv of particle and volume instead."
+            f"{source} is unknown; give {otherwise} instead."
         )
     numbers = {name: n for name, n in found.items() if n is not None}
     prefixes = list(dict.fromkeys(prefix for prefix, _ in numbers.values()))
     if len(prefixes) > 1:
         raise SirenError(
             f"The volumes are of several series ({join_names([p + '...' for p in prefixes])}), and "
-            f"{source} is of one: give a csv of particle and volume instead."
+            f"{source} is of one: give {otherwise} instead."
         )
     if len({n for _, n in numbers.values()}) < len(numbers):
         raise SirenError(
             f"Two volumes have the same number in their names, so the cluster in {source} is "
-            "unknown; give a csv of particle and volume instead."
+            f"unknown; give {otherwise} instead."
         )
     return numbers
 

@@ -70,7 +70,7 @@ def find_files(given: Files, folder: Path | None) -> Files:
     """
     found = given
     if found.labels is None and found.latent is None and found.centers is None and folder:
-        labels = _first([folder / "labels.pkl", *_recovar_labels(folder)])
+        labels = _first([folder / "labels.pkl"]) or clusters_beside(folder)
         if labels:
             found = _noted(found, labels, "the cluster of each particle", labels=labels)
     if found.labels is None:
@@ -112,11 +112,26 @@ def _with_latent(found: Files, folder: Path | None) -> Files:
     near = found.centers.parent if found.centers else folder
     if near is None:
         return found
-    if found.centers is None and (centers := _first(near / name for name in _CENTERS)):
+    if found.centers is None and (centers := centers_beside(near)):
         found = _noted(found, centers, "where the volumes are in latent space", centers=centers)
-    if found.latent is None and (latent := _first(_latents(near))):
+    if found.latent is None and (latent := latent_beside(near)):
         found = _noted(found, latent, "where the particles are in latent space", latent=latent)
     return found
+
+
+def centers_beside(folder: Path) -> Path | None:
+    """The text of the latent coordinates of the volumes in a folder, where it is there."""
+    return _first(folder / name for name in _CENTERS)
+
+
+def latent_beside(folder: Path) -> Path | None:
+    """The latent coordinates of the particles of the training whose volumes are in a folder."""
+    return _first(_latents(folder))
+
+
+def clusters_beside(folder: Path) -> Path | None:
+    """RECOVAR's clusters with their centers, where the volumes in a folder are such centers."""
+    return _first(_recovar_labels(folder))
 
 
 def _latents(folder: Path) -> list[Path]:

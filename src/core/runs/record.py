@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,11 @@ class Record:
     def used(self) -> list[dict[str, Any]]:
         """The volumes that were used."""
         return [v for v in self.volumes if v["left_out"] is None]
+
+    def paths(self, names: Collection[str]) -> list[Path | None]:
+        """Where these volumes are; None for one in memory."""
+        wanted = set(names)
+        return [Path(v["path"]) if v["path"] else None for v in self.used if v["name"] in wanted]
 
     @property
     def sampled(self) -> bool:
