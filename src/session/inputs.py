@@ -358,8 +358,15 @@ def label_of(volume: Volume, lower: float | None, upper: float | None) -> Label:
     Raises
     ------
     UserError
-        If the map does not come from a map file, or does not have exactly one contour level.
+        If it is a block, does not come from a map file, or does not have exactly one contour level.
     """
+    from .surfaces import BlockMap
+
+    if isinstance(volume, BlockMap):
+        raise UserError(
+            f"#{volume.id_string} is a block, and labels are contour levels of maps: name an open "
+            "map of the ensemble."
+        )
     path = Path(map_path(volume)) if map_path(volume) else None
     if path is None or not is_map_name(path.name) or not path.is_file():
         raise UserError(

@@ -446,3 +446,10 @@ def test_where_a_model_has_another_number_than_its_block_both_are_said(session, 
     run("siren block undo")
     run("rename #1.1 id #1.7")
     assert "into block 1 (#1.7), 120 voxels" in logged("siren block merge #1.7#1.2")
+
+
+def test_a_block_is_no_map_to_label_and_that_is_said(run, volumes, tmp_path):
+    run(f"siren sketch '{volumes}' level {LEVEL} {FAST.replace('open false', '')}")
+    with pytest.raises(UserError, match=r"#1\.1 is a block, and labels are contour levels of maps"):
+        run("siren label #1.1")
+    assert not (tmp_path / "siren/labels.csv").exists()
