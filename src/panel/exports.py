@@ -4,7 +4,9 @@ more. Each entry is a command, and is there only where that command is.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,12 @@ MOVIES = "Movie (*.mp4)"
 def has_command(session: Any, name: str) -> bool:
     """Whether ChimeraX knows a command, as ``siren mask``."""
     return name in registered_commands(multiword=True)
+
+
+def open_structures(session: Any) -> list[Any]:
+    """Open atomic models, in order; none where nothing has loaded ChimeraX's atoms yet."""
+    atomic = sys.modules.get("chimerax.atomic")
+    return list(session.models.list(type=atomic.AtomicStructure)) if atomic else []
 
 
 class MenuButton(QToolButton):
@@ -53,7 +61,8 @@ class MenuButton(QToolButton):
 
 
 class ExportButton(MenuButton):
-    """What can be made of blocks: masks, occupancies, a figure, a movie, a report, a comparison.
+    """What can be made of blocks: masks, occupancies, a figure, a movie, a report, comparisons with
+    another run and with open atomic models.
 
     Parameters
     ----------
@@ -69,6 +78,7 @@ class ExportButton(MenuButton):
         "siren movie",
         "siren report",
         "siren compare",
+        "siren annotate",
     )
 
     def __init__(
@@ -129,6 +139,13 @@ class ExportButton(MenuButton):
             "Open the blocks of another run in the colors of those that they match",
             self.compare,
         )
+        for model in open_structures(self.session):
+            self._add(
+                "siren annotate",
+                f"Parts of #{model.id_string} {model.name}",
+                "Which chains and residues of this model lie in the blocks",
+                partial(self.annotate, model.id_string),
+            )
 
     def masks(self) -> None:
         """Ask for a folder, and write masks into it."""
@@ -163,6 +180,10 @@ class ExportButton(MenuButton):
         """Ask for the folder of another run, and compare it."""
         if folder := self._folder("Folder of the other run"):
             self._execute(f"siren compare {self._everything()} {path_text(Path(folder))}")
+
+    def annotate(self, model: str, *_: bool) -> None:
+        """List what of a model lies in which block."""
+        self._execute(f"siren annotate {self._everything()} #{model}")
 
     def _save(self, command: str, title: str, name: str, formats: str) -> None:
         path, chosen = QFileDialog.getSaveFileName(self, title, name, formats)

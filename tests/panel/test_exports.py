@@ -27,7 +27,7 @@ from ensembles import LEVEL, Planted
 
 COMMANDS = (
     *("siren mask", "siren occupancy", "siren figure", "siren movie", "siren report"),
-    *("siren compare", "siren particles", "siren volumes"),
+    *("siren compare", "siren annotate", "siren particles", "siren volumes"),
 )
 
 
@@ -151,6 +151,27 @@ def test_masks_and_occupancies_are_of_the_selected_blocks_and_all_else_of_all(
     assert len(typed) == 8
 
 
+def test_each_open_atomic_model_has_an_entry_for_what_of_it_lies_in_the_blocks(
+    desk: Desk, planted: Planted, sketch: Path, known_commands: None, tmp_path: Path
+) -> None:
+    listed(desk, planted, sketch)
+    button, typed = desk.tool.blocks.export_button, list[str]()
+    button._execute = typed.append
+    before = set(entries(button.menu()))
+    line = "ATOM  {0:5d}  CA  ALA A{0:4d}    {1:8.3f}{1:8.3f}{1:8.3f}  1.00  0.00           C\n"
+    path = tmp_path / "helix.pdb"
+    path.write_text("".join(line.format(k, 3.8 * k) for k in range(1, 9)) + "END\n")
+    (model,) = run(desk.session, f"open '{path}'")
+    number = desk.tool.blocks.blocks[0].parent.id_string
+    found = entries(button.menu())
+    name = f"Parts of #{model.id_string} helix.pdb"
+    assert set(found) - before == {name}
+    found[name]()
+    assert typed == [f"siren annotate #{number}.1-2 #{model.id_string}"]
+    run(desk.session, f"close #{model.id_string}")
+    assert set(entries(button.menu())) == before
+
+
 def test_blocks_that_are_not_open_are_those_of_their_folder(
     desk: Desk, planted: Planted, sketch: Path, known_commands: None
 ) -> None:
@@ -239,7 +260,8 @@ def test_every_entry_is_a_command_that_does_what_it_says(
     page.find.setText("with 1 without 2")
     for call in entries(page.use.menu()).values():
         call()
-    assert {name for name in COMMANDS if any(t.startswith(name) for t in typed)} == set(COMMANDS)
+    tried = set(COMMANDS) - {"siren annotate"}  # needs an atomic model
+    assert {name for name in COMMANDS if any(t.startswith(name) for t in typed)} == tried
     assert len(typed) == 11
     refused = {}
     if find_spec("chimerax.map_series.slider") is None:  # a ChimeraX without its windows
