@@ -138,8 +138,6 @@ def movie(
                 model = open_series(session, series.steps, series.grid, name, paint)
             _log_opened(session, model, morph, hidden)
         also_answer(
-            order=series.order,
-            volumes=[{"volume": s.name, "level": s.level, "text": s.text} for s in series.steps],
             model=f"#{model.id_string}" if model is not None else None,
             files=files,
         )
