@@ -31,13 +31,13 @@ from ..session.edits import group_of
 from ..session.inputs import parameters_of, sources_of
 from ..session.jobs import run_job
 from ..session.log import link, log_lines
+from ..session.series import COLOR, paint_of
 from ..session.surfaces import BlockMap, plain_map
 from ..session.words import counted
 from .arguments import BlocksArg, RunArg, VolumesArg, keywords_of
 from .chosen import Chosen, chosen_blocks, given_ensemble, paths_of, states_of
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
-PAIR_COLOR = (0.78, 0.78, 0.78, 1.0)
 APART = 1.25  # spacing of maps side by side, in units of their width
 
 
@@ -226,27 +226,17 @@ def _open_pair(
     levels: Sequence[float],
 ) -> Model:
     """Open two maps to the right of everything shown, colored by the block where the block is."""
-    from chimerax.surface.colorzone import color_zone
-
     view = session.main_view
     right = np.asarray(view.camera.position.axes()[0])
     edge = _reach(view.drawing_bounds(), right)
-    grid, color = chosen.record.grid, chosen.colors.get(number, (0.9, 0.6, 0.0))
-    points = grid.points(chosen.blocks.blocks[number])
-    colors = np.tile((255 * np.array([*color[:3], 1.0])).astype(np.uint8), (len(points), 1))
+    grid = chosen.record.grid
+    seen = np.logical_or(*(array > level for array, level in zip(arrays, levels, strict=True)))
+    paint = paint_of({number: chosen.blocks.blocks[number]}, chosen.colors, grid, seen)
     maps = []
     for name, array, level, word in zip(names, arrays, levels, ("with", "without"), strict=True):
-        volume = plain_map(
-            session, array, grid, f"{word} block {number}: {name}", level, PAIR_COLOR
-        )
-        for surface in volume.surfaces:
-            color_zone(
-                surface,
-                points,
-                colors,
-                1.5 * max(grid.voxel_size),
-                far_color=(255 * np.array(PAIR_COLOR)).astype(np.uint8),
-            )
+        volume = plain_map(session, array, grid, f"{word} block {number}: {name}", level, COLOR)
+        if paint is not None:
+            paint.put_on(volume)
         maps.append(volume)
     ends = np.array([_reach(m.bounds(), right) for m in maps])
     low, width = ends[:, 0].min(), ends[:, 1].max() - ends[:, 0].min()

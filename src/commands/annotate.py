@@ -54,6 +54,7 @@ class BlocksAndModelArg(Annotation):
         objects, used, rest = ObjectsArg.parse(spec, session)
         if not objects.models:
             raise AnnotationError(f"{used} matches no open model")
+        objects.typed = spec
         return objects, used, rest + after
 
 
@@ -69,6 +70,7 @@ class ModelAtomsArg(Annotation):
             raise AnnotationError("Expected an open atomic model")
         spec, after = split_models(text)
         objects, used, rest = ObjectsArg.parse(spec, session)
+        objects.typed = spec
         return objects, used, rest + after
 
 
@@ -128,7 +130,7 @@ def annotate_blocks(
             color_by_block(session, atoms, residue_blocks(result, given), chosen.colors)
             log_lines(session, [f"Colored {target} by block; what is in none is gray."])
         elif typed:
-            command = f"siren annotate {typed} {target} color true"
+            command = f"siren annotate {_again(typed, target, blocks, found)} color true"
             session.logger.info(f"Color the model by block: {link(command, command)}", is_html=True)
         if rename and group is not None:
             _rename(session, group, result, rename, target)
@@ -141,6 +143,14 @@ def annotate_blocks(
         return result
 
     return run_job(session, "siren annotate", work, show)
+
+
+def _again(blocks: str, models: str, given: Any, found: Any) -> str:
+    """Blocks and models, to name them again; part of a model as it was typed."""
+    typed = getattr(found, "typed", "")
+    if not typed or len(found.atoms) == sum(s.num_atoms for s in models_of(found.atoms)):
+        return f"{blocks} {models}"
+    return typed if found is given else f"{blocks} {typed}"
 
 
 def _rename(session: Any, group: Any, result: Annotated, which: str, model: str) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 from chimerax.core.commands import BoolArg, Bounded, CmdDesc, FloatArg, Int2Arg, IntArg, ListOf
 from chimerax.core.errors import UserError
 from chimerax.core.models import Model
-from scipy import ndimage
 
 from ..core.analysis.parameters import SeriesParameters, StatesParameters
 from ..core.analysis.series import blocks_text, series_of
@@ -28,8 +27,6 @@ from ..session.inputs import sources_of
 from ..session.jobs import run_job
 from ..session.log import link, log_lines, log_table
 from ..session.series import (
-    COLOR,
-    NEAR,
     Paint,
     Step,
     abandon,
@@ -38,6 +35,7 @@ from ..session.series import (
     hide_blocks,
     open_morph,
     open_series,
+    paint_of,
     recording,
 )
 from .arguments import BlocksArg, VolumesArg, keywords_of
@@ -140,8 +138,6 @@ def movie(
                 model = open_series(session, series.steps, series.grid, name, paint)
             _log_opened(session, model, morph, hidden)
         also_answer(
-            order=series.order,
-            volumes=[{"volume": s.name, "level": s.level, "text": s.text} for s in series.steps],
             model=f"#{model.id_string}" if model is not None else None,
             files=files,
         )
@@ -161,28 +157,11 @@ def _order(block: int | None, path: list[int] | None, words: str) -> str:
 
 
 def _paint(chosen: Chosen, series: Series) -> Paint | None:
-    """Colors of the places of all blocks; gray for what is seen near them and is in none, or the
-    core beside a block that is absent would look like that block.
-    """
-    if not len(chosen.blocks):
-        return None
-    grid = series.grid
-    held = np.zeros(grid.shape, bool)
-    for _, voxels in chosen.blocks:
-        held.ravel()[voxels] = True
-    none = np.zeros(grid.shape, bool)
+    """Colors of the places of all blocks."""
+    seen = np.zeros(series.grid.shape, bool)
     for step in series.steps:
-        none |= step.array > step.level
-    # a voxel farther off is near no surface that a block colors
-    none &= ndimage.binary_dilation(held, iterations=round(4 * NEAR)) & ~held
-    places: list[tuple[Any, tuple[float, ...]]] = [(np.flatnonzero(none), COLOR)]
-    places += [(v, chosen.colors.get(n, (0.9, 0.6, 0.0))) for n, v in chosen.blocks]
-    colors = [
-        np.tile((255 * np.array([*color[:3], 1.0])).astype(np.uint8), (len(voxels), 1))
-        for voxels, color in places
-    ]
-    points = [grid.points(voxels) for voxels, _ in places]
-    return Paint(np.concatenate(points), np.concatenate(colors), NEAR * max(grid.voxel_size))
+        seen |= step.array > step.level
+    return paint_of(dict(chosen.blocks), chosen.colors, series.grid, seen)
 
 
 def _check_folder(folder: Path) -> None:

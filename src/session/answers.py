@@ -325,6 +325,11 @@ def _related(found: Any) -> dict[str, Any]:
     }
 
 
+def _series(found: Any) -> dict[str, Any]:
+    volumes = [{"volume": s.name, "level": s.level, "text": s.text} for s in found.steps]
+    return {"order": found.order, "volumes": volumes, "grid": found.grid.as_json()}
+
+
 def _occupancies(found: Any) -> dict[str, Any]:
     order = found.order
     present, uncertain = found.states.present, found.uncertain
@@ -402,6 +407,7 @@ _FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "Finetuned": _finetuned,
     "States": _states,
     "Related": _related,
+    "Series": _series,
     "Occupancies": _occupancies,
     "BlockSet": _blocks,
     "WrittenParticles": _particles,

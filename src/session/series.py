@@ -5,7 +5,7 @@ name in the picture; and the same recorded, picture by picture.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from chimerax.map import Volume
 from chimerax.map_data import ArrayGridData
 from chimerax.map_series import MapSeries
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ..core.maps.grid import Grid, box_faces
 from .commandline import foreign_path_text
@@ -28,6 +29,7 @@ from .shown_map import shown_map
 from .surfaces import new_volume, plain_map
 
 COLOR = (0.78, 0.78, 0.78, 1.0)
+BLOCK_COLOR = (0.9, 0.6, 0.0)  # of a block that has none
 LABEL = "SIREn series"  # name of the label
 LETTERS, SMALLEST = 0.032, 8  # of the height of the picture; pixels
 WIDE = 0.6  # of a letter, of its height, on average
@@ -87,6 +89,39 @@ class Paint:
                 far_color=far,
                 auto_update=True,
             )
+
+
+def paint_of(
+    blocks: Mapping[int, NDArray[np.integer]],
+    colors: Mapping[int, Sequence[float]],
+    grid: Grid,
+    seen: NDArray[np.bool_],
+) -> Paint | None:
+    """Colors of the places of blocks; gray for what is seen near them and is in none, or the core
+    beside a block that is absent would look like that block. None without blocks.
+
+    Parameters
+    ----------
+    blocks : flat indices of voxels, by number
+    colors : of blocks, by number
+    grid : of the volumes and blocks
+    seen : (z, y, x) what is above the level in any of the volumes
+    """
+    if not blocks:
+        return None
+    held = np.zeros(grid.shape, bool)
+    for voxels in blocks.values():
+        held.ravel()[voxels] = True
+    # a voxel farther off is near no surface that a block colors
+    none = seen & ndimage.binary_dilation(held, iterations=round(4 * NEAR)) & ~held
+    places: list[tuple[Any, Sequence[float]]] = [(np.flatnonzero(none), COLOR)]
+    places += [(v, colors.get(n, BLOCK_COLOR)) for n, v in blocks.items()]
+    painted = [
+        np.tile((255 * np.array([*color[:3], 1.0])).astype(np.uint8), (len(voxels), 1))
+        for voxels, color in places
+    ]
+    points = [grid.points(voxels) for voxels, _ in places]
+    return Paint(np.concatenate(points), np.concatenate(painted), NEAR * max(grid.voxel_size))
 
 
 def open_series(

@@ -154,6 +154,14 @@ def test_representatives_are_beside_each_other_and_beside_everything_else(sessio
         assert left.xyz_max[0] < right.xyz_min[0]
 
 
+def test_the_core_has_no_color_of_the_absent_block_beside_it(session, run, out):
+    maps = run(f"siren representatives '{out}' block 1").child_models()
+    session.update_loop.draw_new_frame()
+    colors = [m.surfaces[0].vertex_colors[:, :3].astype(int) for m in maps]
+    with_it, without = ((np.ptp(c, axis=1) > 0).mean() for c in colors)
+    assert with_it > 0.2 and without < 0.03
+
+
 def test_only_the_place_of_the_block_has_its_color_on_the_surface(session, run, out, planted):
     run(f"siren open '{out}'")
     color = tuple(session.models.list()[1].surfaces[0].color[:3])

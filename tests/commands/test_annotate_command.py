@@ -101,6 +101,25 @@ def test_links_select_the_residues(session, run, opened):
     assert tuple(opened.residues[0].ribbon_color) != GRAY
 
 
+@pytest.mark.parametrize("of_run", [True, False])
+def test_the_link_colors_only_the_part_of_the_model_that_was_named(
+    session, run, out, opened, of_run
+):
+    blocks, log = (f"'{out}'" if of_run else "#1"), Html()
+    before = opened.residues.ribbon_colors.copy()
+    session.logger.add_log(log)
+    try:
+        run(f"siren annotate {blocks} #2/A reach 3")
+    finally:
+        session.logger.remove_log(log)
+    links = [unquote(unescape(m)) for m in re.findall(r'href="cxcmd:(.*?)"', log.text)]
+    assert links[-1].endswith(" #2/A color true")
+    run(links[-1])
+    changed = (opened.residues.ribbon_colors != before).any(axis=1)
+    a = np.asarray(opened.residues.chain_ids) == "A"
+    assert changed[a].all() and len(links) == 2
+
+
 def test_residues_get_the_color_of_their_block_and_others_gray_until_undone(session, run, opened):
     before = opened.atoms.colors.copy(), opened.residues.ribbon_colors.copy()
     run("color #1.1 #123456")

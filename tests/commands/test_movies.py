@@ -213,8 +213,9 @@ def test_pictures_replace_no_files_of_others(run, out, tmp_path):
         run(f"siren movie '{out}' framesDir '{tmp_path}/f'")
 
 
-def test_programs_get_the_volumes_in_order(session, out):
+def test_programs_get_the_volumes_in_order_and_once(session, out):
     found = run_command(session, f"siren movie '{out}' block 2 count 5", return_json=True)
     answer = json.loads(found.json_value)
     assert answer["order"] == "by block 2" and answer["model"] == "#1"
     assert [v["level"] for v in answer["volumes"]] == [LEVEL] * 5
+    assert set(answer) == {"order", "volumes", "grid", "model", "files"}

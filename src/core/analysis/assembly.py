@@ -127,9 +127,9 @@ class Order:
             said.append(f"step {k}: {', '.join(words)}")
         text = f"Order of assembly: {'; '.join(said)}. "
         text += (
-            f"All of this holds in {100 * self.whole:.0f} % of {self.resamples:,} resamples, and "
-            f"no more than this in {100 * self.exact:.0f} %. Blocks of which none needs the other "
-            "have no order between them."
+            f"This whole order was found in {100 * self.whole:.0f} % of {self.resamples:,} "
+            f"resamples; in {100 * self.exact:.0f} %, no further order was found with it. Blocks "
+            "of which none needs the other have no order between them."
         )
         if self.free:
             plural = "s" if len(self.free) > 1 else ""

@@ -42,6 +42,7 @@ from .parameters import MaskParameters
 MASKS_FILE = "masks.csv"
 COLUMNS = ("file", "blocks", "name", "voxels", "volume_A3", "dilate_A", "soft_A", "at_face")
 ROUNDING = 1 + 1e-6  # of distances, relative
+ASIDE = 1e-3  # voxels of the blocks: what lies halfway is nearer to one side, as to round half up
 DEFAULT_SOFT = 3  # voxels of the blocks
 
 
@@ -237,7 +238,9 @@ def on_grid(inside: NDArray[np.bool_], grid: Grid, target: Grid) -> NDArray[np.b
     """A (z, y, x) mask as it lies on another grid, without the steps of coarse voxels.
 
     Its surface, halfway between voxels inside and outside, is interpolated linearly from the
-    distance to it. The voxels nearest to those inside are inside, whatever the grids.
+    distance to it. A voxel of the target exactly on it counts on one of two opposite sides only,
+    so that the volume does not depend on the box. The voxels nearest to those inside are inside,
+    whatever the grids.
     """
     if grid.shape == target.shape and _same_places(grid, target):
         return inside
@@ -262,13 +265,13 @@ def on_grid(inside: NDArray[np.bool_], grid: Grid, target: Grid) -> NDArray[np.b
         values = ndimage.affine_transform(
             signed,
             np.diag(scale),
-            shift + low * scale,
+            shift + low * scale + ASIDE,
             output_shape=tuple(int(n) for n in high - low),
             order=1,
             mode="constant",
             cval=float(sampling[0] * 2),
         )
-        result[near] = values <= 1e-3 * min(sampling)
+        result[near] = values < 0
     zyx = nearest_voxels(np.flatnonzero(inside), grid, target)
     result[tuple(zyx[((zyx >= 0) & (zyx < target.shape)).all(axis=1)].T)] = True
     return result

@@ -116,10 +116,25 @@ def test_on_the_grid_of_the_particles_a_ball_stays_the_ball_and_where_it_is(box)
     found, true = on_grid(inside, coarse, fine), ball(fine, center, 20)
     assert (found & true).sum() / (found | true).sum() > 0.75
     volume = found.sum() * fine.voxel_volume / (inside.sum() * coarse.voxel_volume)
-    # what is halfway is inside: of voxels half as large that is a layer of half a voxel
-    assert 0.9 < volume < (1.25 if box == 32 else 1.15)
+    assert 0.9 < volume < 1.15
     middle = fine.points(np.flatnonzero(found)).mean(axis=0)
     assert np.abs(middle - center).max() < 2
+
+
+def test_the_volume_of_a_mask_does_not_depend_on_the_box():
+    grid = Grid((48, 48, 48), (4.0,) * 3)
+    inside = ball(grid, np.array([92.0, 97.0, 90.0]), 40)
+    blocks, bare, soft = BlockSet(grid, {1: np.flatnonzero(inside)}), [], []
+    for box in (48, 72, 96, 100, 144):
+        fine = mask_grid(grid, None, MaskParameters(box=box))
+        bare.append(on_grid(inside, grid, fine).sum() * fine.voxel_volume)
+        (mask,) = block_masks(blocks, grid, MaskParameters(box=box))
+        soft.append((mask.array >= 0.5).sum() * fine.voxel_volume)
+    ball_volume, at_half = (4 / 3 * np.pi * r**3 for r in (40, 40 + 4 + 6))
+    assert np.abs(np.array(bare) / ball_volume - 1).max() < 0.03
+    # distances are from centers of voxels to centers: coarse ones reach a little less far
+    assert np.abs(np.array(soft[1:]) / at_half - 1).max() < 0.06
+    assert max(soft[1:]) / min(soft[1:]) < 1.05 and max(soft) / min(soft) < 1.1
 
 
 def test_on_a_coarser_grid_nothing_is_lost_however_thin():
