@@ -159,7 +159,7 @@ def test_the_core_has_no_color_of_the_absent_block_beside_it(session, run, out):
     session.update_loop.draw_new_frame()
     colors = [m.surfaces[0].vertex_colors[:, :3].astype(int) for m in maps]
     with_it, without = ((np.ptp(c, axis=1) > 0).mean() for c in colors)
-    assert with_it > 0.2 and without < 0.03
+    assert with_it > 0.2 and without == 0
 
 
 def test_only_the_place_of_the_block_has_its_color_on_the_surface(session, run, out, planted):
