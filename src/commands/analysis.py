@@ -273,7 +273,7 @@ def _log_states(session: Any, found: States, chosen: Chosen) -> None:
     blocks = (
         f"{counted(len(found.numbers), 'block')} in {many:,} volumes (present: {found.cut_words})"
     )
-    log_lines(session, [blocks, related.counted_as()])
+    log_lines(session, [blocks, *([found.doubt] if found.doubt else []), related.counted_as()])
     session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
 
 

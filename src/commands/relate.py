@@ -120,6 +120,7 @@ def _log_related(session: Any, found: Related, chosen: Chosen) -> None:
         [
             f"{counted(len(states.numbers), 'block')} in {many:,} volumes "
             f"(present: {states.cut_words})",
+            *([states.doubt] if states.doubt else []),
             related.counted_as(),
             *([hint] if few else []),
             f"Pairs of blocks: {', '.join(said) or 'none'}",

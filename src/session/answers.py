@@ -194,6 +194,7 @@ def _states(found: Any) -> dict[str, Any]:
             "block": number,
             "voxels": found.sizes[row],
             "present_above": found.cuts[row],
+            "two_groups": number not in found.ungrouped,
             "volumes": [n for n, there in zip(found.names, present[row], strict=True) if there],
         }
         for row, number in enumerate(found.numbers)

@@ -32,7 +32,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from ..blocks.blockset import BlockSet
 from ..blocks.occupancy import Occupancy
-from ..blocks.presence import presence, presence_cuts
+from ..blocks.presence import are_two_groups, presence, presence_cuts
 from ..blocks.profiles import block_shares
 from ..common import constants
 from ..common.errors import SirenError
@@ -78,6 +78,29 @@ class States:
     def cuts(self) -> NDArray[np.float64]:
         """(B,) the share above which each block is present."""
         return presence_cuts(self.share, self.cut)
+
+    @cached_property
+    def ungrouped(self) -> tuple[int, ...]:
+        """Blocks whose shares fall into no two groups, though half of the voxels parts the volumes:
+        as where two blocks that exclude each other were merged, and one half is always there.
+        """
+        if self.cut is not None or not self.numbers:
+            return ()
+        parted = self.present.any(axis=1) & ~self.present.all(axis=1)
+        unsure = parted & ~are_two_groups(self.share)
+        return tuple(n for n, k in zip(self.numbers, unsure, strict=True) if k)
+
+    @property
+    def doubt(self) -> str:
+        """What to doubt in who is present, a sentence; empty if nothing."""
+        if not self.ungrouped:
+            return ""
+        many = len(self.ungrouped) > 1
+        numbers = ", ".join(map(str, self.ungrouped))
+        return (
+            f"Block{'s' * many} {numbers} part{'s' * (not many)} the volumes into no two groups: "
+            "about as much of it is in all of them, and who has it depends on the cut"
+        )
 
     @property
     def cut_words(self) -> str:

@@ -31,8 +31,8 @@ def draw_relations(
     values = found.given if conditional else found.phi
     shown = values[blocks.order][:, blocks.order]
     low, colors = (0.0, theme.sequential) if conditional else (-1.0, theme.diverging)
-    colors.set_bad(theme.background)
-    image = axes.imshow(shown, interpolation="nearest", cmap=colors, vmin=low, vmax=1)
+    seen = colors.with_extremes(bad=theme.background)
+    image = axes.imshow(shown, interpolation="nearest", cmap=seen, vmin=low, vmax=1)
     numbers = [states.numbers[b] for b in blocks.order]
     block_ticks(axes, numbers, labels, theme, "y")
     block_ticks(axes, numbers, Labels(colors=labels.colors), theme, "x")

@@ -55,6 +55,8 @@ def doubts_of_block(row: BlockRow, report: Report) -> list[str]:
         found.append("not judged by its density")
     if row.stability is not None and row.stability < constants.LOW_STABILITY:
         found.append(f"stability {row.stability:.2f}")
+    if row.number in report.states.ungrouped:
+        found.append("no two groups of volumes")
     if _rarer_side(row, report) < constants.RARE_VOLUMES:
         found.append("in few volumes, or in nearly all")
     return found
@@ -135,6 +137,14 @@ def _of_blocks(report: Report) -> Iterator[Doubt]:
             "random halves of the volumes",
             "The block depends on which volumes were taken, or on the contour level. A half has "
             "only half the evidence: with more volumes it may come back.",
+        )
+    unsure = [r for r in report.rows if r.number in report.states.ungrouped]
+    if unsure:
+        yield Doubt(
+            f"{_blocks(unsure)} {'part' if len(unsure) > 1 else 'parts'} the volumes into no two "
+            "groups",
+            "About as much of it is in all volumes, as of two blocks that exclude each other and "
+            "were merged. Who has it depends on the cut: do not read its occupancy and relations.",
         )
     rare = [r for r in report.rows if _rarer_side(r, report) < constants.RARE_VOLUMES]
     if rare:

@@ -4,6 +4,7 @@ dependences.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -219,3 +220,18 @@ def test_a_table_that_is_not_one_is_refused_by_name(tmp_path: Path, content: str
     (tmp_path / "states.csv").write_text(content)
     with pytest.raises(SirenError, match=r"states\.csv .*(siren states|repair that row)"):
         read_states(tmp_path / "states.csv", BlockSet(GRID, {1: np.array([1])}))
+
+
+def test_a_block_of_two_that_exclude_each_other_is_said_to_part_no_volumes() -> None:
+    rng = np.random.default_rng(0)
+    one = rng.random(100) < 0.5
+    noise = rng.normal(0, 0.03, (3, 100))
+    # one block; merged with the one that is there where it is not; one in every volume
+    shares = np.clip(np.array([0.9 * one, np.full(100, 0.5), np.ones(100)]) + noise, 0, 1)
+    names = tuple(f"{k}.mrc" for k in range(100))
+    found = States(names, np.ones(100), (1, 2, 3), np.full(3, 50), shares.astype(np.float32))
+    assert 0 < found.present[1].sum() < 100
+    assert found.ungrouped == (2,)
+    assert "Block 2 parts the volumes into no two groups" in found.doubt
+    given = replace(found, cut=0.5)  # asked for
+    assert given.ungrouped == () and given.doubt == ""

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import distance_matrix
+from scipy.spatial.distance import cdist
 
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.editing import (
@@ -197,7 +197,7 @@ def test_pieces_of_many_voxels_are_those_of_the_graph_of_all_close_pairs(gap: fl
     grid = Grid((40, 30, 35), (1.0, 1.0, 1.0))
     voxels = np.flatnonzero(np.random.default_rng(3).random(grid.size) < 0.02)
     zyx = np.stack(np.unravel_index(voxels, grid.shape), axis=1)
-    graph = distance_matrix(zyx, zyx) <= gap
+    graph = cdist(zyx, zyx) <= gap
     count, label = connected_components(graph, directed=False)
     found = pieces(voxels, grid, SplitParameters(gap=gap, min_size=1))
     assert len(found) == count
@@ -215,7 +215,7 @@ ALL = np.arange(GRID.size)
 
 def distances(voxels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Of every voxel of the grid to the nearest of these."""
-    return np.asarray(distance_matrix(zyx_of(ALL), zyx_of(voxels)).min(axis=1))
+    return np.asarray(cdist(zyx_of(ALL), zyx_of(voxels)).min(axis=1))
 
 
 def scattered(seed: int, share: float) -> NDArray[np.int64]:
@@ -280,9 +280,9 @@ def test_a_shrunk_block_keeps_the_voxels_that_lie_deeper_than_asked_once_holes_a
     zyx = np.argwhere(np.ones(grid.shape))
     closed = inside
     if gap >= 2:
-        near = distance_matrix(zyx, np.argwhere(inside)).min(axis=1) <= gap / 2
-        closed = distance_matrix(zyx, zyx[~near]).min(axis=1) > gap / 2
-    depth = distance_matrix(zyx, zyx[~closed.ravel()]).min(axis=1)
+        near = cdist(zyx, np.argwhere(inside)).min(axis=1) <= gap / 2
+        closed = cdist(zyx, zyx[~near]).min(axis=1) > gap / 2
+    depth = cdist(zyx, zyx[~closed.ravel()]).min(axis=1)
     expected = np.flatnonzero(inside.ravel() & (depth > 1.5))
     blocks = BlockSet(grid, {1: np.flatnonzero(inside)})
     if not len(expected):
@@ -310,7 +310,7 @@ def test_painting_adds_or_removes_what_is_inside_any_of_the_spheres(erase: bool)
     own, other = scattered(1, 0.3), scattered(2, 0.2)
     centers, radius = np.array([[2.0, 15.0, 20.0], [9.0, 30.0, 5.0], [-5.0, 7.0, 0.5]]), 7.0
     after = paint(BlockSet(GRID, {3: own, 5: other}), 3, centers, radius, erase)
-    inside = (distance_matrix(GRID.points(ALL), centers) <= radius).any(axis=1)
+    inside = (cdist(GRID.points(ALL), centers) <= radius).any(axis=1)
     if erase:
         expected = own[~inside[own]]
     else:
