@@ -34,10 +34,9 @@ from ..session.log import link, log_lines
 from ..session.series import COLOR, paint_of
 from ..session.surfaces import BlockMap, plain_map
 from ..session.words import counted
-from .arguments import BlocksArg, RunArg, VolumesArg, keywords_of
+from .arguments import FIGURE_SUFFIXES, BlocksArg, RunArg, VolumesArg, check_suffix, keywords_of
 from .chosen import Chosen, chosen_blocks, given_ensemble, paths_of, states_of
 
-FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 APART = 1.25  # spacing of maps side by side, in units of their width
 
 
@@ -90,11 +89,7 @@ def plot(
     from ..core.figures.theme import Labels, Theme
 
     path = Path(save_file or "").expanduser().absolute()
-    if path.suffix.lower() not in FIGURE_SUFFIXES:
-        raise UserError(
-            f"{path.name or 'The figure'} cannot be written: give saveFile a name that ends in "
-            f"{', '.join(FIGURE_SUFFIXES)}."
-        )
+    check_suffix(path, FIGURE_SUFFIXES, what="The figure")
     table = (
         Path(run).expanduser()
         if not isinstance(run, list) and Path(run).expanduser().is_file()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import glob
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from chimerax.core.commands import (
     ModelsArg,
     Or,
 )
+from chimerax.core.errors import UserError
 from chimerax.map import MapsArg, Volume
 
 from ..core.blocks.parameters import NO_MASK
@@ -27,6 +29,7 @@ from ..core.maps.mapfile import ZIP, is_map_name, stored_size
 from ..session.commandline import NameArg, OpenFile, OpenFolder, path_word, split_models
 
 MOST_NAMED = 6  # open maps, in an error
+FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 #: Keywords of every command that reads volumes: which of them, and their voxel size.
 SELECTION: list[tuple[str, Any]] = [
     ("include", ListOf(NameArg)),
@@ -184,6 +187,24 @@ class BlockModelsArg(Annotation):
                 f'{used} matches no open block: open blocks with "siren open FOLDER"'
             )
         return blocks, used, rest
+
+
+def check_suffix(
+    path: Path, suffixes: Sequence[str], keyword: str = "saveFile", what: str = "The file"
+) -> None:
+    """Refuse a file to be written whose suffix is none of these, before work is done for it.
+
+    Raises
+    ------
+    UserError
+        If it is not; ``keyword`` is that by which it was given, ``what`` it is called without a
+        name.
+    """
+    if path.suffix.lower() not in suffixes:
+        listed = " or ".join(suffixes) if len(suffixes) == 2 else ", ".join(suffixes)
+        raise UserError(
+            f"{path.name or what} cannot be written: give {keyword} a name that ends in {listed}."
+        )
 
 
 def keywords_of(kind: type[Parameters]) -> list[tuple[str, Any]]:

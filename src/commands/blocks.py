@@ -10,6 +10,7 @@ from chimerax.core.commands import BoolArg, CmdDesc, IntArg
 from chimerax.core.errors import UserError
 from chimerax.core.models import Model
 
+from ..core.blocks.background import vary_together
 from ..core.blocks.blockset import read_block_maps
 from ..core.blocks.parameters import (
     NO_MASK,
@@ -18,7 +19,6 @@ from ..core.blocks.parameters import (
     SketchParameters,
 )
 from ..core.blocks.statistics import statistic_named
-from ..core.common import constants
 from ..core.common.errors import join_names
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
@@ -333,7 +333,7 @@ def _doubts(run: Run) -> list[str]:
     """How far the ensemble supports blocks, and which of them are doubtful."""
     lines = []
     used, effective = run.record.counts["volumes_used"], run.record.counts.get("effective_volumes")
-    if effective is not None and effective < constants.FEW_EFFECTIVE and effective < used / 2:
+    if vary_together(effective, used):
         lines.append(
             f"The {used:,} volumes vary together, like {effective:.0f} independent ones, as "
             "those of a decoder do: significance means little there. The verdicts rest on the "

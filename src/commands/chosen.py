@@ -11,6 +11,7 @@ from chimerax.core.errors import UserError
 
 from ..core.analysis.block_occupancy import States, measure_states
 from ..core.analysis.parameters import StatesParameters
+from ..core.analysis.selection import Selection
 from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
 from ..core.common.errors import printable
 from ..core.common.files import RECORD
@@ -18,7 +19,7 @@ from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble, find_ensemble
 from ..core.runs.record import Record
 from ..core.runs.steps import effective_volumes_of, occupancy_of, run_states
-from ..session.inputs import opened_blocks, run_folder, user_errors
+from ..session.inputs import opened_blocks, parameters_of, run_folder, user_errors
 from ..session.moved import is_gone, run_record
 from ..session.scene import shown_colors
 from ..session.surfaces import BlockMap, own_color
@@ -99,3 +100,15 @@ def paths_of(
         return record.paths(names)
     wanted = set(names)
     return [s.path for s in ensemble.sources if s.name in wanted]
+
+
+def selection_of(having: list[int] | None, lacking: list[int] | None) -> Selection:
+    """The selection that ``with`` and ``without`` ask for."""
+    chosen: Selection = user_errors(Selection, tuple(having or ()), tuple(lacking or ()))
+    return chosen
+
+
+def split_keywords(keywords: dict[str, Any], kind: Any) -> tuple[Any, Any]:
+    """Parameters of a kind, and those of the states."""
+    own = {k: keywords.pop(k) for k in list(keywords) if k in kind.__dataclass_fields__}
+    return parameters_of(kind, own), parameters_of(StatesParameters, keywords)

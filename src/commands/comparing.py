@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from chimerax.core.commands import Annotation, AnnotationError, BoolArg, CmdDesc, next_token
-from chimerax.core.errors import UserError
 from chimerax.core.models import Model
 from chimerax.geometry import Place
 
@@ -31,7 +30,7 @@ from ..session.jobs import run_job
 from ..session.log import log_lines, log_table
 from ..session.scene import blocks_of, set_name, set_of, shown_colors
 from ..session.surfaces import BlockMap, opening_blocks
-from .arguments import BlocksArg, keywords_of
+from .arguments import BlocksArg, check_suffix, keywords_of
 from .chosen import chosen_blocks
 
 TABLE_SUFFIXES = (".csv", ".json")
@@ -68,11 +67,8 @@ def compare_(
     """
     parameters = parameters_of(CompareParameters, keywords)
     table = Path(save_file).expanduser().absolute() if save_file else None
-    if table is not None and table.suffix.lower() not in TABLE_SUFFIXES:
-        raise UserError(
-            f"{table.name} cannot be written: give saveFile a name that ends in "
-            f"{' or '.join(TABLE_SUFFIXES)}."
-        )
+    if table is not None:
+        check_suffix(table, TABLE_SUFFIXES)
     sides = [_side(session, s) for s in (first, second)]
     colors = _colors(session, sides[0], first)
 

@@ -28,7 +28,7 @@ from ..session.moved import beside
 from ..session.scene import volumes_folder
 from ..session.surfaces import set_level
 from ..session.words import counted
-from .arguments import BlocksArg, VolumesArg, keywords_of
+from .arguments import BlocksArg, VolumesArg, check_suffix, keywords_of
 from .chosen import chosen_blocks
 
 MASKS_FOLDER = "masks"
@@ -69,11 +69,8 @@ def mask(
     if not len(own):
         raise UserError("There are no blocks, so there is nothing to make masks of.")
     labeled = Path(segmentation).expanduser().absolute() if segmentation else None
-    if labeled and labeled.suffix.lower() not in SUFFIXES:
-        raise UserError(
-            f"{labeled.name} cannot be written: give segmentation a name that ends in "
-            f"{' or '.join(SUFFIXES)}."
-        )
+    if labeled:
+        check_suffix(labeled, SUFFIXES, "segmentation")
     target = Path(folder).expanduser().absolute() if folder else None
     if target is None and not maven and labeled is None:
         remedy = 'name a folder, as in "siren mask #2 FOLDER"'

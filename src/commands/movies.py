@@ -39,8 +39,8 @@ from ..session.series import (
     recording,
 )
 from .arguments import BlocksArg, VolumesArg, keywords_of
-from .chosen import Chosen, chosen_blocks, given_ensemble, states_of
-from .subsets import SELECT, selection_of, split_keywords
+from .chosen import Chosen, chosen_blocks, given_ensemble, selection_of, split_keywords, states_of
+from .subsets import SELECT
 
 GROUP_NAME = "SIREn series"
 MOST_BYTES = 4e9  # of maps that are open together

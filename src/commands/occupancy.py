@@ -22,8 +22,8 @@ from ..core.analysis.part_occupancy import (
     measure_occupancies,
 )
 from ..core.analysis.parts import Part, block_parts, chain_parts, chain_reach, mask_parts
+from ..core.blocks.background import vary_together
 from ..core.blocks.region import Mask
-from ..core.common import constants
 from ..core.common.files import RECORD
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble, find_ensemble, find_sources
@@ -283,7 +283,7 @@ def _log(session: Any, measured: Measured, asked: Asked) -> None:
             "other chains of the model"
         )
     effective = effective_volumes_of(asked.chosen.record) if asked.chosen else None
-    if effective is not None and effective < min(constants.FEW_EFFECTIVE, many / 2):
+    if vary_together(effective, many):
         notes.append(
             f"The {many:,} volumes vary together, like {effective:.0f} independent ones. The test "
             "for two groups and the intervals take all for independent: they mean little here"

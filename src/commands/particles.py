@@ -10,7 +10,6 @@ from chimerax.core.commands import BoolArg, CmdDesc, IntArg, ListOf, RepeatOf
 from chimerax.core.errors import UserError
 
 from ..core.analysis.parameters import StatesParameters
-from ..core.analysis.selection import Selection
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble
 from ..core.maps.finding import common_folder
@@ -25,11 +24,11 @@ from ..core.particles.parameters import ParticlesParameters
 from ..core.particles.places import Files, find_files
 from ..core.runs.record import Record
 from ..session.commandline import NameArg, OpenFile, SaveFolder
-from ..session.inputs import parameters_of, sources_of, user_errors
+from ..session.inputs import sources_of
 from ..session.jobs import run_job
 from ..session.log import log_lines
 from .arguments import BlocksArg, VolumesArg, keywords_of
-from .chosen import chosen_blocks, given_ensemble, paths_of, states_of
+from .chosen import chosen_blocks, given_ensemble, paths_of, selection_of, split_keywords, states_of
 
 DEFAULT_FOLDER = "particles"  # in the folder of the results
 FILES = ("labels", "latent", "centers", "indices")
@@ -50,14 +49,12 @@ def particles(
     name: str = "",
     replace: bool = False,
     volumes: list[Any] | None = None,
-    present: float | None = None,
     **keywords: Any,
 ) -> Any:
     """Write the particles of the volumes that have some blocks and lack others."""
     chosen = chosen_blocks(session, blocks)
-    selection = user_errors(Selection, tuple(with_ or ()), tuple(without or ()))
-    parameters = parameters_of(ParticlesParameters, keywords)
-    measured = parameters_of(StatesParameters, {"present": present})
+    selection = selection_of(with_, without)
+    parameters, measured = split_keywords(keywords, ParticlesParameters)
     if name and Path(name).name != name:
         raise UserError(f"{name} is no name of a file: give a name without folders.")
     if passthrough and not particle_file:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,17 @@ from chimerax.core.errors import UserError
 from ..core.analysis.parameters import RelateParameters, StatesParameters
 from ..core.analysis.relate import Related, relate
 from ..core.analysis.relations import DEPENDENT, NEEDED_BY, relations_csv
-from ..core.common import constants
+from ..core.blocks.background import vary_together
 from ..core.common.files import atomic_file
 from ..core.common.progress import Progress
 from ..session.answers import also_answer
 from ..session.commandline import SaveFile, SaveFolder
 from ..session.inputs import output_folder, parameters_of, sources_of
 from ..session.jobs import run_job
-from ..session.log import log_lines, log_picture
+from ..session.log import log_lines, log_picture, log_table
 from ..session.moved import is_gone
 from ..session.words import counted
-from .arguments import BlocksArg, VolumesArg, keywords_of
+from .arguments import BlocksArg, VolumesArg, check_suffix, keywords_of
 from .chosen import Chosen, chosen_blocks, given_ensemble, states_of
 
 MOST_ROWS = 40  # of pairs in the log
@@ -58,11 +57,8 @@ def relate_blocks(
     table, picture = (
         Path(name).expanduser().absolute() if name else None for name in (save_file, graph_file)
     )
-    if picture is not None and picture.suffix.lower() not in (*FIGURES, GRAPHML):
-        raise UserError(
-            f"{picture.name} cannot be written: give graphFile a name that ends in "
-            f"{', '.join((*FIGURES, GRAPHML))}."
-        )
+    if picture is not None:
+        check_suffix(picture, (*FIGURES, GRAPHML), "graphFile")
     folder = None
     if output_dir or not (table or picture):
         if not output_dir and is_gone(chosen.folder):
@@ -113,7 +109,6 @@ def _log_related(session: Any, found: Related, chosen: Chosen) -> None:
     related, states = found.relations, found.states
     many = len(states.names)
     said = [f"{count} {word}" for word, count in related.tally().items()]
-    few = related.effective < min(constants.FEW_EFFECTIVE, many / 2)
     hint = f'To take all for independent, add "effectiveVolumes {many}".'
     log_lines(
         session,
@@ -122,12 +117,12 @@ def _log_related(session: Any, found: Related, chosen: Chosen) -> None:
             f"(present: {states.cut_words})",
             *([states.doubt] if states.doubt else []),
             related.counted_as(),
-            *([hint] if few else []),
+            *([hint] if vary_together(related.effective, many) else []),
             f"Pairs of blocks: {', '.join(said) or 'none'}",
         ],
     )
     if rows := _pair_rows(found, chosen):
-        session.logger.info(_table(_PAIR_HEAD, rows[:MOST_ROWS]), is_html=True)
+        log_table(session, _PAIR_HEAD, rows[:MOST_ROWS])
         if rows[MOST_ROWS:]:
             log_lines(session, [f"{len(rows) - MOST_ROWS} more pairs: see the table in the files"])
     rows = [
@@ -142,7 +137,7 @@ def _log_related(session: Any, found: Related, chosen: Chosen) -> None:
         )
         for c in found.combinations
     ]
-    session.logger.info(_table(_STATE_HEAD, rows[:MOST_COMBINATIONS]), is_html=True)
+    log_table(session, _STATE_HEAD, rows[:MOST_COMBINATIONS])
     lines = [f"{len(rows)} combinations of blocks in all"] if rows[MOST_COMBINATIONS:] else []
     log_lines(session, [*lines, found.order.text()])
 
@@ -186,12 +181,6 @@ def _share(found: Related, a: int, b: int) -> str:
     shares = (related.given[a, b], related.given_low[a, b], related.given_high[a, b])
     share, low, high = (100 * s for s in shares)
     return f"{share:.0f} % ({low:.0f} to {high:.0f})"
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = ["".join(f"<th>{escape(h)}</th>" for h in head)]
-    lines += ["".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows]
-    return f'<table cellpadding="3">{"".join(f"<tr>{line}</tr>" for line in lines)}</table>'
 
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:

@@ -35,10 +35,9 @@ from ..session.pictures import VIEWS, BlockModels, Shot, can_render, screen_turn
 from ..session.repeat import commands_of
 from ..session.surfaces import BlockMap
 from ..session.words import counted, gone_text
-from .arguments import BlocksArg, VolumesArg
+from .arguments import FIGURE_SUFFIXES, BlocksArg, VolumesArg, check_suffix
 from .chosen import Chosen, chosen_blocks, given_ensemble, states_of
 
-FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 REPORT_SUFFIXES = (".html", ".htm")
 VIEW_PIXELS, ALONE_PIXELS = (960, 800), (320, 280)
 VIEW_MM = 80.0  # at which the numbers in a view are as large as the text around it
@@ -183,11 +182,7 @@ def figure(
 ) -> Path:
     """Save a picture of blocks for a paper, at the size of print."""
     path = Path(save_file or "").expanduser().absolute()
-    if path.suffix.lower() not in FIGURE_SUFFIXES:
-        raise UserError(
-            f"{path.name or 'The figure'} cannot be written: give saveFile a name that ends in "
-            f"{', '.join(FIGURE_SUFFIXES)}."
-        )
+    check_suffix(path, FIGURE_SUFFIXES, what="The figure")
     if not can_render(session):
         raise UserError("A figure needs graphics: start ChimeraX with windows, or --offscreen.")
     chosen = chosen_blocks(session, blocks)

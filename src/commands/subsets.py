@@ -37,13 +37,13 @@ from ..core.maps.grid import Grid
 from ..core.runs.steps import occupancy_of
 from ..session.answers import also_answer
 from ..session.commandline import SaveFile, SaveFolder, path_text
-from ..session.inputs import output_folder, parameters_of, sources_of, user_errors
+from ..session.inputs import output_folder, sources_of
 from ..session.jobs import run_job
 from ..session.log import link, log_lines, log_table
 from ..session.moved import beside
 from ..session.surfaces import REFERENCE_COLOR, draw_surface, new_volume, plain_map
-from .arguments import BlocksArg, VolumesArg, keywords_of
-from .chosen import Chosen, chosen_blocks, given_ensemble, states_of
+from .arguments import BlocksArg, VolumesArg, check_suffix, keywords_of
+from .chosen import Chosen, chosen_blocks, given_ensemble, selection_of, split_keywords, states_of
 
 LISTED = 20  # volumes in the log
 MORE_COLOR, LESS_COLOR = (0.0, 0.447, 0.698, 0.7), (0.8, 0.2, 0.067, 0.7)  # blue, red
@@ -71,18 +71,6 @@ class Found:
     folder: Path | None = None
 
 
-def selection_of(having: list[int] | None, lacking: list[int] | None) -> Selection:
-    """The selection that ``with`` and ``without`` ask for."""
-    chosen: Selection = user_errors(Selection, tuple(having or ()), tuple(lacking or ()))
-    return chosen
-
-
-def split_keywords(keywords: dict[str, Any], kind: Any) -> tuple[Any, Any]:
-    """Parameters of a kind, and those of the states."""
-    own = {k: keywords.pop(k) for k in list(keywords) if k in kind.__dataclass_fields__}
-    return parameters_of(kind, own), parameters_of(StatesParameters, keywords)
-
-
 def volumes_(
     session: Any,
     blocks: Any,
@@ -102,11 +90,8 @@ def volumes_(
     parameters, present = split_keywords(keywords, SubsetParameters)
     chosen = chosen_blocks(session, blocks)
     listed = Path(save_file).expanduser().absolute() if save_file else None
-    if listed is not None and listed.suffix.lower() not in LIST_SUFFIXES:
-        raise UserError(
-            f"{listed.name} cannot be written: give saveFile a name that ends in "
-            f"{' or '.join(LIST_SUFFIXES)}."
-        )
+    if listed is not None:
+        check_suffix(listed, LIST_SUFFIXES)
     folder = _folder(chosen, selection, output_dir) if maps else None
     sources = sources_of(volumes) if volumes else None
 

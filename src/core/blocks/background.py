@@ -48,6 +48,11 @@ class Background:
         return self.effective_volumes < constants.FEW_EFFECTIVE  # NaN: no
 
 
+def vary_together(effective: float | None, volumes: int) -> bool:
+    """Whether volumes are worth so few independent ones that this must be said; not if unknown."""
+    return effective is not None and effective < min(constants.FEW_EFFECTIVE, volumes / 2)
+
+
 def measure_background(ensemble: Ensemble, occupancy: Occupancy, progress: Progress) -> Background:
     """Read voxels that are hardly ever occupied, and voxels that nearly always are, see
     :class:`BackgroundReader`.
