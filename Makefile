@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots help-page notebooks tutorials rooms train test test-quick test-versions chimerax-names fuzz kills lint bench-blocks bench-thresholds bench-speed bench-scaling bench-communities bench-sensitivity bench-decoders bench-real bench-replication bench-relations clean-env
+.PHONY: help env bundle demo screenshots help-page notebooks tutorials rooms train test test-quick test-versions chimerax-names fuzz kills lint bench-blocks bench-thresholds bench-speed bench-scaling bench-card bench-communities bench-sensitivity bench-decoders bench-real bench-replication bench-relations clean-env
 
 # Times are those of two cores without other work, with .venv made
 help:
@@ -79,6 +79,9 @@ bench-blocks: env ## how well planted blocks are found: writes devel/benchmarks/
 
 bench-sensitivity: env ## how blocks depend on the tuned constants: writes devel/benchmarks/sensitivity.md (half an hour)
 	@$(VENV)/python devel/benchmarks/blocks.py --sensitivity
+
+bench-card: env ## counting and levels on a graphics card: writes devel/benchmarks/graphics_card.md
+	@$(VENV)/python devel/benchmarks/graphics_card.py
 
 bench-communities: env ## community detection by library: writes devel/benchmarks/communities.md
 	@$(VENV)/python devel/benchmarks/communities.py

@@ -206,13 +206,13 @@ def run_finetune(
     matched = match_labels(read_labels(labels), labels, ensemble.all_names)
     chosen = {name: label for name, label in matched if name in set(ensemble.names)}
     torch = import_torch()
-    device = choose_device(parameters.device)
     path = (
         Path(parameters.weights).expanduser()
         if parameters.weights is not None
         else default_weights()
     )
     loaded = load_network(path)
+    device = choose_device(parameters.device, loaded.kind)
     parameters = parameters.filled(loaded.kind)
     _check_enough(len(chosen), labels)
     labeled = ensemble.select(include=list(chosen), minimum=1)

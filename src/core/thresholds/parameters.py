@@ -14,6 +14,11 @@ from ..common.parameters import Parameters, parameter
 # best first; the network runs on Apple's mps too, which the pairs of voxels do not
 PREDICT_DEVICES = ("auto", CPU, "cuda", "mps")
 
+_WHERE = (
+    "where the network runs; auto: a graphics card for the published network, if there is one, "
+    "else the processor, which is faster for SIREn's"
+)
+
 
 @dataclass(frozen=True)
 class PredictParameters(Parameters):
@@ -26,7 +31,7 @@ class PredictParameters(Parameters):
     )
     device: str = parameter(
         "auto",
-        "where the network runs; auto uses a graphics card if available",
+        _WHERE,
         choices=PREDICT_DEVICES,
     )
     batch_size: int = parameter(
@@ -72,7 +77,7 @@ class FinetuneParameters(Parameters):
     seed: int = parameter(0, "seed of the split and of the training order", minimum=0)
     device: str = parameter(
         "auto",
-        "where the network runs; auto uses a graphics card if available",
+        _WHERE,
         choices=PREDICT_DEVICES,
     )
 

@@ -53,8 +53,18 @@ BYTES_PER_MAP = {"siren": 12_000_000, "published": 115_000_000}
 COPIES = 4  # arrays as large as the map while it is resampled
 
 
-def choose_device(name: str) -> str:
+def choose_device(name: str, kind: str = "siren") -> str:
     """The torch device for ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    ``auto`` takes a graphics card for the published network alone: SIREn's own is so small that the
+    processor is as fast (devel/benchmarks/graphics_card.md), and gives the same bits each time.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`.parameters.PREDICT_DEVICES`.
+    kind : str
+        Kind of network, ``siren`` or ``published``.
 
     Raises
     ------
@@ -68,7 +78,8 @@ def choose_device(name: str) -> str:
         "mps": torch.backends.mps.is_available(),
     }
     if name == "auto":
-        return next(d for d in ("cuda", "mps", "cpu") if available[d])
+        cards = ("cuda", "mps") if kind == "published" else ()
+        return next((d for d in cards if available[d]), "cpu")
     if not available.get(name, False):
         raise SirenError(f"{name} is not available here: use device cpu.")
     return name
@@ -118,13 +129,13 @@ def predict_levels(
     parameters, progress = parameters or PredictParameters(), progress or Progress()
     # before the weights, so that a missing torch is reported first; takes seconds the first time
     run_cancellable(import_torch, "starting torch", progress)
-    device = choose_device(parameters.device)
     path = (
         Path(parameters.weights).expanduser()
         if parameters.weights is not None
         else default_weights()
     )
     loaded = run_cancellable(partial(load_network, path), "loading the network", progress)
+    device = choose_device(parameters.device, loaded.kind)
     loaded.network.to(device)
     if parameters.together and ensemble.mixed:
         raise SirenError(

@@ -22,6 +22,9 @@ from ensembles import LEVEL, assert_same_files, write_planted
 
 torch = pytest.importorskip("torch")
 
+CARD = torch_device("auto") or "cpu"
+needs_card = pytest.mark.skipif(CARD == "cpu", reason="torch finds no graphics card here")
+
 
 @pytest.fixture(scope="module")
 def volumes(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -108,6 +111,38 @@ def test_the_device_of_a_sketch_is_not_inherited_by_its_expansion(
     assert run.record.parameters["device"] == "auto" and run.record.counted_on == "cpu"
     handed = inherited_parameters(read_record(run.folder))
     assert handed["posp"] == 0.02 and not {"device", "scheduler"} & set(handed)
+
+
+@needs_card
+def test_a_graphics_card_counts_exactly() -> None:
+    columns = occupancy(3000, 1000)
+    count = torch_counter(columns, CARD)
+    for start, first in ((0, 0), (2900, 7)):
+        both = count(columns[start : start + 100], first)
+        np.testing.assert_array_equal(both, counted(columns[start : start + 100], columns[first:]))
+
+
+@needs_card
+@pytest.mark.parametrize("statistic", ["profile", "published", "exact"])
+def test_a_graphics_card_writes_the_files_that_numpy_writes(
+    volumes: Path, tmp_path: Path, statistic: str
+) -> None:
+    local = sketch_and_expand(volumes, tmp_path / "numpy", statistic, "cpu")
+    by_card = sketch_and_expand(volumes, tmp_path / "card", statistic, "auto")
+    assert len(local[0].blocks)
+    for one, other in zip(local, by_card, strict=True):
+        record = assert_same_files(one.folder, other.folder, "device")
+        assert record["counted_on"].startswith(
+            CARD if statistic != "profile" or other is by_card[0] else "cpu"
+        )
+
+
+@needs_card
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_what_does_not_fit_on_a_graphics_card_is_said_with_the_remedy() -> None:
+    columns = np.broadcast_to(np.float32(1), (1 << 20, 1 << 20))  # 4 TB there, 4 bytes here
+    with pytest.raises(SirenError, match=r"has too little memory .* use device cpu"):
+        torch_counter(columns, CARD)
 
 
 # --- exact, whatever torch is set to

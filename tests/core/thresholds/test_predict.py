@@ -25,13 +25,14 @@ from chimerax.siren.core.thresholds import predict
 from chimerax.siren.core.thresholds.network import compact_network, published_network, save_network
 from chimerax.siren.core.thresholds.normalize import denormalize_level, value_range
 from chimerax.siren.core.thresholds.parameters import PredictParameters
-from chimerax.siren.core.thresholds.predict import predict_levels
+from chimerax.siren.core.thresholds.predict import choose_device, predict_levels
 from molecules import molecule, sources
 from waiting import DEADLINE
 
 torch = pytest.importorskip("torch", reason="torch is not installed: prediction cannot be tested")
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 CPU = PredictParameters(device="cpu")
+CARD = choose_device("auto", "published")
 
 
 def dice(a, b):
@@ -162,6 +163,15 @@ def test_batch_size_does_not_change_levels():
     assert np.allclose(levels[0], levels[2], rtol=1e-4)
 
 
+@pytest.mark.skipif(CARD == "cpu", reason="torch finds no graphics card here")
+def test_levels_of_a_graphics_card_are_those_of_the_processor_but_for_rounding():
+    ensemble = find_ensemble(sources([molecule(n)[0] for n in range(8)]))
+    here, card = (predict_levels(ensemble, PredictParameters(device=d)) for d in ("auto", CARD))
+    assert (here.device, card.device) == ("cpu", CARD)
+    off = [a.prediction - b.prediction for a, b in zip(here.rows, card.rows, strict=True)]
+    assert 0 < np.abs(off).max() < 1e-3  # of -1 to 1
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
@@ -176,6 +186,14 @@ def test_wrong_parameters_are_reported(wrong, says):
             find_ensemble(sources([molecule(1)[0]]), minimum=1),
             PredictParameters(**({"device": "cpu"} | wrong)),
         )
+
+
+@pytest.mark.parametrize("there", [(), ("cuda",), ("mps",)])
+def test_auto_takes_a_card_for_the_published_network_alone(there, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in there)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in there)
+    assert choose_device("auto") == choose_device("auto", "siren") == "cpu"
+    assert choose_device("auto", "published") == (*there, "cpu")[0]
 
 
 def test_a_missing_device_is_reported():
