@@ -15,6 +15,7 @@ from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
+from .level_harmonization import Anchors
 from .noise import noise_distance
 from .occupancy import Occupancy
 
@@ -51,6 +52,29 @@ class Background:
 def vary_together(effective: float | None, volumes: int) -> bool:
     """Whether volumes are worth so few independent ones that this must be said; not if unknown."""
     return effective is not None and effective < min(constants.FEW_EFFECTIVE, volumes / 2)
+
+
+def are_independent(anchors: Anchors, occupancy: Occupancy) -> bool:
+    """Whether volumes are independent: worth half of their number, and enough for p-values.
+
+    Parameters
+    ----------
+    anchors : voxels that should not vary, of the V volumes of ``occupancy``
+    """
+    levels = occupancy.levels
+    base = np.zeros(len(levels))
+    if len(anchors.background):
+        base = np.median(anchors.background_values, axis=1)
+    height = np.where(levels > base, levels - base, np.maximum(np.abs(levels), 1e-30))
+    worth = [
+        effective_volumes((values - base[:, None]) / height[:, None], voxels, occupancy.grid)
+        for voxels, values in (
+            (anchors.background, anchors.background_values),
+            (anchors.core, anchors.core_values),
+        )
+    ]
+    known = [volumes for volumes in worth if np.isfinite(volumes)]
+    return min(known, default=0.0) >= max(constants.FEW_EFFECTIVE, len(levels) / 2)
 
 
 def measure_background(ensemble: Ensemble, occupancy: Occupancy, progress: Progress) -> Background:

@@ -18,7 +18,7 @@ from .noise import Noise, PairNoise
 from .occupancy import Occupancy
 from .presence import presence
 from .profiles import block_profiles, correlations, members, row_variance
-from .significance import differs, fisher_margin
+from .significance import differs, fisher_margin, shares_differ
 
 
 def distinct_blocks(
@@ -29,6 +29,7 @@ def distinct_blocks(
     least: int,
     probability: float,
     progress: Progress,
+    independent: bool = False,
 ) -> NDArray[np.int64]:
     """Merge communities that are one block, reassign voxels, and drop what chance explains.
 
@@ -41,6 +42,8 @@ def distinct_blocks(
     communities : positions in ``sample``
     least : smallest block, in voxels
     probability : of any false block, before correction; also the false discovery rate of members
+    independent : whether the volumes were measured to be independent, so that two or three of a few
+        may tell blocks apart, see :func:`told_apart`
 
     Returns
     -------
@@ -57,11 +60,12 @@ def distinct_blocks(
         owner[community] = number
     by_chance = probability / max(1, count * (count - 1) / 2)
     known, variance = _Known({}, {}), row_variance(rows)
+    tell = independent and rows.shape[1] < constants.FEW_VOLUMES
     for turn in range(constants.PROFILE_ROUNDS):
         progress.step("telling blocks apart", turn / constants.PROFILE_ROUNDS)
         before = owner
         owner = _coherent(rows, points, shared, _renumbered(owner, least), by_chance, known)
-        owner = _merged(rows, points, owner, known)
+        owner = _merged(rows, points, owner, known, shared if tell else None)
         blocks = int(owner.max(initial=-1)) + 1
         profiles = block_profiles(rows, owner, blocks)
         inside = owner[:, None] == np.arange(blocks)
@@ -127,16 +131,18 @@ def is_coherent(
     if min(with_block, volumes - with_block) < needed:
         return False
     together = float(correlations(profile[:1].astype(np.float32), profile[1:])[0, 0])
-    # a part of the voxels is enough for the mean over their distances
-    some = np.linspace(0, len(block) - 1, min(len(block), constants.DISTANCE_VOXELS)).astype(
-        np.int64
-    )
+    some = _some(len(block))
     shared = noise.phi(block[some, None], block[some]).astype(np.float64)
     first, second = half[some] == 0, half[some] == 1
     own = np.sqrt(shared[first][:, first].mean() * shared[second][:, second].mean())
     expected = shared[first][:, second].mean() / max(own, 1e-12)  # 0 in volumes without noise
     margin = fisher_margin(volumes, probability)
     return bool(np.arctanh(min(together, 0.9999)) - np.arctanh(min(expected, 0.9999)) > margin)
+
+
+def _some(count: int) -> NDArray[np.int64]:
+    """Positions among ``count`` voxels that are enough for the mean over their distances."""
+    return np.linspace(0, count - 1, min(count, constants.DISTANCE_VOXELS)).astype(np.int64)
 
 
 def _coherent(
@@ -171,6 +177,7 @@ def _merged(
     points: NDArray[np.float64],
     owner: NDArray[np.int64],
     known: _Known,
+    noise: PairNoise | None,
 ) -> NDArray[np.int64]:
     """Join blocks that are present in the same volumes, the most alike first.
 
@@ -192,25 +199,79 @@ def _merged(
     errors = np.maximum(found, least)
     differ = (present[:, None] != present[None]).sum(axis=2)
     alive = np.ones(blocks, bool)
+    two = np.zeros((blocks, blocks), bool)
     while True:
         # halves that differ in e volumes err in e / 2 each, and a whole block in fewer
         expected = (errors[:, None] + errors[None]) / 2
-        one = ~differs(differ, expected, rows.shape[1]) & alive & alive[:, None]
+        one = ~differs(differ, expected, rows.shape[1]) & alive & alive[:, None] & ~two
         np.fill_diagonal(one, False)
         if not one.any():
             return _renumbered(owner, 1)
         excess = np.where(one, differ - expected, np.inf)
         first, second = np.unravel_index(excess.argmin(), excess.shape)
+        if noise is not None and differ[first, second] >= constants.MIN_TELLING:
+            pair = [np.flatnonzero(owner == b) for b in (first, second)]
+            if told_apart(rows, points, noise, *pair):
+                two[first, second] = two[second, first] = True
+                continue
         owner[owner == second] = first
         alive[second] = False
         both = [first, second]
         profiles[first] = np.average(profiles[both], axis=0, weights=sizes[both])
         sizes[first] += sizes[second]
+        two[first] = two[:, first] = False
         present[first] = presence(profiles[first : first + 1])[0]
         differ[first] = differ[:, first] = (present != present[first]).sum(axis=1)
         # the halves of two blocks that are not one would differ, and make room for more
         halves = _errors(rows, points, np.where(owner == first, 0, -1), 1, known)[0]
         errors[first] = max(least, min(errors[both].max(), halves))
+
+
+def told_apart(
+    rows: NDArray[np.float32],
+    points: NDArray[np.float64],
+    noise: PairNoise,
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+) -> bool:
+    """Whether the voxels of two blocks tell them apart in two volumes or more.
+
+    :func:`.significance.differs` counts volumes: two of 60 are no more than errors may be, however
+    clearly each says that one block is there and the other is not. In volumes that are independent
+    the voxels count, too, as many as are independent in this noise. But the voxels of a community
+    were chosen by their profiles: of one block in noise, those missed in the same two volumes may
+    be a community. Their positions were not chosen, and voxels that noise has chosen are mixed with
+    the others in space. So each voxel counts for the block that most of its nearest neighbors among
+    the two are of, whatever it is of itself.
+
+    Parameters
+    ----------
+    rows, points, noise : (n, V) occupancy, (n, 3) positions and noise of the sampled voxels
+    first, second : positions among them
+    """
+    nearest = constants.NEAREST_VOXELS
+    voxels = np.concatenate([first, second])
+    if len(voxels) <= nearest:
+        return False
+    _, near = cKDTree(points[voxels]).query(points[voxels], nearest + 1)
+    # the nearest of all is the voxel itself
+    side = np.asarray((near[:, 1:] >= len(first)).sum(axis=1) > nearest / 2, np.int64)
+    if side.all() or not side.any():
+        return False
+    shares = block_profiles(rows[voxels], side, 2)
+    one, other = presence(shares)
+    telling = one != other
+    if telling.sum() < constants.MIN_TELLING:
+        return False
+    counted = np.array([_independent_voxels(noise, voxels[side == k]) for k in (0, 1)])
+    return shares_differ(shares[:, telling], counted, rows.shape[1])
+
+
+def _independent_voxels(noise: PairNoise, voxels: NDArray[np.int64]) -> float:
+    """How many voxels of independent noise these are worth: the variance of their mean tells."""
+    some = voxels[_some(len(voxels))]
+    mean = float(noise.phi(some[:, None], some).mean(dtype=np.float64))
+    return min(float(len(voxels)), 1 / max(mean, 1e-12))
 
 
 def _without_seams(

@@ -126,3 +126,26 @@ def differs(
 
     ratio = 2 * volumes * (fit(k, k) + fit(e, e) - fit(k, both) - fit(e, both))
     return np.asarray((k > e) & (ratio > np.log(volumes)))
+
+
+def shares_differ(
+    shares: NDArray[np.floating], counted: NDArray[np.floating], volumes: int
+) -> bool:
+    """Whether two blocks have shares of their own in k of V volumes, rather than one share each.
+
+    By the extended BIC (Chen & Chen 2008, doi 10.1093/biomet/asn034), which also counts in how many
+    ways k volumes can be chosen of V: if the likelihood ratio G, summed over these volumes, exceeds
+    k ln V + 2 ln (V choose k).
+
+    Parameters
+    ----------
+    shares : (2, k) of the voxels of each that are occupied
+    counted : (2,) independent voxels of each
+    volumes : V
+    """
+    p, n = np.asarray(shares, np.float64), np.asarray(counted, np.float64)[:, None]
+    k, both = p.shape[1], (p * n).sum(axis=0) / n.sum()
+    ratio = 2 * float((n * (xlogy(p, p) + xlogy(1 - p, 1 - p))).sum())
+    ratio -= 2 * float((n * (xlogy(p, both) + xlogy(1 - p, 1 - both))).sum())
+    ways = gammaln(volumes + 1) - gammaln(k + 1) - gammaln(volumes - k + 1)
+    return bool(ratio > k * np.log(volumes) + 2 * ways)

@@ -105,6 +105,12 @@ NEIGHBORS = 25
 # early are not
 RESOLUTION = 1.5
 LEIDEN_ITERATIONS = 2  # more gain nothing in the blocks: devel/benchmarks/communities.md
+# volumes, below FEW_VOLUMES, that tell two blocks apart if many voxels of both say so: one may be a
+# bad volume
+MIN_TELLING = 2
+# voxels around a voxel that say which of two blocks its place belongs to; odd, so that most are of
+# one
+NEAREST_VOXELS = 9
 # voxels: as far as the blurred edges of two neighbors add up to more than the level
 SEAM_REACH = 3.0
 # correlation with a block's profile above which a voxel belongs to it without a majority of its

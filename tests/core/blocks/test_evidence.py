@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from chimerax.siren.core.blocks.background import effective_volumes, measure_background
+from chimerax.siren.core.blocks.background import (
+    are_independent,
+    effective_volumes,
+    measure_background,
+)
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.evidence import (
     Evidence,
@@ -17,6 +21,7 @@ from chimerax.siren.core.blocks.evidence import (
     sketched_evidence,
     solid_share,
 )
+from chimerax.siren.core.blocks.level_harmonization import read_anchors
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.blocks.verdicts import (
@@ -242,6 +247,23 @@ def test_noise_of_the_molecule_alone_is_seen_in_the_core() -> None:
     core = (maps > 1).mean(axis=0) >= 0.97
     expected = np.median(maps[:, core].std(axis=0) / maps[:, core].mean(axis=0))
     assert background.noise == pytest.approx(expected, rel=0.05) and expected > 0.05
+
+
+def test_volumes_whose_background_or_core_varies_together_are_not_independent() -> None:
+    rng = np.random.default_rng(8)
+    particle, noise = blob(12, 12, 12, 5.0), rng.normal(size=(VOLUMES, *SHAPE))
+    waves = np.tensordot(rng.normal(size=(VOLUMES, 3)), rng.normal(size=(3, *SHAPE)), 1)
+    kinds = {"all": noise, "none": waves}
+    kinds["background"] = np.where(particle < 0.5, noise, waves)
+    kinds["core"] = np.where(particle < 0.5, waves, noise)
+    told = {}
+    for kind, field in kinds.items():
+        ensemble = ensemble_from_arrays((particle + 0.1 * field).astype(np.float32), 5.0)
+        occupancy = binarize(ensemble, np.ones(VOLUMES))
+        told[kind] = are_independent(read_anchors(ensemble, occupancy, Progress()), occupancy)
+    assert told == {"all": True, "none": False, "background": False, "core": False}
+    few = binarize(ensemble.of(ensemble.names[:25]), np.ones(25))  # half of 25 are no p-values
+    assert not are_independent(read_anchors(ensemble.of(few.names), few, Progress()), few)
 
 
 def test_evidence_is_written_and_read_as_it_is() -> None:

@@ -4,6 +4,7 @@ the graph, the blocks.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,12 @@ import pytest
 from scipy import ndimage, stats
 
 from chimerax.siren.core.blocks import distinct_blocks as distinct_blocks_module
-from chimerax.siren.core.blocks.distinct_blocks import distinct_blocks, is_coherent, split_in_half
+from chimerax.siren.core.blocks.distinct_blocks import (
+    distinct_blocks,
+    is_coherent,
+    split_in_half,
+    told_apart,
+)
 from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized, read_anchors
 from chimerax.siren.core.blocks.noise import Noise, PairNoise, measure_noise, noise_distance
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
@@ -26,7 +32,12 @@ from chimerax.siren.core.blocks.profiles import (
     members,
     rest_correlations,
 )
-from chimerax.siren.core.blocks.significance import differs, discoveries, significant_phi
+from chimerax.siren.core.blocks.significance import (
+    differs,
+    discoveries,
+    shares_differ,
+    significant_phi,
+)
 from chimerax.siren.core.blocks.similarity import similarity_graph, variable_voxels
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.blocks.statistics import statistic_named
@@ -433,6 +444,69 @@ def test_rare_blocks_of_one_state_stay_apart_beside_a_community_that_errs() -> N
     communities += [np.arange(300, 500), np.arange(500, 600)]
     owner = distinct_blocks(occupancy, np.arange(1000), SILENT, communities, 6, 0.01, Progress())
     assert len({owner[50], owner[150], owner[250]}) == 3
+
+
+@pytest.mark.parametrize(
+    ("volumes", "independent", "blocks"), [(60, True, 6), (60, False, 5), (100, True, 5)]
+)
+def test_two_volumes_tell_blocks_apart_only_if_few_and_independent(
+    volumes: int, independent: bool, blocks: int
+) -> None:
+    # in 5 volumes and in 3 of these; as rare of 100
+    number = np.arange(volumes)
+    rare, rarer = number < 5 * volumes // 60, number < 5 * volumes // 60 - 2
+    others = np.random.default_rng(14).random((4, volumes)) < 0.5
+    rows = planted_rows([rare, *others, rarer], [100] * 6, 0.005, 4)
+    communities = [np.arange(100 * k, 100 * k + 100) for k in range(6)]
+    owner = distinct_blocks(
+        occupancy_of(rows, (40, 5, 5)),
+        np.arange(1000),
+        SILENT,
+        communities,
+        6,
+        0.01,
+        Progress(),
+        independent,
+    )
+    assert owner.max() + 1 == blocks and (owner[50] != owner[550]) == (blocks == 6)
+
+
+def test_voxels_missed_in_the_same_two_volumes_are_told_apart_by_place_not_by_choice() -> None:
+    # 200 voxels in 5 of 60 volumes; half of them are missed in two: of one side, or anywhere
+    rng, grid = np.random.default_rng(16), Grid((10, 10, 10), (1.0, 1.0, 1.0))
+    voxels = np.arange(200)
+    where, silent = grid.points(voxels), PairNoise.of(SILENT, voxels, grid)
+    for missed, expected in ((voxels < 100, True), (rng.permutation(voxels) < 100, False)):
+        rows = np.zeros((200, 60), np.float32)
+        rows[:, :5] = 1
+        rows[missed, 3:5] = 0
+        both = np.flatnonzero(~missed), np.flatnonzero(missed)
+        assert told_apart(rows, where, silent, *both) == expected
+        rows[missed, 3] = 1  # one volume alone may be a bad one
+        assert not told_apart(rows, where, silent, *both)
+    # voxels whose noise is one are few independent ones
+    rows[:, 3:5] = (voxels >= 100)[:, None]
+    alike = PairNoise.of(Noise(np.full(20, 0.999)), voxels, grid)
+    halves = np.flatnonzero(voxels >= 100), np.flatnonzero(voxels < 100)
+    assert told_apart(rows, where, silent, *halves)
+    assert not told_apart(rows, where, alike, *halves)
+
+
+def test_shares_differ_where_the_extended_bic_of_shares_of_their_own_is_lower() -> None:
+    def ebic(shares: np.ndarray, free: int, occupied: np.ndarray, counted: np.ndarray) -> float:
+        logs = stats.binom.logpmf(occupied, counted[:, None], shares).sum()
+        return free * np.log(60) + 2 * np.log(math.comb(60, free)) - 2 * float(logs)
+
+    counted, seen = np.array([10, 14]), set()
+    for first in range(0, 11):
+        for second in range(0, 15):
+            occupied = np.array([[first, 8], [second, 4]])
+            own = occupied / counted[:, None]
+            one = np.broadcast_to(occupied.sum(axis=0) / counted.sum(), (2, 2))
+            two = ebic(own, 2, occupied, counted) < ebic(one, 0, occupied, counted)
+            assert shares_differ(own, counted, 60) == two
+            seen.add(two)
+    assert seen == {True, False}
 
 
 def test_significance_is_that_of_correlated_coin_tosses() -> None:

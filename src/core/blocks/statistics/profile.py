@@ -15,6 +15,7 @@ from ...common import constants
 from ...common.progress import Progress
 from ...compute.pair_tiles import Backend
 from ...maps.ensemble import Ensemble
+from ..background import are_independent
 from ..communities import voxel_communities
 from ..distinct_blocks import distinct_blocks
 from ..level_harmonization import binarize_harmonized
@@ -50,7 +51,7 @@ class ProfileStatistic:
     ) -> Observation:
         """Binarize at levels that agree, without junk; the voxels that vary count."""
         by_sd = parameters.filter is True
-        noise = None
+        noise, independent = None, False
         if agreed:
             occupancy = binarize(ensemble, levels, by_sd, progress)
         else:
@@ -58,7 +59,9 @@ class ProfileStatistic:
                 ensemble, levels, by_sd, parameters.union_fraction, progress
             )
             noise = measure_noise(anchors, occupancy.grid)
-        return Observation(occupancy, variable_voxels(occupancy, parameters.union_fraction), noise)
+            independent = are_independent(anchors, occupancy)
+        union = variable_voxels(occupancy, parameters.union_fraction)
+        return Observation(occupancy, union, noise, independent)
 
     def edges_expected(
         self,
@@ -115,6 +118,7 @@ class ProfileStatistic:
             parameters.min_size,
             parameters.posp,
             progress,
+            observation.independent,
         )
         blocks = (sample[owner == b] for b in range(owner.max(initial=-1) + 1))
         return sorted(blocks, key=len, reverse=True)

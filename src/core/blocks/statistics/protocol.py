@@ -25,11 +25,13 @@ class Observation:
     occupancy : Occupancy of the volumes that take part
     union : flat indices, ascending, of the voxels that count
     noise : how the noise of two voxels correlates; None where the statistic does not ask
+    independent : whether the volumes were measured to be independent; False where nobody asked
     """
 
     occupancy: Occupancy
     union: NDArray[np.int64]
     noise: Noise | None = None
+    independent: bool = False
 
 
 class Graph(Protocol):
