@@ -408,10 +408,10 @@ def known_lines(
     depleted = names.index(DEPLETED)
     share = max((np.isin(parts[depleted], v).mean() for v in blocks.values()), default=0)
     lines = [
-        f"- {len(stand)} of {len(blocks)} blocks stand "
+        f"- {len(stand)} of {len(blocks)} blocks are not doubtful "
         f"({', '.join(f'{words.count(w)} {w}' for w in dict.fromkeys(words))}). In the ten "
         f"themselves, without redrawing, {alike} of {len(blocks)} have the same verdict.",
-        f"- Parts of the model with half or more of their voxels in a block that stands: "
+        f"- Parts of the model with half or more of their voxels in a block that is not doubtful: "
         f"{len(held) - len(wrong)} of the {int(varies.sum())} that come and go in the ten, "
         f"{len(wrong)} of the {int((~varies).sum())} others"
         f"{' (' + ', '.join(wrong) + ')' if wrong else ''}.",
@@ -425,8 +425,8 @@ def known_lines(
     ]
     if moving:
         lines.append(
-            f"- {len(moving)} blocks are called moving, of exchange {min(moving):.1f} to "
-            f"{max(moving):.1f}. A part that moves loses about what it gains (1); "
+            f"- Called moving: {len(moving)} of the blocks (exchange {min(moving):.1f} to "
+            f"{max(moving):.1f}). A part that moves loses about what it gains (1); "
             f"{sum(x > 2 for x in moving)} lose more than twice that: other density goes where they "
             "come, and the verdict does not say that they move themselves."
         )

@@ -550,7 +550,8 @@ def main() -> None:
         "the level of Bonferroni for all pairs and both directions; that is worked out from the plan, "
         "before a volume is drawn. *recall of all*: without that. *graph*: edges of the minimal graph, "
         "all of them, also those that cannot be shown. SURELY_MOST and CONSISTENT: other values of "
-        "these constants.",
+        "these constants. The plans are drawn by the same rules as the words are defined, and presence "
+        "is given: what maps add is in the last section.",
         "",
         *planted,
         "",
@@ -581,7 +582,9 @@ def main() -> None:
         "sketch, expand and states; no twins, which the sketch takes for one block. Plans with a block "
         "in fewer than 5 % or more than 93 % of the volumes were drawn again. Pairs of planted blocks "
         "that were found (intersection over union of at least 0.3), at the effective number of "
-        "volumes that the run measured.",
+        "volumes that the run measured. Of n of n right, the true share is 0.05^(1/n) or more (95 %), "
+        "if pairs were independent: 0.96 for 83, 0.93 for 43. Pairs of one ensemble are not, so these "
+        "few ensembles do not show that a relation is never wrong.",
         "",
         *chain_part(maps, predicted),
         "",

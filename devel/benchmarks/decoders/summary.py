@@ -242,6 +242,16 @@ GRADED_RISE. And the order in which communities are joined was changed with six 
 Predicted levels, and the statistics exact and published, were run on a part of the ensembles only;
 stability is shown for those that were run with it. The network that predicts levels has seen volumes
 of the training molecules' ensembles.
+
+How to read it. The bounds on nulls take these for independent draws and count those that the cuts were
+set on; without some 80 of them, the bound of 276 is 1.5 % instead of 1.1 %, and nulls of one
+molecule are alike. IoU over ceiling says how much is lost beside an assignment by the true shares of
+particles; the IoU itself is low because the decoder blurs. At true levels with the default, 269 of
+351 planted blocks are matched at an IoU of 0.2 or more, 36 of 260 blocks that match are doubtful, and 11
+of 114 that match nothing stand. Of 18 blocks that a moving domain makes, none stands, but only 5 are
+called moving; the others are doubtful. Decoders other than our linear subspace are few: two ensembles
+with blocks, at true levels, of other programs' own code (recovar, train_vae), and one of cryoDRGN's
+network in a loop of ours.
 """
 
 
