@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from chimerax.core.errors import UserError
 
 from ..core.analysis.block_occupancy import States, measure_states
@@ -24,6 +25,8 @@ from ..session.moved import is_gone, run_record
 from ..session.scene import shown_colors
 from ..session.surfaces import BlockMap, own_color
 
+NAMED_BLOCKS = 6  # in the name of a folder; more are counted
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -35,12 +38,17 @@ class Chosen:
     record : of that run
     blocks : the open blocks if models were given, else those of the run
     colors : of the surfaces (those they would get if they are not open), by block number
+    part : end of the names of results that are not of all blocks of the run as it has them, so that
+        these stay; empty if they are
+    words : which open blocks these are, for the log; empty if a folder was given
     """
 
     folder: Path
     record: Record
     blocks: BlockSet
     colors: dict[int, tuple[float, ...]]
+    part: str = ""
+    words: str = ""
 
 
 def chosen_blocks(session: Any, blocks: Any) -> Chosen:
@@ -67,7 +75,26 @@ def chosen_blocks(session: Any, blocks: Any) -> Chosen:
     colors: dict[int, tuple[float, ...]] = {
         m.siren_block: own_color(m) for m in blocks if isinstance(m, BlockMap)
     }
-    return Chosen(folder, record, found, colors)
+    return Chosen(folder, record, found, colors, *_part_of_run(session, folder, found))
+
+
+def _part_of_run(session: Any, folder: Path, found: BlockSet) -> tuple[str, str]:
+    """``part`` and ``words`` of :class:`Chosen` for open blocks."""
+    if is_gone(folder):
+        return "", f"Open blocks of {folder}, which is gone"
+    if not (folder / BLOCKS_FILE).is_file():
+        return "_edited", f"Open blocks of {folder}, which has none any more"
+    own = user_errors(read_blocks_file, folder / BLOCKS_FILE).blocks
+    numbers = found.blocks
+    if any(n not in own or not np.array_equal(v, own[n]) for n, v in numbers.items()):
+        return "_edited", f"Open blocks of {folder}, edited since: results have a name of their own"
+    if len(numbers) == len(own):
+        return "", f"Open blocks of {folder}, all of them"
+    few = len(numbers) <= NAMED_BLOCKS
+    end = "_".join(map(str, numbers)) if few else f"{len(numbers)}_blocks"
+    named = ", ".join(map(str, numbers)) if few else f"{len(numbers):,}"
+    words = f"Open blocks of {folder}: {named} of {len(own):,}; results have a name of their own"
+    return f"_{end}", words
 
 
 def given_ensemble(

@@ -160,6 +160,8 @@ def _open(
     group = yield from opening_blocks(
         session, side.blocks, folder, colors=colors, name=set_name(folder, step or folder.name)
     )
+    shown = f"{side.place.name} is open as #{group.id_string}, in the colors of the matches in A."
+    log_lines(session, [shown])
     if found.moved:
         assert found.fit is not None
         group.scene_position = Place(found.fit.placement)

@@ -178,7 +178,7 @@ def _output(chosen: Chosen | None, place: OutputPlace | None, given: str | None)
         return place.path / OUTPUT
     if is_gone(chosen.folder):
         raise UserError(f"{chosen.folder} is gone: give outputDir for the tables.")
-    return chosen.folder.parent / f"{chosen.folder.name}_{OUTPUT}"
+    return chosen.folder.parent / f"{chosen.folder.name}_{OUTPUT}{chosen.part}"
 
 
 def _of_run(
@@ -291,6 +291,7 @@ def _log(session: Any, measured: Measured, asked: Asked) -> None:
     log_lines(
         session,
         [
+            *([asked.chosen.words] if asked.chosen and asked.chosen.words else []),
             f"{counted(len(found.parts), 'part')} in {many:,} volumes, {measured.grid.text()}",
             *notes,
             f"MAVEn's measure: {found.maven_words}",

@@ -67,7 +67,7 @@ def relate_blocks(
                 "in saveFile pairs.csv."
             )
         parent = output_folder([], output_dir) if output_dir else chosen.folder.parent
-        folder = parent / f"{chosen.folder.name}{FOLDER_END}"
+        folder = parent / f"{chosen.folder.name}{FOLDER_END}{chosen.part}"
 
     def work(progress: Progress) -> tuple[Related, WrittenRelations | None]:
         ensemble = given_ensemble(chosen.record, sources, progress)
@@ -113,6 +113,7 @@ def _log_related(session: Any, found: Related, chosen: Chosen) -> None:
     log_lines(
         session,
         [
+            *([chosen.words] if chosen.words else []),
             f"{counted(len(states.numbers), 'block')} in {many:,} volumes "
             f"(present: {states.cut_words})",
             *([states.doubt] if states.doubt else []),

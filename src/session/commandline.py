@@ -24,6 +24,8 @@ from chimerax.core.commands.cli import (
     SaveFolderNameArg,
 )
 
+from ..core.common.errors import printable
+
 ADDRESS = "file:"
 _PLAIN = re.compile(r"[^\s;,#~'\"`][^\s;,'\"]*")  # needs no quotes
 _SPEC = re.compile(r"#[#\d.,\-!*\s]*")  # open models, as the panel lists them
@@ -149,17 +151,30 @@ def _decoded(path: str) -> str:
     return os.fsdecode(unquote_to_bytes(path))
 
 
-def _addressed(kind: type[Annotation], exists: bool) -> Any:
-    """ChimeraX's annotation for a path, which takes ``file:`` addresses as well."""
+def _addressed(kind: type[Annotation], exists: bool, within: bool = False) -> Any:
+    """ChimeraX's annotation for a path, which takes ``file:`` addresses as well.
+
+    Parameters
+    ----------
+    exists : whether the path must be there
+    within : whether its folder must: one that was misspelled is not made for a single file
+    """
 
     class Addressed(kind):
         @classmethod
         def parse(cls, text: str, session: Any) -> tuple[str, str, str]:
             if not text or not next_token(text)[0].lower().startswith(ADDRESS):
-                return super().parse(text, session)
-            path, used, rest = path_word(text)
-            if exists and not os.path.exists(path):
-                raise AnnotationError(f"File '{path}' does not exist")
+                path, used, rest = super().parse(text, session)
+            else:
+                path, used, rest = path_word(text)
+                if exists and not os.path.exists(path):
+                    raise AnnotationError(f"File '{path}' does not exist")
+            folder = os.path.dirname(os.path.abspath(os.path.expanduser(path)))
+            if within and path and not os.path.isdir(folder):
+                name = printable(os.path.basename(path))
+                raise AnnotationError(
+                    f"there is no folder {printable(folder)} for {name}: make it, or save elsewhere"
+                )
             return path, used, rest
 
     Addressed.__name__ = Addressed.__qualname__ = kind.__name__
@@ -167,7 +182,10 @@ def _addressed(kind: type[Annotation], exists: bool) -> Any:
 
 
 OpenFile, OpenFolder = _addressed(OpenFileNameArg, True), _addressed(OpenFolderNameArg, True)
-SaveFile, SaveFolder = _addressed(SaveFileNameArg, False), _addressed(SaveFolderNameArg, False)
+# a single file goes into a folder that is there; a folder for results is made, as it is what was
+# asked for
+SaveFile = _addressed(SaveFileNameArg, False, True)
+SaveFolder = _addressed(SaveFolderNameArg, False)
 AnyPath = _addressed(FileNameArg, False)
 
 

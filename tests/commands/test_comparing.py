@@ -118,11 +118,13 @@ def test_a_run_is_compared_with_the_truth_of_an_example(session, run, tmp_path):
     run(f"siren sketch '{tmp_path}/v' thresholds '{tmp_path}/v/truth.csv' open false")
     run(f"siren expand '{tmp_path}/siren/00_sketch' open false")
     for truth in ("v", "v/truth.json"):
-        found = run_command(
-            session,
-            f"siren compare '{tmp_path}/siren/02_expand' '{tmp_path}/{truth}'",
-            return_json=True,
-        )
+        with StringPlainTextLog(session.logger) as log:
+            found = run_command(
+                session,
+                f"siren compare '{tmp_path}/siren/02_expand' '{tmp_path}/{truth}'",
+                return_json=True,
+            )
+            assert "is open as #1, in the colors of the matches in A" in log.getvalue()
         answer = json.loads(found.json_value)
         iou = [b["iou"] for b in answer["blocks"] if b["iou"]]
         assert len(iou) >= 6 and np.mean(iou) > 0.7

@@ -130,6 +130,33 @@ def test_open_blocks_after_an_edit_and_open_masks_are_measured_together(
     assert np.array_equal(found.states.present[1], planted.present["left"])
 
 
+def test_tables_of_all_blocks_stay_where_some_or_edited_ones_are_measured(
+    run, session, sketched, tmp_path
+):
+    folder = Path(shutil.copytree(sketched.parent, tmp_path / "siren")) / sketched.name
+    run(f"siren occupancy '{folder}'")
+    name = f"{folder.name}_occupancy"
+    before = {p.name: p.read_bytes() for p in (folder.parent / name).iterdir()}
+    run(f"siren open '{folder}'")
+    with Page(session) as log:
+        run("siren occupancy #1.2")
+        assert "results have a name of their own" in log.text
+        run("siren occupancy #1")  # all, as they are: in the same place
+        assert "all of them" in log.text and "in place of earlier ones" in log.text
+    run("siren block merge #1.1#1.2")
+    run("siren occupancy #1")
+    made = {p.name for p in folder.parent.iterdir() if "occupancy" in p.name}
+    assert made == {name, f"{name}_2", f"{name}_edited"}
+    assert before == {p.name: p.read_bytes() for p in (folder.parent / name).iterdir()}
+
+
+def test_a_file_for_a_table_needs_a_folder_that_is_there_and_none_is_made(run, sketched, tmp_path):
+    for command in ("siren plot '{}' scatter", "siren relate '{}'", "siren states '{}'"):
+        with pytest.raises(UserError, match=r"there is no folder .*nowhere for x\.png: make it"):
+            run(f"{command.format(sketched)} saveFile '{tmp_path}/nowhere/x.png'")
+    assert not list(tmp_path.iterdir())
+
+
 def test_each_chain_of_an_open_model_is_a_part_also_where_all_was_moved(
     run, session, planted, tmp_path
 ):
