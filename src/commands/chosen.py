@@ -14,7 +14,7 @@ from ..core.analysis.block_occupancy import States, measure_states
 from ..core.analysis.parameters import StatesParameters
 from ..core.analysis.selection import Selection
 from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
-from ..core.common.errors import printable
+from ..core.common.errors import join_names, printable
 from ..core.common.files import RECORD
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble, find_ensemble
@@ -24,6 +24,7 @@ from ..session.inputs import opened_blocks, parameters_of, run_folder, user_erro
 from ..session.moved import is_gone, run_record
 from ..session.scene import shown_colors
 from ..session.surfaces import BlockMap, own_color
+from ..session.words import counted
 
 NAMED_BLOCKS = 6  # in the name of a folder; more are counted
 
@@ -100,12 +101,22 @@ def _part_of_run(session: Any, folder: Path, found: BlockSet) -> tuple[str, str]
 def given_ensemble(
     record: Record, sources: list[Any] | None, progress: Progress
 ) -> Ensemble | None:
-    """The volumes the user gave in place of the record's; None if none were given."""
-    return (
-        find_ensemble(sources, record.voxel_size, progress).resampled(record.box)
-        if sources
-        else None
+    """The volumes the user gave in place of the record's, without those that the run passed over,
+    chosen or left out; None if none were given.
+    """
+    if not sources:
+        return None
+    ensemble = find_ensemble(sources, record.voxel_size, progress).resampled(record.box)
+    passed = {v["name"] for v in record.volumes if v["left_out"] is not None}
+    passed = (passed | set(record.not_chosen)) & set(ensemble.names)
+    if not passed or len(passed) == len(ensemble):
+        return ensemble
+    names = [n for n in ensemble.names if n in passed]
+    progress.say(
+        f"{counted(len(names), 'volume')} that the run did not use {'are' if names[1:] else 'is'} "
+        f"passed over here, too: {join_names(names)}"
     )
+    return ensemble.select(exclude=tuple(names))
 
 
 def states_of(

@@ -11,7 +11,6 @@ from chimerax.core.errors import UserError
 
 from ..core.analysis.parameters import StatesParameters
 from ..core.common.progress import Progress
-from ..core.maps.ensemble import Ensemble
 from ..core.maps.finding import common_folder
 from ..core.particles.choose import (
     Sources,
@@ -22,7 +21,6 @@ from ..core.particles.choose import (
 )
 from ..core.particles.parameters import ParticlesParameters
 from ..core.particles.places import Files, find_files
-from ..core.runs.record import Record
 from ..session.commandline import NameArg, OpenFile, SaveFolder
 from ..session.inputs import sources_of
 from ..session.jobs import run_job
@@ -65,7 +63,7 @@ def particles(
     sources = sources_of(volumes) if volumes else None
 
     def work(progress: Progress) -> WrittenParticles:
-        ensemble = _as_used(given_ensemble(chosen.record, sources, progress), chosen.record)
+        ensemble = given_ensemble(chosen.record, sources, progress)
         states = states_of(chosen, measured, ensemble, progress)
         place, beside = common_folder(paths_of(chosen.record, ensemble, states.names))
         files = find_files(given, place)
@@ -83,14 +81,6 @@ def particles(
 
 def _absolute(path: str | None) -> Path | None:
     return Path(path).expanduser().absolute() if path else None
-
-
-def _as_used(ensemble: Ensemble | None, record: Record) -> Ensemble | None:
-    """Of the folder that the volumes were moved to, those that the run did not leave out."""
-    used = [v["name"] for v in record.used]
-    if ensemble is None or not set(used) <= set(ensemble.names):
-        return ensemble
-    return ensemble.of(used)
 
 
 def _lines(written: WrittenParticles) -> list[str]:

@@ -148,6 +148,18 @@ def test_what_cannot_be_answered_is_one_sentence(run, out, tmp_path, asked, reas
     assert list(tmp_path.iterdir()) == []
 
 
+def test_given_volumes_that_the_run_left_out_are_passed_over_by_all_commands_which_say_so(
+    session, run, out, planted
+):
+    for command in ("states", "relate"):
+        with StringPlainTextLog(session.logger) as log:
+            table = f"saveFile '{out.parent}/given.csv'" if command == "relate" else ""
+            run(f"siren {command} '{out}' volumes '{planted.folder}' {table}")
+            text = " ".join(log.getvalue().split())
+        assert "1 volume that the run did not use is passed over here, too: vol_9.mrc" in text
+        assert "199 volumes" in text
+
+
 def test_the_scatter_places_volumes_by_latent_coordinates_found_beside_them_or_given(
     session, run, out, planted, tmp_path
 ):
