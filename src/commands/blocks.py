@@ -317,6 +317,7 @@ def _opening(
             scene.colors_for(session, run.blocks, run.folder, volumes, run.record.source),
             volumes,
             scene.set_name(run.folder, run.record.step),
+            run.record.sampled,
         )
         scene.note_contents(group)
         keep_run(session, run.folder, run.record, run.blocks)

@@ -158,7 +158,12 @@ def _open(
     folder = side.place if side.place.is_dir() else side.place.parent
     step = "" if (side.place / RECORD).is_file() else side.place.name
     group = yield from opening_blocks(
-        session, side.blocks, folder, colors=colors, name=set_name(folder, step or folder.name)
+        session,
+        side.blocks,
+        folder,
+        colors=colors,
+        name=set_name(folder, step or folder.name),
+        sampled=side.sampled,
     )
     shown = f"{side.place.name} is open as #{group.id_string}, in the colors of the matches in A."
     log_lines(session, [shown])

@@ -65,7 +65,7 @@ def mask(
     parameters: MaskParameters = parameters_of(MaskParameters, keywords)
     chosen = chosen_blocks(session, blocks)
     own, record = _only(chosen.blocks, only), chosen.record
-    share = sampled_share(chosen.blocks) if record.sampled else 1.0
+    share = sampled_share(chosen.blocks, record.sampled)
     if not len(own):
         raise UserError("There are no blocks, so there is nothing to make masks of.")
     labeled = Path(segmentation).expanduser().absolute() if segmentation else None

@@ -14,6 +14,7 @@ from chimerax.core.errors import UserError
 from numpy.typing import NDArray
 
 from ..core.blocks.blockset import BlockSet
+from ..core.blocks.display import sampled_share
 from ..core.blocks.verdicts import DOUBTFUL
 from ..core.common import constants
 from ..core.common.files import atomic_file
@@ -112,7 +113,12 @@ def _rendered(session: Any, content: Report) -> Generator[None, None, Pictures]:
     left_out = len(content.rows) - len(together)
     turned, views, alone = screen_turn(session), [], {}
     models = BlockModels(
-        session, content.blocks, content.labels.colors, content.mean, content.level
+        session,
+        content.blocks,
+        content.labels.colors,
+        content.mean,
+        content.level,
+        content.sampled,
     )
     words = ", ".join(content.labels.words(n) for n in together)
     points, step = _points(content.blocks, together)
@@ -254,7 +260,8 @@ def _shot_of_folder(
     numbers = numbers or list(run.blocks.blocks)
     if not numbers:
         raise UserError(f"{chosen.folder} has no blocks to show.")
-    models = BlockModels(session, run.blocks, chosen.colors, run.mean, run.level)
+    share = sampled_share(run.blocks, run.record.sampled)
+    models = BlockModels(session, run.blocks, chosen.colors, run.mean, run.level, share)
     try:
         size = (across, down or round(across * HEIGHT_SHARE))
         shot = models.shoot(numbers, screen_turn(session), size)

@@ -207,6 +207,10 @@ class BlockModels:
     Attributes
     ----------
     blocks : surfaces by number
+
+    Parameters
+    ----------
+    share : of the voxels that were compared; measured if not given
     """
 
     def __init__(
@@ -216,8 +220,9 @@ class BlockModels:
         colors: Mapping[int, tuple[float, ...]],
         mean: NDArray[np.float32] | None,
         level: float,
+        share: float | None = None,
     ):
-        share = sampled_share(blocks)
+        share = sampled_share(blocks) if share is None else share
         self._session = session
         self.blocks: dict[int, BlockMap] = {
             n: block_map(session, blocks, n, (*colors[n][:3], 1.0), "", None, share)

@@ -188,6 +188,7 @@ def opening_blocks(
     colors: Mapping[int, RGB] | None = None,
     volumes: str = "",
     name: str = GROUP_NAME,
+    sampled: bool = True,
 ) -> Generator[None, None, Model]:
     """Open blocks as a group of colored surfaces, pausing before each so that windows can redraw.
 
@@ -200,6 +201,7 @@ def opening_blocks(
     colors : by number, see :func:`.scene.colors_for`; by default those of a first result
     volumes : the folder of the volumes
     name : of the group
+    sampled : whether the blocks are a part of their voxels, as :attr:`.record.Record.sampled`
 
     Returns
     -------
@@ -207,7 +209,7 @@ def opening_blocks(
     """
     colors = block_colors(blocks) if colors is None else colors
     maps: list[Volume] = []
-    share = sampled_share(blocks)
+    share = sampled_share(blocks, sampled)
     for number, voxels in blocks:
         yield
         values = table_values(table, number, len(voxels))

@@ -163,7 +163,7 @@ def test_only_blocks_of_a_sketch_are_said_to_have_gaps(session, run, out, tmp_pa
     from chimerax.siren.commands import masks
 
     run(f"siren expand '{out}' outputDir '{tmp_path}' open false")
-    monkeypatch.setattr(masks, "sampled_share", lambda blocks: 0.5)
+    monkeypatch.setattr(masks, "sampled_share", lambda blocks, sampled: 0.5 if sampled else 1.0)
     for folder, gaps in ((out, True), (tmp_path / "02_expand", False)):
         with StringPlainTextLog(session.logger) as log:
             run(f"siren mask '{folder}' '{tmp_path}/masks' only 2")

@@ -294,7 +294,7 @@ def default_reach(blocks: BlockSet, sampled: bool = True) -> float:
     a sample of the voxels.
     """
     edge = max(blocks.grid.voxel_size)
-    spread = sampled_share(blocks) ** (-1 / 3) if sampled else 1.0
+    spread = sampled_share(blocks, sampled) ** (-1 / 3)
     return float(max(constants.ATOM_REACH, edge * spread))
 
 

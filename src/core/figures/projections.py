@@ -32,6 +32,7 @@ def draw_projections(
     level: float = 0.0,
     only: Sequence[int] | None = None,
     along: Sequence[str] = AXES,
+    share: float | None = None,
 ) -> Drawn:
     """Maximum projections of the mean map, with the outlines of the blocks in their colors.
 
@@ -41,11 +42,12 @@ def draw_projections(
     level : contour level of ``mean``; fainter density is left out
     only : numbers of the blocks to draw; all by default
     along : axes of projection, as ``("z",)``
+    share : of the voxels that were compared; measured if not given
     """
     figure.clear()
     figure.set_facecolor(theme.background)
     shown = [n for n, _ in blocks if only is None or n in only]
-    share = sampled_share(blocks)
+    share = sampled_share(blocks) if share is None else share
     drawn = {n: smooth_mask(blocks.mask(n), share) for n in shown}
     density = None if mean is None else np.clip(np.asarray(mean, np.float64) - level, 0, None)
     where = _seen(density, drawn, blocks)

@@ -167,7 +167,7 @@ def gather(
         [_row(shown, found, number, effective, density) for number, _ in shown],
         effective,
         density,
-        sampled_share(shown) if record.step == "sketch" else 1.0,
+        sampled_share(shown, record.sampled),
         edited,
         mean,
         float(np.mean([v["level"] for v in record.used])),

@@ -61,7 +61,14 @@ def projected(report: Report, progress: Progress | None = None) -> Pictures:
 
         def fill(figure: Any) -> None:
             found = draw_projections(
-                figure, report.mean, report.blocks, report.labels, theme, report.level, **which
+                figure,
+                report.mean,
+                report.blocks,
+                report.labels,
+                theme,
+                report.level,
+                share=report.sampled,
+                **which,
             )
             said.append(found.caption)
 

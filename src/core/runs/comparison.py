@@ -343,7 +343,7 @@ def _filled(side: Side, notes: list[str]) -> Side:
     """The blocks of a sketch, which are a random part of the voxels, filled in between: what lies
     among the sampled voxels goes where the nearest of these is.
     """
-    share = sampled_share(side.blocks) if side.sampled else 1.0
+    share = sampled_share(side.blocks, side.sampled)
     if share >= COMPLETE:
         return side
     notes.append(

@@ -43,6 +43,13 @@ def test_specks_are_not_drawn_but_a_small_block_is() -> None:
     assert smooth_mask(mask)[25, 25, 25] > DISPLAY_LEVEL / 2
 
 
+def test_a_thin_block_of_which_all_voxels_are_known_is_not_taken_for_a_sample() -> None:
+    mask = np.zeros((30, 30, 30), bool)
+    mask[10:20, 10:20, 15] = True  # a sheet: few neighbors
+    blocks = BlockSet(Grid((30, 30, 30), (1.0, 1.0, 1.0)), {1: np.flatnonzero(mask)})
+    assert sampled_share(blocks) < 0.8 and sampled_share(blocks, sampled=False) == 1
+
+
 def test_half_sampled_blocks_look_whole() -> None:
     """A sketch has a random half of the voxels: its surface must enclose them in one piece, not as
     gravel.
