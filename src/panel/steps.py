@@ -195,6 +195,7 @@ def cost(state: PanelState, step: str, record: Record | None) -> Estimate | None
     if state.found is None or len(state.included) < 1:
         return None
     from ..core.maps.grid import Grid
+    from ..core.maps.mapfile import is_packed
     from ..core.runs.estimates import Work, estimate
 
     grid = state.found.grid
@@ -214,6 +215,7 @@ def cost(state: PanelState, step: str, record: Record | None) -> Estimate | None
             counts.get("union_voxels"),
             counts.get("block_voxels"),
             read,
+            any(is_packed(Path(name)) for name in state.names),
         )
     )
 

@@ -169,7 +169,7 @@ def average_maps(
     sums, squares = np.zeros((2, size)), np.zeros(size)
     chosen = ensemble.of(wanted)
     for name, array in chosen.read(progress, "averaging volumes"):
-        base, height = reader.add(place[name], array)
+        base, height = reader.add(place[name], array.ravel()[reader.voxels])
         density = (array.ravel().astype(np.float64) - base) / height
         sums[int(name not in mine)] += density
         squares += density**2

@@ -15,7 +15,9 @@ from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
+from .kept import kept_with
 from .level_harmonization import Anchors
+from .medians import median
 from .noise import noise_distance
 from .occupancy import Occupancy
 
@@ -90,9 +92,13 @@ def measure_background(ensemble: Ensemble, occupancy: Occupancy, progress: Progr
     SirenError, Cancelled
         If a volume cannot be read, or ``progress`` was asked to stop.
     """
+    known = kept_with(occupancy).background
+    if isinstance(known, Background):
+        return known
     reader, chosen = BackgroundReader(occupancy), ensemble.of(occupancy.names)
-    for v, (_, array) in enumerate(chosen.read(progress, "reading background and core")):
-        reader.add(v, array)
+    phase = "reading background and core"
+    for v, (_, values) in enumerate(chosen.read_voxels(reader.voxels, progress, phase)):
+        reader.add(v, values)
     return reader.background()
 
 
@@ -101,6 +107,10 @@ class BackgroundReader:
 
     Voxels are drawn at random, up to MAX_BACKGROUND_VOXELS of each. The core counts because
     programs mask the background, or leave it quiet, where they make the molecule vary.
+
+    Attributes
+    ----------
+    voxels : (n,) flat indices of those to read
     """
 
     def __init__(self, occupancy: Occupancy):
@@ -111,15 +121,15 @@ class BackgroundReader:
             rng.permutation(np.flatnonzero(v))[: constants.MAX_BACKGROUND_VOXELS]
             for v in (quiet, core)
         )
-        self._voxels, self._empty = np.concatenate([empty, full]), len(empty)
-        self._values = np.empty((len(occupancy), len(self._voxels)), np.float32)
+        self.voxels, self._empty = np.concatenate([empty, full]), len(empty)
+        self._values = np.empty((len(occupancy), len(self.voxels)), np.float32)
         self._base, self._height = np.zeros(len(occupancy)), np.zeros(len(occupancy))
 
-    def add(self, v: int, array: NDArray[np.float32]) -> tuple[np.float64, np.float64]:
-        """Read the (z, y, x) map of volume ``v``: its base and height, see :class:`Background`."""
-        self._values[v] = array.ravel()[self._voxels]
+    def add(self, v: int, values: NDArray[np.float32]) -> tuple[np.float64, np.float64]:
+        """Take the (n,) values of volume ``v``: its base and height, see :class:`Background`."""
+        self._values[v] = values
         outside, level = self._values[v, : self._empty], self._occupancy.levels[v]
-        base = np.float64(np.median(outside)) if self._empty else np.float64(0)
+        base = np.float64(median(outside)) if self._empty else np.float64(0)
         height = level - base if level > base else np.maximum(np.abs(level), 1e-30)
         self._base[v], self._height[v] = base, height
         return base, height
@@ -133,15 +143,17 @@ class BackgroundReader:
             (slice(empty), constants.BACKGROUND_PERCENTILE),
             (slice(empty, None), 50.0),
         ):
-            if not len(self._voxels[part]):
+            if not len(self.voxels[part]):
                 continue
             spread = values[:, part].std(axis=0) / np.maximum(values[:, part].mean(axis=0), 1)
             noise = max(noise, float(np.percentile(spread, percentile)))
             effective.append(
-                effective_volumes(values[:, part], self._voxels[part], self._occupancy.grid)
+                effective_volumes(values[:, part], self.voxels[part], self._occupancy.grid)
             )
         known = [volumes for volumes in effective if np.isfinite(volumes)]
-        return Background(base, height, noise, min(known, default=float("nan")))
+        result = Background(base, height, noise, min(known, default=float("nan")))
+        kept_with(self._occupancy).background = result
+        return result
 
 
 def _quiet_and_core(occupancy: Occupancy) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

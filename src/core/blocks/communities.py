@@ -214,9 +214,14 @@ def leiden_communities(
 
 def _groups(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Nodes of each label, largest first."""
+    if not len(labels):
+        return []
     order = np.argsort(labels, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(labels) else []
-    return _by_size(groups)
+    start = np.flatnonzero(np.diff(labels[order], prepend=labels[order[0]] - 1))
+    stop = np.append(start[1:], len(order))
+    # most are lone nodes, thousands of them
+    ranked = np.lexsort((order[start], start - stop))
+    return [order[a:b] for a, b in zip(start[ranked].tolist(), stop[ranked].tolist(), strict=True)]
 
 
 def _by_size(groups: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:

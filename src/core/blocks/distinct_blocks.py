@@ -17,7 +17,7 @@ from ..common.progress import Progress
 from .noise import Noise, PairNoise
 from .occupancy import Occupancy
 from .presence import presence
-from .profiles import block_profiles, correlations, members, row_variance
+from .profiles import block_profiles, correlations, members, occupied_variance
 from .significance import differs, fisher_margin, shares_differ
 
 
@@ -59,7 +59,7 @@ def distinct_blocks(
     for number, community in enumerate(c for c in communities if len(c) >= least):
         owner[community] = number
     by_chance = probability / max(1, count * (count - 1) / 2)
-    known, variance = _Known({}, {}), row_variance(rows)
+    known, variance = _Known({}, {}), occupied_variance(rows)
     tell = independent and rows.shape[1] < constants.FEW_VOLUMES
     for turn in range(constants.PROFILE_ROUNDS):
         progress.step("telling blocks apart", turn / constants.PROFILE_ROUNDS)

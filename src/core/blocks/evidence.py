@@ -28,7 +28,6 @@ noise
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +41,7 @@ from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
 from .background import Background, BackgroundReader
 from .blockset import BlockSet, touching_blocks
+from .dilation import dilated
 from .occupancy import Occupancy
 from .presence import presence, separation
 from .profiles import block_shares
@@ -94,33 +94,42 @@ def measure_evidence(
     """
     progress = progress or Progress()
     present = presence(block_shares(blocks, occupancy))
-    regions = [_dilated(voxels, blocks.grid) for _, voxels in blocks]
+    regions = [dilated(voxels, blocks.grid, constants.MASS_REACH) for _, voxels in blocks]
     inside = [
         np.flatnonzero(np.isin(r, v, assume_unique=True))
         for r, (_, v) in zip(regions, blocks, strict=True)
     ]
-    sums = [np.zeros((2, len(r))) for r in regions]
     profiles = np.zeros((len(blocks), len(occupancy)))
     everywhere = np.concatenate([np.empty(0, np.int64), *regions])
     parts = np.split(np.arange(len(everywhere)), np.cumsum([len(r) for r in regions])[:-1])
     parts = [slice(int(p[0]), int(p[-1]) + 1) for p in parts if len(p)]
+    sums = np.zeros((2, len(everywhere)))
+    # the blocks' own voxels, too, are looked up for all blocks at once
+    all_own = np.concatenate(
+        [np.empty(0, np.int64), *(p.start + i for p, i in zip(parts, inside, strict=True))]
+    )
+    ends = np.cumsum([len(i) for i in inside]).tolist()
+    own_parts = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
     chosen, reader = ensemble.of(occupancy.names), BackgroundReader(occupancy)
-    for v, (_, array) in enumerate(chosen.read(progress, "measuring densities")):
+    wanted = everywhere if background else np.concatenate([everywhere, reader.voxels])
+    for v, (_, values) in enumerate(chosen.read_voxels(wanted, progress, "measuring densities")):
+        densities = values[: len(everywhere)]
         if background is None:
-            base, height = reader.add(v, array)
+            base, height = reader.add(v, values[len(everywhere) :])
         else:
             base, height = background.base[v], background.height[v]
-        densities = (array.ravel().take(everywhere) - base) / height
-        for b, part in enumerate(parts):
-            density = densities[part]
-            sums[b][int(present[b, v])] += density
-            own = density.take(inside[b])
-            profiles[b, v] = np.add.reduce(own) / own.dtype.type(len(own))  # as mean(), faster
+        densities = (densities - base) / height
+        own, wide = densities.take(all_own), densities.astype(np.float64, copy=False)
+        for b, (part, mine) in enumerate(zip(parts, own_parts, strict=True)):
+            side = sums[int(present[b, v])]
+            side[part] += wide[part]
+            # as mean(), faster
+            profiles[b, v] = np.add.reduce(own[mine]) / own.dtype.type(mine.stop - mine.start)
     background = background or reader.background()
     found = {}
     for b, (number, voxels) in enumerate(blocks):
         count = np.array([(~present[b]).sum(), present[b].sum()])
-        without, with_block = sums[b] / np.maximum(count, 1)[:, None]
+        without, with_block = sums[:, parts[b]] / np.maximum(count, 1)[:, None]
         if not count.all():  # in all volumes or in none: nothing comes and goes
             with_block = without = with_block + without
         gained = with_block - without
@@ -173,40 +182,6 @@ def connected_pieces(zyx: NDArray[np.integer], sampled: float) -> NDArray[np.int
     ends = (pairs[:, 0], pairs[:, 1])
     graph = coo_array((np.ones(len(pairs), bool), ends), shape=(len(zyx), len(zyx)))
     return np.asarray(connected_components(graph, directed=False)[1])
-
-
-def _dilated(voxels: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:
-    """Flat indices, ascending, of all voxels within MASS_REACH voxels of a block."""
-    reach = constants.MASS_REACH
-    zyx = np.stack(np.unravel_index(voxels, grid.shape))
-    low, high = zyx.min(axis=1) - reach, zyx.max(axis=1) + reach + 1
-    inside = np.zeros(high - low, bool)  # with a margin, so that nothing is cut off
-    inside[tuple(zyx - low[:, None])] = True
-    near, row = np.zeros_like(inside), np.zeros_like(inside)
-    # a ball in rows along x: a distance transform would take ten times the memory
-    offsets = range(-reach, reach + 1)
-    for half in range(reach + 1):
-        row = inside.copy() if half == 0 else _either(row, inside, half)
-        for z, y in product(offsets, offsets):
-            if half**2 <= reach**2 - z * z - y * y < (half + 1) ** 2:
-                near[_shifted(z), _shifted(y)] |= row[_shifted(-z), _shifted(-y)]
-    first = np.maximum(-low, 0)
-    last = np.minimum(np.array(grid.shape) - low, high - low)
-    near = near[tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))]
-    zyx = np.stack(np.nonzero(near)) + np.maximum(low, 0)[:, None]
-    return np.ravel_multi_index(tuple(zyx), grid.shape)
-
-
-def _either(row: NDArray[np.bool_], inside: NDArray[np.bool_], step: int) -> NDArray[np.bool_]:
-    """``row``, and ``inside`` shifted along x by ``step`` voxels to either side."""
-    row[:, :, step:] |= inside[:, :, :-step]
-    row[:, :, :-step] |= inside[:, :, step:]
-    return row
-
-
-def _shifted(by: int) -> slice:
-    """The part of an axis that is still there when it is shifted ``by`` voxels."""
-    return slice(by, None) if by >= 0 else slice(None, by)
 
 
 def with_evidence(

@@ -34,6 +34,7 @@ from ..maps.ensemble import Ensemble
 from .background import Background, measure_background
 from .blockset import BlockSet
 from .evidence import Evidence, with_evidence
+from .kept import near_blocks
 from .occupancy import Occupancy
 from .parameters import ExpandParameters
 from .region import Mask, region_of, within
@@ -132,6 +133,7 @@ def expand(
             raise SirenError(OTHER_VOLUMES)
         if region is not None:
             union = np.union1d(within(union, region, parameters.mask), np.concatenate(seeds))
+        ensemble = near_blocks(ensemble.of(occupancy.names), occupancy, union)
         background = measure_background(ensemble, occupancy, progress)
         with progress.timed("testing"):
             joined = statistic.join(

@@ -8,7 +8,7 @@ all of them, and in the background.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
+from .medians import SortedRows, row_medians
 from .occupancy import Occupancy, binarize
 from .outliers import UNLIKE, junk_volumes
 
@@ -71,10 +72,10 @@ def binarize_harmonized(
     anchors = read_anchors(chosen, occupancy, progress)
     agreed = harmonized_levels(occupancy.levels, anchors, progress)
     if np.array_equal(agreed, occupancy.levels):
-        return replace(occupancy, left_out=left_out), anchors
+        return occupancy.leaving_out(left_out), anchors
     mean = None if junk.any() else occupancy.mean
     occupancy = binarize(chosen, agreed, False, progress, mean)
-    return replace(occupancy, left_out={**left_out, **occupancy.left_out}), anchors
+    return occupancy.leaving_out({**left_out, **occupancy.left_out}), anchors
 
 
 def read_anchors(ensemble: Ensemble, occupancy: Occupancy, progress: Progress) -> Anchors:
@@ -117,17 +118,16 @@ def harmonized_levels(
     """
     if len(anchors.core) < constants.MIN_CORE_VOXELS or len(levels) < 3:
         return levels
-    scale, offset = scales(anchors.core_values, anchors.background_values, progress)
+    fit = ScaleFit.of(anchors.core_values, anchors.background_values, progress)
+    every = np.arange(len(anchors.core))
+    scale, offset = fit.scales(every, progress)
     if np.any(scale <= 0) or np.any(levels <= offset):
         return levels
     common = np.log((levels - offset) / scale)
     middle = np.median(common)
     # z is slowest: halves of the order are halves of the core in space
     order = np.argsort(anchors.core)
-    halves = [
-        scales(anchors.core_values[:, part], anchors.background_values, progress)[0]
-        for part in np.array_split(order, 2)
-    ]
+    halves = [fit.scales(np.sort(part), progress)[0] for part in np.array_split(order, 2)]
     if any(np.any(h <= 0) for h in halves):
         return levels
     difference = np.log(halves[0] / halves[1])
@@ -140,29 +140,103 @@ def harmonized_levels(
     return np.asarray(offset + scale * np.exp(middle + kept * (common - middle)))
 
 
-def scales(
-    core: NDArray[np.float32], background: NDArray[np.float32], progress: Progress | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+@dataclass(frozen=True)
+class ScaleFit:
     """Scale and offset of each volume relative to the median of all.
 
-    Medians over voxels, so that a flexible part of the core or a few odd voxels do not matter.
+    Medians over voxels, so that a flexible part of the core or a few odd voxels do not matter. A
+    first estimate comes from the medians over the volumes, core and background; from there,
+    everything is sorted for the rounds that follow.
 
-    Parameters
+    Attributes
     ----------
-    core, background : (V, a), (V, b) values
-
-    Returns
-    -------
-    (V,), (V,) float64
+    reference, empty : (a,), (b,) medians over the volumes of each voxel of core and background
+    core, background : rows of volumes
+    core_voxels, background_voxels : rows of voxels
     """
-    scale, offset = np.ones(len(core)), np.zeros(len(core))
-    progress = progress or Progress()
-    for _ in range(constants.SCALE_ROUNDS):
+
+    reference: NDArray[np.float64]
+    empty: NDArray[np.float64]
+    core: SortedRows
+    background: SortedRows
+    core_voxels: SortedRows
+    background_voxels: SortedRows
+
+    @classmethod
+    def of(
+        cls,
+        core: NDArray[np.float32],
+        background: NDArray[np.float32],
+        progress: Progress | None = None,
+    ) -> ScaleFit:
+        """From (V, a) and (V, b) values."""
+        progress = progress or Progress()
         progress.step("harmonizing levels")
-        reference = np.median((core - offset[:, None]) / scale[:, None], axis=0)
-        empty = np.median((background - offset[:, None]) / scale[:, None], axis=0)
-        bright = np.abs(reference) > 1e-6 * np.abs(reference).max()
-        scale = np.median((core - offset[:, None])[:, bright] / reference[bright], axis=1)
-        scale = scale / np.median(scale)
-        offset = np.median(background - scale[:, None] * empty, axis=1)
+        reference, empty = (
+            row_medians(np.array(values.T, order="C")) for values in (core, background)
+        )
+        bright = np.where(_bright(reference), reference, np.inf)
+        rows = SortedRows.by(core, lambda v, voxel, _: v / bright[voxel])
+        outside = SortedRows.by(background, lambda v, voxel, _: v - empty[voxel])
+        scale, offset = _fitted(rows, outside, reference, empty, np.zeros(len(core)))
+        progress.step("harmonizing levels")
+
+        def standardized(
+            v: NDArray[np.float32], volume: NDArray[np.integer], _: slice
+        ) -> NDArray[np.float64]:
+            return (v - offset[volume]) / scale[volume]
+
+        voxels = (
+            SortedRows.by(np.ascontiguousarray(values.T), standardized)
+            for values in (core, background)
+        )
+        return cls(reference, empty, rows, outside, *voxels)
+
+    def scales(
+        self, voxels: NDArray[np.integer], progress: Progress | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(V,), (V,) scale and offset, from some voxels of the core, ascending positions in it."""
+        progress = progress or Progress()
+        inside = np.zeros(len(self.reference), bool)
+        inside[voxels] = True
+        core, core_voxels = self.core.only_columns(inside), self.core_voxels.only_rows(voxels)
+        reference, empty = self.reference, self.empty
+        scale, offset = np.ones(len(core.values)), np.zeros(len(core.values))
+
+        def standardized(
+            v: NDArray[np.float32], volume: NDArray[np.integer], _: slice
+        ) -> NDArray[np.float64]:
+            return (v - offset.take(volume)) / scale.take(volume)
+
+        for turn in range(constants.SCALE_ROUNDS):
+            progress.step("harmonizing levels")
+            if turn:
+                reference = np.zeros(len(inside))
+                reference[voxels] = core_voxels.medians(standardized)
+                empty = self.background_voxels.medians(standardized)
+            else:
+                reference = np.where(inside, reference, 0.0)
+            scale, offset = _fitted(core, self.background, reference, empty, offset)
+        return scale, offset
+
+
+def _bright(reference: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which voxels have any density to speak of."""
+    return np.asarray(np.abs(reference) > 1e-6 * np.abs(reference).max())
+
+
+def _fitted(
+    core: SortedRows,
+    background: SortedRows,
+    reference: NDArray[np.float64],
+    empty: NDArray[np.float64],
+    offset: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(V,), (V,) scale and offset of each volume by a reference and what is empty, from the offset
+    of the round before.
+    """
+    bright = core.only_columns(_bright(reference))
+    scale = bright.medians(lambda v, voxel, rows: (v - offset[rows, None]) / reference.take(voxel))
+    scale = scale / np.median(scale)
+    offset = background.medians(lambda v, voxel, rows: v - scale[rows, None] * empty.take(voxel))
     return scale, offset

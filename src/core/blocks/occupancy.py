@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
 from ..maps.contrast import REMEDY, is_inverted
 from ..maps.ensemble import Ensemble
+from ..maps.excerpt import Excerpt
 from ..maps.grid import Grid
 
 BYTE = 255  # largest count that a byte holds
@@ -97,6 +99,13 @@ class Occupancy:
         ]
         return np.concatenate(tiles) if tiles else np.empty((0, -(-len(self) // 8)), np.uint8)
 
+    def leaving_out(self, left_out: dict[str, str]) -> Occupancy:
+        """The same, with these volumes as those that were left out."""
+        same = replace(self, left_out=left_out)
+        if "frequency" in vars(self):
+            vars(same)["frequency"] = self.frequency
+        return same
+
     def without(self, dropped: NDArray[np.bool_]) -> Occupancy:
         """Drop the volumes flagged in ``dropped``, (V,) bool; ``mean`` remains that of all."""
         names = tuple(n for n, d in zip(self.names, dropped, strict=True) if not d)
@@ -105,6 +114,27 @@ class Occupancy:
         if "frequency" in vars(self) and 4 * dropped.sum() < len(self):
             vars(fewer)["frequency"] = self.frequency - _count(self.bits[dropped], self.grid.size)
         return fewer
+
+
+@dataclass
+class Kept:
+    """What is kept of volumes binarized at some levels, see :mod:`.maps.last_reading`.
+
+    Attributes
+    ----------
+    occupancy : Occupancy
+    background : :class:`.background.Background` of the same volumes, once measured
+    excerpt : densities near voxels that may be in blocks, as far as they were read
+    """
+
+    occupancy: Occupancy
+    background: Any = None
+    excerpt: Excerpt | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> float:
+        """Bytes of the occupancy: bits, mean and frequency."""
+        return self.occupancy.bits.nbytes + 8.0 * self.occupancy.grid.size
 
 
 def _count(bits: NDArray[np.uint8], voxels: int) -> NDArray[np.int32]:
@@ -139,6 +169,11 @@ def binarize(
     filter : drop volumes whose level is beyond mean +- 2 SD of all levels
     mean : (z, y, x) of these volumes, if it is known: it takes as long as the rest
 
+    Returns
+    -------
+    Occupancy, the one that was made last of these files at these levels if there is one: see
+    :mod:`.maps.last_reading`
+
     Raises
     ------
     SirenError
@@ -166,6 +201,10 @@ def binarize(
     )
     level_of = dict(zip(ensemble.names, levels, strict=True))
     chosen = ensemble.select(exclude=tuple(left_out)) if left_out else ensemble
+    used = tuple(level_of[n] for n in chosen.names)
+    known = chosen.recall(used)
+    if isinstance(known, Kept):
+        return known.occupancy.leaving_out({**left_out, **known.occupancy.left_out})
 
     bits = np.empty((len(chosen), (ensemble.grid.size + 7) // 8), np.uint8)
     total, some = (
@@ -183,7 +222,7 @@ def binarize(
             left_out[name] = "empty: no voxel is above its threshold"
             continue
         bits[len(kept)] = np.packbits(mask)
-        few += mask.ravel()
+        few += mask.ravel().view(np.uint8)
         kept.append(name)
         if mean is None:
             some += array
@@ -215,4 +254,7 @@ def binarize(
     )
     # counted while reading: later it would take a pass over all bits
     vars(result)["frequency"] = frequency + few
+    among_chosen = set(chosen.names)
+    keep = Kept(result.leaving_out({n: r for n, r in left_out.items() if n in among_chosen}))
+    chosen.keep(used, keep, keep.size)
     return result

@@ -66,6 +66,12 @@ def row_variance(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(rows.var(axis=1, dtype=np.float64))
 
 
+def occupied_variance(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """:func:`row_variance` of rows of zeros and ones, in a fraction of the time."""
+    share = rows.sum(axis=1).astype(np.float64) / rows.shape[1]  # sums below 2**24 are exact
+    return np.asarray(share * (1 - share))
+
+
 def rest_correlations(
     rows: NDArray[np.float32], totals: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -207,7 +213,7 @@ def grown_blocks(
     for part in row_tiles(len(voxels), volumes):
         progress.step("expanding blocks", 0.7 * part.start / len(voxels))
         rows = occupancy.rows(voxels[part])
-        own = row_variance(rows)
+        own = occupied_variance(rows)
         close = correlations(rows, profiles, own).max(axis=1) > glance
         spread.append(own[close])
         near.append(part.start + np.flatnonzero(close))

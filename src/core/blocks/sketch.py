@@ -33,6 +33,7 @@ from ..maps.grid import Grid
 from .background import Background
 from .blockset import BlockSet
 from .evidence import Evidence, sketched_evidence
+from .kept import near_blocks
 from .occupancy import Occupancy
 from .parameters import SketchParameters
 from .region import Mask, region_of, within
@@ -109,7 +110,9 @@ def sketch(
         found = compared.blocks(parameters, progress)
     blocks = number_blocks(compared.occupancy.grid, found, compared.sample)
     with progress.timed("evidence"):
-        sampled = len(compared.sample) / max(1, len(compared.observation.union))
+        union = compared.observation.union
+        ensemble = near_blocks(ensemble.of(compared.occupancy.names), compared.occupancy, union)
+        sampled = len(compared.sample) / max(1, len(union))
         joins = compared.statistic.joins_shells
         blocks, evidence = sketched_evidence(
             blocks, compared.occupancy, ensemble, sampled, joins, progress

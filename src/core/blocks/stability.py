@@ -89,12 +89,17 @@ def halves_at_other_levels(
     factors = np.resize(constants.LEVEL_FACTORS, (len(halves), 1))  # again from the first
     levels = occupancy.levels + (factors - 1) * background.height
     rows: list[list[NDArray[np.uint8]]] = [[] for _ in halves]
-    chosen = ensemble.of(occupancy.names)
-    for v, (_, array) in enumerate(chosen.read(progress, "reading volumes at other levels")):
-        flat = array.ravel()
-        for k, (half, voxels) in enumerate(halves):
+    chosen, phase = ensemble.of(occupancy.names), "reading volumes at other levels"
+    empty = np.empty(0, np.int64)
+    every, places = np.unique(
+        np.concatenate([empty, *(voxels for _, voxels in halves)]), return_inverse=True
+    )
+    ends = np.cumsum([len(voxels) for _, voxels in halves])
+    parts = np.split(places, ends[:-1])
+    for v, (_, values) in enumerate(chosen.read_voxels(every, progress, phase)):
+        for k, (half, _) in enumerate(halves):
             if half[v]:
-                rows[k].append(np.packbits(flat[voxels] > levels[k, v]))
+                rows[k].append(np.packbits(values.take(parts[k]) > levels[k, v]))
     names = np.array(occupancy.names)
     return [
         replace(

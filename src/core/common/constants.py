@@ -17,6 +17,7 @@ from __future__ import annotations
 
 TILE_VOXELS = 4096  # voxels unpacked at a time: 16 MB of occupancy at 1,000 volumes
 TILE_VALUES = 4_000_000  # and fewer voxels of many volumes: their temporaries take 24 bytes each
+CACHED_VALUES = 32_768  # values sorted at a time, which fit into a processor's cache
 TILE_PAIRS = 1_000_000  # voxel pairs compared at a time: about 30 MB of arrays, 0.1 s
 CUTOFFS_AT_ONCE = 100_000  # binomial cutoffs computed at a time: 0.1 s
 # voxels correlated between two checks for a stop, and fewer of many volumes; volumes that are
@@ -28,7 +29,9 @@ PREVIEW_VOXELS_AT_ONCE = 1 << 20
 
 # --- Limits on memory and time, and when the user is warned: devel/benchmarks/speed.md
 
-CACHE_BYTES = 600e6  # maps that fit are read from disk once and cached, not read three times
+CACHE_BYTES = 600e6  # maps that are slow to read are kept in memory once read, if all fit
+KEPT_BYTES = 300e6  # of what a sketch made of the volumes, kept for the expansion that follows
+SURROUNDINGS = 4.5  # voxels within MASS_REACH of those that vary, for each of these, at most
 WARN_SECONDS, WARN_BYTES = 30.0, 2e9  # above either, the user is told before the work starts
 MEMORY_SHARE = 0.8  # share of the free memory that a run may use; the rest is for other programs
 # per voxel of the grid: a map and its mask, sums for the mean in two precisions, means and
@@ -45,22 +48,23 @@ PAIRS_PER_SECOND = 60e6  # compared and tested by one core of an ordinary comput
 # --- Cost of a step on one core of the reference machine: devel/benchmarks/speed.md
 
 FIXED_SECONDS = 0.3  # any step
-READ_SECONDS = 2.5e-9  # per map voxel and pass
+READ_SECONDS = 2.2e-9  # per map voxel and pass
 RESAMPLE_SECONDS = 1.2e-7  # per map voxel, resampled to another box
 NETWORK_SECONDS = 0.021  # per map, two threads
 PAIR_SECONDS = 4e-11  # per voxel pair and volume
-EDGE_SECONDS = 4e-6  # per significant pair, during clustering
+EDGE_SECONDS = 3e-6  # per significant pair, during clustering
 HALF_SHARE = 0.04  # share of comparing and clustering that one random half takes, for stability
-VOLUME_SECONDS = 5e-4  # per volume of an expansion: evidence, and stability in 10 halves
-SKETCH_VOLUME_SECONDS = 1.5e-3  # per volume of a sketch: the same, and its scale
+VOLUME_SECONDS = 1e-3  # per volume of an expansion: evidence, and stability in 10 halves
+SKETCH_VOLUME_SECONDS = 1e-3  # per volume of a sketch: the same, and its scale
 # per pair of volumes, and PAIR_SECONDS for each voxel: the search for junk compares each with each
 JUNK_SECONDS = 7e-8
 LIBRARY_BYTES = 0.1e9
 NETWORK_BYTES = 0.32e9  # torch, and a batch of 4 in each of two threads
 # share of the voxels that are occupied in some volumes: the example's, used before the first run
 TYPICAL_OCCUPIED = 0.045
-# comparing a voxel with all block profiles costs as much as this many voxel pairs
-PROFILE_COMPARISONS = 1600
+# comparing a voxel with all block profiles costs as much as this many voxel pairs, and this many
+# more if it goes with a block, as it is compared in every round then
+PROFILE_COMPARISONS, ROUND_COMPARISONS = 1000, 2200
 
 # --- Minimum numbers of volumes, of three kinds
 

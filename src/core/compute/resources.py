@@ -12,6 +12,7 @@ from ..common import constants
 from ..common.errors import SirenError
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
+from ..maps.last_reading import forget
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ def reading_requirements(ensemble: Ensemble, passes: int) -> Requirements:
     next(ensemble.read())
     each = time.perf_counter() - start
     volumes, voxels = len(ensemble), ensemble.grid.size
-    times = 1 if kept_maps(volumes, voxels) else passes
-    return Requirements(reading_memory(volumes, voxels), each * volumes * times)
+    slow = ensemble.is_slow
+    times = 1 if kept_maps(volumes, voxels, slow) else passes
+    return Requirements(reading_memory(volumes, voxels, slow=slow), each * volumes * times)
 
 
 def check_reading(ensemble: Ensemble, passes: int, progress: Progress) -> None:
@@ -58,12 +60,13 @@ def check_reading(ensemble: Ensemble, passes: int, progress: Progress) -> None:
         If it does not fit into memory.
     """
     # before a map is read
-    reading = Requirements(reading_memory(len(ensemble), ensemble.grid.size), 0.0)
+    slow, volumes = ensemble.is_slow, len(ensemble)
+    reading = Requirements(reading_memory(volumes, ensemble.grid.size, slow=slow), 0.0)
+    if not fits_in_memory(reading):
+        forget()  # what an earlier step kept
     if not fits_in_memory(reading):
         box = max(ensemble.grid.shape) // 2
-        while box > 32 and not fits_in_memory(
-            Requirements(reading_memory(len(ensemble), box**3), 0.0)
-        ):
+        while box > 32 and not fits_in_memory(Requirements(reading_memory(volumes, box**3), 0.0)):
             box //= 2
         raise memory_error(reading, f'use "box {max(32, box)}", or fewer volumes')
     reading = reading_requirements(ensemble, passes)
@@ -73,18 +76,38 @@ def check_reading(ensemble: Ensemble, passes: int, progress: Progress) -> None:
         )
 
 
-def kept_maps(volumes: int, voxels: int) -> float:
-    """Bytes of the maps, of so many voxels each, where all are kept in memory; else 0."""
+def kept_maps(volumes: int, voxels: int, slow: bool = True) -> float:
+    """Bytes of the maps, of so many voxels each, where all are kept in memory; else 0.
+
+    ``slow``: whether they are slow to read; only such are kept, see :meth:`.Ensemble.cached`.
+    """
     kept = 4.0 * voxels * volumes
-    return kept if kept <= constants.CACHE_BYTES else 0.0
+    return kept if slow and kept <= constants.CACHE_BYTES else 0.0
 
 
-def reading_memory(volumes: int, voxels: int, copies: int = 2) -> float:
-    """Bytes for maps, occupancy and anchors; the occupancy bits are held twice while the levels are
-    harmonized, which an expansion, of one copy, does not.
+def excerpt_memory(volumes: int, voxels: int, occupied: float | None = None) -> float:
+    """Bytes of the densities that are kept near ``occupied`` voxels, those that vary; 0 if these
+    are too many, see :func:`.kept.near_blocks`.
+    """
+    varying = constants.TYPICAL_OCCUPIED * voxels if occupied is None else occupied
+    near = min(constants.SURROUNDINGS * varying, float(voxels))
+    kept = volumes * (4.0 * near + voxels / 8) + 8.0 * voxels
+    return 4.0 * near * volumes if kept <= constants.KEPT_BYTES else 0.0
+
+
+def reading_memory(
+    volumes: int,
+    voxels: int,
+    copies: int = 2,
+    slow: bool = True,
+    occupied: float | None = None,
+) -> float:
+    """Bytes for maps, occupancy, anchors, and densities near blocks; the occupancy bits are held
+    twice while the levels are harmonized, which an expansion, of one copy, does not.
     """
     return (
-        kept_maps(volumes, voxels)
+        kept_maps(volumes, voxels, slow)
+        + excerpt_memory(volumes, voxels, occupied)
         + constants.BYTES_PER_VOXEL * voxels
         + copies * volumes * voxels / 8
         + (constants.BYTES_PER_VOLUME if copies > 1 else constants.EXPAND_VOLUME_BYTES) * volumes

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,14 @@ from numpy.typing import NDArray
 from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
 from .companions import Companions, find_companions
+from .excerpt import Excerpt
 from .finding import find_sources as find_sources
 from .fingerprint import fingerprint
 from .grid import Grid, Triple, box_grid, to_box
+from .last_reading import LastReading, forget, keep, last_reading
 from .mapfile import natural_key, with_voxel_size
 from .source import Source as Source
+from .source import Stamp
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,12 @@ class Ensemble:
         Maps already read, by name, see :meth:`cached`.
     fingerprints : dict of str
         Fingerprint of each map read so far, by name, see :mod:`.fingerprint`.
+    stamps : dict of tuple
+        Of each file read so far, by name of the map, see :meth:`.source.Source.stamp`.
     expected : tuple of Expected
         The fingerprints that maps must have, see :meth:`expecting`.
+    excerpt : Excerpt or None
+        Voxels that are kept, see :meth:`keeping`.
     """
 
     sources: tuple[Source, ...]
@@ -83,7 +91,9 @@ class Ensemble:
     mixed: bool = False
     cache: dict[str, NDArray[np.float32]] | None = field(default=None, repr=False, compare=False)
     fingerprints: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    stamps: dict[str, Stamp] = field(default_factory=dict, repr=False, compare=False)
     expected: tuple[Expected, ...] = field(default=(), repr=False, compare=False)
+    excerpt: Excerpt | None = field(default=None, repr=False, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -152,6 +162,41 @@ class Ensemble:
         for source in progress.each(self.sources, phase, len(self.sources)):
             yield source.name, self.array(source)
 
+    def read_voxels(
+        self, voxels: NDArray[np.int64], progress: Progress | None = None, phase: str = "reading"
+    ) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Iterate over the maps: name and the (n,) float32 values of (n,) flat indices.
+
+        Maps are not read again where these are kept, see :meth:`keeping`.
+
+        Raises
+        ------
+        SirenError, JunkMap, Cancelled
+            As :meth:`read`.
+        """
+        progress, kept = progress or Progress(), self.excerpt
+        places = None if kept is None else kept.places(voxels)
+        for source in progress.each(self.sources, phase, len(self.sources)):
+            known = None if kept is None else kept.values.get(source.name)
+            if known is not None and places is not None:
+                yield source.name, known.take(places)
+                continue
+            flat = self.array(source).ravel()
+            if kept is not None:
+                kept.fill(source.name, flat)
+            yield source.name, flat.take(voxels)
+
+    def keeping(self, excerpt: Excerpt | None) -> Ensemble:
+        """The same ensemble; the voxels of an excerpt are kept once :meth:`read_voxels` has read
+        any, or were so by an earlier step.
+        """
+        return self if excerpt is None else replace(self, excerpt=excerpt)
+
+    @property
+    def in_files(self) -> bool:
+        """Whether all maps are in files, whose changes are seen."""
+        return all(s.path is not None for s in self.sources)
+
     def array(self, source: Source) -> NDArray[np.float32]:
         """Read one map: (z, y, x) float32, resampled if ``box`` is set.
 
@@ -163,8 +208,11 @@ class Ensemble:
         """
         if self.cache is not None and source.name in self.cache:
             return self.cache[source.name]
-        array = source.read()
-        self._check_fingerprint(source.name, array)
+        stamp = source.stamp()
+        seen = stamp is not None and self.stamps.get(source.name) == stamp
+        array = source.read(seen)
+        if not seen:
+            self._check_fingerprint(source.name, array, stamp)
         if self.box is not None:
             array = to_box(array, source.read_grid(), self.box)[0]
         if array.shape != self.grid_of(source).shape:
@@ -173,14 +221,32 @@ class Ensemble:
             self.cache[source.name] = array
         return array
 
-    def _check_fingerprint(self, name: str, array: NDArray[np.float32]) -> None:
-        if name in self.fingerprints:
+    def _check_fingerprint(
+        self, name: str, array: NDArray[np.float32], stamp: Stamp | None
+    ) -> None:
+        known = self.fingerprints.get(name)
+        if known is not None and stamp is None:
             return
         found = fingerprint(array)
-        for e in self.expected:
-            if e.fingerprints.get(name, found) != found:
-                raise SirenError(e.sentence.replace("{name}", name))
+        self.check_expected(name, found)
+        if known not in (None, found):
+            forget()  # or it would be found to have changed again
+            raise SirenError(f"{name} changed while it was read: run the command again.")
         self.fingerprints[name] = found
+        if stamp is not None:
+            self.stamps[name] = stamp
+
+    def check_expected(self, name: str, fingerprint: str) -> None:
+        """Check that the map of this fingerprint is the one that an earlier step read.
+
+        Raises
+        ------
+        SirenError
+            If it is not.
+        """
+        for e in self.expected:
+            if e.fingerprints.get(name, fingerprint) != fingerprint:
+                raise SirenError(e.sentence.replace("{name}", name))
 
     def expecting(self, fingerprints: Mapping[str, str], sentence: str) -> Ensemble:
         """The same ensemble; reading a map that has another fingerprint is an error.
@@ -197,13 +263,74 @@ class Ensemble:
         if not fingerprints:
             return self
         return replace(
-            self, fingerprints={}, expected=(*self.expected, Expected(fingerprints, sentence))
+            self,
+            fingerprints={},
+            stamps={},
+            expected=(*self.expected, Expected(fingerprints, sentence)),
         )
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether reading a map takes far longer than to copy its file: maps are compressed,
+        resampled, or not in files.
+        """
+        return self.box is not None or any(s.is_slow for s in self.sources)
+
     def cached(self, most_bytes: float) -> Ensemble:
-        """The same ensemble, with maps kept in memory once read if all fit in ``most_bytes``."""
+        """The same ensemble, with maps kept in memory once read if all fit in ``most_bytes`` and
+        reading them is slow. Other files the operating system keeps, and copying them again from
+        there takes no longer than to look at kept ones: memory that is new costs more.
+        """
         fits = 4 * self.grid.size * len(self) <= most_bytes
-        return replace(self, cache={}) if fits and self.cache is None else self
+        keep = fits and self.cache is None and self.is_slow
+        return replace(self, cache={}) if keep else self
+
+    def keep(self, made_with: Hashable, value: Any, size: float) -> None:
+        """Keep a result of all maps, which have been read, for the next step.
+
+        Parameters
+        ----------
+        made_with : hashable
+            What the result depends on besides the maps.
+        value : object
+        size : float
+            Bytes of the result; see :mod:`.last_reading`.
+        """
+        key = self._key(made_with, self.stamps)
+        if key is None:
+            forget()
+        else:
+            keep(LastReading(key, {n: self.fingerprints[n] for n in self.names}, value), size)
+
+    def recall(self, made_with: Hashable) -> Any:
+        """The result that :meth:`keep` was given for these maps, in this step or an earlier one;
+        None if there is none. One of other maps is dropped.
+
+        Raises
+        ------
+        SirenError
+            If the maps are not those that are expected, see :meth:`expecting`.
+        """
+        last = last_reading()
+        if last is None:
+            return None
+        key = self._key(made_with, {s.name: s.stamp() for s in self.sources})
+        if key is None or last.key != key:
+            forget()
+            return None
+        for name, found in last.fingerprints.items():
+            self.check_expected(name, found)
+            self.fingerprints.setdefault(name, found)  # to which it is compared when it is read
+        return last.value
+
+    def _key(
+        self, made_with: Hashable, stamps: Mapping[str, Stamp | None]
+    ) -> tuple[Hashable, ...] | None:
+        """None if some maps are in memory, or not a number (NaN) where all are."""
+        if any(stamps.get(s.name) is None or s.outside is not None for s in self.sources):
+            return None
+        files = tuple((s.name, s.path, stamps[s.name]) for s in self.sources)
+        return (files, self.grid, self.box, made_with)
 
     def of(self, names: Sequence[str]) -> Ensemble:
         """The maps of these full names, in the order they have here; itself if these are all."""
@@ -516,6 +643,8 @@ def check_same_grid(name: str, grid: Grid, first_name: str, first: Grid) -> None
     def triple(t: Triple) -> str:
         return f"{t[0]:.4g}" if len(set(t)) == 1 else " x ".join(f"{v:.4g}" for v in t)
 
+    if grid == first:
+        return
     remedy = f'Use "exclude {name}", or resample it.'
     if grid.shape != first.shape:
         raise SirenError(

@@ -49,7 +49,8 @@ def find_sources(inputs: Sequence[str | Path | Source]) -> list[Source]:
                 "the folder of the volumes."
             )
         # a symbolic link keeps its own name, which identifies the map
-        sources += [Source(p.name, p.parent.resolve() / p.name) for p in paths]
+        folders = {parent: parent.resolve() for parent in {p.parent for p in paths}}
+        sources += [Source(p.name, folders[p.parent] / p.name) for p in paths]
     return _distinct_names(sources)
 
 

@@ -30,13 +30,25 @@ ZIP = ".zip"  # of a series, as cryoSPARC writes them
 MOST_UNPACKED = 2 << 30  # bytes of a compressed map, 800^3 floats: more takes minutes to unpack
 _AXES = (1, 2, 3)
 _BYTES = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}  # per voxel, by MRC mode
+_ENDINGS = tuple(s + c for s in SUFFIXES for c in COMPRESSIONS)
+# made once: for hundreds of small maps, they take as long as to read the values
+_HEADERS = {order: HEADER_DTYPE.newbyteorder(order) for order in "<>"}
+_VALUES = {
+    (mode, order): dtype_from_mode(mode).newbyteorder(order)
+    for mode in _BYTES
+    for order in ("<", ">", "=")
+}
 
 
 def is_map_name(name: str) -> bool:
     """Whether a file name has the suffix of a map."""
-    return not name.startswith(".") and name.lower().endswith(
-        tuple(s + c for s in SUFFIXES for c in COMPRESSIONS)
-    )
+    return not name.startswith(".") and name.lower().endswith(_ENDINGS)
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a map must be unpacked to be read, by its name: compressed, or in a zip file."""
+    packed = path.name.lower().endswith(tuple(c for c in COMPRESSIONS if c))
+    return packed or zip_member(path) is not None
 
 
 def zip_member(path: Path) -> tuple[Path, str] | None:
@@ -90,7 +102,7 @@ def first_value(path: Path) -> float:
     """
     with _reading(path), _unpacked(path) as (file, packed):
         header = _checked_header(path, file, packed)
-        kind = dtype_from_mode(int(header["mode"])).newbyteorder(header.dtype["mode"].byteorder)
+        kind = _VALUES[int(header["mode"]), header.dtype["mode"].byteorder]
         nz, ny, nx = _file_shape(header)
         extended, values = int(header["nsymbt"]), nx * ny * nz * kind.itemsize
         if not packed:
@@ -166,10 +178,9 @@ def _values(
 def _reading(path: Path) -> Iterator[None]:
     """Turn what goes wrong with a file into one sentence."""
     try:
-        if not path.exists() and stored_size(path) is None:
-            raise SirenError(f"{path}: there is no such file; check its name and folder.")
         yield
     except (
+        KeyError,  # not in the zip file
         zipfile.BadZipFile,
         RuntimeError,  # a zip file with a password, or of a kind that Python cannot unpack
         ValueError,
@@ -180,6 +191,10 @@ def _reading(path: Path) -> Iterator[None]:
         MemoryError,
         zlib.error,
     ) as error:
+        if not path.exists() and stored_size(path) is None:
+            raise SirenError(
+                f"{path}: there is no such file; check its name and folder."
+            ) from error
         reason = (
             getattr(error, "strerror", None)
             or str(error).partition("\n")[0]
@@ -202,7 +217,7 @@ def _checked_header(path: Path, file: Any, packed: bool) -> np.void:
             f"{path.name} is empty or truncated: it ends within its header. Copy it "
             "again, or leave it out."
         )
-    header = np.frombuffer(raw, HEADER_DTYPE.newbyteorder(">" if swapped else "<"))[0]
+    header = np.frombuffer(raw, _HEADERS[">" if swapped else "<"])[0]
     nz, ny, nx = _file_shape(header)
     mode, extended = int(header["mode"]), int(header["nsymbt"])
     if not all(0 < n < 65536 for n in (nz, ny, nx)) or not 0 <= mode < 128:
@@ -257,7 +272,7 @@ def _size(file: Any) -> int:
 
 def _data(path: Path, file: Any, packed: bool, header: np.void) -> NDArray[np.generic]:
     """Read the values in the order of the file: section, row, column."""
-    kind = dtype_from_mode(int(header["mode"])).newbyteorder(header.dtype["mode"].byteorder)
+    kind = _VALUES[int(header["mode"]), header.dtype["mode"].byteorder]
     shape = _file_shape(header)
     extended, values = int(header["nsymbt"]), shape[0] * shape[1] * shape[2] * kind.itemsize
     if not packed:
@@ -291,8 +306,7 @@ def _unpacked(path: Path) -> Iterator[tuple[Any, bool]]:
             file: Any = stack.enter_context(archive.open(member[1]))
         else:
             file = stack.enter_context(open_file(path))
-        start = file.read(212)
-        file.seek(0)
+        start = file.peek(212)[:212]
         opened: Any = None
         if start[208:] != b"MAP ":
             opened = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open}.get(start[:2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,10 @@ from numpy.typing import NDArray
 
 from ..common.errors import JunkMap
 from .grid import Grid
-from .mapfile import first_value, read_grid, read_map, read_values
+from .mapfile import first_value, is_packed, read_grid, read_map, read_values, zip_member
+
+#: Of a file: device, number, bytes, and when its content and its entry in the folder changed.
+Stamp = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,33 @@ class Source:
         assert self.path is not None
         return read_grid(self.path)
 
-    def read(self) -> NDArray[np.float32]:
+    @property
+    def is_slow(self) -> bool:
+        """Whether reading the map takes far longer than to copy it from a file that the operating
+        system has at hand: it is compressed, or made on reading.
+        """
+        return self.path is None or is_packed(self.path)
+
+    def stamp(self) -> Stamp | None:
+        """What changes when the file is written or replaced; None for a map in memory, and for a
+        file that is gone.
+        """
+        if self.path is None:
+            return None
+        member = zip_member(self.path)
+        try:
+            found = os.stat(self.path if member is None else member[0])
+        except (OSError, ValueError):
+            return None
+        return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+    def read(self, checked: bool = False) -> NDArray[np.float32]:
         """Read the values: (z, y, x) float32.
+
+        Parameters
+        ----------
+        checked : bool
+            The same file was read before, and its values are fit for use.
 
         Raises
         ------
@@ -65,7 +94,13 @@ class Source:
         data = self.read_as_is()
         if self.outside is not None and self.outside.shape == data.shape:
             data = np.where(self.outside & np.isnan(data), np.float32(0), data)
-        low, high = float(data.min()), float(data.max())  # any NaN or infinity shows in one of them
+        if checked:
+            return data
+        # any NaN or infinity shows in a sum of squares, which is faster than looking for them
+        few, flat = data[0, 0], data.ravel()
+        if len(few) > 1 and few[0] != few[1] and np.isfinite(np.dot(flat, flat)):
+            return data
+        low, high = float(data.min()), float(data.max())  # it shows in one of them, too
         if not (np.isfinite(low) and np.isfinite(high)):
             raise JunkMap(
                 f'{self.name} has values that are not finite numbers: use "exclude {self.name}".',

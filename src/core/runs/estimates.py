@@ -18,13 +18,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..blocks.expand import EXPAND_PASSES
 from ..blocks.statistics import DEFAULT, statistic_named
 from ..common import constants
-from ..compute.resources import kept_maps, pair_requirements, reading_memory
+from ..compute.resources import excerpt_memory, kept_maps, pair_requirements, reading_memory
 from ..maps.grid import Grid
 
 BOX = 64  # to which maps are resampled for the network
 CACHED_PASSES = 2  # that reading maps once and keeping them costs as much as
+# of maps that are not kept, where densities near blocks are; a later pass finds these
+SKETCH_PASSES = 4
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Work:
         Number of voxels in the blocks to expand, if known from an earlier run.
     read_voxels : int or None
         Voxels of each map's file, if maps are resampled on reading.
+    packed : bool
+        Whether maps are compressed, in zip files, or not in files: they are kept once read.
     """
 
     step: str
@@ -58,6 +63,7 @@ class Work:
     occupied: int | None = None
     block_voxels: int | None = None
     read_voxels: int | None = None
+    packed: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,16 +112,20 @@ def _blocks(work: Work) -> Estimate:
     """Estimate for a sketch or an expansion."""
     statistic = statistic_named(work.statistic)
     voxels, read = work.grid.size, work.read_voxels or work.grid.size
-    fits = kept_maps(work.volumes, voxels) > 0
+    slow = work.packed or work.read_voxels is not None
+    fits = kept_maps(work.volumes, voxels, slow) > 0
     each = constants.READ_SECONDS * read + (
         constants.RESAMPLE_SECONDS * read if work.read_voxels else 0.0
     )
-    seconds = (
-        constants.FIXED_SECONDS
-        + (CACHED_PASSES if fits else statistic.passes) * work.volumes * each
-    )
     sketching = work.step == "sketch"
-    memory = constants.LIBRARY_BYTES + reading_memory(work.volumes, voxels, 2 if sketching else 1)
+    passes = statistic.passes if sketching else EXPAND_PASSES
+    if excerpt_memory(work.volumes, voxels, work.occupied):
+        passes = min(passes, SKETCH_PASSES if sketching else 2)  # the others find all in excerpts
+    seconds = constants.FIXED_SECONDS + (CACHED_PASSES if fits else passes) * work.volumes * each
+    copies = 2 if sketching else 1
+    memory = constants.LIBRARY_BYTES + reading_memory(
+        work.volumes, voxels, copies, slow, work.occupied
+    )
     occupied = work.occupied if work.occupied is not None else constants.TYPICAL_OCCUPIED * voxels
     most = statistic.most_sampled(work.subsample)
     sample = occupied / (work.subsample or constants.DEFAULT_SUBSAMPLE)
@@ -130,7 +140,9 @@ def _blocks(work: Work) -> Estimate:
             seconds += work.volumes * constants.SKETCH_VOLUME_SECONDS
         return Estimate(seconds, memory + pairs.memory)
     block = work.block_voxels if work.block_voxels is not None else sample / 2
-    partners = block if statistic.counts_in_expand else min(block, constants.PROFILE_COMPARISONS)
+    going = min(1.0, block / max(1.0, sample))  # share of the voxels that go with a block
+    profiles = constants.PROFILE_COMPARISONS + constants.ROUND_COMPARISONS * going
+    partners = block if statistic.counts_in_expand else min(block, profiles)
     each = work.volumes * constants.PAIR_SECONDS
     each += 1 / constants.PAIRS_PER_SECOND if statistic.counts_in_expand else 0.0
     seconds += occupied * partners * each + work.volumes * constants.VOLUME_SECONDS

@@ -14,7 +14,8 @@ from scipy import ndimage
 from chimerax.siren.core.blocks import similarity
 from chimerax.siren.core.blocks.background import measure_background
 from chimerax.siren.core.blocks.communities import voxel_communities
-from chimerax.siren.core.blocks.evidence import _dilated, measure_evidence
+from chimerax.siren.core.blocks.dilation import dilated
+from chimerax.siren.core.blocks.evidence import measure_evidence
 from chimerax.siren.core.blocks.expand import expand
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.blocks.outliers import junk_volumes
@@ -214,7 +215,7 @@ def test_voxels_around_a_block_are_those_within_reach_of_a_distance_transform(
         mask = np.zeros(shape, bool)
         mask.ravel()[rng.choice(mask.size, count, replace=False)] = True
         near = ndimage.distance_transform_edt(~mask) <= constants.MASS_REACH
-        found = _dilated(np.flatnonzero(mask), Grid(shape, (1.0,) * 3))
+        found = dilated(np.flatnonzero(mask), Grid(shape, (1.0,) * 3), constants.MASS_REACH)
         np.testing.assert_array_equal(found, np.flatnonzero(near))
 
 
@@ -225,13 +226,13 @@ def test_one_reading_gives_the_background_and_the_evidence_of_two(
     result = sketch(ensemble, levels, SketchParameters(resamples=0))
     background = measure_background(ensemble, result.occupancy, Progress())
     readings = []
-    plain = Ensemble.read
+    plain = Ensemble.read_voxels
 
     def counted(self: Ensemble, *arguments: object) -> object:
         readings.append(1)
         return plain(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Ensemble, "read", counted)
+    monkeypatch.setattr(Ensemble, "read_voxels", counted)
     once = measure_evidence(result.blocks, result.occupancy, ensemble)
     assert len(readings) == 1
     twice = measure_evidence(result.blocks, result.occupancy, ensemble, background)
