@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..core.blocks.blockset import BlockSet
 from ..core.figures.colors import RGB, block_colors, folder_colors, inherited_colors
 from ..core.maps.grid import Grid
+from ..core.maps.last_reading import forget
 from ..core.runs.record import Record
 from ..core.runs.steps import Run
 from .surfaces import GROUP_NAME, BlockMap, own_color
@@ -274,7 +275,9 @@ def shown_colors(session: Any, folder: Path, blocks: BlockSet) -> dict[int, RGB]
 
 
 def watch(session: Any) -> None:
-    """Remember the colors of blocks that are closed from now on."""
+    """Remember the colors of blocks that are closed from now on; free what the last step kept of
+    its volumes when nothing is open any more.
+    """
     if session in _closed:
         return
     _closed[session] = {}
@@ -285,6 +288,8 @@ def watch(session: Any) -> None:
                 group = model.parent
                 if group is None or not group.name.endswith(EARLIER):
                     _remember(session, model)
+        if not session.models.list():  # the session is closed, or begins anew
+            forget()
 
     session.triggers.add_handler(REMOVE_MODELS, removed)
 

@@ -255,6 +255,6 @@ def binarize(
     # counted while reading: later it would take a pass over all bits
     vars(result)["frequency"] = frequency + few
     among_chosen = set(chosen.names)
-    keep = Kept(result.leaving_out({n: r for n, r in left_out.items() if n in among_chosen}))
-    chosen.keep(used, keep, keep.size)
+    made = Kept(result.leaving_out({n: r for n, r in left_out.items() if n in among_chosen}))
+    chosen.keep(used, made, made.size)
     return result
