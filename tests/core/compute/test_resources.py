@@ -125,14 +125,16 @@ def test_an_edge_takes_the_memory_that_is_planned_for_it() -> None:
     assert 0.3 * constants.BYTES_PER_EDGE < peak / len(edges) <= constants.BYTES_PER_EDGE
 
 
-def test_cached_maps_are_counted_once_in_the_estimate(
+def test_maps_that_are_slow_to_read_are_kept_and_counted_and_plain_files_are_not(
     ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = reading_requirements(ensemble, 3)
+    slow, most = ensemble.resampled(16), constants.CACHE_BYTES
+    assert slow.cached(most).cache is not None and ensemble.cached(most).cache is None
+    kept, plain = (reading_requirements(e, 3).memory for e in (slow, ensemble))
     monkeypatch.setattr(constants, "CACHE_BYTES", 0)
-    assert kept.memory - reading_requirements(ensemble, 3).memory == 4 * ensemble.grid.size * len(
-        ensemble
-    )
+    assert slow.cached(0).cache is None
+    assert kept - reading_requirements(slow, 3).memory == 4 * slow.grid.size * len(slow)
+    assert plain == reading_requirements(ensemble, 3).memory
     assert Requirements(2e9, 100).text() == "about 2.0 GB of memory and 2 min"
 
 

@@ -18,10 +18,10 @@ LARGE = Grid((128, 128, 128), (2.5, 2.5, 2.5))
     ("work", "seconds", "peak"),
     [
         # seconds on one core and peak memory in bytes, for the simulated example
-        (Work("sketch", 500, SMALL, occupied=9536, resamples=0), 3.8, 669e6),
-        (Work("sketch", 500, SMALL, occupied=9536, resamples=10), 5.1, 668e6),
-        (Work("sketch", 200, SMALL, occupied=9365, resamples=0), 2.6, 345e6),
-        (Work("sketch", 60, LARGE, occupied=69357, resamples=0), 6.1, 821e6),
+        (Work("sketch", 500, SMALL, occupied=9536, resamples=0), 3.0, 250e6),
+        (Work("sketch", 500, SMALL, occupied=9536, resamples=10), 3.4, 250e6),
+        (Work("sketch", 200, SMALL, occupied=9365, resamples=0), 1.5, 183e6),
+        (Work("sketch", 100, LARGE, occupied=55780), 4.1, 293e6),
         (Work("sketch", 10_000, TINY, occupied=939), 36.9, 714e6),
         (Work("expand", 10_000, TINY, occupied=939, block_voxels=500), 8.1, 484e6),
         (Work("expand", 500, SMALL, occupied=9536, block_voxels=2387), 1.2, None),
