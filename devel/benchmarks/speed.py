@@ -532,7 +532,8 @@ SAID = """## Memory and time against what was said
 Peak memory on top of the interpreter and CPU seconds, each "of" what the panel says beforehand for as many voxels that vary, and their ratio.
 Times are those of the reference machine, times {speed:.2f}: what the first row took here. `clean`: sharp parts in empty space, all voxels of a part alike;
 `one`: a single such part; `graded`: a ball of another size in each volume; `random`: the whole box varies by chance. The time of clean volumes
-is overestimated, since beforehand nobody knows that they are. Expansions read the volumes themselves, as in a session of their own.
+is overestimated, since beforehand nobody knows that they are. Expansions read the volumes themselves, as in a session of their own. Their memory is
+on top of what the sketch before them had freed, and so may be 0.
 
 | ensemble | voxels that vary | blocks | sketch, MB | ratio | s | ratio | expand, MB | ratio | s | ratio |
 |---|---|---|---|---|---|---|---|---|---|---|

@@ -15,6 +15,7 @@ from chimerax.core.logger import StringPlainTextLog
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.figures.colors import PALETTE, block_colors, inherited_colors
 from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.core.maps.last_reading import last_reading
 from chimerax.siren.session.surfaces import BlockMap
 from ensembles import LEVEL, Planted, write_planted
 
@@ -373,3 +374,12 @@ def test_any_two_colors_of_the_palette_are_told_apart_even_on_shaded_surfaces(wi
     far = {(a, b): float(np.linalg.norm(seen[a] - seen[b])) for a, b in combinations(PALETTE, 2)}
     closest = min(far, key=far.__getitem__)
     assert far[closest] > least, (closest, far[closest])
+
+
+def test_what_a_sketch_kept_of_its_volumes_is_freed_when_all_is_closed(
+    run: Run, planted: Planted, out: Path
+) -> None:
+    sketch(run, planted, out)
+    assert last_reading() is not None
+    run("close")
+    assert last_reading() is None

@@ -64,7 +64,7 @@ NETWORK_BYTES = 0.32e9  # torch, and a batch of 4 in each of two threads
 TYPICAL_OCCUPIED = 0.045
 # comparing a voxel with all block profiles costs as much as this many voxel pairs, and this many
 # more if it goes with a block, as it is compared in every round then
-PROFILE_COMPARISONS, ROUND_COMPARISONS = 1000, 2200
+PROFILE_COMPARISONS, ROUND_COMPARISONS = 1000, 3000
 
 # --- Minimum numbers of volumes, of three kinds
 
