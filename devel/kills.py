@@ -163,6 +163,23 @@ def _report(root: Path, version: int) -> None:
     write_report(report, root / "siren" / "report.html", Pictures([]), figures=FIGURES)
 
 
+def _segmentation(root: Path, version: int) -> object:
+    from chimerax.siren.core.analysis.segmentation import write_segmentation
+
+    run = open_run(root / "siren" / "00_sketch")
+    blocks = replace(run.blocks, names=dict.fromkeys(run.blocks.blocks, f"version {version}"))
+    return write_segmentation(root / "siren" / "labels.mrc", blocks, run.record.grid)
+
+
+def _locate(root: Path, version: int) -> object:
+    from chimerax.siren.core.runs.moved import locate_volumes
+
+    place = root / f"volumes{version}"  # a copy of them, for each version
+    if not place.is_dir():
+        shutil.copytree(root / "volumes", place, copy_function=os.link)
+    return locate_volumes(root / "siren" / "00_sketch", place)
+
+
 def _occupancy(root: Path, version: int) -> None:
     from chimerax.siren.core.analysis.part_occupancy import measure_occupancies
     from chimerax.siren.core.analysis.parts import block_parts
@@ -237,6 +254,8 @@ COMMANDS = (
     Command("volumes", _volumes, ("siren/volumes_with_1",)),
     Command("relate", _relate, ("siren/00_sketch_relations",)),
     Command("report", _report, ("siren/report.html",)),
+    Command("mask segmentation", _segmentation, ("siren/labels.mrc",)),
+    Command("locate", _locate, ("siren/00_sketch",)),
     Command(
         "occupancy",
         _occupancy,
