@@ -168,16 +168,8 @@ def _segmentation(root: Path, version: int) -> object:
 
     run = open_run(root / "siren" / "00_sketch")
     blocks = replace(run.blocks, names=dict.fromkeys(run.blocks.blocks, f"version {version}"))
-    return write_segmentation(root / "siren" / "labels.mrc", blocks, run.record.grid)
-
-
-def _locate(root: Path, version: int) -> object:
-    from chimerax.siren.core.runs.moved import locate_volumes
-
-    place = root / f"volumes{version}"  # a copy of them, for each version
-    if not place.is_dir():
-        shutil.copytree(root / "volumes", place, copy_function=os.link)
-    return locate_volumes(root / "siren" / "00_sketch", place)
+    colors = dict.fromkeys(blocks.blocks, (0.2 * version, 0.5, 0.5, 1.0))
+    return write_segmentation(root / "siren" / "segmentation.mrc", blocks, run.record.grid, colors)
 
 
 def _occupancy(root: Path, version: int) -> None:
@@ -254,8 +246,9 @@ COMMANDS = (
     Command("volumes", _volumes, ("siren/volumes_with_1",)),
     Command("relate", _relate, ("siren/00_sketch_relations",)),
     Command("report", _report, ("siren/report.html",)),
-    Command("mask segmentation", _segmentation, ("siren/labels.mrc",)),
-    Command("locate", _locate, ("siren/00_sketch",)),
+    Command(
+        "mask segmentation", _segmentation, ("siren/segmentation.mrc", "siren/segmentation.csv")
+    ),
     Command(
         "occupancy",
         _occupancy,
