@@ -277,6 +277,7 @@ class Use:
     name : in it
     call : how it is called, or None
     derived : whether the object is of a class of src/, which has attributes of its own
+    bound : whether it is of an object, and not of the class by name: ``Model.delete(self)``
     """
 
     where: str
@@ -286,6 +287,7 @@ class Use:
     call: ast.Call | None = field(default=None, compare=False)
     node: ast.AST | None = field(default=None, compare=False)
     derived: bool = False
+    bound: bool = True
 
 
 def sources() -> dict[str, ast.Module]:
@@ -323,9 +325,12 @@ class _Uses(ast.NodeVisitor):
             self._add(node, "import", module, name)
         self.visit(tree)
 
-    def _add(self, node: Any, kind: str, owner: str, name: str, call: Any = None) -> None:
+    def _add(
+        self, node: Any, kind: str, owner: str, name: str, call: Any = None, bound: bool = True
+    ) -> None:
         where, derived = f"{self.path}:{node.lineno}", owner.endswith(DERIVED)
-        self.found.append(Use(where, kind, owner.removesuffix(DERIVED), name, call, node, derived))
+        owner = owner.removesuffix(DERIVED)
+        self.found.append(Use(where, kind, owner, name, call, node, derived, bound))
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         base = self.own.get(node.name, "")
@@ -379,7 +384,8 @@ class _Uses(ast.NodeVisitor):
     def _attribute(self, node: ast.Attribute, call: ast.Call | None) -> None:
         owner = self.type_of(node.value)
         if owner and isinstance(node.ctx, ast.Load):
-            self._add(node, "attribute", owner, node.attr, call)
+            by_class = isinstance(node.value, ast.Name) and self.names.get(node.value.id) == owner
+            self._add(node, "attribute", owner, node.attr, call, bound=not by_class)
         elif not owner and ast.unparse(node.value) not in self.modules:
             self._add(node, "word", "", node.attr)
 
@@ -466,8 +472,9 @@ def _problem(use: Use, version: Version, oldest: Version) -> str:
         return _override_problem(use, members, oldest)
     if use.name in members:
         node = members[use.name]
-        static = any("staticmethod" in ast.unparse(d) for d in getattr(node, "decorator_list", []))
-        return _call_problem(use, node, bound=not static)
+        kinds = [ast.unparse(d) for d in getattr(node, "decorator_list", [])]
+        bound = "classmethod" in kinds or (use.bound and "staticmethod" not in kinds)
+        return _call_problem(use, node, bound=bound)
     if use.owner == SESSION and use.name in STARTED:
         return ""
     if (use.derived and use.name in _own_names) or use.name.startswith("__"):

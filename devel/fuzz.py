@@ -26,6 +26,8 @@ import sys
 import tempfile
 import time
 import warnings
+import zipfile
+import zlib
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -33,24 +35,33 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import mrcfile
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
+from chimerax.siren.core.analysis.parameters import RelateParameters
+from chimerax.siren.core.analysis.relate import relate
+from chimerax.siren.core.analysis.selection import Selection
+from chimerax.siren.core.analysis.subsets import choose_volumes
 from chimerax.siren.core.blocks.blockset import read_block_maps
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
-from chimerax.siren.core.common.errors import SirenError
+from chimerax.siren.core.common.errors import JunkMap, SirenError
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import read_grid, read_map, write_map
 from chimerax.siren.core.particles.arrays import read_value
 from chimerax.siren.core.particles.assignment import assign
 from chimerax.siren.core.particles.cryosparc import read_cs
+from chimerax.siren.core.particles.latent import volume_latent
 from chimerax.siren.core.particles.pickles import pickled_indices, read_pickle
 from chimerax.siren.core.particles.places import Files, find_files
 from chimerax.siren.core.particles.star import read_star
+from chimerax.siren.core.report.content import gather, history
 from chimerax.siren.core.runs.comparison import read_side
+from chimerax.siren.core.runs.moved import locate_volumes
+from chimerax.siren.core.runs.preview import preview_ensemble
 from chimerax.siren.core.runs.record import read_record
 from chimerax.siren.core.runs.steps import (
     inherited_parameters,
@@ -69,6 +80,7 @@ from chimerax.siren.core.thresholds.labels import (
     write_template,
 )
 from chimerax.siren.core.thresholds.normalize import Range
+from chimerax.siren.core.thresholds.resume import Unfinished, junk_result
 from chimerax.siren.core.thresholds.tables import (
     Prediction,
     Predictions,
@@ -626,6 +638,91 @@ def _particle_files(good: Good, folder: Path, data: DataObject) -> None:
         one_sentence(assign, Files(latent=path, centers=path), ["vol_1.mrc", "vol_2.mrc"])
 
 
+def _related(folder: Path) -> object:
+    """What siren relate, volumes and movie take from a run."""
+    states = run_states(folder)
+    choose_volumes(states, Selection((1,)))
+    return relate(states, RelateParameters(resamples=1))
+
+
+def _report(folder: Path) -> object:
+    return gather(folder), history(folder)
+
+
+def _found_again(folder: Path) -> object:
+    return locate_volumes(folder, folder.parents[1] / "volumes")
+
+
+def _labels_and_masks(good: Good, folder: Path, data: DataObject) -> None:
+    """Sides of a comparison that other programs made: labeled maps, and folders of masks."""
+    kind = data.draw(st.sampled_from(["<i2", "<f4", "i1"]))
+    labels = np.arange(8 * 9 * 10).reshape(8, 9, 10) // data.draw(st.sampled_from([1, 7, 300]))
+    with mrcfile.new(folder / "labels.mrc", labels.astype(kind)) as mrc:
+        mrc.voxel_size = 4.0
+    content = (folder / "labels.mrc").read_bytes()
+    (folder / "labels.mrc").write_bytes(changed_bytes(data, content))
+    one_sentence(read_side, folder / "labels.mrc")
+    shutil.copy(good.run / "block_1.mrc", folder)
+    one_sentence(read_side, folder)
+
+
+def _volume_latents(good: Good, folder: Path, data: DataObject) -> None:
+    """Coordinates of volumes, as programs leave them beside these."""
+    names = [f"vol_{n:03d}.mrc" for n in range(4)]
+    buffer = io.BytesIO()
+    np.save(buffer, np.arange(8.0).reshape(4, 2))
+    table = "volume,x,y\n" + "".join(f"{n},{k},0.5\n" for k, n in enumerate(names))
+    files = {
+        "z.csv": changed_table(data, table),
+        "z_values.txt": changed_bytes(data, b"0.5 1\n2 3\n4 5\n-6 7e-1\n"),
+        "z.npy": changed_bytes(data, buffer.getvalue()),
+        "z.pkl": changed_bytes(data, pickle.dumps(np.arange(8.0).reshape(4, 2))),
+    }
+    name = data.draw(st.sampled_from(list(files)))
+    (folder / name).write_bytes(files[name])
+    first = data.draw(st.sampled_from([None, 0, 1, -(2**40)]))
+    found = one_sentence(volume_latent, names, folder, names, folder / name, first)
+    assert found is None or len(found.values) == len(found.names)
+    one_sentence(volume_latent, names, folder, names)
+
+
+def _unfinished(good: Good, folder: Path, data: DataObject) -> None:
+    """What is left of a prediction that was killed: what is damaged is predicted again."""
+    batch = [s for s in _ensemble(good.root).sources[:3]]
+    path, places = folder / "unfinished", {s.name: n for n, s in enumerate(batch)}
+    results = [
+        junk_result(s.name, n, JunkMap("a is constant.", "constant")) for n, s in enumerate(batch)
+    ]
+    Unfinished(path, "x").add(batch, results)
+    path.write_bytes(changed_bytes(data, path.read_bytes()))
+    text, _, _ = path.read_bytes().strip().rpartition(b" ")
+    if data.draw(st.booleans()):  # as if another program had written it, with its sum
+        text = changed_bytes(data, text)
+        path.write_bytes(text + b" %08x\n" % zlib.crc32(text))
+    found = Unfinished(path, "x").results(batch, places)
+    assert found is None or [one.row.file for one in found] == [s.name for s in batch]
+
+
+def _zips(good: Good, folder: Path, data: DataObject) -> None:
+    """The series that cryoSPARC writes."""
+    buffer = io.BytesIO()
+    kind = data.draw(st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))
+    with zipfile.ZipFile(buffer, "w", kind) as archive:
+        for n in (1, 2, 3):
+            inside = data.draw(st.sampled_from([f"frame_{n}.mrc", "frame_1.mrc", f"../{n}.mrc"]))
+            archive.writestr(inside, (good.root / "volumes" / f"vol_{n}.mrc").read_bytes())
+    content = bytearray(buffer.getvalue())
+    for _ in range(data.draw(st.integers(0, 4))):  # most likely in the table of contents
+        at = len(content) - data.draw(st.integers(1, min(400, len(content))))
+        content[at] = data.draw(st.integers(0, 255))
+    path = folder / "series.zip"
+    path.write_bytes(changed_bytes(data, bytes(content)) if data.draw(st.booleans()) else content)
+    found = one_sentence(find_ensemble, [path])
+    if found is not None:
+        one_sentence(lambda: list(found.read()))
+    one_sentence(preview_ensemble, [path])
+
+
 #: Name -> reader, and how many of a hundred inputs it gets.
 READERS: dict[str, tuple[Reader, int]] = {
     "run.json": (_in_run("run.json", changed_json, open_run, _parameters), 20),
@@ -640,6 +737,13 @@ READERS: dict[str, tuple[Reader, int]] = {
     "weights": (_weights, 3),
     "pickles": (_pickles, 12),
     "particle files": (_particle_files, 8),
+    "relations": (_in_run("states.csv", changed_table, _related), 3),
+    "report": (_in_run("run.json", changed_json, _report), 4),
+    "locate": (_in_run("run.json", changed_json, _found_again), 4),
+    "labels and masks": (_labels_and_masks, 4),
+    "latents": (_volume_latents, 6),
+    "unfinished": (_unfinished, 4),
+    "zips": (_zips, 4),
 }
 
 

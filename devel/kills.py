@@ -163,6 +163,15 @@ def _report(root: Path, version: int) -> None:
     write_report(report, root / "siren" / "report.html", Pictures([]), figures=FIGURES)
 
 
+def _segmentation(root: Path, version: int) -> object:
+    from chimerax.siren.core.analysis.segmentation import write_segmentation
+
+    run = open_run(root / "siren" / "00_sketch")
+    blocks = replace(run.blocks, names=dict.fromkeys(run.blocks.blocks, f"version {version}"))
+    colors = dict.fromkeys(blocks.blocks, (0.2 * version, 0.5, 0.5, 1.0))
+    return write_segmentation(root / "siren" / "segmentation.mrc", blocks, run.record.grid, colors)
+
+
 def _occupancy(root: Path, version: int) -> None:
     from chimerax.siren.core.analysis.part_occupancy import measure_occupancies
     from chimerax.siren.core.analysis.parts import block_parts
@@ -237,6 +246,9 @@ COMMANDS = (
     Command("volumes", _volumes, ("siren/volumes_with_1",)),
     Command("relate", _relate, ("siren/00_sketch_relations",)),
     Command("report", _report, ("siren/report.html",)),
+    Command(
+        "mask segmentation", _segmentation, ("siren/segmentation.mrc", "siren/segmentation.csv")
+    ),
     Command(
         "occupancy",
         _occupancy,

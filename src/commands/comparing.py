@@ -5,6 +5,7 @@ blocks are found again in an independent ensemble.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +50,7 @@ class SideArg(Annotation):
             word, used, rest = next_token(text)
             return BlocksArg.parse(word, session)[0], used, rest
         path, used, rest = path_word(text)
-        if not Path(path).exists():
+        if not os.path.exists(path):  # also of a name that is too long
             raise AnnotationError(f"there is no file or folder {path}")
         return path, used, rest
 

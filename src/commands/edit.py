@@ -249,7 +249,7 @@ def save(
     elif output_dir:
         target = output_folder([], output_dir) / EDIT_FOLDER
     else:
-        remedy = 'name another folder, as in "siren block save #2 FOLDER"'
+        remedy = f'name another folder, as in "siren block save #{group.id_string} FOLDER"'
         target = beside(source, remedy) / EDIT_FOLDER
     kept = kept_run(session, source)
     sources = sources_of(volumes) if volumes else None

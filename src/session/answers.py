@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from chimerax.core.errors import UserError
+
+from ..core.common.errors import file_error
 
 _waiting: list[dict[str, Any]] = []  # of the commands that run now, one inside the other
 
@@ -29,11 +32,11 @@ def answering(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def answer(session: Any, *arguments: Any, return_json: bool = False, **keywords: Any) -> Any:
         if not return_json:
-            return function(session, *arguments, **keywords)
+            return _files_named(function, session, *arguments, **keywords)
         from chimerax.core.commands import JSONResult
 
         with _answer() as facts:
-            result = function(session, *arguments, **keywords)
+            result = _files_named(function, session, *arguments, **keywords)
             found = {**facts_of(result), **facts}
         return JSONResult(json.dumps(plain(found), allow_nan=False), result)
 
@@ -44,6 +47,17 @@ def answering(function: Callable[..., Any]) -> Callable[..., Any]:
     parameters.insert(place, asked)
     answer.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     return answer
+
+
+def _files_named(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """Run a command; an error of the file system that nobody expected is one sentence, too."""
+    try:
+        return function(*arguments, **keywords)
+    except OSError as error:
+        known = file_error(error)
+        if known is None:
+            raise
+        raise UserError(str(known)) from None
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from chimerax.core.state import StateManager
 from chimerax.core.tasks import Task, TaskState
 from chimerax.core.triggerset import DEREGISTER
 
-from ..core.common.errors import Cancelled, SirenError
+from ..core.common.errors import Cancelled, SirenError, file_error
 from ..core.common.progress import Progress
 from .answers import is_awaited
 
@@ -167,9 +167,12 @@ def _run_here(
     ended_by: BaseException | None = None
     try:
         result = at_once(show(work(progress)))
-    except SirenError as error:
-        ended_by = error
-        raise UserError(str(error)) from None  # one sentence, no chained traceback
+    except (SirenError, OSError) as error:
+        known = file_error(error) if isinstance(error, OSError) else error
+        ended_by = known or error
+        if known is None:
+            raise
+        raise UserError(str(known)) from None  # one sentence, no chained traceback
     except Cancelled as error:
         ended_by = error
         raise CancelOperation(stopped_text()) from None
@@ -352,7 +355,7 @@ class SirenJob(Task):
         log.status("")
         try:
             if error is not None:
-                raise error
+                raise (file_error(error) if isinstance(error, OSError) else None) or error
         except (SirenError, UserError) as caught:
             self.error = caught
             log.error(str(caught))

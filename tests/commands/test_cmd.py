@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from chimerax.core.errors import UserError
 from chimerax.core.logger import HtmlLog, StringPlainTextLog
 from chimerax.map import Volume
 
+from chimerax.siren.core import SketchParameters, find_ensemble, run_sketch
 from chimerax.siren.session.commandline import path_text
 from ensembles import CORE, LEVEL, ORIGIN, SHAPE, VOXEL_SIZE, Planted, overlap, write_planted
 
@@ -26,6 +28,15 @@ FAST = "statistic exact subsample 1"
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     return write_planted(tmp_path_factory.mktemp("ensemble") / "volumes")
+
+
+@pytest.fixture(scope="module")
+def sketched(planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    ensemble = find_ensemble([planted.folder])
+    parameters = SketchParameters(statistic="exact", subsample=1, resamples=0)
+    output = tmp_path_factory.mktemp("sketched")
+    run_sketch(ensemble, np.full(len(ensemble), LEVEL), "level 0.5", parameters, output)
+    return output / "00_sketch"
 
 
 @pytest.fixture
@@ -541,3 +552,41 @@ def test_links_of_a_folder_whose_name_is_a_command_run_only_their_own_command(
     assert result.folder == folder / "siren" / "02_expand"
     assert len(result.blocks) == 2
     assert any(m.name == "vol_1.mrc" for m in session.models.list())  # nothing was closed
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "siren predict '{volumes}' outputDir '{long}'",
+        "siren screen '{volumes}' outputDir '{long}'",
+        "siren preprocess '{volumes}' outputDir '{long}'",
+        "siren example '{long}'",
+        "siren mask #1 '{long}'",
+        "siren mask #1 maven '{long}'",
+        "siren mask #1 segmentation '{long}.mrc'",
+        "siren volumes #1 with 1 outputDir '{long}'",
+        "siren relate #1 outputDir '{long}'",
+        "siren occupancy #1 outputDir '{long}'",
+        "siren states #1 saveFile '{long}.csv'",
+        "siren block save #1 '{long}'",
+        "siren compare #1 '{long}'",
+    ],
+)
+def test_a_name_that_is_too_long_for_the_file_system_gives_one_sentence(
+    session, run, planted, sketched, tmp_path, command
+):
+    run(f"siren open '{sketched}'")
+    with pytest.raises(UserError) as caught:
+        run(command.format(volumes=planted.folder, long=tmp_path / ("x" * 300)))
+    said = str(caught.value)
+    assert "\n" not in said
+    assert "compare" in command or ("File name too long" in said and "give " in said)
+    assert not list(tmp_path.iterdir())
+
+
+def test_copies_among_the_volumes_are_told_after_a_sketch(session, run, planted, out):
+    folder = out.parent / "volumes"
+    shutil.copytree(planted.folder, folder)
+    shutil.copy(folder / "vol_3.mrc", folder / "vol_7.mrc")
+    said = log_of(session, run, f"siren sketch '{folder}' level {LEVEL} outputDir '{out}' {FAST}")
+    assert "1 of the 200 volumes is a copy of another, vol_7.mrc of vol_3.mrc" in said

@@ -48,6 +48,7 @@ EXAMPLES = dict(examples())
 
 @pytest.fixture(scope="session")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("torch", reason="torch is not installed: no level can be predicted")
     folder = tmp_path_factory.mktemp("first-run")
     example = write_example(
         folder / "volumes", ExampleParameters(volumes=60, box=32, voxel_size=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,9 @@ class Logger:
     def info(self, msg, is_html=False):
         pass
     def status(self, msg, log=False):
+        pass
+    @classmethod
+    def make(cls, path):
         pass
 """
 DERIVED = "class Logger(Base):\n    x = 1\n"
@@ -87,6 +91,30 @@ def test_the_names_of_src_are_found_wherever_they_are_imported():
     assert ("chimerax.map.Volume", "full_matrix") in found  # of an annotated variable
     kinds = [u.kind for u in names.uses()]
     assert min(kinds.count(k) for k in ("import", "attribute", "override")) > 50
+
+
+@pytest.mark.parametrize(
+    ("called", "fits"),
+    [
+        ("Logger.status(self, 'x')", True),
+        ("Logger.make('x')", True),  # a class method
+        ("Logger.status(self, 'x', True, 1)", False),
+        ("logger.status('x', True)", True),
+        ("logger.status(self, 'x', True)", False),
+    ],
+)
+def test_a_method_called_by_its_class_takes_the_object_as_well(repository, called, fits):
+    text = "from chimerax.core.logger import Logger\n"
+    text += f"def f(self, logger: Logger):\n    {called}\n"
+    full = names.Version(repository, "full")
+    found = names._Uses("a.py", ast.parse(text), {}).found
+    assert [p for use in found if (p := names._problem(use, full, full))] == (
+        [] if fits else ["chimerax.core.logger.Logger.status takes " + called_with(called)]
+    )
+
+
+def called_with(called: str) -> str:
+    return "3 arguments, not 4" if called.startswith("Logger") else "2 arguments, not 3"
 
 
 def test_a_dependency_that_chimerax_does_not_meet_is_named():

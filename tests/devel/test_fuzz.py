@@ -30,6 +30,7 @@ def good(fuzz: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 READERS = (
     *("run.json", "blocks.json", "blocks.csv", "states.csv", "truth.json"),
     *("predictions", "labels", "maps", "block maps", "weights", "pickles", "particle files"),
+    *("relations", "report", "locate", "labels and masks", "latents", "unfinished", "zips"),
 )
 
 

@@ -36,7 +36,7 @@ def base(kills: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 COMMANDS = (
     *("example", "preprocess", "predict", "label", "label template", "evaluate"),
     *("sketch", "expand", "block save", "states", "particles"),
-    *("mask", "mask maven", "volumes", "relate", "report", "occupancy"),
+    *("mask", "mask maven", "volumes", "relate", "report", "mask segmentation", "occupancy"),
 )
 
 

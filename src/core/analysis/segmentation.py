@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from ..blocks.blockset import BlockSet
 from ..common.errors import SirenError
 from ..common.files import atomic_files
+from ..common.reading import open_file
 from ..maps.grid import Grid
 from .masks import label_map, nearest_voxels
 
 SUFFIXES = (".mrc", ".seg")
+KEY_COLUMNS = ["label", "name", "color"]
 NO_MAP = "(none)"  # Segger looks for a map with this path among those open, and on the disk
 
 
@@ -77,16 +79,31 @@ def write_segmentation(
     key = path.with_suffix(".csv")
     shades = {n: colors.get(n, (0.7, 0.7, 0.7)) for n in blocks.blocks}
     rows = [(n, blocks.names.get(n, ""), _hex(shades[n])) for n in blocks.blocks]
+    _check_key(key, path)
     replaced = path.exists()
     with atomic_files(path, key) as (file, table):
         if path.suffix.lower() == ".seg":
             _write_segger(file, path.stem, blocks, labels, target, shades, map_path)
         else:
             _write_labels(file, labels, target)
-        pd.DataFrame(rows, columns=["label", "name", "color"]).to_csv(
-            table, index=False, lineterminator="\n"
-        )
+        pd.DataFrame(rows, columns=KEY_COLUMNS).to_csv(table, index=False, lineterminator="\n")
     return Segmentation(path, key, tuple(blocks.blocks), shared, replaced)
+
+
+def _check_key(key: Path, path: Path) -> None:
+    """Raise SirenError where the table beside a segmentation would replace another one, such as
+    the labels.csv of contour levels.
+    """
+    try:
+        with open_file(key) as file:
+            first = file.read(100)
+    except FileNotFoundError:
+        return
+    if not first.startswith(",".join(KEY_COLUMNS).encode()):
+        raise SirenError(
+            f"{key} is there, and is no table of a segmentation, which {path.name} would replace "
+            "it with: give the segmentation another name."
+        )
 
 
 def _write_labels(path: Path, labels: NDArray[np.int16], grid: Grid) -> None:

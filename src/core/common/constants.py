@@ -75,6 +75,11 @@ MIN_VOLUMES_WITH_AND_WITHOUT, MIN_OF_FEW = 5, 3
 FEW_VOLUMES = 100
 MIN_VOLUMES_FOR_MAJORITY = 8  # fewer have no majority to differ from
 
+# --- Headers in another unit
+
+LEAST_BOX = 60.0  # Angstrom along the longest side: no particle and its surroundings fit in less
+MOST_BOX = 20_000.0  # twice the longest side of a tomogram
+
 # --- Maps beside the states of an ensemble: half maps, masks, means, eigenvolumes
 
 COMPANIONS_READ = 3  # maps of a kind that are read: programs write all of a kind alike

@@ -1,5 +1,7 @@
 """Exceptions raised by core."""
 
+import errno
+
 
 def printable(text: str) -> str:
     """A text that every terminal, log and file can hold: what cannot be printed, such as a line
@@ -36,6 +38,32 @@ class JunkMap(SirenError):
 
 class Cancelled(Exception):
     """The user stopped the run. Nothing was written."""
+
+
+#: What to do about an error of the file system; for others, see :func:`file_error`.
+_REMEDIES = {
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ENOSPC: "free some space, or give another folder",
+    errno.EDQUOT: "free some space, or give another folder",
+    errno.EROFS: "give another folder",
+    errno.EACCES: "give another one, or ask for permission",
+    errno.EPERM: "give another one, or ask for permission",
+    errno.ENOTDIR: "give a folder",
+    errno.EISDIR: "give a file",
+    errno.ELOOP: "it is a link to itself, so give another one",
+}
+
+
+def file_error(error: OSError) -> SirenError | None:
+    """One sentence for an error of the file system that no reader or writer has put in words, such
+    as a name that is too long, or a network disk that does not answer; None where no file is named.
+    """
+    if error.filename is None or not error.strerror:
+        return None
+    name = error.filename
+    text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    remedy = _REMEDIES.get(error.errno or 0, "look whether it is there, and run the command again")
+    return SirenError(f"{text}: {error.strerror}; {remedy}.")
 
 
 def join_names(names: "list[str]", most: int = 3) -> str:

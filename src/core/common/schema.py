@@ -56,7 +56,7 @@ def number(
     def check(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _wrong(value, "a number")
-        if not finite and not math.isfinite(value):
+        if not finite and isinstance(value, float) and not math.isfinite(value):
             return value
         if not (least <= value <= most) or (above is not None and value <= above):
             raise _wrong(value, f"a number {_bounds(least, most, above)}")

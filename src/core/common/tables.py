@@ -118,6 +118,10 @@ def read_table(
     )
 
 
+#: How packed files (.xlsx, .ods, .numbers, .zip) and those of Excel before 2007 begin.
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+
+
 def _lines(path: Path, what: str) -> str:
     """The text of a file, whatever its encoding, with its own line ends."""
     try:
@@ -128,6 +132,11 @@ def _lines(path: Path, what: str) -> str:
         raise SirenError(f"{path}: there is no such file. Give the {what} (.csv).") from None
     except (OSError, ValueError) as error:
         raise SirenError(f"{path.name} cannot be read as text: give the {what} (.csv).") from error
+    if content.startswith(_WORKBOOKS):
+        raise SirenError(
+            f"{path.name} is a workbook of Excel, LibreOffice or Numbers, or another packed file, "
+            f"not text: save the {what} as csv there, and give that."
+        )
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "")
     if not encoding and content[:64].count(0) > len(content[:64]) // 3:  # UTF-16 without a mark
         encoding = "utf-16-le" if content[:1] != b"\0" else "utf-16-be"

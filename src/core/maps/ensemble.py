@@ -22,11 +22,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common import constants
 from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
 from .companions import Companions, find_companions
 from .excerpt import Excerpt
 from .finding import find_sources as find_sources
+from .finding import left_packed, refuse_results
 from .fingerprint import fingerprint
 from .grid import Grid, Triple, box_grid, to_box
 from .last_reading import LastReading, forget, keep, last_reading
@@ -430,6 +432,7 @@ def find_ensemble(
     """
     progress = progress or Progress()
     sources = sorted(find_sources(inputs), key=lambda s: natural_key(s.name))
+    refuse_results(inputs)
     names = tuple(s.name for s in sources)
     twice = sorted({n for n, following in pairwise(names) if n == following}, key=natural_key)
     if twice:
@@ -468,9 +471,18 @@ def find_ensemble(
             mixed = True
     sources = [replace(s, grid=g) for s, g in zip(ensemble.sources, grids, strict=True)]
     sources, outside = nan_outside(sources)
+    packed = left_packed(inputs)
     notes = [
         *companions.notes(),
         *([outside] if outside else []),
+        *(
+            [
+                f"{join_names(packed)}: not used, since maps packed like this are not read. "
+                "Unpack them if they belong to the ensemble."
+            ]
+            if packed
+            else []
+        ),
         *(
             f"{a} and {b} look like the same volume; both are used. Exclude one if they are."
             for a, b in pairwise(ensemble.names)
@@ -492,6 +504,8 @@ def find_ensemble(
             "(your value) if you know it. Continuing with 1.00; only distances and volumes "
             "in A are affected."
         )
+    else:
+        notes += implausible_size(common)
     return replace(ensemble, sources=tuple(sources), grid=common, notes=tuple(notes), mixed=mixed)
 
 
@@ -505,6 +519,18 @@ def _asked(ensemble: Ensemble, include: Sequence[str], companions: set[str]) -> 
         if hits <= companions:
             asked |= hits
     return asked
+
+
+def implausible_size(grid: Grid) -> list[str]:
+    """A sentence for the log where no molecule has the size that the headers say."""
+    widest = max(n * s for n, s in zip(grid.shape[::-1], grid.voxel_size, strict=True))
+    if constants.LEAST_BOX <= widest <= constants.MOST_BOX:
+        return []
+    return [
+        f"The box is {widest:.3g} A wide by the headers ({grid.voxel_size[0]:.3g} A/voxel), which "
+        "no cryo-EM box is; they may be in another unit, such as nm. If so, give the voxel size "
+        'in A, as in "voxelSize 4"; only distances and volumes in A are affected.'
+    ]
 
 
 def nan_outside(sources: Sequence[Source]) -> tuple[list[Source], str]:

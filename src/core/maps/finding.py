@@ -9,12 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..common.errors import SirenError
-from .mapfile import ZIP, is_map_name, natural_key, zip_maps, zip_member
+from .mapfile import SUFFIXES, ZIP, is_map_name, natural_key, zip_maps, zip_member
 from .source import Source
 
 # what SIREn itself writes into a folder: no volumes
 OWN_FILES = ("run.json", "blocks.json")
 OWN_FOLDERS = ("downsampled", "normalised")
+#: Maps that are packed in a way that is not read here, nor by ChimeraX
+PACKED = tuple(m + s for m in SUFFIXES for s in (".xz", ".zst", ".7z", ".rar", ".lz4", ".z"))
+#: Formats of maps that are not read here
+OTHER_MAPS = (
+    *(".mrcs", ".st", ".hdf", ".spi", ".em", ".vol", ".sit", ".situs", ".xplor", ".cmap"),
+    *(".dx", ".mha", ".img", ".npy", ".tif", ".tiff", ".tar", ".tgz", ".tar.gz"),
+)
 
 
 def find_sources(inputs: Sequence[str | Path | Source]) -> list[Source]:
@@ -44,14 +51,28 @@ def find_sources(inputs: Sequence[str | Path | Source]) -> list[Source]:
                 "maps, or map files."
             ) from error
         if not paths:
-            raise SirenError(
-                f"{path} holds no maps (.mrc, .map, .ccp4, also .gz), nor do its sub-folders: give "
-                "the folder of the volumes."
-            )
+            raise SirenError(_no_maps(path))
         # a symbolic link keeps its own name, which identifies the map
         folders = {parent: parent.resolve() for parent in {p.parent for p in paths}}
         sources += [Source(p.name, folders[p.parent] / p.name) for p in paths]
     return _distinct_names(sources)
+
+
+def refuse_results(inputs: Sequence[str | Path | Source]) -> None:
+    """Raise an error where the results of a run are given as the volumes of an ensemble.
+
+    Raises
+    ------
+    SirenError
+        Its maps are blocks.
+    """
+    for item in inputs:
+        path = None if isinstance(item, Source) else Path(item).expanduser()
+        if path is not None and all((path / name).is_file() for name in OWN_FILES):
+            raise SirenError(
+                f"{path} holds the results of a sketch, an edit or an expansion, and its maps are "
+                "blocks: give the folder of the volumes, or map files."
+            )
 
 
 def common_folder(paths: Iterable[Path | None]) -> tuple[Path | None, list[str]]:
@@ -117,6 +138,37 @@ def _maps_below(folder: Path) -> list[Path]:
         elif place.is_dir() and not _is_own(place):
             found += _maps_in(place)
     return found
+
+
+def _no_maps(folder: Path) -> str:
+    """Why nothing was found in a folder, and what to do with what is there instead."""
+    said = f"{folder} holds no maps (.mrc, .map, .ccp4, also .gz), nor do its sub-folders: "
+    counts: Counter[str] = Counter()
+    for place in folder.iterdir() if folder.is_dir() else ():
+        name = place.name.lower()
+        if not name.startswith("."):
+            counts.update(s for s in (*PACKED, *OTHER_MAPS) if name.endswith(s))
+    if not counts:
+        return f"{said}give the folder of the volumes."
+    kind, number = counts.most_common(1)[0]
+    remedy = (
+        "unpack them"
+        if kind in PACKED
+        else 'save each as .mrc, as with ChimeraX\'s "open" and "save", or with e2proc3d.py'
+    )
+    return f"{said}it has {number:,} file{'s' * (number > 1)} {kind}, so {remedy}."
+
+
+def left_packed(inputs: Sequence[str | Path | Source]) -> list[str]:
+    """Files beside the maps that would be maps if they were unpacked, by an archive's suffix."""
+    found = []
+    for item in inputs:
+        folder = None if isinstance(item, Source) else Path(item).expanduser()
+        if folder is not None and folder.is_dir():
+            found += [
+                p.name for p in folder.iterdir() if p.name.lower().endswith(PACKED) and p.is_file()
+            ]
+    return sorted(found, key=natural_key)
 
 
 def _is_own(folder: Path) -> bool:

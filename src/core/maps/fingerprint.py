@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,3 +50,24 @@ def fingerprint(array: NDArray[np.floating]) -> str:
     digest = hashlib.blake2b(repr(array.shape).encode(), digest_size=DIGEST_BYTES)
     digest.update(sample.tobytes())
     return "".join(chr(ord("a") + int(digit, 16)) for digit in digest.hexdigest())
+
+
+def copies_note(maps: Sequence[tuple[str, str]]) -> list[str]:
+    """A sentence for the log where some maps are copies of others; none where all are.
+
+    Parameters
+    ----------
+    maps : sequence of (str, str)
+        Name and fingerprint of each map.
+    """
+    first: dict[str, str] = {}
+    copies = [name for name, code in maps if first.setdefault(code, name) != name]
+    if not copies or len(first) == 1:
+        return []
+    original = first[dict(maps)[copies[0]]]
+    said = "are copies of others" if len(copies) > 1 else "is a copy of another"
+    return [
+        f"{len(copies):,} of the {len(maps):,} volumes {said}, {copies[0]} of {original}: "
+        "they count as if each had been found by itself, so that what is found is less certain "
+        'than it looks. Leave them out ("exclude").'
+    ]

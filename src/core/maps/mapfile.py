@@ -192,6 +192,10 @@ def _reading(path: Path) -> Iterator[None]:
         zlib.error,
     ) as error:
         if not path.exists() and stored_size(path) is None:
+            if path.is_symlink():
+                raise SirenError(
+                    f"{path} is a link to a file that is gone: leave it out, or put the file back."
+                ) from error
             raise SirenError(
                 f"{path}: there is no such file; check its name and folder."
             ) from error
@@ -234,8 +238,8 @@ def _checked_header(path: Path, file: Any, packed: bool) -> np.void:
     if stack or min(nz, ny, nx) == 1:
         raise SirenError(
             f"{path.name} is "
-            f"{'a 2D image' if nz == 1 else f'a stack of {nz:,} images'}, not a map: "
-            "leave it out."
+            f"{'a 2D image' if nz == 1 else f'a stack of {nz:,} images by its header'}, not a map: "
+            f"leave it out{'' if nz == 1 else ', or, if it is one, save it again from ChimeraX'}."
         )
     depth = int(header["mz"])
     if 401 <= int(header["ispg"]) <= 630 and 0 < depth < nz:

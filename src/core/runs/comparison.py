@@ -148,12 +148,15 @@ def _labeled(path: Path) -> BlockSet:
     if not np.abs(flat).max() < MOST_LABELS:
         raise _no_labels(path)
     labels = np.rint(flat).astype(np.int64)
-    numbers = np.unique(labels[labels > 0])
-    if not len(numbers):
+    if not (labels > 0).any():
         raise SirenError(f"{path.name} has no voxel above 0.5: give a map of masks or labels.")
     if np.abs(flat - labels).max() > 1e-3:
         raise _no_labels(path)
-    return BlockSet(grid, {int(n): np.flatnonzero(labels == n) for n in numbers})
+    order = np.argsort(labels, kind="stable")  # once, however many labels there are
+    order = order[np.searchsorted(labels[order], 0, "right") :]
+    numbers, starts = np.unique(labels[order], return_index=True)
+    parts = np.split(order, starts[1:])
+    return BlockSet(grid, {int(n): v for n, v in zip(numbers, parts, strict=True)})
 
 
 def _no_labels(path: Path) -> SirenError:

@@ -18,6 +18,7 @@ from ..common import constants
 from ..common.errors import SirenError
 from ..common.files import RECORD, atomic_file, read_json, write_json
 from ..common.progress import Progress
+from ..maps.mapfile import ZIP, stored_size
 from .places import folders_of, seen_from
 from .record import Record, read_record
 from .steps import occupancy_of
@@ -105,17 +106,16 @@ def locate_volumes(folder: Path, volumes: Path, progress: Progress | None = None
     volumes = volumes.resolve()
     rows = []
     for v in record.volumes:
-        # in a sub-folder, if that is part of the name
-        inside = v["name"] if "/" in v["name"] else Path(v["path"] or "").name
-        new = volumes / inside if v["path"] else None
-        if new is not None and new.is_file():
-            if new.stat().st_size != v["bytes"]:
+        new = volumes / _inside(v["name"], Path(v["path"])) if v["path"] else None
+        size = stored_size(new) if new is not None else None
+        if size is not None:
+            if v["bytes"] is not None and size != v["bytes"]:
                 raise SirenError(
-                    f"{new} is not the volume of {folder}: it has {new.stat().st_size:,} bytes, "
+                    f"{new} is not the volume of {folder}: it has {size:,} bytes, "
                     f"not {v['bytes']:,}. Give the folder of the volumes of that run."
                 )
             rows.append({**v, "path": str(new)})
-        elif new is not None and v["left_out"] is None and not Path(v["path"]).is_file():
+        elif new is not None and v["left_out"] is None and stored_size(Path(v["path"])) is None:
             raise SirenError(
                 f"{volumes} has no {new.name}, a volume of {folder}: give the folder that holds "
                 "all of them."
@@ -132,6 +132,16 @@ def locate_volumes(folder: Path, volumes: Path, progress: Progress | None = None
     with atomic_file(folder / RECORD) as temporary:
         write_json(temporary, content)
     return record
+
+
+def _inside(name: str, path: Path) -> str:
+    """The place of a volume in the folder of the volumes: in a sub-folder, if that is part of its
+    name, or in the zip file of a series.
+    """
+    if "/" in name:
+        return name
+    series = next((p for p in path.parents if p.suffix.lower() == ZIP), None)
+    return path.name if series is None else path.relative_to(series.parent).as_posix()
 
 
 def _check_density(record: Record, folder: Path, progress: Progress) -> None:

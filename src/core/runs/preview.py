@@ -34,6 +34,7 @@ from ..common.errors import SirenError
 from ..common.progress import Progress
 from ..maps.companions import find_companions
 from ..maps.ensemble import Source, check_same_grid, find_sources, nan_outside
+from ..maps.finding import refuse_results
 from ..maps.fingerprint import fingerprint
 from ..maps.grid import Grid
 from ..maps.mapfile import natural_key, with_voxel_size
@@ -149,6 +150,7 @@ def preview_ensemble(
         If ``progress`` was asked to stop.
     """
     progress = progress or Progress()
+    refuse_results(inputs)
     sources = tuple(sorted(find_sources(inputs), key=lambda s: natural_key(s.name)))
     problems: dict[str, Flag] = {}
     grids: dict[str, Grid] = {}

@@ -52,6 +52,7 @@ from ..common.errors import SirenError, join_names
 from ..common.files import RECORD, atomic_folder, check_writable, set_edits_aside
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
+from ..maps.fingerprint import copies_note
 from ..maps.mapfile import read_map, write_map
 from .record import Record, describe_volumes, read_record
 
@@ -147,6 +148,7 @@ def run_sketch(
     }
     misaligned = find_misaligned(result.occupancy, progress)
     notes = misalignment_note(misaligned, len(result.occupancy))
+    notes += copies_note([(n, chosen.fingerprints.get(n, n)) for n in chosen.names])
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
     left_out = {**left_out, **result.occupancy.left_out}
     record = Record(

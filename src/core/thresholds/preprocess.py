@@ -5,7 +5,8 @@ Prediction does not need them: it prepares maps itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import SirenError
+from ..common.errors import SirenError, join_names
 from ..common.files import atomic_folder, keep_others
 from ..common.partial import PREFIX, exchange, partial_folder
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid, to_box
-from ..maps.mapfile import write_map
+from ..maps.mapfile import is_map_name, natural_key, write_map
 from .labels import (
     LABEL_COLUMNS,
     Label,
@@ -140,7 +141,8 @@ def preprocess(
     Raises
     ------
     SirenError
-        If a map cannot be read or normalized, labels do not match, or the folder cannot be written.
+        If a map cannot be read or normalized, labels do not match, the folder cannot be written, or
+        it has the maps of other volumes.
         Nothing is written.
     Cancelled
         If ``progress`` was asked to stop. Nothing is written.
@@ -166,6 +168,7 @@ def preprocess(
         raise SirenError(
             f"Two volumes would both be written to {clash}: rename one, or leave one out."
         )
+    _check_unmixed(out_dir, names)
     with _written_to(out_dir) as work:
         grid, small, raw = _write_maps(ensemble, names, work, parameters, progress)
         if labels:
@@ -176,6 +179,22 @@ def preprocess(
     files = tuple(out_dir / DOWNSAMPLED_FOLDER / n for n in names)
     said = tuple(note for note in notes if note)
     return Preprocessed(out_dir, grid, files, tuple(out_dir / t for t in tables), small, raw, said)
+
+
+def _check_unmixed(out_dir: Path, names: Collection[str]) -> None:
+    """Raise SirenError if a folder holds maps of other volumes, which would be mixed with these."""
+    known = {unicodedata.normalize("NFC", n) for n in names}
+    others: list[str] = []
+    for folder in (out_dir / DOWNSAMPLED_FOLDER, out_dir / NORMALIZED_FOLDER):
+        if folder.is_dir():
+            here = (p.name for p in folder.iterdir() if is_map_name(p.name))
+            others += [n for n in here if unicodedata.normalize("NFC", n) not in known]
+    if others:
+        others = sorted(set(others), key=natural_key)
+        raise SirenError(
+            f"{out_dir} has the maps of other volumes from an earlier run ({join_names(others)}), "
+            "which these would be mixed with: give another outputDir, or remove them."
+        )
 
 
 def _write_maps(

@@ -259,6 +259,16 @@ def test_a_map_of_labels_is_of_whole_numbers_with_names_and_colors_beside_it(tmp
         write_segmentation(tmp_path / "s.nii", blocks, blocks.grid, colors)
 
 
+def test_a_segmentation_replaces_its_own_table_and_no_other_one(tmp_path):
+    blocks, labels = two_blocks(), "vol_id,map_file,threshold\n1,vol_1.mrc,0.5\n"
+    (tmp_path / "labels.csv").write_text(labels)
+    with pytest.raises(SirenError, match="give the segmentation another name"):
+        write_segmentation(tmp_path / "labels.mrc", blocks, blocks.grid, {})
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("labels.csv", labels)]
+    for _ in range(2):
+        write_segmentation(tmp_path / "s.mrc", blocks, blocks.grid, {})
+
+
 def test_seggers_own_reader_reads_a_seg_file(session, tmp_path):
     pytest.importorskip("tables", reason="PyTables is not installed: .seg files cannot be written")
     segfile = pytest.importorskip("chimerax.segger.segfile", reason="Segger is not installed")

@@ -96,7 +96,7 @@ def test_a_table_as_libreoffice_and_pandas_write_it_in_german(tmp_path: Path) ->
         ("a,b\n1,2\n", ["no column 'level'", "a, b"]),
         ("file,level\n", ["no rows"]),
         ("\n \n", ["is empty"]),
-        (b"PK\x03\x04\0\0\x08\0", ["cannot be read as text"]),  # a workbook
+        (b"PK\x03\x04\0\0\x08\0", ["is a workbook"]),
         (b"\xff\xfea\0b", ["cannot be read as text"]),
     ],
 )
@@ -183,3 +183,10 @@ def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_huge_cell_is_refused(tmp_path: Path) -> None:
     assert "not a csv" in refused(tmp_path, "file,level\n" + "9" * 1_000_000 + ",1\n")
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"])
+def test_a_workbook_is_called_one_and_not_read_as_text(tmp_path: Path, start: bytes) -> None:
+    with pytest.raises(SirenError, match=r"is a workbook .* save the table as csv there") as caught:
+        read(save(tmp_path, start + b"level" * 2000))
+    assert len(str(caught.value)) < 200

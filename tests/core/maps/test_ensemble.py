@@ -103,7 +103,7 @@ def test_a_symbolic_link_is_identified_by_its_own_name(tmp_path: Path) -> None:
 def test_a_broken_link_is_not_silently_ignored(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
     (folder / "c.mrc").symlink_to(tmp_path / "unmounted" / "c.mrc")
-    sentence([folder], "c.mrc", "no such file", "check its name and folder")
+    sentence([folder], "c.mrc is a link to a file that is gone", "put the file back")
 
 
 @pytest.mark.skipif(
@@ -484,7 +484,20 @@ def test_a_map_and_its_compressed_copy_are_noted(tmp_path):
             np.arange(27, dtype=np.float32).reshape(3, 3, 3),
             compression="gzip" if name.endswith("gz") else None,
         ) as mrc:
-            mrc.voxel_size = 2
+            mrc.voxel_size = 30
     notes = find_ensemble([tmp_path]).notes
     assert len(notes) == 1
     assert notes[0].startswith("v_1.mrc and v_1.mrc.gz look like the same volume")
+
+
+@pytest.mark.parametrize(
+    ("voxel", "said"),
+    [(4.0, ""), (0.4, "0.4 A/voxel"), (4e-10, "4e-10 A/voxel"), (400.0, "400 A/voxel")],
+)
+def test_headers_in_another_unit_are_noticed_by_the_size_of_the_box(
+    tmp_path: Path, voxel: float, said: str
+) -> None:
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"], Grid((4, 5, 60), (voxel,) * 3))
+    (note,) = find_ensemble([folder]).notes or ("",)
+    assert said in note and ("voxelSize" in note) == bool(said)
+    assert "another unit" not in "".join(find_ensemble([folder], voxel_size=4).notes)

@@ -13,6 +13,7 @@ from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import read_grid, read_map, stored_size, write_map
+from chimerax.siren.core.runs.preview import preview_ensemble
 from chimerax.siren.core.runs.record import Record, describe_volumes
 
 GRID = Grid((8, 9, 10), (2.0, 2.0, 2.0), (-3.0, 0.0, 9.0))
@@ -140,3 +141,59 @@ def test_a_zip_file_that_is_none_and_a_frame_that_is_missing_give_one_sentence(
     assert read_grid(cut / "a.mrc") == GRID
     with pytest.raises(SirenError, match=r"a\.mrc is truncated or damaged"):
         read_map(cut / "a.mrc")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "remedy"),
+    [
+        (".mrc.xz", "unpack them"),
+        (".map.zst", "unpack them"),
+        (".hdf", "save each as .mrc"),
+        (".mrcs", "save each as .mrc"),
+        (".npy", "save each as .mrc"),
+    ],
+)
+def test_a_folder_of_maps_in_another_format_says_which_and_what_to_do(
+    suffix: str, remedy: str, tmp_path: Path
+) -> None:
+    for n in range(3):
+        (tmp_path / f"v{n}{suffix}").write_bytes(b"x")
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(SirenError, match=f"it has 3 files {suffix}, so {remedy}"):
+        find_ensemble([tmp_path])
+
+
+def test_a_folder_without_any_map_asks_for_that_of_the_volumes(tmp_path: Path) -> None:
+    with pytest.raises(SirenError, match="give the folder of the volumes"):
+        find_ensemble([tmp_path])
+
+
+def test_maps_that_are_still_packed_are_named_where_others_are_used(tmp_path: Path) -> None:
+    for n in range(3):
+        write(tmp_path / f"v{n}.mrc", n)
+    assert "not used" not in " ".join(find_ensemble([tmp_path]).notes)
+    for n in (10, 9):
+        (tmp_path / f"v{n}.mrc.xz").write_bytes(b"x")
+    ensemble = find_ensemble([tmp_path])
+    assert ensemble.names == ("v0.mrc", "v1.mrc", "v2.mrc")
+    assert [note for note in ensemble.notes if "v9.mrc.xz, v10.mrc.xz: not used" in note]
+
+
+def test_the_results_of_a_run_are_not_taken_for_volumes(tmp_path: Path) -> None:
+    for n in (1, 2, 3):
+        write(tmp_path / f"block_{n}.mrc", n)
+    assert len(find_ensemble([tmp_path])) == 3
+    for name in ("run.json", "blocks.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(SirenError, match="its maps are blocks: give the folder of the volumes"):
+        find_ensemble([tmp_path])
+    with pytest.raises(SirenError, match="its maps are blocks"):
+        preview_ensemble([tmp_path])
+    assert len(find_ensemble(sorted(tmp_path.glob("block_*.mrc")))) == 3
+
+
+def test_a_link_to_a_map_that_is_gone_is_said_to_be_one(tmp_path: Path) -> None:
+    write(tmp_path / "a.mrc", 0)
+    (tmp_path / "b.mrc").symlink_to(tmp_path / "nowhere.mrc")
+    with pytest.raises(SirenError, match=r"b\.mrc is a link to a file that is gone: leave it out"):
+        find_ensemble([tmp_path])

@@ -7,7 +7,7 @@ import pytest
 
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.ensemble import Ensemble, Source, find_ensemble
-from chimerax.siren.core.maps.fingerprint import fingerprint
+from chimerax.siren.core.maps.fingerprint import copies_note, fingerprint
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import write_map
 from molecules import molecule
@@ -85,3 +85,18 @@ def test_maps_given_one_by_one_are_numbered_as_in_their_folder(tmp_path):
     one = find_ensemble([tmp_path / "vol_10.mrc"], minimum=1)
     assert one.vol_ids == {"vol_10.mrc": 0}
     assert one.folder_vol_ids["vol_10.mrc"] == 2
+
+
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        ("abcdef", ""),
+        ("abcabd", "2 of the 6 volumes are copies of others, v3 of v0: "),
+        ("abcdea", "1 of the 6 volumes is a copy of another, v5 of v0: "),
+        ("aaaaaa", ""),  # of which the result says more
+    ],
+)
+def test_copies_among_the_volumes_are_counted(codes, said):
+    notes = copies_note([(f"v{n}", code) for n, code in enumerate(codes)])
+    assert [note[: len(said)] for note in notes] == ([said] if said else [])
+    assert all('"exclude"' in note for note in notes)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from chimerax.siren.core.runs.moved import candidates, moved_path, renamed
+from chimerax.siren.core import SketchParameters, find_ensemble, run_sketch
+from chimerax.siren.core.common.errors import SirenError
+from chimerax.siren.core.runs.moved import candidates, locate_volumes, moved_path, renamed
 from chimerax.siren.core.runs.places import folder_now, seen_from, volumes_now
+from chimerax.siren.core.runs.record import read_record
+from ensembles import LEVEL, write_planted
 
 
 def volume(path: Path | str, size: int = 3, left_out: str | None = None) -> dict[str, Any]:
@@ -104,3 +110,24 @@ def test_what_was_renamed_is_found_for_everything_below_it(tmp_path: Path) -> No
     for place in (run, run.parent, run.parent.parent, run.parents[1] / "volumes"):
         assert candidates(was, place) == [run]
     assert candidates(was, tmp_path / "elsewhere/volumes") == []
+
+
+def test_a_series_in_a_zip_file_is_found_in_another_folder(tmp_path: Path) -> None:
+    planted = write_planted(tmp_path / "maps", 120)
+    old, new = tmp_path / "old" / "series.zip", tmp_path / "new" / "series.zip"
+    old.parent.mkdir()
+    with zipfile.ZipFile(old, "w") as archive:
+        for path in sorted(planted.folder.iterdir()):
+            archive.write(path, f"J45/{path.name}")
+    parameters = SketchParameters(statistic="exact", subsample=1, resamples=0)
+    levels = np.full(120, LEVEL)
+    output = tmp_path / "siren"
+    run = run_sketch(find_ensemble([old]), levels, "level 0.5", parameters, output)
+    old.parent.rename(new.parent)
+    record = locate_volumes(run.folder, new.parent)
+    assert [v["path"] for v in record.volumes][:1] == [str(new / "J45" / "vol_1.mrc")]
+    names = [v["name"] for v in run.record.volumes]
+    assert list(read_record(run.folder).ensemble().names) == names
+    new.unlink()
+    with pytest.raises(SirenError, match=r"has no vol_1\.mrc"):
+        locate_volumes(run.folder, new.parent)

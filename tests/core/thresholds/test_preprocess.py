@@ -263,3 +263,15 @@ def test_maps_of_different_sizes_are_each_brought_to_the_box(folder, tmp_path):
         assert grid.voxel_size == pytest.approx((voxel * shape[0] / 16,) * 3)
     assert [r["file"] for r in table(tmp_path / "out/map_stats_raw.csv")] == ["vol_3.mrc"]
     assert len(table(tmp_path / "out/map_stats_downsampled.csv")) == 3
+
+
+def test_maps_of_other_volumes_are_not_mixed_with_those_of_an_earlier_run(folder, tmp_path):
+    folder, out = folder((16, 16, 16)), tmp_path / "out"
+    few = find_ensemble([folder]).names[:2]
+    preprocess(find_ensemble([folder]), out, PreprocessParameters(box=12))
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    with pytest.raises(SirenError, match="would be mixed with: give another outputDir"):
+        preprocess(find_ensemble([folder], include=few), out, PreprocessParameters(box=8))
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+    preprocess(find_ensemble([folder]), out, PreprocessParameters(box=8))
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} != before
