@@ -25,6 +25,7 @@ CHANNELS = 32
 MAX_COUNTED_BOX = 160
 _SMALLEST_SHARE = 1e-6
 _MANY_VOXELS = 1 << 17  # from which counting them in pairs is worth its larger table
+_MOSTLY_EMPTY = 0.6  # share in bin 0 from which leaving it out is faster
 _STEP = math.log(HIGHEST / LOWEST) / (LEVELS - 1)
 
 
@@ -276,7 +277,10 @@ def _level_means(
     level = (level_values().to(v) + 1)[None]
     for a, fields in ((bins, finer), (half, coarser)):
         count = _smooth(_histogram(a, counts=counts[id(a)])) + 1e-9
-        rows += [(_smooth(_histogram(a, f)) / (count * level)).clamp(-4, 4) for f in fields]
+        rows += [
+            (_smooth(f) / (count * level)).clamp(-4, 4)
+            for f in _sums_above_lowest(a, fields, counts[id(a)])
+        ]
     count, count_half = (_smooth(_histogram(a, counts=counts[id(a)])) for a in (bins, half))
     rows.append(_smooth(_histogram(half, r2)) / (count_half + 1e-9))
     rows.append((count * 1e6 + 1).log10() / 3)
@@ -349,6 +353,23 @@ def _histogram(bins: Tensor, weight: Tensor | None = None, counts: Tensor | None
     both = zip(bins.flatten(1), weight.flatten(1), strict=True)
     sums = torch.stack([torch.bincount(b, w, minlength=LEVELS + 1) for b, w in both])
     return sums.float() / voxels
+
+
+def _sums_above_lowest(bins: Tensor, weights: list[Tensor], counts: Tensor) -> list[Tensor]:
+    """For each of some weights what :func:`_histogram` gives, except in bin 0, which no level asks
+    for. Where that holds most voxels, as around a masked molecule, they are left out.
+    """
+    torch = _torch()
+    voxels = bins[0].numel()
+    sums: list[list[Tensor]] = [[] for _ in weights]
+    for i, one in enumerate(bins.flatten(1)):
+        chosen = one.nonzero()[:, 0] if counts[i, 0] > _MOSTLY_EMPTY * voxels else None
+        some = one if chosen is None else one.index_select(0, chosen)
+        for made, weight in zip(sums, weights, strict=True):
+            of = weight[i].flatten()
+            of = of if chosen is None else of.index_select(0, chosen)
+            made.append(torch.bincount(some, of, minlength=LEVELS + 1))
+    return [torch.stack(made).float() / voxels for made in sums]
 
 
 def _above(bins: Tensor, weight: Tensor | None = None, counts: Tensor | None = None) -> Tensor:

@@ -503,3 +503,19 @@ def test_voxels_are_counted_and_boundaries_found_as_by_a_plain_loop(shape) -> No
         ]
         share = sum(p.reshape(2, -1).mean(axis=1) for p in pairs)
         np.testing.assert_allclose(found[:, j], share, atol=1e-5)
+
+
+@pytest.mark.parametrize("empty", [0.2, 0.95])
+def test_sums_of_weights_are_those_of_all_voxels_whether_or_not_most_are_empty(empty):
+    rng = np.random.default_rng(3)
+    bins = rng.integers(1, 97, (2, 1, 16, 16, 16)).astype(np.uint8)
+    bins[rng.random(bins.shape) < empty] = 0
+    weights = rng.normal(size=(2, *bins.shape)).astype(np.float32)
+    counts = features._counts(torch.from_numpy(bins))
+    found = features._sums_above_lowest(
+        torch.from_numpy(bins), list(torch.from_numpy(weights)), counts
+    )
+    for weight, sums in zip(weights, found, strict=True):
+        for k in range(2):
+            right = np.bincount(bins[k].ravel(), weight[k].ravel(), 97)[1:] / bins[k].size
+            assert np.allclose(sums[k, 1:].numpy(), right, atol=1e-6)
