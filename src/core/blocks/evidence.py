@@ -23,6 +23,11 @@ separation
 noise
     SD over the volumes of a voxel that should not vary, of the background or the core. If the
     volumes are too dependent for statistics (:mod:`.background`), a block must rise above it.
+symmetry
+    Density that rises at the same distances from the middle of the box, averaged over all
+    directions, over that of the block. What images have in common with no view of the molecule
+    (contrast, background, noise that was learned) a decoder can only explain by density that looks
+    the same from all sides; networks in Fourier space put it in the middle. A part has one place.
 """
 
 from __future__ import annotations
@@ -100,6 +105,8 @@ def measure_evidence(
         for r, (_, v) in zip(regions, blocks, strict=True)
     ]
     profiles = np.zeros((len(blocks), len(occupancy)))
+    shells = _Shells(blocks.grid)
+    all_round = np.zeros((len(blocks), 2, len(shells)))
     everywhere = np.concatenate([np.empty(0, np.int64), *regions])
     parts = np.split(np.arange(len(everywhere)), np.cumsum([len(r) for r in regions])[:-1])
     parts = [slice(int(p[0]), int(p[-1]) + 1) for p in parts if len(p)]
@@ -111,14 +118,18 @@ def measure_evidence(
     ends = np.cumsum([len(i) for i in inside]).tolist()
     own_parts = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
     chosen, reader = ensemble.of(occupancy.names), BackgroundReader(occupancy)
-    wanted = everywhere if background else np.concatenate([everywhere, reader.voxels])
+    wanted = np.concatenate([everywhere, shells.voxels])
+    known = len(wanted)
+    wanted = wanted if background else np.concatenate([wanted, reader.voxels])
     for v, (_, values) in enumerate(chosen.read_voxels(wanted, progress, "measuring densities")):
         densities = values[: len(everywhere)]
         if background is None:
-            base, height = reader.add(v, values[len(everywhere) :])
+            base, height = reader.add(v, values[known:])
         else:
             base, height = background.base[v], background.height[v]
         densities = (densities - base) / height
+        means = (shells.means(values[len(everywhere) : known]) - base) / height
+        all_round[np.arange(len(blocks)), present[:, v].astype(int)] += means
         own, wide = densities.take(all_own), densities.astype(np.float64, copy=False)
         for b, (part, mine) in enumerate(zip(parts, own_parts, strict=True)):
             side = sums[int(present[b, v])]
@@ -132,11 +143,14 @@ def measure_evidence(
         without, with_block = sums[:, parts[b]] / np.maximum(count, 1)[:, None]
         if not count.all():  # in all volumes or in none: nothing comes and goes
             with_block = without = with_block + without
+            all_round[b] = 0
         gained = with_block - without
         high, rise = float(with_block[inside[b]].mean()), float(gained[inside[b]].mean())
         least = constants.MIN_LOSS * rise
         come = float(gained[(gained > least) & (with_block > constants.LEFT_DENSITY)].sum())
         gone = -float(gained[(gained < -least) & (without > constants.LEFT_DENSITY)].sum())
+        absent_there, present_there = all_round[b] / np.maximum(count, 1)[:, None]
+        alike = float(shells.at(present_there - absent_there, voxels).mean())
         found[number] = BlockEvidence(
             contrast=rise / high if high > 0 else 0.0,
             rise=rise,
@@ -144,6 +158,7 @@ def measure_evidence(
             exchange=gone / come if come > 0 else 0.0,
             separation=separation(profiles[b], present[b]),
             noise=background.noise if background.dependent else 0.0,
+            symmetry=alike / rise if rise > 0 else 0.0,
         )
     numbered = dict(zip(blocks.blocks, profiles, strict=True))
     return Evidence(
@@ -154,6 +169,40 @@ def measure_evidence(
         background,
         numbered,
     )
+
+
+class _Shells:
+    """Mean density over all directions, at whole distances in voxels from the middle of a grid.
+
+    Distances go up to the nearest face of the box; directions are those of a Fibonacci lattice.
+    """
+
+    def __init__(self, grid: Grid):
+        self._grid = grid
+        self._middle = np.array(grid.shape) // 2  # of rotations, in maps of single particles
+        step = np.arange(constants.DIRECTIONS) + 0.5
+        z = 1 - 2 * step / constants.DIRECTIONS
+        angle = np.pi * (1 + np.sqrt(5)) * step
+        flat = np.sqrt(1 - z**2)
+        directions = np.stack([z, flat * np.sin(angle), flat * np.cos(angle)], axis=1)
+        far = np.arange(int((np.array(grid.shape) - self._middle).min()))
+        zyx = self._middle + np.rint(far[:, None, None] * directions).astype(np.int64)
+        zyx = np.clip(zyx, 0, np.array(grid.shape) - 1)
+        self._count = len(far)
+        self.voxels = np.ravel_multi_index(tuple(np.moveaxis(zyx, -1, 0)), grid.shape).ravel()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def means(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(distances,) of a map's values at ``voxels``."""
+        return values.reshape(self._count, -1).mean(axis=1, dtype=np.float64)
+
+    def at(self, means: NDArray[np.float64], voxels: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n,) means at the distances of voxels; 0 in the corners of the box."""
+        zyx = np.stack(np.unravel_index(voxels, self._grid.shape), axis=1)
+        far = np.rint(np.linalg.norm(zyx - self._middle, axis=1)).astype(np.int64)
+        return np.append(means, 0.0)[np.minimum(far, len(means))]
 
 
 def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> float:
