@@ -15,6 +15,7 @@ BENCHMARKS = str(Path(__file__).parents[2] / "devel" / "benchmarks")
 sys.path.insert(0, BENCHMARKS)
 from decoders import files, measures  # noqa: E402
 from decoders.core_api import Ensemble, Grid, Part, binarize  # noqa: E402
+from decoders.design import CARD, WIDE, recipe  # noqa: E402
 from decoders.harness import BAD, rows_of  # noqa: E402
 from decoders.making import AROUND, Recipe, chosen_points, level_by_hand, soft_shares  # noqa: E402
 from decoders.methods import METHODS, Found  # noqa: E402
@@ -26,6 +27,7 @@ from decoders.molecules import (  # noqa: E402
     VALIDATION,
     low_pass,
     placed,
+    split_of,
     truth_of,
 )
 from decoders.particles import (  # noqa: E402
@@ -230,6 +232,20 @@ def test_volumes_lie_at_different_particles() -> None:
     assert 50 < len(chosen) <= 60 and len(np.unique(chosen)) == len(chosen)
 
 
+def test_our_loop_and_cryodrgns_own_command_get_the_same_particles() -> None:
+    for number in range(CARD["own"]):
+        own, twin = recipe("own", number), recipe("twin", number)
+        assert own.decoder == "train_vae" and twin.decoder == "cryodrgn"
+        assert replace(own, name="", decoder="") == replace(twin, name="", decoder="")
+
+
+def test_networks_of_users_size_are_half_of_one_state_and_each_kind_in_either_split() -> None:
+    made = [recipe("wide", number) for number in range(2 * len(WIDE))]
+    assert sum(r.null for r in made) == len(WIDE)
+    for split in ("train", "validation"):
+        assert {r.kind for r in made if split_of(r.molecule) == split} == set(WIDE)
+
+
 def test_the_level_by_hand_encloses_the_true_number_of_voxels() -> None:
     true = blob(0, 0, 0, 3)
     level = level_by_hand(0.5 * true + 0.1, true, 0.4)
@@ -431,7 +447,7 @@ def verdicts_of(stored: Stored) -> list[tuple[str, NDArray[np.int64]]]:
     return [(found.evidence[n].verdict, voxels) for n, voxels in found.blocks.items()]
 
 
-@pytest.mark.parametrize("name", ["one-state-000-50S", "smooth-001-1oel"])
+@pytest.mark.parametrize("name", ["one-state-000-50S", "smooth-001-1oel", "wide-000-50S"])
 def test_where_nothing_comes_and_goes_every_block_is_doubtful(name: str) -> None:
     verdicts = verdicts_of(load(Path(BENCHMARKS) / "decoders" / "kept" / f"{name}.npz"))
     assert verdicts  # there are blocks to judge

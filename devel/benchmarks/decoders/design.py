@@ -20,6 +20,12 @@ KINDS = {
     "train_vae": 4,
     "recovar": 4,
 }
+# Networks of the size that users train, for a graphics card: made if named
+CARD = {"wide": 44, "own": 4, "twin": 4}
+WIDE = (
+    *("one state", "blocks", "one state", "moving", "one state", "blocks"),
+    *("one state", "rare", "one state", "blocks", "one state", "junk"),
+)
 
 
 def recipes(kinds: dict[str, int] | None = None) -> list[Recipe]:
@@ -34,10 +40,11 @@ def recipes(kinds: dict[str, int] | None = None) -> list[Recipe]:
 
 def recipe(kind: str, number: int) -> Recipe:
     """Recipe ``number`` of a kind: every second one of a validation molecule."""
-    rng = np.random.default_rng([list(KINDS).index(kind), number, 70])
+    kinds = list(KINDS | CARD)
+    rng = np.random.default_rng([kinds.index(kind), number, 70])
     pool = VALIDATION if number % 2 else TRAINING
     molecule = pool[number // 2 % len(pool)]
-    seed = 1000 * list(KINDS).index(kind) + number
+    seed = 1000 * kinds.index("own" if kind == "twin" else kind) + number
     name = f"{kind.replace(' ', '-')}-{number:03d}-{molecule}"
     if kind == "smooth":
         return _smooth(name, molecule, seed, number, rng)
@@ -45,6 +52,10 @@ def recipe(kind: str, number: int) -> Recipe:
         return _network(name, molecule, seed, number)
     if kind in ("train_vae", "recovar"):
         return _package(name, kind, molecule, seed, number)
+    if kind == "wide":
+        return _wide(name, molecule, seed, number, rng)
+    if kind in ("own", "twin"):
+        return _twin(name, kind, molecule, seed, number)
     many = kind not in ("one state", "phases")
     box = 48 if many else int(rng.choice([32, 40, 48], p=[0.35, 0.45, 0.2]))
     snr = np.round(np.exp(rng.uniform(np.log(0.08 if many else 0.03), np.log(0.3))), 3)
@@ -128,5 +139,56 @@ def _package(name: str, decoder: str, molecule: str, seed: int, number: int) -> 
         volumes=300,
         blocks=6 if blocks else 0,
         imaging=Imaging(particles=4000 if own else 3000, snr=0.3, contrast=0.15),
+        seed=seed,
+    )
+
+
+def _wide(name: str, molecule: str, seed: int, number: int, rng: np.random.Generator) -> Recipe:
+    """Of cryoDRGN's network, 3 x 256 or 3 x 1024: half of one state, of either split alike."""
+    kind = WIDE[number // 2 % len(WIDE)]
+    null = kind == "one state"
+    low, high = (0.05, 0.5) if null else (0.2, 0.5)
+    blocks = {"blocks": int(rng.integers(4, 9)), "rare": 5, "junk": 6}
+    return Recipe(
+        name,
+        kind,
+        molecule,
+        "cryodrgn",
+        width=int(rng.choice([256, 1024])),
+        epochs=25 if null else 40,
+        box=32 if null else 40,
+        dimensions=int(rng.choice([4, 6, 8, 10])),
+        volumes=int(rng.choice([300, 400, 500])),
+        blocks=blocks.get(kind, 0),
+        moving=12.0 if kind == "moving" else 0.0,
+        imaging=Imaging(
+            particles=20_000 if null else 30_000,
+            snr=round(float(np.exp(rng.uniform(np.log(low), np.log(high)))), 3),
+            reach=float(rng.choice([0.55, 0.65, 0.75])),
+            preferred=float(rng.choice([0.0, 0.4, 0.7])),
+            tilt_error=float(rng.choice([1.0, 2.0, 3.0])),
+            shift_error=float(rng.choice([0.15, 0.3])),
+            contrast=float(rng.choice([0.0, 0.15])),
+            blurred=float(rng.choice([0.0, 1 / 3])),
+            junk=0.15 if kind == "junk" else 0.0,
+        ),
+        seed=seed,
+    )
+
+
+def _twin(name: str, kind: str, molecule: str, seed: int, number: int) -> Recipe:
+    """The same particles for ``cryodrgn train_vae`` as it comes, and for our loop of its network."""
+    blocks = number % 4 in (1, 2)
+    return Recipe(
+        name,
+        "blocks" if blocks else "one state",
+        molecule,
+        "train_vae" if kind == "own" else "cryodrgn",
+        width=1024,
+        box=32,
+        dimensions=8,
+        volumes=300,
+        blocks=6 if blocks else 0,
+        imaging=Imaging(particles=8000, snr=0.4, contrast=0.15),
         seed=seed,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,7 @@ class Recipe:
     molecule : of :mod:`.molecules`
     decoder : ``subspace``, ``cryodrgn`` (our loop), ``train_vae`` (its own) or ``recovar``; not for
         ``smooth``
+    width, epochs : hidden units of a layer of cryoDRGN's network, and passes over the particles
     box : voxels a side
     dimensions : of the latents
     volumes : V
@@ -63,6 +65,8 @@ class Recipe:
     kind: str
     molecule: str = "50S"
     decoder: str = "subspace"
+    width: int = 128
+    epochs: int = 25
     box: int = 48
     dimensions: int = 6
     volumes: int = 400
@@ -84,8 +88,15 @@ class Recipe:
         return self.kind in ("one state", "smooth", "phases")
 
 
-def make(recipe: Recipe) -> Stored:
+def make(
+    recipe: Recipe, device: str = "cpu", turn: AbstractContextManager[Any] | None = None
+) -> Stored:
     """The ensemble of a recipe.
+
+    Parameters
+    ----------
+    device : where networks are trained: ``cpu`` or ``cuda``
+    turn : held while our loop uses the device, for processes side by side
 
     Raises
     ------
@@ -103,7 +114,7 @@ def make(recipe: Recipe) -> Stored:
         recipe.imaging,
         rng,
     )
-    return _decoded(recipe, made, particles, rng)
+    return _decoded(recipe, made, particles, rng, device, turn)
 
 
 def make_halves(recipe: Recipe) -> tuple[Stored, Stored]:
@@ -147,7 +158,14 @@ def _model_of(recipe: Recipe) -> Model:
     )
 
 
-def _decoded(recipe: Recipe, made: Model, particles: Particles, rng: np.random.Generator) -> Stored:
+def _decoded(
+    recipe: Recipe,
+    made: Model,
+    particles: Particles,
+    rng: np.random.Generator,
+    device: str = "cpu",
+    turn: AbstractContextManager[Any] | None = None,
+) -> Stored:
     """What a decoder makes of particles."""
     true_mean = low_pass(
         np.tensordot(particles.states.mean(axis=0), made.densities, 1), recipe.imaging.reach
@@ -156,8 +174,12 @@ def _decoded(recipe: Recipe, made: Model, particles: Particles, rng: np.random.G
     if recipe.decoder in ("cryodrgn", "train_vae"):
         from . import cryodrgn_net, train_vae
 
-        training = train_vae.train if recipe.decoder == "train_vae" else cryodrgn_net.train
-        decoder: Nonlinear = training(particles, recipe.dimensions, seed=recipe.seed)
+        how = (particles, recipe.dimensions, recipe.epochs, recipe.seed, recipe.width, device)
+        decoder: Nonlinear = (
+            train_vae.train(*how)
+            if recipe.decoder == "train_vae"
+            else cryodrgn_net.train(*how, turn)
+        )
         latents = decoder.latents
         chosen = chosen_points(latents, recipe.volumes, recipe.seed)
         mean, components, scores = from_volumes(decoder.volumes(latents[chosen]), KEPT)

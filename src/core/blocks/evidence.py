@@ -23,6 +23,11 @@ separation
 noise
     SD over the volumes of a voxel that should not vary, of the background or the core. If the
     volumes are too dependent for statistics (:mod:`.background`), a block must rise above it.
+symmetry
+    Density that rises at the same distances from the middle of the box, averaged over all
+    directions, over that of the block. What images have in common with no view of the molecule
+    (contrast, background, noise that was learned) a decoder can only explain by density that looks
+    the same from all sides; networks in Fourier space put it in the middle. A part has one place.
 """
 
 from __future__ import annotations
@@ -45,6 +50,7 @@ from .dilation import dilated
 from .occupancy import Occupancy
 from .presence import presence, separation
 from .profiles import block_shares
+from .shells import Shells
 from .verdicts import BlockEvidence
 
 
@@ -100,6 +106,8 @@ def measure_evidence(
         for r, (_, v) in zip(regions, blocks, strict=True)
     ]
     profiles = np.zeros((len(blocks), len(occupancy)))
+    shells = Shells(blocks.grid)
+    all_round = np.zeros((len(blocks), 2, len(shells)))
     everywhere = np.concatenate([np.empty(0, np.int64), *regions])
     parts = np.split(np.arange(len(everywhere)), np.cumsum([len(r) for r in regions])[:-1])
     parts = [slice(int(p[0]), int(p[-1]) + 1) for p in parts if len(p)]
@@ -111,14 +119,18 @@ def measure_evidence(
     ends = np.cumsum([len(i) for i in inside]).tolist()
     own_parts = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
     chosen, reader = ensemble.of(occupancy.names), BackgroundReader(occupancy)
-    wanted = everywhere if background else np.concatenate([everywhere, reader.voxels])
+    wanted = np.concatenate([everywhere, shells.voxels])
+    known = len(wanted)
+    wanted = wanted if background else np.concatenate([wanted, reader.voxels])
     for v, (_, values) in enumerate(chosen.read_voxels(wanted, progress, "measuring densities")):
         densities = values[: len(everywhere)]
         if background is None:
-            base, height = reader.add(v, values[len(everywhere) :])
+            base, height = reader.add(v, values[known:])
         else:
             base, height = background.base[v], background.height[v]
         densities = (densities - base) / height
+        means = (shells.means(values[len(everywhere) : known]) - base) / height
+        all_round[np.arange(len(blocks)), present[:, v].astype(int)] += means
         own, wide = densities.take(all_own), densities.astype(np.float64, copy=False)
         for b, (part, mine) in enumerate(zip(parts, own_parts, strict=True)):
             side = sums[int(present[b, v])]
@@ -132,11 +144,14 @@ def measure_evidence(
         without, with_block = sums[:, parts[b]] / np.maximum(count, 1)[:, None]
         if not count.all():  # in all volumes or in none: nothing comes and goes
             with_block = without = with_block + without
+            all_round[b] = 0
         gained = with_block - without
         high, rise = float(with_block[inside[b]].mean()), float(gained[inside[b]].mean())
         least = constants.MIN_LOSS * rise
         come = float(gained[(gained > least) & (with_block > constants.LEFT_DENSITY)].sum())
         gone = -float(gained[(gained < -least) & (without > constants.LEFT_DENSITY)].sum())
+        absent_there, present_there = all_round[b] / np.maximum(count, 1)[:, None]
+        alike = float(shells.at(present_there - absent_there, voxels).mean())
         found[number] = BlockEvidence(
             contrast=rise / high if high > 0 else 0.0,
             rise=rise,
@@ -144,6 +159,7 @@ def measure_evidence(
             exchange=gone / come if come > 0 else 0.0,
             separation=separation(profiles[b], present[b]),
             noise=background.noise if background.dependent else 0.0,
+            symmetry=alike / rise if rise > 0 else 0.0,
         )
     numbered = dict(zip(blocks.blocks, profiles, strict=True))
     return Evidence(

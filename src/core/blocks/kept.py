@@ -13,6 +13,7 @@ from ..maps.excerpt import Excerpt
 from ..maps.last_reading import last_reading
 from .dilation import dilated
 from .occupancy import Kept, Occupancy
+from .shells import Shells
 
 
 def kept_with(occupancy: Occupancy) -> Kept:
@@ -38,6 +39,8 @@ def near_blocks(ensemble: Ensemble, occupancy: Occupancy, union: NDArray[np.int6
     if kept.excerpt is None and len(union) and ensemble.in_files:
         most = (constants.KEPT_BYTES - kept.size) / (4 * len(ensemble))
         near = dilated(union, ensemble.grid, constants.MASS_REACH) if len(union) <= most else union
+        if near is not union:
+            near = np.union1d(near, Shells(ensemble.grid).voxels)
         if len(near) <= most and near is not union:
             kept.excerpt = Excerpt(near)
     return ensemble.keeping(kept.excerpt)

@@ -25,6 +25,8 @@ class BlockEvidence:
         with and without it: 1 for two sharp groups; any cut in two makes up to 0.75 of one group
     noise : SD over the volumes of a voxel that should not vary, in levels, that a block must rise
         above; 0 if the volumes are independent enough for statistics
+    symmetry : how much density rises at the same distances from the middle of the box, over all
+        directions, over ``rise``: about 1 for what is the same from all sides
     """
 
     contrast: float
@@ -33,6 +35,7 @@ class BlockEvidence:
     exchange: float
     separation: float = 1.0
     noise: float = 0.0
+    symmetry: float = 0.0
 
     @property
     def verdict(self) -> str:
@@ -50,6 +53,11 @@ class BlockEvidence:
             return f"{DOUBTFUL}: background or core vary too much in these few effective volumes"
         if self.noise > 0 and self.separation < constants.MIN_SEPARATION:
             return f"{DOUBTFUL}: a few volumes stand out by degrees, not as a group of their own"
+        if self.noise > 0 and one_group and self.symmetry > constants.MAX_SYMMETRY:
+            return (
+                f"{DOUBTFUL}: the middle of the box, where a decoder puts what it cannot explain, "
+                "changes alike in all directions"
+            )
         if constants.MOVING_EXCHANGE < self.exchange < 1 / constants.MOVING_EXCHANGE:
             return MOVING
         return GRADED if one_group or self.contrast < constants.SOLID_CONTRAST else SOLID

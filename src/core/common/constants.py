@@ -199,6 +199,10 @@ ONE_GROUP = 0.75
 # the same in volumes that depend on each other, below which it is the tail of one group: a rare
 # artifact of a decoder had 0.33, true blocks 0.41 and more
 MIN_SEPARATION = 0.37
+# share of a block's rise that is seen in all directions from the middle of the box. Known parts of
+# molecules have 0.18 at most, artifacts in the middle 0.8 to 1
+MAX_SYMMETRY = 0.5
+DIRECTIONS = 400  # in which density around the middle is read, at each distance in voxels
 # correlation of densities above which touching blocks are shells of one part
 SAME_DENSITY = 0.985
 

@@ -233,6 +233,33 @@ def test_background_that_varies_as_much_in_few_effective_volumes_is_a_reason_for
     assert BlockEvidence(0.9, 1.5, 0.9, 0.0, 0.3).verdict == GRADED
 
 
+@pytest.mark.parametrize(
+    ("point", "least", "most"), [((12, 12, 12), 0.8, 1.1), ((17, 12, 12), 0, 0.2)]
+)
+def test_only_what_changes_alike_in_all_directions_from_the_middle_is_symmetric(
+    point: tuple[float, float, float], least: float, most: float
+) -> None:
+    ensemble = volumes_of({point: HALF}, noise=0.005)
+    (found,) = evidence_of(ensemble, voxels := voxels_near(*point))
+    place = np.stack(np.meshgrid(*(np.arange(n) - n // 2 for n in SHAPE), indexing="ij"))
+    shell = np.rint(np.linalg.norm(place, axis=0)).astype(int).ravel()
+    density = blob(*point).ravel()
+    mean = np.bincount(shell, density) / np.bincount(shell)
+    expected = mean[shell[voxels]].mean() / density[voxels].mean()
+    assert found.symmetry == pytest.approx(expected, abs=0.05)
+    assert least <= found.symmetry <= most
+
+
+def test_the_middle_of_the_box_is_doubted_where_it_changes_by_degrees_and_alike_all_round() -> None:
+    def verdict(separation: float, noise: float, symmetry: float) -> str:
+        return BlockEvidence(0.9, 1.5, 0.9, 0.0, separation, noise, symmetry).verdict
+
+    assert "in all directions" in verdict(0.6, 0.1, 0.9)
+    assert verdict(0.6, 0.1, 0.2) == GRADED
+    assert verdict(0.6, 0.0, 0.9) == GRADED  # independent volumes: statistics decide
+    assert verdict(0.95, 0.1, 0.9) == SOLID  # cargo of a cage comes and goes
+
+
 def test_noise_of_the_molecule_alone_is_seen_in_the_core() -> None:
     """As in masked volumes of a decoder: outside there is nothing to measure it by."""
     rng = np.random.default_rng(3)
@@ -267,7 +294,7 @@ def test_volumes_whose_background_or_core_varies_together_are_not_independent() 
 
 
 def test_evidence_is_written_and_read_as_it_is() -> None:
-    one = BlockEvidence(0.75, 1.25, 0.5, 0.125, 0.0625)
+    one = BlockEvidence(0.75, 1.25, 0.5, 0.125, 0.0625, 0.25, 0.5)
     assert BlockEvidence.from_json(one.as_json()) == one
     assert one.as_json()["verdict"] == one.verdict
 
