@@ -35,7 +35,7 @@ from Qt.QtWidgets import (
 
 SPACING = 6  # pixels
 MARGIN = 8
-PAGE_HINT = QSize(356, 300)  # with the panel's margins, a panel 380 wide
+PAGE_HINT = QSize(356, 380)  # with the panel's margins, a panel 380 wide
 HEADING = 120  # pixels that a heading is cut to if need be
 TAB_SPACE = 10  # pixels beside the words of a tab
 PAGE_LEAST = 72  # pixels of height; a page scrolls where there is no more
