@@ -156,6 +156,7 @@ class SirenTool(ToolInstance):
 
             self._blocks = BlocksPage(self.session, self.state.execute, self.tabs)
             self._blocks.run_changed.connect(self.state.set_run)
+            self._blocks.lines_wanted.connect(self.state.execute_in_turn)
             self._blocks.refreshed.connect(self.state.follow_blocks)
             self._place("blocks", self._blocks)
             self._blocks.set_run(self.state.run_folder, self.state.run)

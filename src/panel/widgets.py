@@ -95,7 +95,7 @@ def emphasize(widget: QWidget, bold: bool) -> None:
         widget.setFont(font)
 
 
-def key_text(keys: str) -> str:
+def key_text(keys: str | QKeySequence) -> str:
     """A key for a tooltip, as this computer writes it."""
     return str(QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText))
 

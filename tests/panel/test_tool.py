@@ -43,10 +43,14 @@ def test_the_toolbar_has_buttons_that_work_with_icons_that_exist(desk: Desk) -> 
         e.get("name"): e
         for e in ElementTree.parse(root / "bundle_info.xml").getroot().iter("Provider")
     }
-    assert set(buttons) == {"panel", "open", "stop"}
+    assert set(buttons) == {"panel", "open", "stop", "paint"}
     for button in buttons.values():
         icon = Path(chimerax.siren.__file__).parent / "icons" / str(button.get("icon"))
         assert QImage(str(icon)).width() == 96
+    from chimerax.siren.session.paint_mode import NAME, PaintMode
+
+    assert buttons["paint"].get("mouse_mode") == NAME  # ChimeraX gives it to the right button
+    assert QImage(PaintMode.icon_location()).width() == 96
 
     def work(progress: Any) -> None:
         while True:

@@ -249,6 +249,21 @@ def test_what_was_said_of_other_volumes_is_taken_away(
     assert desk.tool.message.text == ""
 
 
+def test_what_was_said_of_an_earlier_command_goes_with_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chimerax.siren.panel import state as module
+
+    tool, typed = desk.open(), []
+    monkeypatch.setattr(module, "run", lambda session, line, log=True: typed.append(line))
+    tool.state.tell("Save the blocks first.", True)
+    for line in ("siren show a.mrc", "select clear", "hide #1 models"):  # a look around
+        tool.state.execute(line)
+        assert tool.message.text == "Save the blocks first."
+    tool.state.execute("siren block save #1")
+    assert tool.message.text == "" and len(typed) == 4
+
+
 # ---- closing it
 
 
