@@ -345,7 +345,9 @@ class ShortTable(QTableView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Override for Qt, where space acts on the current row alone."""
-        if event.key() == Qt.Key.Key_Space:
+        if self.state() == QAbstractItemView.State.EditingState:
+            super().keyPressEvent(event)  # the Enter that ends a name
+        elif event.key() == Qt.Key.Key_Space:
             self.toggle_wanted.emit()
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier

@@ -5,7 +5,8 @@ from __future__ import annotations
 from Qt.QtCore import Qt
 from Qt.QtWidgets import QDockWidget, QMainWindow, QWidget
 
-SHARE = 0.5  # of the main window's height: the Log and Models stay readable on a laptop
+SHARE = 0.5  # of the main window's height
+LOG = 160  # pixels that the neighbor keeps: the Log stays readable on a laptop
 
 
 def dock_of(area: QWidget) -> QDockWidget | None:
@@ -31,8 +32,12 @@ def take_height(area: QWidget) -> None:
     if more <= 0 or not neighbors:
         return
     heights = {d: d.height() for d in neighbors}
-    heights[max(heights, key=lambda d: heights[d])] -= more
-    heights[dock] = wanted
+    tallest = max(heights, key=lambda d: heights[d])
+    more = min(more, heights[tallest] - LOG)
+    if more <= 0:
+        return
+    heights[tallest] -= more
+    heights[dock] = dock.height() + more
     main.resizeDocks(list(heights), list(heights.values()), Qt.Orientation.Vertical)
 
 

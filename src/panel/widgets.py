@@ -365,5 +365,6 @@ class MessageStrip(QFrame):
     def _place(self) -> None:
         width = max(self.parentWidget().width() - MARGIN, 100)
         bottom = self._above.geometry().top() - 2
-        height = min(self.layout().heightForWidth(width), max(bottom, 24))
+        frame = 2 * self.frameWidth()
+        height = min(self.layout().heightForWidth(width - frame) + frame, max(bottom, 24))
         self.setGeometry(MARGIN // 2, bottom - height, width, height)

@@ -311,6 +311,7 @@ def test_only_hides_the_other_blocks_and_all_brings_them_back(three: Person) -> 
 
 def test_the_list_is_worked_by_keys(three: Person) -> None:
     from Qt.QtCore import Qt
+    from Qt.QtWidgets import QLineEdit
 
     view = three.page.view
     seen = lambda: [m.siren_block for m in three.page.blocks if m.display]  # noqa: E731
@@ -330,6 +331,11 @@ def test_the_list_is_worked_by_keys(three: Person) -> None:
     three.wait()
     assert seen() == [1, 2]
     press(view, Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+    three.wait()
+    assert seen() == [1, 2, 10]
+    three.select(2)
+    three.page.actions_["rename"].trigger()  # the Enter that ends a name hides nothing
+    press(view.findChild(QLineEdit), Qt.Key.Key_Return)
     three.wait()
     assert seen() == [1, 2, 10]
     assert three.page.focusProxy() is view and not view.tabKeyNavigation()  # Tab goes on
