@@ -240,6 +240,8 @@ class SirenTool(ToolInstance):
         if self.state.volumes:
             return
         recent = self.state.settings.recent
+        if self.header.field.lineEdit().isModified():
+            recent = []  # others are being typed
         if recent and Path(recent[0]).expanduser().is_dir():
             self.state.set_volumes(recent[0])
         self.state.show_open_blocks()

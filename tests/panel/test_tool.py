@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keys import press
+from Qt.QtCore import Qt
 from Qt.QtGui import QColor, QImage, QPalette
 
 from chimerax.siren.session.jobs import current_job
@@ -95,6 +97,38 @@ def test_the_first_use_hint_offers_the_example_and_goes_when_volumes_are_there(
     desk.wait(lambda: not desk.tool.state.reader.busy)
     assert desk.tool.state.volumes == str(home) and len(desk.tool.state.names) == 150
     assert not header.hint.isVisible()
+
+
+@pytest.mark.parametrize("typed", ["", "/data"])
+def test_volumes_of_last_time_are_listed_unless_others_are_being_typed(
+    desk: Desk, planted: Planted, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    import chimerax.siren.tool as module
+    from chimerax.siren.panel.settings import panel_settings
+
+    class Slow:
+        def __init__(self) -> None:
+            self.alive = True
+
+        def join(self, timeout: float) -> None:
+            pass
+
+        def is_alive(self) -> bool:
+            return self.alive
+
+    loading = Slow()
+    monkeypatch.setattr(module, "_loading", lambda: loading)
+    panel_settings(desk.session).recent = [str(planted.folder)]
+    desk.open()
+    field = desk.tool.header.field.lineEdit()
+    field.selectAll()
+    for letter in typed:
+        press(field, Qt.Key.Key_A, text=letter)
+    loading.alive = False
+    desk.wait(lambda: not desk.tool._libraries.isActive())
+    desk.wait(lambda: not desk.tool.state.reader.busy)
+    assert desk.tool.state.volumes == ("" if typed else str(planted.folder))
+    assert not typed or field.text() == typed
 
 
 def test_when_the_example_is_made_it_is_listed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
