@@ -9,7 +9,7 @@ from typing import Any
 from chimerax.core.triggerset import DEREGISTER
 from Qt import qt_object_is_deleted
 from Qt.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
-from Qt.QtGui import QColor, QKeySequence, QPainter, QPaintEvent, QPalette, QShortcut
+from Qt.QtGui import QColor, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QPalette, QShortcut
 from Qt.QtWidgets import (
     QAbstractButton,
     QAbstractScrollArea,
@@ -38,6 +38,10 @@ MARGIN = 8
 PAGE_HINT = QSize(356, 380)  # with the panel's margins, a panel 380 wide
 HEADING = 120  # pixels that a heading is cut to if need be
 TAB_SPACE = 10  # pixels beside the words of a tab
+MOVES = (  # keys that go about in a list
+    *(Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Left, Qt.Key.Key_Right),
+    *(Qt.Key.Key_Home, Qt.Key.Key_End, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown),
+)
 PAGE_LEAST = 72  # pixels of height; a page scrolls where there is no more
 
 
@@ -196,6 +200,14 @@ class Page(QScrollArea):
         self.setWidget(self.content)
         for widget in (self.content, self.viewport()):
             widget.setAutoFillBackground(False)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Override for Qt: ChimeraX takes what no one wants to its command line, and the focus with
+        it, as with the arrow up in the first row of a list.
+        """
+        super().keyPressEvent(event)
+        if event.key() in MOVES:
+            event.accept()
 
     def sizeHint(self) -> QSize:
         """Override for Qt: the same for all pages, whatever is on them."""

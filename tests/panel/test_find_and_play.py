@@ -270,3 +270,17 @@ def test_the_key_of_a_search_is_the_panels_own_where_the_focus_is_in_it(
     press(page, Qt.Key.Key_F, ctrl)
     assert found == [True]
     assert page.focusProxy() is page.table  # Alt and its number lead there
+
+
+@pytest.mark.parametrize("key", ["Up", "Down", "Left", "Right", "Home", "End", "PageUp"])
+def test_a_list_at_its_end_keeps_the_key_that_would_go_beyond_it(
+    desk: Desk, planted: Planted, key: str
+) -> None:
+    """ChimeraX would take it, and the focus, to its command line."""
+    desk.open()
+    desk.list(planted.folder)
+    for page in desk.tool.pages.values():
+        event = QKeyEvent(QEvent.Type.KeyPress, Qt.Key[f"Key_{key}"], Qt.KeyboardModifier(0))
+        event.ignore()
+        QApplication.sendEvent(page.content, event)
+        assert event.isAccepted()
