@@ -131,6 +131,25 @@ def test_volumes_of_last_time_are_listed_unless_others_are_being_typed(
     assert not typed or field.text() == typed
 
 
+def test_what_is_being_typed_stays_while_pictures_of_the_volumes_come_in(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
+    desk.open()
+    state, field = desk.list(planted.folder), desk.tool.header.field
+    line = field.lineEdit()
+    line.selectAll()
+    for letter in "/da":
+        press(line, Qt.Key.Key_A, text=letter)
+    state.previews_changed.emit([])
+    state.reader.finished.emit("look")
+    assert line.text().startswith("/da") and line.text() != str(planted.folder)
+    state.set_volumes(str(tmp_path))  # chosen with Browse meanwhile
+    desk.wait(lambda: not state.reader.busy)
+    assert line.text() == str(tmp_path)
+    desk.list(planted.folder)
+    assert line.text() == str(planted.folder) and not line.isModified()
+
+
 def test_when_the_example_is_made_it_is_listed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     import chimerax.siren.tool as tool
     from chimerax.siren.session.jobs import JOB_ENDED, JobEnd
