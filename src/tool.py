@@ -15,6 +15,7 @@ from Qt.QtCore import QTimer
 from Qt.QtWidgets import QFileDialog, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
 from .core.common.files import RECORD
+from .panel.docking import take_height
 from .panel.ensemble import EnsemblePage
 from .panel.header import Header
 from .panel.run import RunPage
@@ -29,6 +30,7 @@ from .panel.widgets import (
     WheelGuard,
     add_key,
     plain_layout,
+    single_shot,
 )
 from .session.jobs import JobEnd
 from .session.words import gone_text, path_text
@@ -83,6 +85,8 @@ class SirenTool(ToolInstance):
         self.state.job_ended.connect(self._job_ended)
         self.state.levels_changed.connect(self._levels_changed)
         self.tool_window.manage("side")
+        self._placed = single_shot(area, 0, self._take_height)
+        self._placed.start()
         if not restored:
             self._begin()
 
@@ -91,6 +95,9 @@ class SirenTool(ToolInstance):
         """The session's panel, created if there is none yet."""
         tool: SirenTool = get_singleton(session, cls, NAME, create=True)
         return tool
+
+    def _take_height(self) -> None:
+        take_height(self.tool_window.ui_area)
 
     def _build(self, area: QWidget) -> None:
         state = self.state
@@ -149,6 +156,7 @@ class SirenTool(ToolInstance):
 
             self._blocks = BlocksPage(self.session, self.state.execute, self.tabs)
             self._blocks.run_changed.connect(self.state.set_run)
+            self._blocks.lines_wanted.connect(self.state.execute_in_turn)
             self._blocks.refreshed.connect(self.state.follow_blocks)
             self._place("blocks", self._blocks)
             self._blocks.set_run(self.state.run_folder, self.state.run)
@@ -232,6 +240,8 @@ class SirenTool(ToolInstance):
         if self.state.volumes:
             return
         recent = self.state.settings.recent
+        if self.header.field.lineEdit().isModified():
+            recent = []  # others are being typed
         if recent and Path(recent[0]).expanduser().is_dir():
             self.state.set_volumes(recent[0])
         self.state.show_open_blocks()

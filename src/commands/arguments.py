@@ -55,7 +55,10 @@ class OpenMapsArg(Annotation):
         """Return Volume models."""
         maps, used, rest = _models(MapsArg, text, session)
         if not maps:
-            opened = [f"#{v.id_string}" for v in session.models.list(type=Volume)]
+            from ..session.surfaces import BlockMap
+
+            volumes = session.models.list(type=Volume)
+            opened = [f"#{v.id_string}" for v in volumes if not isinstance(v, BlockMap)]
             shown = ", ".join(opened[:MOST_NAMED]) + (", ..." if opened[MOST_NAMED:] else "")
             raise AnnotationError(
                 f"{used} matches no open map"

@@ -18,7 +18,7 @@ from chimerax.core.errors import UserError
 from ..core.common.errors import join_names
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
-from ..session.commandline import OpenFile, SaveFile, SaveFolder, foreign_path_text
+from ..session.commandline import OpenFile, SaveFileInNewFolder, SaveFolder, foreign_path_text
 from ..session.inputs import (
     LABELS_FILE,
     PREDICTIONS_FILE,
@@ -390,7 +390,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             keyword=[
                 ("lower", FloatArg),
                 ("upper", FloatArg),
-                ("labels", SaveFile),
+                ("labels", SaveFileInNewFolder),
                 *output,
             ],
             synopsis="Record the contour level of an open map in a table of labels",
@@ -402,7 +402,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             keyword=[
                 ("count", IntArg),
                 ("predictions", OpenFile),
-                ("labels", SaveFile),
+                ("labels", SaveFileInNewFolder),
                 *output,
                 *SELECTION,
             ],

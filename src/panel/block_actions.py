@@ -13,6 +13,7 @@ from Qt.QtWidgets import QColorDialog, QMenu, QTableView
 from ..session.edits import surface_color
 from ..session.surfaces import BlockMap, block_spec
 from .blocks_table import NAME
+from .widgets import key_text
 
 MENU = (
     "show",
@@ -35,6 +36,7 @@ MENU = (
     "undo",
     "redo",
 )
+ENTER = key_text("Return")
 ERASER = "eraser sphere"  # model name of the sphere of ChimeraX's Map Eraser
 
 
@@ -72,13 +74,13 @@ class BlockActions(QObject):
         self._make_actions()
 
     def _make_actions(self) -> None:
-        def action(text: str, tip: str, do: Callable[[], Any] | None, keys: Any = None) -> QAction:
+        def action(text: str, tip: str, do: Callable[[], Any] | None, keys: str = "") -> QAction:
             made = QAction(text, self)
-            made.setToolTip(tip)
+            made.setToolTip(f"{tip} ({key_text(keys)})" if keys else tip)
             if do is not None:
                 made.triggered.connect(lambda *_: do())
-            if keys is not None:
-                made.setShortcut(keys)
+            if keys:
+                made.setShortcut(QKeySequence(keys))
                 made.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
                 self._view.addAction(made)
             return made
@@ -90,13 +92,18 @@ class BlockActions(QObject):
             "hide": action(
                 "Hide", "Hide the selected blocks", lambda: self.display("hide", self._chosen())
             ),
-            "only": action("Only", "Show the selected blocks and hide the others", self._only),
-            "all": action("All", "Show all blocks", lambda: self.display("show", self._blocks())),
-            "color": action("Color...", "Choose a color for the selected blocks", self.recolor),
+            "only": action(
+                "Only", f"Show the selected blocks and hide the others ({ENTER})", self.only
+            ),
+            "all": action("All", f"Show all blocks (Shift+{ENTER})", self.all),
+            "color": action(
+                "Color...", "Choose a color for the selected blocks", self.recolor, "C"
+            ),
             "zoom": action(
                 "Zoom to",
                 "Fit the selected blocks to the window",
                 lambda: self.do("view", self._chosen()),
+                "Z",
             ),
             "legend": action(
                 "Legend",
@@ -107,6 +114,7 @@ class BlockActions(QObject):
                 "Merge",
                 "Merge the selected blocks into one (siren block merge)",
                 lambda: self.do("siren block merge", self._chosen()),
+                "M",
             ),
             "split": action(
                 "Split off", "Split parts off the selected block (siren block split)", None
@@ -117,23 +125,25 @@ class BlockActions(QObject):
                 "Delete",
                 "Remove the selected blocks from the set; no file is touched (siren block delete)",
                 lambda: self.do("siren block delete", self._chosen()),
-                QKeySequence(QKeySequence.StandardKey.Delete),
+                "Del",
             ),
             "rename": action(
                 "Rename",
                 "Name the selected block (siren block rename)",
                 self._edit_name,
-                QKeySequence("F2"),
+                "F2",
             ),
             "undo": action(
                 "Undo",
                 "Undo the last edit (siren block undo)",
                 lambda: self._execute("siren block undo"),
+                "U",
             ),
             "redo": action(
                 "Redo",
                 "Redo the last undone edit (siren block redo)",
                 lambda: self._execute("siren block redo"),
+                "Shift+U",
             ),
             "pair": action(
                 "Volumes with and without it",
@@ -148,6 +158,7 @@ class BlockActions(QObject):
                 "Separate pieces",
                 "Make each separate piece a block of its own",
                 lambda: self.do("siren block split", self._chosen()),
+                "P",
             )
         )
         split.addAction(
@@ -162,25 +173,28 @@ class BlockActions(QObject):
                 "Choose the gap...",
                 "See the pieces in the picture while a slider changes the gap",
                 lambda: self._open_tool("split"),
+                "Shift+P",
             )
         )
         self.by_name["split"].setMenu(split)
         shape = QMenu(self._view)
-        for text, tip, do in (
-            ("Grow or shrink...", "siren block grow, siren block shrink", self._tool("grow")),
-            ("Paint with the mouse...", "siren block paint", self._tool("paint")),
+        for text, tip, do, key in (
+            ("Grow or shrink...", "siren block grow, siren block shrink", self._tool("grow"), "G"),
+            ("Paint with the mouse...", "siren block paint", self._tool("paint"), "B"),
             (
                 "Add what is in the Map Eraser sphere",
                 "Place the sphere with ChimeraX's Map Eraser first",
                 partial(self._with_sphere, "siren block paint"),
+                "",
             ),
             (
                 "Erase what is in the Map Eraser sphere",
                 "Place the sphere with ChimeraX's Map Eraser first",
                 partial(self._with_sphere, "siren block paint", " erase true"),
+                "",
             ),
         ):
-            shape.addAction(action(text, tip, do))
+            shape.addAction(action(text, tip, do, key))
         self.by_name["shape"].setMenu(shape)
         label = QMenu(self._view)
         for word, text in (
@@ -234,8 +248,21 @@ class BlockActions(QObject):
             hide = f"hide {block_spec(others)} models; "
         self._execute(f"{hide}{word} {block_spec(models)} models")
 
-    def _only(self) -> None:
+    def toggle(self) -> None:
+        """Hide the selected blocks, or show them if one of them is hidden."""
         chosen = self._chosen()
+        seen = bool(chosen) and all(m.display and m.parent.visible for m in chosen)
+        self.display("hide" if seen else "show", chosen)
+
+    def all(self) -> None:
+        """Show all blocks."""
+        self.display("show", self._blocks())
+
+    def only(self) -> None:
+        """Show the selected blocks and hide the others."""
+        chosen = self._chosen()
+        if not chosen:
+            return
         others = [m for m in self._blocks() if m not in chosen]
         hide = f"hide {block_spec(others)} models; " if others else ""
         self._execute(f"{hide}show {block_spec(chosen)} models")

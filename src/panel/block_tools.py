@@ -292,6 +292,7 @@ class BlockTools(QFrame):
     session : ChimeraX session
     execute : runs a command and logs it
     chosen : returns the open blocks of the selected rows
+    show_blocks : shows these blocks
     """
 
     def __init__(
@@ -299,10 +300,11 @@ class BlockTools(QFrame):
         session: Any,
         execute: Callable[[str], Any],
         chosen: Callable[[], list[BlockMap]],
+        show_blocks: Callable[[list[BlockMap]], None],
         parent: QWidget,
     ):
         super().__init__(parent)
-        self._chosen = chosen
+        self._chosen, self._show_blocks = chosen, show_blocks
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.split = SplitTool(execute, self)
         self.grow = GrowTool(execute, self)
@@ -321,9 +323,17 @@ class BlockTools(QFrame):
         if tool is not self.current:
             self.shut()
             self.current = tool
-        tool.begin(self._chosen())
+        chosen = self._chosen()
+        self._uncover(chosen)
+        tool.begin(chosen)
         tool.show()
         self.show()
+
+    def _uncover(self, blocks: list[BlockMap]) -> None:
+        """Show the blocks to work on: nobody sees what is done to a hidden one."""
+        hidden = [m for m in blocks if not m.visible]
+        if hidden:
+            self._show_blocks(hidden)
 
     def shut(self, *_: Any) -> None:
         """Close the tool that is open."""

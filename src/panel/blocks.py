@@ -61,7 +61,7 @@ from .blocks_table import (
     table_view,
 )
 from .exports import ExportButton
-from .widgets import Note, Page, single_shot, while_alive
+from .widgets import Note, Page, key_text, single_shot, while_alive
 
 REFRESH_DELAY = 60  # ms; changes in quick succession are shown together
 SELECT_DELAY = 300  # ms of rest, as when arrow keys are held, before the surfaces are selected
@@ -79,6 +79,7 @@ class BlocksPage(Page):
     volume_requested = Signal(str)  # never emitted here; the tool connects all pages alike
     refreshed = Signal()  # blocks may have other names or colors
     run_changed = Signal(object)  # Path of the new set after the edited blocks were saved
+    lines_wanted = Signal(list)  # commands to run one after the other
 
     def __init__(self, session: Any, execute: Callable[[str], Any], parent: QWidget | None = None):
         super().__init__(parent)
@@ -156,7 +157,17 @@ class BlocksPage(Page):
             self.title.setText,
             self._open_tool,
         )
-        self.tools = BlockTools(self.session, self._execute, lambda: self.chosen, self)
+        self.view.toggle_wanted.connect(self.edits.toggle)
+        self.view.only_wanted.connect(self.edits.only)
+        self.view.all_wanted.connect(self.edits.all)
+        self.setFocusProxy(self.view)  # the keys of the page act there
+        self.tools = BlockTools(
+            self.session,
+            self._execute,
+            lambda: self.chosen,
+            partial(self.edits.display, "show"),
+            self,
+        )
         self.doubts = Note(parent=self)
         self.doubts.linkActivated.connect(lambda _: self.edits.display("show", self._hidden()))
         self.view.customContextMenuRequested.connect(self.edits.menu)
@@ -360,8 +371,10 @@ class BlocksPage(Page):
         }
         for name, able in enabled.items():
             self.actions_[name].setEnabled(bool(able))
-        self.actions_["undo"].setToolTip(f"Undo: {undo}" if undo else "No edit to undo")
-        self.actions_["redo"].setToolTip(f"Redo: {redo}" if redo else "No edit to redo")
+        for name, edit in (("undo", undo), ("redo", redo)):
+            action = self.actions_[name]
+            tip = f"{name.capitalize()}: {edit}" if edit else f"No edit to {name}"
+            action.setToolTip(f"{tip} ({key_text(action.shortcut())})")
         for widget in (self.slider, self.save_button, self.expand_button):
             widget.setEnabled(some)
         self.export_button.setEnabled(bool(self.model.rows))
@@ -489,4 +502,10 @@ class BlocksPage(Page):
         self.edits.do("siren block save", self.blocks)
 
     def _expand(self) -> None:
-        self.edits.do("siren expand", self.blocks)
+        blocks = self.blocks
+        if blocks and self._edited() and self._run and self._run.record.step == "expand":
+            # its folder is where the expansion goes: what was edited is saved beside it first
+            spec = block_spec(blocks)
+            self.lines_wanted.emit([f"siren block save {spec}", f"siren expand {spec}"])
+        else:
+            self.edits.do("siren expand", blocks)

@@ -8,8 +8,15 @@ from math import nan
 from typing import Any
 
 import numpy as np
-from Qt.QtCore import QAbstractTableModel, QModelIndex, QSize, QSortFilterProxyModel, Qt
-from Qt.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
+from Qt.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QSize,
+    QSortFilterProxyModel,
+    Qt,
+    Signal,
+)
+from Qt.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPen, QPixmap
 from Qt.QtWidgets import QAbstractItemView, QApplication, QHeaderView, QTableView, QWidget
 
 from ..core.blocks.verdicts import DOUBTFUL, GRADED, MOVING, SOLID
@@ -332,6 +339,22 @@ def _last(value: float) -> float:
 class ShortTable(QTableView):
     """A table that takes what is left of the panel, however little."""
 
+    toggle_wanted = Signal()  # the selected blocks: space
+    only_wanted = Signal()  # Enter
+    all_wanted = Signal()  # Enter with the shift key
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Override for Qt, where space acts on the current row alone."""
+        if self.state() == QAbstractItemView.State.EditingState:
+            super().keyPressEvent(event)  # the Enter that ends a name
+        elif event.key() == Qt.Key.Key_Space:
+            self.toggle_wanted.emit()
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            shift = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+            (self.all_wanted if shift else self.only_wanted).emit()
+        else:
+            super().keyPressEvent(event)
+
     def sizeHint(self) -> QSize:
         """Override for Qt."""
         return LEAST
@@ -361,6 +384,7 @@ def table_view(parent: QWidget, model: Any) -> ShortTable:
     view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
     view.setSortingEnabled(True)
     view.sortByColumn(NUMBER, Qt.SortOrder.AscendingOrder)
+    view.setTabKeyNavigation(False)  # Tab goes on to the buttons
     view.setShowGrid(False)
     view.setAlternatingRowColors(True)
     view.verticalHeader().hide()

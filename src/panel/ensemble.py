@@ -8,8 +8,7 @@ from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from Qt.QtCore import QModelIndex, Qt, Signal
-from Qt.QtGui import QKeySequence, QShortcut
+from Qt.QtCore import QModelIndex, Signal
 from Qt.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from ..core.analysis.selection import Selection
@@ -17,7 +16,6 @@ from ..core.common.errors import SirenError
 from . import commands
 from .block_chips import BlockChips
 from .exports import UseButton
-from .find import KEY as FIND_KEY
 from .find import FindField
 from .histogram import LevelHistogram
 from .player import Player
@@ -90,9 +88,8 @@ class EnsemblePage(Page):
         self.find.found.connect(self._found)
         self.chips.asked.connect(self.ask_blocks)
         self.player.playing_changed.connect(self._log_where_it_rests)
-        focus = QShortcut(QKeySequence(FIND_KEY), self)
-        focus.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        focus.activated.connect(self.find.setFocus)
+        self.find.take_key(self)
+        self.setFocusProxy(self.table)  # the keys of the page act there
         state.flags_changed.connect(self.find.again)
         state.states_changed.connect(self._states_changed)
         state.ensemble_changed.connect(self.player.pause)

@@ -1,5 +1,5 @@
 """Menus of what goes on to other programs and people: masks, figures, a report, particles and
-more. Each entry is a command, and is there only where that command is.
+more. Each entry is a command.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chimerax.core.commands.cli import registered_commands
 from Qt.QtGui import QGuiApplication
 from Qt.QtWidgets import QFileDialog, QMenu, QToolButton, QWidget
 
@@ -23,11 +22,6 @@ FIGURES = "PNG picture (*.png);;PDF document (*.pdf);;SVG drawing (*.svg)"
 MOVIES = "Movie (*.mp4)"
 
 
-def has_command(session: Any, name: str) -> bool:
-    """Whether ChimeraX knows a command, as ``siren mask``."""
-    return name in registered_commands(multiword=True)
-
-
 def open_structures(session: Any) -> list[Any]:
     """Open atomic models, in order; none where nothing has loaded ChimeraX's atoms yet."""
     atomic = sys.modules.get("chimerax.atomic")
@@ -35,9 +29,7 @@ def open_structures(session: Any) -> list[Any]:
 
 
 class MenuButton(QToolButton):
-    """A button that opens a menu, which is filled anew each time; hidden where it would be empty
-    for want of commands.
-    """
+    """A button that opens a menu, which is filled anew each time."""
 
     def __init__(self, session: Any, execute: Callable[[str], Any], text: str, parent: QWidget):
         super().__init__(parent)
@@ -53,11 +45,10 @@ class MenuButton(QToolButton):
         self.menu().clear()
 
     def _add(self, command: str, text: str, tip: str, call: Callable[[], Any]) -> None:
-        """An entry for a command of SIREn, if there is that command."""
-        if has_command(self.session, command):
-            action = self.menu().addAction(text)
-            action.setToolTip(f"{tip} ({command})")
-            action.triggered.connect(call)
+        """An entry for a command of SIREn."""
+        action = self.menu().addAction(text)
+        action.setToolTip(f"{tip} ({command})")
+        action.triggered.connect(call)
 
 
 class ExportButton(MenuButton):
@@ -70,16 +61,6 @@ class ExportButton(MenuButton):
     chosen : the blocks as a command names them, those selected or all
     everything : all of them
     """
-
-    COMMANDS = (
-        "siren mask",
-        "siren occupancy",
-        "siren figure",
-        "siren movie",
-        "siren report",
-        "siren compare",
-        "siren annotate",
-    )
 
     def __init__(
         self,
@@ -95,7 +76,6 @@ class ExportButton(MenuButton):
             "Masks, occupancies, a figure or a movie of the blocks, a report on them, or what "
             "another run has of them"
         )
-        self.setVisible(any(has_command(session, name) for name in self.COMMANDS))
 
     def fill(self) -> None:
         """Override."""

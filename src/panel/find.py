@@ -6,8 +6,8 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
-from Qt.QtCore import QModelIndex, QObject, QSortFilterProxyModel, Qt, Signal
-from Qt.QtGui import QKeyEvent
+from Qt.QtCore import QEvent, QModelIndex, QObject, QSortFilterProxyModel, Qt, Signal
+from Qt.QtGui import QKeyEvent, QKeySequence
 from Qt.QtWidgets import QLineEdit, QWidget
 
 from .widgets import key_text
@@ -73,6 +73,27 @@ class FindField(QLineEdit):
         self.setToolTip(f"{TIP} ({key_text(KEY)})")
         self.setClearButtonEnabled(True)
         self.textChanged.connect(self._find)
+
+    def take_key(self, page: QWidget) -> None:
+        """Have KEY begin a search as long as the focus is on a page.
+
+        ChimeraX fetches files by the same key: with a QShortcut for it, its dialog would open.
+        """
+        page.installEventFilter(self)
+
+    def eventFilter(self, page: QObject, event: QEvent) -> bool:
+        """Override for Qt."""
+        if (
+            event.type() in (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress)
+            and isinstance(event, QKeyEvent)
+            and QKeySequence(event.keyCombination()) == QKeySequence(KEY)
+        ):
+            if event.type() == QEvent.Type.KeyPress:
+                self.setFocus()
+                self.selectAll()
+            event.accept()  # of the shortcut: it comes as a key then
+            return True
+        return False
 
     def _find(self, text: str) -> None:
         self._rows.find(text)

@@ -41,6 +41,7 @@ class Header(QWidget):
     def __init__(self, state: PanelState, parent: QWidget | None = None):
         super().__init__(parent)
         self.state = state
+        self._shown = ""  # the volumes that the field has shown last
         self.field = QComboBox(self)
         self.field.setEditable(True)
         self.field.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
@@ -89,11 +90,13 @@ class Header(QWidget):
     def refresh(self) -> None:
         """Show the state."""
         state, found = self.state, self.state.found
-        recent = [short(v) for v in state.settings.recent]
-        if [self.field.itemText(i) for i in range(self.field.count())] != recent:
-            self.field.clear()
-            self.field.addItems(recent)
-        if not self.field.lineEdit().hasFocus() or state.volumes:
+        # what is being typed stays, whatever is read meanwhile, unless other volumes are chosen
+        if state.volumes != self._shown or not self.field.lineEdit().isModified():
+            self._shown = state.volumes
+            recent = [short(v) for v in state.settings.recent]
+            if [self.field.itemText(i) for i in range(self.field.count())] != recent:
+                self.field.clear()
+                self.field.addItems(recent)
             self.field.setEditText(short(state.volumes))
         self.hint.setVisible(not state.volumes)
         self.summary.setVisible(bool(state.volumes))
@@ -113,6 +116,7 @@ class Header(QWidget):
         self.summary.setText(text)
 
     def _entered(self) -> None:
+        self.field.lineEdit().setModified(False)
         self.state.set_volumes(str(self.field.currentText()))
 
     def _browse_folder(self) -> None:

@@ -9,7 +9,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from Qt.QtCore import QEvent, QModelIndex, Qt, Signal
-from Qt.QtGui import QKeySequence, QShortcut
 from Qt.QtWidgets import (
     QComboBox,
     QFrame,
@@ -23,7 +22,6 @@ from ..core.common.errors import SirenError
 from ..session.shown_map import EnsembleMap, contour_quickly, draw_whole, shown_map
 from . import steps
 from .fields import NumberField
-from .find import KEY as FIND_KEY
 from .find import FindField
 from .learning import LearningBar, small_button
 from .levels_table import ALL, LABELED, SHOWN, TO_LABEL, LevelsTable
@@ -129,9 +127,8 @@ class LevelsPage(Page):
             button.clicked.connect(call)
         for before, after in pairwise((self.which, self.find, self.table, self.histogram)):
             self.setTabOrder(before, after)
-        focus = QShortcut(QKeySequence(FIND_KEY), self)
-        focus.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        focus.activated.connect(self.find.setFocus)
+        self.find.take_key(self)
+        self.setFocusProxy(self.table)  # the keys of the page act there
         state.ensemble_changed.connect(self._other_volumes)
         state.levels_changed.connect(self.refresh)
         state.executed.connect(self._read_again)

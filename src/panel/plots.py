@@ -117,6 +117,7 @@ class PlotsPage(Page):
             "Save the occupied share of each block in each volume as a table (siren states)"
         )
         self.view = FigureView(self)
+        self.setFocusProxy(self.view)  # the keys of the page act there
         self.figure, self.canvas, self.caption = (
             self.view.figure,
             self.view.canvas,

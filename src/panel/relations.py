@@ -84,6 +84,7 @@ class RelationsPage(Page):
         self.save_button.setToolTip("Save the graph as PNG, PDF or SVG (siren plot)")
         self.save_button.clicked.connect(self._save)
         self.view = FigureView(self)
+        self.setFocusProxy(self.view)  # the keys of the page act there
         self.view.clicked.connect(self._clicked)
         self.order = Line(self)
         self.table = CombinationsTable(self)

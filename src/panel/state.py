@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # slow to import: not before there is something to read
     from ..core.runs.steps import Run
     from .known_states import KnownStates
 
+LOOKS = ("siren show", "siren stop", "siren help")  # commands after which a message stays
+
 
 class PanelState(ListedVolumes):
     """The model behind the pages.
@@ -72,6 +74,8 @@ class PanelState(ListedVolumes):
         if self._offer_torch([command]):
             return None
         session = self.session
+        if command.startswith("siren ") and not command.startswith(LOOKS):
+            self.tell("")  # what was said is about an earlier command
         try:
             return run(session, command, log=log)
         except NotABug as error:
@@ -89,6 +93,7 @@ class PanelState(ListedVolumes):
         if lines[0] != commands.INSTALL_TORCH and self._offer_torch(lines):
             return
         session = self.session
+        self.tell("")
         try:
             run_in_turn(session, lines, _found_blocks)
         except NotABug as error:
@@ -126,7 +131,6 @@ class PanelState(ListedVolumes):
     def install_torch(self) -> None:
         """Install torch, and then run the commands that needed it."""
         lines, self._after_torch = self._after_torch, []
-        self.tell("")
         self.execute_in_turn([commands.INSTALL_TORCH, *lines])
 
     def log_only(self, command: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from chimerax.core.triggerset import DEREGISTER
 from Qt import qt_object_is_deleted
 from Qt.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
-from Qt.QtGui import QColor, QKeySequence, QPainter, QPaintEvent, QPalette, QShortcut
+from Qt.QtGui import QColor, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QPalette, QShortcut
 from Qt.QtWidgets import (
     QAbstractButton,
     QAbstractScrollArea,
@@ -35,9 +35,13 @@ from Qt.QtWidgets import (
 
 SPACING = 6  # pixels
 MARGIN = 8
-PAGE_HINT = QSize(356, 300)  # with the panel's margins, a panel 380 wide
+PAGE_HINT = QSize(356, 380)  # with the panel's margins, a panel 380 wide
 HEADING = 120  # pixels that a heading is cut to if need be
 TAB_SPACE = 10  # pixels beside the words of a tab
+MOVES = (  # keys that go about in a list
+    *(Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Left, Qt.Key.Key_Right),
+    *(Qt.Key.Key_Home, Qt.Key.Key_End, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown),
+)
 PAGE_LEAST = 72  # pixels of height; a page scrolls where there is no more
 
 
@@ -95,7 +99,7 @@ def emphasize(widget: QWidget, bold: bool) -> None:
         widget.setFont(font)
 
 
-def key_text(keys: str) -> str:
+def key_text(keys: str | QKeySequence) -> str:
     """A key for a tooltip, as this computer writes it."""
     return str(QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText))
 
@@ -196,6 +200,14 @@ class Page(QScrollArea):
         self.setWidget(self.content)
         for widget in (self.content, self.viewport()):
             widget.setAutoFillBackground(False)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Override for Qt: ChimeraX takes what no one wants to its command line, and the focus with
+        it, as with the arrow up in the first row of a list.
+        """
+        super().keyPressEvent(event)
+        if event.key() in MOVES:
+            event.accept()
 
     def sizeHint(self) -> QSize:
         """Override for Qt: the same for all pages, whatever is on them."""
@@ -365,5 +377,6 @@ class MessageStrip(QFrame):
     def _place(self) -> None:
         width = max(self.parentWidget().width() - MARGIN, 100)
         bottom = self._above.geometry().top() - 2
-        height = min(self.layout().heightForWidth(width), max(bottom, 24))
+        frame = 2 * self.frameWidth()
+        height = min(self.layout().heightForWidth(width - frame) + frame, max(bottom, 24))
         self.setGeometry(MARGIN // 2, bottom - height, width, height)

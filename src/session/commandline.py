@@ -185,6 +185,8 @@ OpenFile, OpenFolder = _addressed(OpenFileNameArg, True), _addressed(OpenFolderN
 # a single file goes into a folder that is there; a folder for results is made, as it is what was
 # asked for
 SaveFile = _addressed(SaveFileNameArg, False, True)
+#: A file in a folder that is made if need be, as the table of labels in an output folder.
+SaveFileInNewFolder = _addressed(SaveFileNameArg, False)
 SaveFolder = _addressed(SaveFolderNameArg, False)
 AnyPath = _addressed(FileNameArg, False)
 

@@ -35,6 +35,7 @@ class PaintMode(MouseMode):
     """
 
     name = NAME
+    icon_file = "../icons/paint.png"  # from this module
 
     def __init__(self, session: Any):
         super().__init__(session)

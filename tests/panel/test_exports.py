@@ -31,14 +31,6 @@ COMMANDS = (
 )
 
 
-@pytest.fixture
-def known_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All commands of the menus are there."""
-    from chimerax.siren.panel import exports
-
-    monkeypatch.setattr(exports, "has_command", lambda session, name: name in COMMANDS)
-
-
 @pytest.fixture(scope="module")
 def sketch(_chimerax: Any, planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out")
@@ -66,19 +58,11 @@ def listed(desk: Desk, planted: Planted, sketch: Path) -> list[str]:
     return typed
 
 
-def test_a_command_is_known_by_its_words_and_another_is_not(desk: Desk) -> None:
-    from chimerax.siren.panel.exports import has_command
-
-    assert has_command(desk.session, "siren states")
-    assert not has_command(desk.session, "siren nonsense")
-
-
 def test_what_is_found_goes_into_commands_as_it_was_asked(
     desk: Desk,
     planted: Planted,
     sketch: Path,
     tmp_path: Path,
-    known_commands: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     typed = listed(desk, planted, sketch)
@@ -118,7 +102,6 @@ def test_masks_and_occupancies_are_of_the_selected_blocks_and_all_else_of_all(
     planted: Planted,
     sketch: Path,
     tmp_path: Path,
-    known_commands: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     listed(desk, planted, sketch)
@@ -152,7 +135,7 @@ def test_masks_and_occupancies_are_of_the_selected_blocks_and_all_else_of_all(
 
 
 def test_each_open_atomic_model_has_an_entry_for_what_of_it_lies_in_the_blocks(
-    desk: Desk, planted: Planted, sketch: Path, known_commands: None, tmp_path: Path
+    desk: Desk, planted: Planted, sketch: Path, tmp_path: Path
 ) -> None:
     listed(desk, planted, sketch)
     button, typed = desk.tool.blocks.export_button, list[str]()
@@ -173,25 +156,13 @@ def test_each_open_atomic_model_has_an_entry_for_what_of_it_lies_in_the_blocks(
 
 
 def test_blocks_that_are_not_open_are_those_of_their_folder(
-    desk: Desk, planted: Planted, sketch: Path, known_commands: None
+    desk: Desk, planted: Planted, sketch: Path
 ) -> None:
     desk.open()
     state = desk.list(planted.folder)
     state.set_run(sketch)
     desk.wait(lambda: not state.reader.busy)
     assert desk.tool.blocks._chosen_text() == str(sketch)
-
-
-def test_where_there_are_no_such_commands_there_is_no_button_and_no_entry(
-    desk: Desk, planted: Planted, sketch: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from chimerax.siren.panel import exports
-
-    monkeypatch.setattr(exports, "has_command", lambda session, name: False)
-    listed(desk, planted, sketch)
-    assert desk.tool.blocks.export_button.isHidden()
-    desk.tool.ensemble.find.setText("with 1")
-    assert list(entries(desk.tool.ensemble.use.menu())) == ["Copy \u201cwith 1\u201d"]
 
 
 def error_of(desk: Desk, command: str) -> str:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from keys import SHIFT, press, shortcut
-from Qt.QtCore import Qt
+from Qt.QtCore import QEvent, Qt
+from Qt.QtGui import QKeyEvent
 from Qt.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
     QLineEdit,
     QTableView,
@@ -246,3 +248,39 @@ def test_keys_turn_pages_run_and_stop_and_tooltips_say_them(
     monkeypatch.setattr(tool.state, "execute", ran.append)
     shortcut(area, "F1")
     assert ran[-1] == "help help:user/tools/siren.html#ensemble"
+
+
+@pytest.mark.parametrize("name", ["ensemble", "levels"])
+def test_the_key_of_a_search_is_the_panels_own_where_the_focus_is_in_it(
+    desk: Desk, planted: Planted, name: str
+) -> None:
+    """ChimeraX fetches files by the same key."""
+    desk.open()
+    desk.list(planted.folder)
+    page = desk.tool.pages[name]
+    desk.tool.tabs.setCurrentWidget(page)
+    ctrl = Qt.KeyboardModifier.ControlModifier
+    for key, taken in ((Qt.Key.Key_F, True), (Qt.Key.Key_O, False)):
+        override = QKeyEvent(QEvent.Type.ShortcutOverride, key, ctrl)
+        override.ignore()
+        QApplication.sendEvent(page, override)
+        assert override.isAccepted() == taken
+    found = []
+    page.find.setFocus = lambda: found.append(True)
+    press(page, Qt.Key.Key_F, ctrl)
+    assert found == [True]
+    assert page.focusProxy() is page.table  # Alt and its number lead there
+
+
+@pytest.mark.parametrize("key", ["Up", "Down", "Left", "Right", "Home", "End", "PageUp"])
+def test_a_list_at_its_end_keeps_the_key_that_would_go_beyond_it(
+    desk: Desk, planted: Planted, key: str
+) -> None:
+    """ChimeraX would take it, and the focus, to its command line."""
+    desk.open()
+    desk.list(planted.folder)
+    for page in desk.tool.pages.values():
+        event = QKeyEvent(QEvent.Type.KeyPress, Qt.Key[f"Key_{key}"], Qt.KeyboardModifier(0))
+        event.ignore()
+        QApplication.sendEvent(page.content, event)
+        assert event.isAccepted()

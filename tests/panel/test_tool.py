@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keys import press
+from Qt.QtCore import Qt
 from Qt.QtGui import QColor, QImage, QPalette
 
 from chimerax.siren.session.jobs import current_job
@@ -43,10 +45,14 @@ def test_the_toolbar_has_buttons_that_work_with_icons_that_exist(desk: Desk) -> 
         e.get("name"): e
         for e in ElementTree.parse(root / "bundle_info.xml").getroot().iter("Provider")
     }
-    assert set(buttons) == {"panel", "open", "stop"}
+    assert set(buttons) == {"panel", "open", "stop", "paint"}
     for button in buttons.values():
         icon = Path(chimerax.siren.__file__).parent / "icons" / str(button.get("icon"))
         assert QImage(str(icon)).width() == 96
+    from chimerax.siren.session.paint_mode import NAME, PaintMode
+
+    assert buttons["paint"].get("mouse_mode") == NAME  # ChimeraX gives it to the right button
+    assert QImage(PaintMode.icon_location()).width() == 96
 
     def work(progress: Any) -> None:
         while True:
@@ -91,6 +97,57 @@ def test_the_first_use_hint_offers_the_example_and_goes_when_volumes_are_there(
     desk.wait(lambda: not desk.tool.state.reader.busy)
     assert desk.tool.state.volumes == str(home) and len(desk.tool.state.names) == 150
     assert not header.hint.isVisible()
+
+
+@pytest.mark.parametrize("typed", ["", "/data"])
+def test_volumes_of_last_time_are_listed_unless_others_are_being_typed(
+    desk: Desk, planted: Planted, monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    import chimerax.siren.tool as module
+    from chimerax.siren.panel.settings import panel_settings
+
+    class Slow:
+        def __init__(self) -> None:
+            self.alive = True
+
+        def join(self, timeout: float) -> None:
+            pass
+
+        def is_alive(self) -> bool:
+            return self.alive
+
+    loading = Slow()
+    monkeypatch.setattr(module, "_loading", lambda: loading)
+    panel_settings(desk.session).recent = [str(planted.folder)]
+    desk.open()
+    field = desk.tool.header.field.lineEdit()
+    field.selectAll()
+    for letter in typed:
+        press(field, Qt.Key.Key_A, text=letter)
+    loading.alive = False
+    desk.wait(lambda: not desk.tool._libraries.isActive())
+    desk.wait(lambda: not desk.tool.state.reader.busy)
+    assert desk.tool.state.volumes == ("" if typed else str(planted.folder))
+    assert not typed or field.text() == typed
+
+
+def test_what_is_being_typed_stays_while_pictures_of_the_volumes_come_in(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
+    desk.open()
+    state, field = desk.list(planted.folder), desk.tool.header.field
+    line = field.lineEdit()
+    line.selectAll()
+    for letter in "/da":
+        press(line, Qt.Key.Key_A, text=letter)
+    state.previews_changed.emit([])
+    state.reader.finished.emit("look")
+    assert line.text().startswith("/da") and line.text() != str(planted.folder)
+    state.set_volumes(str(tmp_path))  # chosen with Browse meanwhile
+    desk.wait(lambda: not state.reader.busy)
+    assert line.text() == str(tmp_path)
+    desk.list(planted.folder)
+    assert line.text() == str(planted.folder) and not line.isModified()
 
 
 def test_when_the_example_is_made_it_is_listed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
