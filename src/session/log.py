@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from chimerax.core.commands import concise_model_spec
+from chimerax.core.logger import PlainTextLog
 from chimerax.core.models import Model
 from pandas import DataFrame
 
@@ -158,6 +159,42 @@ def _verdict(row: Any) -> str:
 def _number_and_name(row: Any) -> str:
     name = getattr(row, "name", "")  # pandas reads an empty cell as NaN
     return escape(f"{row.block} {name}" if isinstance(name, str) and name else str(row.block))
+
+
+class Quiet(PlainTextLog):
+    """Keeps to itself what ChimeraX's own commands tell while it is on, in the Log and the status
+    line: for what they do with files that a user never sees. Warnings and errors go on.
+
+    Attributes
+    ----------
+    said : list of str
+        What would have been in the Log.
+    """
+
+    excludes_other_logs = True
+
+    def __init__(self, session: Any):
+        super().__init__()
+        self._session = session
+        self.said: list[str] = []
+
+    def log(self, level: int, msg: str) -> bool:
+        """Override."""
+        if level != self.LEVEL_INFO:
+            return False
+        self.said.append(msg)
+        return True
+
+    def status(self, msg: str, color: str, secondary: bool) -> bool:
+        """Override."""
+        return True
+
+    def __enter__(self) -> Quiet:
+        self._session.logger.add_log(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.logger.remove_log(self)
 
 
 def log_lines(session: Any, lines: Iterable[str]) -> None:
