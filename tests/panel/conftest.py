@@ -103,7 +103,7 @@ class Desk:
                 self.session, "SIREn"
             )
         else:
-            run(self.session, "ui tool show SIREn")
+            run(self.session, "ui tool show SIREn", log=False)  # by its menu
         self.tool = SirenTool.get_singleton(self.session)
         self.resize(width, height)
         return self.tool

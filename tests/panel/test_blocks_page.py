@@ -742,7 +742,8 @@ def test_painting_takes_the_right_mouse_button_and_gives_it_back(three: Person) 
         three.wait()
         assert modes.mode("right", exact=True).name == before and mode.block is None
         typed = [c for c in three.typed if "mousemode" in c]
-        assert typed == [f'ui mousemode right "{NAME}"', f"ui mousemode right {before}"]
+        back = f'"{before}"' if " " in before else before
+        assert typed == [f'ui mousemode right "{NAME}"', f"ui mousemode right {back}"]
     finally:
         three.session.ui.is_gui = real
 

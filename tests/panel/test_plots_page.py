@@ -53,6 +53,8 @@ class Person:
         self.page.volume_requested.connect(self.asked.append)
         self.page.resize(430, 520)
         self.page.show()
+        # a real window gets its size a little later, and its figure would be drawn again
+        self.wait(lambda: self.page.windowHandle().isExposed())
 
     def execute(self, command: str) -> None:
         self.typed.append(command)

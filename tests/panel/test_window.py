@@ -25,6 +25,7 @@ from Qt.QtWidgets import (
 
 from chimerax.siren.session.jobs import current_job, run_job, when_job_ends
 from conftest import Desk
+from cxheadless import boot
 from ensembles import LEVEL, Planted
 
 LAPTOP = 300  # pixels of height that a panel has beside ChimeraX's Log, at 1280 x 800
@@ -302,6 +303,7 @@ def test_closing_the_session_in_run_all_leaves_the_next_one_empty(
 # ---- opening it
 
 
+@pytest.mark.skipif(boot.given is not None, reason="starts a ChimeraX of make env")
 def test_opening_the_panel_imports_none_of_the_slow_libraries() -> None:
     """In a ChimeraX of its own, with the thread that loads some in the background held back."""
     code = """
