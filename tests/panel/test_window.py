@@ -18,6 +18,7 @@ from Qt.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QLabel,
     QSlider,
     QSpinBox,
     QWidget,
@@ -183,6 +184,20 @@ def test_messages_levels_and_runs_do_not_move_the_page(desk: Desk, planted: Plan
     assert layout_of(desk) == before
     job.terminate()
     desk.wait(lambda: current_job(desk.session) is None)
+
+
+@pytest.mark.parametrize("width", [DOCK, 430, 567])
+def test_a_message_is_shown_as_it_is_and_whole(desk: Desk, width: int) -> None:
+    strip = desk.open(width, LAPTOP).message
+    sentence = (
+        "torch could not be installed (nothing found for setuptools>=77.0.3 & <b>): check the "
+        'network connection and the free disk space, and type "siren install torch" again.'
+    )
+    strip.say(sentence, True)
+    desk.wait()
+    text = strip.findChild(QLabel, "text")
+    assert text.text() == sentence and text.textFormat() == Qt.TextFormat.PlainText
+    assert text.height() >= text.heightForWidth(text.width())  # no line is cut
 
 
 def test_a_message_follows_the_width_of_the_panel(desk: Desk) -> None:
