@@ -166,6 +166,8 @@ def run_pip(
             said.append(line)
             if re.match(r"WARNING: Retrying", line):
                 phase, fraction = "no answer from the network, trying again", 0.0
+            elif wanted := re.match(r"\s*Collecting ([\w.-]+)", line):
+                phase, fraction = f"looking for {wanted[1]}", 0.0
             found = re.match(r"\s*(Downloading|Installing) (\S+)(.*)", line)
             if found:
                 fraction = 0.0

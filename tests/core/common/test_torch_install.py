@@ -194,7 +194,12 @@ print("Installing collected packages: mpmath, torch")
         Progress(lambda phase, fraction: steps.append((phase, fraction)), 0.0, said.append),
     )
     phases = list(dict.fromkeys(phase for phase, _ in steps))
-    assert phases == ["starting pip", "downloading torch", "installing torch"]
+    assert phases == [
+        "starting pip",
+        "looking for torch",
+        "downloading torch",
+        "installing torch",
+    ]
     assert ("downloading torch", 0.5) in steps
     assert [s.split()[0] for s in said] == ["Downloading", "Installing"] and "191.8 MB" in said[0]
 
