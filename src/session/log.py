@@ -70,9 +70,11 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
             f"<tr{faint}><td>{swatch}</td>"
             f"<td>{_number_and_name(row)}{model_words(model) if model else ''}</td>"
             + "".join(f'<td align="right">{c}</td>' for c in cells)
-            + f"<td>{escape(verdict)}</td><td>{links}</td></tr>"
+            + f'<td>{escape(verdict)}</td><td style="white-space:nowrap">{links}</td></tr>'
         )
-    session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
+    # small, so that each block is one line in a docked log
+    head = '<table cellpadding="3" style="font-size:small">'
+    session.logger.info(head + "".join(rows) + "</table>", is_html=True)
     hidden = [m for m in models.values() if m.doubtful and not m.display]
     if hidden:
         text = escape(hidden_text(len(hidden), len(models)))
@@ -136,6 +138,15 @@ def log_covering(session: Any, hidden: Sequence[Model]) -> None:
             "Open maps are hidden while they are shown one by one. To see them all: "
             f"{link(command, command)}",
             is_html=True,
+        )
+
+
+def log_hidden_blocks(session: Any, hidden: Sequence[Model], what: str) -> None:
+    """Say that blocks were hidden which would cover what was opened, and how they come back."""
+    if hidden:
+        command = f"show {' '.join(f'#!{m.id_string}' for m in hidden)} models"
+        session.logger.info(
+            f"Blocks that would cover {what} are hidden: {link(command, command)}", is_html=True
         )
 
 

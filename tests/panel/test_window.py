@@ -24,6 +24,7 @@ from Qt.QtWidgets import (
     QWidget,
 )
 
+from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.session.jobs import current_job, run_job, when_job_ends
 from conftest import Desk
 from cxheadless import boot
@@ -198,6 +199,33 @@ def test_a_message_is_shown_as_it_is_and_whole(desk: Desk, width: int) -> None:
     text = strip.findChild(QLabel, "text")
     assert text.text() == sentence and text.textFormat() == Qt.TextFormat.PlainText
     assert text.height() >= text.heightForWidth(text.width())  # no line is cut
+
+
+def test_a_problem_is_taken_away_once_something_succeeds_and_other_messages_stay(
+    desk: Desk,
+) -> None:
+    tool = desk.open()
+    assert tool.state.execute("close #99 models") is None and tool.message.text
+    tool.state.execute("version")
+    assert tool.message.text == ""
+    tool.state.tell("No blocks. Give more volumes.")
+    tool.state.execute("version")
+    assert tool.message.text == "No blocks. Give more volumes."
+
+
+def test_an_error_of_a_job_that_the_panel_shows_opens_no_dialog_besides(desk: Desk) -> None:
+    def fail(_: Any) -> None:
+        raise SirenError("There is no such folder: give another.")
+
+    tool = desk.open()
+    run_job(desk.session, "siren test", fail, lambda r: r)
+    desk.wait(lambda: current_job(desk.session) is None)
+    assert tool.message.text == "There is no such folder: give another."
+    assert desk.log.errors == [] and "There is no such folder" in desk.log.text
+    desk.close()
+    run_job(desk.session, "siren test", fail, lambda r: r)
+    desk.wait(lambda: current_job(desk.session) is None)
+    assert desk.log.errors == ["There is no such folder: give another."]
 
 
 def test_a_message_follows_the_width_of_the_panel(desk: Desk) -> None:
