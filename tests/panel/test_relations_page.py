@@ -123,6 +123,19 @@ def test_blocks_selected_elsewhere_are_framed(person: Reader) -> None:
     assert len(person.page.view.canvas.frames) == 0
 
 
+def test_in_a_low_panel_the_graph_keeps_the_height_that_its_writing_needs(person: Reader) -> None:
+    person.desk.resize(430, 420)
+    view = person.page.view
+    dots = view.figure.dpi / view.canvas.device_pixel_ratio
+    view.make_room(300 / dots, 290 / dots)
+    person.rest()
+    assert view.canvas.height() >= 290  # and the page is scrolled
+    view.make_room(300 / dots, 3000 / dots)
+    assert view.canvas.minimumHeight() < 420
+    view.make_room(3000 / dots, 290 / dots)  # the width is the limit
+    assert view.canvas.minimumHeight() < 290
+
+
 def test_arrow_keys_go_from_box_to_box_and_enter_selects(person: Reader) -> None:
     canvas = person.page.view.canvas
     seen = set()

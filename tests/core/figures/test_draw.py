@@ -158,3 +158,12 @@ def test_levels_that_are_all_alike_need_no_legend() -> None:
     figure = Figure(layout="constrained")
     draw(figure, "thresholds", data, Labels(), Theme())
     assert figure.axes[0].get_legend() is None
+
+
+def test_in_a_low_docked_panel_the_names_of_the_axes_of_the_scatter_fit() -> None:
+    figure = Figure(figsize=(5.6, 2.0), layout="constrained")
+    draw(figure, "scatter", content(), Labels(), Theme())
+    figure.canvas.draw()
+    name = figure.axes[0].yaxis.label
+    assert name.get_text().startswith("component 2 (")
+    assert name.get_window_extent().height < figure.bbox.height
