@@ -67,10 +67,16 @@ class Person:
     def see(self, folder: Path | None, kind: str) -> None:
         """Open a run and choose a figure."""
         self.page.set_run(folder)
-        self.wait(lambda: self.page._reading is None)
+        self.wait(lambda: self.page._reading is None and self.has_read(folder))
         self.page.choice.setCurrentIndex(KINDS.index(kind))
         self.wait(lambda: not self.page.view.stale)
         self.wait()
+
+    def has_read(self, folder: Path | None) -> bool:
+        """Whether a run is there, or why not is said; a page that is not seen yet reads later."""
+        later = ("No run yet", "Reading")
+        said = str(self.page.view.drawn.caption)
+        return folder is None or self.page._content is not None or not said.startswith(later)
 
     def mouse(self, axes: Any, x: float, y: float, click: bool) -> None:
         """Move the mouse to a point of the figure, given in its data's coordinates, and click."""
