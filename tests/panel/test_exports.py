@@ -22,7 +22,7 @@ from Qt.QtGui import QGuiApplication
 from Qt.QtWidgets import QFileDialog, QMenu
 
 from chimerax.siren.session.jobs import current_job, when_job_ends
-from conftest import Desk
+from conftest import Desk, run_to_the_end
 from ensembles import LEVEL, Planted
 
 COMMANDS = (
@@ -42,7 +42,7 @@ def known_commands(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def sketch(_chimerax: Any, planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out")
-    run(
+    run_to_the_end(
         _chimerax,
         f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{folder}' "
         "statistic exact subsample 1 resamples 0 open false",

@@ -16,7 +16,7 @@ import pytest
 from chimerax.core.commands import run as run_command
 
 from chimerax.siren.session.jobs import current_job
-from conftest import work_on
+from conftest import run_to_the_end, work_on
 from cxheadless import ui_shim
 from ensembles import LEVEL, Planted, write_planted
 
@@ -31,7 +31,7 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 @pytest.fixture(scope="module")
 def sketch(_chimerax: Any, volumes: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out")
-    run_command(
+    run_to_the_end(
         _chimerax,
         f"siren sketch '{volumes.folder}' level {LEVEL} outputDir '{folder}' "
         "statistic exact subsample 1 resamples 0 "
@@ -67,16 +67,10 @@ class Person:
     def see(self, folder: Path | None, kind: str) -> None:
         """Open a run and choose a figure."""
         self.page.set_run(folder)
-        self.wait(lambda: self.page._reading is None and self.has_read(folder))
+        self.wait(lambda: self.page._reading is None)
         self.page.choice.setCurrentIndex(KINDS.index(kind))
         self.wait(lambda: not self.page.view.stale)
         self.wait()
-
-    def has_read(self, folder: Path | None) -> bool:
-        """Whether a run is there, or why not is said; a page that is not seen yet reads later."""
-        later = ("No run yet", "Reading")
-        said = str(self.page.view.drawn.caption)
-        return folder is None or self.page._content is not None or not said.startswith(later)
 
     def mouse(self, axes: Any, x: float, y: float, click: bool) -> None:
         """Move the mouse to a point of the figure, given in its data's coordinates, and click."""

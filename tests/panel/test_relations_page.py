@@ -14,14 +14,14 @@ from Qt.QtCore import QEvent, QPointF, Qt
 from Qt.QtGui import QKeyEvent, QMouseEvent
 from Qt.QtWidgets import QApplication, QFileDialog
 
-from conftest import Desk, work_on
+from conftest import Desk, run_to_the_end, work_on
 from ensembles import LEVEL, Planted
 
 
 @pytest.fixture(scope="module")
 def sketch(_chimerax: Any, planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out")
-    run_command(
+    run_to_the_end(
         _chimerax,
         f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{folder}' "
         "statistic exact subsample 1 resamples 0 open false",
