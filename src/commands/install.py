@@ -12,7 +12,7 @@ from typing import Any
 from chimerax.core.commands import CmdDesc, EnumOf
 
 from ..core.common import torch_install
-from ..core.common.errors import SirenError
+from ..core.common.errors import SirenError, join_names
 from ..core.common.progress import Progress
 from ..session.jobs import run_job
 from ..session.log import log_lines
@@ -54,10 +54,12 @@ def _install(build: str, progress: Progress) -> None:
         )
         torch_install.run_pip(start_pip, arguments, progress)
     torch_install.use_new_packages()
-    if torch_install.held_versions() != held:
+    now = torch_install.held_versions().split()
+    if changed := [package for package in held.split() if package not in now]:
         raise SirenError(
-            f"pip changed {', '.join(torch_install.HELD)}, which ChimeraX needs as they were: "
-            f'undo that with "pip install {held.split()[0]}", and restart ChimeraX.'
+            f"pip changed {join_names([p.partition('=')[0] for p in changed])}, which ChimeraX "
+            f'needs as before: undo that with "pip install {" ".join(changed)}", and restart '
+            "ChimeraX."
         )
 
 

@@ -25,7 +25,7 @@ from ..session.answers import also_answer
 from ..session.commandline import SaveFile, SaveFolder
 from ..session.inputs import sources_of
 from ..session.jobs import run_job
-from ..session.log import link, log_lines, log_table
+from ..session.log import link, log_hidden_blocks, log_lines, log_table
 from ..session.series import (
     Paint,
     Step,
@@ -249,12 +249,7 @@ def _log_opened(session: Any, model: Model, morph: bool, hidden: list[Model]) ->
             f"{link(f'vseries slider {spec}', 'Slider')} {link(f'close {spec}', 'Close')}",
             is_html=True,
         )
-    if hidden:
-        command = f"show {' '.join(f'#!{m.id_string}' for m in hidden)} models"
-        session.logger.info(
-            f"Blocks that would cover the series are hidden: {link(command, command)}",
-            is_html=True,
-        )
+    log_hidden_blocks(session, hidden, "the series")
 
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:

@@ -39,8 +39,9 @@ from ..session.answers import also_answer
 from ..session.commandline import SaveFile, SaveFolder, path_text
 from ..session.inputs import output_folder, sources_of
 from ..session.jobs import run_job
-from ..session.log import link, log_lines, log_table
+from ..session.log import link, log_hidden_blocks, log_lines, log_table
 from ..session.moved import beside
+from ..session.series import hide_blocks
 from ..session.surfaces import REFERENCE_COLOR, draw_surface, new_volume, plain_map
 from .arguments import BlocksArg, VolumesArg, check_suffix, keywords_of
 from .chosen import Chosen, chosen_blocks, given_ensemble, selection_of, split_keywords, states_of
@@ -125,8 +126,11 @@ def volumes_(
 
     def show(found: Found) -> Found:
         _log_list(session, found)
-        group = _open(session, found) if open and found.maps is not None else None
+        opened = open and found.maps is not None
+        hidden = hide_blocks(session) if opened else []
+        group = _open(session, found) if opened else None
         _log_maps(session, found, chosen, group, parameters)
+        log_hidden_blocks(session, hidden, "them")
         written = [str(p) for p in (listed, found.folder) if p is not None]
         log_lines(session, [f"Written to {p}" for p in written])
         also_answer(**subset_facts(found.states, found.subset, found.maps), files=written)

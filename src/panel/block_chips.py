@@ -125,6 +125,7 @@ class BlockChips(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         palette = self.palette()
         if self._known is None:
+            palette.setCurrentColorGroup(QPalette.ColorGroup.Active)  # it is to be read
             painter.setPen(faint(palette))
             text = self.fontMetrics().elidedText(
                 NONE_YET, Qt.TextElideMode.ElideRight, self.width()

@@ -297,7 +297,9 @@ def swatch(color: Sequence[float]) -> QIcon:
     painter.setPen(QPen(QColor(128, 128, 128)))
     painter.drawRect(0, 0, SWATCH - 1, SWATCH - 1)
     painter.end()
-    return QIcon(pixmap)
+    icon = QIcon(pixmap)
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)  # else Qt tints it where its row is selected
+    return icon
 
 
 def _text(row: Row, column: int) -> str:

@@ -14,6 +14,7 @@ from Qt.QtGui import QGuiApplication
 from Qt.QtWidgets import QFileDialog, QMenu, QToolButton, QWidget
 
 from ..core.analysis.selection import Selection
+from ..session.commandline import name_text
 from ..session.words import path_text
 
 PARTICLE_FILES = "Particles (*.star *.cs)"
@@ -249,8 +250,9 @@ class UseButton(MenuButton):
     def particles(self) -> None:
         """Ask for a file of particles, and write those of these volumes."""
         path, _ = QFileDialog.getOpenFileName(self, "Particles", "", PARTICLE_FILES)
-        if path:
-            self._type("siren particles", f" particleFile {path_text(Path(path))}")
+        if path:  # a name of its own: the indices of the same volumes have the usual one
+            name = name_text(f"{Path(path).stem}_{self._selection().stem}")
+            self._type("siren particles", f" particleFile {path_text(Path(path))} name {name}")
 
     def indices(self) -> None:
         """Write the indices of their particles."""

@@ -18,6 +18,7 @@ from ..core.figures.theme import Drawn, Pick, Theme
 from .widgets import plain_layout, single_shot
 
 SMALLEST = QSize(220, 200)  # pixels
+HIGHEST = 330  # pixels that a figure may ask for: the page is scrolled where it has no room
 RESIZED = 120  # ms without a change of size until writing is fitted to it
 DRAG = 4  # pixels that a click may move
 RING = 4.5  # pixels, the radius of the mark around a chosen volume
@@ -161,6 +162,13 @@ class FigureView(QWidget):
             self.drawn = Drawn(message)
             self.figure.clear()
         self.redraw()
+
+    def make_room(self, width: float, height: float) -> None:
+        """Be high enough for a figure of this size in inches, as far as the width allows."""
+        dpi = self.figure.dpi / self.canvas.device_pixel_ratio
+        scale = min(1.0, self.canvas.width() / (dpi * max(width, HAIR)))
+        wanted = round(min(dpi * height * scale, HIGHEST))
+        self.canvas.setMinimumHeight(max(SMALLEST.height(), wanted))
 
     def redraw(self) -> None:
         """Draw anew."""

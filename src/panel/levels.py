@@ -19,6 +19,7 @@ from Qt.QtWidgets import (
 )
 
 from ..core.common.errors import SirenError
+from ..session.scene import sets_of_blocks
 from ..session.shown_map import EnsembleMap, contour_quickly, draw_whole, shown_map
 from . import steps
 from .fields import NumberField
@@ -242,7 +243,11 @@ class LevelsPage(Page):
             self.request(name)
 
     def request(self, name: str) -> None:
-        """Have a volume shown at its level set by hand, or else at that of runs."""
+        """Have a volume shown at its level set by hand, or else at that of runs. Blocks are
+        hidden: a level cannot be judged under them.
+        """
+        if seen := [g for g in sets_of_blocks(self.state.session) if g.display]:
+            self.state.execute(f"hide {' '.join(f'#!{g.id_string}' for g in seen)} models")
         self.volume_requested.emit(name, self.table.levels.level_of(name))
 
     def volume_shown(self, name: str) -> None:

@@ -58,6 +58,7 @@ class ListedVolumes(QObject):
         super().__init__(parent)
         self.session = session
         self.settings = panel_settings(session)
+        self._problem = False  # whether what was said last is one
         self.volumes = ""
         self.found: EnsemblePreview | None = None
         self.previews: dict[str, MapPreview] = {}
@@ -87,8 +88,14 @@ class ListedVolumes(QObject):
 
     def tell(self, sentence: str, is_error: bool = False) -> None:
         """Show a sentence in the panel, if it is still there; "" takes the last one away."""
+        self._problem = is_error and bool(sentence)
         if not self.closed:
             self.said.emit(sentence, is_error)
+
+    def forget_problem(self) -> None:
+        """Take a problem away that was said, as something has succeeded since."""
+        if self._problem:
+            self.tell("")
 
     # --- volumes
 

@@ -24,7 +24,7 @@ from ..core.analysis.selection import Selection
 from ..core.common.errors import SirenError
 from ..core.common.progress import Progress
 from ..core.figures.colors import folder_colors
-from ..core.figures.graph import draw_graph
+from ..core.figures.graph import draw_graph, graph_size
 from ..core.figures.theme import Drawn, Labels, Pick, Theme
 from ..core.runs.steps import open_run, run_states
 from ..session.scene import blocks_of, open_labels, set_of
@@ -148,6 +148,7 @@ class RelationsPage(Page):
             found.combinations, volumes, found.states.numbers, self._labels
         )
         self._enable()
+        self.view.make_room(*graph_size(found.graph, found.relations, self._labels))
         self.view.show_figure(self._fill)
         self._follow()
 

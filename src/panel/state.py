@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any
 from chimerax.core.commands import log_equivalent_command, run
 from chimerax.core.errors import CancelOperation, NotABug
 from Qt.QtCore import QObject, Signal
+from Qt.QtWidgets import QWidget
 
 from ..core.common.errors import Cancelled
 from ..core.common.files import RECORD
 from ..core.common.torch_install import SIZES, build_for_this_computer, torch_missing
-from ..session.jobs import JobEnd, SessionClosed, run_in_turn, stopped_text, when_job_ends
+from ..session.jobs import (
+    JobEnd,
+    SessionClosed,
+    run_in_turn,
+    shows_errors,
+    stopped_text,
+    when_job_ends,
+)
 from ..session.opened import blocks_are_open, when_folders_moved, when_run_opened
 from ..session.words import nothing_found
 from . import commands
@@ -51,12 +59,18 @@ class PanelState(ListedVolumes):
         self.reader.opened.connect(lambda found: self.set_run(found.folder, found))
         self.reader.known.connect(self._know)
         self.ensemble_changed.connect(self._list_known)
+        shows_errors(self)
         # they do nothing more where the window goes without the tool being asked
         self._handlers: list[Any] = [
             when_job_ends(session, while_alive(self, self._job_ended)),
             when_run_opened(session, while_alive(self, self._opened)),
             when_folders_moved(session, while_alive(self, self._follow_folders)),
         ]
+
+    def shows_errors(self) -> bool:
+        """Whether a person sees here why a command failed."""
+        area = None if self.closed else self.parent()
+        return isinstance(area, QWidget) and bool(area.isVisible())
 
     def close(self) -> None:
         """Disconnect from the session; a running job continues."""
@@ -77,7 +91,9 @@ class PanelState(ListedVolumes):
         if command.startswith("siren ") and not command.startswith(LOOKS):
             self.tell("")  # what was said is about an earlier command
         try:
-            return run(session, command, log=log)
+            result = run(session, command, log=log)
+            self.forget_problem()
+            return result
         except NotABug as error:
             session.logger.warning(str(error))
             self.tell(str(error), True)
@@ -272,7 +288,9 @@ class PanelState(ListedVolumes):
             self.tell(stopped_text())
         elif end.error is not None:
             self.tell(str(end.error), True)
-        elif is_run(end.result):
+        else:
+            self.forget_problem()
+        if is_run(end.result):
             self.set_run(end.result.folder, end.result)
             if not _found_blocks(end.result):
                 self.tell(f"No blocks. {nothing_found(end.result.record)}")

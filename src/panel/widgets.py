@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
 from chimerax.core.triggerset import DEREGISTER
@@ -318,8 +317,10 @@ class MessageStrip(QFrame):
         self.setAutoFillBackground(True)
         self._icon = QLabel(self)
         self._text = QLabel(self)
+        self._text.setObjectName("text")
         self._text.setWordWrap(True)
-        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
+        self._text.setTextFormat(Qt.TextFormat.PlainText)
+        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         close = QToolButton(self)
         close.setAutoRaise(True)
@@ -355,7 +356,7 @@ class MessageStrip(QFrame):
             else QStyle.StandardPixmap.SP_MessageBoxInformation
         )
         self._icon.setPixmap(self.style().standardIcon(kind).pixmap(16, 16))
-        self._text.setText(escape(sentence, quote=False))
+        self._text.setText(sentence)
         self.button.hide()
         self._place()
         self.show()
@@ -377,6 +378,5 @@ class MessageStrip(QFrame):
     def _place(self) -> None:
         width = max(self.parentWidget().width() - MARGIN, 100)
         bottom = self._above.geometry().top() - 2
-        frame = 2 * self.frameWidth()
-        height = min(self.layout().heightForWidth(width - frame) + frame, max(bottom, 24))
+        height = min(self.heightForWidth(width), max(bottom, 24))  # with its frame
         self.setGeometry(MARGIN // 2, bottom - height, width, height)

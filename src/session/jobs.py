@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from inspect import isgenerator
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from chimerax.core.commands import run
 from chimerax.core.errors import CancelOperation, NotABug, UserError
@@ -30,6 +31,7 @@ STATUS_SECONDS = 1.0
 PAUSE = 0.005  # s between two pieces of a result being shown
 INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
 JOB_ENDED = "siren job ended"  # trigger of the session, on the main thread, with a JobEnd
+_PLACES: WeakSet[Any] = WeakSet()  # where errors of jobs are read
 JOBS = "siren jobs"  # name of the session's state manager that ends jobs with their session
 
 
@@ -101,7 +103,7 @@ def run_in_turn(
             run(session, command)
         except NotABug as error:  # it did not even start
             waiting.clear()
-            session.logger.error(str(error))
+            _log_error(session, str(error))
             _trigger(session).activate_trigger(JOB_ENDED, JobEnd(command, None, error, 0.0))
         return None if waiting else DEREGISTER
 
@@ -209,6 +211,19 @@ def current_job(session: Any) -> SirenJob | None:
     return next(
         (t for t in session.tasks.list() if isinstance(t, SirenJob) and not t.terminated()), None
     )
+
+
+def shows_errors(place: Any) -> None:
+    """Register a place, such as the panel, where errors of jobs are read: its ``session``, and
+    ``shows_errors()`` whether it is seen now.
+    """
+    _PLACES.add(place)
+
+
+def _log_error(session: Any, sentence: str) -> None:
+    """Log an error: as one where nobody reads it else, for which ChimeraX opens a dialog."""
+    read = any(place.session is session and place.shows_errors() for place in list(_PLACES))
+    (session.logger.warning if read else session.logger.error)(sentence)
 
 
 def stopped_text() -> str:
@@ -358,7 +373,7 @@ class SirenJob(Task):
                 raise (file_error(error) if isinstance(error, OSError) else None) or error
         except (SirenError, UserError) as caught:
             self.error = caught
-            log.error(str(caught))
+            _log_error(session, str(caught))
         except SessionClosed as caught:
             self.error = caught
             log.info(f"{self.name} was stopped: its session was closed.")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from chimerax.core.commands import concise_model_spec
+from chimerax.core.logger import PlainTextLog
 from chimerax.core.models import Model
 from pandas import DataFrame
 
@@ -69,9 +70,11 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
             f"<tr{faint}><td>{swatch}</td>"
             f"<td>{_number_and_name(row)}{model_words(model) if model else ''}</td>"
             + "".join(f'<td align="right">{c}</td>' for c in cells)
-            + f"<td>{escape(verdict)}</td><td>{links}</td></tr>"
+            + f'<td>{escape(verdict)}</td><td style="white-space:nowrap">{links}</td></tr>'
         )
-    session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
+    # small, so that each block is one line in a docked log
+    head = '<table cellpadding="3" style="font-size:small">'
+    session.logger.info(head + "".join(rows) + "</table>", is_html=True)
     hidden = [m for m in models.values() if m.doubtful and not m.display]
     if hidden:
         text = escape(hidden_text(len(hidden), len(models)))
@@ -138,6 +141,15 @@ def log_covering(session: Any, hidden: Sequence[Model]) -> None:
         )
 
 
+def log_hidden_blocks(session: Any, hidden: Sequence[Model], what: str) -> None:
+    """Say that blocks were hidden which would cover what was opened, and how they come back."""
+    if hidden:
+        command = f"show {' '.join(f'#!{m.id_string}' for m in hidden)} models"
+        session.logger.info(
+            f"Blocks that would cover {what} are hidden: {link(command, command)}", is_html=True
+        )
+
+
 def _spec(session: Any, models: Sequence[Model]) -> str:
     """Models with their surfaces, as a person would name them."""
     spec = concise_model_spec(session, models, allow_empty_spec=False)
@@ -158,6 +170,42 @@ def _verdict(row: Any) -> str:
 def _number_and_name(row: Any) -> str:
     name = getattr(row, "name", "")  # pandas reads an empty cell as NaN
     return escape(f"{row.block} {name}" if isinstance(name, str) and name else str(row.block))
+
+
+class Quiet(PlainTextLog):
+    """Keeps to itself what ChimeraX's own commands tell while it is on, in the Log and the status
+    line: for what they do with files that a user never sees. Warnings and errors go on.
+
+    Attributes
+    ----------
+    said : list of str
+        What would have been in the Log.
+    """
+
+    excludes_other_logs = True
+
+    def __init__(self, session: Any):
+        super().__init__()
+        self._session = session
+        self.said: list[str] = []
+
+    def log(self, level: int, msg: str) -> bool:
+        """Override."""
+        if level != self.LEVEL_INFO:
+            return False
+        self.said.append(msg)
+        return True
+
+    def status(self, msg: str, color: str, secondary: bool) -> bool:
+        """Override."""
+        return True
+
+    def __enter__(self) -> Quiet:
+        self._session.logger.add_log(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.logger.remove_log(self)
 
 
 def log_lines(session: Any, lines: Iterable[str]) -> None:

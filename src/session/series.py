@@ -24,6 +24,7 @@ from scipy import ndimage
 
 from ..core.maps.grid import Grid, box_faces
 from .commandline import foreign_path_text
+from .log import Quiet, log_lines
 from .scene import sets_of_blocks
 from .shown_map import shown_map
 from .surfaces import new_volume, plain_map
@@ -327,8 +328,9 @@ def recording(
                 if labeled:
                     label = put_label(session, near.text, size)
                 # start and stop for each picture: what is drawn meanwhile is not recorded
-                for command in (record, "wait 1", "movie stop"):
-                    run(session, command, log=False)
+                with Quiet(session):
+                    for command in (record, "wait 1", "movie stop"):
+                        run(session, command, log=False)
                 picture = f"frame_{len(written):05d}.png"
                 written.append((picture, steps[max(0, n - 1)].name, step.name, part))
             before = after
@@ -363,15 +365,18 @@ def end_recording(session: Any, movie: Path | None, rate: float) -> None:
         If ffmpeg fails.
     """
     if movie is None:
-        run(session, "movie reset keep", log=False)
+        abandon(session)
         return
     spec = foreign_path_text(movie)
     if spec is None:
         abandon(session)
         raise UserError(f"ChimeraX cannot write to {movie}: give another saveFile.")
-    run(session, f"movie encode {spec} framerate {rate:g} resetMode keep", log=False)
+    # it would name the temporary file, and print all that ffmpeg says
+    with Quiet(session) as quiet:
+        run(session, f"movie encode {spec} framerate {rate:g} resetMode keep", log=False)
     if not movie.is_file() or not movie.stat().st_size:
         abandon(session)
+        log_lines(session, quiet.said)
         raise UserError(
             f"ffmpeg did not write {movie.name}: give framesDir a folder for pictures instead."
         )
@@ -380,7 +385,8 @@ def end_recording(session: Any, movie: Path | None, rate: float) -> None:
 def abandon(session: Any) -> None:
     """Forget a recording that was not ended."""
     if getattr(session, "movie", None) is not None:
-        run(session, "movie reset keep", log=False)
+        with Quiet(session):
+            run(session, "movie reset keep", log=False)
 
 
 def hide_blocks(session: Any) -> list[Model]:

@@ -158,7 +158,17 @@ def test_a_film_is_made_by_chimerax_of_all_pictures(session, run, out, tmp_path,
         'for a; do [ "$p" = -i ] && i=$a; p=$a; done; ls "$(dirname "$i")" > "$p"',
     )
     monkeypatch.setenv("PATH", f"{tmp_path}/bin", prepend=os.pathsep)
-    run(f"siren movie '{out}' path 1 frames 3 size 80,60 saveFile '{tmp_path}/m.mp4'")
+    said = StringPlainTextLog(session.logger)  # below what keeps ChimeraX's own words back
+    statuses: list[str] = []
+    monkeypatch.setattr(
+        StringPlainTextLog, "status", lambda self, msg, *_: bool(statuses.append(msg))
+    )
+    with said:
+        run(f"siren movie '{out}' path 1 frames 3 size 80,60 saveFile '{tmp_path}/m.mp4'")
+    text = said.getvalue()
+    assert f"Written to {tmp_path}/m.mp4" in text
+    assert "siren-movie-" not in text + "".join(statuses) and ".siren" not in "".join(statuses)
+    assert "Movie saved" not in text
     listed = (tmp_path / "m.mp4").read_text().split()
     assert [n for n in listed if n.endswith(".png")] == [f"frame_{k:05d}.png" for k in range(4)]
     assert not list(tmp_path.glob(".siren*")) and getattr(session, "movie", None) is None

@@ -134,3 +134,16 @@ def test_links_of_the_log_show_a_volume_at_its_level(session, run, out, planted,
     shown = session.models.list()[0]
     assert expected(planted)[int(shown.name[4:-4]) - 1]
     assert [s.level for s in shown.surfaces] == [LEVEL]
+
+
+def test_blocks_that_would_cover_the_averages_are_hidden_and_a_link_brings_them_back(
+    session, run, out
+):
+    run(f"siren open '{out}'")
+    (blocks,) = session.models.list(model_id=(1,))
+    with StringPlainTextLog(session.logger) as log:
+        run("siren volumes #1 with 1")
+        said = log.getvalue()
+    assert not blocks.display and "Blocks that would cover them are hidden" in said
+    run("show #!1 models")
+    assert all(m.visible for m in blocks.child_models())

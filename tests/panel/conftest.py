@@ -84,6 +84,20 @@ def _waiting(page: Any) -> list[Any]:
     return [t for t in page.findChildren(QTimer) if t.isSingleShot() and t.isActive()]
 
 
+def run_to_the_end(session: Any, command: str) -> None:
+    """Run a command and wait for its job: real windows run it in the background."""
+    from chimerax.core.commands import run
+
+    from chimerax.siren.session.jobs import current_job
+
+    run(session, command)
+    end = time.monotonic() + DEADLINE
+    while current_job(session) is not None:
+        events(session)
+        assert time.monotonic() < end, f"{command} never ended"
+        time.sleep(0.01)
+
+
 class Desk:
     """A user of the panel, who opens it, waits, and reads the log."""
 
@@ -103,7 +117,7 @@ class Desk:
                 self.session, "SIREn"
             )
         else:
-            run(self.session, "ui tool show SIREn")
+            run(self.session, "ui tool show SIREn", log=False)  # by its menu
         self.tool = SirenTool.get_singleton(self.session)
         self.resize(width, height)
         return self.tool

@@ -17,7 +17,7 @@ from Qt.QtCore import QEvent, QItemSelectionModel, QPoint, QPointF, Qt
 from Qt.QtGui import QKeyEvent, QMouseEvent
 from Qt.QtWidgets import QApplication
 
-from conftest import Desk
+from conftest import Desk, run_to_the_end
 from ensembles import LEVEL, Planted
 
 RIGHT, LEFT = 1, 2  # numbers of the planted blocks
@@ -26,7 +26,7 @@ RIGHT, LEFT = 1, 2  # numbers of the planted blocks
 @pytest.fixture(scope="module")
 def sketch(_chimerax: Any, planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out")
-    run_command(
+    run_to_the_end(
         _chimerax,
         f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{folder}' "
         "statistic exact subsample 1 resamples 0 open false",

@@ -891,3 +891,16 @@ def test_a_long_name_is_seen_whole_in_a_narrow_panel(three: Person) -> None:
     three.page.resize(900, 400)
     three.wait()
     assert view.visualRect(three.page.sorted.index(row, 3)).height() == other.height()
+
+
+def test_the_color_of_a_block_is_the_same_in_a_selected_row() -> None:
+    from Qt.QtGui import QIcon
+
+    from chimerax.siren.panel.blocks_table import swatch
+
+    icon = swatch((0.9, 0.6, 0.0, 1.0))
+    colors = {
+        icon.pixmap(14, mode).toImage().pixelColor(6, 6).name()
+        for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected)
+    }
+    assert colors == {"#e69900"}

@@ -22,7 +22,7 @@ from Qt.QtGui import QGuiApplication
 from Qt.QtWidgets import QFileDialog, QMenu
 
 from chimerax.siren.session.jobs import current_job, when_job_ends
-from conftest import Desk
+from conftest import Desk, run_to_the_end
 from ensembles import LEVEL, Planted
 
 COMMANDS = (
@@ -34,7 +34,7 @@ COMMANDS = (
 @pytest.fixture(scope="module")
 def sketch(_chimerax: Any, planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out")
-    run(
+    run_to_the_end(
         _chimerax,
         f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{folder}' "
         "statistic exact subsample 1 resamples 0 open false",
@@ -87,7 +87,8 @@ def test_what_is_found_goes_into_commands_as_it_was_asked(
     assert typed == [
         f"siren volumes {sketch} with 1 without 2",
         f"siren movie {sketch} with 1 without 2",
-        f'siren particles {sketch} with 1 without 2 particleFile "{star}"',
+        f'siren particles {sketch} with 1 without 2 particleFile "{star}" name '
+        '"my particles_with_1_without_2"',
         f"siren particles {sketch} with 1 without 2",
     ]
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
@@ -241,13 +242,14 @@ def test_every_entry_is_a_command_that_does_what_it_says(
         monkeypatch.setitem(sys.modules, slider.__name__, slider)
     try:
         for command in typed:
-            # the two entries for particles write the same names, which are never replaced
-            shutil.rmtree(sketch.parent / "particles", ignore_errors=True)
             if error := error_of(desk, command):
                 refused[" ".join(command.split()[:2])] = error
+        chosen = {p.name: p.read_bytes() for p in (sketch.parent / "particles").iterdir()}
     finally:
         pickled.unlink()
+        shutil.rmtree(sketch.parent / "particles", ignore_errors=True)
         run(desk.session, "close")
+    assert "all particles_with_1_without_2.star" in chosen
     assert all("needs graphics" in e or "ffmpeg" in e for e in refused.values()), refused
     assert set(refused) <= {"siren figure", "siren movie"}
     assert {p.name for p in (out / "m").glob("*.mrc")} == {
@@ -260,5 +262,5 @@ def test_every_entry_is_a_command_that_does_what_it_says(
     assert "siren figure" in refused or (out / "blocks.png").stat().st_size > 1000
     assert "siren movie" in refused or (out / "blocks.mp4").stat().st_size > 1000
     fits = planted.present["right"] & ~planted.present["left"]
-    particles = pickle.loads((sketch.parent / "particles/with_1_without_2.pkl").read_bytes())
+    particles = pickle.loads(chosen["with_1_without_2.pkl"])
     assert particles.tolist() == np.flatnonzero(fits[labels]).tolist()

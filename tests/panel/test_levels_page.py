@@ -13,14 +13,16 @@ from typing import Any
 import mrcfile
 import numpy as np
 import pytest
+from chimerax.core.commands import run
 from keys import MOVE, PRESS, RELEASE, SHIFT, mouse, press, shortcut
 from Qt.QtCore import Qt
 
 from chimerax.siren.core.thresholds.labels import read_labels
-from chimerax.siren.session.jobs import JobEnd
+from chimerax.siren.session.jobs import JobEnd, current_job
+from chimerax.siren.session.scene import sets_of_blocks
 from chimerax.siren.session.shown_map import shown_map
 from conftest import Desk
-from ensembles import LEVEL, write_planted
+from ensembles import LEVEL, Planted, write_planted
 
 COUNT = 12
 HEAD = "vol_id,lower_bound,contour_level,upper_bound,map_file\n"
@@ -235,6 +237,28 @@ def test_a_volume_comes_back_at_its_level_set_by_hand(desk: Desk, page: Any) -> 
     choose(desk, "vol_5.mrc")
     choose(desk, "vol_4.mrc")
     assert level(desk) == pytest.approx(set_, rel=1e-4)
+
+
+def test_blocks_do_not_lie_over_the_map_whose_level_is_judged(
+    desk: Desk, page: Any, volumes: Path, planted: Planted, tmp_path: Path
+) -> None:
+    run(
+        desk.session,
+        f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{tmp_path}/out' "
+        "statistic exact subsample 1 resamples 0 open false",
+    )
+    desk.wait(lambda: current_job(desk.session) is None)
+    run(desk.session, f"siren open '{tmp_path}/out/00_sketch'")
+    desk.wait()
+    (group,) = sets_of_blocks(desk.session)
+    assert group.display
+    choose(desk, "vol_5.mrc")
+    command = f"hide #!{group.id_string} models"
+    assert not group.display and desk.typed.count(command) == 1
+    choose(desk, "vol_4.mrc")
+    assert desk.typed.count(command) == 1
+    run(desk.session, f"show #!{group.id_string} models")
+    assert all(m.visible for m in group.child_models())
 
 
 def test_undo_takes_levels_and_labels_back_one_by_one(desk: Desk, page: Any, volumes: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from chimerax.core.commands import run as run_command
 
 from chimerax.siren.session.jobs import current_job
-from conftest import work_on
+from conftest import run_to_the_end, work_on
 from cxheadless import ui_shim
 from ensembles import LEVEL, Planted, write_planted
 
@@ -31,7 +31,7 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 @pytest.fixture(scope="module")
 def sketch(_chimerax: Any, volumes: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out")
-    run_command(
+    run_to_the_end(
         _chimerax,
         f"siren sketch '{volumes.folder}' level {LEVEL} outputDir '{folder}' "
         "statistic exact subsample 1 resamples 0 "
@@ -53,6 +53,8 @@ class Person:
         self.page.volume_requested.connect(self.asked.append)
         self.page.resize(430, 520)
         self.page.show()
+        # a real window gets its size a little later, and its figure would be drawn again
+        self.wait(lambda: self.page.windowHandle().isExposed())
 
     def execute(self, command: str) -> None:
         self.typed.append(command)

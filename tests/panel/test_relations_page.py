@@ -14,14 +14,14 @@ from Qt.QtCore import QEvent, QPointF, Qt
 from Qt.QtGui import QKeyEvent, QMouseEvent
 from Qt.QtWidgets import QApplication, QFileDialog
 
-from conftest import Desk, work_on
+from conftest import Desk, run_to_the_end, work_on
 from ensembles import LEVEL, Planted
 
 
 @pytest.fixture(scope="module")
 def sketch(_chimerax: Any, planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out")
-    run_command(
+    run_to_the_end(
         _chimerax,
         f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{folder}' "
         "statistic exact subsample 1 resamples 0 open false",
@@ -121,6 +121,19 @@ def test_blocks_selected_elsewhere_are_framed(person: Reader) -> None:
     run_command(person.desk.session, "select clear")
     person.rest()
     assert len(person.page.view.canvas.frames) == 0
+
+
+def test_in_a_low_panel_the_graph_keeps_the_height_that_its_writing_needs(person: Reader) -> None:
+    person.desk.resize(430, 420)
+    view = person.page.view
+    dots = view.figure.dpi / view.canvas.device_pixel_ratio
+    view.make_room(300 / dots, 290 / dots)
+    person.rest()
+    assert view.canvas.height() >= 290  # and the page is scrolled
+    view.make_room(300 / dots, 3000 / dots)
+    assert view.canvas.minimumHeight() < 420
+    view.make_room(3000 / dots, 290 / dots)  # the width is the limit
+    assert view.canvas.minimumHeight() < 290
 
 
 def test_arrow_keys_go_from_box_to_box_and_enter_selects(person: Reader) -> None:

@@ -88,6 +88,11 @@ class Selection:
         ]
         return " ".join(parts) or "all volumes"
 
+    @property
+    def stem(self) -> str:
+        """A name for files: ``with_2_3_without_5``."""
+        return self.words.replace(" ", "_").replace(",", "_")
+
     def mask(self, states: States) -> NDArray[np.bool_]:
         """(V,), whether each volume fits.
 

@@ -29,7 +29,11 @@ WINDOWS_CUDA = "cu126"  # PyPI has torch for Windows without CUDA alone
 # for Linux with CUDA 539 MB, and its libraries 2.4 GB
 SIZES = {CPU: "about 200 MB", CUDA: "about 3 GB"}
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
-HELD = ("numpy", "scipy")  # compiled parts of ChimeraX need just these versions
+# Compiled parts of ChimeraX need just these versions of NumPy and SciPy, and its builder of bundles
+# an old setuptools: the newest no longer have pkg_resources, by which ChimeraX finds its bundles
+HELD = ("numpy", "scipy", "setuptools")
+# torch from this version on asks for this setuptools, though it predicts without any
+ASKING_TORCH, ASKED_SETUPTOOLS = "2.13", (77, 0, 3)
 RAW_PROGRESS = (24, 1)  # version of pip that can report its progress in numbers
 POLL = 0.2  # s between looks at whether the user wants to stop
 
@@ -70,6 +74,22 @@ def held_versions() -> str:
     return "".join(lines)
 
 
+def wanted_torch() -> str:
+    """What pip is asked for: the newest torch that gets along with the setuptools that is there.
+    Pip would find it, too, but may have to download the newer ones to see what they need.
+    """
+    try:
+        there = version("setuptools")
+    except PackageNotFoundError:
+        return "torch"
+    old = _numbers(there, 3) < ASKED_SETUPTOOLS
+    return f"torch<{ASKING_TORCH}" if old else "torch"
+
+
+def _numbers(text: str, count: int) -> tuple[int, ...]:
+    return tuple(int(n) for n in re.findall(r"\d+", text)[:count])
+
+
 def pip_arguments(build: str, constraints: Path, user: bool, pip: str) -> list[str]:
     """The arguments of pip that install torch.
 
@@ -85,7 +105,6 @@ def pip_arguments(build: str, constraints: Path, user: bool, pip: str) -> list[s
         from_index = ["--index-url", INDEX + WINDOWS_CUDA]
     elif sys.platform != "darwin" and build == CPU:  # for macOS there is one build
         from_index = ["--index-url", INDEX + CPU]
-    numbers = tuple(int(n) for n in re.findall(r"\d+", pip)[:2])
     return [
         "install",
         *(["--user"] if user else []),
@@ -94,11 +113,11 @@ def pip_arguments(build: str, constraints: Path, user: bool, pip: str) -> list[s
         "--no-warn-script-location",
         "--disable-pip-version-check",
         "--no-input",
-        *(["--progress-bar", "raw"] if numbers >= RAW_PROGRESS else []),
+        *(["--progress-bar", "raw"] if _numbers(pip, 2) >= RAW_PROGRESS else []),
         "--constraint",
         str(constraints),
         *from_index,
-        "torch",
+        wanted_torch(),
     ]
 
 
@@ -145,6 +164,10 @@ def run_pip(
                 fraction = int(numbers[1]) / max(1, int(numbers[2]))
                 continue
             said.append(line)
+            if re.match(r"WARNING: Retrying", line):
+                phase, fraction = "no answer from the network, trying again", 0.0
+            elif wanted := re.match(r"\s*Collecting ([\w.-]+)", line):
+                phase, fraction = f"looking for {wanted[1]}", 0.0
             found = re.match(r"\s*(Downloading|Installing) (\S+)(.*)", line)
             if found:
                 fraction = 0.0
@@ -161,8 +184,15 @@ def run_pip(
         reason = reasons[-1].removeprefix("ERROR: ").rstrip(".")
         raise SirenError(
             f"torch could not be installed ({reason}): check the network connection and the free "
-            'disk space, and type "siren install torch" again.'
+            f'disk space, and type "siren install torch" again{_other_place(arguments)}.'
         )
+
+
+def _other_place(arguments: Sequence[str]) -> str:
+    """Where else torch can be had, if pip was not asked for the one on PyPI."""
+    if sys.platform != "linux" or INDEX + CPU not in arguments:
+        return ""
+    return f', or "siren install torch build {CUDA}", which is on PyPI ({SIZES[CUDA]})'
 
 
 def use_new_packages() -> None:

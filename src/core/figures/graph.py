@@ -240,7 +240,7 @@ def draw_graph(
     if graph.unrelated:
         axes.text(
             *(MARGIN, plan.strip + LINE / 2, "none of these dependences"),
-            **{"fontsize": SMALL * scale, "color": theme.faint, "va": "center"},
+            **{"fontsize": SMALL * scale, "color": theme.muted, "va": "center"},
         )
     _draw_key(axes, plan, theme, scale)
 
@@ -338,7 +338,7 @@ def _draw_box(
         y + LINE * 0.45,
         box.count,
         fontsize=SMALL * scale,
-        color=theme.faint,
+        color=theme.muted,
         va="center_baseline",
         zorder=5,
     )
@@ -429,5 +429,5 @@ def _draw_key(axes: Axes, plan: GraphPlan, theme: Theme, scale: float) -> None:
         if not there:
             continue
         _stroke(axes, Curve([(x, y), (x + 26, y)]), theme, scale, apart)
-        axes.text(x + 31, y, words, fontsize=SMALL * scale, color=theme.faint, va="center_baseline")
+        axes.text(x + 31, y, words, fontsize=SMALL * scale, color=theme.muted, va="center_baseline")
         x += 31 + LETTER * SMALL / FONT * len(words) + 24

@@ -29,16 +29,19 @@ def draw_thresholds(
     )
     axes.axvspan(mean - 2 * sd, mean + 2 * sd, color=theme.band, linewidth=0)
     axes.axvline(mean, color=theme.faint, linewidth=1, linestyle="--")
+    outside = [n for n, k in zip(names, keep, strict=True) if not k]
     axes.hist(
         [levels[keep], levels[~keep]],
         bins=list(edges),
         stacked=True,
         color=[theme.accent, theme.warn],
+        label=["within mean ± 2 SD", f"outside ({len(outside)})"],
     )
+    if outside:
+        axes.legend(loc="best", fontsize=8, frameon=False, labelcolor=theme.text)
     axes.set_xlabel("contour level (map units)")
     axes.set_ylabel("volumes")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    outside = [n for n, k in zip(names, keep, strict=True) if not k]
     caption = (
         f"{len(levels):,} contour levels, {mean:.3g} ± {sd:.2g} (mean, SD). Shaded: mean ± 2 "
         f"SD; {len(outside)} outside"

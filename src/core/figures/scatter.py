@@ -18,6 +18,7 @@ NEAR = 9.0  # points around a volume in which it is under the pointer
 # area of all points together in square points, and the least and the most of each
 INK, LEAST_INK, MOST_INK = 8000.0, 6.0, 36.0
 MANY = 1000  # more points than this have no edge: they would be all edge
+AXES_OF = " of the block shares"  # left out of the names of axes in small figures
 MOST_COUNTS = 12  # numbers of blocks written beside the scale
 
 
@@ -71,8 +72,9 @@ def draw_scatter(
         linewidths=0.4 if len(names) <= MANY else 0,
         edgecolors=theme.background,
     )
-    axes.set_xlabel(places.axes[0])
-    axes.set_ylabel(places.axes[1])
+    along = [a.replace(AXES_OF, "") if is_small(figure) else a for a in places.axes]
+    axes.set_xlabel(along[0])
+    axes.set_ylabel(along[1])
     scale = figure.colorbar(drawn, ax=axes, fraction=0.045, pad=0.03)
     if block is None:
         step = max(1, -(-(most - least + 1) // MOST_COUNTS))

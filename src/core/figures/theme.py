@@ -42,6 +42,11 @@ class Theme:
         return Theme(background, text, "#8a8a8a", "#56B4E9", "#E69F00", "#56B4E930", True)
 
     @property
+    def muted(self) -> str:
+        """Of writing that is less important, and still to be read."""
+        return "#b8b8b8" if self.dark else "#5a5a5a"
+
+    @property
     def pale(self) -> str:
         """What is not there, on the background."""
         return "#666666" if self.dark else "#c0c0c0"

@@ -124,7 +124,12 @@ def _maps_at(path: Path) -> list[Path]:
 
 def _maps_in(folder: Path) -> list[Path]:
     # broken links are kept; reading them raises the error
-    return [p for p in folder.iterdir() if is_map_name(p.name) and not p.is_dir()]
+    with os.scandir(folder) as entries:  # asks nothing of each file, unlike Path.is_dir
+        return [
+            folder / e.name
+            for e in entries
+            if is_map_name(e.name) and not (Path(e.path).is_dir() if e.is_symlink() else e.is_dir())
+        ]
 
 
 def _maps_below(folder: Path) -> list[Path]:

@@ -76,7 +76,7 @@ class ChosenParticles:
     @property
     def stem(self) -> str:
         """A name for files: ``with_2_3_without_5``."""
-        return self.selection.words.replace(" ", "_").replace(",", "_")
+        return self.selection.stem
 
     def sentences(self) -> list[str]:
         """What was chosen and how that is known, one sentence each."""

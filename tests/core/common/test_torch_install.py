@@ -92,8 +92,33 @@ def test_pip_never_moves_the_numpy_of_chimerax(tmp_path: Path, build: str) -> No
 
 def test_what_is_held_are_the_versions_of_this_python() -> None:
     import scipy
+    import setuptools
 
-    assert held_versions().split() == [f"numpy=={np.__version__}", f"scipy=={scipy.__version__}"]
+    assert held_versions().split() == [
+        f"numpy=={np.__version__}",
+        f"scipy=={scipy.__version__}",
+        f"setuptools=={setuptools.__version__}",
+    ]
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("there", "found"), [("75.3.0", "2.12.1"), ("80.9.0", "2.14.1")])
+def test_the_setuptools_of_chimerax_stays_and_torch_is_one_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str, found: str
+) -> None:
+    """By pip itself: with 75.3.0 the newer torch would bring 84.2.1, which has no pkg_resources."""
+    monkeypatch.setattr(torch_install, "version", lambda name: there)
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text(f"setuptools=={there}\n")
+    for number in ("75.3.0", "80.9.0", "84.2.1"):
+        wheel(tmp_path, "setuptools", number)
+    wheel(tmp_path, "torch", "2.12.1", "setuptools<82")
+    wheel(tmp_path, "torch", "2.14.1", "setuptools>=77.0.3")
+    arguments = pip_arguments(CPU, constraints, False, version("pip"))
+    assert asked(tmp_path, arguments) == {"torch": found, "setuptools": there}
+    free = [*arguments[:-1], "torch"]
+    free = [a for a in free if a not in ("--constraint", str(constraints))]
+    assert asked(tmp_path, free) == {"torch": "2.14.1", "setuptools": "84.2.1"}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +136,7 @@ def test_each_computer_gets_its_build(
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
     arguments = pip_arguments(build, Path("c.txt"), True, "23.2.1")
-    assert (arguments[0], arguments[-1]) == ("install", "torch")
+    assert arguments[0] == "install" and arguments[-1].startswith("torch")
     assert "--user" in arguments and "--upgrade" not in arguments
     assert arguments[arguments.index("--constraint") + 1] == "c.txt"
     found = arguments[arguments.index("--index-url") + 1] if "--index-url" in arguments else None
@@ -169,7 +194,12 @@ print("Installing collected packages: mpmath, torch")
         Progress(lambda phase, fraction: steps.append((phase, fraction)), 0.0, said.append),
     )
     phases = list(dict.fromkeys(phase for phase, _ in steps))
-    assert phases == ["starting pip", "downloading torch", "installing torch"]
+    assert phases == [
+        "starting pip",
+        "looking for torch",
+        "downloading torch",
+        "installing torch",
+    ]
     assert ("downloading torch", 0.5) in steps
     assert [s.split()[0] for s in said] == ["Downloading", "Installing"] and "191.8 MB" in said[0]
 
@@ -186,6 +216,29 @@ sys.exit(1)
     with pytest.raises(SirenError, match=r"No matching distribution found for torch\): check") as e:
         run_pip(pip_that(code, []), [], Progress())  # type: ignore[arg-type]
     assert "\n" not in str(e.value) and "siren install torch" in str(e.value)
+    assert "build cuda" not in str(e.value)  # it was not asked for the one without CUDA
+
+
+@pytest.mark.processes
+def test_where_pytorch_org_cannot_be_reached_the_other_place_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    code = """
+import sys
+print("WARNING: Retrying (Retry(total=4)) after connection broken by 'NewConnectionError'")
+print("ERROR: No matching distribution found for torch")
+sys.exit(1)
+"""
+    monkeypatch.setattr(sys, "platform", "linux")
+    arguments = pip_arguments(CPU, Path("c.txt"), True, "23.2.1")
+    phases: list[str] = []
+    with pytest.raises(SirenError, match=r'"siren install torch build cuda", which is on PyPI'):
+        run_pip(
+            pip_that(code, []),  # type: ignore[arg-type]
+            arguments,
+            Progress(lambda phase, _: phases.append(phase), 0.0),
+        )
+    assert "no answer from the network, trying again" in phases
 
 
 @pytest.mark.processes

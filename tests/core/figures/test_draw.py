@@ -138,3 +138,32 @@ def test_an_outline_holds_the_points_inside_it() -> None:
     assert 0 < expected.sum() < 30
     assert points.inside(box) == [n for n, e in zip(data.names, expected, strict=True) if e]
     assert points.inside(box[:2]) == []
+
+
+def test_levels_far_from_the_others_have_a_color_of_their_own_that_the_legend_explains() -> None:
+    data = content()
+    figure = Figure(layout="constrained")
+    levels = np.append(np.linspace(1, 1.1, 29), 9.0)
+    draw(figure, "thresholds", Content.of(data.names, levels, data.states), Labels(), Theme())
+    axes = figure.axes[0]
+    texts = [t.get_text() for t in axes.get_legend().get_texts()]
+    assert texts == ["within mean ± 2 SD", "outside (1)"]
+    colors = [h.get_facecolor() for h in axes.get_legend().legend_handles]
+    last = [p for p in axes.patches if p.get_x() + p.get_width() >= 9 and p.get_height() > 0]
+    assert colors[1] in [p.get_facecolor() for p in last] and colors[0] != colors[1]
+
+
+def test_levels_that_are_all_alike_need_no_legend() -> None:
+    data = content()
+    figure = Figure(layout="constrained")
+    draw(figure, "thresholds", data, Labels(), Theme())
+    assert figure.axes[0].get_legend() is None
+
+
+def test_in_a_low_docked_panel_the_names_of_the_axes_of_the_scatter_fit() -> None:
+    figure = Figure(figsize=(5.6, 2.0), layout="constrained")
+    draw(figure, "scatter", content(), Labels(), Theme())
+    figure.canvas.draw()
+    name = figure.axes[0].yaxis.label
+    assert name.get_text().startswith("component 2 (")
+    assert name.get_window_extent().height < figure.bbox.height

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 from scipy.optimize import minimize
@@ -172,3 +173,19 @@ def test_the_areas_of_blocks_are_where_they_are_picked_and_leave_nothing_of_a_bo
             for x in np.linspace(left, right, 5)[1:-1]:
                 for y in np.linspace(top, bottom, 7)[1:-1]:
                     assert drawn.pick(drawn.areas.axes, x, y).block == number
+
+
+@pytest.mark.parametrize(
+    "theme", [Theme(), Theme.on("#efefef", "#000000"), Theme.on("#2b2b2b", "#eeeeee")]
+)
+def test_secondary_writing_can_be_read_on_its_background(theme: Theme) -> None:
+    """WCAG's contrast for small text is 4.5."""
+
+    def luminance(color: str) -> float:
+        linear = [
+            c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)
+        ]
+        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+    light, dark = sorted(map(luminance, (theme.muted, theme.background)), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
