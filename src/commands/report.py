@@ -20,6 +20,7 @@ from ..core.common import constants
 from ..core.common.files import atomic_file
 from ..core.common.progress import Progress
 from ..core.figures.picture import Mark, annotated
+from ..core.particles.latent import known_landscape
 from ..core.report.content import Report, gather
 from ..core.report.doubts import doubts
 from ..core.report.page import drawn_figures, write_report
@@ -37,7 +38,7 @@ from ..session.repeat import commands_of
 from ..session.surfaces import BlockMap
 from ..session.words import counted, gone_text
 from .arguments import FIGURE_SUFFIXES, BlocksArg, VolumesArg, check_suffix
-from .chosen import Chosen, chosen_blocks, given_ensemble, states_of
+from .chosen import Chosen, chosen_blocks, given_ensemble, paths_of, states_of
 
 REPORT_SUFFIXES = (".html", ".htm")
 VIEW_PIXELS, ALONE_PIXELS = (960, 800), (320, 280)
@@ -76,7 +77,8 @@ def report(
         ensemble = given_ensemble(chosen.record, sources, progress)
         found = states_of(chosen, StatesParameters(), ensemble, progress)
         content = gather(chosen.folder, chosen.blocks, found, chosen.colors, density, progress)
-        figures = drawn_figures(content, progress)
+        landscape = known_landscape(found.names, paths_of(chosen.record, ensemble, found.names))
+        figures = drawn_figures(content, progress, landscape)
         return content, figures, None if rendered else projected(content, progress)
 
     def show(

@@ -24,16 +24,13 @@ from Qt.QtWidgets import (
     QWidget,
 )
 
-from ..core.analysis.block_occupancy import States
 from ..core.analysis.landscape import Landscape
-from ..core.common.errors import SirenError
 from ..core.common.progress import Progress
 from ..core.figures.colors import folder_colors
 from ..core.figures.draw import Content, draw
 from ..core.figures.theme import Drawn, Labels, Pick, Theme
-from ..core.maps.finding import common_folder
-from ..core.particles.latent import volume_latent
-from ..core.runs.record import Record, read_record
+from ..core.particles.latent import known_landscape
+from ..core.runs.record import read_record
 from ..core.runs.steps import open_run, run_states
 from ..core.thresholds.tables import table_levels
 from ..session.scene import open_labels
@@ -319,14 +316,5 @@ def read_content(
     run = open_run(folder)
     labels = Labels(run.blocks.names, dict(folder_colors(folder, run.blocks)))
     states = run_states(folder, progress=progress) if len(run.blocks) else None
-    latent = _latent_of(record, states) if states else None
+    latent = known_landscape(states.names, record.paths(states.names)) if states else None
     return Content.of(*record.known_levels, states), latent, labels
-
-
-def _latent_of(record: Record, states: States) -> Landscape | None:
-    """The volumes in latent space; None if it is not known, or open which volume is where."""
-    try:
-        folder, beside = common_folder(record.paths(states.names))
-        return volume_latent(states.names, folder, beside).landscape()
-    except SirenError:
-        return None

@@ -63,7 +63,7 @@ def test_the_report_is_beside_the_folder_and_small_and_has_rendered_pictures(
     page = path.read_text(encoding="utf-8")
     assert "Rendered by ChimeraX" in page
     views = pictures(page)
-    assert len(views) == 4 + 2 + 4
+    assert len(views) == 4 + 2 + 5
     for view in views[:4]:  # both blocks' colors, on white
         assert (view[0] >= 250).all()
         colored = np.ptp(view, axis=2) > 60
@@ -108,7 +108,7 @@ def test_without_graphics_the_report_has_flat_drawings_and_says_so(
     assert "--offscreen" in log.getvalue()
     page = path.read_text(encoding="utf-8")
     assert "ChimeraX could not render here" in page and "1.1 Da per Å³" in page
-    assert len(pictures(page)) == 1 + 2 + 4
+    assert len(pictures(page)) == 1 + 2 + 5
     with pytest.raises(UserError, match="needs graphics"):
         run(f"siren figure '{out}/00_sketch' saveFile '{tmp_path}/f.png'")
 

@@ -534,7 +534,10 @@ def implausible_size(grid: Grid) -> list[str]:
 
 
 def nan_outside(sources: Sequence[Source]) -> tuple[list[Source], str]:
-    """Where all maps are not a number (NaN) in the same voxels, as outside a mask, take these as 0.
+    """Where maps are not a number (NaN) in the same voxels, as outside a mask, take these as 0.
+
+    Three of them tell which voxels: where another has a number, it stays, and where it has none
+    elsewhere, it is refused when it is read.
 
     Returns
     -------
@@ -555,8 +558,8 @@ def nan_outside(sources: Sequence[Source]) -> tuple[list[Source], str]:
     except SirenError:  # reading all of them says what is wrong
         return list(sources), ""
     return [replace(s, outside=outside) for s in sources], (
-        f"{outside.mean():.0%} of the voxels are not a number (NaN) in all volumes, as outside a "
-        "mask: taken as 0."
+        f"{outside.mean():.0%} of the voxels are not a number (NaN) in the first, the middle and "
+        "the last volume, as outside a mask: where they are, they are taken as 0."
     )
 
 

@@ -13,9 +13,11 @@ Example::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..analysis.landscape import Landscape
 from ..analysis.relations import NEEDED_BY, ONLY_WITH
 from ..blocks.verdicts import DOUBTFUL
 from ..common import constants
@@ -41,6 +43,8 @@ METHOD = "10.1016/j.str.2025.02.004"
 CAPTIONS = {
     "states": "Each column is a volume, each row a block; the darker, the more of the block is "
     "occupied. Rows and columns are ordered by likeness.",
+    "scatter": "Each point is a volume; its place is in latent space where that is known beside "
+    "the volumes, else by the shares of its blocks. The axes say which.",
     "graph": "What needs what: an arrow leads from a block to those that are seen only with it. "
     "Dashed lines join blocks that exclude each other.",
     "correlation": "Correlation of presence, phi: 1 always together, -1 never.",
@@ -316,19 +320,29 @@ def _figure(picture: Picture) -> Markup:
     return element("figure", image(picture.data, picture.alt), caption)
 
 
-def drawn_figures(report: Report, progress: Progress | None = None) -> dict[str, Picture]:
-    """The figures of a report by kind, see :mod:`..figures.draw`; needs seconds."""
+def drawn_figures(
+    report: Report, progress: Progress | None = None, landscape: Landscape | None = None
+) -> dict[str, Picture]:
+    """The figures of a report by kind, see :mod:`..figures.draw`; needs seconds.
+
+    Parameters
+    ----------
+    landscape : places of the volumes in the scatter; by their states if not given
+    """
     progress = progress or Progress()
     kinds = list(CAPTIONS) if len(report.rows) > 1 else ["states"]
     if not report.rows:
         return {}
     content = Content.of(*report.record.known_levels, report.states)
+    if landscape is not None:
+        content = replace(content, landscape=landscape)
     found = {}
     for kind in progress.each(kinds, "drawing figures", len(kinds)):
         said: list[str] = []
 
         def fill(figure: Any, kind: str = kind, said: list[str] = said) -> None:
-            said.append(draw(figure, kind, content, report.labels, Theme()).caption)
+            caption = draw(figure, kind, content, report.labels, Theme()).caption
+            said.append(caption.partition(" Click ")[0])  # nothing happens to clicks on paper
 
         size = size_of(kind, content, report.labels) if kind == "graph" else FIGURE_SIZE
         data = figure_bytes(fill, ".png", size, FIGURE_DPI)
@@ -342,7 +356,8 @@ def _figures(report: Report, figures: Mapping[str, Picture]) -> list[tuple[str, 
     """
     if not report.rows:
         return []
-    states = joined([_figure(figures["states"]), _combinations(report)])
+    drawn = [_figure(figures[k]) for k in ("states", "scatter") if k in figures]
+    states = joined([*drawn, _combinations(report)])
     sections = [("states", "Which volumes have which blocks", states)]
     matrices = [_figure(figures[k]) for k in ("correlation", "conditional") if k in figures]
     if matrices:

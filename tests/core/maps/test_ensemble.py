@@ -260,7 +260,8 @@ def test_nan_outside_the_mask_of_all_maps_is_taken_as_0_and_said(tmp_path: Path)
             write_map(folder / f"v{n}.mrc", np.where(outside, np.nan, volume(n)), GRID, "v")
     ensemble = find_ensemble([folder])
     assert [n for n in ensemble.notes if "not a number" in n] == [
-        "85% of the voxels are not a number (NaN) in all volumes, as outside a mask: taken as 0."
+        "85% of the voxels are not a number (NaN) in the first, the middle and the last volume, as "
+        "outside a mask: where they are, they are taken as 0."
     ]
     for n, (_, array) in enumerate(ensemble.read()):
         np.testing.assert_array_equal(array, np.where(outside, 0, volume(n)))

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from chimerax.siren.core.analysis.landscape import Landscape
 from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.verdicts import BlockEvidence
 from chimerax.siren.core.common.errors import Cancelled, SirenError
@@ -25,7 +26,7 @@ from chimerax.siren.core.report.content import Report, gather, history, share_in
 from chimerax.siren.core.report.doubts import doubts
 from chimerax.siren.core.report.inputs import names_in_runs
 from chimerax.siren.core.report.markup import Markup, element, text
-from chimerax.siren.core.report.page import CAPTIONS, report_html, write_report
+from chimerax.siren.core.report.page import CAPTIONS, drawn_figures, report_html, write_report
 from chimerax.siren.core.report.pictures import MOST_ALONE, Picture, Pictures, pictured_alone
 from chimerax.siren.core.runs.steps import run_edit, run_sketch
 from ensembles import LEVEL, VOXEL_SIZE, Planted, write_planted
@@ -137,7 +138,7 @@ def test_the_page_is_whole_and_takes_nothing_from_outside(report: Report) -> Non
     page = Page(report_html(report))
     assert not page.named("script") and not page.named("link") and not page.named("iframe")
     pictures = page.named("img")
-    assert len(pictures) == 1 + 2 + 4  # projections, each block alone, figures
+    assert len(pictures) == 1 + 2 + len(CAPTIONS)  # projections, each block alone, figures
     for attributes in pictures:
         kind, data = re.fullmatch(r"data:image/(png|jpeg);base64,(.*)", attributes["src"]).groups()
         assert kind == "png" and base64.b64decode(data, validate=True).startswith(b"\x89PNG")
@@ -194,6 +195,18 @@ def test_equal_runs_give_equal_bytes_but_for_date_and_paths(
 @pytest.mark.slow
 def test_figures_and_projections_have_the_same_bytes_each_time(report: Report) -> None:
     assert report_html(report) == report_html(report)
+
+
+def test_the_scatter_of_a_report_has_volumes_in_latent_space_where_that_is_known(
+    report: Report,
+) -> None:
+    names = tuple(report.states.names)
+    points = np.random.default_rng(3).normal(size=(len(names), 2))
+    latent = Landscape(names, points, ("latent 1", "latent 2"))
+    known, unknown = drawn_figures(report, landscape=latent), drawn_figures(report)
+    assert "Click" not in known["scatter"].alt
+    assert known["scatter"].data != unknown["scatter"].data
+    assert known["states"].data == unknown["states"].data
 
 
 def test_volumes_that_were_left_out_are_listed_with_the_reason(report: Report) -> None:
