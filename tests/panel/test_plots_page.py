@@ -290,13 +290,13 @@ def test_the_scatter_is_placed_by_the_latent_where_that_is_known_and_saved_so(
     beside = volumes.folder / "centers.txt"
     np.savetxt(beside, z)
     threads = []
-    real = plots.volume_latent
+    real = plots.known_landscape
 
     def watched(*arguments: Any) -> Any:
         threads.append(threading.current_thread())
         return real(*arguments)
 
-    monkeypatch.setattr(plots, "volume_latent", watched)
+    monkeypatch.setattr(plots, "known_landscape", watched)
     try:
         person.see(sketch, "scatter")
         places = person.page.places
