@@ -447,14 +447,15 @@ def test_rare_blocks_of_one_state_stay_apart_beside_a_community_that_errs() -> N
 
 
 @pytest.mark.parametrize(
-    ("volumes", "independent", "blocks"), [(60, True, 6), (60, False, 5), (100, True, 5)]
+    ("volumes", "common", "independent", "blocks"),
+    [(60, 5, True, 6), (60, 5, False, 5), (99, 12, True, 6), (100, 12, True, 5)],
 )
 def test_two_volumes_tell_blocks_apart_only_if_few_and_independent(
-    volumes: int, independent: bool, blocks: int
+    volumes: int, common: int, independent: bool, blocks: int
 ) -> None:
-    # in 5 volumes and in 3 of these; as rare of 100
+    # a block and one in all of its volumes but two
     number = np.arange(volumes)
-    rare, rarer = number < 5 * volumes // 60, number < 5 * volumes // 60 - 2
+    rare, rarer = number < common, number < common - 2
     others = np.random.default_rng(14).random((4, volumes)) < 0.5
     rows = planted_rows([rare, *others, rarer], [100] * 6, 0.005, 4)
     communities = [np.arange(100 * k, 100 * k + 100) for k in range(6)]
