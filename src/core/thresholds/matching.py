@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ..common.errors import SirenError
@@ -47,30 +47,54 @@ def row_names(keys: list[str], path: Path, all_names: Sequence[str]) -> list[str
     SirenError
         If no key matches.
     """
-    known = {stem(n): n for n in all_names} | {n: n for n in all_names}
-    known = {unicodedata.normalize("NFC", k): n for k, n in known.items()} | known
-    names = [next((known[k] for k in _ways_to_write(key) if k in known), key) for key in keys]
-    # where a row has a volume's very name, one of another folder is not meant
-    exact = {known[key.strip()] for key in keys if key.strip() in known}
-    names = [
-        key if name in exact and known.get(key.strip()) != name else name
-        for key, name in zip(keys, names, strict=True)
-    ]
-    if not any(name in known for name in names):
+    matched = matched_names(keys, all_names)
+    if not any(matched):
         raise SirenError(
             f"{path.name} belongs to other volumes: its first row is "
             f"{keys[0] or 'empty'}, the first volume here is {all_names[0]}. Give the table of "
             'this folder, or run "siren predict".'
         )
-    return names
+    return [name or key for name, key in zip(matched, keys, strict=True)]
 
 
-def _ways_to_write(key: str) -> list[str]:
-    """A name in a table, without blanks around it, without its folder as of any system, without
-    the suffix of maps, and with accents as other systems write them.
+def matched_names(
+    keys: Sequence[str], names: Sequence[str], whole: Collection[int] | None = None
+) -> list[str | None]:
+    """The volume of each row, by file name: without blanks around it, without its folder as of any
+    system, without the suffix of maps, and with accents as other systems write them.
+
+    Parameters
+    ----------
+    keys : file name of each row
+    names : of the volumes
+    whole : positions of the rows whose sub-folder is part of the name; if given, a row with the
+        suffix of a map is of that file alone, as volumes not among ``names`` may have rows
+
+    Returns
+    -------
+    One of ``names`` for each row, None if it is of none of them.
     """
-    ways = [key, key.strip(), Path(key.strip()).name, re.split(r"[/\\]", key.strip())[-1]]
-    ways.append(stem(ways[-1]))
+    known = {stem(n): n for n in names} | {n: n for n in names}
+    known = {unicodedata.normalize("NFC", k): n for k, n in known.items()} | known
+    found = []
+    for i, key in enumerate(keys):
+        ways = _ways_to_write(key, whole is not None and i in whole, whole is None)
+        found.append(next((known[way] for way in ways if way in known), None))
+    # where a row has a volume's very name, one of another folder is not meant
+    exact = {known[key.strip()] for key in keys if key.strip() in known}
+    return [
+        None if name in exact and known.get(key.strip()) != name else name
+        for key, name in zip(keys, found, strict=True)
+    ]
+
+
+def _ways_to_write(key: str, whole: bool, any_suffix: bool) -> list[str]:
+    """A name in a table as files may be named, the most literal first."""
+    ways = [key, key.strip()]
+    if not whole:
+        ways += [Path(key.strip()).name, re.split(r"[/\\]", key.strip())[-1]]
+    if any_suffix:
+        ways.append(stem(ways[-1]))
     return ways + [unicodedata.normalize("NFC", way) for way in ways]
 
 

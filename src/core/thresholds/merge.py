@@ -22,7 +22,7 @@ from ..common.errors import SirenError, join_names
 from ..common.partial import changing
 from ..common.tables import parse_number
 from ..maps.mapfile import natural_key
-from .matching import FILE, VOL_ID, file_name, stem
+from .matching import FILE, VOL_ID, file_name, matched_names
 from .normalize import Range, denormalize_level
 from .tables import (
     FINGERPRINT,
@@ -78,12 +78,12 @@ def _merge(
 ) -> Predictions:
     notes: list[str] = []
     before, old_columns = _existing_rows(path, notes)
-    places = _RowPlaces(before)
+    places = _places(before, [row.file for row in predictions.rows])
     kept, replaced = dict(enumerate(before)), 0
     rows: list[Prediction] = []
     edited: list[Prediction] = []
     for row in predictions.rows:
-        at = [i for i in places.of(row.file) if i in kept]
+        at = [i for i in places[row.file] if i in kept]
         old = kept[at[0]] if at else {}
         for i in at:
             del kept[i]
@@ -125,23 +125,16 @@ def _merge(
     return replace(predictions, rows=tuple(rows), notes=(*predictions.notes, *notes))
 
 
-class _RowPlaces:
-    """Where the rows of a table are, by file name, with or without folder and suffix."""
-
-    def __init__(self, rows: Sequence[Mapping[str, str]]):
-        self._exact: dict[str, list[int]] = {}
-        self._stem: dict[str, list[int]] = {}
-        for i, row in enumerate(rows):
-            name = file_name(row[FILE])
-            self._exact.setdefault(name, []).append(i)
-            if "/" in name and not row.get(FINGERPRINT):  # not ours: a path, not a sub-folder
-                self._exact.setdefault(name.rpartition("/")[2], []).append(i)
-            if stem(name) == name:  # written without suffix
-                self._stem.setdefault(name, []).append(i)
-
-    def of(self, file: str) -> list[int]:
-        """The rows of a volume."""
-        return [*self._exact.get(file, []), *self._stem.get(stem(file), [])]
+def _places(rows: Sequence[Mapping[str, str]], files: Sequence[str]) -> dict[str, list[int]]:
+    """Which rows of a table are of each of these files; a row with its very name is first."""
+    # in our rows, which have a fingerprint, a folder is the sub-folder of the map
+    ours = {i for i, row in enumerate(rows) if row.get(FINGERPRINT)}
+    keys = [file_name(row[FILE]) if i in ours else row[FILE] for i, row in enumerate(rows)]
+    places: dict[str, list[int]] = {file: [] for file in files}
+    for i, file in enumerate(matched_names(keys, files, ours)):
+        if file is not None:
+            places[file].insert(0 if keys[i] == file else len(places[file]), i)
+    return places
 
 
 def _existing_rows(path: Path, notes: list[str]) -> tuple[list[dict[str, str]], list[str]]:

@@ -135,6 +135,30 @@ def test_rows_named_without_suffix_or_with_a_folder_are_found(path):
 
 
 @pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("C:\\maps\\vol_1.mrc", "vol_1.mrc"),
+        ("maps\\vol_1.mrc", "vol_1.mrc"),
+        ("maps/vol_1", "vol_1.mrc"),
+        ("re\u0301sultat.mrc", "r\u00e9sultat.mrc"),
+        ("r\u00e9sultat", "re\u0301sultat.mrc"),
+    ],
+)
+def test_a_level_set_by_hand_stays_however_another_system_writes_the_name(path, written, name):
+    path.write_text(f"file,{LEVEL}\n{written},0.4\n", encoding="utf-8")
+    merged = merge_predictions(path, Predictions((replace(row(1), file=name),)))
+    assert list(read(path)) == [name] and merged.levels == {name: 0.4}
+
+
+def test_rows_of_other_maps_with_the_same_name_stay(path):
+    others = ["vol_1.map", "other/vol_1.mrc"]
+    path.write_text(f"file,{LEVEL}\n{others[0]},0.4\nvol_1.mrc,0.5\n{others[1]},0.6\n")
+    merged = merge_predictions(path, Predictions((row(1),)))
+    assert sorted(read(path)) == sorted([*others, "vol_1.mrc"])
+    assert merged.levels == {"vol_1.mrc": 0.5}
+
+
+@pytest.mark.parametrize(
     "text", ["vol_id,denormalized_predictions\n0,1\n", "what is this?\n", "", "file,x\na,1,2\n"]
 )
 def test_a_file_that_cannot_be_added_to_is_kept_under_another_name(path, text):
