@@ -44,7 +44,8 @@ CAPTIONS = {
     "states": "Each column is a volume, each row a block; the darker, the more of the block is "
     "occupied. Rows and columns are ordered by likeness.",
     "scatter": "Each point is a volume; its place is in latent space where that is known beside "
-    "the volumes, else by the shares of its blocks. The axes say which.",
+    "the volumes, else by the shares of its blocks, where volumes alike lie on each other. The "
+    "axes say which.",
     "graph": "What needs what: an arrow leads from a block to those that are seen only with it. "
     "Dashed lines join blocks that exclude each other.",
     "correlation": "Correlation of presence, phi: 1 always together, -1 never.",
