@@ -20,7 +20,6 @@ from ..core.common import constants
 from ..core.common.files import atomic_file
 from ..core.common.progress import Progress
 from ..core.figures.picture import Mark, annotated
-from ..core.particles.latent import known_landscape
 from ..core.report.content import Report, gather
 from ..core.report.doubts import doubts
 from ..core.report.page import drawn_figures, write_report
@@ -31,6 +30,7 @@ from ..session.commandline import SaveFile
 from ..session.edits import grid_of
 from ..session.inputs import sources_of, user_errors
 from ..session.jobs import run_job
+from ..session.landscape import known_landscape
 from ..session.log import log_lines
 from ..session.moved import is_gone
 from ..session.pictures import VIEWS, BlockModels, Shot, can_render, screen_turn, shoot_window

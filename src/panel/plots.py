@@ -29,10 +29,10 @@ from ..core.common.progress import Progress
 from ..core.figures.colors import folder_colors
 from ..core.figures.draw import Content, draw
 from ..core.figures.theme import Drawn, Labels, Pick, Theme
-from ..core.particles.latent import known_landscape
 from ..core.runs.record import read_record
 from ..core.runs.steps import open_run, run_states
 from ..core.thresholds.tables import table_levels
+from ..session.landscape import known_landscape
 from ..session.scene import open_labels
 from ..session.words import path_text
 from .background import Background

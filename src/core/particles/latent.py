@@ -14,7 +14,7 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from ..analysis.landscape import Landscape, plane_of
 from ..common.errors import SirenError, join_names
 from ..common.tables import parse_number, read_table
-from ..maps.finding import common_folder
 from .arrays import points, read_value, whole_numbers
 from .assignment import VOLUME, places_by_name
 from .numbering import Numbering, number_in, numbering
@@ -106,16 +105,6 @@ def volume_latent(
         files,
         (words, f"Volumes by the numbers in their file names: {rows.words}."),
     )
-
-
-def known_landscape(names: Sequence[str], paths: Iterable[Path | None]) -> Landscape | None:
-    """The volumes in latent space, from what is beside their files; None if it is not known, or
-    open which volume is where.
-    """
-    try:
-        return volume_latent(names, *common_folder(paths)).landscape()
-    except SirenError:
-        return None
 
 
 def _ordered(
