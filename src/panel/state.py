@@ -91,9 +91,7 @@ class PanelState(ListedVolumes):
         if command.startswith("siren ") and not command.startswith(LOOKS):
             self.tell("")  # what was said is about an earlier command
         try:
-            result = run(session, command, log=log)
-            self.forget_problem()
-            return result
+            return run(session, command, log=log)
         except NotABug as error:
             session.logger.warning(str(error))
             self.tell(str(error), True)

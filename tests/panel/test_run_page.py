@@ -292,10 +292,10 @@ def test_maps_deleted_during_a_run_end_it_with_one_sentence(
     desk.use_level(LEVEL)
     listed, deleted = threading.Event(), threading.Event()
 
-    def read(source: Source) -> Any:
+    def read(source: Source, *options: Any) -> Any:
         listed.set()
         assert deleted.wait(DEADLINE)
-        return plain(source)
+        return plain(source, *options)
 
     plain = Source.read
     monkeypatch.setattr(Source, "read", read)

@@ -40,6 +40,8 @@ CUTS = {
     "MIN_SEPARATION": (0.0, 0.3, 0.37, 0.45),
     "MAX_SYMMETRY": (0.2, 0.3, 0.5, 0.7, 1.1),
     "MOVING_EXCHANGE": (0.35, 0.42, 0.48, 0.55, 0.65),
+    "MOVING_CONTRAST": (0.33, 0.38, 0.45),
+    "MOVING_SEPARATION": (0.0, 0.5, 0.6, 0.7),
 }
 # the first of each kind that were at hand when the cuts were set
 SEEN = {"blocks": 14, "rare": 2, "junk": 2}

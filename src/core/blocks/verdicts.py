@@ -40,7 +40,9 @@ class BlockEvidence:
     @property
     def verdict(self) -> str:
         """SOLID, GRADED, MOVING, or DOUBTFUL followed by the reason."""
-        if self.contrast < constants.MIN_CONTRAST:
+        moves = constants.MOVING_EXCHANGE < self.exchange < 1 / constants.MOVING_EXCHANGE
+        clearly = moves and self.separation >= constants.MOVING_SEPARATION
+        if self.contrast < (constants.MOVING_CONTRAST if clearly else constants.MIN_CONTRAST):
             return (
                 f"{DOUBTFUL}: its density changes by {100 * max(self.contrast, 0):.0f} % only, as "
                 "where a surface moves across the contour level"
@@ -48,7 +50,7 @@ class BlockEvidence:
         if self.solidity < constants.MIN_SOLIDITY:
             return f"{DOUBTFUL}: {100 * (1 - self.solidity):.0f} % of it is scattered, like noise"
         one_group = self.separation < constants.ONE_GROUP
-        needed = constants.GRADED_RISE if one_group else constants.NOISE_RISE
+        needed = constants.GRADED_RISE if one_group and not clearly else constants.NOISE_RISE
         if self.rise < needed * self.noise:
             return f"{DOUBTFUL}: background or core vary too much in these few effective volumes"
         if self.noise > 0 and self.separation < constants.MIN_SEPARATION:
@@ -58,7 +60,7 @@ class BlockEvidence:
                 f"{DOUBTFUL}: the middle of the box, where a decoder puts what it cannot explain, "
                 "changes alike in all directions"
             )
-        if constants.MOVING_EXCHANGE < self.exchange < 1 / constants.MOVING_EXCHANGE:
+        if moves:
             return MOVING
         return GRADED if one_group or self.contrast < constants.SOLID_CONTRAST else SOLID
 

@@ -193,6 +193,10 @@ LEFT_DENSITY = 0.5  # levels: less, without the block, is not a part of the mole
 # leaving over coming density between this and its inverse: a part moves. Domains that turn have 0.5
 # to 0.8, parts that come and go below 0.48, unless one replaces another
 MOVING_EXCHANGE = 0.48
+# where as much density leaves near by, a smaller contrast will do: the margins of a domain that
+# turns had 0.34 to 0.6 and a separation of 0.6 and more, no block of a null as much of both
+MOVING_CONTRAST = 0.38
+MOVING_SEPARATION = 0.6
 # share of the variance over the volumes between those with a block and those without, below which
 # there are no two groups: a uniform distribution, the flattest with one mode, has 3/4
 ONE_GROUP = 0.75

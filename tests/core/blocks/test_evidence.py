@@ -152,6 +152,32 @@ def test_a_part_that_moves_is_moving() -> None:
     assert found.exchange == pytest.approx(1, abs=0.1) and found.verdict == MOVING
 
 
+def test_the_margin_of_a_part_that_moves_a_little_is_moving() -> None:
+    one, other = (17, 12 - 0.7, 12), (17, 12 + 0.7, 12)
+    ensemble = volumes_of({one: HALF, other: 1 - HALF})
+    margin = np.setdiff1d(voxels_near(*one), voxels_near(*other))
+    (found,) = evidence_of(ensemble, margin)
+    assert constants.MOVING_CONTRAST < found.contrast < constants.MIN_CONTRAST
+    assert found.exchange == pytest.approx(1, abs=0.1) and found.verdict == MOVING
+
+
+@pytest.mark.parametrize(
+    ("contrast", "exchange", "separation", "noise", "expected"),
+    [
+        (0.40, 0.8, 0.65, 0.10, MOVING),
+        (0.40, 0.8, 0.55, 0.10, DOUBTFUL),  # one group, as noise is
+        (0.40, 0.3, 0.65, 0.10, DOUBTFUL),  # little leaves near by
+        (0.36, 0.8, 0.65, 0.10, DOUBTFUL),
+        (0.40, 0.8, 0.65, 0.11, DOUBTFUL),  # less than 5 SD
+    ],
+)
+def test_a_smaller_contrast_will_do_for_what_clearly_moves(
+    contrast: float, exchange: float, separation: float, noise: float, expected: str
+) -> None:
+    found = BlockEvidence(contrast, 0.52, 0.9, exchange, separation, noise)
+    assert found.verdict.startswith(expected)
+
+
 def test_a_block_in_all_volumes_has_no_contrast() -> None:
     ensemble = volumes_of({})
     (found,) = evidence_of(ensemble, voxels_near(6, 12, 12))
