@@ -30,7 +30,7 @@ from chimerax.siren.session.commandline import (
     NameArg,
     OpenFile,
     OpenFolder,
-    SaveFile,
+    SaveFileInNewFolder,
     SaveFolder,
     foreign_path_text,
     link_address,
@@ -127,7 +127,7 @@ def clicked(address: str) -> str:
     return unquote(url.split(":", 1)[1])
 
 
-@pytest.mark.parametrize("kind", [SaveFolder, SaveFile, AnyPath])
+@pytest.mark.parametrize("kind", [SaveFolder, SaveFileInNewFolder, AnyPath])
 @each_spiteful_name
 def test_any_path_comes_out_of_a_command_as_it_went_in(parsed: Any, kind: Any, name: str) -> None:
     path = Path("/data") / name / "siren"

@@ -11,7 +11,7 @@ Example::
     from chimerax.siren.core.runs.estimates import Work, estimate
 
     grid = Grid((64, 64, 64), (5.0, 5.0, 5.0))
-    estimate(Work("sketch", volumes=500, grid=grid)).text()  # -> 'about 4 s, 0.8 GB'
+    estimate(Work("sketch", volumes=500, grid=grid)).text()  # -> 'about 5 s, 0.4 GB'
 """
 
 from __future__ import annotations

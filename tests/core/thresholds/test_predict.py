@@ -379,7 +379,7 @@ def test_an_error_in_a_thread_is_raised_and_torchs_threads_are_as_before(monkeyp
     try:
         ensemble = find_ensemble(sources([molecule(n)[0] for n in range(1, 7)]))
 
-        def fail(source):
+        def fail(source, *options):
             raise SirenError(f"{source.name} cannot be read.")
 
         monkeypatch.setattr(Source, "read", fail)

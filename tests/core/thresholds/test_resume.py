@@ -146,6 +146,7 @@ def test_a_map_that_changed_and_other_weights_are_predicted_anew(
     batches.clear()
     write(volumes, 5, scale=3.0)  # of the same size
     os.utime(volumes / "vol_05.mrc", ns=(1, 1))
+    ensemble = find_ensemble([volumes])
     second = table(ensemble, weights[0], tmp_path / "b.csv", unfinished, Progress())
     assert batches == [["vol_05.mrc", "vol_06.mrc"]] and second != first
     assert second == table(ensemble, weights[0], tmp_path / "c.csv", None, Progress())
