@@ -252,10 +252,10 @@ set, but MOVING_CONTRAST and MOVING_SEPARATION; none was changed for them. A blo
 
 {nulls}
 
-Those that stand are margins of parts that move far: 10 A are 1.5 to 2.7 voxels here (RMS over the particle; some places move three
-times as far), and what leaves more than MASS_REACH (5 voxels) from a block is not seen. Such a part is found once at either end, as
-two blocks that exclude each other. A wider reach (8 or 11 voxels) would call more of these moving, and also four times as many parts
-that do come and go beside others (16 of 172 rather than 3, in the ensembles of decoders.md).
+Those that stand are margins of parts that move far: 10 A are 1.5 to 2.7 voxels here (RMS over particle and volumes, so some places move
+much farther), and what leaves more than MASS_REACH (5 voxels) from a block is not seen. A wider reach would call more of these moving,
+and also more parts that do come and go beside others: 11 (8 voxels) or 16 (11 voxels) of 172 in the ensembles of decoders.md, rather
+than 3.
 
 ## Controls: five blocks or fewer come and go, beside the bending
 
