@@ -1,14 +1,15 @@
 """Kill every command that writes, at any of its steps, and look at what is left:
 
-    .venv/bin/python devel/kills.py [--seed 0] [--each 40]        (or: make kills)
+    .venv/bin/python devel/kills.py [--seed 0] [--each 40] [--only NAME ...]      (or: make kills)
 
 A kill leaves the earlier result or the new one, whole and under its own name; the next run removes
 what the killed one left behind, and gives the new result. Edits of a person are kept through all
 of it. Labels that several processes write at the same time are all there in the end.
 
 A process is killed just before a step that changes files (open, rename, link, remove ...), chosen
-at random with a fixed seed; Python's audit events tell of them. It prints a table, and ends with
-status 1 if anything was lost.
+at random with a fixed seed; Python's audit events tell of them. What needs a session of ChimeraX is
+typed in one, of which each killed process is a copy. It prints a table, and ends with status 1 if
+anything was lost.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -33,8 +36,9 @@ from chimerax.siren.core.analysis.parameters import SubsetParameters
 from chimerax.siren.core.analysis.selection import Selection
 from chimerax.siren.core.analysis.subsets import average_maps, choose_volumes, write_subset
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
-from chimerax.siren.core.common.files import atomic_file
+from chimerax.siren.core.common.constants import MIN_LABELS
 from chimerax.siren.core.common.partial import PREFIX
+from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import write_map
@@ -43,6 +47,7 @@ from chimerax.siren.core.particles.places import Files
 from chimerax.siren.core.report.content import gather
 from chimerax.siren.core.report.page import CAPTIONS, write_report
 from chimerax.siren.core.report.pictures import Picture, Pictures
+from chimerax.siren.core.runs.moved import locate_volumes
 from chimerax.siren.core.runs.steps import (
     occupancy_of,
     open_run,
@@ -70,9 +75,48 @@ EXAMPLE = ExampleParameters(
     core_residues=200,
     blocks=(BlockPlan("one", 200, 0.5), BlockPlan("two", 150, 0.4)),
 )
+LABELED = [f"vol_{n}.mrc" for n in range(MIN_LABELS)]  # for fine-tuning
 WRITERS, LABELS_EACH = 4, 12  # processes that label at the same time, and labels of each
 Work = Callable[[Path, int], object]
 Wrong = tuple[int, list[str]]  # the number of kills, and what was wrong
+
+
+FFMPEG = """#!/bin/sh
+for a; do [ "$p" = -i ] && i=$a; p=$a; done
+cat "$(dirname "$i")"/*.png > "$p"
+"""  # in its place: the pictures, one after the other
+
+
+@dataclass(frozen=True)
+class Typed:
+    """Commands, as a person types them in ChimeraX: ``{root}`` is the folder, ``{run}`` that of the
+    sketch in it, ``{out}`` that of results, ``{n}`` the version.
+    """
+
+    commands: tuple[str, ...]
+
+    def __call__(self, root: Path, version: int) -> None:
+        from chimerax.core.commands import run
+
+        out = root / "siren"
+        for command in self.commands:
+            run(session(), command.format(root=root, out=out, run=out / "00_sketch", n=version))
+
+
+@cache
+def session() -> Any:
+    """The session of ChimeraX, with offscreen pictures."""
+    from cxheadless import boot
+
+    # copies of the process lack the threads with which Mesa would draw and keep its shaders
+    os.environ |= {"LP_NUM_THREADS": "0", "MESA_SHADER_CACHE_DISABLE": "true"}
+    found = boot.start(offscreen=True)
+    programs = Path(os.environ["HOME"]) / "bin"
+    programs.mkdir()
+    (programs / "ffmpeg").write_text(FFMPEG)
+    (programs / "ffmpeg").chmod(0o755)
+    os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    return found
 
 
 @dataclass(frozen=True)
@@ -84,11 +128,13 @@ class Command:
     name : of the command
     work : writes its result in a folder; the second argument (1 or 2) makes the result differ
     results : of the folder, that are to be there whole, each by itself
+    prepare : done once in the folder, for what is copied to the processes that are killed
     """
 
     name: str
     work: Work
     results: tuple[str, ...]
+    prepare: Callable[[Path], object] | None = None
 
 
 def _sketch(root: Path, version: int) -> object:
@@ -109,14 +155,6 @@ def _edit(root: Path, version: int) -> object:
     run = open_run(source)
     blocks = replace(run.blocks, names=dict.fromkeys(run.blocks.blocks, f"version {version}"))
     return run_edit(blocks, run.record, source, root / "siren" / "01_edited")
-
-
-def _states(root: Path, version: int) -> None:
-    from chimerax.siren.core.analysis.block_occupancy import states_csv
-
-    states = run_states(root / "siren" / "00_sketch")
-    with atomic_file(root / "siren" / "states.csv") as temporary:
-        temporary.write_text(states_csv(states) * version)
 
 
 def _mask(root: Path, version: int) -> object:
@@ -221,6 +259,42 @@ def _preprocess(root: Path, version: int) -> None:
     preprocess(ensemble, root / "prepared", PreprocessParameters(box=16 + 8 * version))
 
 
+def _finetune(root: Path, version: int) -> None:
+    from chimerax.siren.core.thresholds import finetune
+    from chimerax.siren.core.thresholds.parameters import FinetuneParameters
+
+    ensemble = find_ensemble([root / "volumes"]).select(include=LABELED, minimum=1)
+    parameters = FinetuneParameters(epochs=1, folds=1, seed=version, device="cpu")
+    fit = finetune.Fit((1.0, 0.5 / version), (1.0, 0.6 / version), best=1)
+    # what is read and learned takes seconds, and writes nothing
+    with (
+        mock.patch.object(finetune, "read_labeled_maps", return_value=_labeled_maps(root)),
+        mock.patch.object(finetune, "tune", return_value=fit),
+    ):
+        finetune.run_finetune(ensemble, root / "tuning.csv", parameters, root / "siren")
+
+
+@cache
+def _labeled_maps(root: Path) -> Any:
+    import torch
+
+    from chimerax.siren.core.thresholds import finetune, network
+
+    torch.set_num_threads(1)  # copies of the process lack the others
+    labels = {label.file: label for label in read_labels(root / "tuning.csv")}
+    ensemble = find_ensemble([root / "volumes"]).select(include=LABELED, minimum=1)
+    loaded = network.load_network(network.default_weights())
+    return finetune.read_labeled_maps(ensemble, labels, loaded, Progress())
+
+
+def _locate(root: Path, version: int) -> None:
+    now = root / f"moved_{version}"
+    for there in (root / "volumes", root / "moved_1"):
+        if there.is_dir() and not now.exists():
+            there.rename(now)
+    locate_volumes(root / "siren" / "00_sketch", now)
+
+
 def _example(root: Path, version: int) -> None:
     write_example(root / "example", replace(EXAMPLE, seed=version, volumes=4 + 2 * version))
 
@@ -235,7 +309,6 @@ COMMANDS = (
     Command("sketch", _sketch, ("siren/00_sketch",)),
     Command("expand", _expand, ("siren/02_expand",)),
     Command("block save", _edit, ("siren/01_edited",)),
-    Command("states", _states, ("siren/states.csv",)),
     Command(
         "particles",
         _particles,
@@ -254,6 +327,88 @@ COMMANDS = (
         _occupancy,
         ("siren/occupancy/occupancies.csv", "siren/occupancy/occupancies_parts.csv"),
     ),
+    Command("locate", _locate, ("siren/00_sketch",)),
+    Command("finetune", _finetune, ("siren/finetune",), _labeled_maps),
+)
+GROWN = ("siren open {run}", "siren block grow #1.1 by {n}")
+TYPED = (
+    Command(
+        "states",
+        Typed((*GROWN, "siren states #1 saveFile {out}/s.csv pairsFile {out}/p.csv present 0.5")),
+        ("siren/s.csv", "siren/p.csv"),
+    ),
+    Command(
+        "label redo",
+        Typed(
+            (
+                "open {root}/volumes/vol_9.mrc",
+                "volume #1 level 0.{n}",
+                "siren label #1 labels {out}/labels.csv",
+                "siren label undo",
+                "siren label redo",
+            )
+        ),
+        ("siren/labels.csv",),
+    ),
+    Command(
+        "screen",
+        Typed(
+            (
+                "siren screen {root}/volumes level 0.5 outputDir {out} statistic exact subsample 1 "
+                "resamples 0 posp 0.00{n},0.01",
+            )
+        ),
+        ("siren/screen.csv", "siren/screen.png"),
+    ),
+    Command(
+        "compare",
+        Typed((*GROWN, "siren compare #1 {run} saveFile {out}/c.json open false")),
+        ("siren/c.json",),
+    ),
+    Command(
+        "annotate",
+        Typed(
+            (
+                "open {root}/model.pdb",
+                "siren annotate {run} #1 reach 1{n} saveFile {out}/chains.csv",
+            )
+        ),
+        ("siren/chains.csv",),
+    ),
+    Command(
+        "relate tables",
+        Typed((*GROWN, "siren relate #1 saveFile {out}/r.csv graphFile {out}/r.svg")),
+        ("siren/r.csv", "siren/r.svg"),
+    ),
+    Command(
+        "volumes table",
+        Typed(("siren volumes {run} with {n} saveFile {out}/with.csv",)),
+        ("siren/with.csv",),
+    ),
+    Command(
+        "plot",
+        Typed((*GROWN, "siren plot #1 states saveFile {out}/states.pdf")),
+        ("siren/states.pdf",),
+    ),
+    Command(
+        "figure", Typed(("siren figure {run} saveFile {out}/f.png dpi {n}00",)), ("siren/f.png",)
+    ),
+    Command(
+        "movie frames",
+        Typed(("siren movie {run} path 1 frames {n} size 60,40 framesDir {out}/frames",)),
+        ("siren/frames",),
+    ),
+    Command(
+        "movie",
+        Typed(("siren movie {run} path 1 frames {n} size 60,40 saveFile {out}/film.mp4",)),
+        ("siren/film.mp4",),
+    ),
+    Command(
+        "predict by network",
+        # those of the first are among those of the second, which goes on where it was killed
+        Typed(("siren predict {root}/volumes include vol_?.mrc,vol_1[0-{n}].mrc outputDir {out}",)),
+        ("siren/predictions.csv",),
+    ),
 )
 
 
@@ -263,6 +418,8 @@ def content(path: Path) -> str | None:
         return None
     total = hashlib.sha256()
     for file in sorted([path] if path.is_file() else path.rglob("*")):
+        if file.name.startswith(PREFIX):  # see leftovers
+            continue
         total.update(str(file.relative_to(path)).encode())
         if file.name == "run.json":
             record = json.loads(file.read_text())
@@ -274,14 +431,25 @@ def content(path: Path) -> str | None:
 
 
 def leftovers(root: Path) -> list[str]:
-    """What killed processes have left behind."""
-    return [str(p.relative_to(root)) for p in root.rglob(".siren-*")]
+    """What killed processes have left behind, beside their results and in the temporary folder."""
+    found = [*root.rglob(".siren-*"), *temporary_folder(root).glob("*")]
+    return [os.path.relpath(p, root) for p in found]
 
 
-def in_child(work: Callable[[], object], kill_at: int | None, count_to: Path | None = None) -> bool:
+def temporary_folder(root: Path) -> Path:
+    """The folder for temporary files of what is killed."""
+    return root.with_name("temporary")
+
+
+def in_child(
+    work: Callable[[], object],
+    kill_at: int | None,
+    count_to: Path | None = None,
+    temporary: Path | None = None,
+) -> bool:
     """Do something in another process, and kill it before its step ``kill_at``; whether it lived.
 
-    The number of its steps is written to ``count_to``.
+    The number of its steps is written to ``count_to``; its temporary files are in ``temporary``.
     """
     sys.stdout.flush()
     child = os.fork()
@@ -292,6 +460,9 @@ def in_child(work: Callable[[], object], kill_at: int | None, count_to: Path | N
         if os.waitstatus_to_exitcode(status):
             raise RuntimeError(f"{work} failed")
         return True
+    if temporary is not None:
+        temporary.mkdir(exist_ok=True)
+        tempfile.tempdir = str(temporary)
     steps = [0]
 
     def count(event: str, arguments: Any) -> None:
@@ -325,6 +496,8 @@ def kill_points(steps: int, each: int, chance: random.Random) -> list[int]:
 
 def kill_command(base: Path, command: Command, each: int, chance: random.Random) -> Wrong:
     """Kill a command at several of its steps; the number of kills, and what was wrong."""
+    if isinstance(command.work, Typed):
+        session()
     scratch = Path(tempfile.mkdtemp(prefix="kills-"))
     wrong: list[str] = []
     try:
@@ -334,13 +507,19 @@ def kill_command(base: Path, command: Command, each: int, chance: random.Random)
         def results() -> list[str | None]:
             return [content(root / name) for name in command.results]
 
+        def work(version: int, kill_at: int | None = None, count_to: Path | None = None) -> bool:
+            temporary = temporary_folder(root)
+            return in_child(lambda: command.work(root, version), kill_at, count_to, temporary)
+
         shutil.copytree(base, root)
+        if command.prepare is not None:
+            command.prepare(root)
         at_first = results()
-        in_child(lambda: command.work(root, 1), None)
+        work(1)
         shutil.copytree(root, earlier)
         before = results()
         steps = scratch / "steps"
-        in_child(lambda: command.work(root, 2), None, steps)
+        work(2, count_to=steps)
         after = results()
         if before == after:
             wrong.append("the two versions do not differ")
@@ -349,7 +528,7 @@ def kill_command(base: Path, command: Command, each: int, chance: random.Random)
             there = number % 3 != 0  # else there is no earlier result, for most commands
             shutil.rmtree(root)
             shutil.copytree(earlier if there else base, root)
-            lived = in_child(lambda: command.work(root, 2), kill_at)
+            lived = work(2, kill_at)
             if lived and there:
                 wrong.append(f"step {kill_at}: was not reached")
             for name, old, fine, found in zip(
@@ -358,7 +537,7 @@ def kill_command(base: Path, command: Command, each: int, chance: random.Random)
                 if found not in (old, fine):
                     what = "is gone" if found is None else "is neither the earlier nor the new one"
                     wrong.append(f"step {kill_at}: {name} {what}")
-            in_child(lambda: command.work(root, 2), None)
+            work(2)
             if results() != after:
                 wrong.append(f"step {kill_at}: the next run gives another result")
             if left := leftovers(root):
@@ -450,21 +629,31 @@ def make_base(folder: Path) -> Path:
         for part in (slice(4, 6), slice(6, 8)):
             array[part, 2:8, 2:8] += chance.random() < 0.5
         write_map(folder / "volumes" / f"vol_{number}.mrc", array, grid, "two parts")
+    (folder / "model.pdb").write_text(
+        "".join(
+            f"ATOM  {n:5d}  CA  ALA A{n:4d}    {20.0:8.3f}{20.0:8.3f}{2.0 * n:8.3f}  1.00  0.00"
+            "           C  \n"
+            for n in range(1, 13)
+        )
+    )
+    set_labels(folder / "tuning.csv", [Label("", name, 0.5) for name in LABELED])
     _predict(folder, 1)
     _label(folder, 2)
     _sketch(folder, 1)
     return folder
 
 
-def run(seed: int, each: int) -> Iterator[tuple[str, int, list[str]]]:
+def run(seed: int, each: int, only: Collection[str] = ()) -> Iterator[tuple[str, int, list[str]]]:
     """Kill each command ``each`` times: its name, the number of kills, and what was wrong."""
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         base = make_base(Path(folder) / "base")
-        for command in COMMANDS:
-            yield command.name, *kill_command(base, command, each, chance)
-        yield "sketch over edits", *kill_over_edits(base, each, chance)
-        yield "labels by several", *kill_among_writers(chance)
+        for command in (*COMMANDS, *TYPED):
+            if not only or command.name in only:
+                yield command.name, *kill_command(base, command, each, chance)
+        if not only:
+            yield "sketch over edits", *kill_over_edits(base, each, chance)
+            yield "labels by several", *kill_among_writers(chance)
 
 
 def main() -> int:
@@ -472,10 +661,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--each", type=int, default=40, help="kills of each command")
+    parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="these commands")
     given = parser.parse_args()
+    if unknown := set(given.only) - {c.name for c in (*COMMANDS, *TYPED)}:
+        parser.error(f"no command of this table: {', '.join(sorted(unknown))}")
     total, bad = 0, 0
-    for name, kills, wrong in run(given.seed, given.each):
-        print(f"{name:20} {kills:4} kills  {'fine' if not wrong else f'{len(wrong)} wrong'}")
+    for name, kills, wrong in run(given.seed, given.each, given.only):
+        verdict = "fine" if not wrong else f"{len(wrong)} wrong"
+        print(f"{name:20} {kills:4} kills  {verdict}", flush=True)
         for line in wrong[:10]:
             print(f"    {line}")
         total, bad = total + kills, bad + len(wrong)

@@ -62,6 +62,7 @@ CASES = (
     ("random", 200, 32),
     ("noisy", 100, 128),
     ("clean", 100, 200),
+    ("noisy", 10_000, 32),
 )
 DRAWS = 1000  # by the published tool, per pair of frequencies
 

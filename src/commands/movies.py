@@ -19,6 +19,7 @@ from ..core.analysis.parameters import SeriesParameters, StatesParameters
 from ..core.analysis.series import blocks_text, series_of
 from ..core.common.errors import Cancelled, join_names, printable
 from ..core.common.files import atomic_file, atomic_folder
+from ..core.common.partial import partial_folder
 from ..core.common.progress import Progress
 from ..core.maps.grid import Grid
 from ..session.answers import also_answer
@@ -218,8 +219,9 @@ def _record(
                 end_recording(session, None, rate)
             return [str(folder)]
         assert film is not None
-        with tempfile.TemporaryDirectory(prefix="siren-movie-") as place, atomic_file(film) as new:
-            yield from pictures(Path(place))
+        # the next film removes the pictures of one that was killed
+        with partial_folder(Path(tempfile.gettempdir())) as place, atomic_file(film) as new:
+            yield from pictures(place)
             end_recording(session, new, rate)
         return [str(film)]
     finally:

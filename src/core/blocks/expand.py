@@ -29,7 +29,7 @@ from ..common.devices import CPU
 from ..common.errors import SirenError
 from ..common.progress import Progress
 from ..compute.backends import open_backend
-from ..compute.resources import check_reading
+from ..compute.resources import check_reading, judging_seconds
 from ..maps.ensemble import Ensemble
 from .background import Background, measure_background
 from .blockset import BlockSet
@@ -123,7 +123,8 @@ def expand(
     ensemble = ensemble.cached(constants.CACHE_BYTES)
     # first of all, so that a device that is missing is reported before anything is read
     with open_backend(*where, progress) as compute:
-        check_reading(ensemble, EXPAND_PASSES, progress)
+        judging = judging_seconds(len(ensemble), ensemble.grid.size, sketching=False)
+        check_reading(ensemble, EXPAND_PASSES, progress, judging)
         with progress.timed("reading"):
             observed = statistic.observe(ensemble, levels, parameters, progress, agreed)
             occupancy, union = observed.occupancy, observed.union

@@ -67,12 +67,20 @@ class Occupancy:
         """
         return self._values(voxels).T.astype(np.float32, order="C")
 
-    def counts(self, voxels: NDArray[np.integer]) -> NDArray[np.float64]:
-        """(V,) how many of the (n,) voxels are occupied in each volume."""
+    def counts(
+        self, voxels: NDArray[np.integer], weights: NDArray[np.integer] | None = None
+    ) -> NDArray[np.float64]:
+        """(V,) how many of the (n,) voxels are occupied in each volume, or the sum of their (n,)
+        weights.
+        """
         total = np.zeros(len(self))
         for start in range(0, len(voxels), constants.TILE_VOXELS):
-            tile = self._values(voxels[start : start + constants.TILE_VOXELS])
-            total += tile.sum(axis=1, dtype=np.int64)
+            part = slice(start, start + constants.TILE_VOXELS)
+            tile = self._values(voxels[part])
+            if weights is None:
+                total += tile.sum(axis=1, dtype=np.int64)
+            else:
+                total += np.einsum("vn,n->v", tile, weights[part].astype(np.int64))
         return total
 
     def _values(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8]:

@@ -52,34 +52,91 @@ def junk_volumes(
     if volumes < constants.MIN_VOLUMES_FOR_MAJORITY or len(union) < 2:
         return np.zeros(volumes, bool)
     compared, empty = _compared_voxels(occupancy, union)
-    progress = progress or Progress()
-    count = len(compared) + empty
-    held = occupancy.counts(compared)
-    share = held / count
-    sd = np.sqrt(share * (1 - share))
-    rank = max(2, round(constants.NEAREST_SHARE * volumes))
-    nearest, holding, shared = np.empty((3, volumes))
-    # some volumes at a time: all of thousands with each other would not fit into memory
-    for start in range(0, volumes, constants.SIMILARITY_VOLUMES_AT_ONCE):
-        stop = min(start + constants.SIMILARITY_VOLUMES_AT_ONCE, volumes)
-        common = _common(occupancy, compared, start, stop, progress)
-        own = (np.arange(stop - start), np.arange(start, stop))
-        these = share[start:stop, None]
-        covariance = common / count - these * share
-        similarity = covariance / np.maximum(np.outer(sd[start:stop], sd), 1e-12)
-        nearest[start:stop] = _of_nearest(similarity, own, rank)
-        most = (1 - these) * share  # the covariance if a volume holds another
-        holds = np.where(these >= share, covariance / np.maximum(most, 1e-12), -1)
-        holding[start:stop] = _of_nearest(holds, own, rank)
-        common[own] = 0
-        shared[start:stop] = common.sum(axis=1)
-    usual = float(np.median(nearest))
+    search = _Search(occupancy, compared, len(compared) + empty, progress or Progress())
+    some = np.arange(volumes)
+    if volumes > 2 * constants.SIMILARITY_VOLUMES_AT_ONCE:
+        rng = np.random.default_rng(SEED)
+        some = np.sort(rng.choice(volumes, constants.SIMILARITY_VOLUMES_AT_ONCE, replace=False))
+    nearest, holding = np.full((2, volumes), np.nan)
+    nearest[some], holding[some], of_some = search.nearest(some, bounding=len(some) < volumes)
+    usual = float(np.median(nearest[some]))
     if usual <= least:
         return np.zeros(volumes, bool)
-    inside = shared / np.maximum(held, 1)  # others that have a voxel, on average
-    unlike = nearest < constants.JUNK_SIMILARITY * usual
-    unlike &= holding < constants.JUNK_SIMILARITY
-    return np.asarray(unlike & (inside < np.median(inside)))
+    others = occupancy.counts(compared, occupancy.frequency[compared] - 1)
+    inside = others / np.maximum(search.held, 1)  # others that have a voxel, on average
+    unlike = inside < np.median(inside)
+    if len(some) < volumes:
+        # all of thousands with each other would take minutes: those only that few of some are like
+        doubtful = unlike & np.isnan(nearest) & (of_some < constants.JUNK_SIMILARITY * usual)
+        rest = np.flatnonzero(doubtful)
+        nearest[rest], holding[rest], _ = search.nearest(rest)
+    unlike &= nearest < constants.JUNK_SIMILARITY * usual  # where it is not known, it is no less
+    return np.asarray(unlike & (holding < constants.JUNK_SIMILARITY))
+
+
+class _Search:
+    """The volumes, to be compared with each other by ``count`` voxels, of which all but
+    ``compared`` are empty.
+    """
+
+    def __init__(
+        self, occupancy: Occupancy, compared: NDArray[np.int64], count: int, progress: Progress
+    ):
+        self._occupancy, self._compared, self._count = occupancy, compared, count
+        self._progress = progress
+        self.held = occupancy.counts(compared)
+        self._share = self.held / count
+        self._sd = np.sqrt(self._share * (1 - self._share))
+
+    def nearest(
+        self, rows: NDArray[np.integer], bounding: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """(n,) likeness and (n,) holding of n volumes; and (V,) a bound on the likeness of all,
+        if that is asked for.
+
+        The bound is a volume's similarity to those of the n at twice the rank, relative to their
+        number: as many are like it among all volumes, but for a chance of 1 in 10,000.
+        """
+        volumes, share = len(self._occupancy), self._share
+        rank = max(2, round(constants.NEAREST_SHARE * volumes))
+        nearest, holding = np.empty((2, len(rows)))
+        bound = np.full(volumes, -1.0)
+        # some volumes at a time: all of thousands with each other would not fit into memory
+        for start in range(0, len(rows), constants.SIMILARITY_VOLUMES_AT_ONCE):
+            part = slice(start, start + constants.SIMILARITY_VOLUMES_AT_ONCE)
+            some = rows[part]
+            common = self._common(some, start / len(rows), len(some) / len(rows))
+            done = (start + len(some)) / len(rows)
+            self._progress.step("looking for junk", done)
+            own = (np.arange(len(some)), some)
+            these = share[some, None]
+            covariance = common / self._count - these * share
+            similarity = covariance / np.maximum(np.outer(self._sd[some], self._sd), 1e-12)
+            nearest[part] = _of_nearest(similarity, own, rank)
+            self._progress.step("looking for junk", done)
+            most = (1 - these) * share  # the covariance if a volume holds another
+            holds = np.where(these >= share, covariance / np.maximum(most, 1e-12), -1)
+            holding[part] = _of_nearest(holds, own, rank)
+            if bounding:
+                self._progress.step("looking for junk", done)
+                at = len(some) - min(len(some), max(2, round(2 * rank / volumes * len(some))))
+                np.maximum(bound, np.partition(similarity, at, axis=0)[at], out=bound)
+        return nearest, holding, bound
+
+    def _common(self, rows: NDArray[np.integer], done: float, share: float) -> NDArray[np.float64]:
+        """(n, V) how many of the voxels two volumes have in common; ``share`` of the work, of which
+        some is ``done``.
+        """
+        volumes, voxels = len(self._occupancy), self._compared
+        common = np.zeros((len(rows), volumes))
+        # in parts, so that a stop is answered promptly
+        each = constants.SIMILARITY_VOXELS_AT_ONCE
+        each = max(250, min(each, constants.SIMILARITY_VALUES_AT_ONCE // volumes))
+        for first in range(0, len(voxels), each):
+            self._progress.step("looking for junk", done + first / len(voxels) * share)
+            part = self._occupancy.rows(voxels[first : first + each])
+            common += part[:, rows].T @ part if len(rows) < volumes else part.T @ part
+        return common
 
 
 def _of_nearest(
@@ -93,22 +150,6 @@ def _of_nearest(
     similarity[own] = -1
     volumes = similarity.shape[1]
     return np.asarray(np.partition(similarity, volumes - rank, axis=1)[:, volumes - rank])
-
-
-def _common(
-    occupancy: Occupancy, voxels: NDArray[np.int64], start: int, stop: int, progress: Progress
-) -> NDArray[np.float64]:
-    """(stop - start, V) how many of the voxels two volumes have in common."""
-    volumes = len(occupancy)
-    common = np.zeros((stop - start, volumes))
-    # in parts, so that a stop is answered promptly
-    each = constants.SIMILARITY_VOXELS_AT_ONCE
-    each = max(250, min(each, constants.SIMILARITY_VALUES_AT_ONCE // volumes))
-    for first in range(0, len(voxels), each):
-        progress.step("looking for junk", (start + first / len(voxels) * (stop - start)) / volumes)
-        part = occupancy.rows(voxels[first : first + each])
-        common += part[:, start:stop].T @ part if stop - start < volumes else part.T @ part
-    return common
 
 
 def _compared_voxels(

@@ -27,7 +27,7 @@ from ..common import constants
 from ..common.devices import CPU
 from ..common.progress import Progress
 from ..compute.backends import open_backend
-from ..compute.resources import check_reading
+from ..compute.resources import check_reading, judging_seconds
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
 from .background import Background
@@ -149,7 +149,9 @@ def compare(
     statistic = statistic_named(parameters.statistic)
     # first of all, so that a device that is missing is reported before anything is read
     with open_backend(parameters.device, parameters.scheduler, progress) as compute:
-        check_reading(ensemble, statistic.passes, progress)
+        judging = judging_seconds(len(ensemble), ensemble.grid.size)
+        judging = judging if statistic.harmonizes else 0.0
+        check_reading(ensemble, statistic.passes, progress, judging)
         with progress.timed("reading"):
             observation = statistic.observe(ensemble, levels, parameters, progress)
             union = within(observation.union, region, parameters.mask)

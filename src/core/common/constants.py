@@ -49,6 +49,7 @@ PAIRS_PER_SECOND = 60e6  # compared and tested by one core of an ordinary comput
 
 FIXED_SECONDS = 0.3  # any step
 READ_SECONDS = 2.2e-9  # per map voxel and pass
+OPEN_SECONDS = 2.5e-4  # per map and pass
 RESAMPLE_SECONDS = 1.2e-7  # per map voxel, resampled to another box
 NETWORK_SECONDS = 0.021  # per map, two threads
 PAIR_SECONDS = 4e-11  # per voxel pair and volume
@@ -56,7 +57,7 @@ EDGE_SECONDS = 3e-6  # per significant pair, during clustering
 HALF_SHARE = 0.04  # share of comparing and clustering that one random half takes, for stability
 VOLUME_SECONDS = 1e-3  # per volume of an expansion: evidence, and stability in 10 halves
 SKETCH_VOLUME_SECONDS = 1e-3  # per volume of a sketch: the same, and its scale
-# per pair of volumes, and PAIR_SECONDS for each voxel: the search for junk compares each with each
+# per pair of volumes that the search for junk compares, and PAIR_SECONDS for each voxel
 JUNK_SECONDS = 7e-8
 LIBRARY_BYTES = 0.1e9
 NETWORK_BYTES = 0.32e9  # torch, and a batch of 4 in each of two threads

@@ -265,7 +265,9 @@ def _json(value: Any, depth: int) -> str:
 def _as_recorded(path: Path) -> bool:
     try:
         outputs = read_json(path / RECORD)["outputs"]
-        present = {p.name for p in path.iterdir()} - {RECORD} - _IGNORED
+        # nobody edits by hand what a killed process has left behind
+        there = {p.name for p in path.iterdir() if not p.name.startswith(PREFIX)}
+        present = there - {RECORD} - _IGNORED
         return present == set(outputs) and all(
             sha256(path / name) == digest for name, digest in outputs.items()
         )

@@ -51,8 +51,30 @@ def reading_requirements(ensemble: Ensemble, passes: int) -> Requirements:
     return Requirements(reading_memory(volumes, voxels, slow=slow), each * volumes * times)
 
 
-def check_reading(ensemble: Ensemble, passes: int, progress: Progress) -> None:
-    """Say what reading an ensemble takes where it is much.
+def junk_seconds(volumes: int, occupied: float) -> float:
+    """Seconds for the search for junk: each volume is compared with each, of thousands with some,
+    by so many voxels; see :func:`.outliers.junk_volumes`.
+    """
+    some = constants.SIMILARITY_VOLUMES_AT_ONCE
+    rows = volumes if volumes <= 2 * some else some
+    voxels = min(occupied, constants.JUNK_VOXELS) * (1 + constants.JUNK_OUTSIDE)
+    return rows * volumes * (constants.JUNK_SECONDS + voxels * constants.PAIR_SECONDS)
+
+
+def judging_seconds(volumes: int, voxels: int, sketching: bool = True) -> float:
+    """Seconds that volumes of so many voxels take besides their reading, however few voxels are
+    compared: the search for junk, and the evidence for blocks, with their stability.
+    """
+    if not sketching:
+        return volumes * constants.VOLUME_SECONDS
+    junk = junk_seconds(volumes, constants.TYPICAL_OCCUPIED * voxels)
+    return junk + volumes * constants.SKETCH_VOLUME_SECONDS
+
+
+def check_reading(
+    ensemble: Ensemble, passes: int, progress: Progress, judging: float = 0.0
+) -> None:
+    """Say what reading an ensemble takes where it is much, with the seconds of ``judging`` it.
 
     Raises
     ------
@@ -70,10 +92,10 @@ def check_reading(ensemble: Ensemble, passes: int, progress: Progress) -> None:
             box //= 2
         raise memory_error(reading, f'use "box {max(32, box)}", or fewer volumes')
     reading = reading_requirements(ensemble, passes)
-    if reading.seconds > constants.WARN_SECONDS or reading.memory > constants.WARN_BYTES:
-        progress.say(
-            f"Reading {len(ensemble):,} volumes, {ensemble.grid.text()}: {reading.text()}."
-        )
+    need = Requirements(reading.memory, reading.seconds + judging)
+    if need.seconds > constants.WARN_SECONDS or need.memory > constants.WARN_BYTES:
+        doing = "Reading and judging" if judging else "Reading"
+        progress.say(f"{doing} {len(ensemble):,} volumes, {ensemble.grid.text()}: {need.text()}.")
 
 
 def kept_maps(volumes: int, voxels: int, slow: bool = True) -> float:

@@ -21,7 +21,13 @@ from dataclasses import dataclass
 from ..blocks.expand import EXPAND_PASSES
 from ..blocks.statistics import DEFAULT, statistic_named
 from ..common import constants
-from ..compute.resources import excerpt_memory, kept_maps, pair_requirements, reading_memory
+from ..compute.resources import (
+    excerpt_memory,
+    junk_seconds,
+    kept_maps,
+    pair_requirements,
+    reading_memory,
+)
 from ..maps.grid import Grid
 
 BOX = 64  # to which maps are resampled for the network
@@ -98,14 +104,8 @@ def _predict(work: Work) -> Estimate:
     memory = constants.LIBRARY_BYTES + constants.NETWORK_BYTES + constants.BYTES_PER_VOXEL * read
     # the flags compare what the levels enclose, eight voxels to a byte, listed and then stacked
     memory += work.volumes * (2 * BOX**3 / 8 + constants.BYTES_PER_VOLUME)
-    alike = _junk_seconds(work.volumes, constants.TYPICAL_OCCUPIED * BOX**3)
+    alike = junk_seconds(work.volumes, constants.TYPICAL_OCCUPIED * BOX**3)
     return Estimate(constants.FIXED_SECONDS + work.volumes * each + alike, memory)
-
-
-def _junk_seconds(volumes: int, occupied: float) -> float:
-    """Seconds for comparing each volume with each, see :func:`.outliers.junk_volumes`."""
-    voxels = min(occupied, constants.JUNK_VOXELS) * (1 + constants.JUNK_OUTSIDE)
-    return volumes**2 * (constants.JUNK_SECONDS + voxels * constants.PAIR_SECONDS)
 
 
 def _blocks(work: Work) -> Estimate:
@@ -114,8 +114,10 @@ def _blocks(work: Work) -> Estimate:
     voxels, read = work.grid.size, work.read_voxels or work.grid.size
     slow = work.packed or work.read_voxels is not None
     fits = kept_maps(work.volumes, voxels, slow) > 0
-    each = constants.READ_SECONDS * read + (
-        constants.RESAMPLE_SECONDS * read if work.read_voxels else 0.0
+    each = (
+        constants.OPEN_SECONDS
+        + constants.READ_SECONDS * read
+        + (constants.RESAMPLE_SECONDS * read if work.read_voxels else 0.0)
     )
     sketching = work.step == "sketch"
     passes = statistic.passes if sketching else EXPAND_PASSES
@@ -136,7 +138,7 @@ def _blocks(work: Work) -> Estimate:
         comparing = pairs.seconds + constants.EDGE_SECONDS * edges
         seconds += comparing * (1 + constants.HALF_SHARE * work.resamples)
         if statistic.harmonizes:
-            seconds += _junk_seconds(work.volumes, occupied)
+            seconds += junk_seconds(work.volumes, occupied)
             seconds += work.volumes * constants.SKETCH_VOLUME_SECONDS
         return Estimate(seconds, memory + pairs.memory)
     block = work.block_voxels if work.block_voxels is not None else sample / 2

@@ -208,6 +208,36 @@ def test_a_volume_whose_level_is_too_high_for_it_is_no_junk() -> None:
     assert np.flatnonzero(junk_volumes(occupancy, occupancy.union(0.01))).tolist() == [8]
 
 
+def test_among_thousands_of_volumes_those_are_junk_that_a_comparison_of_all_finds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(6)
+    rows = np.zeros((2000, 500))
+    rows[:300] = 1
+    for k in range(8):
+        rows[300 + 50 * k : 350 + 50 * k] = rng.random(500) < 0.4
+    rows[:700, :20] = 1  # complete ones
+    rows[:1200, 20:35] = 0
+    rows[700:1200, 20:35] = 1  # 3 % of another particle
+    rows[:, 35:60] = rng.random((2000, 25)) < rng.uniform(0.1, 0.6, 25)
+    rows[:1200] = np.abs(rows[:1200] - (rng.random((1200, 500)) < 0.03))
+    binary = occupancy_of(rows, (10, 10, 20))
+    all_compared = junk_volumes(binary, np.arange(1200))
+    assert np.flatnonzero(all_compared).tolist() == list(range(35, 60))
+    compared = 0
+    rows_of = Occupancy.rows
+
+    def counted(self: Occupancy, voxels: Any) -> Any:
+        nonlocal compared
+        compared += 1
+        return rows_of(self, voxels)
+
+    monkeypatch.setattr(Occupancy, "rows", counted)
+    monkeypatch.setattr(constants, "SIMILARITY_VOLUMES_AT_ONCE", 100)
+    assert (junk_volumes(binary, np.arange(1200)) == all_compared).all()
+    assert compared <= 2  # of the five times that all of them take
+
+
 # --- noise
 
 

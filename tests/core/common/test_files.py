@@ -195,6 +195,7 @@ def test_an_earlier_folder_is_back_in_its_place_when_the_new_one_cannot_be_moved
 def test_a_folder_as_its_run_left_it_is_not_set_aside(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "00_sketch", a="1", b="2")
     (folder / ".DS_Store").write_bytes(b"written by the Finder")
+    (folder / ".siren-part-1.json").write_bytes(b"left behind by a kill")
     assert set_edits_aside(folder) is None
     assert folder.is_dir()
     assert set_edits_aside(tmp_path / "02_expand") is None

@@ -22,8 +22,8 @@ LARGE = Grid((128, 128, 128), (2.5, 2.5, 2.5))
         (Work("sketch", 500, SMALL, occupied=9536, resamples=10), 3.4, 250e6),
         (Work("sketch", 200, SMALL, occupied=9365, resamples=0), 1.5, 183e6),
         (Work("sketch", 100, LARGE, occupied=55780), 4.1, 293e6),
-        (Work("sketch", 10_000, TINY, occupied=939), 36.9, 714e6),
-        (Work("expand", 10_000, TINY, occupied=939, block_voxels=500), 8.1, 484e6),
+        (Work("sketch", 10_000, TINY, occupied=939), 34.3, 714e6),
+        (Work("expand", 10_000, TINY, occupied=939, block_voxels=500), 12.9, 484e6),
         (Work("expand", 500, SMALL, occupied=9536, block_voxels=2387), 1.2, None),
         (Work("expand", 200, SMALL, occupied=9365, block_voxels=2395), 0.7, None),
         (Work("predict", 500, SMALL), 10.4, None),
@@ -55,10 +55,10 @@ def test_an_estimate_has_few_digits_and_scales_with_the_speed_of_the_computer() 
 
 
 @pytest.mark.parametrize("step", ["sketch", "predict"])
-def test_the_search_for_junk_among_many_volumes_is_counted(step: str) -> None:
-    """It compares each volume with each: it grows with their square, all else with their number."""
+def test_of_thousands_of_volumes_ten_times_as_many_take_about_ten_times_as_long(step: str) -> None:
+    """The search for junk compares each with some of them."""
     some, many = (estimate(Work(step, v, SMALL)).seconds for v in (2_000, 20_000))
-    assert many > 15 * some
+    assert 8 * some < many < 11 * some
 
 
 def test_a_prediction_of_many_volumes_keeps_what_their_levels_enclose() -> None:
