@@ -17,6 +17,7 @@ from Qt.QtWidgets import QFileDialog, QTabWidget, QToolButton, QVBoxLayout, QWid
 from .core.common.files import RECORD
 from .panel.docking import take_height
 from .panel.ensemble import EnsemblePage
+from .panel.find import FindKey
 from .panel.header import Header
 from .panel.run import RunPage
 from .panel.runbar import RunBar
@@ -133,6 +134,7 @@ class SirenTool(ToolInstance):
         layout.addWidget(self.screening)
         layout.addWidget(self.run_bar)
         self._wheel.protect(area)
+        FindKey(area, self.find_volumes)
 
     # --- pages that are made when they are first needed
 
@@ -240,7 +242,7 @@ class SirenTool(ToolInstance):
         if self.state.volumes:
             return
         recent = self.state.settings.recent
-        if self.header.field.lineEdit().isModified():
+        if self.header.typing:
             recent = []  # others are being typed
         if recent and Path(recent[0]).expanduser().is_dir():
             self.state.set_volumes(recent[0])
@@ -267,6 +269,15 @@ class SirenTool(ToolInstance):
         """
         self.ensemble.table.go_to(name)
         self.ensemble.show_volume(name, level)
+
+    def find_volumes(self) -> None:
+        """Begin a search in the list of volumes that is shown, or else of the Ensemble page."""
+        levels = self._levels
+        if levels is None or self.tabs.currentWidget() is not levels:
+            self.tabs.setCurrentWidget(self.ensemble)
+            self.ensemble.find.begin()
+        else:
+            levels.find.begin()
 
     def show_help(self) -> None:
         """Open the help for the current page."""

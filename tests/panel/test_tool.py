@@ -147,7 +147,20 @@ def test_what_is_being_typed_stays_while_pictures_of_the_volumes_come_in(
     desk.wait(lambda: not state.reader.busy)
     assert line.text() == str(tmp_path)
     desk.list(planted.folder)
-    assert line.text() == str(planted.folder) and not line.isModified()
+    assert line.text() == str(planted.folder) and not desk.tool.header.typing
+
+
+def test_a_folder_typed_over_a_known_one_is_what_was_typed_whatever_is_read_between_the_keys(
+    desk: Desk, planted: Planted
+) -> None:
+    desk.open()
+    state, field = desk.list(planted.folder), desk.tool.header.field
+    line, typed = field.lineEdit(), str(planted.folder)  # which each letter is completed to
+    line.selectAll()
+    for letter in (*typed, "2"):
+        state.previews_changed.emit([])
+        press(line, Qt.Key.Key_A, text=letter)
+    assert line.text() == f"{typed}2"
 
 
 def test_when_the_example_is_made_it_is_listed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
