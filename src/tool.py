@@ -15,7 +15,7 @@ from Qt.QtCore import QTimer
 from Qt.QtWidgets import QFileDialog, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
 from .core.common.files import RECORD
-from .panel.docking import take_height
+from .panel.docking import KeptHeight
 from .panel.ensemble import EnsemblePage
 from .panel.find import FindKey
 from .panel.header import Header
@@ -31,7 +31,6 @@ from .panel.widgets import (
     WheelGuard,
     add_key,
     plain_layout,
-    single_shot,
 )
 from .session.jobs import JobEnd
 from .session.words import gone_text, path_text
@@ -86,8 +85,7 @@ class SirenTool(ToolInstance):
         self.state.job_ended.connect(self._job_ended)
         self.state.levels_changed.connect(self._levels_changed)
         self.tool_window.manage("side")
-        self._placed = single_shot(area, 0, self._take_height)
-        self._placed.start()
+        KeptHeight(area)
         if not restored:
             self._begin()
 
@@ -96,9 +94,6 @@ class SirenTool(ToolInstance):
         """The session's panel, created if there is none yet."""
         tool: SirenTool = get_singleton(session, cls, NAME, create=True)
         return tool
-
-    def _take_height(self) -> None:
-        take_height(self.tool_window.ui_area)
 
     def _build(self, area: QWidget) -> None:
         state = self.state
