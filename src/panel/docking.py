@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import time
-
 from Qt.QtCore import QEvent, QObject, Qt
-from Qt.QtWidgets import QDockWidget, QMainWindow, QWidget
+from Qt.QtWidgets import QApplication, QDockWidget, QMainWindow, QWidget
 
 from .widgets import single_shot
 
 SHARE = 0.5  # of the main window's height
 LOG = 160  # pixels that the neighbor keeps: the Log stays readable on a laptop
 SETTLED = 100  # ms without another height, until the main window has placed its tools
-FILLS = 2.0  # s in which a new tool may still take more, as Volume Viewer for each of its maps
+TRIES = 20  # a window that still arranges itself does not always obey
 
 
 class KeptHeight(QObject):
-    """Has a docked tool take its height when it opens, and again when another tool opens beside it,
-    as Volume Viewer does with a map: that would leave it no row. A height given by hand stays.
+    """Has a docked tool take its height when it opens, and again whenever another one takes of it,
+    as Volume Viewer does with each map: that would leave it no row. A height given by hand stays.
     """
 
     def __init__(self, area: QWidget):
         super().__init__(area)
         self._area = area
         self._known: set[QDockWidget] = set()
-        self._until = 0.0
+        self._given: int | None = None  # pixels, by hand
+        self._tries = TRIES
         self._settled = single_shot(self, SETTLED, self._look)
         area.installEventFilter(self)
         self._settled.start()
@@ -32,6 +31,9 @@ class KeptHeight(QObject):
     def eventFilter(self, area: QObject, event: QEvent) -> bool:
         """Override for Qt."""
         if event.type() == QEvent.Type.Resize:
+            if QApplication.mouseButtons() & Qt.MouseButton.LeftButton:
+                self._given = self._area.height()
+            self._tries = TRIES
             self._settled.start()
         return False
 
@@ -39,10 +41,11 @@ class KeptHeight(QObject):
         dock = dock_of(self._area)
         around = {dock, *_neighbors(dock)} if dock is not None else set()
         if around - self._known:
-            self._until = time.monotonic() + FILLS
-        if time.monotonic() < self._until and take_height(self._area):
-            self._settled.start()  # a window that still arranges itself does not always obey
+            self._given = None
         self._known = around
+        self._tries -= 1
+        if take_height(self._area, self._given) and self._tries > 0:
+            self._settled.start()
 
 
 def dock_of(area: QWidget) -> QDockWidget | None:
@@ -53,18 +56,19 @@ def dock_of(area: QWidget) -> QDockWidget | None:
     return None if widget is None or widget.isFloating() else widget
 
 
-def take_height(area: QWidget) -> bool:
+def take_height(area: QWidget, most: int | None = None) -> bool:
     """Give a docked tool the height that it asks for, as far as the main window has it, from the
-    tallest of its neighbors: Qt shares a side evenly between its tools, which leaves a list two
-    rows. Returns whether there was something to give.
+    tallest of its neighbors, at most ``most`` pixels: Qt shares a side evenly between its tools,
+    which leaves a list two rows. Returns whether there was something to give.
     """
     dock = dock_of(area)
     neighbors = _neighbors(dock) if dock is not None else []
     if dock is None or not neighbors:
         return False
     main = dock.parentWidget()
+    frame = dock.height() - area.height()
     wanted = min(area.sizeHint().height(), round(SHARE * main.height()))
-    more = wanted - dock.height()
+    more = min(wanted, wanted if most is None else most + frame) - dock.height()
     if more <= 0:
         return False
     heights = {d: d.height() for d in neighbors}

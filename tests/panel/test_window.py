@@ -29,6 +29,7 @@ from Qt.QtWidgets import (
 )
 
 from chimerax.siren.core.common.errors import SirenError
+from chimerax.siren.panel import docking
 from chimerax.siren.panel.docking import KeptHeight
 from chimerax.siren.session.jobs import current_job, run_job, when_job_ends
 from conftest import Desk
@@ -83,7 +84,7 @@ def value(field: Any) -> Any:
 
 @pytest.mark.parametrize(("height", "least"), [(1080, 520), (800, 360)])
 def test_a_docked_panel_takes_the_height_that_it_asks_for_and_leaves_its_neighbors_theirs(
-    desk: Desk, height: int, least: int
+    desk: Desk, height: int, least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool = desk.open(DOCK, 300)
     area = tool.tool_window.ui_area
@@ -117,16 +118,19 @@ def test_a_docked_panel_takes_the_height_that_it_asks_for_and_leaves_its_neighbo
     assert docks[2].height() <= 0.51 * height
     assert docks[0].height() >= 159
     assert abs(docks[1].height() - (third - 30)) < 20  # the tallest has given it
-    kept._until = 0.0  # some seconds later
-    main.resizeDocks(docks[1:3], [height - 500, 310], vertical)
+    with monkeypatch.context() as held:
+        left = Qt.MouseButton.LeftButton
+        held.setattr(docking.QApplication, "mouseButtons", lambda: left)  # on the line between
+        main.resizeDocks(docks[1:3], [height - 500, 310], vertical)
+        desk.wait()
     rest()
     given = docks[2].height()
     assert given < least  # by hand
     main.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, docks[3])
-    for viewer in (300, 400):  # which grows once more when it is there
+    for viewer in (300, 400):  # which grows with each of its maps
         main.resizeDocks(docks[2:], [200, viewer], vertical)
         rest()
-    assert docks[2].height() > given and docks[3].height() >= 159
+        assert docks[2].height() > given and docks[3].height() >= 159
     docks[2].setFloating(True)
     docks[2].resize(400, 310)
     rest()
