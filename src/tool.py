@@ -15,8 +15,9 @@ from Qt.QtCore import QTimer
 from Qt.QtWidgets import QFileDialog, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
 from .core.common.files import RECORD
-from .panel.docking import take_height
+from .panel.docking import KeptHeight
 from .panel.ensemble import EnsemblePage
+from .panel.find import FindKey
 from .panel.header import Header
 from .panel.run import RunPage
 from .panel.runbar import RunBar
@@ -30,7 +31,6 @@ from .panel.widgets import (
     WheelGuard,
     add_key,
     plain_layout,
-    single_shot,
 )
 from .session.jobs import JobEnd
 from .session.words import gone_text, path_text
@@ -85,8 +85,7 @@ class SirenTool(ToolInstance):
         self.state.job_ended.connect(self._job_ended)
         self.state.levels_changed.connect(self._levels_changed)
         self.tool_window.manage("side")
-        self._placed = single_shot(area, 0, self._take_height)
-        self._placed.start()
+        KeptHeight(area)
         if not restored:
             self._begin()
 
@@ -95,9 +94,6 @@ class SirenTool(ToolInstance):
         """The session's panel, created if there is none yet."""
         tool: SirenTool = get_singleton(session, cls, NAME, create=True)
         return tool
-
-    def _take_height(self) -> None:
-        take_height(self.tool_window.ui_area)
 
     def _build(self, area: QWidget) -> None:
         state = self.state
@@ -133,6 +129,7 @@ class SirenTool(ToolInstance):
         layout.addWidget(self.screening)
         layout.addWidget(self.run_bar)
         self._wheel.protect(area)
+        FindKey(area, self.find_volumes)
 
     # --- pages that are made when they are first needed
 
@@ -240,7 +237,7 @@ class SirenTool(ToolInstance):
         if self.state.volumes:
             return
         recent = self.state.settings.recent
-        if self.header.field.lineEdit().isModified():
+        if self.header.typing:
             recent = []  # others are being typed
         if recent and Path(recent[0]).expanduser().is_dir():
             self.state.set_volumes(recent[0])
@@ -267,6 +264,15 @@ class SirenTool(ToolInstance):
         """
         self.ensemble.table.go_to(name)
         self.ensemble.show_volume(name, level)
+
+    def find_volumes(self) -> None:
+        """Begin a search in the list of volumes that is shown, or else of the Ensemble page."""
+        levels = self._levels
+        if levels is None or self.tabs.currentWidget() is not levels:
+            self.tabs.setCurrentWidget(self.ensemble)
+            self.ensemble.find.begin()
+        else:
+            levels.find.begin()
 
     def show_help(self) -> None:
         """Open the help for the current page."""

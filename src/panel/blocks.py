@@ -297,9 +297,11 @@ class BlocksPage(Page):
                 self._watched[model] = True
         rows = rows_of_models(models) if models else rows_of_run(self._run) if self._run else []
         self._from_session = True
+        current = self.view.currentIndex().row()
         try:
             self.model.set_rows(rows)
             self._select_rows()
+            self._keep_current(current)
         finally:
             self._from_session = False
         self.view.fit_rows()
@@ -403,6 +405,19 @@ class BlocksPage(Page):
         self.view.selectionModel().select(selection, mode)
         if wanted:
             self.view.scrollTo(self.sorted.mapFromSource(self.model.index(min(wanted), NUMBER)))
+
+    def _keep_current(self, row: int) -> None:
+        """Have the arrow keys go on from the selected row, or from that in the place of the
+        current one, after other rows have replaced all.
+        """
+        count = self.sorted.rowCount()
+        if self.view.currentIndex().isValid() or row < 0 or not count:
+            return
+        selected = [i.row() for i in self.view.selectionModel().selectedRows()]
+        place = min(selected, default=min(row, count - 1))
+        self.view.selectionModel().setCurrentIndex(
+            self.sorted.index(place, NUMBER), QItemSelectionModel.SelectionFlag.NoUpdate
+        )
 
     # --- from the table to the session
 

@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
-from Qt.QtCore import Qt
-from Qt.QtWidgets import QDockWidget, QMainWindow, QWidget
+from Qt.QtCore import QEvent, QObject, Qt
+from Qt.QtWidgets import QApplication, QDockWidget, QMainWindow, QWidget
+
+from .widgets import single_shot
 
 SHARE = 0.5  # of the main window's height
 LOG = 160  # pixels that the neighbor keeps: the Log stays readable on a laptop
+SETTLED = 100  # ms without another height, until the main window has placed its tools
+TRIES = 20  # a window that still arranges itself does not always obey
+
+
+class KeptHeight(QObject):
+    """Has a docked tool take its height when it opens, and again whenever another one takes of it,
+    as Volume Viewer does with each map: that would leave it no row. A height given by hand stays.
+    """
+
+    def __init__(self, area: QWidget):
+        super().__init__(area)
+        self._area = area
+        self._known: set[QDockWidget] = set()
+        self._given: int | None = None  # pixels, by hand
+        self._tries = TRIES
+        self._settled = single_shot(self, SETTLED, self._look)
+        area.installEventFilter(self)
+        self._settled.start()
+
+    def eventFilter(self, area: QObject, event: QEvent) -> bool:
+        """Override for Qt."""
+        if event.type() == QEvent.Type.Resize:
+            if QApplication.mouseButtons() & Qt.MouseButton.LeftButton:
+                self._given = self._area.height()
+            self._tries = TRIES
+            self._settled.start()
+        return False
+
+    def _look(self) -> None:
+        dock = dock_of(self._area)
+        around = {dock, *_neighbors(dock)} if dock is not None else set()
+        if around - self._known:
+            self._given = None
+        self._known = around
+        self._tries -= 1
+        if take_height(self._area, self._given) and self._tries > 0:
+            self._settled.start()
 
 
 def dock_of(area: QWidget) -> QDockWidget | None:
@@ -17,28 +56,37 @@ def dock_of(area: QWidget) -> QDockWidget | None:
     return None if widget is None or widget.isFloating() else widget
 
 
-def take_height(area: QWidget) -> None:
+def take_height(area: QWidget, most: int | None = None) -> bool:
     """Give a docked tool the height that it asks for, as far as the main window has it, from the
-    tallest of its neighbors: Qt shares a side evenly between its tools, which leaves a list two
-    rows.
+    tallest of its neighbors, at most ``most`` pixels: Qt shares a side evenly between its tools,
+    which leaves a list two rows. Returns whether there was something to give.
     """
     dock = dock_of(area)
-    main = dock.parentWidget() if dock is not None else None
-    if dock is None or not isinstance(main, QMainWindow):
-        return
+    neighbors = _neighbors(dock) if dock is not None else []
+    if dock is None or not neighbors:
+        return False
+    main = dock.parentWidget()
+    frame = dock.height() - area.height()
     wanted = min(area.sizeHint().height(), round(SHARE * main.height()))
-    more = wanted - dock.height()
-    neighbors = [d for d in main.findChildren(QDockWidget) if _above_or_below(d, dock)]
-    if more <= 0 or not neighbors:
-        return
+    more = min(wanted, wanted if most is None else most + frame) - dock.height()
+    if more <= 0:
+        return False
     heights = {d: d.height() for d in neighbors}
     tallest = max(heights, key=lambda d: heights[d])
     more = min(more, heights[tallest] - LOG)
     if more <= 0:
-        return
+        return False
     heights[tallest] -= more
     heights[dock] = dock.height() + more
     main.resizeDocks(list(heights), list(heights.values()), Qt.Orientation.Vertical)
+    return True
+
+
+def _neighbors(dock: QDockWidget) -> list[QDockWidget]:
+    """The docks in the same column of a main window."""
+    main = dock.parentWidget()
+    docks = main.findChildren(QDockWidget) if isinstance(main, QMainWindow) else []
+    return [d for d in docks if _above_or_below(d, dock)]
 
 
 def _above_or_below(one: QDockWidget, dock: QDockWidget) -> bool:

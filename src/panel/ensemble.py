@@ -88,7 +88,6 @@ class EnsemblePage(Page):
         self.find.found.connect(self._found)
         self.chips.asked.connect(self.ask_blocks)
         self.player.playing_changed.connect(self._log_where_it_rests)
-        self.find.take_key(self)
         self.setFocusProxy(self.table)  # the keys of the page act there
         state.flags_changed.connect(self.find.again)
         state.states_changed.connect(self._states_changed)

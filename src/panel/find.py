@@ -61,6 +61,31 @@ class FoundRows(QSortFilterProxyModel):
         return not self.pattern or matches(self.pattern, self._text_of(row))
 
 
+class FindKey(QObject):
+    """Has KEY begin a search as long as the focus is inside a widget.
+
+    ChimeraX fetches files by the same key: with a QShortcut for it, its dialog would open.
+    """
+
+    def __init__(self, scope: QWidget, begin: Callable[[], None]):
+        super().__init__(scope)
+        self._begin = begin
+        scope.installEventFilter(self)
+
+    def eventFilter(self, scope: QObject, event: QEvent) -> bool:
+        """Override for Qt."""
+        if (
+            event.type() in (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress)
+            and isinstance(event, QKeyEvent)
+            and QKeySequence(event.keyCombination()) == QKeySequence(KEY)
+        ):
+            if event.type() == QEvent.Type.KeyPress:
+                self._begin()
+            event.accept()  # of the shortcut: it comes as a key then
+            return True
+        return False
+
+
 class FindField(QLineEdit):
     """The field for a search. Enter and the arrow down go to the list, Escape shows all again."""
 
@@ -74,26 +99,10 @@ class FindField(QLineEdit):
         self.setClearButtonEnabled(True)
         self.textChanged.connect(self._find)
 
-    def take_key(self, page: QWidget) -> None:
-        """Have KEY begin a search as long as the focus is on a page.
-
-        ChimeraX fetches files by the same key: with a QShortcut for it, its dialog would open.
-        """
-        page.installEventFilter(self)
-
-    def eventFilter(self, page: QObject, event: QEvent) -> bool:
-        """Override for Qt."""
-        if (
-            event.type() in (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress)
-            and isinstance(event, QKeyEvent)
-            and QKeySequence(event.keyCombination()) == QKeySequence(KEY)
-        ):
-            if event.type() == QEvent.Type.KeyPress:
-                self.setFocus()
-                self.selectAll()
-            event.accept()  # of the shortcut: it comes as a key then
-            return True
-        return False
+    def begin(self) -> None:
+        """Begin a search: what is typed next replaces the words here."""
+        self.setFocus()
+        self.selectAll()
 
     def _find(self, text: str) -> None:
         self._rows.find(text)

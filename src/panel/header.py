@@ -42,6 +42,7 @@ class Header(QWidget):
         super().__init__(parent)
         self.state = state
         self._shown = ""  # the volumes that the field has shown last
+        self._text = ""  # what was written or entered there last
         self.field = QComboBox(self)
         self.field.setEditable(True)
         self.field.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
@@ -87,17 +88,27 @@ class Header(QWidget):
         state.previews_changed.connect(lambda _: self.refresh())
         self.refresh()
 
+    @property
+    def typing(self) -> bool:
+        """Whether the field holds what is not entered yet. Qt's own mark for it is taken away by
+        each completion.
+        """
+        return str(self.field.currentText()) != self._text
+
     def refresh(self) -> None:
         """Show the state."""
         state, found = self.state, self.state.found
         # what is being typed stays, whatever is read meanwhile, unless other volumes are chosen
-        if state.volumes != self._shown or not self.field.lineEdit().isModified():
+        if state.volumes != self._shown or not self.typing:
             self._shown = state.volumes
             recent = [short(v) for v in state.settings.recent]
             if [self.field.itemText(i) for i in range(self.field.count())] != recent:
                 self.field.clear()
                 self.field.addItems(recent)
-            self.field.setEditText(short(state.volumes))
+            self._text = short(state.volumes)
+            # writing would undo a selection, which the next key is to replace
+            if self.field.currentText() != self._text:
+                self.field.setEditText(self._text)
         self.hint.setVisible(not state.volumes)
         self.summary.setVisible(bool(state.volumes))
         if found is None:
@@ -116,8 +127,8 @@ class Header(QWidget):
         self.summary.setText(text)
 
     def _entered(self) -> None:
-        self.field.lineEdit().setModified(False)
-        self.state.set_volumes(str(self.field.currentText()))
+        self._text = str(self.field.currentText())
+        self.state.set_volumes(self._text)
 
     def _browse_folder(self) -> None:
         start = self.state.volumes if Path(self.state.volumes or "?").is_dir() else str(Path.home())

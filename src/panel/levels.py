@@ -128,7 +128,6 @@ class LevelsPage(Page):
             button.clicked.connect(call)
         for before, after in pairwise((self.which, self.find, self.table, self.histogram)):
             self.setTabOrder(before, after)
-        self.find.take_key(self)
         self.setFocusProxy(self.table)  # the keys of the page act there
         state.ensemble_changed.connect(self._other_volumes)
         state.levels_changed.connect(self.refresh)

@@ -59,6 +59,7 @@ class ListedVolumes(QObject):
         self.session = session
         self.settings = panel_settings(session)
         self._problem = False  # whether what was said last is one
+        self._failed = False  # whether it is of a command that failed
         self.volumes = ""
         self.found: EnsemblePreview | None = None
         self.previews: dict[str, MapPreview] = {}
@@ -88,7 +89,7 @@ class ListedVolumes(QObject):
 
     def tell(self, sentence: str, is_error: bool = False) -> None:
         """Show a sentence in the panel, if it is still there; "" takes the last one away."""
-        self._problem = is_error and bool(sentence)
+        self._problem, self._failed = is_error and bool(sentence), False
         if not self.closed:
             self.said.emit(sentence, is_error)
 

@@ -91,10 +91,14 @@ class PanelState(ListedVolumes):
         if command.startswith("siren ") and not command.startswith(LOOKS):
             self.tell("")  # what was said is about an earlier command
         try:
-            return run(session, command, log=log)
+            result = run(session, command, log=log)
+            if self._failed:
+                self.forget_problem()
+            return result
         except NotABug as error:
             session.logger.warning(str(error))
             self.tell(str(error), True)
+            self._failed = True
             return None
         finally:
             if not self.closed:  # the command may have closed the panel, or the whole session

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from chimerax.core.errors import UserError
@@ -16,7 +17,7 @@ from ..core.blocks.blockset import BlockSet
 from ..core.figures.colors import PALETTE, RGB, rgb_of
 from ..core.maps.grid import Grid
 from .inputs import map_source
-from .scene import blocks_of
+from .scene import blocks_of, folder_of, same_folder
 from .surfaces import BlockMap, block_map, follow_verdict, own_color
 from .undo import name_of_last, step
 
@@ -154,7 +155,7 @@ def edit(
                     state.strength if same else None,
                 )
             )
-    action = EditAction(session, what, group.id, grid, before, states)
+    action = EditAction(session, what, group, grid, before, states)
     action.redo()
     session.undo.register(action)
     return after
@@ -167,19 +168,35 @@ class EditAction(UndoAction):
         self,
         session: Any,
         name: str,
-        group: tuple[int, ...],
+        group: Model,
         grid: Grid,
         before: list[BlockState],
         after: list[BlockState],
     ):
         super().__init__(name)
-        self._session, self._group, self._grid = session, group, grid
+        self._session, self._group, self._grid = session, ref(group), grid
+        self._number = group.id
         self._before, self._after = before, after
+
+    def _open_group(self) -> Model | None:
+        """The set, or that of the same folder opened in its place since; None if it is closed."""
+        group = self._group()
+        if group is not None and not group.deleted:
+            return group
+        there = next((m for m in self._session.models.list() if m.id == self._number), None)
+        if there is None or not same_folder(folder_of(there), self._before[0].folder):
+            return None
+        return there
+
+    @property
+    def possible(self) -> bool:
+        """Whether its blocks are open: another set may have their number now."""
+        return self._open_group() is not None
 
     @property
     def where(self) -> str:
         """A word about a set that is not seen, such as one that a new result has replaced."""
-        group = next((m for m in self._session.models.list() if m.id == self._group), None)
+        group = self._open_group()
         if group is None or group.visible:
             return ""
         return f" (in {group.name}, #{group.id_string}, which is hidden)"
@@ -195,7 +212,7 @@ class EditAction(UndoAction):
     def _show(self, states: list[BlockState]) -> list[BlockState]:
         """Make the open blocks match ``states``; models that stay keep their color and display."""
         models = self._session.models
-        group = next((m for m in models.list() if m.id == self._group), None)
+        group = self._open_group()
         if group is None:
             raise UserError('The blocks were closed: open them again with "siren open FOLDER".')
         current = {m.siren_block: m for m in blocks_of(group)}
@@ -221,7 +238,7 @@ class EditAction(UndoAction):
                     share,
                 )
                 _make_room(group, state.number)
-                numbered = (*self._group, state.number)
+                numbered = (*group.id, state.number)
                 free = (i for i in (numbered, state.id) if i and not models.have_id(i))
                 model.id = next(free, None)
                 models.add([model], parent=group)
@@ -231,7 +248,7 @@ class EditAction(UndoAction):
                 _change(model, state)
             shown.append(_state(model))
         models.close(list(current.values()))
-        blocks_changed(self._session, self._group)
+        blocks_changed(self._session, group.id)
         return shown
 
 

@@ -139,9 +139,14 @@ def open_series(
     session.models.add([series])
     if session.main_view.render is not None:
         SeriesLabel(session, series)
-    if session.ui.is_gui:
+    if session.ui.is_gui and not any(series in _served(t) for t in session.tools.list()):
         run(session, f"vseries slider #{series.id_string}", log=False)
     return series
+
+
+def _served(tool: Any) -> Sequence[Any]:
+    """The series that a tool steps through: ChimeraX may open a slider for a series by itself."""
+    return getattr(tool, "series", ()) if type(tool).__name__ == "MapSeriesSlider" else ()
 
 
 def open_morph(

@@ -10,7 +10,15 @@ from chimerax.core.undo import UndoAction
 
 def name_of_last(stack: list[Any], kind: type[UndoAction]) -> str:
     """The name of the last action of a kind, "" if there is none."""
-    return next((str(a.name) for a in reversed(stack) if isinstance(a, kind)), "")
+    action = _last(stack, kind)
+    return "" if action is None else str(action.name)
+
+
+def _last(stack: list[Any], kind: type[UndoAction]) -> Any:
+    """The last action of a kind that is still possible, None if there is none."""
+    return next(
+        (a for a in reversed(stack) if isinstance(a, kind) and getattr(a, "possible", True)), None
+    )
 
 
 def step(session: Any, kind: type[UndoAction], word: str, what: str) -> Any:
@@ -31,13 +39,14 @@ def step(session: Any, kind: type[UndoAction], word: str, what: str) -> Any:
     """
     stacks = (session.undo.undo_stack, session.undo.redo_stack)
     source, target = stacks if word == "undo" else stacks[::-1]
-    action = next((a for a in reversed(source) if isinstance(a, kind)), None)
+    # one that is no longer possible says why
+    action = _last(source, kind) or next((a for a in source if isinstance(a, kind)), None)
     if action is None:
         kept = session.undo.max_depth
         limit = f" (ChimeraX keeps the last {kept} steps)" if kept > 0 else ""
         raise UserError(f"There is no {what} to {word}{limit}.")
-    source.remove(action)
     getattr(action, word)()
+    source.remove(action)
     target.append(action)
     if session.ui.is_gui:
         session.ui.update_undo(session.undo)

@@ -150,6 +150,19 @@ def test_every_edit_is_taken_back_and_done_again_by_either_undo(session, run, th
         assert contents(session) == after
 
 
+def test_an_edit_of_a_closed_set_is_not_undone_in_another_that_has_its_number_now(
+    session, run, three
+):
+    run("siren block delete #1.2")
+    run("close #1")
+    open_blocks(session, BlockSet(GRID, {1: TWO, 2: THREE}), Path("/elsewhere/00_sketch"))
+    before = contents(session)
+    assert set(before)  # in #1
+    with pytest.raises(UserError, match="closed: open them again"):
+        run("siren block undo")
+    assert contents(session) == before
+
+
 def test_edits_are_undone_one_after_the_other_whatever_else_was_done(session, run, three):
     start = contents(session)
     run("siren block delete #1.1")

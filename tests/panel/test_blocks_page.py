@@ -432,6 +432,31 @@ def test_merge_split_delete_and_undo_by_their_buttons(three: Person) -> None:
     assert three.errors == []
 
 
+def test_after_an_edit_by_key_the_arrow_keys_go_on_from_its_place(three: Person) -> None:
+    from Qt.QtCore import Qt
+
+    view = three.page.view
+    three.select(2)
+    assert view.currentIndex().row() == 1
+    three.press("delete")
+    assert three.text(2) == ["1", "10"] and view.currentIndex().row() == 1
+    press(view, Qt.Key.Key_Up)
+    three.wait()
+    assert [m.siren_block for m in three.page.chosen] == [1]
+    three.press("undo")
+    assert view.currentIndex().row() == 0
+
+
+def test_edits_of_a_closed_set_are_not_offered_to_be_undone(three: Person) -> None:
+    three.select(2)
+    three.press("delete")
+    group = three.page.blocks[0].parent
+    assert three.page.actions_["undo"].isEnabled()
+    three.session.models.close([group])
+    three.wait()
+    assert not three.page.actions_["undo"].isEnabled()
+
+
 def test_the_erasers_sphere_splits_off_what_is_in_it(three: Person) -> None:
     from chimerax.geometry import translation
     from chimerax.map_eraser.eraser import SphereModel

@@ -40,7 +40,7 @@ from ensembles import LEVEL, Planted
         ("nothing", []),
     ],
 )
-def test_a_search_finds_all_words_in_any_order_and_case(pattern: str, found: list[str]) -> None:
+def test_a_search_finds_all_words_in_any_order_and_case(pattern: str, found: list[int]) -> None:
     texts = ["vol_1.mrc", "vol_10.mrc junk unlike", "Vol[2].mrc unticked"]
     assert [t for t in texts if matches(pattern, t)] == found
 
@@ -270,6 +270,21 @@ def test_the_key_of_a_search_is_the_panels_own_where_the_focus_is_in_it(
     press(page, Qt.Key.Key_F, ctrl)
     assert found == [True]
     assert page.focusProxy() is page.table  # Alt and its number lead there
+
+
+def test_the_key_of_a_search_outside_of_the_lists_goes_to_that_of_the_ensemble(
+    desk: Desk, planted: Planted
+) -> None:
+    tool = desk.open()
+    desk.list(planted.folder)
+    for page in ("ensemble", "run", "blocks"):
+        tool.tabs.setCurrentWidget(tool.pages[page])
+        for focus in (tool.header.field, tool.run_bar, tool.pages[page]):
+            found: list[int] = []
+            tool.ensemble.find.setFocus = lambda found=found: found.append(tool.tabs.currentIndex())
+            press(focus, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+            assert found == [0], (page, focus)
+            tool.tabs.setCurrentWidget(tool.pages[page])
 
 
 @pytest.mark.parametrize("key", ["Up", "Down", "Left", "Right", "Home", "End", "PageUp"])

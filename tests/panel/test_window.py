@@ -29,7 +29,8 @@ from Qt.QtWidgets import (
 )
 
 from chimerax.siren.core.common.errors import SirenError
-from chimerax.siren.panel.docking import take_height
+from chimerax.siren.panel import docking
+from chimerax.siren.panel.docking import KeptHeight
 from chimerax.siren.session.jobs import current_job, run_job, when_job_ends
 from conftest import Desk
 from cxheadless import boot
@@ -83,34 +84,56 @@ def value(field: Any) -> Any:
 
 @pytest.mark.parametrize(("height", "least"), [(1080, 520), (800, 360)])
 def test_a_docked_panel_takes_the_height_that_it_asks_for_and_leaves_its_neighbors_theirs(
-    desk: Desk, height: int, least: int
+    desk: Desk, height: int, least: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tool = desk.open(DOCK, 300)
     area = tool.tool_window.ui_area
+    (kept,) = area.findChildren(KeptHeight)
     main = QMainWindow()
     main.setCentralWidget(QWidget())
-    docks = [QDockWidget(name, main) for name in ("Log", "Models", "SIREn")]
+    docks = [QDockWidget(name, main) for name in ("Log", "Models", "SIREn", "Volume Viewer")]
     for dock in docks:
         dock.setWidget(QTextEdit() if dock is not docks[2] else QWidget())
+    for dock in docks[:3]:
         main.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
     around = QVBoxLayout(docks[2].widget())
     around.addWidget(area)
     main.resize(1280, height)
+    vertical, third = Qt.Orientation.Vertical, height // 3
+
+    def rest() -> None:
+        desk.wait()
+        desk.wait(lambda: not kept._settled.isActive())
+        desk.wait()
+
+    kept._settled.setInterval(100_000)  # not before its neighbors have their heights
     main.show()
     desk.wait()
-    third = height // 3
-    main.resizeDocks(docks, [third + 30, third - 30, third], Qt.Orientation.Vertical)
+    main.resizeDocks(docks[:3], [third + 30, third - 30, third], vertical)
     desk.wait()
     evenly = docks[2].height()
-    take_height(area)
-    desk.wait()
+    kept._settled.setInterval(1)
+    rest()
     assert docks[2].height() >= least > evenly
     assert docks[2].height() <= 0.51 * height
     assert docks[0].height() >= 159
     assert abs(docks[1].height() - (third - 30)) < 20  # the tallest has given it
+    with monkeypatch.context() as held:
+        left = Qt.MouseButton.LeftButton
+        held.setattr(docking.QApplication, "mouseButtons", lambda: left)  # on the line between
+        main.resizeDocks(docks[1:3], [height - 500, 310], vertical)
+        desk.wait()
+    rest()
+    given = docks[2].height()
+    assert given < least  # by hand
+    main.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, docks[3])
+    for viewer in (300, 400):  # which grows with each of its maps
+        main.resizeDocks(docks[2:], [200, viewer], vertical)
+        rest()
+        assert docks[2].height() > given and docks[3].height() >= 159
     docks[2].setFloating(True)
     docks[2].resize(400, 310)
-    take_height(area)
+    rest()
     assert docks[2].height() == 310  # a window of its own keeps its size
     area.setParent(None)
     main.close()

@@ -32,6 +32,7 @@ from .states import draw_states
 from .theme import Drawn, Labels, Theme
 
 KINDS = ("thresholds", "states", "correlation", "conditional", "graph", "scatter")
+MATRICES = ("correlation", "conditional")
 FIGURE_SIZE = (6.4, 4.8)  # inches
 
 
@@ -95,7 +96,8 @@ def draw(
     c = content
     if isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):  # after a graph
         figure.clear()
-        figure.set_layout_engine("constrained")
+    # of a square picture, the space that is left is on both sides
+    figure.set_layout_engine("compressed" if kind in MATRICES else "constrained")
     if kind == "thresholds":
         if not len(c.levels):
             raise SirenError("There are no contour levels yet.")

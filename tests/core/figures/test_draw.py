@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from chimerax.siren.core.analysis.block_occupancy import States
@@ -56,6 +57,19 @@ def test_a_cell_of_the_matrix_is_its_pair_and_shows_a_volume_that_has_both(kind:
             assert data.states.present[a, shown] and data.states.present[b, shown]
             expected = (data.relations.given if kind == "conditional" else data.relations.phi)[a, b]
             assert picture.images[0].get_array()[row, column] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("size", [(7.0, 3.0), (4.0, 2.6), (3.0, 5.0)])
+def test_a_matrix_with_its_names_and_colors_stands_in_the_middle(size: tuple[float, float]) -> None:
+    figure = Figure(figsize=size, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    draw(figure, "scatter", content(), Labels(), Theme())  # with another layout before
+    draw(figure, "correlation", content(), Labels({1: "central protuberance"}), Theme())
+    canvas.draw()
+    box = figure.get_tightbbox()
+    width, height = size
+    assert abs(box.x0 - (width - box.x1)) < 0.12
+    assert abs(box.y0 - (height - box.y1)) < 0.12
 
 
 def test_the_histogram_counts_all_volumes_and_a_click_is_the_nearest_threshold() -> None:
