@@ -80,6 +80,7 @@ def take(session: Any, tool: Any, folder: Path) -> None:
     grab("ensemble", "ensemble")
     label(tool, wait, lambda: current_job(session) is None)
     grab("levels", "levels")
+    tool.blocks.edits.all()  # levels are judged without blocks around the map
     tool.blocks.view.selectRow(2)
     grab("blocks", "blocks")
     tool.plots.choice.setCurrentIndex(1)
