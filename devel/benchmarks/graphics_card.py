@@ -14,14 +14,13 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scaling import Task
+from scaling import Task, seconds
 from speed import STATISTICS, write_example
 
 from chimerax.siren.core.blocks.blockset import read_block_maps
@@ -47,16 +46,6 @@ QUICK = (Task("profile", 3_000, 200), Task("published", 3_000, 200))
 MOST_LEVELS_DIFFER = 1e-3  # of the range of a map: rounding, summed over the network's layers
 
 
-def fastest(work: Callable[[], Any], turns: int) -> tuple[float, Any]:
-    """The shortest wall time of several turns in seconds, and the result."""
-    taken = []
-    for _ in range(turns):
-        start = time.perf_counter()
-        result = work()
-        taken.append(time.perf_counter() - start)
-    return min(taken), result
-
-
 def on_card(device: str) -> LocalBackend | Any:
     """What counts there, to be entered; ``cpu``: torch on the processor."""
     if device == "cpu":
@@ -70,12 +59,14 @@ def counting(tasks: tuple[Task, ...], device: str, turns: int) -> list[str]:
     for task in tasks:
         work = task.pairs()
         with open_backend("cpu", None, Progress()) as here:
-            local, expected = fastest(lambda work=work, here=here: work(here), turns)
+            local, expected = seconds(work, here, turns)
         with on_card(device) as there:
-            card, found = fastest(lambda work=work, there=there: work(there), turns)
+            card, found = seconds(work, there, turns)
         for a, b in zip(expected, found, strict=True):
             np.testing.assert_array_equal(a, b)
-        lines.append(f"| {task.name} | {local:.2f} | {card:.2f} | {local / card:.1f} |")
+        lines.append(
+            f"| {task.name} | {local.clock:.2f} | {card.clock:.2f} | {local.clock / card.clock:.1f} |"
+        )
         print(lines[-1], flush=True)
     return lines
 
@@ -119,16 +110,16 @@ def prediction(ensemble: Ensemble, device: str, turns: int) -> list[str]:
         rows = predict_levels(ensemble, PredictParameters(device=where)).rows
         return np.array([row.prediction for row in rows], float)
 
-    local, expected = fastest(lambda: levels("cpu"), 1)
-    card, found = fastest(lambda: levels(device), turns)
+    local, expected = seconds(levels, "cpu", 1)
+    card, found = seconds(levels, device, turns)
     again = levels(device)
     off, moved = float(np.abs(found - expected).max()), float(np.abs(found - again).max())
     same = f"differed by up to {moved:.1e}" if moved else "gave the same numbers"
     if not off < MOST_LEVELS_DIFFER:
         raise AssertionError(f"levels of the card are off by {off:.2g} of the normalized scale")
     lines = [
-        f"Predicting {len(ensemble):,} maps of {ensemble.grid.shape[0]}^3, reading included: {local:.1f} s on the "
-        f"processor, {card:.1f} s on the card. Largest difference",
+        f"Predicting {len(ensemble):,} maps of {ensemble.grid.shape[0]}^3, reading included: {local.clock:.1f} s on the "
+        f"processor, {card.clock:.1f} s on the card. Largest difference",
         f"of a level: {off:.1e} of the normalized scale (-1 to 1), SD {np.std(found - expected):.1e}. "
         f"A repetition on the card {same}.",
     ]

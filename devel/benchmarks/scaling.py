@@ -111,7 +111,7 @@ class Taken:
 
 
 def seconds(
-    work: Callable[[Backend], Any], compute: Backend, turns: int, workers: tuple[int, ...] = ()
+    work: Callable[[Any], Any], given: Any, turns: int, workers: tuple[int, ...] = ()
 ) -> tuple[Taken, Any]:
     """The shortest wall and CPU times of several turns, and the result; ``workers`` are process
     ids, by default that of this process.
@@ -124,7 +124,7 @@ def seconds(
     taken = []
     for _ in range(turns):
         before, start = busy(), time.perf_counter()
-        result = work(compute)
+        result = work(given)
         taken.append(Taken(time.perf_counter() - start, float((busy() - before).max())))
     return Taken(min(t.clock for t in taken), min(t.processor for t in taken)), result
 

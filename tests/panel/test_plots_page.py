@@ -174,6 +174,19 @@ def test_each_figure_fills_its_place_and_says_what_it_shows(
     }[kind] in person.page.caption.text()
 
 
+def threads_of(module: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
+    """The threads in which a function of a module is called from now on."""
+    threads: list[threading.Thread] = []
+    real = getattr(module, name)
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        threads.append(threading.current_thread())
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(module, name, watched)
+    return threads
+
+
 def test_a_cell_of_the_heat_map_tells_its_volume_and_a_click_asks_for_it(
     person: Person, sketch: Path, volumes: Planted
 ) -> None:
@@ -289,14 +302,7 @@ def test_the_scatter_is_placed_by_the_latent_where_that_is_known_and_saved_so(
     z = np.random.default_rng(4).normal(size=(200, 2))
     beside = volumes.folder / "centers.txt"
     np.savetxt(beside, z)
-    threads = []
-    real = plots.known_landscape
-
-    def watched(*arguments: Any) -> Any:
-        threads.append(threading.current_thread())
-        return real(*arguments)
-
-    monkeypatch.setattr(plots, "known_landscape", watched)
+    threads = threads_of(plots, "known_landscape", monkeypatch)
     try:
         person.see(sketch, "scatter")
         places = person.page.places
@@ -489,14 +495,7 @@ def test_without_a_table_of_states_the_volumes_are_read_off_the_main_thread_and_
 
     shutil.copytree(sketch, tmp_path / "old")
     (tmp_path / "old/states.csv").unlink()
-    threads = []
-    real = runs.occupancy_of
-
-    def watched(*arguments: Any) -> Any:
-        threads.append(threading.current_thread())
-        return real(*arguments)
-
-    monkeypatch.setattr(runs, "occupancy_of", watched)
+    threads = threads_of(runs, "occupancy_of", monkeypatch)
     person.see(tmp_path / "old", "states")
     assert threads and threads[0] is not threading.main_thread()
     assert "1: 120, 2: 80" in person.page.caption.text()

@@ -63,11 +63,7 @@ def recipe(kind: str, number: int) -> Recipe:
         particles=int(rng.choice([5000, 8000] if many else [3000, 5000, 7000])),
         snr=float(snr),
         reach=float(rng.choice([0.55, 0.65, 0.75, 0.87], p=[0.3, 0.35, 0.25, 0.1])),
-        preferred=float(rng.choice([0.0, 0.4, 0.7])),
-        tilt_error=float(rng.choice([1.0, 2.0, 3.0])),
-        shift_error=float(rng.choice([0.15, 0.3])),
-        contrast=float(rng.choice([0.0, 0.15])),
-        blurred=float(rng.choice([0.0, 1 / 3])),
+        **_flaws(rng),
         junk=0.15 if kind == "junk" else 0.0,
     )
     blocks = {"blocks": int(rng.integers(4, 11)), "rare": 5, "junk": 6, "phases": 6}
@@ -86,6 +82,17 @@ def recipe(kind: str, number: int) -> Recipe:
         imaging=imaging,
         seed=seed,
     )
+
+
+def _flaws(rng: np.random.Generator) -> dict[str, float]:
+    """What is drawn of views, poses and particles; in this order, or recipes would change."""
+    return {
+        "preferred": float(rng.choice([0.0, 0.4, 0.7])),
+        "tilt_error": float(rng.choice([1.0, 2.0, 3.0])),
+        "shift_error": float(rng.choice([0.15, 0.3])),
+        "contrast": float(rng.choice([0.0, 0.15])),
+        "blurred": float(rng.choice([0.0, 1 / 3])),
+    }
 
 
 def _smooth(name: str, molecule: str, seed: int, number: int, rng: np.random.Generator) -> Recipe:
@@ -165,11 +172,7 @@ def _wide(name: str, molecule: str, seed: int, number: int, rng: np.random.Gener
             particles=20_000 if null else 30_000,
             snr=round(float(np.exp(rng.uniform(np.log(low), np.log(high)))), 3),
             reach=float(rng.choice([0.55, 0.65, 0.75])),
-            preferred=float(rng.choice([0.0, 0.4, 0.7])),
-            tilt_error=float(rng.choice([1.0, 2.0, 3.0])),
-            shift_error=float(rng.choice([0.15, 0.3])),
-            contrast=float(rng.choice([0.0, 0.15])),
-            blurred=float(rng.choice([0.0, 1 / 3])),
+            **_flaws(rng),
             junk=0.15 if kind == "junk" else 0.0,
         ),
         seed=seed,

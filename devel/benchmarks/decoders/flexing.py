@@ -19,15 +19,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.stats import beta
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from decoders.core_api import DOUBTFUL, GRADED, MOVING, SOLID, Grid, in_memory
+from decoders.measures import overlap
 from decoders.methods import METHODS, Found
 from decoders.molecules import Model, draw_states, model
 from decoders.smooth import fields
+from decoders.summary import upper_bound
 
 TABLE = Path(__file__).resolve().parents[1] / "flexing.md"
 MOLECULES = ("50S", "1oel", "6fml", "5cd4", "4nmn")
@@ -155,12 +156,6 @@ def verdicts(found: Found) -> Counter[str]:
     return Counter(e.verdict.split(":")[0] for e in found.evidence.values())
 
 
-def iou(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
-    """Intersection over union of two sets of voxels."""
-    both = len(np.intersect1d(a, b))
-    return both / (len(a) + len(b) - both)
-
-
 def nulls() -> list[str]:
     """Lines of the table of nulls."""
     kinds = [(d, k) for d in DISPLACEMENTS for k in LATENTS] + [(None, LATENTS[0])]
@@ -183,11 +178,10 @@ def nulls() -> list[str]:
             f"| {total[DOUBTFUL]} | {total[MOVING]} |"
         )
         print(lines[-1], flush=True)
-    most = float(beta.ppf(0.95, bad + 1, number - bad))
     return [
         *lines,
         "",
-        f"{bad} of {number} have a block that stands; the true share is below {most:.1%} (95 %, "
+        f"{bad} of {number} have a block that stands; the true share is below {upper_bound(bad, number):.1%} (95 %, "
         "Clopper-Pearson).",
     ]
 
@@ -208,7 +202,7 @@ def controls() -> list[str]:
             matched = set()
             for b in range(len(made.plan)):
                 truth = np.flatnonzero(made.truth == b)
-                overlap = {n: iou(truth, voxels) for n, voxels in found.blocks.items()}
+                overlap = {n: overlap(truth, voxels) for n, voxels in found.blocks.items()}
                 top = max(overlap, key=lambda n: overlap[n], default=None)
                 best.append(overlap[top] if top is not None else 0.0)
                 if top is not None and overlap[top] > MATCHED:

@@ -99,6 +99,11 @@ def ensemble_lines(rows: list[Row]) -> Iterable[str]:
         )
 
 
+def upper_bound(wrong: int, number: int) -> float:
+    """That of the share of which ``wrong`` of a number were seen: 95 %, Clopper-Pearson."""
+    return float(beta.ppf(0.95, wrong + 1, number - wrong)) if wrong < number else 1.0
+
+
 def bound_line(rows: list[Row]) -> str:
     """The share of nulls with a block that is not doubtful, and the bound that their number
     allows.
@@ -107,7 +112,7 @@ def bound_line(rows: list[Row]) -> str:
     wrong = sum(int(r["undoubted"]) > 0 for r in nulls)
     if not nulls:
         return "No nulls."
-    bound = beta.ppf(0.95, wrong + 1, len(nulls) - wrong) if wrong < len(nulls) else 1.0
+    bound = upper_bound(wrong, len(nulls))
     return (
         f"Nulls with a block that is not called doubtful: {wrong} of {len(nulls)}; the true share is below "
         f"{bound:.1%} (95 %, Clopper-Pearson)."

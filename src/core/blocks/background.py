@@ -6,6 +6,7 @@ how many independent ones they are worth.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,16 +68,27 @@ def are_independent(anchors: Anchors, occupancy: Occupancy) -> bool:
     base = np.zeros(len(levels))
     if len(anchors.background):
         base = np.median(anchors.background_values, axis=1)
-    height = np.where(levels > base, levels - base, np.maximum(np.abs(levels), 1e-30))
-    worth = [
+    height = _height(levels, base)
+    worth = _least_known(
         effective_volumes((values - base[:, None]) / height[:, None], voxels, occupancy.grid)
         for voxels, values in (
             (anchors.background, anchors.background_values),
             (anchors.core, anchors.core_values),
         )
-    ]
-    known = [volumes for volumes in worth if np.isfinite(volumes)]
-    return min(known, default=0.0) >= max(constants.FEW_EFFECTIVE, len(levels) / 2)
+    )
+    return worth >= max(constants.FEW_EFFECTIVE, len(levels) / 2)  # NaN: no
+
+
+def _height(
+    levels: NDArray[np.float64] | np.float64, base: NDArray[np.float64] | np.float64
+) -> NDArray[np.float64]:
+    """Of contour levels above the median density of the background, one or (V,)."""
+    return np.where(levels > base, levels - base, np.maximum(np.abs(levels), 1e-30))
+
+
+def _least_known(effective: Iterable[float]) -> float:
+    """The smaller number of effective volumes, of background and core; NaN if neither tells."""
+    return min((volumes for volumes in effective if np.isfinite(volumes)), default=float("nan"))
 
 
 def measure_background(ensemble: Ensemble, occupancy: Occupancy, progress: Progress) -> Background:
@@ -130,7 +142,7 @@ class BackgroundReader:
         self._values[v] = values
         outside, level = self._values[v, : self._empty], self._occupancy.levels[v]
         base = np.float64(median(outside)) if self._empty else np.float64(0)
-        height = level - base if level > base else np.maximum(np.abs(level), 1e-30)
+        height = np.float64(_height(level, base))
         self._base[v], self._height[v] = base, height
         return base, height
 
@@ -150,8 +162,7 @@ class BackgroundReader:
             effective.append(
                 effective_volumes(values[:, part], self.voxels[part], self._occupancy.grid)
             )
-        known = [volumes for volumes in effective if np.isfinite(volumes)]
-        result = Background(base, height, noise, min(known, default=float("nan")))
+        result = Background(base, height, noise, _least_known(effective))
         kept_with(self._occupancy).background = result
         return result
 

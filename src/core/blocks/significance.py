@@ -120,11 +120,7 @@ def differs(
     """
     k, e = np.asarray(counts, np.float64) / volumes, np.asarray(errors, np.float64) / volumes
     both = (k + e) / 2
-
-    def fit(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(xlogy(p, q) + xlogy(1 - p, 1 - q))
-
-    ratio = 2 * volumes * (fit(k, k) + fit(e, e) - fit(k, both) - fit(e, both))
+    ratio = 2 * volumes * (_fit(k, k) + _fit(e, e) - _fit(k, both) - _fit(e, both))
     return np.asarray((k > e) & (ratio > np.log(volumes)))
 
 
@@ -145,7 +141,11 @@ def shares_differ(
     """
     p, n = np.asarray(shares, np.float64), np.asarray(counted, np.float64)[:, None]
     k, both = p.shape[1], (p * n).sum(axis=0) / n.sum()
-    ratio = 2 * float((n * (xlogy(p, p) + xlogy(1 - p, 1 - p))).sum())
-    ratio -= 2 * float((n * (xlogy(p, both) + xlogy(1 - p, 1 - both))).sum())
+    ratio = 2 * float((n * _fit(p, p)).sum()) - 2 * float((n * _fit(p, both)).sum())
     ways = gammaln(volumes + 1) - gammaln(k + 1) - gammaln(volumes - k + 1)
     return bool(ratio > k * np.log(volumes) + 2 * ways)
+
+
+def _fit(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-likelihood of shares p by rates q, for each that was counted."""
+    return np.asarray(xlogy(p, q) + xlogy(1 - p, 1 - q))

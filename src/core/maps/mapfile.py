@@ -192,12 +192,10 @@ def _reading(path: Path) -> Iterator[None]:
         zlib.error,
     ) as error:
         if not path.exists() and stored_size(path) is None:
-            if path.is_symlink():
-                raise SirenError(
-                    f"{path} is a link to a file that is gone: leave it out, or put the file back."
-                ) from error
             raise SirenError(
-                f"{path}: there is no such file; check its name and folder."
+                f"{path} is a link to a file that is gone: leave it out, or put the file back."
+                if path.is_symlink()
+                else f"{path}: there is no such file; check its name and folder."
             ) from error
         reason = (
             getattr(error, "strerror", None)
