@@ -4,10 +4,12 @@ windows.
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from inspect import isgenerator
@@ -167,8 +169,10 @@ def _run_here(
     )
     result: Any = None
     ended_by: BaseException | None = None
+    pressed = threading.Event()  # Ctrl-C
     try:
-        result = at_once(show(work(progress)))
+        with _stopped_by_ctrl_c(session, progress, pressed):
+            result = at_once(show(work(progress)))
     except (SirenError, OSError) as error:
         known = file_error(error) if isinstance(error, OSError) else error
         ended_by = known or error
@@ -177,13 +181,16 @@ def _run_here(
         raise UserError(str(known)) from None  # one sentence, no chained traceback
     except Cancelled as error:
         ended_by = error
+        if pressed.is_set():
+            # ChimeraX would end with status 0, and what follows in a shell script would go on
+            session.logger.info(stopped_text())
+            raise SystemExit(INTERRUPTED) from None
         raise CancelOperation(stopped_text()) from None
-    except KeyboardInterrupt as error:  # Ctrl-C
+    except KeyboardInterrupt as error:
         ended_by = error
         if session.ui.is_gui:
             raise
-        # ChimeraX would end with status 0, and what follows in a shell script would go on
-        session.logger.info(stopped_text())
+        session.logger.info("Interrupted.")
         raise SystemExit(INTERRUPTED) from None
     except BaseException as error:
         ended_by = error
@@ -192,7 +199,38 @@ def _run_here(
         _trigger(session).activate_trigger(
             JOB_ENDED, JobEnd(name, result, ended_by, time.monotonic() - began)
         )
+    if pressed.is_set():  # too late to stop it: it has ended whole
+        raise SystemExit(INTERRUPTED)
     return result
+
+
+@contextmanager
+def _stopped_by_ctrl_c(
+    session: Any, progress: Progress, pressed: threading.Event
+) -> Iterator[None]:
+    """Without windows, let Ctrl-C ask the work to stop at its next step, and a second Ctrl-C
+    interrupt it.
+
+    Python's own handler raises KeyboardInterrupt wherever the main thread is: in a finalizer it
+    is lost and the work goes on, and while a file is put in its place it comes at a bad time.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    own = before is signal.default_int_handler  # not ignored, and no other program's
+    if session.ui.is_gui or not own or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+        progress.cancel()
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def at_once(outcome: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -132,6 +133,55 @@ def test_progress_reaches_the_status_line_from_the_main_thread_with_time_left(
     # the window draws the status line at once, on the main thread: once a second is enough
     assert lines() == [f"siren test: {known[k]}" for k in (0, 4, 8)]
     assert heard.threads == {threading.get_ident()}
+
+
+class _PressedInItsEnd:
+    """Ctrl-C comes while this is being deleted, where Python loses an exception."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_without_windows_is_not_lost_wherever_it_comes(session: Any, heard: Heard) -> None:
+    def work(progress: Progress) -> str:
+        _PressedInItsEnd()
+        for i in range(3):
+            progress.step("working", i / 3)
+        return "went on"
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit) as ended:
+        run_job(session, "siren sketch", work, lambda result: result)
+    assert ended.value.code == 130
+    assert "Stopped. Nothing was written" in heard.text(0)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_interrupts_work_that_takes_no_step(session: Any) -> None:
+    def work(_: Progress) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("went on")
+
+    with pytest.raises(SystemExit) as ended:
+        run_job(session, "siren sketch", work, lambda result: result)
+    assert ended.value.code == 130
+
+
+def test_work_that_ctrl_c_comes_too_late_for_is_shown_and_stops_what_follows(session: Any) -> None:
+    shown = []
+    with pytest.raises(SystemExit) as ended:
+        run_job(session, "siren sketch", lambda _: signal.raise_signal(signal.SIGINT), shown.append)
+    assert ended.value.code == 130 and shown == [None]
+
+
+def test_ctrl_c_that_is_ignored_stays_ignored(session: Any) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        run_job(session, "siren sketch", lambda _: signal.raise_signal(signal.SIGINT), print)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(
