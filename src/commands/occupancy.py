@@ -14,13 +14,9 @@ from chimerax.map import Volume
 from numpy.typing import NDArray
 
 from ..core.analysis.annotation import Atoms
+from ..core.analysis.occupancy_tables import OCCUPANCIES_FILE, PARTS_FILE
 from ..core.analysis.parameters import OccupancyParameters
-from ..core.analysis.part_occupancy import (
-    OCCUPANCIES_FILE,
-    PARTS_FILE,
-    Occupancies,
-    measure_occupancies,
-)
+from ..core.analysis.part_occupancy import Occupancies, measure_occupancies
 from ..core.analysis.parts import Part, block_parts, chain_parts, chain_reach, mask_parts
 from ..core.blocks.background import vary_together
 from ..core.blocks.region import Mask

@@ -20,8 +20,6 @@ Example::
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -30,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.progress import Progress
+from ..common.tables import csv_text
 from .block_occupancy import States
 from .pair_tests import closure
 from .parameters import RelateParameters
@@ -227,15 +226,13 @@ def order_csv(order: Order) -> str:
     """The order as text, a row for each block: step (empty without a place), the blocks that come
     with it, directly before it, and in parallel; the support of what comes before.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["block", "step", "with", "after", "support", "parallel", "resamples"])
-    rows = sorted(order.numbers, key=lambda n: (order.step(n) or len(order.numbers) + 1, n))
-    for number in rows:
+    rows = []
+    in_order = sorted(order.numbers, key=lambda n: (order.step(n) or len(order.numbers) + 1, n))
+    for number in in_order:
         group = next(g for g in order.groups if number in g)
         support = order.support(number)
-        writer.writerow(
-            [
+        rows.append(
+            (
                 number,
                 order.step(number) or "",
                 _words(n for n in group if n != number),
@@ -243,22 +240,20 @@ def order_csv(order: Order) -> str:
                 f"{support:.4f}" if np.isfinite(support) else "",
                 _words(order.parallel(number)),
                 order.resamples,
-            ]
+            )
         )
-    return text.getvalue()
+    return csv_text(("block", "step", "with", "after", "support", "parallel", "resamples"), rows)
 
 
 def support_csv(order: Order) -> str:
     """The support of every pair as text: share of the resamples in which a comes before b, b before
     a, and both together.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["a", "b", "a_before_b", "b_before_a", "together"])
+    rows = []
     for (i, a), (j, b) in combinations(enumerate(order.numbers), 2):
         shares = (order.before[i, j], order.before[j, i], order.together[i, j])
-        writer.writerow([a, b, *(f"{s:.4f}" for s in shares)])
-    return text.getvalue()
+        rows.append((a, b, *(f"{s:.4f}" for s in shares)))
+    return csv_text(("a", "b", "a_before_b", "b_before_a", "together"), rows)
 
 
 def _words(numbers: object) -> str:

@@ -18,8 +18,6 @@ Example::
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,7 +35,7 @@ from ..blocks.profiles import block_shares
 from ..common import constants
 from ..common.errors import SirenError
 from ..common.progress import Progress
-from ..common.tables import parse_number, read_table
+from ..common.tables import csv_text, parse_number, read_table
 from .parameters import StatesParameters
 
 STATES_FILE = "states.csv"
@@ -233,12 +231,11 @@ def states_csv(states: States) -> str:
     """The table as text: a row for each volume with file, level and the share of each block that is
     occupied, 0 to 1.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([FILE, LEVEL, *(f"{BLOCK}{n}" for n in states.numbers)])
-    for name, level, shares in zip(states.names, states.levels, states.share.T, strict=True):
-        writer.writerow([name, f"{level:.6g}", *(f"{s:.4f}" for s in shares)])
-    return text.getvalue()
+    rows = (
+        [name, f"{level:.6g}", *(f"{s:.4f}" for s in shares)]
+        for name, level, shares in zip(states.names, states.levels, states.share.T, strict=True)
+    )
+    return csv_text([FILE, LEVEL, *(f"{BLOCK}{n}" for n in states.numbers)], rows)
 
 
 def read_states(path: Path, blocks: BlockSet, parameters: StatesParameters | None = None) -> States:

@@ -14,8 +14,6 @@ Example::
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, pdtrc
 
 from ..common import constants
+from ..common.tables import csv_text
 from .block_occupancy import States
 from .pair_tests import clopper_pearson
 
@@ -142,23 +141,19 @@ def _by_errors(
 
 def combinations_csv(found: Sequence[Combination], numbers: Sequence[int], volumes: int) -> str:
     """The table as text: a row for each combination, 1 or 0 for each block."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [
-            *("combination", "volumes", "share", "share_low", "share_high", "if_independent"),
-            *("by_errors", "p_errors", "volume", *(f"block_{n}" for n in numbers)),
-        ]
+    columns = (
+        *("combination", "volumes", "share", "share_low", "share_high", "if_independent"),
+        *("by_errors", "p_errors", "volume", *(f"block_{n}" for n in numbers)),
     )
-    for c in found:
-        writer.writerow(
-            [
-                c.name,
-                c.count,
-                *(f"{x:.4f}" for x in (c.count / volumes, c.low, c.high)),
-                *(f"{x:.3g}" for x in (c.if_independent, c.by_errors, c.p_errors)),
-                c.volume,
-                *(int(n in c.blocks) for n in numbers),
-            ]
+    rows = (
+        (
+            c.name,
+            c.count,
+            *(f"{x:.4f}" for x in (c.count / volumes, c.low, c.high)),
+            *(f"{x:.3g}" for x in (c.if_independent, c.by_errors, c.p_errors)),
+            c.volume,
+            *(int(n in c.blocks) for n in numbers),
         )
-    return text.getvalue()
+        for c in found
+    )
+    return csv_text(columns, rows)

@@ -16,8 +16,6 @@ Example::
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, permutations
@@ -27,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common import constants
+from ..common.tables import csv_text
 from .block_occupancy import States
 from .pair_tests import (
     at_least,
@@ -342,11 +341,8 @@ def relations_csv(found: Relations) -> str:
     """Every pair of blocks as text: volumes with both, one, the other, neither; phi; the two
     conditional shares and their lower bounds; the relation; upper bounds, odds ratio, p-values.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(PAIR_COLUMNS)
-    writer.writerows(_row(found, i, j) for i, j in combinations(range(len(found.numbers)), 2))
-    return text.getvalue()
+    pairs = combinations(range(len(found.numbers)), 2)
+    return csv_text(PAIR_COLUMNS, (_row(found, i, j) for i, j in pairs))
 
 
 PAIR_COLUMNS = (

@@ -13,8 +13,6 @@ same volumes hardly ever reaches anywhere.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +28,7 @@ from ..common import constants
 from ..common.errors import SirenError
 from ..common.files import atomic_folder, write_json
 from ..common.progress import Progress
+from ..common.tables import csv_text
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid
 from ..maps.mapfile import write_map
@@ -264,12 +263,10 @@ def subset_csv(states: States, subset: Subset) -> str:
     """
     mine, others = set(subset.chosen.tolist()), set(subset.others.tolist())
     few = {k: n for n, k in enumerate(subset.representatives.tolist(), 1)}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    blocks = [f"{BLOCK}{n}" for n in states.numbers]
-    writer.writerow([FILE, LEVEL, "set", "representative", *blocks])
+    rows = []
     for k, (name, level) in enumerate(zip(states.names, states.levels, strict=True)):
         where = "chosen" if k in mine else "other" if k in others else ""
         shares = [f"{s:.4f}" for s in states.share[:, k]]
-        writer.writerow([name, f"{level:.6g}", where, few.get(k, ""), *shares])
-    return text.getvalue()
+        rows.append([name, f"{level:.6g}", where, few.get(k, ""), *shares])
+    blocks = [f"{BLOCK}{n}" for n in states.numbers]
+    return csv_text([FILE, LEVEL, "set", "representative", *blocks], rows)

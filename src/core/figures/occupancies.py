@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ..analysis.part_occupancy import (
+from ..analysis.occupancy_tables import (
     OCCUPANCIES_FILE,
     ORDER_FILE,
     PARTS_FILE,
-    Occupancies,
     occupancies_csv,
     order_csv,
     parts_csv,
 )
+from ..analysis.part_occupancy import Occupancies
 from ..common.files import atomic_files
 from .draw import figure_bytes
 from .states import draw_occupancies, heat_map_size, part_labels

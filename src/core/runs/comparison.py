@@ -12,8 +12,6 @@ Example::
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +38,7 @@ from ..common import constants
 from ..common.errors import SirenError
 from ..common.files import RECORD
 from ..common.progress import Progress
+from ..common.tables import csv_text
 from ..maps.grid import Grid
 from ..maps.mapfile import is_map_name, read_map
 from ..maps.placement import NEGLIGIBLE, is_moved, resampled_onto
@@ -249,12 +248,7 @@ class Comparison:
 
     def csv(self) -> str:
         """The rows as a table."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in self.rows():
-            writer.writerow([_cell(row[c]) for c in COLUMNS])
-        return text.getvalue()
+        return csv_text(COLUMNS, ([_cell(row[c]) for c in COLUMNS] for row in self.rows()))
 
 
 COLUMNS = (

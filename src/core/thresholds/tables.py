@@ -14,8 +14,6 @@ Example::
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ from numpy.typing import NDArray
 
 from ..common.errors import SirenError, join_names
 from ..common.files import atomic_file
-from ..common.tables import parse_number
+from ..common.tables import csv_text, parse_number
 from ..common.tables import read_table as read_text_table
 from ..maps.ensemble import Ensemble
 from .matching import FILE, VOL_ID, names_by_number, row_names, whole_number
@@ -155,13 +153,12 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
     SirenError
         If the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([repr(float(c)) if isinstance(c, float) else c for c in row] for row in rows)
+    text = csv_text(
+        columns, ([repr(float(c)) if isinstance(c, float) else c for c in row] for row in rows)
+    )
     with atomic_file(path) as temporary:
         # bytes of no encoding in names are written as they are
-        temporary.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
+        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

@@ -14,6 +14,7 @@ import pytest
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from chimerax.siren.core.analysis.block_occupancy import measure_states
+from chimerax.siren.core.analysis.occupancy_tables import occupancies_csv, order_csv, parts_csv
 from chimerax.siren.core.analysis.parameters import OccupancyParameters
 from chimerax.siren.core.analysis.part_occupancy import (
     GRADED,
@@ -23,10 +24,7 @@ from chimerax.siren.core.analysis.part_occupancy import (
     UNDECIDED,
     Occupancies,
     measure_occupancies,
-    occupancies_csv,
     occupancy_of_volume,
-    order_csv,
-    parts_csv,
 )
 from chimerax.siren.core.analysis.parts import block_parts, mask_parts, part_from_array
 from chimerax.siren.core.blocks.blockset import BlockSet
