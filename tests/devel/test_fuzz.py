@@ -54,7 +54,7 @@ def test_another_exception_is_found(
         raise wrong
 
     def reader(good: Any, folder: Path, data: Any) -> None:
-        fuzz.one_sentence(raises, folder)
+        fuzz.runs.one_sentence(raises, folder)
 
     monkeypatch.setitem(fuzz.READERS, "truth.json", (reader, 1))
     with pytest.raises(type(wrong)):

@@ -1,0 +1,1 @@
+"""What ``devel/fuzz.py`` changes in good files, and the readers that it gives them to."""
