@@ -38,7 +38,7 @@ def answering(function: Callable[..., Any]) -> Callable[..., Any]:
         with _answer() as facts:
             result = _files_named(function, session, *arguments, **keywords)
             found = {**facts_of(result), **facts}
-        return JSONResult(json.dumps(plain(found), allow_nan=False), result)
+        return JSONResult(json.dumps(plain(found), allow_nan=False), sendable(result))
 
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())
@@ -125,6 +125,20 @@ def plain(value: Any) -> Any:
     if isinstance(value, Sequence | set | frozenset):
         return [plain(v) for v in value]
     return plain(_fields(value)) if is_dataclass(value) else str(value)
+
+
+def sendable(result: Any) -> Any:
+    """A result that ChimeraX's REST server can send: from 1.11 on it sends what is JSON's own, and
+    the ``str`` of an object of ChimeraX or SIREn; anything else, such as a path, would end it
+    without an answer.
+    """
+    if isinstance(result, Mapping):
+        return {str(k): sendable(v) for k, v in result.items()}
+    if isinstance(result, list | tuple):
+        return [sendable(one) for one in result]
+    if "chimerax" in type(result).__module__:
+        return result
+    return plain(result)
 
 
 def _fields(result: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Text that becomes a command: the only place where paths and names are quoted.
 
-ChimeraX's tokenizer ends a quoted word at a quote that a blank, or the end, follows, and has no
-escapes in paths: some names cannot be quoted. The commands of SIREn also take such a path as a
-``file:`` address, in which every byte can be written.
+ChimeraX's tokenizer ends a quoted word at a quote that a blank, or the end, follows (from 1.8 on a
+semicolon, too), and has no escapes in paths: some names cannot be quoted. The commands of SIREn
+also take such a path as a ``file:`` address, in which every byte can be written.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _quoted(text: str) -> str | None:
     if _PLAIN.fullmatch(text):
         return text
     for mark in ('"', "'"):
-        if not re.search(rf"{mark}\s", text):
+        if not re.search(rf"{mark}[\s;]", text):
             return f"{mark}{text}{mark}"
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 import urllib.parse
 import urllib.request
@@ -18,7 +19,7 @@ from chimerax.core.commands import Command, JSONResult
 from chimerax.core.commands import run as run_command
 
 from chimerax.siren import cmd
-from chimerax.siren.session.answers import facts_of, is_awaited, plain
+from chimerax.siren.session.answers import facts_of, is_awaited, plain, sendable
 from chimerax.siren.session.jobs import SirenJob
 from ensembles import LEVEL, Planted, write_planted
 from waiting import DEADLINE, until
@@ -176,6 +177,27 @@ def test_numbers_that_json_does_not_know_are_null_and_arrays_are_lists():
     assert facts_of([]) == {"results": []}
 
 
+def sent(value: Any) -> Any:
+    """A result as the REST server of ChimeraX 1.11 prepares it, before it is written as JSON."""
+    if isinstance(value, dict):
+        return {sent(k): sent(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [sent(v) for v in value]
+    ours = hasattr(value, "session") or "chimerax" in getattr(value, "__module__", "")
+    return str(value) if ours else value
+
+
+def test_the_result_beside_an_answer_can_be_sent_by_the_rest_server_of_1_11(session, sketched):
+    figure = f"siren plot '{sketched['folder']}' states saveFile '{sketched['folder']}/s.png'"
+    for command in (figure, "siren help sketch", f"siren open '{sketched['folder']}'"):
+        result = run_command(session, command, log=False, return_json=True)
+        assert json.dumps(sent(result.python_value)), command
+    odd = [Path("/a"), {1: (np.float32(2), np.arange(2), pd.NA)}, math.nan, {"b"}, np.bool_(True)]
+    written = json.dumps(sent(sendable(odd)), allow_nan=False)
+    assert json.loads(written) == ["/a", {"1": [2, [0, 1], "<NA>"]}, None, ["b"], True]
+    assert isinstance(sendable(JSONResult("", 1)), JSONResult)  # the server makes it its str
+
+
 @pytest.fixture
 def server(session: Any) -> Iterator[str]:
     """The address of ChimeraX's own REST server, as ``remotecontrol rest start json true`` has."""
@@ -203,13 +225,17 @@ def logged(reply: Any) -> str:
     return "\n".join(line for lines in reply["log messages"].values() for line in lines)
 
 
-def test_rest_answers_with_results_errors_usage_and_the_manual(server, sketched):
+def test_rest_answers_with_results_errors_usage_and_the_manual(server, sketched, tmp_path):
     reply = ask(server, f"siren states '{sketched['folder']}'")
     assert reply["error"] is None
     assert len(json.loads(reply["json values"][0])["blocks"]) == 2
     reply = ask(server, "siren states /no/such/folder")
     assert reply["error"]["type"] == "UserError" and "/no/such/folder" in reply["error"]["message"]
-    usage = logged(ask(server, "usage siren sketch"))
+    figure = tmp_path / "states.png"
+    reply = ask(server, f"siren plot '{sketched['folder']}' states saveFile '{figure}'")
+    assert json.loads(reply["json values"][0]) == {"file": str(figure)} and figure.is_file()
+    # 1.11 marks words and arguments of a plain text
+    usage = re.sub("['_]", "", logged(ask(server, "usage siren sketch")))
     assert "siren sketch volumes" in usage and "[minSize" in usage
     reply = ask(server, "siren help sketch")
     text = json.loads(reply["json values"][0])["text"]

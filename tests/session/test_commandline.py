@@ -6,6 +6,7 @@ Everything is parsed by ChimeraX itself; links go through Qt's addresses as the 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ SPITEFUL = [
     "a; close",
     "a;close session",
     '" ; close ; "',
+    '";close;"',
+    "';close;\"; x",
     "' ; close ; '",
     "a\" ' b",
     "'",
@@ -223,7 +226,7 @@ def test_a_path_for_a_command_of_chimerax_is_right_or_refused(parsed: Any, name:
     text = foreign_path_text(Path("/data") / name)
     if text is None:
         both = all(
-            any(f"{m}{blank}" in name for blank in " \t\r\n\v\f\x1c\x85\xa0\u2028") for m in "'\""
+            any(f"{m}{end}" in name for end in "; \t\r\n\v\f\x1c\x85\xa0\u2028") for m in "'\""
         )
         assert both or "\n" in name or not name.isprintable()
         return
@@ -232,6 +235,17 @@ def test_a_path_for_a_command_of_chimerax_is_right_or_refused(parsed: Any, name:
         {"file": str(Path("/data") / name)},
         {"closed": True},
     ]
+
+
+@each_spiteful_name
+def test_a_quoted_word_ends_at_the_same_quote_in_1_7_and_in_later_versions(name: str) -> None:
+    """These are their patterns of one."""
+    for text in (path_text(Path("/data") / name), foreign_path_text(Path("/data") / name)):
+        if text is None or text[0] not in "'\"":
+            continue
+        for ends in (r"(\s|$)", r"(\s|;|$)"):
+            word = re.match(rf"({text[0]}(.|\n)*?{text[0]}){ends}", f"{text} after")
+            assert word is not None and word[1] == text
 
 
 @pytest.mark.parametrize(
