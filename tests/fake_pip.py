@@ -29,7 +29,7 @@ class FakePip:
         monkeypatch.setattr(install, "start_pip", self)
         monkeypatch.setattr(torch_install, "use_new_packages", self._ended)
 
-    def __call__(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+    def __call__(self, arguments: Sequence[str], folder: str) -> subprocess.Popen[str]:
         self.asked.append(list(arguments))
         with open(arguments[arguments.index("--constraint") + 1], encoding="utf-8") as file:
             self.held = file.read()

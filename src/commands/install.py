@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 from chimerax.core.commands import CmdDesc, EnumOf
 
 from ..core.common import torch_install
-from ..core.common.errors import SirenError, join_names
+from ..core.common.errors import SirenError, StoppedLate, join_names
 from ..core.common.progress import Progress
 from ..session.jobs import run_job
 from ..session.log import log_lines
@@ -43,7 +45,8 @@ def install_torch(session: Any, build: str = "auto") -> Any:
 
 def _install(build: str, progress: Progress) -> None:
     held = torch_install.held_versions()
-    with tempfile.TemporaryDirectory(prefix="siren-pip-") as folder:
+    # what pip downloads is here, too, as it leaves that behind where it is stopped
+    with tempfile.TemporaryDirectory(prefix="siren-pip-", ignore_cleanup_errors=True) as folder:
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text(held, encoding="utf-8")
         user = not torch_install.in_virtual_environment()
@@ -52,7 +55,11 @@ def _install(build: str, progress: Progress) -> None:
             f"Installing torch ({build}, {torch_install.SIZES[build]}) with ChimeraX's pip; "
             f"{', '.join(held.split())} stay as they are."
         )
-        torch_install.run_pip(start_pip, arguments, progress)
+        try:
+            torch_install.run_pip(partial(start_pip, folder=folder), arguments, progress)
+        except StoppedLate:
+            torch_install.use_new_packages()
+            raise
     torch_install.use_new_packages()
     now = torch_install.held_versions().split()
     if changed := [package for package in held.split() if package not in now]:
@@ -63,8 +70,10 @@ def _install(build: str, progress: Progress) -> None:
         )
 
 
-def start_pip(arguments: Sequence[str]) -> subprocess.Popen[str]:
-    """Start pip as ChimeraX's own ``pip`` command does, with its Python and its folders."""
+def start_pip(arguments: Sequence[str], folder: str) -> subprocess.Popen[str]:
+    """Start pip as ChimeraX's own ``pip`` command does, with its Python and its folders, but a
+    folder of its own for temporary files.
+    """
     from chimerax.core.python_utils import chimerax_environment, chimerax_python_executable
 
     with chimerax_environment():
@@ -76,6 +85,8 @@ def start_pip(arguments: Sequence[str]) -> subprocess.Popen[str]:
             text=True,
             encoding="utf-8",
             errors="replace",
+            start_new_session=True,  # Ctrl-C is for ChimeraX, which may have to wait for pip
+            env=os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder),
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # on Windows
         )
 

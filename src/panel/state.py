@@ -23,7 +23,7 @@ from ..session.jobs import (
     when_job_ends,
 )
 from ..session.opened import blocks_are_open, when_folders_moved, when_run_opened
-from ..session.words import nothing_found
+from ..session.words import nothing_found, say_in
 from . import commands
 from .listed import PREDICTED, ListedVolumes
 from .widgets import while_alive
@@ -96,7 +96,7 @@ class PanelState(ListedVolumes):
                 self.forget_problem()
             return result
         except NotABug as error:
-            session.logger.warning(str(error))
+            say_in(session.logger.warning, session, str(error))
             self.tell(str(error), True)
             self._failed = True
             return None
@@ -115,7 +115,7 @@ class PanelState(ListedVolumes):
         try:
             run_in_turn(session, lines, _found_blocks)
         except NotABug as error:
-            session.logger.warning(str(error))
+            say_in(session.logger.warning, session, str(error))
             self.tell(str(error), True)
         finally:
             if not self.closed:
@@ -287,7 +287,7 @@ class PanelState(ListedVolumes):
         if isinstance(end.error, SessionClosed):
             pass  # of another session
         elif isinstance(end.error, (Cancelled, CancelOperation)):
-            self.tell(stopped_text())
+            self.tell(stopped_text(end.error))
         elif end.error is not None:
             self.tell(str(end.error), True)
         else:

@@ -22,9 +22,10 @@ from chimerax.core.state import StateManager
 from chimerax.core.tasks import Task, TaskState
 from chimerax.core.triggerset import DEREGISTER
 
-from ..core.common.errors import Cancelled, SirenError, file_error
+from ..core.common.errors import Cancelled, SirenError, StoppedLate, file_error
 from ..core.common.progress import Progress
 from .answers import is_awaited
+from .words import say_in
 
 T = TypeVar("T")
 LINE_SECONDS = 3.0  # between two progress lines of a run without windows
@@ -165,7 +166,7 @@ def _run_here(
     began = time.monotonic()
     progress = Progress(
         _Lines(session, name) if not session.ui.is_gui else _Status(session, name),
-        say=session.logger.info,
+        say=lambda sentence: say_in(session.logger.info, session, sentence),
     )
     result: Any = None
     ended_by: BaseException | None = None
@@ -183,9 +184,9 @@ def _run_here(
         ended_by = error
         if pressed.is_set():
             # ChimeraX would end with status 0, and what follows in a shell script would go on
-            session.logger.info(stopped_text())
+            session.logger.info(stopped_text(error))
             raise SystemExit(INTERRUPTED) from None
-        raise CancelOperation(stopped_text()) from None
+        raise CancelOperation(stopped_text(error)) from None
     except KeyboardInterrupt as error:
         ended_by = error
         if session.ui.is_gui:
@@ -261,11 +262,13 @@ def shows_errors(place: Any) -> None:
 def _log_error(session: Any, sentence: str) -> None:
     """Log an error: as one where nobody reads it else, for which ChimeraX opens a dialog."""
     read = any(place.session is session and place.shows_errors() for place in list(_PLACES))
-    (session.logger.warning if read else session.logger.error)(sentence)
+    say_in(session.logger.warning if read else session.logger.error, session, sentence)
 
 
-def stopped_text() -> str:
-    """The message after a stop."""
+def stopped_text(error: BaseException | None = None) -> str:
+    """The message after a stop, which may have come too late."""
+    if isinstance(error, StoppedLate):
+        return str(error)
     return "Stopped. Nothing was written; earlier results are unchanged."
 
 
@@ -354,7 +357,7 @@ class SirenJob(Task):
 
     def _say(self, sentence: str) -> None:
         if not self._left_session:
-            self.session.logger.info(sentence)
+            say_in(self.session.logger.info, self.session, sentence)
 
     def _run(self) -> None:
         outcome: Any = None
@@ -417,7 +420,7 @@ class SirenJob(Task):
             log.info(f"{self.name} was stopped: its session was closed.")
         except (Cancelled, CancelOperation) as caught:
             self.error = caught
-            log.info(stopped_text())
+            log.info(stopped_text(caught))
         except BaseException as caught:
             self.error = caught
             log.report_exception(preface=f"Error in {self.name}", exc_info=sys.exc_info())

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
-from chimerax.core.errors import UserError
+from chimerax.core.errors import CancelOperation, UserError
 from chimerax.core.logger import StringPlainTextLog
 
 from chimerax.siren.commands import install
 from chimerax.siren.core.common import torch_install
+from chimerax.siren.core.common.errors import Cancelled
+from chimerax.siren.core.common.progress import Progress
 from fake_pip import FakePip
 
 
@@ -59,7 +62,37 @@ def test_pip_is_started_with_chimeraxs_python_and_folders(monkeypatch: pytest.Mo
         seen.update(command=command, base=os.environ.get("PYTHONUSERBASE"), **keywords)
 
     monkeypatch.setattr(install.subprocess, "Popen", started)
-    install.start_pip(["install", "torch"])
+    install.start_pip(["install", "torch"], "/somewhere")
     python = python_utils.chimerax_python_executable()
     assert seen["command"] == [python, "-m", "pip", "install", "torch"]
     assert seen["base"] == app_dirs.user_data_dir and "shell" not in seen
+    assert seen["env"]["PYTHONUSERBASE"] == app_dirs.user_data_dir
+    assert [seen["env"][name] for name in ("TMPDIR", "TEMP", "TMP")] == ["/somewhere"] * 3
+    assert seen["start_new_session"]  # a Ctrl-C for ChimeraX does not end pip halfway
+
+
+@pytest.mark.processes
+def test_what_a_stopped_pip_has_downloaded_is_gone_and_it_can_be_started_again(
+    session: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pip = FakePip(monkeypatch)
+    folders: list[Path] = []
+
+    def start(arguments: Any, folder: str) -> Any:
+        (Path(folder) / "pip-unpack-x").mkdir()
+        (Path(folder) / "pip-unpack-x" / "torch.whl").write_bytes(bytes(1000))
+        folders.append(Path(folder))
+        return pip(arguments, folder)
+
+    def stop(self: Progress, phase: str, fraction: float = 0.0) -> None:
+        if pip.asked:
+            raise Cancelled
+
+    monkeypatch.setattr(install, "start_pip", start)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(Progress, "step", stop)
+        with pytest.raises(CancelOperation, match=r"^Stopped\. Nothing was written"):
+            run("siren install torch build cpu")
+    assert not folders[0].exists()
+    assert run("siren install torch build cpu") == version("torch")
+    assert len(pip.asked) == 2 and not folders[1].exists()

@@ -40,6 +40,10 @@ class Cancelled(Exception):
     """The user stopped the run. Nothing was written."""
 
 
+class StoppedLate(Cancelled):
+    """The user stopped the run when it could only go on; the message says what was done."""
+
+
 #: What to do about an error of the file system; for others, see :func:`file_error`.
 _REMEDIES = {
     errno.ENAMETOOLONG: "give a shorter name",

@@ -69,6 +69,10 @@ class Progress:
         """
         if self._cancelled.is_set():
             raise Cancelled("Stopped.")
+        self.report(phase, fraction)
+
+    def report(self, phase: str, fraction: float = 0.0) -> None:
+        """Report as :meth:`step` does, where a job cannot be stopped."""
         now = time.monotonic()
         if self._report and (phase != self._phase or now - self._last >= self._interval):
             self._phase, self._last = phase, now

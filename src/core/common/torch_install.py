@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .errors import SirenError
+from .errors import SirenError, StoppedLate
 from .progress import Progress
 
 CPU, CUDA = "cpu", "cuda"
@@ -36,11 +36,23 @@ HELD = ("numpy", "scipy", "setuptools")
 ASKING_TORCH, ASKED_SETUPTOOLS = "2.13", (77, 0, 3)
 RAW_PROGRESS = (24, 1)  # version of pip that can report its progress in numbers
 POLL = 0.2  # s between looks at whether the user wants to stop
+TOO_LATE = (
+    "pip puts the files of torch in place, which takes about a minute. It cannot be stopped now: "
+    "half of torch would be left. What was to come after it is dropped."
+)
 
 
 def torch_missing() -> bool:
-    """Whether torch is not installed; it is not imported for that."""
-    return importlib.util.find_spec("torch") is None
+    """Whether torch is not installed, or only half, as where pip was killed while it put files in
+    place; it is not imported for that.
+    """
+    if importlib.util.find_spec("torch") is None:
+        return True
+    try:
+        version("torch")
+    except PackageNotFoundError:  # what pip writes last is not there
+        return True
+    return False
 
 
 def build_for_this_computer() -> str:
@@ -137,7 +149,10 @@ def run_pip(
     SirenError
         If pip fails, with its reason.
     Cancelled
-        If ``progress`` was asked to stop; pip is ended, and what it downloaded is dropped.
+        If ``progress`` was asked to stop; pip is ended. Not while it puts files in place, which
+        would leave half of torch: then its end is waited for.
+    StoppedLate
+        If torch was installed then.
     """
     progress.step("starting pip")
     process = start(arguments)
@@ -150,9 +165,16 @@ def run_pip(
 
     threading.Thread(target=read, name="pip", daemon=True).start()
     phase, fraction, said = "starting pip", 0.0, [""]
+    placing = told = False
     try:
         while True:
-            progress.step(phase, fraction)
+            if placing:
+                progress.report(phase, fraction)
+                if progress.cancelled and not told:
+                    told = True
+                    progress.say(TOO_LATE)
+            else:
+                progress.step(phase, fraction)
             try:
                 line = lines.get(timeout=POLL)
             except queue.Empty:
@@ -173,6 +195,7 @@ def run_pip(
                 fraction = 0.0
                 what = "torch" if found[1] == "Installing" else found[2].rpartition("/")[2]
                 phase = f"{found[1].lower()} {what.partition('-')[0]}"
+                placing = line.startswith("Installing collected")
                 progress.say(line.strip())
     except BaseException:
         process.terminate()
@@ -186,6 +209,8 @@ def run_pip(
             f"torch could not be installed ({reason}): check the network connection and the free "
             f'disk space, and type "siren install torch" again{_other_place(arguments)}.'
         )
+    if told:
+        raise StoppedLate("torch was installed before it could be stopped; nothing else was done.")
 
 
 def _other_place(arguments: Sequence[str]) -> str:

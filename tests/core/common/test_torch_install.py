@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from chimerax.siren.core.common import torch_install
-from chimerax.siren.core.common.errors import Cancelled, SirenError
+from chimerax.siren.core.common.errors import Cancelled, SirenError, StoppedLate
 from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.common.torch_install import (
     CPU,
@@ -251,6 +251,57 @@ def test_a_stop_ends_pip() -> None:
     with pytest.raises(Cancelled):
         run_pip(pip_that(code, started), [], progress)  # type: ignore[arg-type]
     assert started[0].poll() is not None
+
+
+@pytest.mark.processes
+def test_a_stop_while_files_are_put_in_place_waits_so_that_no_half_of_torch_is_left() -> None:
+    started: list[subprocess.Popen[str]] = []
+    said: list[str] = []
+
+    def report(phase: str, _: float) -> None:
+        if phase == "installing torch":
+            progress.cancel()
+
+    progress = Progress(report, 0.0, said.append)
+    code = """
+import time
+print("Installing collected packages: mpmath, torch")
+time.sleep(1)
+print("Successfully installed torch-2.13.0")
+"""
+    with pytest.raises(StoppedLate, match="torch was installed before it could be stopped"):
+        run_pip(pip_that(code, started), [], progress)  # type: ignore[arg-type]
+    assert started[0].returncode == 0
+    assert said[1:] == [torch_install.TOO_LATE]  # once, and why
+
+
+@pytest.mark.processes
+def test_a_stop_is_heard_while_pip_prepares_what_it_needs() -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    def report(phase: str, _: float) -> None:
+        if phase.startswith("installing"):
+            progress.cancel()
+
+    progress = Progress(report, 0.0)
+    code = "import time\nprint('  Installing build dependencies: started')\ntime.sleep(600)"
+    with pytest.raises(Cancelled) as caught:
+        run_pip(pip_that(code, started), [], progress)  # type: ignore[arg-type]
+    assert not isinstance(caught.value, StoppedLate) and started[0].returncode
+
+
+def test_half_of_torch_counts_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pip writes its metadata last: a folder without is what a killed pip leaves."""
+    for name in [n for n in sys.modules if n.split(".")[0] == "torch"]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("from . import not_there")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert torch_install.torch_missing()
+    metadata = tmp_path / "torch-2.13.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0\n")
+    assert not torch_install.torch_missing()
 
 
 def test_all_pages_name_the_same_sizes() -> None:
