@@ -27,14 +27,16 @@ def show_(
         )
     source = ensemble.sources[0]
     array = user_errors(source.read)
-    from ..session.log import log_covering
-    from ..session.shown_map import hide_others, show_map
+    from ..session.log import log_covering, log_may_cover
+    from ..session.shown_map import covering_first, hide_others, show_map
 
     shown = show_map(
         session, source.name, array, ensemble.grid, level, str(source.path) if source.path else ""
     )
     if isinstance(volume[0], Volume):
         log_covering(session, hide_others(session, volume[0]))
+    else:
+        log_may_cover(session, covering_first(session, shown))
     return shown
 
 

@@ -19,11 +19,12 @@ from ..core.common.errors import printable
 from .commandline import link_address
 from .shown_map import SEEN_THROUGH
 from .surfaces import BlockMap, block_spec, model_words, verdict_text
+from .words import breakable, say_in
 
 
 def link(command: str, text: str) -> str:
     """An HTML link for the log that runs a command."""
-    return f'<a href="{escape(link_address(command), quote=True)}">{escape(text)}</a>'
+    return f'<a href="{escape(link_address(command), quote=True)}">{breakable(text)}</a>'
 
 
 def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
@@ -89,7 +90,7 @@ def log_replaced(session: Any, hidden: Sequence[Model]) -> None:
         command = f"show {' '.join(f'#!{g.id_string}' for g in hidden)} models"
         session.logger.info(
             "A new result replaces the blocks of the same volumes or output folder; hidden, not "
-            f"closed: {escape(names)}. To see them: {link(command, command)}",
+            f"closed: {breakable(names)}. To see them: {link(command, command)}",
             is_html=True,
         )
 
@@ -116,7 +117,7 @@ def log_uncovered(session: Any, faded: Model | None, covering: Sequence[Model]) 
     if faded is not None:
         command = f"transparency #{faded.id_string} 0 target s"
         session.logger.info(
-            f"The shown map, {escape(faded.name)} (#{faded.id_string}), is transparent now, so "
+            f"The shown map, {breakable(faded.name)} (#{faded.id_string}), is transparent now, so "
             f"that the blocks are seen. To make it opaque: {link(command, command)}",
             is_html=True,
         )
@@ -126,6 +127,20 @@ def log_uncovered(session: Any, faded: Model | None, covering: Sequence[Model]) 
         what = "is opaque" if len(covering) == 1 else "are opaque"
         session.logger.info(
             f"{escape(spec)} {what} and may hide blocks. To see through: {link(command, command)}",
+            is_html=True,
+        )
+
+
+def log_may_cover(session: Any, covering: Sequence[Model]) -> None:
+    """Say which maps of the user are where a map is shown; they stay as they are."""
+    if covering:
+        spec = _spec(session, covering)
+        command = f"hide {spec} models"
+        one = len(covering) == 1
+        stays = "stays as it is: it" if one else "stay as they are: they"
+        session.logger.info(
+            f"{escape(spec)}, opened by you, {stays} may hide the map that is shown. To hide "
+            f"{'it' if one else 'them'}: {link(command, command)}",
             is_html=True,
         )
 
@@ -211,7 +226,7 @@ class Quiet(PlainTextLog):
 def log_lines(session: Any, lines: Iterable[str]) -> None:
     """Log lines of text."""
     for line in lines:
-        session.logger.info(printable(line))
+        say_in(session.logger.info, session, printable(line))
 
 
 def next_step(session: Any, word: str, command: str) -> None:
@@ -225,7 +240,7 @@ def log_table(
     """Log a plain table; with ``links``, the last cell of each row is HTML."""
     body = ["<tr>" + "".join(f"<th>{escape(c)}</th>" for c in columns) + "</tr>"]
     for row in rows:
-        plain = [escape(printable(c)) for c in row]
+        plain = [breakable(printable(c)) for c in row]
         cells = [*plain[:-1], row[-1] if links else plain[-1]]
         body.append("<tr>" + "".join(f"<td>{c}</td>" for c in cells) + "</tr>")
     session.logger.info('<table cellpadding="3">' + "".join(body) + "</table>", is_html=True)

@@ -37,7 +37,7 @@ from .scene import (
     sets_of_blocks,
     volumes_folder,
 )
-from .words import gone_text
+from .words import gone_text, say_in
 
 RUNS = "siren runs"  # name of the session's state manager
 VERSION = 1
@@ -329,8 +329,10 @@ def unsaved(session: Any, group: Model) -> bool:
 def log_bound(session: Any, groups: Sequence[Model]) -> None:
     """Say to which folders open blocks were bound, and offer to save those that were edited."""
     for group in groups:
-        session.logger.info(
-            f"#{group.id_string} belongs to {folder_of(group)} now: the same blocks and volumes."
+        say_in(
+            session.logger.info,
+            session,
+            f"#{group.id_string} belongs to {folder_of(group)} now: the same blocks and volumes.",
         )
         if unsaved(session, group):
             command = f"siren block save #{group.id_string}"
@@ -343,4 +345,4 @@ def log_bound(session: Any, groups: Sequence[Model]) -> None:
 def log_gone(session: Any, folders: Iterable[str]) -> None:
     """Say which folders of open blocks are gone, and what still works."""
     for folder in dict.fromkeys(folders):
-        session.logger.warning(gone_text(folder))
+        say_in(session.logger.warning, session, gone_text(folder))

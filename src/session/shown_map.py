@@ -4,9 +4,10 @@ always seen, and does not cover the blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, prod
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from chimerax.core.models import Model
@@ -177,17 +178,33 @@ def uncover(session: Any, blocks: Iterable[BlockMap]) -> tuple[EnsembleMap | Non
     if shown is not None and blocks and _opaque(shown):
         _fade(shown)
         faded = shown
-    ours = {b.parent for b in blocks}
-    others = [
+    return faded, _opaque_maps_at(session, blocks)
+
+
+_told: WeakSet[Volume] = WeakSet()  # maps of the user of which it was said that they may cover
+
+
+def covering_first(session: Any, shown: EnsembleMap) -> list[Volume]:
+    """The user's own opaque maps where a map is shown, which stay as they are; each is named only
+    once, not with every map that is shown.
+    """
+    covering = [m for m in _opaque_maps_at(session, [shown]) if m not in _told]
+    _told.update(covering)
+    return covering
+
+
+def _opaque_maps_at(session: Any, models: Sequence[Volume]) -> list[Volume]:
+    """The user's own opaque maps that are seen where models of ours lie."""
+    ours = {m.parent for m in models if isinstance(m, BlockMap)}
+    return [
         m
         for m in session.models.list(type=Volume)
         if not isinstance(m, BlockMap | EnsembleMap)
         and m.parent not in ours
         and m.visible
         and _opaque(m)
-        and any(_meet(m, b) for b in blocks)
+        and any(_meet(m, other) for other in models)
     ]
-    return faded, others
 
 
 def hide_others(session: Any, source: Volume) -> list[Volume]:

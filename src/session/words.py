@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +19,41 @@ if TYPE_CHECKING:
 
 # below this, finding nothing is expected: the published tool asks for 200 or more
 FEW_VOLUMES = 100
+LONG_WORD = 24  # characters; a docked log may hold no more of them in a line
 
 
 def counted(number: int, noun: str) -> str:
     """As "1 block" or "2,000 blocks"."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def breakable(text: str) -> str:
+    """HTML of a text whose long words, as paths, may be broken at slashes and in long names: the
+    log is as wide as its longest word, and would scroll sideways.
+    """
+    return "".join(
+        "<wbr>".join(map(escape, _parts(word))) if len(word) > LONG_WORD else escape(word)
+        for word in re.split(r"(\s+)", text)
+    )
+
+
+def _parts(word: str) -> list[str]:
+    parts: list[str] = []
+    for name in re.findall(r"[^/\\]*[/\\]+|[^/\\]+", word):
+        long = len(name) > LONG_WORD
+        parts += re.findall(rf"[^_.,-]{{1,{LONG_WORD}}}[_.,-]*|[_.,-]+", name) if long else [name]
+    return parts
+
+
+def say_in(log: Callable[..., Any], session: Any, sentence: str) -> None:
+    """Log a plain sentence with one of the methods of the session's logger. In the log of a window,
+    its long words may be broken.
+    """
+    html = breakable(sentence)
+    if session.ui.is_gui and "<wbr>" in html:
+        log(html.replace("\n", "<br>\n"), is_html=True)
+    else:
+        log(sentence)
 
 
 def gone_text(folder: str | Path) -> str:

@@ -1,8 +1,10 @@
-"""The table of blocks in the log."""
+"""What is in the log: the table of blocks, and long paths."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from chimerax.core.logger import HtmlLog
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.verdicts import BlockEvidence
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.session.log import log_blocks
+from chimerax.siren.session.log import link, log_blocks, log_lines, log_table
 from chimerax.siren.session.surfaces import open_blocks
+from chimerax.siren.session.words import breakable
 
 GRID = Grid((12, 12, 12), (2.0, 2.0, 2.0))
 SOLID = BlockEvidence(contrast=0.9, rise=2.0, solidity=1.0, exchange=0.0)
@@ -72,3 +75,42 @@ def test_all_blocks_doubtful_is_told_in_these_words(session: Any, pages: Any) ->
     blocks, table = judged((0.2, 0.1))
     log_blocks(session, table, open_blocks(session, blocks, Path("nowhere"), table=table))
     assert pages.written[-1].startswith("All 2 blocks are doubtful and hidden: ")
+
+
+LONG = (
+    "/home/someone/projects/2026_ribosome/train_vae/analyze.49/volumes/siren/02_expand",
+    r"C:\Users\Some One\OneDrive - University\cryoEM\ribosome assembly\volumes\run.json",
+    "/data/" + "a" * 90 + "/<b>&c",
+    "Written to /data/an_unusually_long-name.of.a_folder-that-nobody.shortened/blocks.csv.",
+)
+
+
+@pytest.mark.parametrize("text", LONG)
+def test_a_long_path_can_be_broken_and_is_otherwise_as_it_is(text: str) -> None:
+    html = breakable(text)
+    assert unescape(html.replace("<wbr>", "")) == text
+    pieces = [unescape(piece) for piece in re.split(r"<wbr>|\s", html)]
+    assert max(map(len, pieces)) <= 26  # about half of a docked log's line
+
+
+def test_short_words_are_not_broken() -> None:
+    assert breakable("8 blocks in /data/siren/00_sketch") == "8 blocks in /data/siren/00_sketch"
+
+
+@pytest.mark.parametrize("text", LONG)
+def test_long_paths_do_not_widen_the_log_of_a_window(
+    session: Any, pages: Any, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(session.ui, "is_gui", True)
+    log_lines(session, [text])
+    session.logger.info(link(f"siren open {text}", text), is_html=True)
+    log_table(session, ("file",), [(text,)])
+    assert len(pages.written) == 3
+    for page in pages.written:
+        seen = re.sub(r"<(?!wbr)[^>]*>", " ", page)  # what is read, without tags and addresses
+        assert max(len(unescape(w)) for w in re.split(r"<wbr>|\s", seen)) <= 26
+
+
+def test_without_windows_a_path_is_one_word_in_the_log(session: Any, pages: Any) -> None:
+    log_lines(session, [LONG[0]])
+    assert [page.strip() for page in pages.written] == [LONG[0]]

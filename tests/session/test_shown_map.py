@@ -144,10 +144,28 @@ def test_of_many_open_maps_the_one_shown_is_not_lost_among_the_others(session, r
     assert all(m.visible for m in session.models.list(type=Volume))
 
 
-def test_maps_of_the_user_stay_when_a_file_is_shown(session, run, planted):
+def test_maps_of_the_user_stay_when_a_file_is_shown_and_the_log_says_once_how_to_hide_them(
+    session, run, planted
+):
     (mine,) = run(f"open '{planted.folder}/vol_1.mrc'")
-    show(run, planted, 2)
-    assert mine.visible
+    run("volume #1 style surface level -0.05")  # encloses the whole box
+    said = log_of(session, run, f"siren show '{planted.folder}/vol_2.mrc' level {LEVEL}")
+    assert mine.visible and alpha(mine) == 1
+    assert "#1, opened by you, stays as it is" in said
+    link = re.search(r"hide #[^ ]+ models", said)
+    assert link is not None
+    again = log_of(session, run, f"siren show '{planted.folder}/vol_3.mrc' level {LEVEL}")
+    assert "opened by you" not in again  # not with every map that is looked at
+    run(link[0])
+    (shown,) = session.models.list(type=EnsembleMap)
+    assert not mine.visible and shown.visible
+
+
+def test_a_map_that_can_be_seen_through_is_not_said_to_hide_the_one_shown(session, run, planted):
+    run(f"open '{planted.folder}/vol_1.mrc'")
+    run("transparency #1 70 target s")
+    said = log_of(session, run, f"siren show '{planted.folder}/vol_2.mrc' level {LEVEL}")
+    assert "opened by you" not in said
 
 
 def test_the_shown_map_gets_the_level_that_is_predicted_for_it(session, run, planted):
