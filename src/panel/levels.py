@@ -9,7 +9,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from Qt.QtCore import QEvent, QModelIndex, Qt, Signal
+from Qt.QtGui import QResizeEvent
 from Qt.QtWidgets import (
+    QBoxLayout,
     QComboBox,
     QFrame,
     QHBoxLayout,
@@ -30,6 +32,7 @@ from .map_histogram import MapHistogram
 from .state import PanelState
 from .widgets import MARGIN, Note, Page, plain_layout, single_shot, while_alive
 
+WIDE, TALL = 480, 340  # pixels: where the list and the histogram fit beside, and below each other
 FRAME = 15  # ms between moving the line and contouring at its level
 MOST_SAMPLED = 300_000  # voxels for the histogram of a map that was not read with the others
 BINS = 1024
@@ -88,17 +91,24 @@ class LevelsPage(Page):
             self, "Undo", "Undo the last level or label set here", "Alt+U"
         )
         self.learning = LearningBar(state, self.table.levels, self)
+        listed, shown = QVBoxLayout(), QVBoxLayout()
+        self._halves = QBoxLayout(QBoxLayout.Direction.TopToBottom)
         layout = QVBoxLayout(self.content)
         plain_layout(layout, MARGIN // 2, 4)
-        layout.addLayout(self._row(self.which, self.find))
-        layout.addWidget(self.table, 1)
-        layout.addWidget(self.histogram)
-        layout.addWidget(self.facts)
+        for part in (listed, shown, self._halves):
+            plain_layout(part, spacing=4)
+        self._halves.addLayout(listed, 1)
+        self._halves.addLayout(shown)
+        layout.addLayout(self._halves, 1)
+        listed.addLayout(self._row(self.which, self.find))
+        listed.addWidget(self.table, 1)
+        shown.addWidget(self.histogram, 1)
+        shown.addWidget(self.facts)
         fields = (self.level, QLabel("bounds", self), self.lower, QLabel("–", self), self.upper)
         row = self._row(QLabel("Level", self), *fields)
         row.addStretch(1)
-        layout.addLayout(row)
-        layout.addLayout(self._row(self.label_button, self.next_button, self.undo_button))
+        shown.addLayout(row)
+        shown.addLayout(self._row(self.label_button, self.next_button, self.undo_button))
         line = QFrame(self)
         line.setFrameShape(QFrame.Shape.HLine)
         line.setFrameShadow(QFrame.Shadow.Sunken)
@@ -111,6 +121,18 @@ class LevelsPage(Page):
         for item in items:
             row.addWidget(item, 3 if item is self.find or isinstance(item, NumberField) else 0)
         return row
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Override for Qt: where the page is low and wide, as docked on a laptop, the list is beside
+        the histogram, so that Label and Next are seen without scrolling.
+        """
+        super().resizeEvent(event)
+        low = self.height() < TALL
+        beside = low and self.width() >= WIDE
+        self.histogram.fit(low)
+        direction = QBoxLayout.Direction
+        self._halves.setDirection(direction.LeftToRight if beside else direction.TopToBottom)
+        self._halves.setStretch(1, 1 if beside else 0)
 
     def _connect(self) -> None:
         state = self.state

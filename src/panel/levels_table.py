@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from Qt.QtCore import QModelIndex, QSize, Qt
-from Qt.QtGui import QFont
+from Qt.QtGui import QFont, QResizeEvent
 from Qt.QtWidgets import QAbstractItemView, QHeaderView, QWidget
 
 from ..core.common.errors import SirenError
@@ -28,6 +28,7 @@ TIPS = (
     "labeled yet. to label: proposed as worth labeling",
     "How far the level is from that set by hand, in percent of the latter",
 )
+NARROW = 330  # pixels
 ALL, TO_LABEL, LABELED, FLAGGED = "all volumes", "to label", "labeled", "flagged"
 SHOWN = (ALL, TO_LABEL, LABELED, FLAGGED)
 
@@ -226,6 +227,11 @@ class LevelsTable(VolumeList):
         for column, widest in ((USUAL, "0.00000"), (BY_HAND, "0.0000 ? "), (DIFFERENCE, "")):
             text = max((widest, HEADINGS[column]), key=len)
             header.resizeSection(column, self.fontMetrics().horizontalAdvance(text) + 22)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Override for Qt: names need the room of the difference."""
+        self.setColumnHidden(DIFFERENCE, self.viewport().width() < NARROW)
+        super().resizeEvent(event)
 
     @property
     def current(self) -> str | None:

@@ -20,7 +20,7 @@ from Qt.QtWidgets import QSizePolicy, QWidget
 
 from .widgets import faint, single_shot
 
-HEIGHT = 116  # pixels
+HEIGHT, LEAST_HEIGHT = 116, 48  # pixels
 EDGE = 8  # pixels left and right
 TOP = 16  # pixels above the bars, for the level
 BARS = 160  # at most, 2 pixels wide
@@ -52,20 +52,28 @@ class MapHistogram(QWidget):
         self._counts: NDArray[np.int64] = np.empty(0, np.int64)
         self._usual: float | None = None
         self._label: tuple[float, float | None, float | None] | None = None
+        self._low_page = False
         self._before: float | None = None  # the level before it was dragged
         self._rest = single_shot(self, REST, self._leave)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.setMaximumHeight(HEIGHT)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.SizeHorCursor)
         self.setToolTip(TIP)
 
     def sizeHint(self) -> QSize:
         """Override for Qt."""
-        return QSize(300, HEIGHT)
+        return QSize(300, LEAST_HEIGHT if self._low_page else HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
         """Override for Qt."""
-        return QSize(120, HEIGHT)
+        return QSize(120, LEAST_HEIGHT)
+
+    def fit(self, low_page: bool) -> None:
+        """Ask for less height where the page is low; it takes what is left."""
+        if low_page != self._low_page:
+            self._low_page = low_page
+            self.updateGeometry()
 
     # --- what is shown
 

@@ -109,6 +109,29 @@ def test_the_page_is_made_when_it_is_first_turned_to(desk: Desk, volumes: Path) 
     assert tool._levels is not None and tool.tabs.currentWidget() is tool._levels
 
 
+def seen_whole(page: Any, widget: Any) -> bool:
+    return bool(widget.visibleRegion().boundingRect() == widget.rect())
+
+
+def test_label_and_next_are_seen_without_scrolling_where_the_panel_is_docked_on_a_laptop(
+    desk: Desk, page: Any
+) -> None:
+    """At 1280 x 800 the docked panel is 575 x 305 pixels."""
+    seen = (page.table, page.histogram, page.label_button, page.next_button, page.undo_button)
+    desk.resize(575, 305)
+    desk.wait()
+    assert page.verticalScrollBar().value() == 0
+    assert [w for w in seen if not seen_whole(page, w)] == []
+    rows = page.table.viewport().height() // page.table.rowHeight(0)
+    assert rows >= 3 and page.table.columnWidth(0) > 80 and page.histogram.height() >= 48
+    assert page.table.geometry().right() < page.histogram.geometry().left()
+    desk.resize(DOCK, 700)  # a narrow column: one below the other again
+    desk.wait()
+    assert page.table.geometry().bottom() < page.histogram.geometry().top()
+    assert [w for w in seen if not seen_whole(page, w)] == []
+    assert page.histogram.height() > 100
+
+
 def test_the_histogram_counts_the_voxels_of_the_map_and_the_list_has_the_levels_of_runs(
     desk: Desk, page: Any, volumes: Path
 ) -> None:
