@@ -7,6 +7,7 @@ from typing import Any
 
 from chimerax.core.commands import register
 
+from .session import libraries
 from .session.answers import answering
 
 COMMANDS = {
@@ -59,6 +60,7 @@ COMMANDS = {
 
 def register_command(name: str, logger: Any) -> None:
     """Register a command; ChimeraX calls this when the command is first used."""
+    libraries.wait_for()
     family = import_module(f".commands.{COMMANDS[name]}", __package__)
     description, function = family.descriptions()[name]
     about = description()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from contextlib import suppress
-from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +28,7 @@ from .panel.widgets import (
     add_key,
     plain_layout,
 )
+from .session import libraries
 from .session.jobs import JobEnd
 from .session.words import gone_text, path_text
 
@@ -46,11 +43,9 @@ HELP = "help:user/tools/siren.html"
 EXAMPLE = Path("~/siren-example/volumes")  # as in the help page
 STATE_VERSION = 2
 PAGES_OF_1 = ("ensemble", "run", "blocks", "plots")  # of sessions of version 1, by their number
+WITH_FIGURES = ("plots", "relations")
 PAGES = ("ensemble", "levels", "run", "blocks", "plots", "relations")  # in the order of their tabs
 SPACING = 4  # pixels between the parts of the panel: a laptop's screen is low
-# Imported in a thread while the panel is already there. Only libraries that a single lock of Python
-# guards, as their __init__ imports all of them: others must not be imported by two threads at once.
-LIBRARIES = ("pandas", "networkx")
 LOOK = 30  # ms between looks at whether the libraries are there
 
 
@@ -75,9 +70,12 @@ class SirenTool(ToolInstance):
         self._relations: RelationsPage | None = None
         self._plots: PlotsPage | None = None
         self._wheel = WheelGuard(area)
+        self._page_waits = QTimer(area)
+        self._page_waits.setInterval(LOOK)
         self._build(area)
         self._example: Path | None = None
         self._libraries = QTimer(area)
+        self._page_waits.timeout.connect(self._show_page)
         self.state.said.connect(self.message.say)
         self.state.offered.connect(self.message.offer)
         self.message.button.clicked.connect(self.state.install_torch)
@@ -137,6 +135,7 @@ class SirenTool(ToolInstance):
     def levels(self) -> LevelsPage:
         """The Levels page."""
         if self._levels is None:
+            libraries.wait_for(libraries.NUMBERS)
             from .panel.levels import LevelsPage
 
             self._levels = LevelsPage(self.state, self.tabs)
@@ -149,6 +148,7 @@ class SirenTool(ToolInstance):
     def blocks(self) -> BlocksPage:
         """The Blocks page."""
         if self._blocks is None:
+            libraries.wait_for(libraries.NUMBERS)
             from .panel.blocks import BlocksPage
 
             self._blocks = BlocksPage(self.session, self.state.execute, self.tabs)
@@ -163,6 +163,7 @@ class SirenTool(ToolInstance):
     def relations(self) -> RelationsPage:
         """The Relations page."""
         if self._relations is None:
+            libraries.wait_for(libraries.FIGURES)
             from .panel.relations import RelationsPage
 
             self._relations = RelationsPage(self.session, self.state.execute, self.tabs)
@@ -176,6 +177,7 @@ class SirenTool(ToolInstance):
     def plots(self) -> PlotsPage:
         """The Plots page."""
         if self._plots is None:
+            libraries.wait_for(libraries.FIGURES)
             from .panel.plots import PlotsPage
 
             self._plots = PlotsPage(self.session, self.state.execute, self.tabs)
@@ -209,8 +211,20 @@ class SirenTool(ToolInstance):
         empty.deleteLater()
 
     def _page_shown(self, index: int) -> None:
-        if PAGES[index] not in ("ensemble", "run"):
-            getattr(self, PAGES[index])
+        """Make a page when it is first shown, once the libraries that it needs are there."""
+        self._page_waits.stop()
+        name = PAGES[index]
+        if self.state.closed or name in ("ensemble", "run"):
+            return
+        group = libraries.FIGURES if name in WITH_FIGURES else libraries.NUMBERS
+        if libraries.load().ready(group):
+            getattr(self, name)
+        else:
+            self._page_waits.start()
+
+    def _show_page(self) -> None:
+        if not self.state.closed:
+            self._page_shown(self.tabs.currentIndex())
 
     def _mark_run_page(self, changes: str) -> None:
         """Show at its tab that parameters differ from their defaults."""
@@ -225,13 +239,13 @@ class SirenTool(ToolInstance):
         """
         self._libraries.timeout.connect(self._look_for_libraries)
         self._libraries.start(LOOK)
-        _loading().join(0.01)  # at once if they have been there before
+        libraries.load().ready(libraries.NUMBERS, 0.01)  # at once if they have been there before
         self._look_for_libraries()
 
     def _look_for_libraries(self) -> None:
         if self.state.closed:  # the window may have gone first
             return
-        if _loading().is_alive():
+        if not libraries.load().ready(libraries.NUMBERS):
             return
         self._libraries.stop()
         if self.state.volumes:
@@ -247,6 +261,7 @@ class SirenTool(ToolInstance):
         """Close the panel; a run in progress continues."""
         if not self.state.closed:  # the window may have gone first
             self._libraries.stop()
+            self._page_waits.stop()
             self.run_bar.close_down()
             self.screening.give_up()
             for page in (self._levels, self._blocks):
@@ -339,21 +354,8 @@ class SirenTool(ToolInstance):
         page = data["page"]
         tool.tabs.setCurrentIndex(PAGES.index(PAGES_OF_1[page] if isinstance(page, int) else page))
         tool.tool_window.shown = data["shown"]
+        libraries.load()
         return tool
-
-
-@cache
-def _loading() -> threading.Thread:
-    """The thread that imports what takes long, started once: the panel is there meanwhile."""
-
-    def load() -> None:
-        for name in LIBRARIES:
-            with suppress(ImportError):  # whoever needs it says so
-                import_module(name)
-
-    thread = threading.Thread(target=load, name="siren libraries", daemon=True)
-    thread.start()
-    return thread
 
 
 def run_toolbar_button(session: Any, name: str) -> None:

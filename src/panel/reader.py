@@ -14,6 +14,7 @@ from Qt.QtCore import QObject, QTimer, Signal
 
 from ..core.common.errors import Cancelled, SirenError
 from ..core.common.progress import Progress
+from ..session import libraries
 
 if TYPE_CHECKING:  # slow to import: not before there is something to read
     from ..core.maps.ensemble import Source
@@ -55,6 +56,7 @@ class EnsembleReader(QObject):
         """
         self.stop()
         # not in the thread: two threads must not import parts of one library at once
+        libraries.wait_for(libraries.NUMBERS)
         from ..core.runs import preview
 
         self._begin("look", lambda token: self._read(token, preview, sources, voxel_size, most))

@@ -6,13 +6,12 @@ import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from chimerax.core.commands import concise_model_spec
 from chimerax.core.logger import PlainTextLog
 from chimerax.core.models import Model
-from pandas import DataFrame
 
 from ..core.blocks.verdicts import DOUBTFUL
 from ..core.common.errors import printable
@@ -20,6 +19,9 @@ from .commandline import link_address
 from .shown_map import SEEN_THROUGH
 from .surfaces import BlockMap, block_spec, model_words, verdict_text
 from .words import breakable, say_in
+
+if TYPE_CHECKING:  # slow to import
+    from pandas import DataFrame
 
 
 def link(command: str, text: str) -> str:

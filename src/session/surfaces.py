@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from chimerax.core.models import Model
@@ -13,7 +13,6 @@ from chimerax.map import Volume
 from chimerax.map.volume import default_settings
 from chimerax.map_data import ArrayGridData
 from numpy.typing import NDArray
-from pandas import DataFrame
 
 from ..core.blocks.blockset import BlockSet
 from ..core.blocks.display import DISPLAY_LEVEL, sampled_share, smooth_mask
@@ -21,6 +20,9 @@ from ..core.blocks.verdicts import DOUBTFUL
 from ..core.figures.colors import ALIKE, RGB, block_colors, pale, scale_colors
 from ..core.maps.grid import Grid
 from .jobs import at_once
+
+if TYPE_CHECKING:  # slow to import
+    from pandas import DataFrame
 
 V = TypeVar("V", bound=Volume)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import shutil
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from keys import press
 from Qt.QtCore import Qt
 from Qt.QtGui import QColor, QImage, QPalette
 
+from chimerax.siren.session import libraries
 from chimerax.siren.session.jobs import current_job
+from chimerax.siren.tool import PAGES
 from conftest import Desk, work_on
 from ensembles import LEVEL, Planted
 from waiting import DEADLINE
@@ -99,32 +102,56 @@ def test_the_first_use_hint_offers_the_example_and_goes_when_volumes_are_there(
     assert not header.hint.isVisible()
 
 
+def slow_libraries(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Libraries that are there when a test says so."""
+
+    class Slow:
+        there = False
+
+        def ready(self, group: tuple[str, ...], seconds: float | None = 0.0) -> bool:
+            assert self.there or seconds is not None  # the window does not stand still
+            return self.there
+
+    loading = Slow()
+    load = cache(lambda: loading)
+    monkeypatch.setattr(libraries, "load", load)
+    return loading
+
+
+def test_a_page_appears_when_its_libraries_are_there_and_the_window_does_not_wait(
+    desk: Desk, planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loading = slow_libraries(monkeypatch)
+    tool = desk.open()
+    for name in ("plots", "blocks", "relations", "levels"):
+        tool.tabs.setCurrentIndex(PAGES.index(name))
+    desk.wait()
+    assert tool._plots is tool._blocks is tool._relations is tool._levels is None
+    loading.there = True
+    desk.wait(lambda: tool._levels is not None)
+    assert tool.tabs.currentWidget() is tool.levels and tool._plots is None
+    desk.wait(lambda: not tool._page_waits.isActive())
+    loading.there = False
+    tool.tabs.setCurrentIndex(PAGES.index("plots"))
+    desk.session.tools.list()[0].delete()  # closed while a page waits
+    loading.there = True
+    desk.wait()
+
+
 @pytest.mark.parametrize("typed", ["", "/data"])
 def test_volumes_of_last_time_are_listed_unless_others_are_being_typed(
     desk: Desk, planted: Planted, monkeypatch: pytest.MonkeyPatch, typed: str
 ) -> None:
-    import chimerax.siren.tool as module
     from chimerax.siren.panel.settings import panel_settings
 
-    class Slow:
-        def __init__(self) -> None:
-            self.alive = True
-
-        def join(self, timeout: float) -> None:
-            pass
-
-        def is_alive(self) -> bool:
-            return self.alive
-
-    loading = Slow()
-    monkeypatch.setattr(module, "_loading", lambda: loading)
+    loading = slow_libraries(monkeypatch)
     panel_settings(desk.session).recent = [str(planted.folder)]
     desk.open()
     field = desk.tool.header.field.lineEdit()
     field.selectAll()
     for letter in typed:
         press(field, Qt.Key.Key_A, text=letter)
-    loading.alive = False
+    loading.there = True
     desk.wait(lambda: not desk.tool._libraries.isActive())
     desk.wait(lambda: not desk.tool.state.reader.busy)
     assert desk.tool.state.volumes == ("" if typed else str(planted.folder))

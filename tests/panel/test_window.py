@@ -438,8 +438,8 @@ from cxheadless import boot, ui_shim
 session = boot.start(offscreen=True)
 ui_shim.install(session)
 before = set(sys.modules)
-import chimerax.siren.tool as tool
-tool.LIBRARIES = ()
+from chimerax.siren.session import libraries
+libraries.import_module = lambda name: None
 with ui_shim.gui(session):
     session.toolshed.find_bundle("ChimeraX-SIREn", session.logger).start_tool(session, "SIREn")
     panel = session.tools.list()[0]

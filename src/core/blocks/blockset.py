@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -23,6 +23,9 @@ from ..maps.grid import Grid
 from ..maps.mapfile import is_map_name, natural_key, read_map, write_map
 from .columns import COLUMNS
 from .verdicts import BlockEvidence
+
+if TYPE_CHECKING:  # slow to import: sessions are restored without
+    import pandas as pd
 
 BLOCKS_FILE, TABLE_FILE, UNASSIGNED_FILE, MEAN_FILE = (
     "blocks.json",
@@ -103,6 +106,8 @@ class BlockSet:
                     "" if evidence is None else evidence.verdict,
                 )
             )
+        import pandas as pd
+
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         return table.assign(name=[self.names.get(n, "") for n, _ in self]) if self.names else table
 
@@ -245,6 +250,8 @@ def read_blocks_table(path: Path, blocks: BlockSet) -> pd.DataFrame:
     SirenError
         If it is missing, lacks a column or a number, or is of other blocks.
     """
+    import pandas as pd
+
     try:
         table = pd.read_csv(io.BytesIO(read_bytes(path)), skipinitialspace=True)
         lost = [name for name in _NEEDED if name not in table.columns]

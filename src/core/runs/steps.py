@@ -21,9 +21,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..analysis.block_occupancy import STATES_FILE, States, measure_states, read_states, states_csv
@@ -55,6 +55,9 @@ from ..maps.ensemble import Ensemble
 from ..maps.fingerprint import copies_note
 from ..maps.mapfile import read_map, write_map
 from .record import Record, describe_volumes, read_record
+
+if TYPE_CHECKING:  # slow to import: sessions are restored without
+    import pandas as pd
 
 HARMONIZED_NOTE = ", adjusted so that the always occupied part agrees"  # see level_harmonization.py
 SKETCH_FOLDER, EDIT_FOLDER, EXPAND_FOLDER = "00_sketch", "01_edited", "02_expand"
