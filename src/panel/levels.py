@@ -123,8 +123,8 @@ class LevelsPage(Page):
         return row
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Override for Qt: where the page is low and wide, as docked on a laptop, the list is beside
-        the histogram, so that Label and Next are seen without scrolling.
+        """Override for Qt: where the page is low and wide, as docked on a laptop, the histogram is
+        beside the list, so that Label and Next are seen without scrolling.
         """
         super().resizeEvent(event)
         low = self.height() < TALL

@@ -12,6 +12,7 @@ from chimerax.label.label3d import ObjectLabel, ObjectLabels
 from numpy.typing import NDArray
 
 from ..core.blocks.display import middle_point
+from ..core.figures.placing import place_apart
 from .edits import grid_of
 from .legend import NEW_FRAME
 from .scene import blocks_of
@@ -19,6 +20,7 @@ from .surfaces import BlockMap, surface_bytes
 
 NUMBER, NAME, BOTH, NONE = WORDS = ("number", "name", "both", "none")
 SIZE = 20  # points of the letters; labels are drawn at this size whatever the zoom
+GAP = 2  # pixels between two labels
 OPACITY = 225  # of 255: what is below a label can be guessed
 
 
@@ -123,6 +125,27 @@ class BlockLabels(ObjectLabels):
         if gone and blocks:  # without any, ChimeraX would close the labels; undo may bring some
             self.delete_labels(gone)
         self.update_labels()
+
+    def _label_vertices(self) -> NDArray[np.float32]:
+        """Override for ChimeraX: labels that would lie on each other are placed apart, as seen."""
+        vertices: NDArray[np.float32] = super()._label_vertices()
+        labels = [x for x in self.labels() if not x.object_deleted]
+        if len(vertices) != 4 * len(labels):  # a later ChimeraX has others
+            return vertices
+        corners = vertices.reshape(-1, 4, 3)
+        seen = np.array([x.visible() for x in labels], bool)
+        if seen.sum() < 2:
+            return vertices
+        view, place = self.session.main_view, self.scene_position
+        camera = view.camera.position
+        middles = place.transform_points(corners[seen].mean(axis=1).astype(np.float64))
+        pixel = np.array([view.pixel_size(p) for p in middles])[:, None]
+        pixels = camera.inverse().transform_points(middles)[:, :2] / pixel
+        sizes = [np.add(x._label_size, GAP) for x, s in zip(labels, seen, strict=True) if s]
+        moved = (place_apart(pixels, sizes) - pixels) * pixel
+        way = camera.transform_vectors(np.pad(moved, ((0, 0), (0, 1))))
+        corners[seen] += place.inverse().transform_vectors(way)[:, None]
+        return vertices
 
     def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
         """Session data: the blocks are known from the set."""

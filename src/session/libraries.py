@@ -23,8 +23,11 @@ NUMBERS = (
     "scipy.spatial.transform",
     "scipy.optimize",
     "scipy.cluster.hierarchy",
+    ".core.runs.preview",  # ours, whose modules do not import each other in circles
+    ".core.runs.steps",
 )
-FIGURES = ("matplotlib.figure", "matplotlib.backends.backend_qtagg")
+FIGURES = ("matplotlib.figure", "matplotlib.backends.backend_qtagg", ".core.figures.draw")
+PACKAGE = __name__.rpartition(".session.")[0]
 GROUPS = (NUMBERS, FIGURES)
 REST = 2.0  # s before the libraries of figures, unless they are waited for: others come first
 
@@ -43,7 +46,7 @@ class Loading:
                 self._hurry.wait(REST)
             for name in group:
                 with suppress(ImportError):  # whoever needs it says so
-                    import_module(name)
+                    import_module(name, PACKAGE)
             there.set()
 
     def ready(self, group: tuple[str, ...], seconds: float | None = 0.0) -> bool:

@@ -439,7 +439,7 @@ session = boot.start(offscreen=True)
 ui_shim.install(session)
 before = set(sys.modules)
 from chimerax.siren.session import libraries
-libraries.import_module = lambda name: None
+libraries.import_module = lambda name, package: None
 with ui_shim.gui(session):
     session.toolshed.find_bundle("ChimeraX-SIREn", session.logger).start_tool(session, "SIREn")
     panel = session.tools.list()[0]

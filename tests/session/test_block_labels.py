@@ -168,3 +168,42 @@ def test_without_graphics_it_says_what_to_do(session, run, two, monkeypatch):
     monkeypatch.setattr(session.main_view, "_render", None)
     with pytest.raises(UserError, match="--offscreen"):
         run_command(session, "siren block label #1")
+
+
+def rectangles(session: Any) -> list[tuple[float, float, float, float]]:
+    """Left, bottom, right and top of each label that is seen, in pixels of the window."""
+    (labels,) = session.models.list(type=BlockLabels)
+    view = session.main_view
+    camera = view.camera.position.inverse()
+    found = []
+    for corners, label in zip(labels.vertices.reshape(-1, 4, 3), labels.labels(), strict=True):
+        if label.visible():
+            scene = labels.scene_position.transform_points(corners.astype(float))
+            pixels = camera.transform_points(scene)[:, :2] / view.pixel_size(scene.mean(axis=0))
+            found.append((*pixels.min(axis=0), *pixels.max(axis=0)))
+    return found
+
+
+def share_an_area(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return min(a[2], b[2]) - max(a[0], b[0]) > 0.5 and min(a[3], b[3]) - max(a[1], b[1]) > 0.5
+
+
+def test_labels_of_blocks_behind_each_other_are_not_on_each_other(session, run):
+    blocks = {n: box(2 + 5 * (n % 4), 8, 3 * n, 3) for n in range(1, 7)}
+    names = {2: "central protuberance", 3: "stalk", 5: "h68"}
+    open_blocks(session, BlockSet(GRID, blocks, names=names), Path("/j/00_sketch"))
+    run("view orient; view")
+    run("siren block label #1")
+    for turn in ("wait 1", "turn y 70", "turn x 35", "zoom 0.5"):
+        run(turn)
+        session.update_loop.draw_new_frame()
+        found = rectangles(session)
+        assert len(found) == 6
+        assert not any(share_an_area(a, b) for k, a in enumerate(found) for b in found[:k]), turn
+    run("hide #1.2-6 models")
+    session.update_loop.draw_new_frame()
+    assert len(rectangles(session)) == 1
+    (labels,) = session.models.list(type=BlockLabels)
+    middle = labels.labels()[0].location()
+    shown = labels.vertices.reshape(-1, 4, 3)[0].mean(axis=0)
+    assert shown == pytest.approx(middle, abs=0.01)  # nothing is in its way any more

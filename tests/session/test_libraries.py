@@ -22,7 +22,7 @@ class Imports:
         self.go = threading.Semaphore(0)
         monkeypatch.setattr(libraries, "import_module", self)
 
-    def __call__(self, name: str) -> None:
+    def __call__(self, name: str, package: str) -> None:
         self.begun.append(name)
         assert self.go.acquire(timeout=DEADLINE)
 
@@ -48,7 +48,7 @@ def test_groups_are_loaded_one_after_the_other_and_figures_at_once_when_they_are
 def test_a_library_that_is_missing_does_not_keep_the_others_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def missing(name: str) -> None:
+    def missing(name: str, package: str) -> None:
         raise ImportError(name)
 
     monkeypatch.setattr(libraries, "import_module", missing)
@@ -69,6 +69,7 @@ import sys
 from chimerax.siren.session import libraries
 assert libraries.load().ready(libraries.FIGURES, 300)
 names = [*libraries.NUMBERS, *libraries.FIGURES]
+names = ["chimerax.siren" + name if name.startswith(".") else name for name in names]
 assert all(name in sys.modules for name in names), names
 before = set(sys.modules)
 from chimerax.siren.core.runs import preview, steps

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .draw import figure_bytes
+from .placing import place_apart
 from .scale_bar import bar_length, length_text
 from .theme import Theme
 
@@ -37,7 +38,6 @@ TEXT, LINE = 7.0, 1.55  # points of all text, and lines apart by this times as m
 LETTER = 0.56  # width of a letter, by its size
 EDGE = 2.0  # mm from the edge of the picture to the scale bar
 BAR_SHARE = 0.25  # of the width of the picture, at most, that the scale bar takes
-ROUNDS = 60  # of pushing marks apart that cover each other
 
 
 @dataclass(frozen=True)
@@ -121,25 +121,8 @@ def apart(marks: Sequence[Mark], dpi: float, size: tuple[int, int]) -> list[Mark
     """
     if not marks:
         return []
-    half = np.array([_half_size(m.text, dpi) for m in marks])
-    place = np.array([(m.x, m.y) for m in marks], float)
-    most = np.maximum(np.array(size) - half, half)
-    place = np.clip(place, half, most)
-    for _ in range(ROUNDS):
-        moved = False
-        for a in range(len(marks)):
-            for b in range(a + 1, len(marks)):
-                over = half[a] + half[b] - np.abs(place[a] - place[b])
-                if (over <= 1e-9).any():
-                    continue
-                way = int(np.argmin(over))  # the shorter way out
-                push = over[way] / 2 * (1 if place[a, way] >= place[b, way] else -1)
-                place[a, way] += push
-                place[b, way] -= push
-                moved = True
-        place = np.clip(place, half, most)
-        if not moved:
-            break
+    sizes = [_size(m.text, dpi) for m in marks]
+    place = place_apart([(m.x, m.y) for m in marks], sizes, size)
     return [
         replace(m, x=float(x), y=float(y)) for m, (x, y) in zip(marks, place.tolist(), strict=True)
     ]
@@ -180,10 +163,10 @@ def visible_points(
     return places
 
 
-def _half_size(words: str, dpi: float) -> tuple[float, float]:
-    """Half the width and height of a mark in pixels."""
+def _size(words: str, dpi: float) -> tuple[float, float]:
+    """Width and height of a mark in pixels."""
     size = TEXT * POINT * dpi
-    return (LETTER * len(words) + 0.9) * size / 2, 1.6 * size / 2
+    return (LETTER * len(words) + 0.9) * size, 1.6 * size
 
 
 def _draw_mark(axes: Axes, mark: Mark) -> None:

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from ..blocks.blockset import BlockSet, box_around
 from ..blocks.display import DISPLAY_LEVEL, sampled_share, smooth_mask
 from .axes import style_axes
+from .placing import place_apart
 from .scale_bar import bar_length, length_text
 from .theme import Drawn, Labels, Theme
 
 AXES = ("z", "y", "x")  # of the arrays
 MARGIN = 3  # voxels around everything
 LINE, FILLED = 1.6, 0.25  # width of outlines in points; opacity inside them
+NUMBER = 8  # points of the numbers of blocks
 BAR_SHARE = 0.3  # of the width of a projection, at most, that its scale bar takes
 
 
@@ -98,6 +100,7 @@ def _draw_one(
     # a border of nothing, so that outlines are closed at the edge of the map
     x = low[0] + step[right] * (np.arange(-1, shape[0] + 1) + 0.5)
     y = low[1] + step[up] * (np.arange(-1, shape[1] + 1) + 0.5)
+    middles: dict[int, tuple[float, float]] = {}
     for number, mask in drawn.items():
         flat = np.pad(mask[where].max(axis=axis), 1)
         if flat.max() <= DISPLAY_LEVEL:
@@ -107,17 +110,9 @@ def _draw_one(
         axes.contour(x, y, flat, [DISPLAY_LEVEL], colors=[color], linewidths=LINE)
         rows, columns = np.nonzero(flat > DISPLAY_LEVEL)
         nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
-        axes.text(
-            x[columns[nearest]],
-            y[rows[nearest]],
-            str(number),
-            color=theme.text,
-            fontsize=8,
-            ha="center",
-            va="center",
-            path_effects=[withStroke(linewidth=2, foreground=theme.background)],
-        )
+        middles[number] = x[columns[nearest]], y[rows[nearest]]
     axes.set(xlim=frame[:2], ylim=frame[2:], xticks=[], yticks=[], aspect="equal")
+    _draw_numbers(axes, middles, theme)
     length = bar_length(frame[1] - frame[0], BAR_SHARE)
     left, bottom = frame[0] + 0.04 * (frame[1] - frame[0]), frame[2] + 0.04 * (frame[3] - frame[2])
     axes.plot([left, left + length], [bottom, bottom], color=theme.text, linewidth=2)
@@ -130,3 +125,26 @@ def _draw_one(
         ha="center",
         va="bottom",
     )
+
+
+def _draw_numbers(axes: Axes, middles: Mapping[int, tuple[float, float]], theme: Theme) -> None:
+    """The numbers of the blocks, none on another."""
+    if not middles or axes.figure is None:
+        return
+    axes.apply_aspect()
+    point = axes.figure.dpi / 72  # pixels
+    to_pixels = axes.transData
+    pixels = to_pixels.transform(list(middles.values()))
+    sizes = [(NUMBER * (0.65 * len(str(n)) + 0.3) * point, 1.1 * NUMBER * point) for n in middles]
+    places = to_pixels.inverted().transform(place_apart(pixels, sizes))
+    for number, (x, y) in zip(middles, places, strict=True):
+        axes.text(
+            x,
+            y,
+            str(number),
+            color=theme.text,
+            fontsize=NUMBER,
+            ha="center",
+            va="center",
+            path_effects=[withStroke(linewidth=2, foreground=theme.background)],
+        )

@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -13,7 +14,7 @@ from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.figures.colors import PALETTE, rgb_of
 from chimerax.siren.core.figures.picture import (
     Mark,
-    _half_size,
+    _size,
     annotated,
     apart,
     on_color,
@@ -88,7 +89,7 @@ def test_marks_do_not_cover_each_other_and_stay_in_the_picture() -> None:
     marks += [Mark(-50, 700, 20, "20 a long name", GRAY), Mark(200, 200, 21, "21", GRAY)]
     placed = apart(marks, 100, (600, 600))
     assert [m.number for m in placed] == [m.number for m in marks]
-    half = np.array([_half_size(m.text, 100) for m in placed])
+    half = np.array([_size(m.text, 100) for m in placed]) / 2
     place = np.array([(m.x, m.y) for m in placed])
     assert (place >= half - 1e-6).all() and (place <= 600 - half + 1e-6).all()
     for a in range(len(placed)):
@@ -149,3 +150,24 @@ def test_the_outline_of_a_block_is_around_its_voxels_in_each_projection(number: 
             high = origin[k] + step[k] * (boxes[number][k].stop - 0.5)
             assert points[:, place].min() == pytest.approx(low, abs=0.6 * step[k])
             assert points[:, place].max() == pytest.approx(high, abs=0.6 * step[k])
+
+
+def test_the_numbers_of_blocks_behind_each_other_are_not_on_each_other() -> None:
+    """With the extents of the text as it is drawn, in a small figure."""
+    blocks = {}
+    for n in range(1, 7):
+        mask = np.zeros(SHAPE, bool)
+        mask[2 * n : 2 * n + 2, 6 : 9 + n, 8:14] = True
+        blocks[n] = np.flatnonzero(mask)
+    figure = Figure(figsize=(4, 1.6), layout="constrained")
+    grid = Grid(SHAPE, (VOXEL_SIZE,) * 3, ORIGIN)
+    draw_projections(figure, None, BlockSet(grid, blocks), Labels(), Theme())
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for axes in figure.axes:
+        numbers = [t for t in axes.texts if t.get_text() in map(str, blocks)]
+        assert len(numbers) == 6
+        boxes = [t.get_window_extent(canvas.get_renderer()) for t in numbers]
+        for k, one in enumerate(boxes):
+            for other in boxes[:k]:
+                assert not one.padded(-1).overlaps(other.padded(-1))
