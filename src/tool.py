@@ -24,6 +24,7 @@ from .panel.widgets import (
     NarrowTabs,
     Page,
     PageKey,
+    Squeezed,
     WheelGuard,
     add_key,
     plain_layout,
@@ -95,9 +96,13 @@ class SirenTool(ToolInstance):
 
     def _build(self, area: QWidget) -> None:
         state = self.state
-        self.header = Header(state, area)
+        panel = Squeezed(area)
+        plain_layout(around := QVBoxLayout(area))
+        around.addWidget(panel)
+        body = panel.body
+        self.header = Header(state, body)
         self.header.example_wanted.connect(self.try_example)
-        self.tabs = QTabWidget(area)
+        self.tabs = QTabWidget(body)
         self.tabs.setTabBar(NarrowTabs(self.tabs))
         self.tabs.setDocumentMode(True)
         self.ensemble, self.run_page = EnsemblePage(state, self.tabs), RunPage(state, self.tabs)
@@ -108,19 +113,19 @@ class SirenTool(ToolInstance):
             self.tabs.setTabToolTip(number - 1, PageKey(self.tabs, number).text)
         self.tabs.currentChanged.connect(self._page_shown)
         self.run_page.changed.connect(self._mark_run_page)
-        help_button = QToolButton(area)
+        help_button = QToolButton(body)
         help_button.setText("?")
         help_button.setAutoRaise(True)
         help_button.setToolTip("Help for this page")
         help_button.clicked.connect(self.show_help)
         add_key(area, "F1", help_button)
         self.tabs.setCornerWidget(help_button)
-        self.run_bar = RunBar(state, self.run_page.run_all, area)
+        self.run_bar = RunBar(state, self.run_page.run_all, body)
         self.run_bar.busy_changed.connect(lambda _: self.run_page.refresh())
-        self.screening = ScreeningBar(state, area)
+        self.screening = ScreeningBar(state, body)
         self.run_bar.busy_changed.connect(lambda _: self.screening.refresh())
-        self.message = MessageStrip(self.run_bar, area)
-        layout = QVBoxLayout(area)
+        self.message = MessageStrip(self.run_bar, body)
+        layout = QVBoxLayout(body)
         plain_layout(layout, SPACING, SPACING)
         layout.addWidget(self.header)
         layout.addWidget(self.tabs, 1)

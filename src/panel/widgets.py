@@ -8,7 +8,16 @@ from typing import Any
 from chimerax.core.triggerset import DEREGISTER
 from Qt import qt_object_is_deleted
 from Qt.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
-from Qt.QtGui import QColor, QKeyEvent, QKeySequence, QPainter, QPaintEvent, QPalette, QShortcut
+from Qt.QtGui import (
+    QColor,
+    QKeyEvent,
+    QKeySequence,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+    QResizeEvent,
+    QShortcut,
+)
 from Qt.QtWidgets import (
     QAbstractButton,
     QAbstractScrollArea,
@@ -41,6 +50,7 @@ MOVES = (  # keys that go about in a list
     *(Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Left, Qt.Key.Key_Right),
     *(Qt.Key.Key_Home, Qt.Key.Key_End, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown),
 )
+SQUEEZED = 64  # pixels of height of the panel, for a moment
 PAGE_LEAST = 72  # pixels of height; a page scrolls where there is no more
 
 
@@ -216,6 +226,47 @@ class Page(QScrollArea):
         """Override for Qt."""
         bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
         return QSize(self.content.minimumSizeHint().width() + bar, PAGE_LEAST)
+
+
+class Squeezed(QScrollArea):
+    """The panel, with its widgets in ``body``. It scrolls as a whole where it has not even its
+    least height: Volume Viewer takes half of a laptop's screen for a moment when it opens, and a
+    main window whose tools do not fit on the screen grows beyond it.
+    """
+
+    def __init__(self, parent: QWidget):
+        super().__init__(parent)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.body = QWidget(self)
+        self.setWidget(self.body)
+        for widget in (self.body, self.viewport()):
+            widget.setAutoFillBackground(False)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Override for Qt."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def eventFilter(self, widget: QObject, event: QEvent) -> bool:
+        """Override for Qt: another least height."""
+        handled = bool(super().eventFilter(widget, event))
+        if event.type() == QEvent.Type.LayoutRequest and widget is self.widget():
+            self._fit()
+        return handled
+
+    def _fit(self) -> None:
+        """Unlike Qt, which would take the height that lines of text would like to have."""
+        size, least = self.viewport().size(), self.body.minimumSizeHint().height()
+        self.body.resize(size.width(), max(size.height(), least))
+
+    def sizeHint(self) -> QSize:
+        """Override for Qt."""
+        return self.body.sizeHint()
+
+    def minimumSizeHint(self) -> QSize:
+        """Override for Qt."""
+        return QSize(self.body.minimumSizeHint().width(), SQUEEZED)
 
 
 class Line(QLabel):

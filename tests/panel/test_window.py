@@ -7,6 +7,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,7 @@ def layout_of(desk: Desk) -> dict[str, Any]:
     tool = desk.tool
     parts = {"tabs": tool.tabs, "run": tool.run_bar, "stop": tool.run_bar.stop}
     return {name: (w.geometry().getRect(), w.isVisible()) for name, w in parts.items()} | {
-        "least": tool.tool_window.ui_area.minimumSizeHint().height()
+        "least": tool.run_bar.parentWidget().minimumSizeHint().height()
     }
 
 
@@ -217,7 +218,7 @@ def test_the_panel_fits_beside_the_log_of_a_laptop(desk: Desk, planted: Planted)
     for page in tool.pages.values():
         tool.tabs.setCurrentWidget(page)
         desk.wait()
-        least, hint = area.minimumSizeHint(), area.sizeHint()
+        least, hint = tool.run_bar.parentWidget().minimumSizeHint(), area.sizeHint()
         assert least.height() < LAPTOP and least.width() <= DOCK
         assert hint.width() <= DOCK
         desk.resize(DOCK, LAPTOP)
@@ -228,6 +229,32 @@ def test_the_panel_fits_beside_the_log_of_a_laptop(desk: Desk, planted: Planted)
     desk.wait()
     tool.ensemble.ensureWidgetVisible(tool.ensemble.buttons["Invert"])
     assert not tool.ensemble.buttons["Invert"].visibleRegion().isEmpty()
+
+
+def test_the_panel_can_be_squeezed_so_that_the_main_window_does_not_outgrow_the_screen(
+    desk: Desk, planted: Planted
+) -> None:
+    """Volume Viewer opens with 370 of the 587 pixels that tools have at 1280 x 800, of which the
+    Log and Models need 110 and frames 37.
+    """
+    tool = desk.open(DOCK, LAPTOP)
+    desk.list(planted.folder)
+    area = tool.tool_window.ui_area
+    assert area.minimumSizeHint().height() <= 587 - 370 - 110 - 37
+    desk.resize(DOCK, 66)
+    desk.wait()
+    assert area.height() == 66
+    parts = (tool.header, tool.tabs, tool.screening, tool.run_bar)  # nothing is on another
+    for above, below in pairwise(parts):
+        assert above.geometry().bottom() < below.geometry().top()
+    tool.state.tell("A message.")
+    panel = tool.run_bar.parentWidget().parentWidget().parentWidget()
+    panel.ensureWidgetVisible(tool.run_bar.run_all)
+    assert not tool.run_bar.run_all.visibleRegion().isEmpty()  # what is cut off can be scrolled to
+    assert tool.message.geometry().bottom() < tool.run_bar.geometry().top()
+    desk.resize(DOCK, LAPTOP)
+    desk.wait()
+    assert panel.verticalScrollBar().maximum() == 0
 
 
 def test_messages_levels_and_runs_do_not_move_the_page(desk: Desk, planted: Planted) -> None:
