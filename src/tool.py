@@ -46,6 +46,7 @@ STATE_VERSION = 2
 PAGES_OF_1 = ("ensemble", "run", "blocks", "plots")  # of sessions of version 1, by their number
 WITH_FIGURES = ("plots", "relations")
 PAGES = ("ensemble", "levels", "run", "blocks", "plots", "relations")  # in the order of their tabs
+LOW = 380  # pixels of height, as docked on a laptop
 SPACING = 4  # pixels between the parts of the panel: a laptop's screen is low
 LOOK = 30  # ms between looks at whether the libraries are there
 
@@ -100,6 +101,7 @@ class SirenTool(ToolInstance):
         plain_layout(around := QVBoxLayout(area))
         around.addWidget(panel)
         body = panel.body
+        panel.resized.connect(self._make_room)
         self.header = Header(state, body)
         self.header.example_wanted.connect(self.try_example)
         self.tabs = QTabWidget(body)
@@ -217,6 +219,7 @@ class SirenTool(ToolInstance):
 
     def _page_shown(self, index: int) -> None:
         """Make a page when it is first shown, once the libraries that it needs are there."""
+        self._make_room()
         self._page_waits.stop()
         name = PAGES[index]
         if self.state.closed or name in ("ensemble", "run"):
@@ -226,6 +229,16 @@ class SirenTool(ToolInstance):
             getattr(self, name)
         else:
             self._page_waits.start()
+
+    def _make_room(self) -> None:
+        """Leave a figure the room of the screening bar where the panel is low, unless blocks are
+        being screened.
+        """
+        if self.state.closed:
+            return
+        low = self.tool_window.ui_area.height() < LOW
+        figure = PAGES[self.tabs.currentIndex()] in WITH_FIGURES
+        self.screening.setVisible(not (low and figure) or self.screening.alive)
 
     def _show_page(self) -> None:
         if not self.state.closed:

@@ -100,7 +100,7 @@ def screen(
 
     def show(result: tuple[list[Setting], list[str], Path, Path]) -> list[Setting]:
         from ..session.answers import also_answer
-        from ..session.log import log_lines
+        from ..session.log import FITTED, log_lines
 
         settings, lines, table, picture = result
         also_answer(table=table, figure=picture)
@@ -109,7 +109,8 @@ def screen(
         )
         log_lines(session, lines)
         session.logger.info(
-            _table(settings, again, len(negp) > 1) + f'<img src="{picture.as_uri()}" width="480">',
+            _table(settings, again, len(negp) > 1)
+            + f'<img src="{picture.as_uri()}" width="480" {FITTED}>',
             is_html=True,
         )
         log_lines(session, [f"Written to {table} and {picture.name}."])

@@ -17,7 +17,7 @@ from ..core.common.errors import SirenError
 from ..core.figures.theme import Drawn, Pick, Theme
 from .widgets import plain_layout, single_shot
 
-SMALLEST = QSize(220, 200)  # pixels
+SMALLEST = QSize(220, 132)  # pixels: seen whole where the panel is docked on a laptop
 HIGHEST = 330  # pixels that a figure may ask for: the page is scrolled where it has no room
 RESIZED = 120  # ms without a change of size until writing is fitted to it
 DRAG = 4  # pixels that a click may move

@@ -234,6 +234,8 @@ class Squeezed(QScrollArea):
     main window whose tools do not fit on the screen grows beyond it.
     """
 
+    resized = Signal()
+
     def __init__(self, parent: QWidget):
         super().__init__(parent)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -247,6 +249,7 @@ class Squeezed(QScrollArea):
         """Override for Qt."""
         super().resizeEvent(event)
         self._fit()
+        self.resized.emit()
 
     def eventFilter(self, widget: QObject, event: QEvent) -> bool:
         """Override for Qt: another least height."""

@@ -23,6 +23,8 @@ from .words import breakable, say_in
 if TYPE_CHECKING:  # slow to import
     from pandas import DataFrame
 
+FITTED = 'style="max-width:100%"'  # of a picture: no wider than the log
+
 
 def link(command: str, text: str) -> str:
     """An HTML link for the log that runs a command."""
@@ -253,7 +255,7 @@ def log_picture(session: Any, path: Path) -> None:
     if session.ui.is_gui:
         data = base64.b64encode(path.read_bytes()).decode("ascii")
         session.logger.info(
-            f'<img src="data:image/png;base64,{data}" width="640" '
+            f'<img src="data:image/png;base64,{data}" width="640" {FITTED} '
             f'alt="{escape(path.name, quote=True)}">',
             is_html=True,
         )

@@ -240,7 +240,10 @@ def test_with_windows_the_picture_is_in_the_log(session, folder):
         "L", (), {"info": staticmethod(lambda text, is_html=False: lines.append(text))}
     )
     log_picture(Fake(), folder / "p.png")
-    assert lines == ['<img src="data:image/png;base64,iVBORw==" width="640" alt="p.png">']
+    (picture,) = lines
+    assert picture.startswith('<img src="data:image/png;base64,iVBORw==" width="640" ')
+    assert "max-width:100%" in picture  # the log would scroll sideways
+    assert picture.endswith('alt="p.png">')
 
 
 @pytest.mark.slow

@@ -257,6 +257,27 @@ def test_the_panel_can_be_squeezed_so_that_the_main_window_does_not_outgrow_the_
     assert panel.verticalScrollBar().maximum() == 0
 
 
+def test_a_figure_is_seen_whole_where_the_panel_is_docked_on_a_laptop(
+    desk: Desk, planted: Planted
+) -> None:
+    """At 1280 x 800 the docked panel is 575 x 305 pixels."""
+    tool = desk.open(575, 305)
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    tool.tabs.setCurrentWidget(tool.plots)
+    desk.wait()
+    canvas = tool.plots.canvas
+    assert canvas.visibleRegion().boundingRect() == canvas.rect() and canvas.height() >= 120
+    assert not tool.screening.isVisible()  # its room is the figure's
+    tool.tabs.setCurrentWidget(tool.ensemble)
+    desk.wait()
+    assert tool.screening.isVisible()
+    tool.tabs.setCurrentWidget(tool.plots)
+    desk.resize(575, 600)
+    desk.wait()
+    assert tool.screening.isVisible() and canvas.height() > 200
+
+
 def test_messages_levels_and_runs_do_not_move_the_page(desk: Desk, planted: Planted) -> None:
     tool = desk.open(DOCK, 480)
     desk.list(planted.folder)
