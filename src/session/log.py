@@ -46,6 +46,7 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
     )
     for row in lines:
         verdict = _verdict(row)
+        word, _, why = verdict.partition(": ")
         faint = ' style="color:gray"' if verdict.startswith(DOUBTFUL) else ""
         model = models.get(int(row.block))
         swatch, links = "", ""
@@ -75,8 +76,10 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
             f"<tr{faint}><td>{swatch}</td>"
             f"<td>{_number_and_name(row)}{model_words(model) if model else ''}</td>"
             + "".join(f'<td align="right">{c}</td>' for c in cells)
-            + f'<td>{escape(verdict)}</td><td style="white-space:nowrap">{links}</td></tr>'
+            + f'<td>{escape(word)}</td><td style="white-space:nowrap">{links}</td></tr>'
         )
+        if why:  # in a line of its own: the column would be as narrow as its longest word
+            rows.append(f'<tr{faint}><td></td><td colspan="7">{escape(why)}</td></tr>')
     # small, so that each block is one line in a docked log
     head = '<table cellpadding="3" style="font-size:small">'
     session.logger.info(head + "".join(rows) + "</table>", is_html=True)
