@@ -36,7 +36,7 @@ from ..session.landscape import known_landscape
 from ..session.scene import open_labels
 from ..session.words import path_text
 from .background import Background
-from .figure import FigureView
+from .figure import SMALLEST, FigureView
 from .widgets import Page, plain_layout, while_alive
 
 CHOICES = (
@@ -46,6 +46,8 @@ CHOICES = (
     ("conditional", "Blocks given other blocks"),
     ("scatter", "Volumes as points"),
 )
+# pixels of height around the rows of blocks, and of each row: their names are not on each other
+AROUND, ROW = {"states": 85, "correlation": 50, "conditional": 50}, 11
 FORMATS = "PNG picture (*.png);;PDF document (*.pdf);;SVG drawing (*.svg)"
 ANY_COUNT = "number of blocks"
 
@@ -232,6 +234,9 @@ class PlotsPage(Page):
         if message or self._content is None:
             self.view.show_figure(None, message)
         else:
+            states, around = self._content.states, AROUND.get(self.kind)
+            rows = 0 if states is None or around is None else len(states.numbers)
+            self.view.canvas.setMinimumHeight(max(SMALLEST.height(), (around or 0) + ROW * rows))
             self.view.show_figure(self._fill)
         self.save_button.setEnabled(self._content is not None)
 

@@ -45,8 +45,11 @@ class EnsembleMap(Volume):
         """Log nothing: there would be a line for every map shown."""
 
     def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
-        """Session data: that of a Volume, and its file, by which it can be labeled."""
-        return {**super().take_snapshot(session, flags), "siren place": self.siren_place}
+        """Session data: that of a Volume; its file, by which it can be labeled; and whether it is
+        to be opaque again without blocks.
+        """
+        data = super().take_snapshot(session, flags)
+        return {**data, "siren place": self.siren_place, "siren faded": self.siren_faded}
 
     @staticmethod
     def restore_snapshot(session: Any, data: dict[str, Any]) -> EnsembleMap | None:
@@ -55,6 +58,7 @@ class EnsembleMap(Volume):
         if volume is not None:
             volume.__class__ = EnsembleMap
             volume.siren_place = data.get("siren place", "")
+            volume.siren_faded = data.get("siren faded", False)
         return volume
 
 

@@ -488,6 +488,30 @@ def test_numbers_in_a_matrix_fit_its_cells_at_any_size(person: Person) -> None:
     assert written[800, 800] == written[370, 420] == 81
 
 
+@pytest.mark.parametrize("kind", ["states", "correlation", "conditional"])
+def test_names_of_blocks_are_not_on_each_other_where_the_page_is_low(
+    person: Person, kind: str
+) -> None:
+    from chimerax.siren.core.analysis.block_occupancy import States
+    from chimerax.siren.core.figures.draw import Content
+
+    rng = np.random.default_rng(0)
+    names = tuple(f"v{k}" for k in range(60))
+    share = (rng.random((12, 60)) < 0.5).astype(np.float32)
+    states = States(names, np.ones(60), tuple(range(1, 13)), np.full(12, 50), share)
+    person.page.resize(560, 150)
+    person.page._content = Content.of(names, np.ones(60), states)
+    person.page.choice.setCurrentIndex(KINDS.index(kind))
+    person.page._redraw()
+    person.wait()
+    person.page.canvas.draw()
+    ticks = [axes.get_yticklabels() for axes in person.page.figure.axes]
+    labels = next(x for x in ticks if {t.get_text() for t in x} == {str(n) for n in range(1, 13)})
+    places = sorted(x.get_window_extent().y0 for x in labels)
+    heights = [x.get_window_extent().height for x in labels]
+    assert np.diff(places).min() > 0.8 * max(heights)  # letters reach not quite that far
+
+
 def test_without_a_table_of_states_the_volumes_are_read_off_the_main_thread_and_a_new_run_ends_that(
     person: Person, sketch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,19 @@ def test_a_map_shown_after_the_blocks_starts_transparent_and_is_opaque_without_t
     assert alpha(show(run, planted, 3)) == 1
 
 
+def test_a_map_made_transparent_is_opaque_again_without_blocks_in_a_session_that_was_opened(
+    session, run, planted, found, tmp_path
+):
+    show(run, planted, 1)
+    run(f"siren open '{found}'")
+    for command in (f"save '{tmp_path}/s.cxs'", "close session", f"open '{tmp_path}/s.cxs'"):
+        run(command)
+    (shown,) = session.models.list(type=EnsembleMap)
+    assert alpha(shown) < 0.5
+    run("hide #2 models")  # the blocks
+    assert alpha(show(run, planted, 2)) == 1
+
+
 def test_what_the_user_chose_of_the_maps_transparency_stays(session, run, planted, found):
     shown = show(run, planted, 1)
     run("transparency #1 80 target s")
