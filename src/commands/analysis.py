@@ -30,7 +30,7 @@ from ..session.commandline import OpenFile, SaveFile
 from ..session.edits import group_of
 from ..session.inputs import parameters_of, sources_of
 from ..session.jobs import run_job
-from ..session.log import link, log_lines
+from ..session.log import html_table, link, log_lines
 from ..session.series import COLOR, paint_of
 from ..session.surfaces import BlockMap, plain_map
 from ..session.words import counted
@@ -269,7 +269,7 @@ def _log_states(session: Any, found: States, chosen: Chosen) -> None:
         f"{counted(len(found.numbers), 'block')} in {many:,} volumes (present: {found.cut_words})"
     )
     log_lines(session, [blocks, *([found.doubt] if found.doubt else []), related.counted_as()])
-    session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
+    session.logger.info(html_table(rows), is_html=True)
 
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:

@@ -30,7 +30,7 @@ from ..session.commandline import OpenFolder, SaveFile, path_text, split_models
 from ..session.edits import edit, group_of
 from ..session.inputs import parameters_of
 from ..session.jobs import run_job
-from ..session.log import link, log_lines
+from ..session.log import html_table, link, log_lines
 from ..session.surfaces import BlockMap, block_spec
 from .arguments import keywords_of
 from .chosen import chosen_blocks
@@ -197,7 +197,7 @@ def _log(session: Any, result: Annotated, prefix: str, names: dict[int, str]) ->
             f'<td align="right">{size:,}</td><td align="right">{100 * share:.0f} %</td>'
             f"<td>{', '.join(cells) or 'none'}</td></tr>"
         )
-    session.logger.info('<table cellpadding="3">' + "".join(rows) + "</table>", is_html=True)
+    session.logger.info(html_table(rows), is_html=True)
     lines = [f"An atom explains the voxels within {result.reach:.3g} A."]
     if result.unexplained:
         many = len(result.unexplained) > 1

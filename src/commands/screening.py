@@ -148,7 +148,7 @@ def _mask_text(mask: Any) -> str | None:
 
 def _table(settings: Sequence[Setting], again: str, both: bool) -> str:
     """HTML for the log: one row per setting, with a link to sketch at it."""
-    from ..session.log import link
+    from ..session.log import html_table, link
 
     rows = [
         "<tr><th>posp</th>"
@@ -172,7 +172,7 @@ def _table(settings: Sequence[Setting], again: str, both: bool) -> str:
             + "".join(f"<td>{escape(c)}</td>" for c in cells)
             + f"<td>{link(command, 'sketch')}</td></tr>"
         )
-    return '<table cellpadding="3">' + "".join(rows) + "</table>"
+    return html_table(rows)
 
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:

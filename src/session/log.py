@@ -31,6 +31,11 @@ def link(command: str, text: str) -> str:
     return f'<a href="{escape(link_address(command), quote=True)}">{breakable(text)}</a>'
 
 
+def html_table(rows: Iterable[str]) -> str:
+    """A table of these rows; small, so that each is one line in a docked log."""
+    return '<table cellpadding="3" style="font-size:small">' + "".join(rows) + "</table>"
+
+
 def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
     """Log the table of blocks, with links to show, hide or isolate the surface of each."""
     if not len(table):
@@ -80,9 +85,7 @@ def log_blocks(session: Any, table: DataFrame, group: Model | None) -> None:
         )
         if why:  # in a line of its own: the column would be as narrow as its longest word
             rows.append(f'<tr{faint}><td></td><td colspan="7">{escape(why)}</td></tr>')
-    # small, so that each block is one line in a docked log
-    head = '<table cellpadding="3" style="font-size:small">'
-    session.logger.info(head + "".join(rows) + "</table>", is_html=True)
+    session.logger.info(html_table(rows), is_html=True)
     hidden = [m for m in models.values() if m.doubtful and not m.display]
     if hidden:
         text = escape(hidden_text(len(hidden), len(models)))
@@ -250,7 +253,7 @@ def log_table(
         plain = [breakable(printable(c)) for c in row]
         cells = [*plain[:-1], row[-1] if links else plain[-1]]
         body.append("<tr>" + "".join(f"<td>{c}</td>" for c in cells) + "</tr>")
-    session.logger.info('<table cellpadding="3">' + "".join(body) + "</table>", is_html=True)
+    session.logger.info(html_table(body), is_html=True)
 
 
 def log_picture(session: Any, path: Path) -> None:

@@ -16,6 +16,7 @@ from chimerax.core.logger import HtmlLog
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.verdicts import BlockEvidence
 from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.session import log
 from chimerax.siren.session.log import link, log_blocks, log_lines, log_table
 from chimerax.siren.session.surfaces import open_blocks
 from chimerax.siren.session.words import breakable
@@ -114,6 +115,15 @@ def test_long_paths_do_not_widen_the_log_of_a_window(
     for page in pages.written:
         seen = re.sub(r"<(?!wbr)[^>]*>", " ", page)  # what is read, without tags and addresses
         assert max(len(unescape(w)) for w in re.split(r"<wbr>|\s", seen)) <= 26
+
+
+def test_every_table_is_in_small_letters(session: Any, pages: Any) -> None:
+    """A docked log is 560 pixels wide: with ChimeraX's letters, seven columns are wider."""
+    log_table(session, ("volume", "normalized error"), [("vol_1.mrc", "0.2")])
+    assert pages.written[0].startswith('<table cellpadding="3" style="font-size:small"><tr>')
+    sources = Path(log.__file__).parents[1]
+    others = [p.name for p in sources.glob("*/*.py") if "<table" in p.read_text("utf-8")]
+    assert others == ["log.py"]
 
 
 def test_without_windows_a_path_is_one_word_in_the_log(session: Any, pages: Any) -> None:
