@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots help-page notebooks tutorials rooms train test test-quick test-versions chimerax-names fuzz kills lint bench-blocks bench-thresholds bench-speed bench-scaling bench-card bench-communities bench-sensitivity bench-decoders bench-flexing bench-real bench-replication bench-relations clean-env
+.PHONY: help env bundle demo screenshots help-page notebooks tutorials rooms train test test-quick test-versions chimerax-names newest fuzz kills lint bench-blocks bench-thresholds bench-speed bench-scaling bench-card bench-communities bench-sensitivity bench-decoders bench-flexing bench-real bench-replication bench-relations clean-env
 
 # Times are those of two cores without other work, with .venv made
 help:
@@ -52,6 +52,11 @@ test-versions: ## core's tests on Python 3.11 to 3.14, with NumPy 1 and 2, panda
 CHIMERAX ?= ../ChimeraX
 chimerax-names: ## every ChimeraX name that src/ uses, in the sources of 1.7 to the newest; CHIMERAX=clone of RBVI/ChimeraX (a minute)
 	@$(PYTHON) devel/chimerax_names.py "$(CHIMERAX)"
+
+# Such as: make newest NEWEST="v1.11 -- tests/session", NEWEST="origin/develop --python 3.13 --latest"
+NEWEST ?= v1.11
+newest: ## build a newer ChimeraX from its sources, in .newest, and run the tests in it; CHIMERAX=clone of RBVI/ChimeraX (devel/newest.py; half an hour)
+	@$(PYTHON) devel/newest.py "$(CHIMERAX)" $(NEWEST)
 
 fuzz: env ## damaged files for every reader (10 minutes); FUZZ="--seed 3 --inputs 100000" for others
 	@OMP_NUM_THREADS=1 $(VENV)/python devel/fuzz.py $(FUZZ)
