@@ -39,7 +39,7 @@ TESTS = ["tests/commands", "tests/session", "tests/panel"]
 #: What the bundle and its tests use, beside what these need
 WANTED = "list_info log help_viewer image_formats movie label color_key shape markers mask zone"
 WANTED += " mouse_modes dist_monitor atomic pdb mmcif map_fit map_eraser std_commands task_manager"
-WANTED += " rest_server core_formats map"
+WANTED += " rest_server core_formats crystal map"
 FIRST = ["bundle_builder", "core", "toolshed_utils"]  # needed to build the others
 #: Devices and libraries that are not to be had from PyPI and Debian
 NOT_HERE = "bogus exp_cmd leap_motion looking_glass match_align md_crds mmtf realsense rotamer_libs"
@@ -225,9 +225,9 @@ class Environment:
         names = PACKAGES.split() + (WINDOWS.split() if windows else [])
         packages = [n if latest else pins.get(n.lower(), n) for n in names]
         packages += qt(sources, latest, windows)
-        # setuptools below 81 has pkg_resources, which some of them import
+        # setuptools from 77 on knows their licenses, and below 81 has pkg_resources
         own = [*OWN, "torch"] if torch else OWN
-        self.pip("setuptools<81", "wheel", "build", *packages, *own)
+        self.pip("setuptools>=77,<81", "wheel", "build", *packages, *own)
         self.pip("--no-build-isolation", *(pins.get(n, n) for n in EXACT))
         self.site.joinpath("cxheadless.pth").write_text(f"{ROOT / 'devel'}\n")
         from cxheadless.library import fix_grako
