@@ -18,7 +18,7 @@ demo: env ## simulate an ensemble and find its blocks; pictures and a session go
 
 # A smaller run, into trained/. The shipped weights: make train TRAIN="--out weights/siren_thresholds.pt"
 STRUCTURES ?= ../shared/data/structures
-TRAIN ?= --train-maps 1200 --validation-maps 180 --epochs 10 --decoder-ensembles 12 --decoder-epochs 2 --out trained/siren_thresholds.pt
+TRAIN ?= --train-maps 1200 --validation-maps 180 --batch-size 32 --epochs 10 --decoder-ensembles 12 --second-epochs 2 --second-example-ensembles 2 --out trained/siren_thresholds.pt
 train: env ## train the contour-level network; STRUCTURES=folder of mmCIF or PDB files, or the compact set (10 minutes)
 	@mkdir -p trained
 	@OMP_NUM_THREADS=2 $(VENV)/python weights/training/train.py "$(STRUCTURES)" $(TRAIN)

@@ -33,7 +33,7 @@ from core.thresholds import features
 from core.thresholds.network import FIELDS, WHOLE, compact_network
 
 # rows of the profile to keep: shares above each level at 64^3, at 32^3 and on the original grid
-KEPT_ROWS = (0, 2, features.CHANNELS - 2)
+KEPT_ROWS = (0, 1, features.CHANNELS - 2)
 
 
 def fact_columns(facts: list[dict[str, Any]], names: list[str]) -> torch.Tensor:
@@ -72,13 +72,16 @@ def profile_alone() -> torch.nn.Module:
     class Nothing(torch.nn.Module):
         def forward(
             self, coarse: torch.Tensor, scale: torch.Tensor
-        ) -> tuple[torch.Tensor, torch.Tensor]:
+        ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             facts = coarse.flatten(1) if coarse.shape[-1] == 1 else coarse.new_zeros(len(coarse), 0)
             whole = torch.nn.functional.pad(facts, (0, WHOLE - facts.shape[1]))
-            return scale.new_zeros(len(scale), FIELDS, BOX // 2, BOX // 2, BOX // 2), whole
+            n, half, quarter = len(scale), (BOX // 2,) * 3, (BOX // 4,) * 3
+            return scale.new_zeros(n, 1, *half), scale.new_zeros(n, FIELDS, *quarter), whole
 
     class ProfileAlone(type(network)):  # type: ignore[misc]
-        def rows(self, inputs: features.NetworkInput, fields: torch.Tensor) -> torch.Tensor:
+        def rows(
+            self, inputs: features.NetworkInput, logit: torch.Tensor, fields: torch.Tensor
+        ) -> torch.Tensor:
             levels = self.levels.expand(len(inputs.profile), 1, -1)
             return torch.cat(
                 [
@@ -98,10 +101,12 @@ def voxels_alone() -> torch.nn.Module:
     network: Any = compact_network()
 
     class VoxelsAlone(type(network)):  # type: ignore[misc]
-        def rows(self, inputs: features.NetworkInput, fields: torch.Tensor) -> torch.Tensor:
+        def rows(
+            self, inputs: features.NetworkInput, logit: torch.Tensor, fields: torch.Tensor
+        ) -> torch.Tensor:
             kept = torch.zeros(features.CHANNELS - 1, 1)
             kept[list(KEPT_ROWS)] = 1
-            made: torch.Tensor = super().rows(inputs, fields)
+            made: torch.Tensor = super().rows(inputs, logit, fields)
             return torch.cat([made[:, : len(kept)] * kept, made[:, len(kept) :]], dim=1)
 
         def scores(
@@ -146,6 +151,7 @@ def main() -> None:
         train_maps=a.train_maps,
         epochs=a.epochs,
         decoder_ensembles=0,
+        second_example_ensembles=0,
         voxel_weight=defaults.voxel_weight if a.part != "profile" else 0.0,
     )
     torch.set_num_threads(1)

@@ -67,13 +67,24 @@ KINDS = {
 }
 #: Volumes drawn from an ensemble: more where they differ.
 EACH = {
-    "blocks": 16,
-    "rare": 16,
-    "junk": 12,
-    "moving": 12,
-    "phases": 6,
-    "one state": 3,
-    "smooth": 3,
+    "train": {
+        "blocks": 24,
+        "rare": 24,
+        "junk": 16,
+        "moving": 16,
+        "phases": 8,
+        "one state": 6,
+        "smooth": 6,
+    },
+    "validation": {
+        "blocks": 16,
+        "rare": 16,
+        "junk": 12,
+        "moving": 12,
+        "phases": 6,
+        "one state": 3,
+        "smooth": 3,
+    },
 }
 #: Further ensembles for training, of other molecules, boxes and sizes in the box.
 MORE, FURTHER = 36, "further"
@@ -250,15 +261,15 @@ def sources() -> str:
     return hashlib.sha256(content + version().encode()).hexdigest()[:8]
 
 
-def _make_file(job: tuple[Recipe, Path, Path]) -> str:
-    chosen, folder, path = job
+def _make_file(job: tuple[Recipe, int, Path, Path]) -> str:
+    chosen, each, folder, path = job
     if path.exists():
         return ""
     try:
         stored = ensemble_of(chosen, folder)
     except Absent as reason:
         return f"{chosen.name}: left out, {reason}"
-    samples = label_volumes(stored, drawn(stored, EACH[chosen.kind]))
+    samples = label_volumes(stored, drawn(stored, each))
     if not samples:
         return f"{chosen.name}: no volume shows the molecule at any level"
     write_maps(path, samples)
@@ -281,9 +292,9 @@ def build_decoder_maps(
         Without those ensembles that cannot be made, or that show no molecule.
     """
     out.mkdir(parents=True, exist_ok=True)
-    key = sources()
+    key, each = sources(), EACH[split]
     jobs = [
-        (r, ensembles, out / f"decoder_{key}_{r.name}_{EACH[r.kind]}.npz")
+        (r, each[r.kind], ensembles, out / f"decoder_{key}_{r.name}_{each[r.kind]}.npz")
         for r in chosen_recipes(structures, split, count)
     ]
     start = time.time()

@@ -57,7 +57,7 @@ def decoder_rows(data: Path, weights: Path, cache: Path, ensembles: Path, proces
         level = predict(network, maps)[:, 0]
         kinds = np.array([f["ensemble"] for f in maps.facts])
         table.append(_row("validation molecules", maps, level.numpy(), np.ones(len(kinds), bool)))
-        for kind in EACH:
+        for kind in EACH["validation"]:
             if (kinds == kind).any():
                 table.append(_row(f"of these: {kind}", maps, level.numpy(), kinds == kind))
     for name, stored in _others(data, ensembles):

@@ -27,6 +27,7 @@ import package
 import torch
 from dataset import build
 from decoder_maps import add_folders, build_decoder_maps
+from example_maps import build_example_maps
 from simulate import BOX
 
 from core.thresholds import features
@@ -41,20 +42,24 @@ EACH = {"train": 3, "validation": 1}  # maps per molecule
 class TrainParameters:
     """Parameters of training; the defaults are those of the shipped weights."""
 
-    train_maps: int = 12000
+    train_maps: int = 13440
     validation_maps: int = 480
     data_seed: int = 1
     seed: int = 0
     members: int = 1  # networks trained from seeds seed, seed + 1 ... and averaged
-    epochs: int = 8
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    # second stage: the simulated maps, and volumes of that many decoders' ensembles
+    # first stage: the simulated maps, and volumes of that many decoders' ensembles
+    epochs: int = 12
+    batch_size: int = 64
+    learning_rate: float = 2.5e-3
     decoder_ensembles: int = 192
-    decoder_repeats: int = 2  # how often an epoch has each of these volumes
-    decoder_epochs: int = 2
-    decoder_learning_rate: float = 3e-4
-    decoder_share: float = 0.5  # of the second stage in the mean of the weights of both
+    # second stage: from the weights of the first, voxel sizes hidden more often, fewer volumes of
+    # decoders, and volumes of so many ensembles of ``siren example``
+    second_epochs: int = 5
+    second_learning_rate: float = 5e-4
+    second_unknown_scale: float = 0.35
+    second_decoder_ensembles: int = 96
+    second_example_ensembles: int = 24
+    second_share: float = 1.0  # of the second stage in the mean of the weights of both
     weight_decay: float = 0.05
     number_weight: float = (
         1.0  # of the smooth L1 loss of the level, in addition to the loss of the masks
@@ -67,7 +72,7 @@ class TrainParameters:
     spread_weight: float = 0.05  # of the loss of the expected error
     # of maps as in ensembles (box 64, 3.5 A/pixel or more, or a decoder's), relative to others
     ensemble_weight: float = 2.0
-    unknown_scale: float = 0.15  # share of the maps without voxel size
+    unknown_scale: float = 0.15  # share of the maps without voxel size, in the first stage
     blur: float = 0.03  # SD of the noise added to the profile in training
     averaging: float = 0.998  # decay of the running mean of the weights, which is what is saved
 
@@ -78,9 +83,9 @@ class Maps:
 
     Attributes
     ----------
-    profile : (n, 32, 96) float16
+    profile : (n, 30, 96) float16
     coarse : (n, 2, 32, 32, 32) float16
-    bins : (n, 1, 64, 64, 64) uint8
+    bins : (n, 1, 32, 32, 32) uint8
     scale : (n, 2) float32
         As in :class:`features.NetworkInput`; the scale of maps cut around the molecule is unknown.
     inside : (n, 32, 32, 32) uint8
@@ -112,6 +117,13 @@ class Maps:
             self.coarse[chosen].float(),
             self.bins[chosen],
         )
+
+    def to(self, device: str) -> Maps:
+        """The same on a device."""
+        moved = {
+            k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in vars(self).items()
+        }
+        return replace(self, **moved)
 
 
 def cache_inputs(path: Path) -> Path:
@@ -152,7 +164,8 @@ def map_files(
 ) -> dict[str, list[Path]]:
     """Make the maps of both splits and compute their network inputs, unless cached.
 
-    ``decoders`` are volumes of decoders, whose ensembles are kept in the folder ``ensembles``.
+    ``decoders`` are volumes of decoders, whose ensembles are kept in the folder ``ensembles``;
+    ``examples`` are volumes of ``siren example``.
     """
     files = {}
     for split, count, seed in (
@@ -165,6 +178,7 @@ def map_files(
         if p.decoder_ensembles
         else []
     )
+    files["examples"] = build_example_maps(cache, p.second_example_ensembles, processes)
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         pool.map(cache_inputs, [f for part in files.values() for f in part], chunksize=1)
     return files
@@ -264,7 +278,7 @@ def training_loss(
 def predict(network: torch.nn.Module, maps: Maps, batch: int = 32) -> torch.Tensor:
     """(n, 2) outputs of a network for a set of maps."""
     network.eval()
-    parts = torch.arange(len(maps.label)).split(batch)
+    parts = torch.arange(len(maps.label), device=maps.label.device).split(batch)
     with torch.inference_mode():
         return torch.cat([network.heads(*network.features(maps.inputs(part))) for part in parts])
 
@@ -290,8 +304,9 @@ def train(
     log: Path | None = None,
     make: Callable[[], Any] = compact_network,
     keep_last: bool = False,
+    device: str = "cpu",
 ) -> dict[str, float]:
-    """Train the network of ``make``; save its weights to ``out``.
+    """Train the network of ``make``; save its weights to ``out`` after each epoch.
 
     Saved are the weights of the epoch that is best on the validation set, or of the last one.
 
@@ -302,7 +317,8 @@ def train(
     """
     torch.manual_seed(p.seed)
     rng = np.random.default_rng(p.seed)
-    network = make()
+    network = make().to(device)
+    maps, validation = maps.to(device), validation.to(device)
     running = copy.deepcopy(network)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=p.learning_rate, weight_decay=p.weight_decay
@@ -312,8 +328,8 @@ def train(
     start = time.time()
     for epoch in range(p.epochs):
         network.train()
-        order = torch.from_numpy(rng.permutation(len(maps.label)))
-        total = 0.0
+        order = torch.from_numpy(rng.permutation(len(maps.label))).to(device)
+        total = torch.zeros((), device=device)
         for step in range(steps):
             done = (epoch + step / steps) / p.epochs
             for group in optimizer.param_groups:
@@ -324,7 +340,7 @@ def train(
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
-            total += float(loss.detach())
+            total += loss.detach()
             _update_average(
                 running, network, min(p.averaging, 1 - 1 / (1 + 0.1 * (epoch * steps + step + 1)))
             )
@@ -332,7 +348,7 @@ def train(
         now |= {
             "member": p.seed,
             "epoch": epoch,
-            "loss": total / steps,
+            "loss": float(total) / steps,
             "seconds": time.time() - start,
         }
         print(json.dumps({k: round(v, 4) for k, v in now.items()}), flush=True)
@@ -360,12 +376,14 @@ def _step(
         coarse=apply_symmetry(inputs.coarse, symmetry),
         bins=apply_symmetry(inputs.bins, symmetry),
     )
-    with torch.autocast("cpu", torch.bfloat16):
-        fields, whole = network.voxels(inputs.coarse, inputs.scale)
-    fields, whole = fields.float(), torch.cat([whole.float(), inputs.scale], dim=1)
-    output, score = network.scores(network.rows(inputs, fields), inputs.profile[:, -1], whole)
+    with torch.autocast(inputs.scale.device.type, torch.bfloat16):
+        logit, fields, whole = network.voxels(inputs.coarse, inputs.scale)
+    logit, fields = logit.float(), fields.float()
+    whole = torch.cat([whole.float(), inputs.scale], dim=1)
+    rows = network.rows(inputs, logit, fields)
+    output, score = network.scores(rows, inputs.profile[:, -1], whole)
     inside = apply_symmetry(maps.inside[chosen][:, None], symmetry)[:, 0].float() / 255
-    return training_loss(output, score, fields[:, 0], inside, maps, chosen, network.levels, p)
+    return training_loss(output, score, logit[:, 0], inside, maps, chosen, network.levels, p)
 
 
 def average(
@@ -393,43 +411,43 @@ def average(
     return found
 
 
-def _member(files: dict[str, list[Path]], out: Path, p: TrainParameters, log: Path | None) -> float:
+def _member(
+    files: dict[str, list[Path]], out: Path, p: TrainParameters, log: Path | None, device: str
+) -> float:
     """Train one member in a separate process, and return the median label.
 
-    First on simulated maps; then, from the weights as they are saved, on these and on volumes of
-    decoders. The second stage is short, and its rate ends at zero, so its last epoch is kept: the
-    validation maps are simulated, and would choose the one that has learned least. What is saved is
-    the mean of the weights of both stages (Wortsman et al. 2022, arXiv 2109.01903): it has most of
-    what the second learned, and loses nothing elsewhere.
+    Both stages end with a rate of zero, so the last epoch of each is kept: the validation maps are
+    simulated, and would choose the one that has learned least of the decoders' volumes. What is
+    saved is the mean of the weights of both stages (Wortsman et al. 2022, arXiv 2109.01903).
     """
     torch.set_num_threads(1)  # same order of summation, whatever the number of cores
     validation = load(files["validation"])
-    if out.exists():  # the first stage is given
-        median = float(load_network(out).metadata["median_label"])
-    else:
-        maps = load(files["train"])
-        median = float(maps.label.median())
-        train(maps, validation, out, p, log)
+    if not out.exists():  # else the first stage is given
+        maps = load(files["train"] + files["decoders"])
+        train(maps, validation, out, p, log, keep_last=True, device=device)
         del maps
-    if files["decoders"]:
-        second = replace(p, epochs=p.decoder_epochs, learning_rate=p.decoder_learning_rate)
-        first, start = load_network(out).network, load_network(out).network
-        maps = load(files["train"] + p.decoder_repeats * files["decoders"])
-        found = train(maps, validation, out, second, log, lambda: start, keep_last=True)
-        _update_average(first, load_network(out).network, 1 - p.decoder_share)
-        save_network(out, first, {"validation": json.dumps(found)})
-    return median
+    second = replace(
+        p,
+        epochs=p.second_epochs,
+        learning_rate=p.second_learning_rate,
+        unknown_scale=p.second_unknown_scale,
+    )
+    first, start = load_network(out).network, load_network(out).network
+    decoders = files["decoders"][: p.second_decoder_ensembles]
+    maps = load(files["train"] + decoders + files["examples"])
+    if second.epochs:
+        train(maps, validation, out, second, log, lambda: start, keep_last=True, device=device)
+        _update_average(first, load_network(out).network, 1 - p.second_share)
+        save_network(out, first, {})
+    simulated = torch.tensor(["ensemble" not in f for f in maps.facts])
+    return float(maps.label[simulated].median())
 
 
 def _augmented_scale(scale: torch.Tensor, p: TrainParameters) -> torch.Tensor:
     """Voxel sizes with calibration errors of 2 %, and some hidden."""
-    known = (torch.rand(len(scale), 1) >= p.unknown_scale).float()
-    return (
-        torch.cat(
-            [scale[:, :1] + 0.02 * torch.randn(len(scale), 1) * scale[:, 1:], scale[:, 1:]], dim=1
-        )
-        * known
-    )
+    known = (torch.rand_like(scale[:, :1]) >= p.unknown_scale).float()
+    changed = scale[:, :1] + 0.02 * torch.randn_like(scale[:, :1]) * scale[:, 1:]
+    return torch.cat([changed, scale[:, 1:]], dim=1) * known
 
 
 def rate_schedule(done: float) -> float:
@@ -467,6 +485,9 @@ def main() -> None:
         default=None,
         help="weights of the first stage, instead of training them; one member",
     )
+    parser.add_argument(
+        "--device", default="cpu", help="of torch: cpu, or cuda for a graphics card"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     for name, value in asdict(defaults).items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
@@ -486,6 +507,7 @@ def main() -> None:
                     paths,
                     [replace(p, seed=p.seed + k) for k in range(p.members)],
                     [a["log"]] * p.members,
+                    [a["device"]] * p.members,
                 )
             )
         average(paths, load(files["validation"]), a["out"], p, median[0])

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 #: above -1. Scaling a map shifts its profile without changing its shape.
 LEVELS, LOWEST, HIGHEST = 96, 0.004, 1.7
 SHELLS = 32
-CHANNELS = 32
+BOX_SHELLS = 4
+CHANNELS = 30
 #: Larger boxes are counted on every second, third ... voxel along each axis.
 MAX_COUNTED_BOX = 160
 _SMALLEST_SHARE = 1e-6
 _MANY_VOXELS = 1 << 17  # from which counting them in pairs is worth its larger table
-_MOSTLY_EMPTY = 0.6  # share in bin 0 from which leaving it out is faster
 _STEP = math.log(HIGHEST / LOWEST) / (LEVELS - 1)
 
 
@@ -40,14 +40,14 @@ class NetworkInput(NamedTuple):
 
     Attributes
     ----------
-    profile : (n, 32, 96) float32
+    profile : (n, 30, 96) float32
         See :func:`network_input`.
     scale : (n, 2) float32
         Encoded voxel sizes, see :func:`.voxel_size.encode_voxel_size`.
     coarse : (n, 2, 32, 32, 32) float32
         Mean and maximum over 2^3 voxels of x + 1 (0 to 2); z, y, x.
-    bins : (n, 1, 64, 64, 64) uint8
-        Bin of each voxel among the levels: above level j <=> bin > j.
+    bins : (n, 1, 32, 32, 32) uint8
+        Bin of each mean among the levels: above level j <=> bin > j.
     """
 
     profile: Tensor
@@ -74,33 +74,35 @@ def network_input(
     -------
     NetworkInput
         The profile has, for each of 96 levels t, at full (64^3), half and quarter resolution: log10
-        of the share of voxels above t, for the map, its local means and maxima, after erosion,
+        of the share of voxels above t, for the map, its maxima over 2^3 voxels, after erosion,
         opening and closing (noise forms specks, a molecule is solid), and in four shells about the
         center of the box; how fragmented and how compact the enclosed region is; means over the
-        voxels at t, relative to t + 1, of the gradient and of the difference from the surroundings
-        at three scales (which changes sign at the edge of a solid body); distance from the center;
-        and the share of voxels above t on the original grid. The last row is different: 32 shells
-        of the power spectrum, and 32 each of the mean and the maximum by distance from the center
-        of mass.
+        voxels at t of their difference from the mean of their 2^3 voxels and of the span of levels
+        among their neighbors, and, relative to t + 1, of the gradient and of the difference from
+        the surroundings at two scales (which changes sign at the edge of a solid body); distance
+        from the center; and the share of voxels above t on the original grid. The last row is
+        different: 32 shells of the power spectrum, and 32 each of the mean and the maximum by
+        distance from the center of mass.
     """
     torch = _torch()
-    v = (x + 1).clamp(0, 2)
-    mean = _half_size(v)
+    v = (x + 1).clamp_(0, 2)
+    mean, peak = _half_size(v), _half_peak(v)
     coarse = _half_size(mean)
-    local, r2 = _local_mean(v, 1), _mass_radius(mean)
-    bins, half = level_bins(v), level_bins(mean)
-    counts = {id(a): _counts(a) for a in (bins, half)}  # what most rows ask for
-    rows = _volumes(bins, local, half, mean, coarse, counts)
-    rows += _shapes(bins, half, coarse, r2, counts)
-    rows += _level_means(bins, v, local, half, mean, r2, counts)
+    bins, half, quarter = level_bins(v), level_bins(mean), level_bins(coarse)
+    counts = [_counts(a) for a in (bins, half, quarter)]  # what most rows ask for
+    low, high = (_local_extreme(bins, 1, smallest) for smallest in (True, False))
+    r2 = _mass_radius(mean)
+    about = _pairs(_shell_of(r2), half, SHELLS)
+    rows = _volumes(bins, half, low, counts)
+    rows += _shapes(half, quarter, about, counts)
+    rows += _level_means(bins, half, high - low, mean, about, counts)
     rows.append(
         torch.stack(
             [rows[0][i] if f is None else f.to(v) for i, f in enumerate(full or [None] * len(v))]
         )
     )
-    rows.append(_shells(v, mean, r2))
-    peak = _half_peak(v)
-    return NetworkInput(torch.stack(rows, dim=1), scale.to(v), torch.cat([mean, peak], dim=1), bins)
+    rows.append(_shells(v, about))
+    return NetworkInput(torch.stack(rows, dim=1), scale.to(v), torch.cat([mean, peak], dim=1), half)
 
 
 def share_above(
@@ -129,7 +131,8 @@ def share_above(
     some = torch.from_numpy(np.array(some, np.float32, order="C"))
     v = (some - used.vol_min) * (2 / (used.vol_max - used.vol_min))
     edges = [n * size for n, size in zip(array.shape, voxel_size[::-1], strict=True)]
-    share = _above(level_bins(v)[None])[0] * (math.prod(edges) / max(edges) ** 3)
+    bins = level_bins(v)[None]
+    share = _above(_counts(bins), bins)[0] * (math.prod(edges) / max(edges) ** 3)
     return _log_share(share)
 
 
@@ -177,133 +180,116 @@ def expected_dice(bins: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
         common = torch.zeros(len(bins), LEVELS + 1, device=inside.device).scatter_add(
             1, bins.long(), inside
         )
-        common = common.flip(1).cumsum(1).flip(1)[:, 1:]
+        common = _reversed_sum(common)[:, 1:]
     else:  # faster
-        common = _above(bins, inside) * bins.shape[1]
-    above = _above(bins) * bins.shape[1]
+        common = _reversed_sum(_histogram(bins, inside))[:, 1:] * bins.shape[1]
+    above = _reversed_sum(_counts(bins))[:, 1:].float()
     total = inside.sum(dim=1, keepdim=True) + 1
     return 2 * common / (above + total), torch.log10((above + 1) / total)
 
 
-def _volumes(
-    bins: Tensor,
-    local: Tensor,
-    half: Tensor,
-    mean: Tensor,
-    coarse: Tensor,
-    counts: dict[int, Tensor],
-) -> list[Tensor]:
+def _volumes(bins: Tensor, half: Tensor, low: Tensor, counts: list[Tensor]) -> list[Tensor]:
     """Log shares above each level, of the whole map and of shells about the box's center.
 
-    Minima and maxima are taken of bins, since binning preserves order.
+    Minima and maxima are taken of bins, since binning preserves order; ``low``: of the neighbors.
     """
-    peak = _half_peak(bins)
-    eroded, eroded_half = (
-        _local_extreme(bins, 1, smallest=True),
-        _local_extreme(half, 1, smallest=True),
+    low_half = _local_extreme(half, 1, smallest=True)
+    made = (
+        _half_peak(bins),
+        low,
+        _local_extreme(low, 1, smallest=False),
+        low_half,
+        _local_extreme(low_half, 1, smallest=False),
+        _local_extreme(_local_extreme(low_half, 1, smallest=True), 2, smallest=False),
+        _local_extreme(_local_extreme(half, 1, smallest=False), 1, smallest=True),
     )
-    opened, opened_half = (
-        _local_extreme(eroded, 1, smallest=False),
-        _local_extreme(eroded_half, 1, smallest=False),
-    )
-    opened_wide = _local_extreme(_local_extreme(eroded_half, 1, smallest=True), 2, smallest=False)
-    closed_half = _local_extreme(_local_extreme(half, 1, smallest=False), 1, smallest=True)
-    rows = [
-        _log_share(_above(a, counts=counts.get(id(a))))
-        for a in (
-            bins,
-            level_bins(local),
-            half,
-            peak,
-            level_bins(coarse),
-            eroded,
-            opened,
-            eroded_half,
-            opened_half,
-            opened_wide,
-            closed_half,
-        )
+    shells = _pairs(_box_shells(half.shape[-1]).to(half).expand_as(half), half, BOX_SHELLS)
+    share = _reversed_sum(shells)[:, :, 1:] / shells.sum(dim=2, keepdim=True)
+    return [
+        *(_log_share(_above(c, half if k else bins)) for k, c in enumerate(counts[:2])),
+        _log_share(_reversed_sum(counts[2])[:, 1:] / (half[0].numel() // 8)),
+        *(_log_share(_above(_counts(a), a)) for a in made),
+        *_log_share(share).unbind(1),
     ]
-    radius = _box_radius(mean.shape[-1]).to(mean)
-    for low, high in ((0, 0.5), (0.5, 0.8), (0.8, 1.0), (1.0, 2.0)):
-        rows.append(_log_share(_above(half[:, :, (radius >= low) & (radius < high)])))
-    return rows
 
 
-def _shapes(
-    bins: Tensor, half: Tensor, coarse: Tensor, r2: Tensor, counts: dict[int, Tensor]
-) -> list[Tensor]:
+def _shapes(half: Tensor, quarter: Tensor, about: Tensor, counts: list[Tensor]) -> list[Tensor]:
     """How fragmented, compact and central the region above each level is."""
     torch = _torch()
     rows = []
-    for a, step in ((bins, 1), (half, 1), (half, 2), (level_bins(coarse), 1)):
-        number = counts[id(a)] if id(a) in counts else _counts(a)
-        share = _above(a, counts=number)
+    for a, number in ((half, counts[1]), (quarter, counts[2])):
+        share = _above(number, a)
         rows.append(
             torch.log10(
-                (_boundary_share(a, step, number) + _SMALLEST_SHARE) / (share + _SMALLEST_SHARE)
+                (_boundary_share(a, 1, number) + _SMALLEST_SHARE) / (share + _SMALLEST_SHARE)
             )
         )
-    above = _above(half, counts=counts[id(half)])
-    rows.append((_above(half, r2) / (above + 1e-7)).sqrt())
-    rows.append(
-        torch.log10(
-            (_above(half, (r2 < 0.25).to(r2)) + _SMALLEST_SHARE) / (above + _SMALLEST_SHARE)
-        )
-    )
+    above = _reversed_sum(about / half[0].numel())[:, :, 1:]  # (n, SHELLS, LEVELS)
+    share, radius = above.sum(dim=1), _shell_radius(above)
+    rows.append(((above * radius[:, None] ** 2).sum(dim=1) / (share + 1e-7)).sqrt())
+    central = (above * (radius < 0.5)[:, None]).sum(dim=1)
+    rows.append(torch.log10((central + _SMALLEST_SHARE) / (share + _SMALLEST_SHARE)))
     return rows
 
 
 def _level_means(
     bins: Tensor,
-    v: Tensor,
-    local: Tensor,
     half: Tensor,
+    span: Tensor,
     mean: Tensor,
-    r2: Tensor,
-    counts: dict[int, Tensor],
+    about: Tensor,
+    counts: list[Tensor],
 ) -> list[Tensor]:
-    """Means over the voxels near each level."""
+    """Means over the voxels near each level; ``span``: of the bins around each voxel.
+
+    Those at full resolution come from tables of how many voxels have each pair of bins, which are
+    faster to fill than sums over voxels are to make.
+    """
+    torch = _torch()
     rows = []
-    slope_half = _gradient(mean)
-    rough = local - v
-    finer = [_gradient(v), rough, rough.abs()]
-    coarser = [
-        slope_half,
-        _local_mean(mean, 1) - mean,
-        _local_mean(mean, 3) - mean,
-        _local_mean(slope_half, 1),
+    blocks = _pairs(bins, _twice(half), LEVELS + 1)
+    spans = _pairs(bins, span, LEVELS + 1)
+    step = torch.arange(LEVELS + 1, device=bins.device)
+    change = ((step - step[:, None]) * _STEP).exp().sub_(1).clamp_(max=4)
+    near = _smooth(counts[0] / bins[0].numel()) + 1e-9
+    for table, value in (
+        (blocks, change),
+        (blocks, change.abs()),
+        (spans, (step / 24).expand(LEVELS + 1, -1)),
+        (spans, (-step / 4).exp().expand(LEVELS + 1, -1)),
+    ):
+        rows.append(_smooth((table * value).sum(dim=2) / bins[0].numel()) / near)
+    slope = _gradient(mean)
+    level = (level_values().to(mean) + 1)[None]
+    near_half = _smooth(counts[1] / half[0].numel()) + 1e-9
+    rows += [
+        (_smooth(_histogram(half, f)) / (near_half * level)).clamp(-4, 4)
+        for f in (
+            slope,
+            _local_mean(mean, 1) - mean,
+            _local_mean(mean, 3) - mean,
+            _local_mean(slope, 1),
+        )
     ]
-    level = (level_values().to(v) + 1)[None]
-    for a, fields in ((bins, finer), (half, coarser)):
-        count = _smooth(_histogram(a, counts=counts[id(a)])) + 1e-9
-        rows += [
-            (_smooth(f) / (count * level)).clamp(-4, 4)
-            for f in _sums_above_lowest(a, fields, counts[id(a)])
-        ]
-    count, count_half = (_smooth(_histogram(a, counts=counts[id(a)])) for a in (bins, half))
-    rows.append(_smooth(_histogram(half, r2)) / (count_half + 1e-9))
-    rows.append((count * 1e6 + 1).log10() / 3)
+    r2 = (about * _shell_radius(about)[:, None] ** 2).sum(dim=1) / half[0].numel()
+    rows.append(_smooth(r2) / near_half)
+    rows.append((near * 1e6 + 1).log10() / 3)
     return rows
 
 
-def _shells(v: Tensor, mean: Tensor, r2: Tensor) -> Tensor:
-    """(n, 96) power spectrum, and mean and maximum by distance from the center of mass."""
+def _shells(v: Tensor, about: Tensor) -> Tensor:
+    """(n, 96) power spectrum, and mean and maximum by distance from the center of mass.
+
+    The spectrum is that of the three projections along the axes: central sections of the map's.
+    """
     torch = _torch()
-    n, size = len(v), v.shape[-1]
-    power = torch.fft.rfftn(v[:, 0], dim=(1, 2, 3)).abs() ** 2
-    shell = _frequency_shell(size).to(v.device)
-    sums = torch.stack(
-        [torch.bincount(shell.flatten(), p, minlength=SHELLS + 1) for p in power.flatten(1)]
-    ).to(v)
-    counts = torch.bincount(shell.flatten(), minlength=SHELLS + 1).clamp(min=1)
-    spectrum = torch.log10(sums[:, :SHELLS] / counts[:SHELLS] + 1e-6)
+    sections = torch.cat([v.sum(dim=dim) for dim in (2, 3, 4)], dim=1)
+    power = torch.fft.rfftn(sections, dim=(2, 3)).abs().square().sum(dim=1).flatten(1)
+    spectrum = torch.log10(power @ _frequency_shells(v.shape[-1]).to(v) / 3 + 1e-6)
     spectrum = spectrum - spectrum.mean(dim=1, keepdim=True)
-    r = (r2.sqrt() * (SHELLS / 1.2)).long().clamp(max=SHELLS - 1).flatten(1)
-    zero = torch.zeros(n, SHELLS, device=v.device, dtype=v.dtype)
-    number = zero.scatter_add(1, r, torch.ones_like(mean).flatten(1)).clamp(min=1)
-    average = zero.scatter_add(1, r, mean.flatten(1)) / number
-    most = zero.scatter_reduce(1, r, mean.flatten(1), "amax")
+    value = LOWEST * ((torch.arange(LEVELS + 1, device=v.device) - 0.5) * _STEP).exp()
+    average = (about * value).sum(dim=2) / about.sum(dim=2).clamp(min=1)
+    most = ((about > 0) * value).amax(dim=2)
     average = average / average.amax(dim=1, keepdim=True).clamp(min=1e-6)
     return torch.cat([spectrum / 3, average, most], dim=1)
 
@@ -332,7 +318,10 @@ def _counts(bins: Tensor) -> Tensor:
     """(n, LEVELS + 1) int64, number of voxels in each bin."""
     torch = _torch()
     flat = bins.flatten(1)
-    if flat.shape[1] % 2 or flat.shape[1] < _MANY_VOXELS or bins.device.type != "cpu":
+    if bins.device.type != "cpu":
+        zero = torch.zeros(len(flat), LEVELS + 1, device=bins.device, dtype=torch.int64)
+        return zero.scatter_add(1, flat.long(), torch.ones_like(flat, dtype=torch.int64))
+    if flat.shape[1] % 2 or flat.shape[1] < _MANY_VOXELS:
         return torch.stack([torch.bincount(b, minlength=LEVELS + 1) for b in flat])
     # two voxels at a time: half of the additions to a few counters
     rows = []
@@ -342,39 +331,31 @@ def _counts(bins: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def _histogram(bins: Tensor, weight: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
-    """(n, LEVELS + 1) share of the voxels, or of their weights, in each bin; ``counts``: of the
-    voxels, see :func:`_counts`, if they are known.
+def _pairs(first: Tensor, second: Tensor, rows: int) -> Tensor:
+    """(n, rows, LEVELS + 1) float32, number of voxels for each pair of a value below ``rows`` (at
+    most 128) and a bin; both uint8.
     """
     torch = _torch()
-    voxels = bins[0].numel()
-    if weight is None:
-        return (_counts(bins) if counts is None else counts).float() / voxels
+    both = first.to(torch.int16).mul_(256).add_(second).flatten(1)
+    tables = torch.stack([torch.bincount(b, minlength=rows * 256) for b in both])
+    return tables.reshape(len(both), -1, 256)[:, :, : LEVELS + 1].float()
+
+
+def _histogram(bins: Tensor, weight: Tensor) -> Tensor:
+    """(n, LEVELS + 1) mean over all voxels of their weights, in each bin."""
+    torch = _torch()
     both = zip(bins.flatten(1), weight.flatten(1), strict=True)
     sums = torch.stack([torch.bincount(b, w, minlength=LEVELS + 1) for b, w in both])
-    return sums.float() / voxels
+    return sums.float() / bins[0].numel()
 
 
-def _sums_above_lowest(bins: Tensor, weights: list[Tensor], counts: Tensor) -> list[Tensor]:
-    """For each of some weights what :func:`_histogram` gives, except in bin 0, which no level asks
-    for. Where that holds most voxels, as around a masked molecule, they are left out.
-    """
-    torch = _torch()
-    voxels = bins[0].numel()
-    sums: list[list[Tensor]] = [[] for _ in weights]
-    for i, one in enumerate(bins.flatten(1)):
-        chosen = one.nonzero()[:, 0] if counts[i, 0] > _MOSTLY_EMPTY * voxels else None
-        some = one if chosen is None else one.index_select(0, chosen)
-        for made, weight in zip(sums, weights, strict=True):
-            of = weight[i].flatten()
-            of = of if chosen is None else of.index_select(0, chosen)
-            made.append(torch.bincount(some, of, minlength=LEVELS + 1))
-    return [torch.stack(made).float() / voxels for made in sums]
+def _reversed_sum(counts: Tensor) -> Tensor:
+    return counts.flip(-1).cumsum(-1).flip(-1)
 
 
-def _above(bins: Tensor, weight: Tensor | None = None, counts: Tensor | None = None) -> Tensor:
-    """(n, LEVELS) share of the voxels of each map, or of their weights, above each level."""
-    return _histogram(bins, weight, counts).flip(1).cumsum(1).flip(1)[:, 1:]
+def _above(counts: Tensor, of: Tensor) -> Tensor:
+    """(n, LEVELS) share of the voxels of each map above each level, from their counts."""
+    return _reversed_sum(counts)[:, 1:].float() / of[0].numel()
 
 
 def _log_share(share: Tensor) -> Tensor:
@@ -404,7 +385,7 @@ def _boundary_share(v: Tensor, step: int, counts: Tensor) -> Tensor:
         low = _counts(smaller)
         ends = _counts(v.narrow(dim, size - step, step)) + _counts(v.narrow(dim, 0, step))
         high = 2 * counts - ends - low
-        total = total + _above(smaller, counts=high) - _above(smaller, counts=low)
+        total = total + _above(high - low, smaller)
     return total
 
 
@@ -480,18 +461,39 @@ def _mass_radius(mean: Tensor) -> Tensor:
     return r2
 
 
+def _twice(v: Tensor) -> Tensor:
+    """Each voxel as 2^3 voxels."""
+    n, c, *size = v.shape
+    both = v[:, :, :, None, :, None, :, None].expand(n, c, size[0], 2, size[1], 2, size[2], 2)
+    return both.reshape(n, c, *(2 * k for k in size))
+
+
+def _shell_of(r2: Tensor) -> Tensor:
+    """Shell (uint8) of squared distances from the center of mass; the last has all beyond."""
+    torch = _torch()
+    return (r2.sqrt() * (SHELLS / 1.2)).clamp_(max=SHELLS - 1).to(torch.uint8)
+
+
+def _shell_radius(like: Tensor) -> Tensor:
+    """(SHELLS,) radius in the middle of each shell, in half boxes."""
+    torch = _torch()
+    return (torch.arange(SHELLS, device=like.device) + 0.5) * (1.2 / SHELLS)
+
+
 @lru_cache(maxsize=4)
-def _box_radius(size: int) -> Tensor:
-    """(size, size, size) distance from the box's center, in half boxes."""
+def _box_shells(size: int) -> Tensor:
+    """(size, size, size) shell about the box's center: to 0.5, 0.8, 1 and 2 half boxes."""
     torch = _torch()
     axis = torch.linspace(-1, 1, size) ** 2
-    return (axis[:, None, None] + axis[:, None] + axis).sqrt()
+    radius = (axis[:, None, None] + axis[:, None] + axis).sqrt()
+    return torch.bucketize(radius, torch.tensor([0.5, 0.8, 1.0]), right=True).to(torch.uint8)
 
 
 @lru_cache(maxsize=4)
-def _frequency_shell(size: int) -> Tensor:
-    """(size, size, size // 2 + 1) shell of each frequency in rfft order; SHELLS beyond the last."""
+def _frequency_shells(size: int) -> Tensor:
+    """(frequencies of a section in rfft order, SHELLS): mean over each shell of frequencies."""
     torch = _torch()
     full, half = torch.fft.fftfreq(size), torch.fft.rfftfreq(size)
-    k = (full[:, None, None] ** 2 + full[:, None] ** 2 + half**2).sqrt()
-    return (k * (2 * SHELLS)).long().clamp(max=SHELLS)
+    shell = ((full[:, None] ** 2 + half**2).sqrt() * (2 * SHELLS)).long().flatten()
+    of = (shell[:, None] == torch.arange(SHELLS)).float()
+    return of / of.sum(dim=0)

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 BOX = 64
 MOST_BYTES, MOST_MEMBERS, MOST_ENTRIES = 512 << 20, 16, 10_000  # of a weights file
 FORMATS = "siren-thresholds-"  # followed by a number that changes with the architecture
-FORMAT = f"{FORMATS}3"
+FORMAT = f"{FORMATS}4"
 DEFAULT_NAME = "siren_thresholds.pt"
-FILTERS = (8, 24, 48, 64)  # channels of the 3D CNN at 32^3, 16^3, 8^3 and 4^3
+FILTERS = (16, 16, 64, 96)  # channels of the 3D CNN: twice at 16^3, at 8^3 and 4^3
 FIELDS, WHOLE = 6, 32  # its output channels per voxel, and for the whole map
 # profile without its shells, levels, fields, expected Dice and volume
 ROWS = CHANNELS - 1 + 1 + FIELDS + 2
@@ -112,7 +112,7 @@ def default_weights() -> Path:
 def compact_network(members: int = 1) -> Module:
     """SIREn's network, or an average of several.
 
-    It combines two views of a map. A 3D CNN (encoder and decoder, from 32^3 to 4^3 and back) gives
+    It combines two views of a map. A 3D CNN (encoder and decoder, from 16^3 to 4^3 and back) gives
     for each voxel the logit of belonging to the molecule, and a few more numbers. The profile, see
     :func:`.features.network_input`, describes the region above each of 96 levels; it is extended by
     the mean output of the CNN at each level, and by the Dice coefficient that this predicts for
@@ -142,64 +142,62 @@ def compact_network(members: int = 1) -> Module:
     torch = import_torch()
     nn = torch.nn
 
-    class Convolution(nn.Conv3d):  # type: ignore[name-defined]
-        """3^3 convolution without bias, faster than torch's for 8 output channels.
+    class Convolved(nn.Sequential):  # type: ignore[name-defined]
+        """Convolution, batch normalization, ReLU; to predict, the first two are one convolution."""
 
-        Processors multiply 16 numbers at a time. So two neighbors along x are 16 channels of one
-        output, which lies in memory as the two do; the numbers are the same to the last bit.
-        """
+        def __init__(self, before: int, after: int, stride: int = 1, kernel: int = 3) -> None:
+            super().__init__(
+                nn.Conv3d(before, after, kernel, stride, padding=1, bias=False),
+                nn.BatchNorm3d(after),
+                nn.ReLU(inplace=True),
+            )
 
         def forward(self, x: Tensor) -> Tensor:
-            paired = self.stride == (1, 1, 1) and self.out_channels <= 8 and x.shape[-1] % 2 == 0
-            # torch takes another way for single maps
-            if not paired or len(x) < 2 or torch.is_grad_enabled() or x.device.type != "cpu":
+            convolution, even, _ = self
+            if self.training or torch.is_grad_enabled():
                 return super().forward(x)
-            x = x.contiguous(memory_format=torch.channels_last_3d)
-            both = torch.cat([nn.functional.pad(self.weight, side) for side in ((0, 1), (1, 0))])
-            both = both.contiguous(memory_format=torch.channels_last_3d)
-            y = nn.functional.conv3d(x, both, stride=(1, 1, 2), padding=1)
-            y = y.permute(0, 2, 3, 4, 1).reshape(len(x), *x.shape[2:], self.out_channels)
-            return y.permute(0, 4, 1, 2, 3)
-
-    def convolved(before: int, after: int, stride: int = 1) -> Module:
-        return nn.Sequential(
-            Convolution(before, after, 3, stride, padding=1, bias=False),
-            nn.BatchNorm3d(after),
-            nn.ReLU(inplace=True),
-        )
+            scale = even.weight / (even.running_var + even.eps).sqrt()
+            weight = convolution.weight * scale[:, None, None, None, None]
+            bias = even.bias - even.running_mean * scale
+            y = nn.functional.conv3d(x, weight, bias, convolution.stride, convolution.padding)
+            return y.relu_()
 
     class VoxelNetwork(nn.Module):  # type: ignore[name-defined]
         """The 3D CNN.
 
-        From (n, 2, 32, 32, 32) and voxel size (n, 2) to (n, FIELDS, 32, 32, 32), of which the first
-        is the logit, and (n, WHOLE).
+        From (n, 2, 32, 32, 32) and voxel size (n, 2) to logits (n, 1, 32, 32, 32), fields
+        (n, FIELDS, 16, 16, 16), and (n, WHOLE).
         """
 
         def __init__(self) -> None:
             super().__init__()
-            sizes = FILTERS
-            self.enter, self.told = convolved(3, sizes[0]), nn.Linear(2, sizes[0])
-            self.first = convolved(sizes[0], sizes[0])
+            first, *deep = FILTERS
+            self.enter, self.told = Convolved(3, first, 2, 4), nn.Linear(2, first)
+            self.first = Convolved(first, deep[0])
             self.down = nn.ModuleList(
-                nn.Sequential(convolved(a, b, 2), convolved(b, b)) for a, b in pairwise(sizes)
+                nn.Sequential(Convolved(a, b, 2), Convolved(b, b)) for a, b in pairwise(deep)
             )
-            self.narrow = nn.ModuleList(nn.Conv3d(b, a, 1) for a, b in pairwise(sizes))
-            self.up = nn.ModuleList(convolved(a, a) for a in sizes[:-1])
-            self.fields = nn.Conv3d(sizes[0], FIELDS, 1)
-            self.whole = nn.Sequential(nn.Linear(2 * sizes[-1], WHOLE), nn.ReLU(), nn.Dropout(0.2))
+            self.narrow = nn.ModuleList(nn.Conv3d(b, a, 1) for a, b in pairwise(deep))
+            self.up = nn.ModuleList(Convolved(a, a) for a in deep[:-1])
+            # the first 8 are the logits of the 2^3 finer voxels
+            self.fields = nn.Conv3d(first + deep[0], 8 + FIELDS, 1)
+            self.whole = nn.Sequential(nn.Linear(2 * deep[-1], WHOLE), nn.ReLU(), nn.Dropout(0.2))
 
-        def forward(self, coarse: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        def forward(self, coarse: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             mean, peak = coarse[:, :1], coarse[:, 1:]
             # in units of the typical strong density, which noise and single peaks hardly change
-            unit = (mean**3).sum(dim=(1, 2, 3, 4), keepdim=True) / (mean**2).sum(
+            square = mean * mean
+            unit = (square * mean).sum(dim=(1, 2, 3, 4), keepdim=True) / square.sum(
                 dim=(1, 2, 3, 4), keepdim=True
             ).clamp(min=1e-12)
-            mean, peak = mean / unit.clamp(min=1e-6), peak / unit.clamp(min=1e-6)
+            unit = 1 / unit.clamp(min=1e-6)
+            mean, peak = mean * unit, peak * unit
             seen = torch.cat(
                 [(mean + 0.02).log() / 2, mean.clamp(max=4), peak.clamp(max=8) / 2], dim=1
             )
             seen = seen.contiguous(memory_format=torch.channels_last_3d)
-            h = self.first(self.enter(seen) + self.told(scale)[:, :, None, None, None])
+            entered = self.enter(seen) + self.told(scale)[:, :, None, None, None]
+            h = self.first(entered)
             skipped = []
             for layer in self.down:
                 skipped.append(h)
@@ -211,7 +209,11 @@ def compact_network(members: int = 1) -> Module:
                 # in the order of the sum's other half, or all is copied twice
                 coarse = narrow(h).contiguous(memory_format=torch.channels_last_3d)
                 h = layer(skip + nn.functional.interpolate(coarse, scale_factor=2, mode="nearest"))
-            return self.fields(h), whole
+            made = self.fields(torch.cat([h, entered], dim=1))
+            n, size = len(made), made.shape[-1]
+            finer = made[:, :8].reshape(n, 2, 2, 2, size, size, size)
+            finer = finer.permute(0, 4, 1, 5, 2, 6, 3).reshape(n, 1, 2 * size, 2 * size, 2 * size)
+            return finer, made[:, 8:], whole
 
     class CompactNetwork(nn.Module):  # type: ignore[name-defined]
         """One network; see :func:`compact_network`."""
@@ -245,20 +247,20 @@ def compact_network(members: int = 1) -> Module:
 
         def features(self, inputs: NetworkInput) -> tuple[Tensor, Tensor, Tensor]:
             """Rows (n, 1, ROWS, 96), shells (n, 96) and summary (n, 1, WHOLE + 2) of n maps."""
-            fields, whole = self.voxels(inputs.coarse, inputs.scale)
+            logit, fields, whole = self.voxels(inputs.coarse, inputs.scale)
             return (
-                self.rows(inputs, fields)[:, None],
+                self.rows(inputs, logit, fields)[:, None],
                 inputs.profile[:, -1],
                 torch.cat([whole, inputs.scale], dim=1)[:, None],
             )
 
-        def rows(self, inputs: NetworkInput, fields: Tensor) -> Tensor:
-            """Rows (n, ROWS, 96) from the profile and the CNN's fields (n, FIELDS, 32, 32, 32)."""
-            half = level_bins(inputs.coarse[:, 0])
-            at = means_at_levels(half.flatten(1).long(), fields.flatten(2))
-            inside = fields[:, :1].sigmoid()
-            inside = nn.functional.interpolate(inside, scale_factor=2, mode="nearest")
-            dice, volume = expected_dice(inputs.bins.flatten(1), inside.flatten(1))
+        def rows(self, inputs: NetworkInput, logit: Tensor, fields: Tensor) -> Tensor:
+            """Rows (n, ROWS, 96) from the profile, and the CNN's logits (n, 1, 32, 32, 32) and
+            fields (n, FIELDS, 16, 16, 16).
+            """
+            quarter = level_bins(nn.functional.avg_pool3d(inputs.coarse[:, :1], 2))
+            at = means_at_levels(quarter.flatten(1).long(), fields.flatten(2))
+            dice, volume = expected_dice(inputs.bins.flatten(1), logit.sigmoid().flatten(1))
             levels = self.levels.expand(len(at), 1, -1)
             return torch.cat(
                 [inputs.profile[:, :-1], levels, at, dice[:, None], volume[:, None]], dim=1

@@ -113,12 +113,16 @@ def test_vol_id_counts_the_folder_and_not_the_selection(constant, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("seed", range(1, 9))
-@pytest.mark.parametrize("noise", [0.02, 0.1])
-def test_shipped_weights_find_an_unseen_molecule(seed, noise):
-    array, inside = molecule(seed, noise=noise)
-    level = predict_levels(find_ensemble(sources([array]), minimum=1), CPU).rows[0].level
-    assert dice(array > level, inside) / best_dice(array, inside) >= 0.9
+@pytest.mark.parametrize(("noise", "least", "mean"), [(0.02, 0.87, 0.91), (0.1, 0.94, 0.96)])
+def test_shipped_weights_find_an_unseen_molecule(noise, least, mean):
+    maps = [molecule(seed, noise=noise) for seed in range(1, 9)]
+    rows = predict_levels(find_ensemble(sources([array for array, _ in maps])), CPU).rows
+    ratios = [
+        dice(array > row.level, inside) / best_dice(array, inside)
+        for (array, inside), row in zip(maps, rows, strict=True)
+    ]
+    assert min(ratios) > least
+    assert np.mean(ratios) > mean
 
 
 @pytest.mark.slow
@@ -132,9 +136,8 @@ def test_shipped_weights_contour_an_example_ensemble_at_its_true_levels():
             ).rows
         ]
     )
-    assert (
-        abs(np.mean(levels / made.levels) - 1) < 0.10
-    )  # a ratio of 0.74 once made blocks too large
+    # a ratio of 0.74 once made blocks too large
+    assert abs(np.mean(levels / made.levels) - 1) < 0.06
     assert np.std(levels / made.levels) < 0.08
     for i in range(6):
         found, truth = made.volume(i) > levels[i], made.density(i) > made.level
@@ -337,7 +340,7 @@ def test_noncubic_voxels_do_not_change_the_level(axis):
 
 @pytest.mark.slow
 def test_the_network_is_given_the_share_above_levels_on_the_original_grid(monkeypatch):
-    ensemble = find_ensemble(sources([molecule(1, 128, noise=0.05)[0]], 2.0), minimum=1)
+    ensemble = find_ensemble(sources([molecule(1, 128, noise=0.1)[0]], 2.0), minimum=1)
     told = predict_levels(ensemble, CPU).rows[0].prediction
     monkeypatch.setattr(predict, "share_above", lambda *a: None)
     assert abs(predict_levels(ensemble, CPU).rows[0].prediction - told) > 1e-3
