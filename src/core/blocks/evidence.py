@@ -33,7 +33,8 @@ symmetry
     (contrast, background, noise that was learned) a decoder can only explain by density that looks
     the same from all sides; networks in Fourier space put it in the middle. A part has one place.
 peak
-    Share of the block's voxels from which the rise climbs, voxel by voxel, to a peak in the block.
+    Share of the block's voxels from which the rise climbs, voxel by voxel, to a peak in the block,
+    or to one that is not there more often.
     Where a part is there by degrees, its edge is above the level in fewer volumes than its middle,
     and so is the seam of two parts: they look like blocks of their own. But from there the rise
     climbs to the peaks of the parts. Parts that depend on each other have a peak each.
@@ -167,6 +168,8 @@ def measure_evidence(
         absent_there, present_there = all_round[b] / np.maximum(count, 1)[:, None]
         alike = float(shells.at(present_there - absent_there, voxels).mean())
         ends = regions[b][peaks(gained, regions[b], blocks.grid)[inside[b]]]
+        rarer = occupancy.frequency[ends] < constants.MORE_OFTEN * count[1]
+        gap = 0.0 if sampled == 1 else piece_gap(sampled)
         found[number] = BlockEvidence(
             contrast=rise / high if high > 0 else 0.0,
             rise=rise,
@@ -176,7 +179,7 @@ def measure_evidence(
             noise=background.noise if background.dependent else 0.0,
             symmetry=alike / rise if rise > 0 else 0.0,
             passing=passing_of(around, *own_sums, present[b], half[b]),
-            peak=own_peak_share(ends, number, blocks, 0.0 if sampled == 1 else piece_gap(sampled)),
+            peak=own_peak_share(ends, number, blocks, rarer, gap),
         )
     numbered = dict(zip(blocks.blocks, profiles, strict=True))
     return Evidence(

@@ -101,7 +101,8 @@ def passing_of(
     present: NDArray[np.bool_],
     half: NDArray[np.bool_],
 ) -> float:
-    """:meth:`Around.passing`, from sums over volumes; 0 if fewer than MIN_HALF_THERE tell.
+    """:meth:`Around.passing`, from sums over volumes; 0 if fewer than MIN_HALF_THERE tell, or
+    are before or after.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ def passing_of(
     present, half : (V,) in which volumes the block is there, and half there
     """
     others = np.array([(~present & ~half).sum(), (present & ~half).sum()])
-    if half.sum() < constants.MIN_HALF_THERE or not others.all():
+    if min(half.sum(), *others) < constants.MIN_HALF_THERE:
         return 0.0
     before, after = (sums - half_sums) / others[:, None]
     return around.passing(half_sums.sum(axis=0) / half.sum(), before, after)

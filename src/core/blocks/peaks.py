@@ -50,23 +50,29 @@ def peaks(values: NDArray[np.float64], region: NDArray[np.int64], grid: Grid) ->
 
 
 def own_peak_share(
-    ends: NDArray[np.int64], number: int, blocks: BlockSet, gap: float = 0.0
+    ends: NDArray[np.int64],
+    number: int,
+    blocks: BlockSet,
+    rarer: NDArray[np.bool_],
+    gap: float = 0.0,
 ) -> float:
-    """Share of the voxels of a block that climb to a peak in the block.
+    """Share of the voxels of a block that climb to a peak in the block, or to one that is no part
+    of which the block could be the edge.
 
     Parameters
     ----------
     ends : (n,) flat indices of the peak that each of its voxels climbs to
     number : of the block
     blocks : all blocks
+    rarer : (n,) which of these peaks are not there more often than the block
     gap : 0 where all their voxels are known; of a sample, voxels between neighbors: a peak is in
         the block if it is as near, and nothing else that was sampled is nearer
     """
     voxels = blocks.blocks[number]
     if not gap:
-        return float(np.isin(ends, voxels).mean())
+        return float((np.isin(ends, voxels) | rarer).mean())
     others = [v for n, v in blocks if n != number and len(v)] + [blocks.unassigned]
-    distinct, count = np.unique(ends, return_counts=True)
+    distinct, at_distinct = np.unique(ends, return_inverse=True)
     at, own, other = (
         np.stack(np.unravel_index(v, blocks.grid.shape), axis=1)
         for v in (distinct, voxels, np.concatenate(others))
@@ -75,4 +81,4 @@ def own_peak_share(
     inside = distance <= gap
     if len(other):
         inside &= distance <= cKDTree(other).query(at)[0]
-    return float(count[inside].sum() / len(ends))
+    return float((inside[at_distinct] | rarer).mean())

@@ -12,6 +12,7 @@ from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.peaks import own_peak_share, peaks
 from chimerax.siren.core.maps.grid import Grid
 
+NONE = np.array(False)
 SHAPE = (12, 13, 14)
 GRID = Grid(SHAPE, (4.0, 4.0, 4.0))
 
@@ -55,9 +56,9 @@ def test_in_a_sample_a_peak_is_of_the_block_that_is_nearest(sampled: float) -> N
     blocks = BlockSet(GRID, {1: left}, right)
     gap = np.sqrt(3) * sampled ** (-1 / 3)
     in_left, in_right = (np.flatnonzero(x == at) for at in (3, 10))  # drawn or not
-    assert own_peak_share(in_left, 1, blocks, gap) > 0.95
-    assert own_peak_share(in_right, 1, blocks, gap) == 0
+    assert own_peak_share(in_left, 1, blocks, NONE, gap) > 0.95
+    assert own_peak_share(in_right, 1, blocks, NONE, gap) == 0
     both = np.concatenate([in_left, in_right])
-    assert own_peak_share(both, 1, blocks, gap) == pytest.approx(0.5, abs=0.03)
+    assert own_peak_share(both, 1, blocks, NONE, gap) == pytest.approx(0.5, abs=0.03)
     # where all voxels are known, nothing else is of the block
-    assert own_peak_share(in_left, 1, blocks) == np.isin(in_left, left).mean()
+    assert own_peak_share(in_left, 1, blocks, NONE) == np.isin(in_left, left).mean()
