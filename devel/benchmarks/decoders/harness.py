@@ -72,6 +72,8 @@ BLOCK = (
     "in_core",
     "in_empty",
     "in_swept",
+    "in_part",
+    "near_part",
     "true_correlation",
     "verdict",
 )
@@ -188,6 +190,7 @@ def _block_row(
     solid, largest = measures.solidity(voxels, stored.truth.shape)
     iou, which = measures.best_overlap(voxels, planted)
     marks = stored.truth.ravel()[voxels]
+    in_part, near_part = measures.share_in_part(voxels, stored.truth, len(planted))
     correlation: float | str = ""
     if which >= 0:
         profile = (volumes[:, voxels] > levels[:, None]).mean(axis=1)[None].astype(float)
@@ -209,6 +212,8 @@ def _block_row(
         "in_core": float((marks == -2).mean()),
         "in_empty": float((marks == -1).mean()),
         "in_swept": float((marks == -3).mean()),
+        "in_part": in_part,
+        "near_part": near_part,
         "true_correlation": correlation,
         **{k: getattr(judged, k) if judged else "" for k in EVIDENCE},
         "verdict": judged.verdict if judged else "",

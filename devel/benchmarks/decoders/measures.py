@@ -17,6 +17,7 @@ Voxels = NDArray[np.integer]
 PRESENT = 0.5  # a block is there when more than this share of its voxels is occupied
 SOLID = 10  # voxels of a piece that counts as solid
 CUTS = np.arange(0.05, 0.96, 0.05)
+NEAR = 2  # voxels from a part: its margin
 MOST_DISTANT = 400  # background voxels of which pairs are taken
 APART = 0.25  # of the box: from here on voxels are distant
 
@@ -91,6 +92,19 @@ def best_overlap(one: Voxels, others: Sequence[Voxels]) -> tuple[float, int]:
     found = [overlap(one, o) for o in others]
     best = int(np.argmax(found)) if found else -1
     return (found[best], best) if found and found[best] > 0 else (0.0, -1)
+
+
+def share_in_part(voxels: Voxels, truth: NDArray[np.integer], parts: int) -> tuple[float, float]:
+    """Largest share of a block's voxels that is in one planted part; within NEAR voxels of one.
+
+    Parameters
+    ----------
+    truth : (z, y, x) planted part of each voxel, from 0; negative: none
+    """
+    inside = [truth == b for b in range(parts)]
+    near = [ndimage.binary_dilation(part, iterations=NEAR) for part in inside]
+    one, other = (max((m.ravel()[voxels].mean() for m in k), default=0.0) for k in (inside, near))
+    return float(one), float(other)
 
 
 def effective_volumes(

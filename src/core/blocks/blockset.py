@@ -232,7 +232,7 @@ _SCHEMA = schema.record(
         "evidence": mapping(
             schema.record(
                 {name: _ANY for name in ("contrast", "rise", "solidity", "exchange")},
-                {name: _ANY for name in ("separation", "noise", "symmetry")},
+                {name: _ANY for name in ("separation", "noise", "symmetry", "passing", "peak")},
             ),
             BLOCK_NUMBER,
         ),

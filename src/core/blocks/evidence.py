@@ -17,6 +17,10 @@ exchange
     A part that moves takes its density along: about 1. Changes below MIN_LOSS of the block's own do
     not count, nor does density that was below LEFT_DENSITY: the ring around a part, where the map
     turns negative, is no loss.
+passing
+    Density that is there while the block is half there, neither before nor after, between what
+    comes and what leaves, over density that comes. What moves passes through the places in between;
+    what fades in, as another fades out, passes nowhere.
 separation
     Share of the variance over the volumes of the block's mean density that is between volumes with
     and without it. Presence always parts the volumes in two; below ONE_GROUP they are one group.
@@ -28,6 +32,12 @@ symmetry
     directions, over that of the block. What images have in common with no view of the molecule
     (contrast, background, noise that was learned) a decoder can only explain by density that looks
     the same from all sides; networks in Fourier space put it in the middle. A part has one place.
+peak
+    Share of the block's voxels from which the rise climbs, voxel by voxel, to a peak in the block,
+    or to one that is not there more often.
+    Where a part is there by degrees, its edge is above the level in fewer volumes than its middle,
+    and so is the seam of two parts: they look like blocks of their own. But from there the rise
+    climbs to the peaks of the parts. Parts that depend on each other have a peak each.
 """
 
 from __future__ import annotations
@@ -47,7 +57,9 @@ from ..maps.grid import Grid
 from .background import Background, BackgroundReader
 from .blockset import BlockSet, touching_blocks
 from .dilation import dilated
+from .motion import Around, half_there, passing_of
 from .occupancy import Occupancy
+from .peaks import own_peak_share, peaks
 from .presence import presence, separation
 from .profiles import block_shares
 from .shells import Shells
@@ -99,7 +111,9 @@ def measure_evidence(
         If a volume cannot be read, or ``progress`` was asked to stop.
     """
     progress = progress or Progress()
-    present = presence(block_shares(blocks, occupancy))
+    shares = block_shares(blocks, occupancy)
+    present = presence(shares)
+    half = half_there(shares, present)
     regions = [dilated(voxels, blocks.grid, constants.MASS_REACH) for _, voxels in blocks]
     inside = [
         np.flatnonzero(np.isin(r, v, assume_unique=True))
@@ -111,7 +125,7 @@ def measure_evidence(
     everywhere = np.concatenate([np.empty(0, np.int64), *regions])
     parts = np.split(np.arange(len(everywhere)), np.cumsum([len(r) for r in regions])[:-1])
     parts = [slice(int(p[0]), int(p[-1]) + 1) for p in parts if len(p)]
-    sums = np.zeros((2, len(everywhere)))
+    sums, half_sums = np.zeros((2, 2, len(everywhere)))
     # the blocks' own voxels, too, are looked up for all blocks at once
     all_own = np.concatenate(
         [np.empty(0, np.int64), *(p.start + i for p, i in zip(parts, inside, strict=True))]
@@ -133,8 +147,10 @@ def measure_evidence(
         all_round[np.arange(len(blocks)), present[:, v].astype(int)] += means
         own, wide = densities.take(all_own), densities.astype(np.float64, copy=False)
         for b, (part, mine) in enumerate(zip(parts, own_parts, strict=True)):
-            side = sums[int(present[b, v])]
-            side[part] += wide[part]
+            side = int(present[b, v])
+            sums[side, part] += wide[part]
+            if half[b, v]:
+                half_sums[side, part] += wide[part]
             # as mean(), faster
             profiles[b, v] = np.add.reduce(own[mine]) / own.dtype.type(mine.stop - mine.start)
     background = background or reader.background()
@@ -147,19 +163,23 @@ def measure_evidence(
             all_round[b] = 0
         gained = with_block - without
         high, rise = float(with_block[inside[b]].mean()), float(gained[inside[b]].mean())
-        least = constants.MIN_LOSS * rise
-        come = float(gained[(gained > least) & (with_block > constants.LEFT_DENSITY)].sum())
-        gone = -float(gained[(gained < -least) & (without > constants.LEFT_DENSITY)].sum())
+        around = Around(regions[b], blocks.grid, with_block, without, rise)
+        own_sums = sums[:, parts[b]], half_sums[:, parts[b]]
         absent_there, present_there = all_round[b] / np.maximum(count, 1)[:, None]
         alike = float(shells.at(present_there - absent_there, voxels).mean())
+        ends = regions[b][peaks(gained, regions[b], blocks.grid)[inside[b]]]
+        rarer = occupancy.frequency[ends] < constants.MORE_OFTEN * count[1]
+        gap = 0.0 if sampled == 1 else piece_gap(sampled)
         found[number] = BlockEvidence(
             contrast=rise / high if high > 0 else 0.0,
             rise=rise,
             solidity=solid_share(voxels, blocks.grid, sampled),
-            exchange=gone / come if come > 0 else 0.0,
+            exchange=around.exchange,
             separation=separation(profiles[b], present[b]),
             noise=background.noise if background.dependent else 0.0,
             symmetry=alike / rise if rise > 0 else 0.0,
+            passing=passing_of(around, *own_sums, present[b], half[b]),
+            peak=own_peak_share(ends, number, blocks, rarer, gap),
         )
     numbered = dict(zip(blocks.blocks, profiles, strict=True))
     return Evidence(
@@ -193,11 +213,18 @@ def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> 
 
 def connected_pieces(zyx: NDArray[np.integer], sampled: float) -> NDArray[np.int32]:
     """(n,) piece, from 0, of each voxel at (n, 3) z, y, x; see :func:`solid_share`."""
-    gap = np.sqrt(3.0) * max(sampled, 1e-6) ** (-1 / 3) * (1 + 1e-9)
+    gap = piece_gap(sampled)
     pairs = cKDTree(zyx.astype(np.float64)).query_pairs(gap, output_type="ndarray")
     ends = (pairs[:, 0], pairs[:, 1])
     graph = coo_array((np.ones(len(pairs), bool), ends), shape=(len(zyx), len(zyx)))
     return np.asarray(connected_components(graph, directed=False)[1])
+
+
+def piece_gap(sampled: float) -> float:
+    """Voxels between neighbors: of all voxels those that touch by a corner; in a sample, as far as
+    neighbors usually are.
+    """
+    return float(np.sqrt(3.0) * max(sampled, 1e-6) ** (-1 / 3) * (1 + 1e-9))
 
 
 def with_evidence(

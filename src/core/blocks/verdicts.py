@@ -27,6 +27,10 @@ class BlockEvidence:
         above; 0 if the volumes are independent enough for statistics
     symmetry : how much density rises at the same distances from the middle of the box, over all
         directions, over ``rise``: about 1 for what is the same from all sides
+    passing : density that is there only while the block is half there, between what comes and what
+        leaves, over density that comes: 0 for what fades in, more for what moves
+    peak : share of its voxels from which the rise climbs to a peak in the block: about 1 for a
+        part, about 0 for the edge of one, or for the seam of two
     """
 
     contrast: float
@@ -36,6 +40,8 @@ class BlockEvidence:
     separation: float = 1.0
     noise: float = 0.0
     symmetry: float = 0.0
+    passing: float = 0.0
+    peak: float = 1.0
 
     @property
     def verdict(self) -> str:
@@ -60,8 +66,14 @@ class BlockEvidence:
                 f"{DOUBTFUL}: the middle of the box, where a decoder puts what it cannot explain, "
                 "changes alike in all directions"
             )
-        if moves:
+        passes = self.passing > constants.MIN_PASSING
+        if moves or (self.noise > 0 and passes and self.exchange > constants.PASSING_EXCHANGE):
             return MOVING
+        if self.peak < constants.MIN_PEAK:
+            return (
+                f"{DOUBTFUL}: what comes and goes has its peak beside it, as at the edge of "
+                "another part"
+            )
         return GRADED if one_group or self.contrast < constants.SOLID_CONTRAST else SOLID
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from chimerax.siren.core.blocks.evidence import (
     solid_share,
 )
 from chimerax.siren.core.blocks.level_harmonization import read_anchors
+from chimerax.siren.core.blocks.motion import half_there
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.blocks.verdicts import (
@@ -236,6 +238,96 @@ def test_nested_shells_of_a_graded_part_are_joined_and_a_dependent_part_is_not()
     np.testing.assert_array_equal(joined.blocks[3], other)
 
 
+def test_the_edge_of_a_part_that_is_there_by_degrees_is_doubtful_and_its_middle_is_not() -> None:
+    by_degrees = np.linspace(0, 1.4, VOLUMES)
+    ensemble = volumes_of({(17, 12, 12): by_degrees}, noise=0.005)
+    density = blob(17, 12, 12)
+    middle = np.flatnonzero(density > 1.2)
+    edge = np.flatnonzero((density > 0.75) & (density <= 1.2))
+    part, margin = evidence_of(ensemble, middle, edge)
+    assert part.peak == 1 and part.verdict == GRADED
+    assert margin.peak == 0 and margin.verdict.startswith(f"{DOUBTFUL}: what comes and goes has")
+    assert replace(margin, peak=1.0).verdict == GRADED  # nothing else speaks against it
+
+
+def test_the_seam_of_two_parts_is_doubtful() -> None:
+    rng = np.random.default_rng(9)
+    first, second = (rng.random((2, VOLUMES)) < 0.5).astype(float)
+    one, other = (17, 9, 12), (17, 15, 12)
+    ensemble = volumes_of({one: first, other: second}, noise=0.005)
+    parts = [voxels_near(*point) for point in (one, other)]
+    both = np.flatnonzero(blob(*one) + blob(*other) > 1)
+    seam = np.setdiff1d(both, np.concatenate(parts))
+    seam = seam[np.abs(np.unravel_index(seam, SHAPE)[1] - 12) < 2]
+    found = evidence_of(ensemble, *parts, seam)
+    assert [round(e.peak, 1) for e in found] == [1, 1, 0]
+    assert len(seam) > 10 and "its peak beside it" in found[2].verdict
+
+
+def test_a_part_that_needs_its_neighbor_has_a_peak_of_its_own() -> None:
+    graded = np.random.default_rng(6).random(VOLUMES)
+    needs = np.where(graded > 0.5, HALF, 0.0)
+    ensemble = volumes_of({(15, 12, 12): graded, (19.5, 12, 12): needs}, noise=0.01)
+    one = voxels_near(15, 12, 12)
+    other = np.setdiff1d(voxels_near(19.5, 12, 12), one)
+    found = evidence_of(ensemble, one, other)[1]
+    assert found.peak > 0.9 and found.verdict == SOLID
+
+
+def test_in_a_sketch_an_edge_has_no_peak_either() -> None:
+    ensemble = volumes_of({(17, 12, 12): np.linspace(0, 1.4, VOLUMES)}, noise=0.005)
+    density = blob(17, 12, 12)
+    rng = np.random.default_rng(10)
+    middle, edge = (
+        rng.permutation(np.flatnonzero(v))[: np.count_nonzero(v) // 2]
+        for v in (density > 1.2, (density > 0.75) & (density <= 1.2))
+    )
+    blocks = BlockSet(GRID, {1: np.sort(middle), 2: np.sort(edge)})
+    occupancy = binarize(ensemble, np.ones(VOLUMES))
+    found = measure_evidence(blocks, occupancy, ensemble, None, 0.5).blocks
+    assert found[1].peak == 1 and found[2].peak == 0
+
+
+def test_what_moves_passes_in_between_and_what_fades_in_does_not() -> None:
+    way = np.linspace(0, 1, VOLUMES)
+    rng = np.random.default_rng(11)
+    constant = rng.normal(0, 0.005, (VOLUMES, *SHAPE)) + blob(4, 12, 12, 3.0)
+    moves = constant + np.stack([blob(15, 7 + 8 * w, 12) for w in way])
+    fades = constant + np.stack([w * blob(15, 15, 12) + (1 - w) * blob(15, 7, 12) for w in way])
+    block = voxels_near(15, 15, 12)
+    found = {}
+    for name, maps in (("moves", moves), ("fades", fades)):
+        (found[name],) = evidence_of(ensemble_from_arrays(maps.astype(np.float32), 5.0), block)
+    assert found["moves"].passing > 0.1 and found["fades"].passing == 0
+    assert min(e.exchange for e in found.values()) > constants.PASSING_EXCHANGE
+
+
+@pytest.mark.parametrize(
+    ("exchange", "passing", "noise", "expected"),
+    [
+        (0.2, 0.02, 0.1, MOVING),
+        (0.2, 0.0, 0.1, SOLID),  # another part leaves
+        (0.05, 0.02, 0.1, SOLID),  # hardly anything leaves
+        (0.2, 0.02, 0.0, SOLID),  # independent volumes: noise of a few passes, too
+    ],
+)
+def test_what_leaves_too_far_away_to_be_seen_moves_if_something_passes(
+    exchange: float, passing: float, noise: float, expected: str
+) -> None:
+    found = BlockEvidence(0.9, 1.5, 0.9, exchange, 0.9, noise, passing=passing)
+    assert found.verdict == expected
+
+
+def test_a_block_is_half_there_in_the_middle_half_of_the_way() -> None:
+    shares = np.array([[0.0, 0.1, 0.32, 0.5, 0.68, 0.9, 1.0], [0, 0, 0, 0, 0, 0, 0]])
+    present = np.array([[0, 0, 0, 0, 1, 1, 1], [0] * 7], bool)
+    low, high = shares[0, :4].mean(), shares[0, 4:].mean()
+    expected = (shares[0] > low + (high - low) / 4) & (shares[0] < high - (high - low) / 4)
+    half = half_there(shares, present)
+    assert half[0].tolist() == expected.tolist() and 0 < half[0].sum() < 4
+    assert not half[1].any()
+
+
 def test_doubtful_blocks_stand_last_whatever_their_size() -> None:
     ensemble = volumes_of({(17, 12, 12): HALF})
     dust = np.arange(0, 13000, 90)  # more voxels than the part, all empty
@@ -320,7 +412,7 @@ def test_volumes_whose_background_or_core_varies_together_are_not_independent() 
 
 
 def test_evidence_is_written_and_read_as_it_is() -> None:
-    one = BlockEvidence(0.75, 1.25, 0.5, 0.125, 0.0625, 0.25, 0.5)
+    one = BlockEvidence(0.75, 1.25, 0.5, 0.125, 0.0625, 0.25, 0.5, 0.375, 0.875)
     assert BlockEvidence.from_json(one.as_json()) == one
     assert one.as_json()["verdict"] == one.verdict
 
