@@ -129,10 +129,19 @@ def measure_noise(anchors: Anchors, grid: Grid) -> Noise:
     values -= values.mean(axis=0)
     # 0 if nothing but the offset varied
     values /= np.maximum(np.linalg.norm(values, axis=0), 1e-30)
-    distance = noise_distance(voxels[:, None], voxels, grid)
-    bins = np.rint(distance, out=distance).astype(np.int64).ravel()
-    count = np.bincount(bins)
-    mean = np.bincount(bins, (values.T @ values).ravel()) / np.maximum(count, 1)
+    product = values.T @ values
+    most = int(np.sqrt(sum(float(a.max()) for a in axis_distances(grid)))) + 2
+    count, total, bins = np.zeros(most, np.int64), np.zeros(most), np.arange(most)
+    step = max(1, constants.CACHED_VALUES // len(voxels))  # new memory takes longer than the work
+    for start in range(0, len(voxels), step):
+        part = slice(start, start + step)
+        distance = noise_distance(voxels[part, None], voxels, grid)
+        apart = np.rint(distance, out=distance).astype(np.int64).ravel()
+        count += np.bincount(apart, minlength=most)
+        # added to what there is, one after the other: the same sum whatever the step
+        weights = np.concatenate([total, product[part].ravel()])
+        total = np.bincount(np.concatenate([bins, apart]), weights, most)
+    mean = total / np.maximum(count, 1)
     seen = np.flatnonzero(count >= 30)
     mean = np.interp(np.arange(int(seen[-1]) + 1), seen, mean[seen])
     # noise decorrelates with distance; a later rise is signal or sampling error

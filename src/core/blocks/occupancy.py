@@ -124,6 +124,14 @@ class Occupancy:
         return fewer
 
 
+def variable_voxels(occupancy: Occupancy, fraction: float) -> NDArray[np.int64]:
+    """Flat indices of the voxels occupied, and empty, in more than ``fraction`` of the volumes."""
+    least = max(1.0, fraction * len(occupancy))  # a single volume cannot relate two voxels
+    return np.flatnonzero(
+        (occupancy.frequency > least) & (occupancy.frequency < len(occupancy) - least)
+    )
+
+
 @dataclass
 class Kept:
     """What is kept of volumes binarized at some levels, see :mod:`.maps.last_reading`.

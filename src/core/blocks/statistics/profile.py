@@ -20,10 +20,10 @@ from ..communities import voxel_communities
 from ..distinct_blocks import distinct_blocks
 from ..level_harmonization import binarize_harmonized
 from ..noise import measure_noise
-from ..occupancy import Occupancy, binarize
+from ..occupancy import Occupancy, binarize, variable_voxels
 from ..parameters import ExpandParameters, PairTestParameters, SketchParameters
 from ..profiles import grown_blocks
-from ..similarity import SimilarityGraph, similarity_graph, variable_voxels
+from ..similarity import SimilarityGraph, similarity_graph
 from .protocol import Graph, Observation, Statistic
 
 
