@@ -119,7 +119,9 @@ def measure_evidence(
         densities /= height
         around.add(v, densities, present[:, v])
     profiles = around.profiles
-    all_round = np.array([[means[~there].sum(axis=0), means[there].sum(axis=0)] for there in present])
+    all_round = np.array(
+        [[means[~there].sum(axis=0), means[there].sum(axis=0)] for there in present]
+    )
     background = background or reader.background()
     found = {}
     for b, (number, voxels) in enumerate(blocks):
@@ -177,9 +179,7 @@ class _Around:
         runs = np.concatenate([none, *(p.runs for p in every)])
         self.parts = replace(Parts.around(none, size=size), runs=runs)
         self._near = [np.searchsorted(p.voxels, r) for p, r in zip(every, regions, strict=True)]
-        self.inside = [
-            np.searchsorted(r, v) for r, (_, v) in zip(regions, blocks, strict=True)
-        ]
+        self.inside = [np.searchsorted(r, v) for r, (_, v) in zip(regions, blocks, strict=True)]
         ends = [0, *np.cumsum([p.inside for p in every]).tolist()]
         self._places = [slice(a, b) for a, b in pairwise(ends)]
         own = [near[i] + a for near, i, a in zip(self._near, self.inside, ends, strict=False)]

@@ -173,15 +173,3 @@ def median(values: NDArray[np.float32]) -> np.float32:
     parted = np.partition(values, middle)
     high = np.float32(parted[middle])
     return high if len(values) % 2 else np.float32((parted[:middle].max() + high) / 2)
-
-
-def row_medians(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(n,) median of each row of (n, m) finite values, which are reordered: numpy.median without
-    its search for NaN.
-    """
-    middle = values.shape[1] // 2
-    values.partition(middle, axis=1)
-    high = values[:, middle].astype(np.float64)
-    if values.shape[1] % 2:
-        return high
-    return (values[:, :middle].max(axis=1) + high) / 2

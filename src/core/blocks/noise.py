@@ -140,7 +140,7 @@ def measure_noise(anchors: Anchors, grid: Grid) -> Noise:
         count += np.bincount(apart, minlength=most)
         # added to what there is, one after the other: the same sum whatever the step
         weights = np.concatenate([total, product[part].ravel()])
-        total = np.bincount(np.concatenate([bins, apart]), weights, most)
+        total = np.bincount(np.concatenate([bins, apart]), weights, most).astype(np.float64)
     mean = total / np.maximum(count, 1)
     seen = np.flatnonzero(count >= 30)
     mean = np.interp(np.arange(int(seen[-1]) + 1), seen, mean[seen])

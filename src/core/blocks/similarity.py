@@ -198,10 +198,10 @@ class SimilaritySearch:
             partner, voxel, of_both = mirrored
             also = of_both * scale[voxel] * scale[partner]
             row, column, value = (
-                np.concatenate(both)
-                for both in ((voxel, row), (partner, column), (also, value))
+                np.concatenate(both) for both in ((voxel, row), (partner, column), (also, value))
             )
-            order = np.argsort((row - start).astype(np.min_scalar_type(stop - start)), kind="stable")
+            line = (row - start).astype(np.min_scalar_type(stop - start))  # sorted fastest
+            order = np.argsort(line, kind="stable")
             row, column, value = row[order], column[order], value[order]
         # strength is never above phi
         some = np.flatnonzero(value > least)
@@ -222,8 +222,8 @@ class SimilaritySearch:
     def _excess(
         self, start: int, stop: int, counter: PairCounter, first: int
     ) -> NDArray[np.float32]:
-        """(t, n - first) V times the volumes with both less the product of the frequencies: phi, but
-        for its scale. 0 for a voxel with itself.
+        """(t, n - first) V times the volumes with both, less the product of the frequencies: phi
+        but for its scale. 0 for a voxel with itself.
 
         Computed from whole numbers, so that all backends agree to the last bit.
         """
