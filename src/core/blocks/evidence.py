@@ -122,7 +122,7 @@ def measure_evidence(
     all_round = np.array(
         [[means[~there].sum(axis=0), means[there].sum(axis=0)] for there in present]
     )
-    background = background or reader.background()
+    background = background or reader.background(progress)
     found = {}
     for b, (number, voxels) in enumerate(blocks):
         count = np.array([(~present[b]).sum(), present[b].sum()])

@@ -58,8 +58,8 @@ class ProfileStatistic:
             occupancy, anchors = binarize_harmonized(
                 ensemble, levels, by_sd, parameters.union_fraction, progress
             )
-            noise = measure_noise(anchors, occupancy.grid)
-            independent = are_independent(anchors, occupancy)
+            noise = measure_noise(anchors, occupancy.grid, progress)
+            independent = are_independent(anchors, occupancy, progress)
         union = variable_voxels(occupancy, parameters.union_fraction)
         return Observation(occupancy, union, noise, independent)
 
