@@ -645,11 +645,11 @@ PARTS = 12  # modules of what stands for torch, and of what it needs
 
 def make_wheel(folder: Path, name: str, number: str, needs: str = "") -> None:
     """Write a package that imports all of its modules, for pip."""
-    modules = {f"{name}/part_{n}.py": f"number = {n}\n" for n in range(PARTS)}
     imports = "".join(f"from {name}.part_{n} import number\n" for n in range(PARTS))
-    modules[f"{name}/__init__.py"] = f"{imports}__version__ = {number!r}\n" + (
-        f"import {needs}\n" if needs else ""
-    )
+    more = f"import {needs}\n" if needs else ""
+    modules = {f"{name}/part_0.py": "number = 0\n"}  # the first to be there
+    modules[f"{name}/__init__.py"] = f"{imports}__version__ = {number!r}\n{more}"
+    modules |= {f"{name}/part_{n}.py": f"number = {n}\n" for n in range(1, PARTS)}
     about = f"{name}-{number}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {number}\n"
     files = {
@@ -718,9 +718,11 @@ def kill_install(each: int, chance: random.Random) -> Wrong:
             mock.patch.object(torch_install, "use_new_packages"),
             mock.patch.object(torch_install, "find_torch", find_torch),
         ):
-            if not installed(0) or not runs("import torch"):
+            if not installed(0) or not runs("import torch; torch.__version__"):
                 wrong.append("torch is not installed without a kill")
-            kills = kill_points(int(steps.read_text()), each, chance)
+            # all over it: results take their places one after the other
+            last = int(steps.read_text())
+            kills = sorted(chance.sample(range(1, last + 1), min(each, last)))
             for kill_at in kills:
                 shutil.rmtree(root)
                 shutil.copytree(fresh, root, symlinks=True)
@@ -729,9 +731,11 @@ def kill_install(each: int, chance: random.Random) -> Wrong:
                 if not runs("import pip"):
                     wrong.append(f"step {kill_at}: what was installed before is damaged")
                 PathFinder.invalidate_caches()
-                if not torch_install.torch_missing() and not runs("import torch"):
+                if not torch_install.torch_missing() and not runs(
+                    "import torch; torch.__version__"
+                ):
                     wrong.append(f"step {kill_at}: half of torch counts as torch")
-                if not installed(0) or not runs("import torch"):
+                if not installed(0) or not runs("import torch; torch.__version__"):
                     wrong.append(f"step {kill_at}: the next install does not work")
         return len(kills), wrong
     finally:

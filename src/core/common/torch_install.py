@@ -237,6 +237,8 @@ def run_pip(
     if process.returncode:
         reasons = [s for s in said if s.startswith("ERROR")] or said
         reason = reasons[-1].removeprefix("ERROR: ").rstrip(".")
+        if process.returncode < 0:
+            reason = f"pip was ended by signal {-process.returncode}"
         raise SirenError(
             f"torch could not be installed ({reason}): check the network connection and the free "
             f'disk space, and type "siren install torch" again{_other_place(arguments)}.'
