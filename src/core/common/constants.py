@@ -35,7 +35,7 @@ KEPT_BYTES = 300e6  # of what a sketch made of the volumes, kept for the expansi
 # by which levels may change, of their height above the background, without a volume being read
 # again: of simulated and decoders' volumes few change by more
 LEVEL_CHANGE = 0.1
-SURROUNDINGS = 4.5  # voxels within MASS_REACH of those that vary, for each of these, at most
+SURROUNDINGS = 6.0  # voxels kept around those that vary, for each of these, at most
 WARN_SECONDS, WARN_BYTES = 30.0, 2e9  # above either, the user is told before the work starts
 MEMORY_SHARE = 0.8  # share of the free memory that a run may use; the rest is for other programs
 # per voxel of the grid: a map and its mask, sums for the mean in two precisions, means and

@@ -47,8 +47,7 @@ def is_map_name(name: str) -> bool:
 
 def is_packed(path: Path) -> bool:
     """Whether a map must be unpacked to be read, by its name: compressed, or in a zip file."""
-    packed = path.name.lower().endswith(tuple(c for c in COMPRESSIONS if c))
-    return packed or zip_member(path) is not None
+    return path.name.lower().endswith(COMPRESSIONS[1:]) or zip_member(path) is not None
 
 
 def zip_member(path: Path) -> tuple[Path, str] | None:
