@@ -29,6 +29,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -683,17 +684,22 @@ def kill_install(each: int, chance: random.Random) -> Wrong:
         (place / "sitecustomize.py").write_text(KILLED_PIP)
         shutil.copytree(root, fresh, symlinks=True)
         plain = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "PYTHON"))}
-        plain |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "TMPDIR": str(scratch)}
+        plain |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
         steps = scratch / "steps"
 
         def installed(kill_at: int) -> bool:
-            def start(arguments: Sequence[str]) -> subprocess.Popen[str]:
+            def start(arguments: Sequence[str], folder: str) -> subprocess.Popen[str]:
                 return subprocess.Popen(
                     [python, "-m", "pip", *arguments],
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     text=True,
-                    env={**plain, "KILL_AT": str(kill_at), "COUNT_TO": str(steps)},
+                    env={
+                        **plain,
+                        "KILL_AT": str(kill_at),
+                        "COUNT_TO": str(steps),
+                        "TMPDIR": folder,
+                    },
                 )
 
             with mock.patch.object(install, "start_pip", start):
@@ -708,6 +714,9 @@ def kill_install(each: int, chance: random.Random) -> Wrong:
         def find_torch() -> ModuleSpec | None:
             return PathFinder.find_spec("torch", [str(place)])
 
+        def torch_record() -> Distribution | None:
+            return next(iter(distributions(name="torch", path=[str(place)])), None)
+
         def runs(code: str) -> bool:
             done = subprocess.run([python, "-c", code], env=plain, capture_output=True)
             return done.returncode == 0
@@ -717,6 +726,7 @@ def kill_install(each: int, chance: random.Random) -> Wrong:
             mock.patch.object(torch_install, "in_virtual_environment", return_value=True),
             mock.patch.object(torch_install, "use_new_packages"),
             mock.patch.object(torch_install, "find_torch", find_torch),
+            mock.patch.object(torch_install, "torch_record", torch_record),
         ):
             if not installed(0) or not runs("import torch; torch.__version__"):
                 wrong.append("torch is not installed without a kill")
