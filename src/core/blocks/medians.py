@@ -110,6 +110,9 @@ class MovingMedians:
         rows, count = self.values.shape
         low, high = known.middle - known.reach, known.middle + known.reach
         below, found, columns = np.zeros(count, np.int64), [], []
+        # where values are all the same, as in volumes without noise, they are counted, too
+        tied, equal = known.reach == 0, np.zeros(count, np.int64)
+        others = None if not tied.any() else ~tied
         step = max(1, min(rows, COUNTED, constants.CACHED_VALUES // max(1, count)))
         # the same memory for all: new memory costs more than what is done with it
         made, under, inside = (np.empty((step, count), kind) for kind in (np.float64, bool, bool))
@@ -124,6 +127,9 @@ class MovingMedians:
             np.less_equal(made, high, out=inside)
             inside ^= under
             below += np.add.reduce(under.view(np.uint8), axis=0, dtype=np.uint8)
+            if others is not None:
+                equal += np.add.reduce(inside.view(np.uint8), axis=0, dtype=np.uint8)
+                inside &= others
             near = np.flatnonzero(inside)
             found.append(made.ravel().take(near))
             columns.append(near % count)
@@ -131,7 +137,8 @@ class MovingMedians:
         held = np.bincount(column, minlength=count)
         middle, even = rows // 2, rows % 2 == 0
         there = (below <= middle - even) & (middle < below + held)
-        result = np.full(count, np.nan)
+        still = tied & (below <= middle - even) & (middle < below + equal)
+        result = np.where(still, known.middle, np.nan)
         if not there.any():
             return result
         # what is within, after as many of -inf that the median has the same place in all columns

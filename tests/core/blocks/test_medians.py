@@ -11,13 +11,14 @@ from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.progress import Progress
 
 
+@pytest.mark.parametrize("digits", [0, 7])  # many values are the same, or none
 @pytest.mark.parametrize("rows", [1, 2, 5, 64, 301])
 def test_medians_are_those_of_numpy_however_far_they_move(
-    rows: int, monkeypatch: pytest.MonkeyPatch
+    rows: int, digits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "CACHED_VALUES", 100)  # some values at a time
     rng = np.random.default_rng(rows)
-    values = rng.normal(size=(rows, 37)).astype(np.float32)
+    values = rng.normal(size=(rows, 37)).round(digits).astype(np.float32)
     assert [median(column) for column in values.T] == np.median(values, axis=0).tolist()
     table = MovingMedians.of(values)
     ordered = 0
@@ -40,7 +41,7 @@ def test_medians_are_those_of_numpy_however_far_they_move(
         found = table.medians(formula, Progress(), "")
         np.testing.assert_array_equal(found, np.median(made, axis=0))
     assert ordered > 37  # of some, the median has left its interval
-    if rows > 100:
+    if rows > 100 and digits:
         assert ordered < 7 * 37  # but not of most, where they move a little
     some = np.arange(rows) % 3 != 1
     part = table.only_rows(np.flatnonzero(some)).only_columns(np.arange(0, 37, 2))
