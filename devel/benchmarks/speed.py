@@ -30,10 +30,11 @@ from numpy.typing import NDArray
 from chimerax.siren.core.blocks.expand import expand
 from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized
 from chimerax.siren.core.blocks.noise import measure_noise
+from chimerax.siren.core.blocks.occupancy import variable_voxels
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sampling import draw_sample
 from chimerax.siren.core.blocks.screening import prepare_screening
-from chimerax.siren.core.blocks.similarity import similarity_graph, variable_voxels
+from chimerax.siren.core.blocks.similarity import similarity_graph
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.errors import SirenError

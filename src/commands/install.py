@@ -15,6 +15,7 @@ from chimerax.core.commands import CmdDesc, EnumOf
 
 from ..core.common import torch_install
 from ..core.common.errors import SirenError, StoppedLate, join_names
+from ..core.common.partial import partial_folder
 from ..core.common.progress import Progress
 from ..session.jobs import run_job
 from ..session.log import log_lines
@@ -24,9 +25,7 @@ def install_torch(session: Any, build: str = "auto") -> Any:
     """Install torch in the background, unless it is there."""
 
     def work(progress: Progress) -> str:
-        if torch_install.torch_missing():
-            here = torch_install.build_for_this_computer()
-            _install(here if build == "auto" else build, progress)
+        install_missing(build, progress)
         progress.step("starting torch")
         try:
             import torch
@@ -43,11 +42,30 @@ def install_torch(session: Any, build: str = "auto") -> Any:
     return run_job(session, "siren install torch", work, show)
 
 
+def install_missing(build: str, progress: Progress) -> None:
+    """Install torch, unless the whole of it is there.
+
+    Parameters
+    ----------
+    build : one of :data:`.torch_install.BUILDS`
+
+    Raises
+    ------
+    SirenError, Cancelled
+        As :func:`.torch_install.run_pip`.
+    """
+    if torch_install.torch_missing():
+        here = torch_install.build_for_this_computer()
+        _install(here if build == "auto" else build, progress)
+
+
 def _install(build: str, progress: Progress) -> None:
     held = torch_install.held_versions()
-    # what pip downloads is here, too, as it leaves that behind where it is stopped
-    with tempfile.TemporaryDirectory(prefix="siren-pip-", ignore_cleanup_errors=True) as folder:
-        constraints = Path(folder) / "constraints.txt"
+    torch_install.drop_unfinished()
+    # what pip downloads is here, too, as it leaves that behind where it is stopped; the next one
+    # removes what is here if ChimeraX is killed
+    with partial_folder(Path(tempfile.gettempdir())) as folder:
+        constraints = folder / "constraints.txt"
         constraints.write_text(held, encoding="utf-8")
         user = not torch_install.in_virtual_environment()
         arguments = torch_install.pip_arguments(build, constraints, user, version("pip"))
@@ -56,7 +74,7 @@ def _install(build: str, progress: Progress) -> None:
             f"{', '.join(held.split())} stay as they are."
         )
         try:
-            torch_install.run_pip(partial(start_pip, folder=folder), arguments, progress)
+            torch_install.run_pip(partial(start_pip, folder=str(folder)), arguments, progress)
         except StoppedLate:
             torch_install.use_new_packages()
             raise

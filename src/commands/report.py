@@ -235,8 +235,12 @@ def figure(
         scale_bar is not False,
         unit == "nm",
     )
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(data)
+
+    def write() -> None:
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(data)
+
+    user_errors(write)
     also_answer(width_mm=wide, pixel_A=shot.pixel, blocks=sorted(places))
     log_lines(
         session,

@@ -39,6 +39,8 @@ NEAR = 2.0  # voxels: so far around a block's voxels the surface has its color
 PATTERN = "frame_*"  # of pictures; * is a number
 FULL = 1.0  # contour level of volumes on the common scale
 SHARP = 3  # pixels that are averaged for one of a picture, along each side
+PNG_END = b"IEND\xaeB`\x82"  # of each picture that was written whole
+NO_ROOM = 1 << 20  # bytes: less on a disk is none
 PAD = 0.1  # of the picture, around the volumes
 
 
@@ -337,6 +339,7 @@ def recording(
                     for command in (record, "wait 1", "movie stop"):
                         run(session, command, log=False)
                 picture = f"frame_{len(written):05d}.png"
+                _check_whole(folder / picture)
                 written.append((picture, steps[max(0, n - 1)].name, step.name, part))
             before = after
             yield
@@ -348,6 +351,27 @@ def recording(
             session.models.close([volume])
         for group in hidden:
             group.display = True
+
+
+def _check_whole(picture: Path) -> None:
+    """ChimeraX goes on where a picture cannot be written, and leaves none, or part of it."""
+    try:
+        whole = picture.read_bytes().endswith(PNG_END)
+    except OSError:
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{picture.name} could not be written to {picture.parent.parent}"
+            f"{_if_full(picture.parent)}: make room there, or give another folder."
+        )
+
+
+def _if_full(folder: Path) -> str:
+    """That there is no room in a folder, in brackets; "" if there is."""
+    try:
+        return " (no space left on device)" if shutil.disk_usage(folder).free < NO_ROOM else ""
+    except OSError:
+        return ""
 
 
 def _bounds(steps: Sequence[Step], grid: Grid) -> Bounds:
@@ -383,7 +407,8 @@ def end_recording(session: Any, movie: Path | None, rate: float) -> None:
         abandon(session)
         log_lines(session, quiet.said)
         raise UserError(
-            f"ffmpeg did not write {movie.name}: give framesDir a folder for pictures instead."
+            f"ffmpeg did not write the film{_if_full(movie.parent)}: give framesDir a folder for "
+            "pictures instead."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from chimerax.label.label2d import all_labels
 from chimerax.map import Volume
 from PIL import Image
 
+from chimerax.siren.session import series
 from ensembles import LEVEL, Planted, write_planted
 
 VOLUMES = 120
@@ -185,6 +187,31 @@ def test_a_film_that_fails_leaves_nothing_and_an_earlier_one_as_it_was(
         run(f"siren movie '{out}' path 1 frames 1 size 80,60 saveFile '{tmp_path}/m.mp4'")
     assert (tmp_path / "m.mp4").read_text() == "earlier"
     assert not list(tmp_path.glob(".siren*")) and getattr(session, "movie", None) is None
+
+
+def test_a_film_for_which_there_is_no_room_says_so(run, out, tmp_path, monkeypatch):
+    fake_ffmpeg(tmp_path / "bin", "exit 3")
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin", prepend=os.pathsep)
+    usage = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(series.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(UserError, match=r"did not write the film \(no space left on device\)"):
+        run(f"siren movie '{out}' path 1 frames 1 size 80,60 saveFile '{tmp_path}/m.mp4'")
+
+
+def test_a_picture_that_is_not_written_whole_is_no_picture(run, out, tmp_path, monkeypatch):
+    plain = series.run
+
+    def cut(session: Any, command: str, **keywords: Any) -> Any:
+        result = plain(session, command, **keywords)
+        for picture in tmp_path.rglob("frame_00001.png"):
+            picture.write_bytes(picture.read_bytes()[:-20])  # the disk is full
+        return result
+
+    monkeypatch.setattr(series, "run", cut)
+    message = rf"^frame_00001\.png could not be written to {tmp_path}.*: make room"
+    with pytest.raises(UserError, match=message):
+        run(f"siren movie '{out}' path 1 frames 3 size 80,60 framesDir '{tmp_path}/f'")
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_graphics_it_says_so_in_one_sentence(session, run, out, tmp_path, monkeypatch):

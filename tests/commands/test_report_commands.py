@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import json
+import os
 import re
 from html import unescape
 from pathlib import Path
@@ -170,3 +172,13 @@ def test_a_figure_of_open_blocks_is_the_view_with_labels_scale_and_legend(
         "scaleBar false"
     )
     assert "<text" not in plain.read_text(encoding="utf-8")
+
+
+def test_a_figure_on_a_full_disk_is_one_sentence(run, out, tmp_path, monkeypatch) -> None:
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match=r"f\.png cannot be written \(No space left on device\)"):
+        run(f"siren figure '{out}/02_expand' saveFile '{tmp_path}/f.png'")
+    assert not list(tmp_path.iterdir())

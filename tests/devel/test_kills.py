@@ -91,6 +91,11 @@ def test_several_writers_of_labels_lose_none_though_some_are_killed(kills: Any) 
     assert count and not wrong
 
 
+@pytest.mark.usefixtures("_chimerax")
+def test_torch_can_be_installed_after_pip_was_killed(kills: Any) -> None:
+    assert kills.kill_install(KILLS, random.Random(0)) == (KILLS, [])
+
+
 def test_a_command_that_writes_in_place_is_found(kills: Any, base: Path) -> None:
     def in_place(root: Path, version: int) -> None:
         with open(root / "siren" / "notes.txt", "w") as file:

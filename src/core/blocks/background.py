@@ -23,6 +23,7 @@ from .noise import noise_distance
 from .occupancy import Occupancy
 
 SEED = 1  # for drawing background voxels; any seed will do, so it is not a parameter
+PHASE = "measuring the background"  # in words
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,29 @@ def vary_together(effective: float | None, volumes: int) -> bool:
     return effective is not None and effective < min(constants.FEW_EFFECTIVE, volumes / 2)
 
 
-def are_independent(anchors: Anchors, occupancy: Occupancy) -> bool:
+def are_independent(
+    anchors: Anchors, occupancy: Occupancy, progress: Progress | None = None
+) -> bool:
     """Whether volumes are independent: worth half of their number, and enough for p-values.
 
     Parameters
     ----------
     anchors : voxels that should not vary, of the V volumes of ``occupancy``
     """
+    progress = progress or Progress()
     levels = occupancy.levels
     base = np.zeros(len(levels))
     if len(anchors.background):
+        progress.step(PHASE)
         base = np.median(anchors.background_values, axis=1)
     height = _height(levels, base)
     worth = _least_known(
-        effective_volumes((values - base[:, None]) / height[:, None], voxels, occupancy.grid)
+        effective_volumes(
+            _in_heights(values, base, height, np.float64, progress),
+            voxels,
+            occupancy.grid,
+            progress,
+        )
         for voxels, values in (
             (anchors.background, anchors.background_values),
             (anchors.core, anchors.core_values),
@@ -84,6 +94,23 @@ def _height(
 ) -> NDArray[np.float64]:
     """Of contour levels above the median density of the background, one or (V,)."""
     return np.where(levels > base, levels - base, np.maximum(np.abs(levels), 1e-30))
+
+
+def _in_heights(
+    values: NDArray[np.float32],
+    base: NDArray[np.floating],
+    height: NDArray[np.float64],
+    kind: type[np.floating],
+    progress: Progress,
+) -> NDArray[np.floating]:
+    """(V, n) values of V volumes, above the base of each and in its heights."""
+    result = np.empty(values.shape, kind)
+    step = max(1, constants.TILE_VALUES // max(1, values.shape[1]))
+    for start in range(0, len(values), step):
+        progress.step(PHASE)
+        rows = slice(start, start + step)
+        result[rows] = (values[rows] - base[rows, None]) / height[rows, None]
+    return result
 
 
 def _least_known(effective: Iterable[float]) -> float:
@@ -111,7 +138,7 @@ def measure_background(ensemble: Ensemble, occupancy: Occupancy, progress: Progr
     phase = "reading background and core"
     for v, (_, values) in enumerate(chosen.read_voxels(reader.voxels, progress, phase)):
         reader.add(v, values)
-    return reader.background()
+    return reader.background(progress)
 
 
 class BackgroundReader:
@@ -146,10 +173,10 @@ class BackgroundReader:
         self._base[v], self._height[v] = base, height
         return base, height
 
-    def background(self) -> Background:
+    def background(self, progress: Progress) -> Background:
         """Of all volumes, once each was added."""
-        values, empty, base, height = self._values, self._empty, self._base, self._height
-        values = ((values - base[:, None]) / height[:, None]).astype(np.float32)
+        empty, base, height = self._empty, self._base, self._height
+        values = _in_heights(self._values, base, height, np.float32, progress)
         noise, effective = 0.0, []
         for part, percentile in (
             (slice(empty), constants.BACKGROUND_PERCENTILE),
@@ -157,10 +184,13 @@ class BackgroundReader:
         ):
             if not len(self.voxels[part]):
                 continue
+            progress.step(PHASE)
             spread = values[:, part].std(axis=0) / np.maximum(values[:, part].mean(axis=0), 1)
             noise = max(noise, float(np.percentile(spread, percentile)))
             effective.append(
-                effective_volumes(values[:, part], self.voxels[part], self._occupancy.grid)
+                effective_volumes(
+                    values[:, part], self.voxels[part], self._occupancy.grid, progress
+                )
             )
         result = Background(base, height, noise, _least_known(effective))
         kept_with(self._occupancy).background = result
@@ -178,7 +208,12 @@ def _quiet_and_core(occupancy: Occupancy) -> tuple[NDArray[np.bool_], NDArray[np
     return quiet, core
 
 
-def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], grid: Grid) -> float:
+def effective_volumes(
+    values: NDArray[np.floating],
+    voxels: NDArray[np.int64],
+    grid: Grid,
+    progress: Progress | None = None,
+) -> float:
     """How many independent volumes an ensemble is worth.
 
     3 + 1 / Var(Fisher's z) of the correlations of distant voxels that should not vary: V for V
@@ -193,7 +228,11 @@ def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], g
     -------
     At most V; NaN if they do not vary, as the background of masked maps.
     """
-    spread = np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), 0)  # equal ones round to > 0
+    progress = progress or Progress()
+    progress.step(PHASE)
+    varies = np.ptp(values, axis=0) > 0
+    progress.step(PHASE)
+    spread = np.where(varies, values.std(axis=0), 0)  # equal ones round to > 0
     vary = np.flatnonzero(spread > constants.MIN_VARIATION * spread.max(initial=0))
     vary = vary[: constants.BACKGROUND_PAIRS]
     if len(vary) < constants.MIN_BACKGROUND_VOXELS or not spread.any():
@@ -203,6 +242,7 @@ def effective_volumes(values: NDArray[np.floating], voxels: NDArray[np.int64], g
     first, second = np.nonzero(np.triu(far, 1))
     if len(first) < constants.MIN_BACKGROUND_PAIRS:
         return float("nan")
+    progress.step(PHASE)
     r = np.corrcoef(values[:, vary].T.astype(np.float64))[first, second]
     z = np.arctanh(np.clip(r, -0.999999, 0.999999))
     return min(float(len(values)), float(3 + 1 / max(float(z.var()), 1e-9)))

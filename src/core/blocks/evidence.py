@@ -43,6 +43,7 @@ peak
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,7 @@ from scipy.spatial import cKDTree
 from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
+from ..maps.excerpt import Parts
 from ..maps.grid import Grid
 from .background import Background, BackgroundReader
 from .blockset import BlockSet, touching_blocks
@@ -114,60 +116,42 @@ def measure_evidence(
     shares = block_shares(blocks, occupancy)
     present = presence(shares)
     half = half_there(shares, present)
-    regions = [dilated(voxels, blocks.grid, constants.MASS_REACH) for _, voxels in blocks]
-    inside = [
-        np.flatnonzero(np.isin(r, v, assume_unique=True))
-        for r, (_, v) in zip(regions, blocks, strict=True)
-    ]
-    profiles = np.zeros((len(blocks), len(occupancy)))
-    shells = Shells(blocks.grid)
-    all_round = np.zeros((len(blocks), 2, len(shells)))
-    everywhere = np.concatenate([np.empty(0, np.int64), *regions])
-    parts = np.split(np.arange(len(everywhere)), np.cumsum([len(r) for r in regions])[:-1])
-    parts = [slice(int(p[0]), int(p[-1]) + 1) for p in parts if len(p)]
-    sums, half_sums = np.zeros((2, 2, len(everywhere)))
-    # the blocks' own voxels, too, are looked up for all blocks at once
-    all_own = np.concatenate(
-        [np.empty(0, np.int64), *(p.start + i for p, i in zip(parts, inside, strict=True))]
-    )
-    ends = np.cumsum([len(i) for i in inside]).tolist()
-    own_parts = [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
+    near = _Near(blocks, len(occupancy))
     chosen, reader = ensemble.of(occupancy.names), BackgroundReader(occupancy)
-    wanted = np.concatenate([everywhere, shells.voxels])
-    known = len(wanted)
-    wanted = wanted if background else np.concatenate([wanted, reader.voxels])
+    shells = Shells(blocks.grid)
+    means = np.empty((len(occupancy), len(shells)))
+    others = shells.voxels if background else np.concatenate([shells.voxels, reader.voxels])
+    wanted = replace(near.parts, others=others)
+    inside, known = wanted.inside, wanted.inside + len(shells.voxels)
     for v, (_, values) in enumerate(chosen.read_voxels(wanted, progress, "measuring densities")):
-        densities = values[: len(everywhere)]
         if background is None:
             base, height = reader.add(v, values[known:])
         else:
             base, height = background.base[v], background.height[v]
-        densities = (densities - base) / height
-        means = (shells.means(values[len(everywhere) : known]) - base) / height
-        all_round[np.arange(len(blocks)), present[:, v].astype(int)] += means
-        own, wide = densities.take(all_own), densities.astype(np.float64, copy=False)
-        for b, (part, mine) in enumerate(zip(parts, own_parts, strict=True)):
-            side = int(present[b, v])
-            sums[side, part] += wide[part]
-            if half[b, v]:
-                half_sums[side, part] += wide[part]
-            # as mean(), faster
-            profiles[b, v] = np.add.reduce(own[mine]) / own.dtype.type(mine.stop - mine.start)
-    background = background or reader.background()
+        means[v] = (shells.means(values[inside:known]) - base) / height
+        densities = values[:inside] - base
+        densities /= height
+        near.add(v, densities, present[:, v], half[:, v])
+    profiles = near.profiles
+    all_round = np.array(
+        [[means[~there].sum(axis=0), means[there].sum(axis=0)] for there in present]
+    )
+    background = background or reader.background(progress)
     found = {}
     for b, (number, voxels) in enumerate(blocks):
         count = np.array([(~present[b]).sum(), present[b].sum()])
-        without, with_block = sums[:, parts[b]] / np.maximum(count, 1)[:, None]
+        without, with_block = near.sums(b) / np.maximum(count, 1)[:, None]
         if not count.all():  # in all volumes or in none: nothing comes and goes
             with_block = without = with_block + without
             all_round[b] = 0
         gained = with_block - without
-        high, rise = float(with_block[inside[b]].mean()), float(gained[inside[b]].mean())
-        around = Around(regions[b], blocks.grid, with_block, without, rise)
-        own_sums = sums[:, parts[b]], half_sums[:, parts[b]]
+        own = near.inside[b]
+        high, rise = float(with_block[own].mean()), float(gained[own].mean())
+        region = near.regions[b]
+        around = Around(region, blocks.grid, with_block, without, rise)
         absent_there, present_there = all_round[b] / np.maximum(count, 1)[:, None]
         alike = float(shells.at(present_there - absent_there, voxels).mean())
-        ends = regions[b][peaks(gained, regions[b], blocks.grid)[inside[b]]]
+        ends = region[peaks(gained, region, blocks.grid)[own]]
         rarer = occupancy.frequency[ends] < constants.MORE_OFTEN * count[1]
         gap = 0.0 if sampled == 1 else piece_gap(sampled)
         found[number] = BlockEvidence(
@@ -178,7 +162,7 @@ def measure_evidence(
             separation=separation(profiles[b], present[b]),
             noise=background.noise if background.dependent else 0.0,
             symmetry=alike / rise if rise > 0 else 0.0,
-            passing=passing_of(around, *own_sums, present[b], half[b]),
+            passing=passing_of(around, near.sums(b), near.half_sums(b), present[b], half[b]),
             peak=own_peak_share(ends, number, blocks, rarer, gap),
         )
     numbered = dict(zip(blocks.blocks, profiles, strict=True))
@@ -190,6 +174,81 @@ def measure_evidence(
         background,
         numbered,
     )
+
+
+OWN_AT_ONCE = 32  # volumes of which the blocks' own voxels are averaged at a time
+
+
+class _Near:
+    """Densities of blocks and around them, while volumes are read one after the other.
+
+    Attributes
+    ----------
+    parts : what is read of each volume: runs of voxels around each block, one block after the other
+    regions : of each block, (n,) flat indices of the voxels near it, ascending
+    inside : of each block, positions of its own voxels among these
+    profiles : (B, V) mean density of each block in each volume
+    """
+
+    def __init__(self, blocks: BlockSet, volumes: int):
+        size = blocks.grid.size
+        reach = constants.MASS_REACH
+        self.regions = regions = [dilated(voxels, blocks.grid, reach) for _, voxels in blocks]
+        every = [Parts.around(region, size=size) for region in regions]
+        none = np.empty(0, np.int64)
+        runs = np.concatenate([none, *(p.runs for p in every)])
+        self.parts = replace(Parts.around(none, size=size), runs=runs)
+        self._near = [np.searchsorted(p.voxels, r) for p, r in zip(every, regions, strict=True)]
+        self.inside = [np.searchsorted(r, v) for r, (_, v) in zip(regions, blocks, strict=True)]
+        ends = [0, *np.cumsum([p.inside for p in every]).tolist()]
+        self._places = [slice(a, b) for a, b in pairwise(ends)]
+        own = [near[i] + a for near, i, a in zip(self._near, self.inside, ends, strict=False)]
+        ends = [0, *np.cumsum([len(o) for o in own]).tolist()]
+        self._own, self._own_places = np.concatenate([none, *own]), list(pairwise(ends))
+        self._sums, self._half_sums = np.zeros((2, 2, self.parts.inside))
+        self._sides, self._half_sides = (
+            [[side[place] for side in sums] for place in self._places]
+            for sums in (self._sums, self._half_sums)
+        )
+        self._wide = np.empty(self.parts.inside)  # of one volume
+        self._each = [self._wide[place] for place in self._places]
+        self.profiles = np.zeros((len(blocks), volumes))
+        self._own_values = np.empty((0, 0))  # of some volumes
+
+    def add(
+        self,
+        v: int,
+        densities: NDArray[np.floating],
+        present: NDArray[np.bool_],
+        half: NDArray[np.bool_],
+    ) -> None:
+        """Of volume ``v``, in the order of ``parts``, and (B,) whether each block is present, and
+        half there.
+        """
+        np.copyto(self._wide, densities)
+        there = present.tolist()
+        for sides, wide, at in zip(self._sides, self._each, there, strict=True):
+            np.add(sides[at], wide, out=sides[at])
+        for b in np.flatnonzero(half).tolist():
+            side = self._half_sides[b][there[b]]
+            np.add(side, self._each[b], out=side)
+        if not self._own_values.size:
+            self._own_values = np.empty((OWN_AT_ONCE, len(self._own)), densities.dtype)
+        row = v % OWN_AT_ONCE
+        densities.take(self._own, out=self._own_values[row], mode="clip")
+        if row == OWN_AT_ONCE - 1 or v == self.profiles.shape[1] - 1:
+            values, number = self._own_values[: row + 1], densities.dtype.type
+            for profile, (a, b) in zip(self.profiles, self._own_places, strict=True):
+                # as mean(), faster
+                profile[v - row : v + 1] = np.add.reduce(values[:, a:b], axis=1) / number(b - a)
+
+    def sums(self, block: int) -> NDArray[np.float64]:
+        """(2, n) sum of the densities of the voxels near a block, without it and with it."""
+        return self._sums[:, self._places[block]][:, self._near[block]]
+
+    def half_sums(self, block: int) -> NDArray[np.float64]:
+        """The same of the volumes in which it is half there."""
+        return self._half_sums[:, self._places[block]][:, self._near[block]]
 
 
 def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> float:

@@ -34,7 +34,7 @@ from ..maps.ensemble import Ensemble
 from .background import Background, measure_background
 from .blockset import BlockSet
 from .evidence import Evidence, with_evidence
-from .kept import near_blocks
+from .kept import kept_with, near_blocks
 from .occupancy import Occupancy
 from .parameters import ExpandParameters
 from .region import Mask, region_of, within
@@ -134,6 +134,7 @@ def expand(
             raise SirenError(OTHER_VOLUMES)
         if region is not None:
             union = np.union1d(within(union, region, parameters.mask), np.concatenate(seeds))
+        occupancy.remember(union, kept_with(occupancy).occupancy)
         ensemble = near_blocks(ensemble.of(occupancy.names), occupancy, union)
         background = measure_background(ensemble, occupancy, progress)
         with progress.timed("testing"):
@@ -180,6 +181,8 @@ def _stability(
         for (half, voxels), few in zip(halves, some, strict=True)
     ]
     parts = halves_at_other_levels(ensemble, occupancy, background, needed, progress)
+    for part, (_, voxels) in zip(parts, needed, strict=True):
+        part.remember(voxels)
     both = zip(parts, halves, some, strict=True)
     found = [
         statistic.join(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..maps.ensemble import Ensemble
 from ..maps.excerpt import Excerpt
+from ..maps.grid import Grid
 from ..maps.last_reading import last_reading
 from .dilation import dilated
 from .occupancy import Kept, Occupancy
@@ -36,11 +37,31 @@ def near_blocks(ensemble: Ensemble, occupancy: Occupancy, union: NDArray[np.int6
     union : (n,) flat indices of all voxels that may be in blocks
     """
     kept = kept_with(occupancy)
-    if kept.excerpt is None and len(union) and ensemble.in_files:
-        most = (constants.KEPT_BYTES - kept.size) / (4 * len(ensemble))
-        near = dilated(union, ensemble.grid, constants.MASS_REACH) if len(union) <= most else union
-        if near is not union:
-            near = np.union1d(near, Shells(ensemble.grid).voxels)
-        if len(near) <= most and near is not union:
-            kept.excerpt = Excerpt(near)
+    if len(union) and ensemble.in_files:
+        excerpt = surroundings(union, ensemble.grid, room_for(kept, len(ensemble)))
+        if excerpt is not None:
+            known = kept.excerpt is not None and kept.excerpt.parts_of(excerpt.parts) is not None
+            kept.excerpt = kept.excerpt if known else excerpt
     return ensemble.keeping(kept.excerpt)
+
+
+def surroundings(union: NDArray[np.int64], grid: Grid, most: float) -> Excerpt | None:
+    """An excerpt, to be filled, of all voxels near blocks that :mod:`.evidence` looks at.
+
+    Parameters
+    ----------
+    union : flat indices of all voxels that may be in blocks
+    most : voxels of an excerpt; None if it takes more
+    """
+    if len(union) > most:
+        return None
+    near = dilated(union, grid, constants.MASS_REACH)
+    if len(near) > most:
+        return None
+    excerpt = Excerpt.around(near, np.unique(Shells(grid).voxels), grid.size)
+    return excerpt if len(excerpt) <= most else None
+
+
+def room_for(kept: Kept, volumes: int) -> float:
+    """Voxels of each volume whose densities can be kept beside the rest."""
+    return (constants.KEPT_BYTES - kept.size) / (4 * volumes)

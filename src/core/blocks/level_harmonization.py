@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
-from .medians import SortedRows, row_medians
-from .occupancy import Occupancy, binarize
+from .medians import Formula, MovingMedians, Some
+from .occupancy import Kept, Occupancy, binarize
 from .outliers import UNLIKE, junk_volumes
+from .releveling import Releveling
 
 SEED = 1  # for drawing anchors; any seed will do, so it is not a parameter
+PHASE = "harmonizing levels"  # in words
+Scales = tuple[NDArray[np.float64], NDArray[np.float64]]  # (V,) of each volume, and its offset
 
 
 @dataclass(frozen=True)
@@ -69,17 +72,33 @@ def binarize_harmonized(
     chosen = ensemble.select(exclude=tuple(left_out)) if left_out else ensemble
     if junk.any():
         occupancy = occupancy.without(junk)
-    anchors = read_anchors(chosen, occupancy, progress)
+    # without junk the mean is another one, which takes a reading of all volumes
+    again = None if junk.any() else Releveling.of(chosen, occupancy, fraction)
+    anchors = read_anchors(chosen, occupancy, progress, again)
     agreed = harmonized_levels(occupancy.levels, anchors, progress)
     if np.array_equal(agreed, occupancy.levels):
         return occupancy.leaving_out(left_out), anchors
+    if again is not None:
+        at_agreed = again.at(agreed, chosen, progress)
+        if at_agreed is not None:
+            made = Kept(at_agreed, excerpt=again.excerpt)
+            chosen.keep(tuple(agreed), made, made.size)
+            return at_agreed.leaving_out(left_out), anchors
     mean = None if junk.any() else occupancy.mean
     occupancy = binarize(chosen, agreed, False, progress, mean)
     return occupancy.leaving_out({**left_out, **occupancy.left_out}), anchors
 
 
-def read_anchors(ensemble: Ensemble, occupancy: Occupancy, progress: Progress) -> Anchors:
-    """Read the core and the background; the latter from the half of the box occupied least."""
+def read_anchors(
+    ensemble: Ensemble,
+    occupancy: Occupancy,
+    progress: Progress,
+    again: Releveling | None = None,
+) -> Anchors:
+    """Read the core and the background; the latter from the half of the box occupied least.
+
+    ``again`` is given what it keeps of the volumes on this occasion.
+    """
     rng = np.random.default_rng(SEED)
     frequency = occupancy.frequency
     core = np.empty(0, np.int64)
@@ -95,8 +114,11 @@ def read_anchors(ensemble: Ensemble, occupancy: Occupancy, progress: Progress) -
     )
     voxels = np.concatenate([core, background])
     values = np.empty((len(ensemble), len(voxels)), np.float32)
-    for row, (_, array) in zip(values, ensemble.read(progress, "reading scales"), strict=True):
-        row[:] = array.ravel()[voxels]
+    for v, (_, array) in enumerate(ensemble.read(progress, "reading scales")):
+        flat = array.ravel()
+        values[v] = flat.take(voxels)
+        if again is not None:
+            again.add(v, flat, float(values[v, len(core) :].mean()))
     return Anchors(core, background, values[:, : len(core)], values[:, len(core) :])
 
 
@@ -119,8 +141,7 @@ def harmonized_levels(
     if len(anchors.core) < constants.MIN_CORE_VOXELS or len(levels) < 3:
         return levels
     fit = ScaleFit.of(anchors.core_values, anchors.background_values, progress)
-    every = np.arange(len(anchors.core))
-    scale, offset = fit.scales(every, progress)
+    scale, offset = fit.scales(None, progress)
     if np.any(scale <= 0) or np.any(levels <= offset):
         return levels
     common = np.log((levels - offset) / scale)
@@ -145,22 +166,23 @@ class ScaleFit:
     """Scale and offset of each volume relative to the median of all.
 
     Medians over voxels, so that a flexible part of the core or a few odd voxels do not matter. A
-    first estimate comes from the medians over the volumes, core and background; from there,
-    everything is sorted for the rounds that follow.
+    first estimate comes from the medians over the volumes, core and background.
 
     Attributes
     ----------
     reference, empty : (a,), (b,) medians over the volumes of each voxel of core and background
-    core, background : rows of volumes
-    core_voxels, background_voxels : rows of voxels
+    first : (V,), (V,) scale and offset from these
+    core, background : medians of volumes, over their voxels
+    core_voxels, background_voxels : medians of voxels, over the volumes
     """
 
     reference: NDArray[np.float64]
     empty: NDArray[np.float64]
-    core: SortedRows
-    background: SortedRows
-    core_voxels: SortedRows
-    background_voxels: SortedRows
+    first: Scales
+    core: MovingMedians
+    background: MovingMedians
+    core_voxels: MovingMedians
+    background_voxels: MovingMedians
 
     @classmethod
     def of(
@@ -171,53 +193,52 @@ class ScaleFit:
     ) -> ScaleFit:
         """From (V, a) and (V, b) values."""
         progress = progress or Progress()
-        progress.step("harmonizing levels")
-        reference, empty = (
-            row_medians(np.array(values.T, order="C")) for values in (core, background)
-        )
-        bright = np.where(_bright(reference), reference, np.inf)
-        rows = SortedRows.by(core, lambda v, voxel, _: v / bright[voxel])
-        outside = SortedRows.by(background, lambda v, voxel, _: v - empty[voxel])
-        scale, offset = _fitted(rows, outside, reference, empty, np.zeros(len(core)))
-        progress.step("harmonizing levels")
-
-        def standardized(
-            v: NDArray[np.float32], volume: NDArray[np.integer], _: slice
-        ) -> NDArray[np.float64]:
-            return (v - offset[volume]) / scale[volume]
-
-        voxels = (
-            SortedRows.by(np.ascontiguousarray(values.T), standardized)
-            for values in (core, background)
-        )
-        return cls(reference, empty, rows, outside, *voxels)
+        voxels = [MovingMedians.of(values) for values in (core, background)]
+        reference, empty = (table.medians(_as_they_are, progress, PHASE) for table in voxels)
+        rows, outside = (MovingMedians.of(values.T) for values in (core, background))
+        first = _fitted(rows, outside, reference, empty, np.zeros(len(core)), progress)
+        return cls(reference, empty, first, rows, outside, *voxels)
 
     def scales(
-        self, voxels: NDArray[np.integer], progress: Progress | None = None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(V,), (V,) scale and offset, from some voxels of the core, ascending positions in it."""
+        self, voxels: NDArray[np.integer] | None = None, progress: Progress | None = None
+    ) -> Scales:
+        """(V,), (V,) scale and offset, from all voxels of the core or some, ascending positions."""
         progress = progress or Progress()
-        inside = np.zeros(len(self.reference), bool)
-        inside[voxels] = True
-        core, core_voxels = self.core.only_columns(inside), self.core_voxels.only_rows(voxels)
-        reference, empty = self.reference, self.empty
-        scale, offset = np.ones(len(core.values)), np.zeros(len(core.values))
-
-        def standardized(
-            v: NDArray[np.float32], volume: NDArray[np.integer], _: slice
-        ) -> NDArray[np.float64]:
-            return (v - offset.take(volume)) / scale.take(volume)
-
+        reference, empty, core, core_voxels = (
+            self.reference,
+            self.empty,
+            self.core.again(),
+            self.core_voxels.again(),
+        )
+        if voxels is not None:
+            reference = reference[voxels]
+            core, core_voxels = core.only_rows(voxels), core_voxels.only_columns(voxels)
+        background, background_voxels = self.background.again(), self.background_voxels.again()
+        scale, offset = np.ones(core.values.shape[1]), np.zeros(core.values.shape[1])
         for turn in range(constants.SCALE_ROUNDS):
-            progress.step("harmonizing levels")
             if turn:
-                reference = np.zeros(len(inside))
-                reference[voxels] = core_voxels.medians(standardized)
-                empty = self.background_voxels.medians(standardized)
-            else:
-                reference = np.where(inside, reference, 0.0)
-            scale, offset = _fitted(core, self.background, reference, empty, offset)
+                formula = _standardized(scale, offset)
+                reference = core_voxels.medians(formula, progress, PHASE)
+                empty = background_voxels.medians(formula, progress, PHASE)
+            elif voxels is None:
+                scale, offset = self.first
+                continue
+            scale, offset = _fitted(core, background, reference, empty, offset, progress)
         return scale, offset
+
+
+def _as_they_are(values: NDArray[np.float64], rows: slice, columns: Some) -> None:
+    """The values themselves."""
+
+
+def _standardized(scale: NDArray[np.float64], offset: NDArray[np.float64]) -> Formula:
+    """The values of each volume, a row, on the common scale."""
+
+    def formula(v: NDArray[np.float64], rows: slice, _: object) -> None:
+        v -= offset[rows, None]
+        v /= scale[rows, None]
+
+    return formula
 
 
 def _bright(reference: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -226,17 +247,28 @@ def _bright(reference: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _fitted(
-    core: SortedRows,
-    background: SortedRows,
+    core: MovingMedians,
+    background: MovingMedians,
     reference: NDArray[np.float64],
     empty: NDArray[np.float64],
     offset: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    progress: Progress,
+) -> Scales:
     """(V,), (V,) scale and offset of each volume by a reference and what is empty, from the offset
-    of the round before.
+    of the round before. Rows are voxels.
     """
-    bright = core.only_columns(_bright(reference))
-    scale = bright.medians(lambda v, voxel, rows: (v - offset[rows, None]) / reference.take(voxel))
+    bright = _bright(reference)
+    if not bright.all():
+        core, reference = core.only_rows(np.flatnonzero(bright)), reference[bright]
+
+    def to_reference(v: NDArray[np.float64], rows: slice, columns: Some) -> None:
+        v -= offset[columns]
+        v /= reference[rows, None]
+
+    def without_empty(v: NDArray[np.float64], rows: slice, columns: Some) -> None:
+        v -= np.multiply.outer(empty[rows], scale[columns])
+
+    scale = core.medians(to_reference, progress, PHASE)
     scale = scale / np.median(scale)
-    offset = background.medians(lambda v, voxel, rows: v - scale[rows, None] * empty.take(voxel))
+    offset = background.medians(without_empty, progress, PHASE)
     return scale, offset

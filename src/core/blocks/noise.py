@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common import constants
+from ..common.progress import Progress
 from ..maps.grid import Grid
 from .level_harmonization import Anchors
+
+PHASE = "measuring noise"  # in words
 
 
 @dataclass(frozen=True)
@@ -110,12 +113,14 @@ def noise_distance(
     return np.sqrt(square, out=square)
 
 
-def measure_noise(anchors: Anchors, grid: Grid) -> Noise:
+def measure_noise(anchors: Anchors, grid: Grid, progress: Progress | None = None) -> Noise:
     """Mean correlation over the volumes of two background voxels' values, by distance.
 
     The core's noise takes the place of the background's in maps masked to a constant outside.
     """
+    progress = progress or Progress()
     values, voxels = anchors.background_values, anchors.background
+    progress.step(PHASE)
     varied = values.std(axis=0) > 1e-6 * max(
         float(np.abs(anchors.core_values).max(initial=0)), 1e-30
     )
@@ -125,14 +130,31 @@ def measure_noise(anchors: Anchors, grid: Grid) -> Noise:
     if varied.sum() < constants.MIN_CORE_VOXELS:
         return Noise(np.ones(1))
     values, voxels = values[:, varied].astype(np.float32), voxels[varied]
-    values = values - np.median(values, axis=1, keepdims=True)  # offsets are not noise
+    # of ten thousand volumes, each of these takes a tenth of a second
+    progress.step(PHASE)
+    median = np.median(values, axis=1, keepdims=True)
+    progress.step(PHASE)
+    values = values - median  # offsets are not noise
+    progress.step(PHASE)
     values -= values.mean(axis=0)
+    progress.step(PHASE)
     # 0 if nothing but the offset varied
     values /= np.maximum(np.linalg.norm(values, axis=0), 1e-30)
-    distance = noise_distance(voxels[:, None], voxels, grid)
-    bins = np.rint(distance, out=distance).astype(np.int64).ravel()
-    count = np.bincount(bins)
-    mean = np.bincount(bins, (values.T @ values).ravel()) / np.maximum(count, 1)
+    progress.step(PHASE)
+    product = values.T @ values
+    progress.step(PHASE)
+    most = int(np.sqrt(sum(float(a.max()) for a in axis_distances(grid)))) + 2
+    count, total, bins = np.zeros(most, np.int64), np.zeros(most), np.arange(most)
+    step = max(1, constants.CACHED_VALUES // len(voxels))  # new memory takes longer than the work
+    for start in range(0, len(voxels), step):
+        part = slice(start, start + step)
+        distance = noise_distance(voxels[part, None], voxels, grid)
+        apart = np.rint(distance, out=distance).astype(np.int64).ravel()
+        count += np.bincount(apart, minlength=most)
+        # added to what there is, one after the other: the same sum whatever the step
+        weights = np.concatenate([total, product[part].ravel()])
+        total = np.bincount(np.concatenate([bins, apart]), weights, most).astype(np.float64)
+    mean = total / np.maximum(count, 1)
     seen = np.flatnonzero(count >= 30)
     mean = np.interp(np.arange(int(seen[-1]) + 1), seen, mean[seen])
     # noise decorrelates with distance; a later rise is signal or sampling error

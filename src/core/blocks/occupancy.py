@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
+from ..compute.pair_tiles import unpack_occupancy
 from ..maps.contrast import REMEDY, is_inverted
 from ..maps.ensemble import Ensemble
 from ..maps.excerpt import Excerpt
@@ -65,6 +66,9 @@ class Occupancy:
 
         Floats, so that matrix products count; counts below 2**24 are exact in float32.
         """
+        known = self._remembered(voxels)
+        if known is not None:
+            return unpack_occupancy(known, len(self))
         return self._values(voxels).T.astype(np.float32, order="C")
 
     def counts(
@@ -74,6 +78,12 @@ class Occupancy:
         weights.
         """
         total = np.zeros(len(self))
+        known = self._remembered(voxels) if weights is None else None
+        if known is not None:
+            for start in range(0, len(known), BYTE):  # bytes add up fastest
+                tile = np.unpackbits(known[start : start + BYTE], axis=1, count=len(self))
+                total += np.add.reduce(tile, axis=0, dtype=np.uint8)
+            return total
         for start in range(0, len(voxels), constants.TILE_VOXELS):
             part = slice(start, start + constants.TILE_VOXELS)
             tile = self._values(voxels[part])
@@ -98,6 +108,9 @@ class Occupancy:
 
     def packed(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8]:
         """(n, ceil(V/8)) uint8: :meth:`rows` with eight volumes to a byte."""
+        known = self._remembered(voxels)
+        if known is not None:
+            return known
         tiles = [
             np.packbits(
                 np.ascontiguousarray(self._values(voxels[start : start + constants.TILE_VOXELS]).T),
@@ -107,11 +120,30 @@ class Occupancy:
         ]
         return np.concatenate(tiles) if tiles else np.empty((0, -(-len(self) // 8)), np.uint8)
 
+    def remember(self, voxels: NDArray[np.int64], like: Occupancy | None = None) -> None:
+        """Keep some voxels, ascending flat indices, by voxel as well as by volume: others are
+        found more slowly. ``like``: has the same bits, and remembers them, too.
+        """
+        held, bits = vars(like or self).get("by_voxel", (None, None))
+        if held is None or not np.array_equal(held, voxels):
+            held, bits = voxels, self.packed(voxels)
+        for one in (self, like or self):
+            vars(one)["by_voxel"] = held, bits
+
+    def _remembered(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8] | None:
+        """:meth:`packed` of voxels that were remembered; None if some were not."""
+        held, bits = vars(self).get("by_voxel", (None, None))
+        if held is None or not len(held) or not len(voxels):
+            return None
+        places = np.searchsorted(held, voxels)
+        if not np.array_equal(held.take(places, mode="clip"), voxels):
+            return None
+        return np.asarray(bits.take(places, axis=0))
+
     def leaving_out(self, left_out: dict[str, str]) -> Occupancy:
         """The same, with these volumes as those that were left out."""
         same = replace(self, left_out=left_out)
-        if "frequency" in vars(self):
-            vars(same)["frequency"] = self.frequency
+        vars(same).update({k: v for k, v in vars(self).items() if k in ("frequency", "by_voxel")})
         return same
 
     def without(self, dropped: NDArray[np.bool_]) -> Occupancy:
@@ -122,6 +154,14 @@ class Occupancy:
         if "frequency" in vars(self) and 4 * dropped.sum() < len(self):
             vars(fewer)["frequency"] = self.frequency - _count(self.bits[dropped], self.grid.size)
         return fewer
+
+
+def variable_voxels(occupancy: Occupancy, fraction: float) -> NDArray[np.int64]:
+    """Flat indices of the voxels occupied, and empty, in more than ``fraction`` of the volumes."""
+    least = max(1.0, fraction * len(occupancy))  # a single volume cannot relate two voxels
+    return np.flatnonzero(
+        (occupancy.frequency > least) & (occupancy.frequency < len(occupancy) - least)
+    )
 
 
 @dataclass

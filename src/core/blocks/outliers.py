@@ -101,26 +101,34 @@ class _Search:
         rank = max(2, round(constants.NEAREST_SHARE * volumes))
         nearest, holding = np.empty((2, len(rows)))
         bound = np.full(volumes, -1.0)
+        each = max(1, constants.TILE_VALUES // (4 * volumes))  # a tenth of a second
         # some volumes at a time: all of thousands with each other would not fit into memory
         for start in range(0, len(rows), constants.SIMILARITY_VOLUMES_AT_ONCE):
             part = slice(start, start + constants.SIMILARITY_VOLUMES_AT_ONCE)
             some = rows[part]
             common = self._common(some, start / len(rows), len(some) / len(rows))
             done = (start + len(some)) / len(rows)
-            self._progress.step("looking for junk", done)
-            own = (np.arange(len(some)), some)
-            these = share[some, None]
-            covariance = common / self._count - these * share
-            similarity = covariance / np.maximum(np.outer(self._sd[some], self._sd), 1e-12)
-            nearest[part] = _of_nearest(similarity, own, rank)
-            self._progress.step("looking for junk", done)
-            most = (1 - these) * share  # the covariance if a volume holds another
-            holds = np.where(these >= share, covariance / np.maximum(most, 1e-12), -1)
-            holding[part] = _of_nearest(holds, own, rank)
-            if bounding:
+            for first in range(0, len(some), each):
                 self._progress.step("looking for junk", done)
+                lines = slice(first, first + each)
+                few = some[lines]
+                own = (np.arange(len(few)), few)
+                these = share[few, None]
+                covariance = common[lines] / self._count - these * share
+                similarity = covariance / np.maximum(np.outer(self._sd[few], self._sd), 1e-12)
+                place = slice(start + first, start + first + len(few))
+                nearest[place] = _of_nearest(similarity, own, rank)
+                common[lines] = similarity
+                most = (1 - these) * share  # the covariance if a volume holds another
+                holds = np.where(these >= share, covariance / np.maximum(most, 1e-12), -1)
+                holding[place] = _of_nearest(holds, own, rank)
+            if bounding:
                 at = len(some) - min(len(some), max(2, round(2 * rank / volumes * len(some))))
-                np.maximum(bound, np.partition(similarity, at, axis=0)[at], out=bound)
+                for first in range(0, volumes, each):
+                    self._progress.step("looking for junk", done)
+                    lines = slice(first, first + each)
+                    of_some = np.partition(common[:, lines], at, axis=0)[at]
+                    np.maximum(bound[lines], of_some, out=bound[lines])
         return nearest, holding, bound
 
     def _common(self, rows: NDArray[np.integer], done: float, share: float) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +17,12 @@ from ..compute.pair_tiles import (
     joint_counts,
     occupied_counts,
     run_tiles,
+    strips,
     unpack_occupancy,
 )
 from .noise import Noise, PairNoise
 from .occupancy import Occupancy
 from .significance import fisher_margin, hypergeometric_tail
-
-
-def variable_voxels(occupancy: Occupancy, fraction: float) -> NDArray[np.int64]:
-    """Flat indices of the voxels occupied, and empty, in more than ``fraction`` of the volumes."""
-    least = max(1.0, fraction * len(occupancy))  # a single volume cannot relate two voxels
-    return np.flatnonzero(
-        (occupancy.frequency > least) & (occupancy.frequency < len(occupancy) - least)
-    )
 
 
 @dataclass(frozen=True)
@@ -175,45 +169,123 @@ class SimilaritySearch:
         """(n, V) occupancy."""
         return unpack_occupancy(self.bits, self.volumes)
 
-    def tile(self, start: int, stop: int, counter: PairCounter) -> TileResult:
-        """Positions of voxels and partners, and strengths: (k,), (k,), (k,)."""
-        phi = self._phi(start, stop, counter)
+    def tile(
+        self, start: int, stop: int, counter: PairCounter, mirror: Mirror | None = None
+    ) -> TileResult:
+        """Positions of voxels and partners, and strengths: (k,), (k,), (k,).
+
+        Parameters
+        ----------
+        mirror : pairs of earlier strips, where these are computed one after the other: those with
+            the voxels of this one are not counted again
+        """
+        mirrored = None if mirror is None else mirror.of(start, stop)
+        first = 0 if mirrored is None else start
+        excess = self._excess(start, stop, counter, first)
+        scale = self._scale()
+        phi = np.multiply(excess, scale[start:stop, None])
+        phi *= scale[first:]
+        least = np.float32(self.least)
+        # either order of the two factors may round to more than the least
+        near = np.flatnonzero(phi.ravel() > least - 4e-6 * abs(least))
+        row, column = np.divmod(near.astype(np.int32), np.int32(phi.shape[1]))
+        row, column = row + np.int32(start), column + np.int32(first)
+        if mirror is not None:
+            later = np.flatnonzero(column >= stop)
+            mirror.add(row[later], column[later], excess.ravel()[near[later]])
+        value = phi.ravel()[near]
+        if mirrored is not None:
+            partner, voxel, of_both = mirrored
+            also = of_both * scale[voxel] * scale[partner]
+            row, column, value = (
+                np.concatenate(both) for both in ((voxel, row), (partner, column), (also, value))
+            )
+            line = (row - start).astype(np.min_scalar_type(stop - start))  # sorted fastest
+            order = np.argsort(line, kind="stable")
+            row, column, value = row[order], column[order], value[order]
         # strength is never above phi
-        row, column = np.divmod(
-            np.flatnonzero(phi.ravel() > self.least).astype(np.int32), np.int32(phi.shape[1])
-        )
-        noise = self.noise.phi(row + start, column)
-        value = phi[row, column]
+        some = np.flatnonzero(value > least)
+        row, column, value = row[some], column[some], value[some]
+        noise = self.noise.phi(row, column)
         value = (value - noise) / (1 - value * noise)  # tanh(atanh(a) - atanh(b))
-        above = value > np.float32(self.least)
+        above = value > least
         if self.copies is not None:  # its strongest partners are those that it stands for
-            above &= self.copies[row + start] == 1
-        row, column, value = row[above] + np.int32(start), column[above], value[above]
+            above &= self.copies[row] == 1
+        row, column, value = row[above], column[above], value[above]
         kept = _strongest(row, column, value, self.neighbors, self.copies)
         return row[kept], column[kept], value[kept]
 
-    def _phi(self, start: int, stop: int, counter: PairCounter) -> NDArray[np.float32]:
-        """(t, n) phi; 0 for a voxel with itself or with one that does not vary.
+    def mirror(self) -> Mirror:
+        """For strips that are computed one after the other."""
+        return Mirror(self.rows())
+
+    def _excess(
+        self, start: int, stop: int, counter: PairCounter, first: int
+    ) -> NDArray[np.float32]:
+        """(t, n - first) V times the volumes with both, less the product of the frequencies: phi
+        but for its scale. 0 for a voxel with itself.
 
         Computed from whole numbers, so that all backends agree to the last bit.
         """
-        rows = unpack_occupancy(self.bits[start:stop], self.volumes)
-        both = counter(rows, 0)
-        frequency = self.frequency
-        spread = frequency * (self.volumes - frequency)
-        scale = np.divide(1, np.sqrt(spread), out=np.zeros(len(spread)), where=spread > 0).astype(
-            np.float32
-        )
+        both = counter(unpack_occupancy(self.bits[start:stop], self.volumes), first)
         # V * both - f1 * f2 is below V**2, exact in float32 up to 4,096 volumes; beyond, float64
         kind = np.float32 if self.volumes <= 4096 else np.float64
         both = both.astype(kind, copy=False)
         both *= self.volumes
-        both -= np.multiply.outer(frequency[start:stop].astype(kind), frequency.astype(kind))
-        phi = both.astype(np.float32, copy=False)
-        phi *= scale[start:stop, None]
-        phi *= scale
-        phi[np.arange(stop - start), np.arange(start, stop)] = 0
-        return phi
+        frequency = self.frequency.astype(kind)
+        both -= np.multiply.outer(frequency[start:stop], frequency[first:])
+        both[np.arange(stop - start), np.arange(start - first, stop - first)] = 0
+        return both.astype(np.float32, copy=False)
+
+    def _scale(self) -> NDArray[np.float32]:
+        """(n,) factor of each voxel; 0 if it does not vary."""
+        spread = self.frequency * (self.volumes - self.frequency)
+        scale = np.divide(1, np.sqrt(spread), out=np.zeros(len(spread)), where=spread > 0)
+        return scale.astype(np.float32)
+
+
+class Mirror:
+    """Pairs of voxels of earlier strips with those of later ones: each is counted once.
+
+    Beyond MIRRORED_PAIRS nothing is kept, and all are counted.
+    """
+
+    def __init__(self, rows: int):
+        self._strips = strips(rows, rows)
+        self._height = max(1, self._strips[0][1]) if self._strips else 1
+        self._kept: list[list[tuple[NDArray[Any], ...]]] | None = [[] for _ in self._strips]
+        self._held = 0
+
+    def of(self, start: int, stop: int) -> tuple[NDArray[Any], ...] | None:
+        """Voxels of earlier strips, their partners in this one, and what was counted of both:
+        (k,), (k,), (k,), in the order of the former; None if they were not kept.
+        """
+        if self._kept is None:
+            return None
+        found = self._kept[start // self._height]
+        self._kept[start // self._height] = []
+        self._held -= sum(len(part[0]) for part in found)
+        empty = np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32)
+        first, second, counted = (np.concatenate(p) for p in zip(empty, *found, strict=True))
+        return first, second, counted
+
+    def add(
+        self, first: NDArray[np.int32], second: NDArray[np.int32], counted: NDArray[np.float32]
+    ) -> None:
+        """Keep pairs of a strip with voxels of later ones."""
+        if self._kept is None:
+            return
+        self._held += len(first)
+        if self._held > constants.MIRRORED_PAIRS:
+            self._kept = None
+            return
+        strip = (second // np.int32(self._height)).astype(np.min_scalar_type(len(self._strips)))
+        order = np.argsort(strip, kind="stable")
+        ends = np.cumsum(np.bincount(strip, minlength=len(self._strips)))[:-1]
+        parts = (np.split(part[order], ends) for part in (first, second, counted))
+        for kept, part in zip(self._kept, zip(*parts, strict=True), strict=True):
+            if len(part[0]):
+                kept.append(part)
 
 
 def similarity_graph(

@@ -33,7 +33,7 @@ from ..maps.grid import Grid
 from .background import Background
 from .blockset import BlockSet
 from .evidence import Evidence, sketched_evidence
-from .kept import near_blocks
+from .kept import kept_with, near_blocks
 from .occupancy import Occupancy
 from .parameters import SketchParameters
 from .region import Mask, region_of, within
@@ -156,6 +156,7 @@ def compare(
             observation = statistic.observe(ensemble, levels, parameters, progress)
             union = within(observation.union, region, parameters.mask)
             observation = replace(observation, union=union)
+            observation.occupancy.remember(union, kept_with(observation.occupancy).occupancy)
             sample = affordable_sample(statistic, observation, parameters, progress)
         with progress.timed("testing"):
             graph = statistic.graph(observation, sample, parameters, progress, compute)
@@ -245,6 +246,7 @@ class Comparison:
         progress: Progress,
     ) -> Comparison:
         part = replace(self.observation, occupancy=occupancy)
+        occupancy.remember(voxels)
         graph = self.statistic.graph(part, voxels, parameters, progress)
         return replace(self, observation=part, sample=voxels, graph=graph)
 

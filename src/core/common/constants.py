@@ -17,8 +17,9 @@ from __future__ import annotations
 
 TILE_VOXELS = 4096  # voxels unpacked at a time: 16 MB of occupancy at 1,000 volumes
 TILE_VALUES = 4_000_000  # and fewer voxels of many volumes: their temporaries take 24 bytes each
-CACHED_VALUES = 32_768  # values sorted at a time, which fit into a processor's cache
+CACHED_VALUES = 32_768  # values ordered at a time, which fit into a processor's cache
 TILE_PAIRS = 1_000_000  # voxel pairs compared at a time: about 30 MB of arrays, 0.1 s
+MIRRORED_PAIRS = 2_000_000  # pairs of voxels remembered for a later strip: 24 MB
 CUTOFFS_AT_ONCE = 100_000  # binomial cutoffs computed at a time: 0.1 s
 # voxels correlated between two checks for a stop, and fewer of many volumes; volumes that are
 # correlated with all at a time
@@ -31,7 +32,10 @@ PREVIEW_VOXELS_AT_ONCE = 1 << 20
 
 CACHE_BYTES = 600e6  # maps that are slow to read are kept in memory once read, if all fit
 KEPT_BYTES = 300e6  # of what a sketch made of the volumes, kept for the expansion that follows
-SURROUNDINGS = 4.5  # voxels within MASS_REACH of those that vary, for each of these, at most
+# by which levels may change, of their height above the background, without a volume being read
+# again: of simulated and decoders' volumes few change by more
+LEVEL_CHANGE = 0.1
+SURROUNDINGS = 6.0  # voxels kept around those that vary, for each of these, at most
 WARN_SECONDS, WARN_BYTES = 30.0, 2e9  # above either, the user is told before the work starts
 MEMORY_SHARE = 0.8  # share of the free memory that a run may use; the rest is for other programs
 # per voxel of the grid: a map and its mask, sums for the mean in two precisions, means and
@@ -232,6 +236,9 @@ CORE_SHARE = (0.97, 0.90)
 MIN_CORE_VOXELS = 30  # a smaller core does not determine the scale
 # voxels of core and of background: noise is correlated, so more add little
 MAX_ANCHORS = 1500
+# share of a volume's values, or of a voxel's, on either side of their median among which it is
+# looked for when they have changed a little; results do not depend on it
+NEAR_MEDIAN = 0.015
 SCALE_ROUNDS = 4  # of scale and reference map; both converge in two or three
 # voxels squared: bins of the noise correlation by squared distance; cubic voxels have whole numbers
 NOISE_STEP = 0.25

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
+from typing import Literal, overload
 
 from .errors import SirenError
 
@@ -13,9 +14,19 @@ from .errors import SirenError
 MOST_BYTES = 256 << 20
 
 
-def open_file(path: Path) -> BufferedReader:
+@overload
+def open_file(path: Path) -> BufferedReader: ...
+
+
+@overload
+def open_file(path: Path, buffered: Literal[False]) -> FileIO: ...
+
+
+def open_file(path: Path, buffered: bool = True) -> BufferedReader | FileIO:
     """Open a file for reading bytes. A named pipe or a device is refused, instead of waiting for
     it forever.
+
+    ``buffered``: as small pieces are read best; else each is read from the file as it is.
 
     Raises
     ------
@@ -29,7 +40,7 @@ def open_file(path: Path) -> BufferedReader:
     if not stat.S_ISREG(mode):
         os.close(handle)
         raise SirenError(f"{path} is {_kind(mode)}, not a file: give a file.")
-    return open(handle, "rb")
+    return open(handle, "rb") if buffered else FileIO(handle, "rb")
 
 
 def _kind(mode: int) -> str:

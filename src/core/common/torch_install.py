@@ -12,9 +12,11 @@ import shutil
 import site
 import subprocess
 import sys
+import sysconfig
 import threading
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.machinery import ModuleSpec
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
 from pathlib import Path
 
 from .errors import SirenError, StoppedLate
@@ -46,13 +48,43 @@ def torch_missing() -> bool:
     """Whether torch is not installed, or only half, as where pip was killed while it put files in
     place; it is not imported for that.
     """
-    if importlib.util.find_spec("torch") is None:
+    if find_torch() is None:
         return True
+    record = torch_record()
+    if record is None:
+        return True
+    # pip writes the list of files last
+    here = Path(str(record.locate_file(""))) == install_place()
+    return here and record.read_text("RECORD") is None
+
+
+def find_torch() -> ModuleSpec | None:
+    """Where Python finds torch."""
+    return importlib.util.find_spec("torch")
+
+
+def torch_record() -> Distribution | None:
+    """What is recorded of the installation of torch."""
     try:
-        version("torch")
-    except PackageNotFoundError:  # what pip writes last is not there
-        return True
-    return False
+        return distribution("torch")
+    except PackageNotFoundError:
+        return None
+
+
+def install_place() -> Path:
+    """The folder into which pip installs packages."""
+    if in_virtual_environment():
+        return Path(sysconfig.get_path("purelib"))
+    return Path(site.getusersitepackages())
+
+
+def drop_unfinished() -> None:
+    """Let pip see that packages are not installed during which it was killed: it goes by their
+    metadata, and these may be there though the rest is not.
+    """
+    for record in install_place().glob("*.dist-info"):
+        if not (record / "RECORD").is_file():
+            shutil.rmtree(record, ignore_errors=True)
 
 
 def build_for_this_computer() -> str:
@@ -205,6 +237,8 @@ def run_pip(
     if process.returncode:
         reasons = [s for s in said if s.startswith("ERROR")] or said
         reason = reasons[-1].removeprefix("ERROR: ").rstrip(".")
+        if process.returncode < 0:
+            reason = f"pip was ended by signal {-process.returncode}"
         raise SirenError(
             f"torch could not be installed ({reason}): check the network connection and the free "
             f'disk space, and type "siren install torch" again{_other_place(arguments)}.'

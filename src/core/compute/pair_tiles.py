@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,16 @@ class TileSearch(Protocol):
 
     def tile(self, start: int, stop: int, counter: PairCounter) -> TileResult:
         """Results of rows ``start`` to ``stop``; ``counter`` counts them against the columns."""
+
+
+@runtime_checkable
+class SymmetricSearch(Protocol):
+    """A search of voxels among themselves, which need not count a pair twice where strips are
+    computed one after the other.
+    """
+
+    def mirror(self) -> Any:
+        """What is handed from one strip to the next, as ``mirror`` of ``tile``."""
 
 
 class Backend(Protocol):
@@ -77,9 +88,12 @@ class LocalBackend:
         columns = search.columns()
         counter = (self.counter or product_counter)(columns)
         results = []
+        tile: Callable[..., TileResult] = search.tile
+        if isinstance(search, SymmetricSearch):
+            tile = partial(tile, mirror=search.mirror())
         for start, stop in strips(search.rows(), len(columns)):
             progress.step(phase, start / search.rows())
-            results.append(search.tile(start, stop, counter))
+            results.append(tile(start, stop, counter))
         return results
 
 

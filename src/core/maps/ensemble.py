@@ -26,7 +26,7 @@ from ..common import constants
 from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
 from .companions import Companions, find_companions
-from .excerpt import Excerpt
+from .excerpt import Excerpt, Parts
 from .finding import find_sources as find_sources
 from .finding import left_packed, refuse_results
 from .fingerprint import fingerprint
@@ -165,9 +165,13 @@ class Ensemble:
             yield source.name, self.array(source)
 
     def read_voxels(
-        self, voxels: NDArray[np.int64], progress: Progress | None = None, phase: str = "reading"
+        self,
+        voxels: NDArray[np.int64] | Parts,
+        progress: Progress | None = None,
+        phase: str = "reading",
     ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Iterate over the maps: name and the (n,) float32 values of (n,) flat indices.
+        """Iterate over the maps: name and the (n,) float32 values of (n,) flat indices, or of
+        parts; these are good until the next map.
 
         Maps are not read again where these are kept, see :meth:`keeping`.
 
@@ -177,16 +181,19 @@ class Ensemble:
             As :meth:`read`.
         """
         progress, kept = progress or Progress(), self.excerpt
-        places = None if kept is None else kept.places(voxels)
+        parts = voxels if isinstance(voxels, Parts) else Parts(1, np.empty(0, np.int64), voxels)
+        known = None if kept is None else kept.parts_of(parts)
+        out = np.empty(len(parts), np.float32)
         for source in progress.each(self.sources, phase, len(self.sources)):
-            known = None if kept is None else kept.values.get(source.name)
-            if known is not None and places is not None:
-                yield source.name, known.take(places)
-                continue
-            flat = self.array(source).ravel()
-            if kept is not None:
-                kept.fill(source.name, flat)
-            yield source.name, flat.take(voxels)
+            values = None if kept is None else kept.values.get(source.name)
+            if known is not None and values is not None:
+                known.take(values, out)
+            else:
+                flat = self.array(source).ravel()
+                if kept is not None:
+                    kept.fill(source.name, flat)
+                parts.take(flat, out)
+            yield source.name, out
 
     def keeping(self, excerpt: Excerpt | None) -> Ensemble:
         """The same ensemble; the voxels of an excerpt are kept once :meth:`read_voxels` has read

@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,7 @@ def is_map_name(name: str) -> bool:
 
 def is_packed(path: Path) -> bool:
     """Whether a map must be unpacked to be read, by its name: compressed, or in a zip file."""
-    packed = path.name.lower().endswith(tuple(c for c in COMPRESSIONS if c))
-    return packed or zip_member(path) is not None
+    return path.name.lower().endswith(COMPRESSIONS[1:]) or zip_member(path) is not None
 
 
 def zip_member(path: Path) -> tuple[Path, str] | None:
@@ -158,9 +157,67 @@ def read_values(path: Path) -> NDArray[np.float32]:
     SirenError
         If the file is missing, truncated or not a map.
     """
-    with _reading(path), _unpacked(path) as (file, packed):
-        header = _checked_header(path, file, packed)
-        return _values(path, file, packed, header, _axis_order(header))
+    with _reading(path):
+        known = _values_as_before(path)
+        if known is not None:
+            return known
+        with _unpacked(path) as (file, packed):
+            header = _checked_header(path, file, packed)
+            order = _axis_order(header)
+            values = _values(path, file, packed, header, order)
+            if not packed and int(header["mode"]) != 0:
+                if len(_LAYOUTS) == MOST_LAYOUTS:
+                    _LAYOUTS.clear()
+                kind = _VALUES[int(header["mode"]), header.dtype["mode"].byteorder]
+                size = os.fstat(file.fileno()).st_size
+                layout = _Layout(size, size - values.size * kind.itemsize, kind, order)
+                if layout.start == file.tell() - values.size * kind.itemsize:
+                    _LAYOUTS[_layout_key(header.tobytes())] = (layout, _file_shape(header))
+            return values
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the values of a sound file are: its size and theirs from ``start``, their kind, and the
+    axis of the file along each of z, y, x.
+    """
+
+    size: int
+    start: int
+    kind: np.dtype[Any]
+    order: tuple[int, int, int]
+
+
+# of files read before, by their headers: those of an ensemble are alike, and to look at each header
+# takes half as long as to read a small map
+_LAYOUTS: dict[bytes, tuple[_Layout, Shape]] = {}
+MOST_LAYOUTS = 100
+
+
+def _layout_key(header: bytes) -> bytes:
+    """The bytes of a header without the statistics of the values."""
+    return header[:76] + header[88:216] + header[220:]
+
+
+def _values_as_before(path: Path) -> NDArray[np.float32] | None:
+    """The values of a file that is not packed, if another one with the same header was sound; None
+    if not.
+    """
+    if is_packed(path):
+        return None
+    with open_file(path, buffered=False) as file:
+        known = _LAYOUTS.get(_layout_key(file.read(HEADER_DTYPE.itemsize)))
+        if known is None:
+            return None
+        layout, shape = known
+        if os.fstat(file.fileno()).st_size != layout.size:
+            return None
+        if layout.start != HEADER_DTYPE.itemsize:
+            file.seek(layout.start)
+        data = np.empty(shape, layout.kind)
+        if file.readinto(data.reshape(-1).view(np.uint8).data) != data.nbytes:
+            return None
+    return np.ascontiguousarray(data.transpose(layout.order), dtype=np.float32)
 
 
 def _values(

@@ -186,8 +186,8 @@ def test_no_more_is_kept_than_the_limit(folder: Path, monkeypatch: pytest.Monkey
     size = kept_with(occupancy).size
     union = occupancy.union(0.01)
     whole = near_blocks(ensemble, occupancy, union).excerpt
-    assert whole is not None and set(union) < set(whole.voxels)
-    needed = size + 4 * VOLUMES * len(whole.voxels)
+    assert whole is not None and set(union) < set(whole.parts.voxels)
+    needed = size + 4 * VOLUMES * len(whole)
     for limit, fits in ((needed, True), (needed - 1, False)):
         monkeypatch.setattr(constants, "KEPT_BYTES", limit)
         kept.forget()

@@ -1,4 +1,4 @@
-"""Medians of nearly sorted rows are NumPy's, to the last bit."""
+"""Medians that are asked for again and again are NumPy's, to the last bit."""
 
 from __future__ import annotations
 
@@ -6,31 +6,47 @@ import numpy as np
 import pytest
 
 from chimerax.siren.core.blocks.level_harmonization import ScaleFit
-from chimerax.siren.core.blocks.medians import SortedRows, median, row_medians
+from chimerax.siren.core.blocks.medians import MovingMedians, median
 from chimerax.siren.core.common import constants
+from chimerax.siren.core.common.progress import Progress
 
 
-@pytest.mark.parametrize("columns", [1, 2, 5, 64, 301])
-def test_medians_are_those_of_numpy(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "CACHED_VALUES", 100)  # some rows at a time
-    rng = np.random.default_rng(columns)
-    values = rng.normal(size=(37, columns)).astype(np.float32)
-    wide = values.astype(np.float64)
-    np.testing.assert_array_equal(row_medians(wide.copy()), np.median(wide, axis=1))
-    assert [median(row) for row in values] == np.median(values, axis=1).tolist()
-    factor, shift = rng.uniform(0.5, 2, columns), rng.normal(size=37)
-    rows = SortedRows.by(values, lambda v, c, r: v * factor[c])
+@pytest.mark.parametrize("digits", [0, 7])  # many values are the same, or none
+@pytest.mark.parametrize("rows", [1, 2, 5, 64, 301])
+def test_medians_are_those_of_numpy_however_far_they_move(
+    rows: int, digits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "CACHED_VALUES", 100)  # some values at a time
+    rng = np.random.default_rng(rows)
+    values = rng.normal(size=(rows, 37)).round(digits).astype(np.float32)
+    assert [median(column) for column in values.T] == np.median(values, axis=0).tolist()
+    table = MovingMedians.of(values)
+    ordered = 0
 
-    def other(table: np.ndarray) -> np.ndarray:
-        return table / (factor + 0.1) - shift[:, None]
+    def counted(self: MovingMedians, *arguments: object) -> object:
+        nonlocal ordered
+        ordered += len(arguments[1])
+        return plain(self, *arguments)
 
-    def formula(v: np.ndarray, c: np.ndarray, r: slice) -> np.ndarray:
-        return v / (factor + 0.1)[c] - shift[r, None]
+    plain = MovingMedians._ordered
+    monkeypatch.setattr(MovingMedians, "_ordered", counted)
+    for change in (0, 1e-4, 1e-3, 0.1, 5, 5, 0, 0):
+        factor, shift = 1 + change * rng.normal(size=rows), change * rng.normal(size=37)
 
-    np.testing.assert_array_equal(rows.medians(formula), np.median(other(wide), axis=1))
-    some = np.arange(columns) % 3 != 1
+        def formula(v: np.ndarray, r: slice, columns: object) -> None:
+            v *= factor[r, None]  # noqa: B023
+            v -= shift[columns]  # noqa: B023
+
+        made = values.astype(np.float64) * factor[:, None] - shift
+        found = table.medians(formula, Progress(), "")
+        np.testing.assert_array_equal(found, np.median(made, axis=0))
+    assert ordered > 37  # of some, the median has left its interval
+    if rows > 100 and digits:
+        assert ordered < 7 * 37  # but not of most, where they move a little
+    some = np.arange(rows) % 3 != 1
+    part = table.only_rows(np.flatnonzero(some)).only_columns(np.arange(0, 37, 2))
     np.testing.assert_array_equal(
-        rows.only_columns(some).medians(formula), np.median(other(wide)[:, some], axis=1)
+        part.medians(lambda v, r, c: None, Progress(), ""), np.median(values[some, ::2], axis=0)
     )
 
 

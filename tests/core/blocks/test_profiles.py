@@ -21,7 +21,7 @@ from chimerax.siren.core.blocks.distinct_blocks import (
 )
 from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized, read_anchors
 from chimerax.siren.core.blocks.noise import Noise, PairNoise, measure_noise, noise_distance
-from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
+from chimerax.siren.core.blocks.occupancy import Occupancy, binarize, variable_voxels
 from chimerax.siren.core.blocks.outliers import junk_volumes
 from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.presence import presence
@@ -38,7 +38,7 @@ from chimerax.siren.core.blocks.significance import (
     shares_differ,
     significant_phi,
 )
-from chimerax.siren.core.blocks.similarity import similarity_graph, variable_voxels
+from chimerax.siren.core.blocks.similarity import SimilarityGraph, similarity_graph
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.blocks.statistics import statistic_named
 from chimerax.siren.core.blocks.statistics.protocol import Observation
@@ -701,3 +701,42 @@ def test_every_phase_can_be_cancelled(particle: tuple[Simulation, Ensemble], pha
     progress = Progress(lambda name, _: progress.cancel() if name == phase else None, interval=0)
     with pytest.raises(Cancelled):
         sketch(ensemble, s.levels, None, progress)
+
+
+@pytest.mark.parametrize("remembered", [0, 300, 10**6])
+@pytest.mark.parametrize("copies", [False, True])
+def test_pairs_counted_once_are_those_counted_twice(
+    remembered: int, copies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(4)
+    states = rng.random((6, 150)) < 0.4
+    rows = states[rng.integers(6, size=343)] ^ (rng.random((343, 150)) < 0.1)
+    if copies:
+        rows[50:120] = rows[50]
+    occupancy, sample = occupancy_of(rows, (7, 7, 7)), np.arange(343)
+
+    def graph() -> SimilarityGraph:
+        noise = Noise(np.array([1.0, 0.3]))
+        return similarity_graph(occupancy, sample, noise, 0.01, Progress())
+
+    whole = graph()  # a single strip, all pairs of which are counted
+    assert len(whole.pairs) > 1000
+    monkeypatch.setattr(constants, "TILE_PAIRS", 343 * 20)
+    monkeypatch.setattr(constants, "MIRRORED_PAIRS", remembered)
+    tiled = graph()
+    for name in ("pairs", "strength", "chance", "differing", "stand_in"):
+        np.testing.assert_array_equal(getattr(tiled, name), getattr(whole, name))
+
+
+def test_voxels_that_are_remembered_are_the_same() -> None:
+    rng = np.random.default_rng(8)
+    rows = rng.random((343, 300)) < 0.4
+    plain, some = occupancy_of(rows, (7, 7, 7)), np.flatnonzero(rng.random(343) < 0.95)
+    occupancy = occupancy_of(rows, (7, 7, 7))
+    occupancy.remember(some)
+    for voxels in (some, some[::-3], np.arange(343), some[:0]):
+        np.testing.assert_array_equal(occupancy.rows(voxels), rows[voxels])
+        np.testing.assert_array_equal(occupancy.counts(voxels), rows[voxels].sum(axis=0))
+        np.testing.assert_array_equal(occupancy.packed(voxels), plain.packed(voxels))
+    left = occupancy.without(np.arange(300) < 10)
+    np.testing.assert_array_equal(left.rows(some), rows[some, 10:])

@@ -316,3 +316,26 @@ def test_all_pages_name_the_same_sizes() -> None:
         assert sizes <= set(SIZES.values()) and "several GB" not in text, page
         if page != "bundle_info.xml":
             assert sizes == set(SIZES.values()), page
+
+
+def test_packages_without_their_list_of_files_are_none_for_pip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, files in (("torch-2.12.0", ["METADATA"]), ("sympy-1.0", ["METADATA", "RECORD"])):
+        (tmp_path / f"{name}.dist-info").mkdir()
+        for file in files:
+            (tmp_path / f"{name}.dist-info" / file).write_text("Metadata-Version: 2.1\n")
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").touch()
+    for name in [n for n in sys.modules if n.split(".")[0] == "torch"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(torch_install, "install_place", lambda: tmp_path)
+    assert torch_install.torch_missing()
+    torch_install.drop_unfinished()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["sympy-1.0.dist-info", "torch"]
+    # pip goes by the folder in which it installs: what is elsewhere is not its work
+    (tmp_path / "torch-2.12.0.dist-info").mkdir()
+    (tmp_path / "torch-2.12.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\n")
+    monkeypatch.setattr(torch_install, "install_place", lambda: tmp_path / "other")
+    assert not torch_install.torch_missing()

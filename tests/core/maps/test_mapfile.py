@@ -29,6 +29,7 @@ from chimerax.siren.core.maps.mapfile import (
     natural_key,
     read_grid,
     read_map,
+    read_values,
     with_voxel_size,
     write_map,
 )
@@ -820,3 +821,21 @@ def test_real_maps_are_read_as_chimerax_reads_them(
     path: Path, chimerax: Callable[[Path], Any]
 ) -> None:
     assert_same_map(path, chimerax(path))
+
+
+def test_a_map_like_the_last_is_read_as_if_it_were_the_first(tmp_path: Path) -> None:
+    read, arrays = [], [values(seed=n) for n in range(3)]
+    for n, array in enumerate(arrays):
+        write_map(tmp_path / f"{n}.mrc", array, Grid((4, 5, 6), (2.0, 2.0, 2.0)), "alike")
+        read.append(read_values(tmp_path / f"{n}.mrc"))
+    np.testing.assert_array_equal(read, arrays)
+    # the same header, but not as many values
+    content = (tmp_path / "1.mrc").read_bytes()
+    (tmp_path / "1.mrc").write_bytes(content[:-4])
+    with pytest.raises(SirenError, match=r"1\.mrc is truncated"):
+        read_values(tmp_path / "1.mrc")
+    # as many bytes, in another order
+    header = bytearray(content)
+    header[64:76] = np.array([3, 2, 1], "<i4").tobytes()
+    (tmp_path / "1.mrc").write_bytes(bytes(header))
+    np.testing.assert_array_equal(read_values(tmp_path / "1.mrc"), read_map(tmp_path / "1.mrc")[0])

@@ -20,10 +20,10 @@ from ..communities import voxel_communities
 from ..distinct_blocks import distinct_blocks
 from ..level_harmonization import binarize_harmonized
 from ..noise import measure_noise
-from ..occupancy import Occupancy, binarize
+from ..occupancy import Occupancy, binarize, variable_voxels
 from ..parameters import ExpandParameters, PairTestParameters, SketchParameters
 from ..profiles import grown_blocks
-from ..similarity import SimilarityGraph, similarity_graph, variable_voxels
+from ..similarity import SimilarityGraph, similarity_graph
 from .protocol import Graph, Observation, Statistic
 
 
@@ -58,8 +58,8 @@ class ProfileStatistic:
             occupancy, anchors = binarize_harmonized(
                 ensemble, levels, by_sd, parameters.union_fraction, progress
             )
-            noise = measure_noise(anchors, occupancy.grid)
-            independent = are_independent(anchors, occupancy)
+            noise = measure_noise(anchors, occupancy.grid, progress)
+            independent = are_independent(anchors, occupancy, progress)
         union = variable_voxels(occupancy, parameters.union_fraction)
         return Observation(occupancy, union, noise, independent)
 
