@@ -120,7 +120,7 @@ class SirenTool(ToolInstance):
         help_button.setAutoRaise(True)
         help_button.setToolTip("Help for this page")
         help_button.clicked.connect(self.show_help)
-        add_key(area, "F1", help_button)
+        add_key(body, "F1", help_button)
         self.tabs.setCornerWidget(help_button)
         self.run_bar = RunBar(state, self.run_page.run_all, body)
         self.run_bar.busy_changed.connect(lambda _: self.run_page.refresh())

@@ -227,7 +227,7 @@ def test_keys_turn_pages_run_and_stop_and_tooltips_say_them(
     tool = desk.open()
     desk.list(planted.folder)
     desk.use_level(LEVEL)
-    area = tool.tool_window.ui_area
+    area = tool.run_bar.parentWidget()
     for number in range(tool.tabs.count(), 0, -1):
         shortcut(area, f"Alt+{number}")
         assert tool.tabs.currentIndex() == number - 1
