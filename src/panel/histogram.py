@@ -70,7 +70,7 @@ class LevelHistogram(QWidget):
         painter.setFont(font)
         text_height = painter.fontMetrics().height()
         low, high = min(self._levels.min(), self.band[0]), max(self._levels.max(), self.band[1])
-        if high <= low:
+        if high - low <= 1e-6 * max(abs(low), abs(high)):  # equal but for rounding: no bars fit in
             low, high = low - 0.5 * abs(low) - 1e-6, high + 0.5 * abs(high) + 1e-6
         area = QRectF(EDGE, 4, self.width() - 2 * EDGE, self.height() - text_height - 8)
 

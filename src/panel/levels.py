@@ -312,7 +312,8 @@ class LevelsPage(Page):
         values = values[:: max(1, values.size // MOST_SAMPLED)]
         low, high = float(values.min()), float(values.max())
         if high > low:
-            counts, _ = np.histogram(values, BINS, (low, high))
+            # NumPy 2 refuses bins narrower than what numbers of this type can tell apart
+            counts, _ = np.histogram(values.astype(np.float64), BINS, (low, high))
             self.histogram.set_values(low, high, counts)
 
     def _on_map_changed(self, _: Any, change: str) -> None:

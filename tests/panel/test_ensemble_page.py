@@ -5,6 +5,7 @@ into the record.
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -324,3 +325,25 @@ def test_half_maps_and_masks_are_listed_unticked_and_used_if_ticked(
         assert "center003_half1_unfil.mrc" in command
         assert "center004_half1_unfil.mrc" not in command
     assert "center001.mrc" not in sketch_command(state)
+
+
+def test_levels_that_are_equal_but_for_rounding_are_drawn_in_bars_that_numpy_2_allows(
+    desk, monkeypatch
+):
+    """It refuses bins that no number fits in; an error while painting can end ChimeraX."""
+    from chimerax.siren.panel.histogram import LevelHistogram
+
+    plain, asked, errors = np.histogram, [], []
+
+    def histogram(values: Any, bins: int, ends: tuple[float, float]) -> Any:
+        asked.append(len(np.unique(np.linspace(*ends, bins + 1))) == bins + 1)
+        return plain(values, bins, ends)
+
+    monkeypatch.setattr(np, "histogram", histogram)
+    monkeypatch.setattr(sys, "excepthook", lambda *error: errors.append(error))
+    widget = LevelHistogram()
+    widget.resize(300, 120)
+    widget.set_levels({f"{v}.mrc": 0.1 + 0.2 if v % 2 else 0.3 for v in range(20)}, [])
+    widget.grab()
+    widget.deleteLater()
+    assert asked == [True, True] and errors == []

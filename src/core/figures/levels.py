@@ -25,7 +25,7 @@ def draw_thresholds(
     keep = within_two_sd(levels)
     mean, sd = float(levels.mean()), float(levels.std())
     edges = np.histogram_bin_edges(
-        levels, bins=min(60, max(10, round(2 * len(levels) ** 0.5))) if sd > 0 else 1
+        levels, bins=min(60, max(10, round(2 * len(levels) ** 0.5))) if sd > 1e-6 * abs(mean) else 1
     )
     axes.axvspan(mean - 2 * sd, mean + 2 * sd, color=theme.band, linewidth=0)
     axes.axvline(mean, color=theme.faint, linewidth=1, linestyle="--")
