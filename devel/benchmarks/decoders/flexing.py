@@ -221,10 +221,10 @@ def controls() -> list[str]:
             matched = set()
             for b in range(len(made.plan)):
                 truth = np.flatnonzero(made.truth == b)
-                overlap = {n: overlap(truth, voxels) for n, voxels in found.blocks.items()}
-                top = max(overlap, key=lambda n: overlap[n], default=None)
-                best.append(overlap[top] if top is not None else 0.0)
-                if top is not None and overlap[top] > MATCHED:
+                iou = {n: overlap(truth, voxels) for n, voxels in found.blocks.items()}
+                top = max(iou, key=lambda n: iou[n], default=None)
+                best.append(iou[top] if top is not None else 0.0)
+                if top is not None and iou[top] > MATCHED:
                     hits += 1
                     stand += top in standing
                     matched.add(top)

@@ -221,7 +221,7 @@ MIN_SEPARATION = 0.37
 MAX_SYMMETRY = 0.5
 DIRECTIONS = 400  # in which density around the middle is read, at each distance in voxels
 # share of a block from which its rise climbs to a peak in it. Edges of parts and seams between them
-# have 0 to 0.21, parts that come and go 0.35 and more, but for one of 339
+# have 0 to 0.21, parts that come and go 0.35 and more, but for one
 MIN_PEAK = 0.28
 # times as often as the block must such a peak be there: edges are above the level in 1/4 to 2/3 of
 # the volumes with their part
