@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 BENCHMARKS = str(Path(__file__).parents[2] / "devel" / "benchmarks")
 sys.path.insert(0, BENCHMARKS)
-from decoders import files, measures  # noqa: E402
+from decoders import files, measures, summary  # noqa: E402
 from decoders.core_api import Ensemble, Grid, Part, binarize  # noqa: E402
 from decoders.design import CARD, WIDE, recipe  # noqa: E402
 from decoders.harness import BAD, rows_of  # noqa: E402
@@ -374,6 +374,29 @@ def test_overlaps() -> None:
     others = [np.arange(20, 30), np.arange(2, 10)]
     assert measures.best_overlap(np.arange(10), others) == (0.8, 1)
     assert measures.best_overlap(np.arange(10), []) == (0.0, -1)
+
+
+def test_shares_in_and_near_a_part_are_those_of_the_part_with_most() -> None:
+    truth = np.full((9, 9, 9), -1, np.int8)
+    truth[4, 4, 2], truth[4, 4, 7] = 0, 1
+    line = np.ravel_multi_index((4, 4, np.arange(1, 7)), truth.shape)  # x of 1 to 6
+    assert measures.share_in_part(line, truth, 2) == pytest.approx((1 / 6, 4 / 6))
+    assert measures.share_in_part(line, truth, 0) == (0, 0)
+
+
+def test_unmatched_blocks_are_pieces_margins_or_spurious() -> None:
+    def row(in_part: float, near_part: float, verdict: str) -> dict[str, str]:
+        numbers = {"in_part": in_part, "near_part": near_part, "best_iou": 0.1}
+        words = {"null": "0", "kind": "blocks", "verdict": verdict}
+        return {k: str(v) for k, v in numbers.items()} | words
+
+    rows = [row(0.6, 1, "graded"), row(0.4, 0.9, "doubtful: x"), row(0.4, 0.8, "solid")]
+    rows += [row(0.1, 0.2, "moving"), row(0.6, 1, "solid") | {"best_iou": "0.3"}]
+    assert list(summary.unmatched_lines(rows))[2:5] == [
+        "| piece | 1 | 1 | 0 | 0 |",
+        "| margin | 2 | 1 | 0 | 1 |",
+        "| spurious | 1 | 0 | 1 | 0 |",
+    ]
 
 
 def test_a_low_pass_keeps_what_is_below_and_takes_what_is_beyond() -> None:
