@@ -220,7 +220,7 @@ MIN_SEPARATION = 0.37
 # molecules have 0.18 at most, artifacts in the middle 0.8 to 1
 MAX_SYMMETRY = 0.5
 DIRECTIONS = 400  # in which density around the middle is read, at each distance in voxels
-# share of a block from which its rise climbs to a peak in it. Most edges of parts, and seams of two,
+# share of a block from which its rise climbs to a peak in it. Most edges of parts and seams of two
 # have 0 to 0.08, parts that come and go 0.23 and more, but for one
 MIN_PEAK = 0.15
 # times as often as the block must such a peak be there: edges are above the level in 1/4 to 2/3 of
