@@ -266,7 +266,7 @@ others. Noise is faint ({noise} of the contour level) and depends on the same la
 {nulls}
 
 10 A are 1.5 to 2.7 voxels here (RMS over particle and volumes, so some places move much farther), and most of what leaves does so beyond
-MASS_REACH (5 voxels) from a block. Until `passing` was measured, 6 of these 50 had a block that stood (15 blocks in all: one ensemble of 6 A,
+MASS_REACH (5 voxels) from a block. Until `passing` was measured, 6 of these 50 had a block that stood (11 blocks in all: one ensemble of 6 A,
 five of 10 A). A wider reach would name them moving, and also 11 (8 voxels) or 16 (11 voxels) of 172 parts that come and go beside others, rather
 than 3. What passes through the places in between tells them apart: these have 0.015 and more of it, and of 25 true parts of decoders.md beside
 which a tenth and more leaves, 23 have 0, one 0.012, one 0.074.
