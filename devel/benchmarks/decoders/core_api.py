@@ -35,6 +35,7 @@ from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
+from chimerax.siren.core.blocks.statistics import statistic_named
 from chimerax.siren.core.blocks.verdicts import (
     DOUBTFUL,
     GRADED,
@@ -105,5 +106,6 @@ __all__ = [
     "score",
     "sketch",
     "spectral_filter",
+    "statistic_named",
     "together",
 ]

@@ -17,6 +17,7 @@ from .core_api import (
     binarize,
     expand,
     sketch,
+    statistic_named,
 )
 
 MOST_SAMPLED = 6_000  # voxels that the pair-counting statistics compare, so that they end
@@ -59,7 +60,8 @@ def by_statistic(statistic: str) -> Method:
             return Found(sketched, sketched, result.occupancy)
         used = result.occupancy
         parameters = ExpandParameters(statistic=statistic, resamples=10 if stability else 0)
-        grown = expand(ensemble.of(used.names), used.levels, result.blocks, parameters)
+        chosen, agreed = ensemble.of(used.names), statistic_named(statistic).harmonizes
+        grown = expand(chosen, used.levels, result.blocks, parameters, agreed=agreed)
         return Found(
             sketched,
             dict(iter(grown.blocks)),
