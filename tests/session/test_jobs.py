@@ -135,6 +135,14 @@ def test_progress_reaches_the_status_line_from_the_main_thread_with_time_left(
     assert heard.threads == {threading.get_ident()}
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[Any]:
+    """Python's handler of SIGINT, also where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
 class _PressedInItsEnd:
     """Ctrl-C comes while this is being deleted, where Python loses an exception."""
 
@@ -143,22 +151,23 @@ class _PressedInItsEnd:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_ctrl_c_without_windows_is_not_lost_wherever_it_comes(session: Any, heard: Heard) -> None:
+def test_ctrl_c_without_windows_is_not_lost_wherever_it_comes(
+    session: Any, heard: Heard, ctrl_c: Any
+) -> None:
     def work(progress: Progress) -> str:
         _PressedInItsEnd()
         for i in range(3):
             progress.step("working", i / 3)
         return "went on"
 
-    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as ended:
         run_job(session, "siren sketch", work, lambda result: result)
     assert ended.value.code == 130
     assert "Stopped. Nothing was written" in heard.text(0)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is ctrl_c
 
 
-def test_a_second_ctrl_c_interrupts_work_that_takes_no_step(session: Any) -> None:
+def test_a_second_ctrl_c_interrupts_work_that_takes_no_step(session: Any, ctrl_c: Any) -> None:
     def work(_: Progress) -> None:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
@@ -169,7 +178,9 @@ def test_a_second_ctrl_c_interrupts_work_that_takes_no_step(session: Any) -> Non
     assert ended.value.code == 130
 
 
-def test_work_that_ctrl_c_comes_too_late_for_is_shown_and_stops_what_follows(session: Any) -> None:
+def test_work_that_ctrl_c_comes_too_late_for_is_shown_and_stops_what_follows(
+    session: Any, ctrl_c: Any
+) -> None:
     shown = []
     with pytest.raises(SystemExit) as ended:
         run_job(session, "siren sketch", lambda _: signal.raise_signal(signal.SIGINT), shown.append)
