@@ -16,11 +16,11 @@ from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.ensemble import find_ensemble
 from chimerax.siren.core.maps.grid import Grid
-from chimerax.siren.core.maps.mapfile import write_map
 from chimerax.siren.core.runs.steps import run_sketch
 from chimerax.siren.core.thresholds.labels import Label, set_labels
 from chimerax.siren.core.thresholds.normalize import Range
 from chimerax.siren.core.thresholds.tables import Prediction, Predictions, write_predictions
+from two_parts import write_two_parts
 
 VOLUMES = 12  # of predictions.csv and labels.csv
 
@@ -52,16 +52,9 @@ def _good_text(path: Path) -> str:
 
 def make_good(root: Path) -> Good:
     """Write an ensemble with all that the readers read."""
-    chance = np.random.default_rng(1)
-    (root / "volumes").mkdir(parents=True)
     grid = Grid((8, 9, 10), (4.0, 4.0, 4.0), (1.0, 2.0, 3.0))
     names = [f"vol_{n}.mrc" for n in range(1, 121)]
-    for name in names:
-        array = chance.normal(0, 0.01, grid.shape).astype(np.float32)
-        array[1:3, 2:7, 2:7] += 1
-        for part in (slice(4, 6), slice(6, 8)):
-            array[part, 2:8, 2:8] += chance.random() < 0.5
-        write_map(root / "volumes" / name, array, grid, "two parts")
+    write_two_parts(root / "volumes", names, grid)
     ensemble = find_ensemble([root / "volumes"])
     parameters = SketchParameters(statistic="exact", subsample=1, resamples=2)
     run = run_sketch(ensemble, np.full(120, 0.5), "level 0.5", parameters, root / "siren")

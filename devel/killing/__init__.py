@@ -1,0 +1,1 @@
+"""What ``devel/kills.py`` kills, and how."""
