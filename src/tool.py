@@ -100,7 +100,7 @@ class SirenTool(ToolInstance):
         panel = Squeezed(area)
         plain_layout(around := QVBoxLayout(area))
         around.addWidget(panel)
-        body = panel.body
+        body = panel.content
         panel.resized.connect(self._make_room)
         self.header = Header(state, body)
         self.header.example_wanted.connect(self.try_example)

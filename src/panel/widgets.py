@@ -195,20 +195,27 @@ class WheelGuard(QObject):
         return True
 
 
-class Page(QScrollArea):
-    """A page of the panel, with its widgets in ``content``. It scrolls where the panel is short, so
-    that no page makes the panel taller than a laptop's screen.
-    """
+class Scrolled(QScrollArea):
+    """A part of the panel, with its widgets in ``content``, that scrolls up and down."""
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
-        self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.content = QWidget(self)
         self.setWidget(self.content)
         for widget in (self.content, self.viewport()):
             widget.setAutoFillBackground(False)
+
+
+class Page(Scrolled):
+    """A page of the panel. It scrolls where the panel is short, so that no page makes the panel
+    taller than a laptop's screen.
+    """
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.setWidgetResizable(True)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Override for Qt: ChimeraX takes what no one wants to its command line, and the focus with
@@ -228,22 +235,13 @@ class Page(QScrollArea):
         return QSize(self.content.minimumSizeHint().width() + bar, PAGE_LEAST)
 
 
-class Squeezed(QScrollArea):
-    """The panel, with its widgets in ``body``. It scrolls as a whole where it has not even its
-    least height: Volume Viewer takes half of a laptop's screen for a moment when it opens, and a
-    main window whose tools do not fit on the screen grows beyond it.
+class Squeezed(Scrolled):
+    """The panel. It scrolls as a whole where it has not even its least height: Volume Viewer takes
+    half of a laptop's screen for a moment when it opens, and a main window whose tools do not fit
+    on the screen grows beyond it.
     """
 
     resized = Signal()
-
-    def __init__(self, parent: QWidget):
-        super().__init__(parent)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.body = QWidget(self)
-        self.setWidget(self.body)
-        for widget in (self.body, self.viewport()):
-            widget.setAutoFillBackground(False)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Override for Qt."""
@@ -260,16 +258,16 @@ class Squeezed(QScrollArea):
 
     def _fit(self) -> None:
         """Unlike Qt, which would take the height that lines of text would like to have."""
-        size, least = self.viewport().size(), self.body.minimumSizeHint().height()
-        self.body.resize(size.width(), max(size.height(), least))
+        size, least = self.viewport().size(), self.content.minimumSizeHint().height()
+        self.content.resize(size.width(), max(size.height(), least))
 
     def sizeHint(self) -> QSize:
         """Override for Qt."""
-        return self.body.sizeHint()
+        return self.content.sizeHint()
 
     def minimumSizeHint(self) -> QSize:
         """Override for Qt."""
-        return QSize(self.body.minimumSizeHint().width(), SQUEEZED)
+        return QSize(self.content.minimumSizeHint().width(), SQUEEZED)
 
 
 class Line(QLabel):

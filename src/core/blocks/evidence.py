@@ -140,7 +140,8 @@ def measure_evidence(
     found = {}
     for b, (number, voxels) in enumerate(blocks):
         count = np.array([(~present[b]).sum(), present[b].sum()])
-        without, with_block = near.sums(b) / np.maximum(count, 1)[:, None]
+        sums, half_sums = near.sums(b)
+        without, with_block = sums / np.maximum(count, 1)[:, None]
         if not count.all():  # in all volumes or in none: nothing comes and goes
             with_block = without = with_block + without
             all_round[b] = 0
@@ -162,7 +163,7 @@ def measure_evidence(
             separation=separation(profiles[b], present[b]),
             noise=background.noise if background.dependent else 0.0,
             symmetry=alike / rise if rise > 0 else 0.0,
-            passing=passing_of(around, near.sums(b), near.half_sums(b), present[b], half[b]),
+            passing=passing_of(around, sums, half_sums, present[b], half[b]),
             peak=own_peak_share(ends, number, blocks, rarer, gap),
         )
     numbered = dict(zip(blocks.blocks, profiles, strict=True))
@@ -201,17 +202,14 @@ class _Near:
         self._near = [np.searchsorted(p.voxels, r) for p, r in zip(every, regions, strict=True)]
         self.inside = [np.searchsorted(r, v) for r, (_, v) in zip(regions, blocks, strict=True)]
         ends = [0, *np.cumsum([p.inside for p in every]).tolist()]
-        self._places = [slice(a, b) for a, b in pairwise(ends)]
+        places = [slice(a, b) for a, b in pairwise(ends)]
         own = [near[i] + a for near, i, a in zip(self._near, self.inside, ends, strict=False)]
         ends = [0, *np.cumsum([len(o) for o in own]).tolist()]
         self._own, self._own_places = np.concatenate([none, *own]), list(pairwise(ends))
-        self._sums, self._half_sums = np.zeros((2, 2, self.parts.inside))
-        self._sides, self._half_sides = (
-            [[side[place] for side in sums] for place in self._places]
-            for sums in (self._sums, self._half_sums)
-        )
+        self._sums = np.zeros((2, 2, self.parts.inside))  # all and half there; without and with
+        self._of_each = [self._sums[..., place] for place in places]
         self._wide = np.empty(self.parts.inside)  # of one volume
-        self._each = [self._wide[place] for place in self._places]
+        self._each = [self._wide[place] for place in places]
         self.profiles = np.zeros((len(blocks), volumes))
         self._own_values = np.empty((0, 0))  # of some volumes
 
@@ -226,12 +224,10 @@ class _Near:
         half there.
         """
         np.copyto(self._wide, densities)
-        there = present.tolist()
-        for sides, wide, at in zip(self._sides, self._each, there, strict=True):
-            np.add(sides[at], wide, out=sides[at])
-        for b in np.flatnonzero(half).tolist():
-            side = self._half_sides[b][there[b]]
-            np.add(side, self._each[b], out=side)
+        each = zip(self._of_each, self._each, present.tolist(), half.tolist(), strict=True)
+        for of_one, wide, side, counts_twice in each:
+            for total in of_one[: 1 + counts_twice, int(side)]:
+                total += wide
         if not self._own_values.size:
             self._own_values = np.empty((OWN_AT_ONCE, len(self._own)), densities.dtype)
         row = v % OWN_AT_ONCE
@@ -243,12 +239,10 @@ class _Near:
                 profile[v - row : v + 1] = np.add.reduce(values[:, a:b], axis=1) / number(b - a)
 
     def sums(self, block: int) -> NDArray[np.float64]:
-        """(2, n) sum of the densities of the voxels near a block, without it and with it."""
-        return self._sums[:, self._places[block]][:, self._near[block]]
-
-    def half_sums(self, block: int) -> NDArray[np.float64]:
-        """The same of the volumes in which it is half there."""
-        return self._half_sums[:, self._places[block]][:, self._near[block]]
+        """(2, 2, n) sum of the densities of the voxels near a block, in all volumes and in those in
+        which it is half there; of each, without it and with it.
+        """
+        return self._of_each[block][..., self._near[block]]
 
 
 def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> float:
