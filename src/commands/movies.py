@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from ..core.common.errors import Cancelled, join_names, printable
 from ..core.common.files import atomic_file, atomic_folder
 from ..core.common.partial import partial_folder
 from ..core.common.progress import Progress
+from ..core.common.tables import csv_text
 from ..core.maps.grid import Grid
 from ..session.answers import also_answer
 from ..session.commandline import SaveFile, SaveFolder
@@ -207,10 +207,9 @@ def _record(
         written = yield from recording(
             session, series.steps, series.grid, place, frames, size, labeled, paint, check
         )
-        with (place / FRAMES_TABLE).open("w", encoding="utf-8", newline="") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(["frame", "from", "to", "part"])
-            table.writerows([(*names, f"{part:.4g}") for *names, part in written])
+        rows = ((*names, f"{part:.4g}") for *names, part in written)
+        table = csv_text(("frame", "from", "to", "part"), rows)
+        (place / FRAMES_TABLE).write_text(table, encoding="utf-8", newline="\n")
 
     try:
         if folder is not None:

@@ -11,7 +11,6 @@ Example::
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from ..common.errors import SirenError, join_names
 from ..common.files import atomic_folder, keep_others, read_json
 from ..common.progress import Progress
 from ..common.schema import GRID, integer, listing, record, text
+from ..common.tables import csv_text
 from ..maps.grid import Grid
 from ..maps.mapfile import is_map_name, write_map
 from .example import Simulation, simulate
@@ -188,28 +188,18 @@ def _write_files(folder: Path, simulation: Simulation, progress: Progress) -> No
     ):
         write_map(folder / name, simulation.volume(i), simulation.grid, label)
     (folder / TRUTH).write_text(_truth_text(simulation), encoding="utf-8", newline="\n")
-    with open(folder / TRUTH_TABLE, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(
-            [
-                "file",
-                "denormalized_predictions",
-                "scale",
-                "offset",
-                "junk",
-                *(u.name for u in simulation.units),
-            ]
+    columns = ("file", "denormalized_predictions", "scale", "offset", "junk")
+    rows = (
+        (
+            name,
+            *(f"{v[i]:.9g}" for v in (simulation.levels, simulation.scale, simulation.offset)),
+            int(simulation.junk[i]),
+            *(int(u.present[i]) for u in simulation.units),
         )
-        for i, name in enumerate(simulation.names):
-            numbers = (simulation.levels[i], simulation.scale[i], simulation.offset[i])
-            table.writerow(
-                [
-                    name,
-                    *(f"{v:.9g}" for v in numbers),
-                    int(simulation.junk[i]),
-                    *(int(u.present[i]) for u in simulation.units),
-                ]
-            )
+        for i, name in enumerate(simulation.names)
+    )
+    table = csv_text((*columns, *(u.name for u in simulation.units)), rows)
+    (folder / TRUTH_TABLE).write_text(table, encoding="utf-8", newline="\n")
 
 
 def _truth_text(s: Simulation) -> str:
