@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV = .venv/bin
 
-.PHONY: help env bundle demo screenshots help-page notebooks tutorials rooms train test test-quick test-versions chimerax-names newest fuzz kills lint bench-blocks bench-thresholds bench-speed bench-scaling bench-card bench-communities bench-sensitivity bench-decoders bench-flexing bench-real bench-replication bench-relations clean-env
+.PHONY: help env bundle demo screenshots help-page notebooks tutorials rooms train test test-quick test-versions chimerax-names newest fuzz kills lint bench-blocks bench-thresholds bench-speed bench-scaling bench-card bench-communities bench-sensitivity bench-decoders bench-flexing bench-kernels bench-real bench-replication bench-relations clean-env
 
 # Times are those of two cores without other work, with .venv made
 help:
@@ -102,6 +102,9 @@ bench-decoders: env ## blocks in ensembles that a decoder made: writes devel/ben
 
 bench-flexing: env ## blocks and verdicts in particles that bend: writes devel/benchmarks/flexing.md (ten minutes)
 	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/flexing.py
+
+bench-kernels: env ## blocks and verdicts in noise of other laws: writes devel/benchmarks/kernels.md (twenty minutes)
+	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/decoders/kernels.py
 
 bench-real: env ## blocks and verdicts in ten real volumes, alone and redrawn: writes devel/benchmarks/real_verdicts.md (a minute)
 	@OMP_NUM_THREADS=1 $(VENV)/python devel/benchmarks/real_verdicts.py

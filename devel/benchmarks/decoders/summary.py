@@ -32,6 +32,7 @@ MEASURES = (
     "symmetry",
     "passing",
     "peak",
+    "negative",
     "voxels",
 )
 CUTS = {
@@ -47,6 +48,7 @@ CUTS = {
     "MIN_PEAK": (0.0, 0.05, 0.15, 0.28, 0.4, 0.5),
     "MIN_PASSING": (0.003, 0.005, 0.01, 0.02, 1.0),
     "PASSING_EXCHANGE": (0.05, 0.1, 0.15, 0.2),
+    "MAX_NEGATIVE": (0.3, 0.36, 0.42, 0.48, 0.55, 10.0),
 }
 # the first of each kind that were at hand when the cuts were set
 SEEN = {"blocks": 14, "rare": 2, "junk": 2}

@@ -232,7 +232,17 @@ _SCHEMA = schema.record(
         "evidence": mapping(
             schema.record(
                 {name: _ANY for name in ("contrast", "rise", "solidity", "exchange")},
-                {name: _ANY for name in ("separation", "noise", "symmetry", "passing", "peak")},
+                {
+                    name: _ANY
+                    for name in (
+                        "separation",
+                        "noise",
+                        "symmetry",
+                        "passing",
+                        "peak",
+                        "negative",
+                    )
+                },
             ),
             BLOCK_NUMBER,
         ),

@@ -38,6 +38,10 @@ peak
     Where a part is there by degrees, its edge is above the level in fewer volumes than its middle,
     and so is the seam of two parts: they look like blocks of their own. But from there the rise
     climbs to the peaks of the parts. Parts that depend on each other have a peak each.
+negative
+    How far below the background the block's voxels are where they are lowest, over how far above it
+    where they are highest, see :func:`negative_share`. A part that is gone leaves the background;
+    noise that a decoder learned beside the molecule is as often below it as above.
 """
 
 from __future__ import annotations
@@ -165,6 +169,7 @@ def measure_evidence(
             symmetry=alike / rise if rise > 0 else 0.0,
             passing=passing_of(around, sums, half_sums, present[b], half[b]),
             peak=own_peak_share(ends, number, blocks, rarer, gap),
+            negative=negative_share(near.some_values(b), present[b]),
         )
     numbered = dict(zip(blocks.blocks, profiles, strict=True))
     return Evidence(
@@ -178,6 +183,7 @@ def measure_evidence(
 
 
 OWN_AT_ONCE = 32  # volumes of which the blocks' own voxels are averaged at a time
+SOME = 64  # voxels of a block whose values are kept: a median over them is known to a few percent
 
 
 class _Near:
@@ -212,6 +218,8 @@ class _Near:
         self._each = [self._wide[place] for place in places]
         self.profiles = np.zeros((len(blocks), volumes))
         self._own_values = np.empty((0, 0))  # of some volumes
+        self._some = [a + _spread(b - a) for a, b in self._own_places]
+        self._some_values = [np.empty((volumes, len(s)), np.float32) for s in self._some]
 
     def add(
         self,
@@ -237,12 +245,51 @@ class _Near:
             for profile, (a, b) in zip(self.profiles, self._own_places, strict=True):
                 # as mean(), faster
                 profile[v - row : v + 1] = np.add.reduce(values[:, a:b], axis=1) / number(b - a)
+            for kept, some in zip(self._some_values, self._some, strict=True):
+                kept[v - row : v + 1] = values[:, some]
 
     def sums(self, block: int) -> NDArray[np.float64]:
         """(2, 2, n) sum of the densities of the voxels near a block, in all volumes and in those in
         which it is half there; of each, without it and with it.
         """
         return self._of_each[block][..., self._near[block]]
+
+    def some_values(self, block: int) -> NDArray[np.float32]:
+        """(V, m) densities of up to SOME of a block's voxels."""
+        return self._some_values[block]
+
+
+def _spread(count: int) -> NDArray[np.int64]:
+    """Up to SOME of ``count`` positions, evenly."""
+    return np.linspace(0, max(count - 1, 0), min(count, SOME)).round().astype(np.int64)
+
+
+def negative_share(values: NDArray[np.floating], present: NDArray[np.bool_]) -> float:
+    """How far below the background voxels are where they are lowest, over how far above where they
+    are highest: the median over the voxels.
+
+    Lowest and highest are means over a tenth of the volumes, or as many as are with the block, or
+    without it, if these are fewer: of a rare part, no more volumes are high.
+
+    Parameters
+    ----------
+    values : (V, n) density above the background
+    present : (V,) in which volumes the block is
+
+    Returns
+    -------
+    About 0 for a part that is gone without a trace, about 1 for noise, below 0 if something is
+    always there; 0 if the block is in all volumes or in none
+    """
+    there = int(np.count_nonzero(present))
+    some = min(max(len(values) // 10, 1), there, len(present) - there)
+    if not some or not values.shape[1]:
+        return 0.0
+    ordered = np.partition(values, (some - 1, len(values) - some), axis=0)
+    lowest = ordered[:some].mean(axis=0, dtype=np.float64)
+    highest = ordered[-some:].mean(axis=0, dtype=np.float64)
+    risen = highest > 0
+    return float(np.median(-lowest[risen] / highest[risen])) if risen.any() else 0.0
 
 
 def solid_share(voxels: NDArray[np.int64], grid: Grid, sampled: float = 1.0) -> float:

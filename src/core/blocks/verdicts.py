@@ -31,6 +31,8 @@ class BlockEvidence:
         leaves, over density that comes: 0 for what fades in, more for what moves
     peak : share of its voxels from which the rise climbs to a peak in the block: about 1 for a
         part, about 0 for the edge of one, or for the seam of two
+    negative : how far its voxels are below the background where they are lowest, over how far above
+        it where they are highest: about 0 for a part that comes and goes, about 1 for noise
     """
 
     contrast: float
@@ -42,6 +44,7 @@ class BlockEvidence:
     symmetry: float = 0.0
     passing: float = 0.0
     peak: float = 1.0
+    negative: float = 0.0
 
     @property
     def verdict(self) -> str:
@@ -65,6 +68,11 @@ class BlockEvidence:
             return (
                 f"{DOUBTFUL}: the middle of the box, where a decoder puts what it cannot explain, "
                 "changes alike in all directions"
+            )
+        if self.noise > 0 and self.negative > constants.MAX_NEGATIVE:
+            return (
+                f"{DOUBTFUL}: where it is gone, its density is far below the background, as noise "
+                "is; a part that is gone leaves none"
             )
         passes = self.passing > constants.MIN_PASSING
         if moves or (self.noise > 0 and passes and self.exchange > constants.PASSING_EXCHANGE):

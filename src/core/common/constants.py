@@ -226,6 +226,10 @@ MIN_PEAK = 0.15
 # times as often as the block must such a peak be there: edges are above the level in 1/4 to 2/3 of
 # the volumes with their part
 MORE_OFTEN = 1.25
+# density below the background over density above it, in the lowest and the highest volumes of a
+# block. Parts that come and go, of decoders of all kinds, have 0.32 at most, noise that is strong
+# beside the molecule 0.52 and more
+MAX_NEGATIVE = 0.42
 # correlation of densities above which touching blocks are shells of one part
 SAME_DENSITY = 0.985
 

@@ -19,6 +19,7 @@ from chimerax.siren.core.blocks.evidence import (
     Evidence,
     joined_shells,
     measure_evidence,
+    negative_share,
     sketched_evidence,
     solid_share,
 )
@@ -424,3 +425,42 @@ def test_blocks_of_independent_volumes_are_solid_after_a_sketch() -> None:
     result = sketch(ensemble, np.ones(VOLUMES))
     assert [e.verdict for e in result.blocks.evidence.values()] == [SOLID, SOLID]
     assert result.evidence is not None and result.evidence.effective_volumes > 40
+
+
+def test_what_is_as_often_below_the_background_as_above_it_is_doubtful() -> None:
+    rng = np.random.default_rng(12)
+    latent = rng.standard_normal(VOLUMES)
+    place = (17, 12, 12)
+    one_latent = rng.normal(0, 1, SHAPE).ravel() * 0.02  # what makes all volumes vary together
+    maps = blob(6, 12, 12, 3.0) + (latent[:, None] * one_latent).reshape(VOLUMES, *SHAPE)
+    noise = maps + latent[:, None, None, None] * blob(*place)
+    part = maps + (latent > 0)[:, None, None, None] * blob(*place)
+    block = voxels_near(*place)
+    noise_found, part_found = (
+        evidence_of(ensemble_from_arrays(m.astype(np.float32), 5.0), block)[0]
+        for m in (noise, part)
+    )
+    assert noise_found.noise > 0 and part_found.noise > 0  # these volumes are worth few
+    assert noise_found.negative > 0.8 and abs(part_found.negative) < 0.2
+    assert noise_found.verdict.startswith(f"{DOUBTFUL}: where it is gone, its density is far below")
+    assert replace(noise_found, negative=0.0).verdict in (SOLID, GRADED)  # nothing else is wrong
+    assert replace(noise_found, noise=0.0).verdict in (SOLID, GRADED)  # volumes are independent
+    assert part_found.verdict in (SOLID, GRADED)
+
+
+@pytest.mark.parametrize("there", [3, 20, 57])
+def test_the_share_below_the_background_is_that_of_the_sorted_values(there: int) -> None:
+    rng = np.random.default_rng(there)
+    values = rng.normal(0.2, 1, (VOLUMES, 7)).astype(np.float32)
+    present = np.arange(VOLUMES) < there
+    some = min(6, there, VOLUMES - there)
+    by_hand = []
+    for voxel in values.T.astype(float):
+        ordered = sorted(voxel)
+        by_hand.append(-sum(ordered[:some]) / sum(ordered[-some:]))
+    assert negative_share(values, present) == pytest.approx(float(np.median(by_hand)), rel=1e-5)
+
+
+@pytest.mark.parametrize("present", [np.zeros(5, bool), np.ones(5, bool)])
+def test_what_is_always_there_or_never_is_not_below_the_background(present: np.ndarray) -> None:
+    assert negative_share(-np.ones((5, 3), np.float32), present) == 0.0
