@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from chimerax.siren.core.blocks.expand import expand
+from chimerax.siren.core.blocks.expand import expand_sketch
 from chimerax.siren.core.blocks.occupancy import binarize
-from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
+from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.maps.ensemble import Ensemble
 from chimerax.siren.core.maps.grid import Grid
@@ -79,13 +79,7 @@ def attempt(
     )
     blocks = result.blocks
     if len(blocks):
-        used = result.occupancy
-        blocks = expand(
-            ensemble.of(used.names),
-            used.levels,
-            blocks,
-            ExpandParameters(statistic=method, resamples=0),
-        ).blocks
+        blocks = expand_sketch(ensemble, result).blocks
     seconds = time.perf_counter() - start
     first, last = (score(planted, {str(n): v for n, v in b}) for b in (result.blocks, blocks))
     return Outcome(first, last, seconds)
@@ -220,10 +214,7 @@ def null_tally(k: int) -> tuple[str, int]:
             f"{len(ensemble)} volumes",
             flush=True,
         )
-        used = result.occupancy
-        blocks = expand(
-            ensemble.of(used.names), used.levels, blocks, ExpandParameters(resamples=0)
-        ).blocks
+        blocks = expand_sketch(ensemble, result).blocks
     return kind, len(blocks)
 
 
