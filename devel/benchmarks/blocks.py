@@ -336,7 +336,9 @@ noise x4; 6 seeds of each of 12 kinds) the second rule kept blocks apart in two,
 Rows named *limit* are beyond what `profile` can do, and stay in the table. It finds blocks by pairs of voxels, each tested at p / n =
 0.01 / 12,000. That takes a correlation of 0.45 in 100 volumes and of 0.33 in 200, beyond that of the noise. In noise so strong two voxels of one planted block correlate by less or
 hardly more (median 0.16 in white noise x6, 0.35 in noise x4 with 100 volumes, 0.36 in box 32, where blocks have few voxels, too). The
-ceiling knows the true presence, an average over all voxels of a block, and so needs no pairs.
+ceiling knows the true presence, an average over all voxels of a block, and so needs no pairs. White noise can be averaged away: in the
+volumes of that row resampled to box 32, all eight blocks were found (mean IoU 0.55, on the voxels of 64^3, beside a ceiling of 0.50;
+tried once). Of the other two rows it changes little (78 to 79 %, 37 to 32 %): their noise is as wide as what would be averaged.
 
 Of ensembles without blocks, none of 200 has one: the true share is below 1.5 % (95 %).
 
