@@ -3,8 +3,8 @@
     devel/chimerax --offscreen --exit --script devel/tutorials.py        (or: make tutorials)
 
 A picture of a page is a file of that name that one of its commands writes; it is stored smaller.
-The commands run in a home folder of their own. Pictures of data that the source does not have
-(.jpg) are not made.
+The commands run in a home folder of their own. The picture of data that the source does not have
+(.jpg) is made where ``../shared/data/real_ensemble`` is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import html
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 TUTORIALS = ROOT / "src/docs/user/tutorials"
 SELF_CONTAINED = "from_volumes_to_graph"
+REAL = ROOT.parent / "shared/data/real_ensemble"
+REAL_PICTURE, REAL_SHOWN = "levels_50S.jpg", ("vol_018", "vol_390")
 MOST_PIXELS, MOST_BYTES, COLORS = 880, 100_000, 256
 
 
@@ -69,7 +72,37 @@ def main(session: Any, run: Callable[..., Any]) -> None:
             print(f"Written: {TUTORIALS / name}", flush=True)
 
 
+def picture_of_real(session: Any, run: Callable[..., Any]) -> None:
+    """Two of the ten real volumes at the levels predicted from the ten, side by side."""
+    from PIL import Image
+
+    if not REAL.is_dir():
+        print(f"Left as it is: {REAL_PICTURE}; {REAL} is missing", flush=True)
+        return
+    with tempfile.TemporaryDirectory() as home:
+        ten = Path(home) / "ten"
+        ten.mkdir()
+        for volume in REAL.glob("vol_*.mrc"):
+            shutil.copy(volume, ten)
+        for command in ("close session", "windowsize 444 432", f"siren predict '{ten}'"):
+            run(session, command)
+        halves = []
+        for name in REAL_SHOWN:
+            run(session, f"siren show '{ten}/{name}.mrc'")
+            if not halves:
+                run(session, "zoom 0.8")  # both as large, and the larger one fits
+            for command in ("set bgColor white", "lighting soft", f"save '{home}/{name}.png'"):
+                run(session, command)
+            halves.append(Image.open(f"{home}/{name}.png").convert("RGB"))
+        whole = Image.new("RGB", (sum(h.width for h in halves), halves[0].height), "white")
+        whole.paste(halves[0], (0, 0))
+        whole.paste(halves[1], (halves[0].width, 0))
+        whole.save(TUTORIALS / REAL_PICTURE, quality=85)
+        print(f"Written: {TUTORIALS / REAL_PICTURE}", flush=True)
+
+
 if "session" in globals():  # ChimeraX gives it to scripts
     from chimerax.core.commands import run as run_command
 
     main(globals()["session"], run_command)
+    picture_of_real(globals()["session"], run_command)

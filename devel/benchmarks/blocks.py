@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from chimerax.siren.core.blocks.expand import expand
+from chimerax.siren.core.blocks.expand import expand_sketch
 from chimerax.siren.core.blocks.occupancy import binarize
-from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
+from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.maps.ensemble import Ensemble
 from chimerax.siren.core.maps.grid import Grid
@@ -79,13 +79,7 @@ def attempt(
     )
     blocks = result.blocks
     if len(blocks):
-        used = result.occupancy
-        blocks = expand(
-            ensemble.of(used.names),
-            used.levels,
-            blocks,
-            ExpandParameters(statistic=method, resamples=0),
-        ).blocks
+        blocks = expand_sketch(ensemble, result).blocks
     seconds = time.perf_counter() - start
     first, last = (score(planted, {str(n): v for n, v in b}) for b in (result.blocks, blocks))
     return Outcome(first, last, seconds)
@@ -220,10 +214,7 @@ def null_tally(k: int) -> tuple[str, int]:
             f"{len(ensemble)} volumes",
             flush=True,
         )
-        used = result.occupancy
-        blocks = expand(
-            ensemble.of(used.names), used.levels, blocks, ExpandParameters(resamples=0)
-        ).blocks
+        blocks = expand_sketch(ensemble, result).blocks
     return kind, len(blocks)
 
 
@@ -345,7 +336,9 @@ noise x4; 6 seeds of each of 12 kinds) the second rule kept blocks apart in two,
 Rows named *limit* are beyond what `profile` can do, and stay in the table. It finds blocks by pairs of voxels, each tested at p / n =
 0.01 / 12,000. That takes a correlation of 0.45 in 100 volumes and of 0.33 in 200, beyond that of the noise. In noise so strong two voxels of one planted block correlate by less or
 hardly more (median 0.16 in white noise x6, 0.35 in noise x4 with 100 volumes, 0.36 in box 32, where blocks have few voxels, too). The
-ceiling knows the true presence, an average over all voxels of a block, and so needs no pairs.
+ceiling knows the true presence, an average over all voxels of a block, and so needs no pairs. White noise can be averaged away: in the
+volumes of that row resampled to box 32, all eight blocks were found (mean IoU 0.55, on the voxels of 64^3, beside a ceiling of 0.50;
+tried once). Of the other two rows it changes little (78 to 79 %, 37 to 32 %): their noise is as wide as what would be averaged.
 
 Of ensembles without blocks, none of 200 has one: the true share is below 1.5 % (95 %).
 

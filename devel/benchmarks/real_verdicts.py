@@ -23,7 +23,7 @@ from real_parts import DEPLETED, part_names, part_presence, published
 from chimerax.siren.core.blocks.background import measure_background
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.evidence import Evidence, measure_evidence
-from chimerax.siren.core.blocks.expand import expand
+from chimerax.siren.core.blocks.expand import expand_sketch
 from chimerax.siren.core.blocks.occupancy import binarize
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.blocks.verdicts import MOVING, BlockEvidence
@@ -166,8 +166,7 @@ def blocks_of_redrawn(ten: Ensemble, volumes: NDArray[np.float32], grid: Grid) -
     """Sketch and expand the redrawn volumes by default, and look at the blocks in the ten."""
     ensemble, levels, drawn = redraw(volumes, grid)
     result = sketch(ensemble, levels)
-    used = result.occupancy
-    grown = expand(ensemble.of(used.names), used.levels, result.blocks, agreed=True)
+    grown = expand_sketch(ensemble, result)
     assert grown.evidence is not None and result.evidence is not None
     number = dict(zip(ensemble.names, drawn, strict=True))
     source = np.array([number[n] for n in grown.occupancy.names])

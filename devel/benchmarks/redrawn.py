@@ -7,9 +7,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from chimerax.siren.core.blocks.expand import expand
+from chimerax.siren.core.blocks.expand import expand_sketch
 from chimerax.siren.core.blocks.occupancy import Occupancy
-from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
+from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.maps.ensemble import Ensemble
 from chimerax.siren.core.maps.grid import Grid
@@ -33,10 +33,7 @@ def redrawn_lines(seed: int = 1) -> list[str]:
         return [f"Real volumes redrawn: left out here, {reason}."]
     ensemble, levels, drawn = redraw(volumes, grid, seed)
     result = sketch(ensemble, levels, SketchParameters(resamples=0))
-    used = result.occupancy
-    blocks = expand(
-        ensemble.of(used.names), used.levels, result.blocks, ExpandParameters(resamples=0)
-    ).blocks
+    blocks = expand_sketch(ensemble, result).blocks
     names = [p.name for p in ribosome()]
     own = np.array(
         [[(v.ravel()[b] > REAL_LEVEL).mean() if len(b) else 0.0 for v in volumes] for b in bodies]

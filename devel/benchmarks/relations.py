@@ -40,8 +40,8 @@ from chimerax.siren.core.analysis.relations import (
     relations,
     relations_of_presence,
 )
-from chimerax.siren.core.blocks.expand import expand
-from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
+from chimerax.siren.core.blocks.expand import expand_sketch
+from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.common import constants
 from chimerax.siren.core.simulation.example import Simulation, simulate
@@ -486,10 +486,7 @@ def found_states(simulation: Simulation, levels: str) -> tuple[States, dict[int,
     ensemble = simulation.ensemble()
     given = simulation.levels if levels == "true" else predict_levels(ensemble).array
     first = sketch(ensemble, given, SketchParameters(resamples=0))
-    used = first.occupancy
-    grown = expand(
-        ensemble.of(used.names), used.levels, first.blocks, ExpandParameters(resamples=0)
-    )
+    grown = expand_sketch(ensemble, first)
     states = measure_states(grown.blocks, grown.occupancy)
     effective = None if grown.evidence is None else grown.evidence.effective_volumes
     overlap = {

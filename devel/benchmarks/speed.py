@@ -27,11 +27,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chimerax.siren.core.blocks.expand import expand
+from chimerax.siren.core.blocks.expand import expand_sketch
 from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized
 from chimerax.siren.core.blocks.noise import measure_noise
 from chimerax.siren.core.blocks.occupancy import variable_voxels
-from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
+from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.sampling import draw_sample
 from chimerax.siren.core.blocks.screening import prepare_screening
 from chimerax.siren.core.blocks.similarity import similarity_graph
@@ -179,14 +179,7 @@ def timed_run(folder: Path, statistic: str, apart: bool = False) -> dict[str, An
     if apart:
         forget()
         ensemble = find_ensemble([folder])
-    grown = expand(
-        ensemble.of(result.occupancy.names),
-        result.occupancy.levels,
-        result.blocks,
-        ExpandParameters(statistic=statistic),
-        progress,
-        statistic == "profile",
-    )
+    grown = expand_sketch(ensemble, result, progress=progress)
     end = time.perf_counter()
     return {
         "sketch": sketched - start,
@@ -208,16 +201,14 @@ def memory_case(folder: Path) -> dict[str, float]:
     with peak_memory() as used:
         result = sketch(ensemble, levels, SketchParameters(), Progress())
     found: dict[str, float] = {"sketch": used[0], "sketch_s": used[1]}
-    union, blocks, occupancy = len(result.union), result.blocks, result.occupancy
-    names, levels = occupancy.names, occupancy.levels
+    union, blocks = len(result.union), result.blocks
     work = Work("sketch", volumes, grid, occupied=union, block_voxels=blocks.voxel_count)
-    del result, occupancy
     steps = ["sketch"]
     if len(blocks):
         steps.append("expand")
         forget()  # as in another session: a shorter time, if it finds what the sketch has kept
         with peak_memory() as used:
-            expand(ensemble.of(names), levels, blocks, ExpandParameters(), Progress(), True)
+            expand_sketch(ensemble, result)
         found |= {"expand": used[0], "expand_s": used[1]}
     for step in steps:
         said = estimate(replace(work, step=step))

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "weights/training"))
 
-from chimerax.siren.core.blocks.expand import expand
-from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
+from chimerax.siren.core.blocks.expand import expand_sketch
+from chimerax.siren.core.blocks.parameters import SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
 from chimerax.siren.core.common.constants import (
     LARGE_ERROR,
@@ -190,13 +190,7 @@ def blocks_of(ensemble: Ensemble, level: NDArray[np.float64], statistic: str):
     )
     if not len(result.blocks):
         return result.blocks
-    used = result.occupancy
-    return expand(
-        ensemble.of(used.names),
-        used.levels,
-        result.blocks,
-        ExpandParameters(statistic=statistic),
-    ).blocks
+    return expand_sketch(ensemble, result).blocks
 
 
 def finetuning(draws: int = 4) -> list[str]:

@@ -34,6 +34,7 @@ _MODULE_OF = {
     "sketch": "blocks.sketch",
     "ExpandParameters": "blocks.parameters",
     "expand": "blocks.expand",
+    "expand_sketch": "blocks.expand",
     "run_sketch": "runs.steps",
     "run_expand": "runs.steps",
     "open_run": "runs.steps",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:  # the same names, for editors and type checkers
     from .analysis.relate import relate as relate
     from .analysis.relations import relations as relations
     from .blocks.expand import expand as expand
+    from .blocks.expand import expand_sketch as expand_sketch
     from .blocks.parameters import ExpandParameters as ExpandParameters
     from .blocks.parameters import SketchParameters as SketchParameters
     from .blocks.sketch import sketch as sketch

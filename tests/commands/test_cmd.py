@@ -18,11 +18,21 @@ from chimerax.core.errors import UserError
 from chimerax.core.logger import HtmlLog, StringPlainTextLog
 from chimerax.map import Volume
 
-from chimerax.siren.core import SketchParameters, find_ensemble, run_sketch
+from chimerax.siren.core import (
+    ExampleParameters,
+    SketchParameters,
+    expand_sketch,
+    find_ensemble,
+    run_sketch,
+    sketch,
+)
+from chimerax.siren.core.maps.mapfile import write_map
+from chimerax.siren.core.simulation.example_folder import write_example
 from chimerax.siren.session.commandline import path_text
 from ensembles import CORE, LEVEL, ORIGIN, SHAPE, VOXEL_SIZE, Planted, overlap, write_planted
 
 FAST = "statistic exact subsample 1"
+JUNK = ExampleParameters(volumes=60, box=32, voxel_size=10.0, junk=0.25, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -350,6 +360,40 @@ def test_another_statistic_for_expanding_does_not_inherit_the_sketchs_parameters
         "profile",
         0.05,
     )
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_notebooks_expand_to_the_same_bytes_as_commands(run, out, tmp_path, masked):
+    """With so much junk, and levels so far off, levels harmonized twice would be others."""
+    true = write_example(tmp_path / "volumes", JUNK).simulation.levels
+    ensemble = find_ensemble([tmp_path / "volumes"])
+    levels = true * np.exp(0.5 * np.random.default_rng(0).standard_normal(len(true)))
+    table = pd.DataFrame({"file": ensemble.names, "denormalized_predictions": levels})
+    table.to_csv(tmp_path / "levels.csv", index=False)
+    half = np.zeros(ensemble.grid.shape, np.float32)
+    half[:18] = 1
+    write_map(tmp_path / "half.mrc", half, ensemble.grid, "mask")
+    mask = str(tmp_path / "half.mrc") if masked else None
+    words = f"mask '{mask}'" if masked else ""
+    run(
+        f"siren sketch '{tmp_path}/volumes' thresholds '{tmp_path}/levels.csv' posp 0.02 "
+        f"outputDir '{out}' {words} open false"
+    )
+    typed = run(f"siren expand '{out}/00_sketch' open false")
+    assert typed.record.counts["volumes_used"] == 45  # junk stays out
+
+    sketched = sketch(ensemble, levels, SketchParameters(posp=0.02, mask=mask))
+    grown = expand_sketch(ensemble, sketched)
+    occupancy = grown.occupancy
+    np.testing.assert_array_equal(occupancy.levels, sketched.occupancy.levels)
+    (tmp_path / "notebook").mkdir()
+    table = grown.blocks.table(occupancy.frequency, len(occupancy))
+    grown.blocks.write(tmp_path / "notebook", table, occupancy.mean)
+    written = sorted(tmp_path.glob("notebook/*"))
+    assert len(grown.blocks) > 2
+    assert len(written) == len(grown.blocks) + 4
+    for path in written:
+        assert path.read_bytes() == (typed.folder / path.name).read_bytes(), path.name
 
 
 def test_levels_below_everything_are_refused_and_very_few_volumes_find_nothing_and_say_why(

@@ -149,7 +149,7 @@ example = simulate(ExampleParameters(volumes=60, box=32, voxel_size=10))
 maps = np.stack([example.volume(i) for i in range(len(example))])
 levels = example.levels
 ensemble = ensemble_from_arrays(maps, voxel_size=10)
-grown = expand(ensemble, levels, sketch(ensemble, levels).blocks)
+grown = expand_sketch(ensemble, sketch(ensemble, levels))
 found = relations(measure_states(grown.blocks, grown.occupancy))
 assert found.volumes == 60 and len(found.numbers) == len(grown.blocks) > 2
 run = run_sketch(ensemble, levels, "known", SketchParameters(), Path("siren"))

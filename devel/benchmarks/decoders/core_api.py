@@ -30,12 +30,11 @@ for _path in (str(BENCHMARKS), str(BENCHMARKS.parent)):  # planted.py, score.py
     if _path not in sys.path:
         sys.path.append(_path)
 
-from chimerax.siren.core.blocks.expand import expand
+from chimerax.siren.core.blocks.expand import expand_sketch
 from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
 from chimerax.siren.core.blocks.sketch import sketch
-from chimerax.siren.core.blocks.statistics import statistic_named
 from chimerax.siren.core.blocks.verdicts import (
     DOUBTFUL,
     GRADED,
@@ -96,7 +95,7 @@ __all__ = [
     "constants",
     "density",
     "enclosing_level",
-    "expand",
+    "expand_sketch",
     "grouped",
     "in_memory",
     "noise_power",
@@ -106,6 +105,5 @@ __all__ = [
     "score",
     "sketch",
     "spectral_filter",
-    "statistic_named",
     "together",
 ]

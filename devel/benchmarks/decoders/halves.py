@@ -18,10 +18,9 @@ if __package__ in (None, ""):
 
 from decoders.core_api import (
     Absent,
-    ExpandParameters,
     Grid,
     SketchParameters,
-    expand,
+    expand_sketch,
     predicted_levels,
     sketch,
 )
@@ -93,8 +92,7 @@ def _find(stored: Stored, kept: Path) -> None:
     found = sketch(ensemble, predicted_levels(ensemble), SketchParameters(resamples=0))
     blocks, used = found.blocks, found.occupancy
     if len(blocks):
-        chosen = ensemble.of(used.names)
-        blocks = expand(chosen, used.levels, blocks, ExpandParameters(resamples=0)).blocks
+        blocks = expand_sketch(ensemble, found).blocks
     part = kept.with_suffix(".part.npz")
     np.savez_compressed(
         part,

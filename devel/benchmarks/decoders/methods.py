@@ -15,9 +15,8 @@ from .core_api import (
     Occupancy,
     SketchParameters,
     binarize,
-    expand,
+    expand_sketch,
     sketch,
-    statistic_named,
 )
 
 MOST_SAMPLED = 6_000  # voxels that the pair-counting statistics compare, so that they end
@@ -58,10 +57,8 @@ def by_statistic(statistic: str) -> Method:
         sketched = dict(iter(result.blocks))
         if not sketched:
             return Found(sketched, sketched, result.occupancy)
-        used = result.occupancy
         parameters = ExpandParameters(statistic=statistic, resamples=10 if stability else 0)
-        chosen, agreed = ensemble.of(used.names), statistic_named(statistic).harmonizes
-        grown = expand(chosen, used.levels, result.blocks, parameters, agreed=agreed)
+        grown = expand_sketch(ensemble, result, parameters)
         return Found(
             sketched,
             dict(iter(grown.blocks)),

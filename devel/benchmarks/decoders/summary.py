@@ -283,11 +283,9 @@ MAX_SYMMETRY was added after three nulls of networks of users' size had a graded
 the box (wide-000, wide-009, wide-016); the cut is halfway between these and all planted parts.
 Of four networks trained after that (network-004, -005, -008, -009), one would have such a block at
 predicted levels without it, of symmetry 0.95.
-Rows without `symmetry` were measured before; of networks only it can change verdicts. Rows of nulls and of
-moving domains at true levels lack `passing` and `peak`: these are only asked of blocks that stand without them,
-and none does there but those of MOVING_EXCHANGE. At true levels, and with exact
-and published, levels were harmonized again before the expansion, as the commands do not; where both ways were
-tried, verdicts differ in two of 61 ensembles (junk-000, junk-002). MIN_PEAK and MIN_PASSING were set with the blocks that stood and matched
+Rows of nulls at true levels are older: they lack `symmetry`, which can change verdicts of networks only, and `passing` and `peak`,
+which are only asked of blocks that stand without them, and none does there; and their levels were harmonized again before the
+expansion. All other rows of profile are of what the commands do today. Exact and published do not harmonize. MIN_PEAK and MIN_PASSING were set with the blocks that stood and matched
 nothing, and with six of 50 ensembles of flexing.md, in view; MIN_PEAK was 0.28
 until a true part of ../shared/data/decoders had 0.23, and is lower since; so that ensemble is in view, too.
 Predicted levels, and the statistics exact and published, were run on a part of the ensembles only;

@@ -5,13 +5,13 @@ With the statistic ``profile``, the default, a voxel joins one block at most; wi
 
 Example::
 
-    from chimerax.siren.core import ExampleParameters, ExpandParameters, expand, simulate, sketch
+    from chimerax.siren.core import ExampleParameters, expand_sketch, simulate, sketch
 
     example = simulate(ExampleParameters(volumes=100, box=32, voxel_size=10))
-    ensemble, levels = example.ensemble(), example.levels
-    blocks = sketch(ensemble, levels).blocks
-    grown = expand(ensemble, levels, blocks, ExpandParameters(resamples=0)).blocks
-    blocks.voxel_count < grown.voxel_count  # -> True
+    ensemble = example.ensemble()
+    result = sketch(ensemble, example.levels)
+    grown = expand_sketch(ensemble, result).blocks
+    result.blocks.voxel_count < grown.voxel_count  # -> True
 
 Method of Kinman, Carreira, Powell & Davis, Structure 33:974-987, 2025, doi
 10.1016/j.str.2025.02.004.
@@ -36,8 +36,9 @@ from .blockset import BlockSet
 from .evidence import Evidence, with_evidence
 from .kept import kept_with, near_blocks
 from .occupancy import Occupancy
-from .parameters import ExpandParameters
+from .parameters import INHERITED, ExpandParameters
 from .region import Mask, region_of, within
+from .sketch import SketchResult
 from .stability import (
     COMING_BACK,
     draw_halves,
@@ -78,6 +79,49 @@ class ExpandResult:
     region: NDArray[np.bool_] | None = None
 
 
+def expand_sketch(
+    ensemble: Ensemble,
+    sketched: SketchResult,
+    parameters: ExpandParameters | None = None,
+    progress: Progress | None = None,
+) -> ExpandResult:
+    """Expand what :func:`.sketch.sketch` found, as ``siren expand`` does after ``siren sketch``: in
+    the volumes that took part, at the levels used.
+
+    Levels that the sketch has brought into agreement are not harmonized again, and junk that it
+    left out stays out.
+
+    Parameters
+    ----------
+    ensemble : Ensemble of the sketch; volumes that did not take part may be among it
+    sketched : SketchResult
+    parameters : ExpandParameters, optional
+        Those of the sketch by default. The sketch's mask holds unless they name another, or "none".
+    progress : Progress, optional
+
+    Raises
+    ------
+    SirenError, Cancelled
+        As :func:`expand`, such as for a sketch without blocks.
+    """
+    used, of_sketch = sketched.occupancy, sketched.parameters
+    if parameters is None:
+        parameters = ExpandParameters(**{name: getattr(of_sketch, name) for name in INHERITED})
+    region = sketched.region if parameters.mask is None else None
+    if region is not None:
+        parameters = replace(parameters, mask=of_sketch.mask)
+    harmonized = statistic_named(of_sketch.statistic).harmonizes
+    return expand(
+        ensemble.of(used.names),
+        used.levels,
+        sketched.blocks,
+        parameters,
+        progress,
+        agreed=harmonized and not parameters.filter,
+        region=region,
+    )
+
+
 def expand(
     ensemble: Ensemble,
     levels: NDArray[np.float64],
@@ -86,9 +130,10 @@ def expand(
     progress: Progress | None = None,
     agreed: bool = False,
     mask: Mask | None = None,
+    region: NDArray[np.bool_] | None = None,
 ) -> ExpandResult:
     """Add to each block every voxel of the ensemble that goes with it. The blocks' own voxels stay
-    in them.
+    in them. After a sketch, :func:`expand_sketch` is what you want.
 
     Parameters
     ----------
@@ -101,6 +146,7 @@ def expand(
         and junk is out
     mask : in place of the file that ``parameters.mask`` names; the blocks' own voxels stay in them
         wherever they are
+    region : (N,) bool, where voxels may join, in place of a mask
 
     Raises
     ------
@@ -119,7 +165,8 @@ def expand(
         )
     statistic = statistic_named(parameters.statistic)
     where = (parameters.device, parameters.scheduler) if statistic.counts_in_expand else (CPU, None)
-    region = region_of(parameters, ensemble, mask, progress)
+    if region is None:
+        region = region_of(parameters, ensemble, mask, progress)
     ensemble = ensemble.cached(constants.CACHE_BYTES)
     # first of all, so that a device that is missing is reported before anything is read
     with open_backend(*where, progress) as compute:

@@ -51,7 +51,9 @@ def binarize_harmonized(
 ) -> tuple[Occupancy, Anchors]:
     """Leave out junk volumes, bring the levels into agreement, and binarize at them.
 
-    Idempotent: with the resulting levels as input, nothing changes any more.
+    With the resulting levels as input mostly nothing changes; where junk was left out, the core may
+    be another one, or more is junk. So what has been harmonized stays as it is, see
+    :func:`.expand.expand_sketch`.
 
     Parameters
     ----------

@@ -144,6 +144,14 @@ class PairTestParameters(Parameters):
                 )
 
 
+MASK_NAMES = frozenset({"mask", "mask_level", "mask_side"})
+# the filter was applied already; the device and the cluster may not be there any more; the mask of
+# a sketch goes on as the voxels that it let in
+INHERITED = frozenset(f.name for f in fields(PairTestParameters)) - (
+    MASK_NAMES | {"filter", "device", "scheduler"}
+)
+
+
 @dataclass(frozen=True)
 class SketchParameters(PairTestParameters):
     """Parameters of :func:`.sketch.sketch`."""

@@ -61,6 +61,7 @@ class SketchResult:
     sample : those of them that were compared
     edges : (e, 2) int32, the pairs that go together (profile statistic: the most alike of them), as
         positions in ``sample``
+    parameters : SketchParameters it was made with
     counted_on : the device or cluster
     evidence : what the densities say; None where blocks were not judged, as in screening
     region : (N,) bool, where blocks were looked for, or None for everywhere
@@ -71,6 +72,7 @@ class SketchResult:
     union: NDArray[np.int64]
     sample: NDArray[np.int64]
     edges: NDArray[np.int32]
+    parameters: SketchParameters
     counted_on: str = CPU
     evidence: Evidence | None = None
     region: NDArray[np.bool_] | None = None
@@ -208,6 +210,7 @@ class Comparison:
             union,
             self.sample,
             edges,
+            parameters,
             self.counted_on,
             region=self.region,
         )

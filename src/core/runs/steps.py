@@ -44,7 +44,7 @@ from ..blocks.editing import with_values_of
 from ..blocks.evidence import Evidence, with_evidence
 from ..blocks.expand import expand
 from ..blocks.occupancy import Occupancy, binarize
-from ..blocks.parameters import ExpandParameters, PairTestParameters, SketchParameters
+from ..blocks.parameters import INHERITED, ExpandParameters, SketchParameters
 from ..blocks.region import MASK_FILE, Mask
 from ..blocks.sketch import sketch
 from ..blocks.stability import with_strength
@@ -475,9 +475,7 @@ def inherited_parameters(source: Record, folder: Path | None = None) -> dict[str
     folder : Path, optional
         Of the sketch: its mask is that of the expansion, too.
     """
-    names = set(PairTestParameters.__dataclass_fields__) - {"filter", "device", "scheduler"}
-    names -= {"mask", "mask_level", "mask_side"}
-    inherited = {name: value for name, value in source.parameters.items() if name in names}
+    inherited = {name: value for name, value in source.parameters.items() if name in INHERITED}
     if folder is not None and (folder / MASK_FILE).is_file():
         inherited["mask"] = str(folder / MASK_FILE)
     return inherited
