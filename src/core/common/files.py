@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SirenError
-from .partial import PREFIX, exchange, partial_file, partial_folder
+from .partial import PREFIX, discard, exchange, partial_file, partial_folder
 from .reading import open_file, read_bytes
 from .schema import Check, Mismatch
 
 RECORD = "run.json"
+_HELD = (5, 32, 33)  # errors of Windows where another program has a file open
 _IGNORED = {".DS_Store", "Thumbs.db", "desktop.ini"}  # written by file managers, not by people
 
 
@@ -51,8 +52,11 @@ def atomic_files(*paths: Path) -> Iterator[tuple[Path, ...]]:
         yield temporary
         for written in temporary:
             written.chmod(0o666 & ~_umask())
+        for path in paths[1:]:  # Windows refuses where another program holds one: then before all
+            if path.is_file():
+                os.replace(path, path)
         for written, path in zip(temporary, paths, strict=True):
-            written.replace(path)
+            os.replace(written, path)
 
 
 @contextmanager
@@ -82,16 +86,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def _exchange_in_steps(new: Path, path: Path) -> None:
     """Replace ``path`` by the folder ``new``, and remove it; restore it if that fails."""
     old = _old(path)
+    discard(old)  # what a process that was killed has left, or a file that was open then
     path.replace(old)
     try:
         new.replace(path)
     except OSError:
         old.replace(path)
         raise
-    if old.is_dir() and not old.is_symlink():
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        old.unlink(missing_ok=True)
+    discard(old)
 
 
 def restore(path: Path) -> None:
@@ -294,8 +296,17 @@ def _plain_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        reason = error.strerror or error
+        if getattr(error, "winerror", None) in _HELD:
+            held = error.filename2 or error.filename or path
+            if Path(held).name.startswith(PREFIX):
+                held = path
+            raise SirenError(
+                f"{held} cannot be replaced ({reason}): close it where it is open, such as in "
+                "Excel, or give another output folder."
+            ) from error
         raise SirenError(
-            f"{path} cannot be written ({error.strerror or error}): give another output folder."
+            f"{path} cannot be written ({reason}): give another output folder."
         ) from error
 
 

@@ -96,6 +96,18 @@ def remove_leftovers(folder: Path) -> None:
                 _remove(path)
 
 
+def discard(path: Path) -> None:
+    """Delete a file or folder of ours. What cannot be deleted yet, since it is open elsewhere (on
+    Windows, or a network drive), gets the name of a leftover, and goes with the next run.
+    """
+    if os.path.lexists(path):
+        with suppress(OSError):
+            hidden = tempfile.mktemp(prefix=PREFIX, dir=path.parent)
+            path = path.rename(hidden)
+        with suppress(OSError):
+            _remove(str(path))
+
+
 def _remove(path: str) -> None:
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)

@@ -19,6 +19,7 @@ from chimerax.siren.core.common.errors import Cancelled, SirenError
 from chimerax.siren.core.common.files import (
     RECORD,
     atomic_file,
+    atomic_files,
     atomic_folder,
     check_writable,
     read_json,
@@ -326,3 +327,62 @@ def test_hashes_are_those_of_sha256sum(tmp_path: Path) -> None:
         files.sha256(tmp_path / "a")
         == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
+
+
+@pytest.mark.parametrize("held", ["one.csv", "two.csv"])
+def test_a_table_that_excel_holds_open_on_windows_is_named_and_none_of_its_company_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    paths = tmp_path / "one.csv", tmp_path / "two.csv"
+    for path in paths:
+        path.write_text("earlier")
+    replace = os.replace
+
+    def windows(source: Path, target: Path) -> None:
+        if Path(target).name == held:
+            error = PermissionError(13, "Access is denied", str(source), None, str(target))
+            error.winerror = 5  # type: ignore[attr-defined]
+            raise error
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", windows)
+
+    def write_both() -> None:
+        with atomic_files(*paths) as temporary:
+            for path in temporary:
+                path.write_text("new")
+
+    with pytest.raises(SirenError) as caught:
+        write_both()
+    said = str(caught.value)
+    assert said.startswith(f"{tmp_path / held} cannot be replaced (Access is denied): close it")
+    assert said.endswith("or give another output folder.") and "\n" not in said
+    assert everything(tmp_path) == {"one.csv": b"earlier", "two.csv": b"earlier"}
+
+
+def test_a_file_that_stays_open_on_a_network_drive_does_not_stop_the_next_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There, folders are not exchanged in one step, and one with an open file cannot be removed."""
+    monkeypatch.setattr(files, "exchange", lambda one, other: False)
+    remove = shutil.rmtree
+    write_folder(tmp_path / "result", "first")
+    monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors=False: None)
+    for text in ("second", "third"):
+        write_folder(tmp_path / "result", text)
+        assert (tmp_path / "result" / "a.txt").read_text() == text
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    write_folder(tmp_path / "result", "fourth")  # it was closed
+    assert set(everything(tmp_path / "result")) == {"a.txt", "below", "below/b.txt"}
+    assert {p.name for p in tmp_path.iterdir()} == {"result"}
+
+
+def test_what_a_kill_left_of_an_earlier_replacement_does_not_stop_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "exchange", lambda one, other: False)
+    for name in ("result", ".siren-old-result"):
+        write_folder(tmp_path / name, name)
+    write_folder(tmp_path / "result", "new")
+    assert (tmp_path / "result" / "a.txt").read_text() == "new"
+    assert {p.name for p in tmp_path.iterdir()} == {"result"}
