@@ -48,7 +48,7 @@ from .network import LoadedNetwork, default_weights, import_torch, load_network,
 from .normalize import normalize_level
 from .parameters import FinetuneParameters
 from .plots import loss_plot, write_figure
-from .predict import PreparedMap, choose_device, prepare_map
+from .predict import PreparedMap, choose_device, prepare_map, restored_torch_threads
 from .tables import Prediction, write_table
 from .voxel_size import encode_voxel_size
 
@@ -201,8 +201,21 @@ def run_finetune(
     ----------
     Loss and defaults of Kinman et al. 2025, doi 10.1016/j.str.2025.02.004.
     """
-    progress = progress or Progress()
-    parameters = parameters or FinetuneParameters()
+    torch = import_torch()
+    with restored_torch_threads(torch):
+        return _run_finetune(
+            ensemble, labels, parameters or FinetuneParameters(), output, progress or Progress()
+        )
+
+
+def _run_finetune(
+    ensemble: Ensemble,
+    labels: Path,
+    parameters: FinetuneParameters,
+    output: Path,
+    progress: Progress,
+) -> Finetuned:
+    """See :func:`run_finetune`."""
     matched = match_labels(read_labels(labels), labels, ensemble.all_names)
     chosen = {name: label for name, label in matched if name in set(ensemble.names)}
     torch = import_torch()
@@ -212,6 +225,10 @@ def run_finetune(
         else default_weights()
     )
     loaded = load_network(path)
+    if loaded.kind != "published":
+        # sums over several threads depend on how many there are, and each computer has its own. The
+        # network is so small that it gains nothing by them, unlike the published one
+        torch.set_num_threads(1)
     device = choose_device(parameters.device, loaded.kind)
     parameters = parameters.filled(loaded.kind)
     _check_enough(len(chosen), labels)
@@ -249,6 +266,7 @@ def run_finetune(
         "held_out_before": before.metrics,
         "held_out_after": after.metrics,
         "versions": versions() | {"torch": str(torch.__version__)},
+        "threads": torch.get_num_threads(),
     }
     folder = output / FINETUNE_FOLDER
     with atomic_folder(folder) as temporary:

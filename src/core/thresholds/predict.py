@@ -300,7 +300,7 @@ def _predict_maps(
     # one torch thread per worker, since more would compete; but all cores for the large
     # convolutions of the published network
     torch_threads = _cores() // workers if loaded.kind == "published" else 1
-    with _restore_torch_threads(torch):
+    with restored_torch_threads(torch):
         new = _collect(
             ThreadPoolExecutor(
                 workers,
@@ -359,15 +359,15 @@ def _cores() -> int:
 
 
 class _TorchThreads:
-    """Number of predictions in progress, and torch's number of threads before the first."""
+    """Number of uses in progress, and torch's number of threads before the first."""
 
     lock = threading.Lock()
     users = threads = 0
 
 
 @contextmanager
-def _restore_torch_threads(torch: Any) -> Iterator[None]:
-    """Restore torch's number of threads, a global setting, after the last concurrent prediction."""
+def restored_torch_threads(torch: Any) -> Iterator[None]:
+    """Restore torch's number of threads, a global setting, after the last use at the same time."""
     with _TorchThreads.lock:
         if not _TorchThreads.users:
             _TorchThreads.threads = torch.get_num_threads()

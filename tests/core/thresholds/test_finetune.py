@@ -99,6 +99,24 @@ def test_a_habit_of_higher_levels_is_learned_for_held_out_volumes(volumes, tmp_p
     )
 
 
+@pytest.mark.slow
+def test_the_same_labels_and_seed_give_the_same_bytes_on_any_number_of_cores(volumes, tmp_path):
+    ensemble, own = volumes
+    labels = labeled(tmp_path / "l.csv", ensemble, 1.3 * own[:12])
+    parameters = FinetuneParameters(epochs=2, folds=1, device="cpu")
+    before, made = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            folder = run_finetune(ensemble, labels, parameters, tmp_path / "out").folder
+            assert torch.get_num_threads() == threads  # as whoever called had it
+            made.append({p.name: p.read_bytes() for p in folder.iterdir()})
+    finally:
+        torch.set_num_threads(before)
+    assert made[0] == made[1]
+    assert json.loads(made[0]["run.json"])["threads"] == 1
+
+
 def test_tuned_weights_are_those_that_predict():
     arrays = [molecule(n, 80, noise=0.05)[0] for n in range(1, 4)]
     ensemble = find_ensemble(sources(arrays, 3.2))
