@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ..common import schema
+from ..common import constants, schema
 from ..common.errors import SirenError
 from ..common.files import read_json, write_json
 from ..common.progress import Progress
@@ -184,7 +184,8 @@ def read_blocks_file(path: Path) -> BlockSet:
             flat(content["unassigned"]),
             numbered["stability"],
             strength,
-            numbered["names"],
+            # written by hand, they may hold half a character, which no file can
+            {n: name.encode("utf-8", "replace").decode() for n, name in numbered["names"].items()},
             {n: BlockEvidence.from_json(e) for n, e in numbered["evidence"].items()},
         )
     except (ValueError, OverflowError, MemoryError) as error:
@@ -320,6 +321,7 @@ def read_block_maps(folder: Path, grid: Grid | None = None) -> BlockSet:
     masks = []
     for path in paths:
         array, found = read_map(path)
+        _check_is_mask(path.name, array)
         masks.append((path.name, array > 0.5))  # a quarter of the memory
         grid = grid or found
         check_on_grid(path.name, found, grid)
@@ -353,6 +355,7 @@ def blocks_from_masks(
     free = max((n for n in numbers if n is not None), default=0)
     blocks = {}
     for (name, array), number in zip(masks, numbers, strict=True):
+        _check_is_mask(name, array)
         voxels = np.flatnonzero(np.asarray(array) > 0.5).astype(np.int64)
         if not len(voxels):
             raise SirenError(
@@ -364,6 +367,24 @@ def blocks_from_masks(
             number = free = free + 1
         blocks[number] = voxels
     return BlockSet(grid, dict(sorted(blocks.items())))
+
+
+def _check_is_mask(name: str, array: NDArray[np.floating] | NDArray[np.bool_]) -> None:
+    """Raise SirenError for a density, such as a volume of the ensemble. Masks may have been
+    resampled, or be of whole numbers, such as 0 and 255.
+    """
+    values = np.asarray(array)
+    if values.dtype == bool:
+        return
+    low, high = float(np.fmin.reduce(values, None)), float(np.fmax.reduce(values, None))
+    if low >= -constants.MASK_TOLERANCE and high <= 1 + constants.MASK_TOLERANCE:
+        return
+    if not ((values == np.round(values)) | np.isnan(values)).all():
+        raise SirenError(
+            f"{name} is a density, not a block or a mask: its values are {low:.4g} to {high:.4g}, "
+            "those of a block 0 and 1. Give blocks or masks, or make a mask of it: "
+            '"volume threshold #N minimum LEVEL set 0 maximum LEVEL setMaximum 1".'
+        )
 
 
 def check_on_grid(name: str, found: Grid, grid: Grid) -> None:

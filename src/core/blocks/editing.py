@@ -85,14 +85,14 @@ def rename(blocks: BlockSet, number: int, name: str) -> BlockSet:
 
 
 def clean_name(name: str) -> str:
-    """A name on one line.
+    """A name on one line, that every file can hold.
 
     Raises
     ------
     SirenError
         If it is longer than a table can show.
     """
-    name = " ".join(name.split())
+    name = " ".join(name.split()).encode("utf-8", "replace").decode()
     if len(name) > LONGEST_NAME:
         raise SirenError(f"The name has {len(name)} characters: give at most {LONGEST_NAME}.")
     return name

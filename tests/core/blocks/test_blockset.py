@@ -274,6 +274,33 @@ def test_a_map_with_holes_that_are_no_numbers_is_empty_there(written: Path) -> N
     assert contents(read_block_maps(written, GRID))[1] == ONE.tolist()
 
 
+def test_a_density_among_blocks_is_no_block(written: Path) -> None:
+    """As where the folder of the volumes is given to siren compare, or one of them as a block."""
+    noise = np.random.default_rng(0).normal(0, 0.2, GRID.shape).astype(np.float32)
+    write_map(written / "vol_3.mrc", noise + BLOCKS.mask(1), GRID, "volume")
+    said = sentence(read_block_maps, written)
+    assert said.startswith("vol_3.mrc is a density, not a block or a mask: its values are -")
+    assert "volume threshold" in said
+    said = sentence(blocks_from_masks, [("vol 3", noise + BLOCKS.mask(1))], GRID)
+    assert said.startswith("vol 3 is a density")
+
+
+def test_masks_of_other_programs_are_blocks(written: Path) -> None:
+    """Of 0 and 255, with labels, and resampled, which leaves a little on both sides."""
+    for n, mask in enumerate((255 * BLOCKS.mask(1), 3 * BLOCKS.mask(1), BLOCKS.mask(1) * 1.08)):
+        save = np.where(mask > 0, mask, -0.06 if n == 2 else 0)
+        write_map(written / "block_1.mrc", save, GRID, "mask")
+        assert contents(read_block_maps(written, GRID))[1] == ONE.tolist()
+
+
+def test_half_a_character_in_a_name_does_not_stop_the_next_run(written: Path) -> None:
+    content = json.loads((written / "blocks.json").read_text())
+    (written / "blocks.json").write_text(json.dumps({**content, "names": {"7": "caf\udce9"}}))
+    blocks = read_blocks_file(written / "blocks.json")
+    assert blocks.names == {7: "caf?"}
+    (written / "again.csv").write_text(",".join(blocks.names.values()), "utf-8")
+
+
 def test_an_empty_map_is_one_sentence(written: Path) -> None:
     save_mask(written / "block_2.mrc", np.empty(0, np.int64))
     said = sentence(read_block_maps, written, GRID)

@@ -95,6 +95,8 @@ def test_a_name_is_one_line_and_an_empty_one_takes_it_away() -> None:
         6: "head",
     }
     assert rename(BLOCKS, 4, " ").names == {6: "head"}
+    # half a character, as of a file name of another encoding, which no file can hold
+    assert rename(BLOCKS, 1, "caf\udce9").names[1] == "caf?"
     with pytest.raises(SirenError, match=f"at most {LONGEST_NAME}"):
         rename(BLOCKS, 1, "x" * (LONGEST_NAME + 1))
 
