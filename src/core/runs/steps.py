@@ -48,9 +48,11 @@ from ..blocks.parameters import INHERITED, ExpandParameters, SketchParameters
 from ..blocks.region import MASK_FILE, Mask
 from ..blocks.sketch import sketch
 from ..blocks.stability import with_strength
+from ..common import constants
 from ..common.errors import SirenError, join_names
 from ..common.files import RECORD, atomic_folder, check_writable, set_edits_aside
 from ..common.progress import Progress
+from ..maps.contrast import REMEDY, is_inverted
 from ..maps.ensemble import Ensemble
 from ..maps.fingerprint import copies_note
 from ..maps.mapfile import read_map, write_map
@@ -150,7 +152,8 @@ def run_sketch(
         **_evidence_counts(result.evidence),
     }
     misaligned = find_misaligned(result.occupancy, progress)
-    notes = misalignment_note(misaligned, len(result.occupancy))
+    notes = _odd_levels_note(result.occupancy)
+    notes += misalignment_note(misaligned, len(result.occupancy))
     notes += copies_note([(n, chosen.fingerprints.get(n, n)) for n in chosen.names])
     levels, thresholds = _levels_used(ensemble, levels, thresholds, result.occupancy)
     left_out = {**left_out, **result.occupancy.left_out}
@@ -262,6 +265,24 @@ def run_expand(
         result.region,
         keep_earlier=_is_of_another(output / EXPAND_FOLDER, source_folder),
     )
+
+
+def _odd_levels_note(occupancy: Occupancy) -> list[str]:
+    """A sentence where the levels enclose no particle, whatever is found then."""
+    if is_inverted(occupancy.mean):
+        return [
+            "The volumes look like inverted contrast (in their mean, the density is below the "
+            f"background), so blocks would be where there is no density: {REMEDY}, each, or take "
+            "those of the right contrast."
+        ]
+    share = float(occupancy.frequency.mean(dtype=np.float64)) / len(occupancy)
+    if share > constants.MAX_BOX_SHARE:
+        return [
+            f"At these contour levels a volume fills {share:.0%} of its box, on average, which no "
+            "particle does: the levels are too low. Look at some volumes at their levels, predict "
+            'them ("siren predict"), or give others.'
+        ]
+    return []
 
 
 def _is_of_another(folder: Path, source: Path | None) -> bool:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,25 @@ def test_folders_have_the_promised_files_and_nothing_else_is_written(runs: tuple
     for run in runs:
         assert {p.name for p in run.folder.iterdir()} == names
     assert {p.name for p in sketch.folder.parent.iterdir()} == {"00_sketch", "02_expand"}
+
+
+@pytest.mark.parametrize(
+    ("factor", "level", "said"),
+    [
+        (-1, -0.4, "The volumes look like inverted contrast"),
+        (1, -0.2, "At these contour levels a volume fills 100% of its box"),
+        (1, LEVEL, ""),
+    ],
+)
+def test_levels_that_enclose_no_particle_are_said_whatever_is_found(
+    boxes: Path, tmp_path: Path, factor: int, level: float, said: str
+) -> None:
+    found = find_ensemble([boxes])
+    arrays = [(s.name, factor * s.read()) for s in found.sources]
+    ensemble = find_ensemble([Source(n, None, partial(np.asarray, a), GRID) for n, a in arrays])
+    run = run_sketch(ensemble, level, "level", EXACT, tmp_path)
+    odd = [n for n in run.notes if n.startswith(("The volumes look", "At these contour levels"))]
+    assert [n[: len(said)] for n in odd] == ([said] if said else [])
 
 
 @pytest.mark.parametrize("step", [0, 1])
