@@ -24,10 +24,9 @@ from chimerax.core.commands.cli import (
     SaveFolderNameArg,
 )
 
-from ..core.common.errors import printable
+from ..core.common.errors import PLAIN, printable
 
 ADDRESS = "file:"
-_PLAIN = re.compile(r"[^\s;,#~'\"`][^\s;,'\"]*")  # needs no quotes
 _SPEC = re.compile(r"#[#\d.,\-!*\s]*")  # open models, as the panel lists them
 # in links: the characters that every version of the log leaves as they are
 _LINK_SAFE = " !\"#$&'()*+,-./:;=?@_~"
@@ -51,7 +50,7 @@ def _quoted(text: str) -> str | None:
         return None  # no word holds a line end, no terminal the bytes of no encoding
     if text.startswith("~"):
         text = f"./{text}"  # a name, not a person's home
-    if _PLAIN.fullmatch(text):
+    if PLAIN.fullmatch(text):
         return text
     for mark in ('"', "'"):
         if not re.search(rf"{mark}[\s;]", text):
@@ -61,7 +60,7 @@ def _quoted(text: str) -> str | None:
 
 def name_text(name: str) -> str:
     """A name as one word of a command, where the command takes a text rather than a path."""
-    if _PLAIN.fullmatch(name) and name.isprintable() and "\\" not in name:
+    if PLAIN.fullmatch(name) and name.isprintable() and "\\" not in name:
         return name
     return '"' + "".join(map(_escaped, name)) + '"'
 

@@ -22,6 +22,7 @@ from chimerax.map_series import MapSeries
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ..core.common.errors import printable
 from ..core.maps.grid import Grid, box_faces
 from .commandline import foreign_path_text
 from .log import Quiet, log_lines
@@ -304,7 +305,10 @@ def recording(
     written: list[tuple[str, str, str, float]] = []
     spec = foreign_path_text(folder)
     if spec is None:
-        raise UserError(f"ChimeraX cannot write pictures to {folder}: give another folder.")
+        raise UserError(
+            f"ChimeraX cannot write pictures to {printable(str(folder))}, whose name its commands "
+            "cannot hold: give another folder."
+        )
     record = f"movie record directory {spec} pattern {PATTERN} format png supersample {SHARP}"
     if size is not None:
         record += f" size {size[0]},{size[1]}"

@@ -1,6 +1,10 @@
 """Exceptions raised by core."""
 
 import errno
+import re
+
+#: A word of a command that needs no quotes.
+PLAIN = re.compile(r"[^\s;,#~'\"`][^\s;,'\"]*")
 
 
 def printable(text: str) -> str:
@@ -10,6 +14,13 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def typed(name: str) -> str:
+    """A name as it is typed in a command that a sentence proposes."""
+    if PLAIN.fullmatch(name):
+        return name
+    return f"'{name}'" if "'" not in name else f'"{name}"'
 
 
 class SirenError(Exception):

@@ -135,7 +135,7 @@ def _lines(path: Path, what: str) -> str:
     """The text of a file, whatever its encoding, with its own line ends."""
     try:
         if path.is_dir():
-            raise FileNotFoundError
+            raise SirenError(f"{path} is a folder: give the {what} (.csv).")
         content = read_bytes(path, MOST_BYTES)
     except FileNotFoundError:
         raise SirenError(f"{path}: there is no such file. Give the {what} (.csv).") from None

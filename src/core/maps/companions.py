@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common import constants
-from ..common.errors import SirenError, join_names
+from ..common.errors import SirenError, join_names, typed
 from ..common.progress import Progress
 from .mapfile import COMPRESSIONS, SUFFIXES
 from .source import Source
@@ -107,7 +107,7 @@ class Companions:
             some = next(iter(self.kinds))
             notes.append(
                 f"Left out, as no states of the ensemble: {', '.join(parts)}. To use one all the "
-                f'same, name it: "include {some}".'
+                f'same, name it: "include {typed(some)}".'
             )
         for kind in dict.fromkeys(self.doubtful.values()):
             names_of = [n for n, k in self.doubtful.items() if k == kind]

@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common import constants
-from ..common.errors import SirenError, join_names
+from ..common.errors import SirenError, join_names, typed
 from ..common.progress import Progress
 from .companions import Companions, find_companions
 from .excerpt import Excerpt, Parts
 from .finding import find_sources as find_sources
-from .finding import left_packed, refuse_results
+from .finding import left_below, left_packed, refuse_results
 from .fingerprint import fingerprint
 from .grid import Grid, Triple, box_grid, to_box
 from .last_reading import LastReading, forget, keep, last_reading
@@ -464,24 +464,25 @@ def find_ensemble(
     ]
     headers = sorted({g.voxel_size[0] for g in grids})
     if voxel_size is not None:
-        grids = [with_voxel_size(g, voxel_size) for g in grids]
+        grids = _with_size_given(grids, voxel_size)
     # the grid of the majority, so that the error names the map that differs
     common = Counter(grids).most_common(1)[0][0]
     example = ensemble.sources[grids.index(common)].name
-    mixed = False
-    for source, grid in zip(ensemble.sources, grids, strict=True):
-        try:
-            check_same_grid(source.name, grid, example, common)
-        except SirenError:
-            if not any_grid:
-                raise
-            mixed = True
+    apart = {
+        s.name: said
+        for s, grid in zip(ensemble.sources, grids, strict=True)
+        if (said := grid_difference(s.name, grid, example, common))
+    }
+    mixed = bool(apart)
+    if apart and not any_grid:
+        raise _not_one_grid(apart, len(ensemble))
     sources = [replace(s, grid=g) for s, g in zip(ensemble.sources, grids, strict=True)]
     sources, outside = nan_outside(sources)
     packed = left_packed(inputs)
     notes = [
         *companions.notes(),
         *([outside] if outside else []),
+        *left_below(inputs),
         *(
             [
                 f"{join_names(packed)}: not used, since maps packed like this are not read. "
@@ -664,6 +665,33 @@ def _check_count(sources: tuple[Source, ...], where: str, minimum: int = 2) -> N
         )
 
 
+def _with_size_given(grids: Sequence[Grid], voxel_size: float) -> list[Grid]:
+    """The grids with a voxel size that the user gave.
+
+    Their origins are scaled with them, unless that takes apart what is in one place: headers that
+    disagree on the voxel size only, as where it was set in some of them later.
+    """
+    first = grids[0]
+    tolerance = 0.01 * min(min(g.voxel_size) for g in grids)
+    together = len({g.voxel_size for g in grids}) > 1 and all(
+        np.allclose(g.origin, first.origin, rtol=1e-5, atol=tolerance) for g in grids
+    )
+    scaled = [with_voxel_size(g, voxel_size) for g in grids]
+    return [replace(g, origin=first.origin) for g in scaled] if together else scaled
+
+
+def _not_one_grid(apart: dict[str, str], volumes: int) -> SirenError:
+    """Some of the volumes are on other grids than most: what each says of itself, by name."""
+    name, said = next(iter(apart.items()))
+    if len(apart) == 1:
+        return SirenError(f'{said} Use "exclude {typed(name)}", or resample it.')
+    size = ', or give the voxel size of all, as in "voxelSize 4"' if "A/voxel" in said else ""
+    return SirenError(
+        f"{said} {len(apart):,} of the {volumes:,} volumes differ from the others like this or "
+        f'otherwise: choose those of one grid ("include", "exclude"), or resample them{size}.'
+    )
+
+
 def check_same_grid(name: str, grid: Grid, first_name: str, first: Grid) -> None:
     """Check that two maps have the same shape, voxel size (to 0.1 %) and origin (to 0.01 voxel).
 
@@ -672,6 +700,14 @@ def check_same_grid(name: str, grid: Grid, first_name: str, first: Grid) -> None
     SirenError
         If they differ.
     """
+    if said := grid_difference(name, grid, first_name, first):
+        raise _not_one_grid({name: said}, 2)
+
+
+def grid_difference(name: str, grid: Grid, first_name: str, first: Grid) -> str:
+    """What tells a map's grid from that of another, a sentence; "" if nothing does, see
+    :func:`check_same_grid`.
+    """
 
     def sizes(g: Grid) -> str:
         return " x ".join(str(n) for n in g.shape[::-1])
@@ -679,26 +715,21 @@ def check_same_grid(name: str, grid: Grid, first_name: str, first: Grid) -> None
     def triple(t: Triple) -> str:
         return f"{t[0]:.4g}" if len(set(t)) == 1 else " x ".join(f"{v:.4g}" for v in t)
 
+    must = "all volumes must share one grid."
     if grid == first:
-        return
-    remedy = f'Use "exclude {name}", or resample it.'
+        return ""
     if grid.shape != first.shape:
-        raise SirenError(
-            f"{name} is {sizes(grid)} but {first_name} is {sizes(first)}: all volumes "
-            "must share one grid. "
-            f"{remedy}"
-        )
+        return f"{name} is {sizes(grid)} but {first_name} is {sizes(first)}: {must}"
     if not np.allclose(grid.voxel_size, first.voxel_size, rtol=1e-3):
-        raise SirenError(
+        return (
             f"{name} has {triple(grid.voxel_size)} A/voxel but {first_name} has "
-            f"{triple(first.voxel_size)}: all "
-            f"volumes must share one grid. {remedy}"
+            f"{triple(first.voxel_size)}: {must}"
         )
     tolerance = 0.01 * min(first.voxel_size)
     if not np.allclose(grid.origin, first.origin, rtol=1e-5, atol=tolerance):
-        raise SirenError(
+        return (
             f"{name} has its origin at ({', '.join(f'{o:.4g}' for o in grid.origin)}) "
             f"A but {first_name} at "
-            f"({', '.join(f'{o:.4g}' for o in first.origin)}): all volumes must share "
-            f"one grid. {remedy}"
+            f"({', '.join(f'{o:.4g}' for o in first.origin)}): {must}"
         )
+    return ""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ..common.errors import SirenError
+from ..common.errors import SirenError, join_names
 from .mapfile import SUFFIXES, ZIP, is_map_name, natural_key, zip_maps, zip_member
 from .source import Source
 
 # what SIREn itself writes into a folder: no volumes
 OWN_FILES = ("run.json", "blocks.json")
 OWN_FOLDERS = ("downsampled", "normalised")
+MANY_BELOW = 4  # times as many maps in sub-folders as in a folder: fewer may be masks, references
 #: Maps that are packed in a way that is not read here, nor by ChimeraX
 PACKED = tuple(m + s for m in SUFFIXES for s in (".xz", ".zst", ".7z", ".rar", ".lz4", ".z"))
 #: Formats of maps that are not read here
@@ -174,6 +176,30 @@ def left_packed(inputs: Sequence[str | Path | Source]) -> list[str]:
                 p.name for p in folder.iterdir() if p.name.lower().endswith(PACKED) and p.is_file()
             ]
     return sorted(found, key=natural_key)
+
+
+def left_below(inputs: Sequence[str | Path | Source]) -> list[str]:
+    """A sentence for each folder whose own maps are used while its sub-folders hold many more, as
+    where the means of clusters lie beside the folders of their members.
+    """
+    notes = []
+    for item in inputs:
+        folder = None if isinstance(item, Source) else Path(item).expanduser()
+        if folder is None or not folder.is_dir():
+            continue
+        own, counts = len(_maps_in(folder)), {}
+        for place in folder.iterdir() if own else ():
+            if place.is_dir() and not place.name.startswith(".") and not _is_own(place):
+                with suppress(OSError):  # not for us to read
+                    counts[place.name] = len(_maps_in(place))
+        names = sorted((name for name, count in counts.items() if count), key=natural_key)
+        below = sum(counts.values())
+        if below >= MANY_BELOW * own > 0:
+            notes.append(
+                f"The {own:,} maps in {folder.name} are used, and the {below:,} in its sub-folders "
+                f"({join_names(names)}) are not: give these folders if they hold the volumes."
+            )
+    return notes
 
 
 def _is_own(folder: Path) -> bool:

@@ -270,6 +270,16 @@ def _checked_header(path: Path, file: Any, packed: bool) -> np.void:
     This comes before mrcfile, which would allocate as many bytes as a damaged header declares.
     """
     raw = file.read(HEADER_DTYPE.itemsize)
+    if raw.startswith(b"version https://git-lfs"):
+        raise SirenError(
+            f"{path.name} is not the map but a pointer to it, as Git LFS leaves: fetch the maps "
+            'with "git lfs pull", or leave it out.'
+        )
+    if raw[:64].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise SirenError(
+            f"{path.name} is a web page, such as an error while it was downloaded, not a map: "
+            "download it again, or leave it out."
+        )
     swapped = not 0 < int.from_bytes(raw[:4], "little", signed=True) < 65536
     if len(raw) < HEADER_DTYPE.itemsize:
         raise SirenError(

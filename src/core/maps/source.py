@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import JunkMap
+from ..common.errors import JunkMap, typed
 from .grid import Grid
 from .mapfile import first_value, is_packed, read_grid, read_map, read_values, zip_member
 
@@ -103,12 +103,14 @@ class Source:
         low, high = float(data.min()), float(data.max())  # it shows in one of them, too
         if not (np.isfinite(low) and np.isfinite(high)):
             raise JunkMap(
-                f'{self.name} has values that are not finite numbers: use "exclude {self.name}".',
+                f"{self.name} has values that are not finite numbers: use "
+                f'"exclude {typed(self.name)}".',
                 "values not finite",
             )
         if low == high:
             raise JunkMap(
-                f'{self.name} is constant (every voxel is {low:g}): use "exclude {self.name}".',
+                f"{self.name} is constant (every voxel is {low:g}): use "
+                f'"exclude {typed(self.name)}".',
                 "constant",
             )
         return data

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import JunkMap
+from ..common.errors import JunkMap, typed
 from ..maps.contrast import INVERTED, REMEDY, is_inverted
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.001, 99.999
@@ -93,7 +93,7 @@ def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
     highest = array.max()
     if not (np.isfinite(array.min()) and np.isfinite(highest)):
         raise JunkMap(
-            f'{name} has values that are not finite numbers: use "exclude {name}".',
+            f'{name} has values that are not finite numbers: use "exclude {typed(name)}".',
             "values not finite",
         )
     low, high = (
@@ -106,7 +106,7 @@ def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
             f"{name} has no positive density worth the name (its 99.999 percentile is "
             f"{high:.3g}), so it has no threshold: "
             + (f"its contrast is inverted; {REMEDY}, or " if inverted else "")
-            + f'use "exclude {name}".',
+            + f'use "exclude {typed(name)}".',
             f"{INVERTED}: no positive density" if inverted else "no positive density",
         )
     vol_min = min(max(_lowest_positive(array), low), high)
@@ -114,7 +114,7 @@ def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
         raise JunkMap(
             f"{name} has a single positive value ({high:.3g}), like a mask, so it "
             "cannot be normalized: "
-            f'use "exclude {name}".',
+            f'use "exclude {typed(name)}".',
             "a single positive value",
         )
     return Range(vol_min, high), low

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import SirenError, join_names
+from ..common.errors import SirenError, join_names, typed
 from ..common.files import atomic_folder, keep_others
 from ..common.partial import PREFIX, exchange, partial_folder
 from ..common.progress import Progress
@@ -107,7 +107,7 @@ def downsample(
     if not np.isfinite(small).all():  # float32 overflows where values are near its limit
         raise SirenError(
             f"{source.name} has values too large to resample: rescale it, or use "
-            f'"exclude {source.name}".'
+            f'"exclude {typed(source.name)}".'
         )
     return small, small_grid
 

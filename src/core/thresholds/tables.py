@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import SirenError, join_names
+from ..common.errors import SirenError, join_names, typed
 from ..common.files import atomic_file
 from ..common.tables import csv_text, parse_number
 from ..common.tables import read_table as read_text_table
@@ -401,13 +401,13 @@ def levels_of(
             raise SirenError(
                 f"{table.path.name} has no threshold for {name} (flagged: {table.flags[name]}): "
                 'use "filter flags", or '
-                f'"exclude {name}".'
+                f'"exclude {typed(name)}".'
             )
         else:
             raise SirenError(
                 f"No threshold for {name} in {table.path.name} (it has {len(table.levels):,} of "
                 f'these {len(ensemble):,} volumes): run "siren predict" for it, which adds it to '
-                f'the table, or "exclude {name}".'
+                f'the table, or "exclude {typed(name)}".'
             )
     return np.array(levels, np.float64)
 

@@ -210,6 +210,28 @@ def test_the_one_volume_on_another_grid_is_named_wherever_it_is(
     assert len(find_ensemble([folder], exclude=[f"v{odd_one}.mrc"])) == 4
 
 
+def test_many_volumes_on_another_grid_are_counted_and_not_excluded_one_by_one(
+    tmp_path: Path,
+) -> None:
+    folder = folder_of(tmp_path / "v", [f"v{i}.mrc" for i in range(9)])
+    for i in range(3):
+        write_map(folder / f"v{i}.mrc", volume(i, unset := Grid(GRID.shape, (1, 1, 1))), unset, "x")
+    said = sentence(
+        [folder],
+        "v0.mrc has 1 A/voxel but v3.mrc has 2",
+        "3 of the 9 volumes differ",
+        '"voxelSize 4"',
+    )
+    assert '"exclude v0.mrc"' not in said
+
+
+def test_a_name_with_blanks_is_proposed_as_it_can_be_typed(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "v", ["a 1.mrc", "a 2.mrc", "a 3.mrc"])
+    grid = OTHER_GRIDS["shape"][0]
+    write_map(folder / "a 2.mrc", volume(0, grid), grid, "odd")
+    sentence([folder], "a 2.mrc is 7 x 5 x 4", "Use \"exclude 'a 2.mrc'\"")
+
+
 def test_grids_that_differ_by_rounding_are_the_same(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
     grid = Grid(GRID.shape, (2.0005, 2.0, 1.9995), (-3.001, 0.001, 9.0))
@@ -316,6 +338,13 @@ def test_a_voxel_size_that_is_given_holds_where_headers_disagree(tmp_path: Path)
     assert ensemble.grid.voxel_size == (3.0, 3.0, 3.0)
     assert ensemble.grid.origin == (-4.5, 0.0, 13.5)
     assert "Voxel size 3 A as given, instead of 1 to 2 A in the headers" in ensemble.notes[0]
+
+
+def test_a_voxel_size_that_is_given_takes_no_origins_apart(tmp_path: Path) -> None:
+    """As where a tool set the voxel size in some headers, and left the origins as they were."""
+    folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
+    write_map(folder / "c.mrc", volume(2), Grid(GRID.shape, (1.0, 1.0, 1.0), GRID.origin), "c")
+    assert find_ensemble([folder], 2.0).grid == GRID
 
 
 def test_a_voxel_size_of_one_is_noted_and_used(tmp_path: Path) -> None:

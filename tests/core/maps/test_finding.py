@@ -75,7 +75,17 @@ def test_results_of_siren_beside_the_subfolders_are_no_volumes(analysis: Path) -
 def test_a_folder_with_maps_stands_for_these_alone(analysis: Path) -> None:
     for n in range(2):
         write(analysis / f"own_{n}.mrc", n)
-    assert find_ensemble([analysis]).names == ("own_0.mrc", "own_1.mrc")
+    ensemble = find_ensemble([analysis])
+    assert ensemble.names == ("own_0.mrc", "own_1.mrc")
+    assert ensemble.notes[0] == (
+        "The 2 maps in analyze.49 are used, and the 9 in its sub-folders (kmeans20, pc1, pc2) are "
+        "not: give these folders if they hold the volumes."
+    )
+
+
+def test_a_few_maps_below_many_are_not_spoken_of(analysis: Path) -> None:
+    write(analysis / "kmeans20" / "old" / "vol_000.mrc", 5)
+    assert not any("sub-folders" in note for note in find_ensemble([analysis / "kmeans20"]).notes)
 
 
 def zipped(path: Path, names: list[str]) -> Path:

@@ -549,6 +549,13 @@ def test_another_kind_of_file_is_refused(tmp_path: Path, content: bytes) -> None
     refused(save(tmp_path / "table.mrc", content), "is not a map")
 
 
+def test_what_a_download_left_instead_of_the_map_is_called_that(tmp_path: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n"
+    refused(save(tmp_path / "a.mrc", pointer), 'git lfs pull"')
+    for page in (b"<!DOCTYPE html>\n<html>404 Not Found", b"\n<html><head>" + b"x" * 5000):
+        refused(save(tmp_path / "a.map.gz", page), "is a web page", "download it again")
+
+
 def test_zeros_are_not_a_map(tmp_path: Path) -> None:
     refused(save(tmp_path / "zeros.mrc", bytes(4096)), "is not a map")
 

@@ -165,8 +165,8 @@ def test_every_fault_gives_one_sentence_with_the_file_name(table, ensemble, text
 
 
 def test_a_missing_table_is_reported(tmp_path, ensemble):
-    for path in (tmp_path / "none.csv", tmp_path):
-        with pytest.raises(SirenError, match="no such file"):
+    for path, says in ((tmp_path / "none.csv", "there is no such file"), (tmp_path, "is a folder")):
+        with pytest.raises(SirenError, match=says):
             read_thresholds(path, ensemble)
 
 
