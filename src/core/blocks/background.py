@@ -203,7 +203,8 @@ def _quiet_and_core(occupancy: Occupancy) -> tuple[NDArray[np.bool_], NDArray[np
     quiet = frequency <= min(float(np.median(frequency)), constants.QUIET_SHARE * len(occupancy))
     core = frequency >= constants.CORE_SHARE[0] * len(occupancy)
     if core.sum() < constants.MIN_CORE_VOXELS:  # none is in all volumes: the most frequent ones
-        most = np.partition(frequency, -constants.MIN_CORE_VOXELS)[-constants.MIN_CORE_VOXELS]
+        rank = min(constants.MIN_CORE_VOXELS, frequency.size)
+        most = np.partition(frequency, -rank)[-rank]
         core = frequency >= max(int(most), 1)
     return quiet, core
 

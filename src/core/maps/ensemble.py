@@ -28,7 +28,7 @@ from ..common.progress import Progress
 from .companions import Companions, find_companions
 from .excerpt import Excerpt, Parts
 from .finding import find_sources as find_sources
-from .finding import left_below, left_packed, refuse_results
+from .finding import left_below, left_packed, refuse_one_other_file, refuse_results
 from .fingerprint import fingerprint
 from .grid import Grid, Triple, box_grid, to_box
 from .last_reading import LastReading, forget, keep, last_reading
@@ -447,6 +447,8 @@ def find_ensemble(
             f"{join_names(twice)}: more than one of the volumes has this name, and volumes are "
             "identified by name. Give one folder, or rename."
         )
+    if minimum > 1:
+        refuse_one_other_file(sources)
     _check_count(tuple(sources), f"in {_input_text(inputs)}", minimum)
     whole = ensemble = Ensemble(tuple(sources), Grid((1, 1, 1), (1.0, 1.0, 1.0)), names)
     if include or exclude:

@@ -166,6 +166,24 @@ def _no_maps(folder: Path) -> str:
     return f"{said}it has {number:,} file{'s' * (number > 1)} {kind}, so {remedy}."
 
 
+def refuse_one_other_file(sources: Sequence[Source]) -> None:
+    """Raise an error where a single file was given that is no map by its name: its kind is wrong,
+    not its number.
+
+    Raises
+    ------
+    SirenError
+        It is an archive, a table, a series in one file ...
+    """
+    path = sources[0].path if len(sources) == 1 else None
+    if path is not None and zip_member(path) is None and not is_map_name(path.name):
+        packed = path.name.lower().endswith((*PACKED, ".tar", ".tgz", ".tar.gz"))
+        raise SirenError(
+            f"{path.name} is not a map (.mrc, .map, .ccp4, also .gz) or a .zip of maps: "
+            f"{'unpack it, and ' if packed else ''}give the folder of the volumes."
+        )
+
+
 def left_packed(inputs: Sequence[str | Path | Source]) -> list[str]:
     """Files beside the maps that would be maps if they were unpacked, by an archive's suffix."""
     found = []

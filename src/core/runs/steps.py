@@ -272,8 +272,8 @@ def _odd_levels_note(occupancy: Occupancy) -> list[str]:
     if is_inverted(occupancy.mean):
         return [
             "The volumes look like inverted contrast (in their mean, the density is below the "
-            f"background), so blocks would be where there is no density: {REMEDY}, each, or take "
-            "those of the right contrast."
+            "background), so that blocks would be where there is no density. Of each volume: "
+            f"{REMEDY}."
         ]
     share = float(occupancy.frequency.mean(dtype=np.float64)) / len(occupancy)
     if share > constants.MAX_BOX_SHARE:

@@ -26,11 +26,18 @@ import numpy as np
 
 from ..common.errors import SirenError, join_names
 from ..common.partial import changing
-from .matching import VOL_ID, file_name, names_of_some, row_names, stem, whole_number
+from .matching import (
+    MAP_FILE,
+    VOL_ID,
+    file_name,
+    names_of_some,
+    row_names,
+    stem,
+    whole_number,
+)
 from .tables import FINGERPRINT, number, read_rows, write_table
 
-FILE_COLUMN = "map_file"
-LABEL_COLUMNS = (VOL_ID, "lower_bound", "contour_level", "upper_bound", FILE_COLUMN)  # published
+LABEL_COLUMNS = (VOL_ID, "lower_bound", "contour_level", "upper_bound", MAP_FILE)  # published
 TABLE_COLUMNS = (*LABEL_COLUMNS, FINGERPRINT)  # the last one only where known
 
 
@@ -126,7 +133,7 @@ def _labels_and_empty(path: Path) -> tuple[list[Label], list[Label]]:
     empty: list[Label] = []
     seen: set[tuple[str, str]] = set()
     for row in rows:
-        vol_id, file = row.get(VOL_ID, ""), file_name(row.get(FILE_COLUMN, ""))
+        vol_id, file = row.get(VOL_ID, ""), file_name(row.get(MAP_FILE, ""))
         if not any(row.get(c) for c in ("contour_level", "lower_bound", "upper_bound")):
             if vol_id or file:
                 empty.append(Label(vol_id, file, np.nan))
@@ -205,7 +212,7 @@ def numbered_names(labels: Sequence[Label], path: Path, volumes: Mapping[int, st
     if len(numbers) < len(ids):  # the published tool writes names, too
         found = row_names(ids, path, every)
     else:
-        found = names_of_some(numbers, path, volumes, FILE_COLUMN)
+        found = names_of_some(numbers, path, volumes, MAP_FILE)
     by_id = dict(zip(ids, found, strict=True))
     return [by_file[x.file] if x.file else by_id[x.vol_id] for x in labels]
 
@@ -372,7 +379,7 @@ def write_template(
             label = Label(str(place[name]), name, np.nan)
             if not any(_matches(row, label) for row in rows):
                 known = (fingerprints or {}).get(name, "")
-                rows.append({VOL_ID: label.vol_id, FILE_COLUMN: name, FINGERPRINT: known})
+                rows.append({VOL_ID: label.vol_id, MAP_FILE: name, FINGERPRINT: known})
                 added.append(name)
     return added
 
@@ -398,7 +405,7 @@ def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
 
 
 def _matches(row: dict[str, str], label: Label) -> bool:
-    name = file_name(row.get(FILE_COLUMN, ""))
+    name = file_name(row.get(MAP_FILE, ""))
     if name:
         return stem(label.file) in (stem(name), stem(name.split("\\")[-1]))
     # a number alone may count from 1: a level of another map must not be lost

@@ -23,6 +23,7 @@ from ..common.tables import parse_number
 from ..maps.mapfile import COMPRESSIONS, SUFFIXES
 
 FILE, VOL_ID = "file", "vol_id"  # columns
+MAP_FILE = "map_file"  # what FILE is in tables of labels
 
 
 def row_names(keys: list[str], path: Path, all_names: Sequence[str]) -> list[str]:

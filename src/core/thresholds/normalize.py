@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..common.errors import JunkMap, typed
 from ..maps.contrast import INVERTED, REMEDY, is_inverted
 
+NO_DENSITY = "no positive density"  # a flag
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.001, 99.999
 
 
@@ -107,7 +108,7 @@ def _statistics(array: NDArray[np.floating], name: str) -> tuple[Range, float]:
             f"{high:.3g}), so it has no threshold: "
             + (f"its contrast is inverted; {REMEDY}, or " if inverted else "")
             + f'use "exclude {typed(name)}".',
-            f"{INVERTED}: no positive density" if inverted else "no positive density",
+            f"{INVERTED}: {NO_DENSITY}" if inverted else NO_DENSITY,
         )
     vol_min = min(max(_lowest_positive(array), low), high)
     if vol_min >= high:

@@ -26,17 +26,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import Cancelled, JunkMap, SirenError
+from ..common.errors import Cancelled, JunkMap, SirenError, join_names
 from ..common.files import sha256
 from ..common.progress import POLL_SECONDS, Progress, run_cancellable
 from ..common.versions import versions
+from ..maps.contrast import INVERTED, REMEDY
 from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid
 from .consensus import consensus_levels
 from .features import share_above
 from .flags import enclosed_region, with_flags
 from .network import BOX, LoadedNetwork, default_weights, import_torch, load_network, network_output
-from .normalize import Range, denormalize_level, normalize, value_range
+from .normalize import NO_DENSITY, Range, denormalize_level, normalize, value_range
 from .parameters import PredictParameters
 from .preprocess import downsample
 from .resume import MapResult, Unfinished, junk_result
@@ -149,7 +150,7 @@ def predict_levels(
         ensemble, loaded, device, path.name, parameters.batch_size, progress, done
     )
     if results and all(one.junk for one in results):
-        raise next(one.junk for one in reversed(results) if one.junk)
+        raise _all_junk(results)
     regions = {one.row.file: one.enclosed for one in results if one.enclosed}
     rows = with_flags(
         [one.row for one in results],
@@ -164,6 +165,28 @@ def predict_levels(
         notes.append(note)
     progress.step(PHASE, 1.0)
     return Predictions(tuple(rows), path.name, device, tuple(notes))
+
+
+def _all_junk(results: Sequence[MapResult]) -> SirenError:
+    """Why no map has a level."""
+    junk = [one.junk for one in results if one.junk is not None]
+    if len(junk) == 1:
+        return junk[0]
+    reasons = list(dict.fromkeys(one.reason for one in junk))
+    no_density = all(NO_DENSITY in reason for reason in reasons)
+    inverted = all(INVERTED in reason for reason in reasons)
+    remedy = (
+        f"Of each volume: {REMEDY}."
+        if inverted
+        else "If their background is far below 0, raise it to 0 (in ChimeraX "
+        '"volume scale #N shift NUMBER"), or give levels of your own ("level", "thresholds").'
+        if no_density
+        else "Give the volumes of an ensemble."
+    )
+    return SirenError(
+        f"None of the {len(junk):,} volumes has a level ({join_names(reasons)}; the first is "
+        f"{results[0].row.file}). {remedy}"
+    )
 
 
 def _made_with(weights: Path, device: str, ensemble: Ensemble) -> str:

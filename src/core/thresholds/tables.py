@@ -28,7 +28,7 @@ from ..common.files import atomic_file
 from ..common.tables import csv_text, parse_number
 from ..common.tables import read_table as read_text_table
 from ..maps.ensemble import Ensemble
-from .matching import FILE, VOL_ID, names_by_number, row_names, whole_number
+from .matching import FILE, MAP_FILE, VOL_ID, names_by_number, row_names, whole_number
 from .normalize import Range, denormalize_level
 
 LEVEL = "denormalized_predictions"
@@ -47,7 +47,7 @@ PREDICTION_COLUMNS = (
     FINGERPRINT,
 )
 OWN_LEVEL = "own_level"  # extra column if levels were harmonized
-NAME_COLUMNS = (FILE, VOL_ID, "map_file", FLAG, FINGERPRINT)
+NAME_COLUMNS = (FILE, VOL_ID, MAP_FILE, FLAG, FINGERPRINT)
 STATISTICS_COLUMNS = (FILE, VOL_ID, "vol_min", "vol_max")
 
 
@@ -297,8 +297,9 @@ def read_table(path: Path, all_names: Sequence[str], chosen: Sequence[str] = ())
     Parameters
     ----------
     path : Path
-        A csv with ``denormalized_predictions`` and ``file``, or ``vol_id``: the volume's name, or
-        its index among all volumes of the folder in natural order, see :func:`names_by_number`.
+        A csv with ``denormalized_predictions`` and ``file`` (or ``map_file``), or ``vol_id``: the
+        volume's name, or its index among all volumes of the folder in natural order, see
+        :func:`names_by_number`.
         Other columns, and rows of other volumes, are ignored.
     all_names : sequence of str
         File names of all volumes of the folder, in natural order.
@@ -312,7 +313,9 @@ def read_table(path: Path, all_names: Sequence[str], chosen: Sequence[str] = ())
         its threshold is not a number.
     """
     rows, columns = read_rows(path, [LEVEL], "predictions table")
-    if FILE not in columns and VOL_ID not in columns:
+    # as the tables of labels have it, or a person who began with one
+    files = next((c for c in (FILE, MAP_FILE) if any(row.get(c) for row in rows)), None)
+    if files is None and VOL_ID not in columns:
         raise SirenError(
             f"{path.name} does not say which row is which volume: it needs a column "
             f'"{FILE}" or "{VOL_ID}" '
@@ -320,8 +323,8 @@ def read_table(path: Path, all_names: Sequence[str], chosen: Sequence[str] = ())
         )
     chosen = tuple(chosen or all_names)
     notes: tuple[str, ...] = ()
-    if FILE in columns:
-        names = row_names([row[FILE] for row in rows], path, all_names)
+    if files is not None:
+        names = row_names([row[files] for row in rows], path, all_names)
     else:
         keys = [row[VOL_ID] for row in rows]
         numbers = [whole_number(key) for key in keys]

@@ -178,6 +178,17 @@ def test_a_folder_without_any_map_asks_for_that_of_the_volumes(tmp_path: Path) -
         find_ensemble([tmp_path])
 
 
+@pytest.mark.parametrize(
+    ("name", "said"), [("maps.tar.gz", "unpack it, and give"), ("run_data.star", "give the folder")]
+)
+def test_one_file_of_another_kind_is_not_called_one_volume(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    (tmp_path / name).write_bytes(b"data_\n" * 500)
+    with pytest.raises(SirenError, match=f"^{name} is not a map .*: {said}"):
+        find_ensemble([tmp_path / name])
+
+
 def test_maps_that_are_still_packed_are_named_where_others_are_used(tmp_path: Path) -> None:
     for n in range(3):
         write(tmp_path / f"v{n}.mrc", n)

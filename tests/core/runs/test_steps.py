@@ -151,6 +151,16 @@ def test_folders_have_the_promised_files_and_nothing_else_is_written(runs: tuple
     assert {p.name for p in sketch.folder.parent.iterdir()} == {"00_sketch", "02_expand"}
 
 
+def test_the_smallest_boxes_need_no_rule_of_their_own(tmp_path: Path) -> None:
+    grid = Grid((2, 3, 3), (4.0, 4.0, 4.0))
+    arrays = np.random.default_rng(0).normal(size=(60, *grid.shape)).astype(np.float32)
+    sources = [Source(f"v{i}", None, partial(np.asarray, a), grid) for i, a in enumerate(arrays)]
+    for statistic in ("exact", "profile", "published"):
+        parameters = SketchParameters(statistic=statistic, subsample=1)
+        run = run_sketch(find_ensemble(sources), 0.5, "level", parameters, tmp_path)
+        assert 0 < run.record.counts["union_voxels"] <= grid.size
+
+
 @pytest.mark.parametrize(
     ("factor", "level", "said"),
     [

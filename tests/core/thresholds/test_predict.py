@@ -233,12 +233,19 @@ def test_maps_without_density_get_a_flag_instead_of_a_level():
     assert [bool(np.isfinite(r.level)) for r in rows] == [True, False, False, False, True, False]
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_an_ensemble_without_density_is_an_error(count):
-    with pytest.raises(SirenError, match=rf"vol_{count}\.mrc has no positive density"):
-        predict_levels(
-            find_ensemble(sources([-1 - np.abs(molecule(2)[0])] * count), minimum=1), CPU
-        )
+@pytest.mark.parametrize(
+    ("count", "shift", "factor", "said"),
+    [
+        (1, -1, -1, r"^vol_1\.mrc has no positive density"),
+        (3, -1, -1, r"^None of the 3 volumes has a level \(inverted contrast.*multiply it by -1"),
+        (3, -9, 1, r"^None of .*\(no positive density; the first is vol_1\.mrc\).*scale #N shift"),
+    ],
+)
+def test_an_ensemble_without_density_is_an_error(count, shift, factor, said):
+    array = shift + factor * np.abs(molecule(2)[0])
+    with pytest.raises(SirenError, match=said) as caught:
+        predict_levels(find_ensemble(sources([array] * count), minimum=1), CPU)
+    assert count == 1 or "exclude" not in str(caught.value)
 
 
 def test_cancel_is_answered_at_the_next_map(monkeypatch):

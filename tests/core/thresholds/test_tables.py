@@ -90,6 +90,15 @@ def test_published_table_counts_all_volumes_from_zero(table, ensemble):
     assert read_thresholds(path, chosen).tolist() == [11, 13]
 
 
+def test_files_are_also_named_in_the_column_of_tables_of_labels(table, ensemble):
+    text = "vol_id,map_file,denormalized_predictions\n"
+    path = table(text + "".join(f"{i},{n},{10 + i}\n" for i, n in enumerate(reversed(NAMES))))
+    assert read_thresholds(path, ensemble).tolist() == [13, 12, 11, 10]
+    path = table(text + "".join(f"{i},state_{i}.mrc,0.5\n" for i in range(4)))
+    with pytest.raises(SirenError, match="belongs to other volumes: its first row is state_0"):
+        read_thresholds(path, ensemble)  # and not matched by number
+
+
 @pytest.mark.parametrize(
     "names",
     [NAMES, ("vol_1", "vol_2", "vol_10", "vol_11"), tuple(f"/data/run 1/{n}" for n in NAMES)],
