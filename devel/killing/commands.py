@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -305,6 +305,7 @@ COMMANDS = (
     Command("locate", _locate, ("siren/00_sketch",)),
     Command("finetune", _finetune, ("siren/finetune",), _labeled_maps),
 )
+PARTICLES = "siren particles {run} with {n} labels {root}/labels.csv name chosen outputDir {out}/p"
 GROWN = ("siren open {run}", "siren block grow #1.1 by {n}")
 TYPED = (
     Command(
@@ -366,6 +367,21 @@ TYPED = (
         ("siren/states.pdf",),
     ),
     Command(
+        "particles of RELION",
+        Typed((f"{PARTICLES} replace true particleFile {{root}}/particles.star",)),
+        ("siren/p/chosen.star", "siren/p/chosen_rest.star", "siren/p/chosen.json"),
+    ),
+    Command(
+        "particles of cryoSPARC",
+        Typed(
+            (
+                f"{PARTICLES} replace true particleFile {{root}}/p.cs passthrough "
+                "{root}/passthrough.cs",
+            )
+        ),
+        ("siren/p/chosen.cs", "siren/p/chosen_passthrough.cs", "siren/p/chosen.csg"),
+    ),
+    Command(
         "figure", Typed(("siren figure {run} saveFile {out}/f.png dpi {n}00",)), ("siren/f.png",)
     ),
     Command(
@@ -387,6 +403,20 @@ TYPED = (
 )
 
 
+def _write_particles(folder: Path, names: Sequence[str]) -> None:
+    """Three particles of each volume, as tables of RELION and cryoSPARC."""
+    (folder / "labels.csv").write_text("\n".join(["volume", *names * 3]))
+    rows = "".join(f"{i + 1}@stack.mrcs {i}.5\n" for i in range(3 * len(names)))
+    (folder / "particles.star").write_text(
+        f"data_particles\n\nloop_\n_rlnImageName #1\n_rlnDefocusU #2\n{rows}"
+    )
+    table = np.zeros(3 * len(names), [("uid", "<u8"), ("blob/idx", "<u4")])
+    table["uid"] = np.arange(1, len(table) + 1) << 40
+    for name, rows_of in (("p", table), ("passthrough", table[::-1])):
+        with (folder / f"{name}.cs").open("wb") as file:  # by a file, or numpy adds .npy
+            np.save(file, rows_of)
+
+
 def make_base(folder: Path) -> Path:
     """An ensemble with a sketch, predictions and labels, which all commands start from."""
     names = [f"vol_{number}.mrc" for number in range(120)]
@@ -398,6 +428,7 @@ def make_base(folder: Path) -> Path:
             for n in range(1, 13)
         )
     )
+    _write_particles(folder, names)
     set_labels(folder / "tuning.csv", [Label("", name, 0.5) for name in LABELED])
     _predict(folder, 1)
     _label(folder, 2)

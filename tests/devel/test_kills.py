@@ -45,7 +45,8 @@ COMMANDS = (
 )
 TYPED = (
     *("states", "label redo", "screen", "compare", "annotate", "relate tables", "volumes table"),
-    *("plot", "figure", "movie frames", "movie", "predict by network"),
+    *("plot", "particles of RELION", "particles of cryoSPARC"),
+    *("figure", "movie frames", "movie", "predict by network"),
 )
 
 
