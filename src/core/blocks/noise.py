@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +83,6 @@ class PairNoise:
         )
 
 
-@lru_cache(maxsize=2)
 def axis_distances(grid: Grid) -> tuple[NDArray[np.float32], ...]:
     """Squared distances along z, y and x: (size, size) each, see :func:`noise_distance`."""
     finest = min(grid.voxel_size)
@@ -91,7 +90,6 @@ def axis_distances(grid: Grid) -> tuple[NDArray[np.float32], ...]:
     for size, edge in zip(grid.shape, grid.voxel_size[::-1], strict=True):
         apart = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
         result.append(((np.minimum(apart, size - apart) * (edge / finest)) ** 2).astype(np.float32))
-        result[-1].setflags(write=False)  # they are kept
     return tuple(result)
 
 
