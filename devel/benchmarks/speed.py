@@ -64,7 +64,9 @@ CASES = (
     ("noisy", 100, 128),
     ("clean", 100, 200),
     ("noisy", 10_000, 32),
+    ("linked", 10_000, 64),
 )
+LINKED = 500  # files of their own of such an ensemble
 DRAWS = 1000  # by the published tool, per pair of frequencies
 
 
@@ -103,8 +105,18 @@ def write_case(folder: Path, kind: str, volumes: int, box: int) -> None:
     ``noisy``: as :func:`write_example`. ``clean``: balls of density 1 around a core, in empty space,
     each in some volumes; all voxels of a ball are alike. ``one``: a core and a single such ball, as
     large as an eighth of the box. ``graded``: a ball of a size of its own in each volume, so that
-    voxels are alike in shells. ``random``: voxels of their own, the whole box varies.
+    voxels are alike in shells. ``random``: voxels of their own, the whole box varies. ``linked``:
+    as ``noisy``, but every 500 volumes are the same files again, which takes no more disk.
     """
+    if kind == "linked":
+        write_example(folder, LINKED, box)
+        files, levels = sorted(folder.glob("*.mrc")), np.load(folder / "levels.npy")
+        for v in range(LINKED, volumes):
+            os.link(files[v % LINKED], folder / f"again_{v:05d}.mrc")
+        again = [levels[v % LINKED] for v in range(LINKED, volumes)]
+        # in natural order of the names
+        np.save(folder / "levels.npy", np.concatenate([again, levels]))
+        return
     if kind == "noisy":
         write_example(folder, volumes, box)
         return
@@ -524,7 +536,7 @@ SAID = """## Memory and time against what was said
 
 Peak memory on top of the interpreter and CPU seconds, each "of" what the panel says beforehand for as many voxels that vary, and their ratio.
 Times are those of the reference machine, times {speed:.2f}: what the first row took here. `clean`: sharp parts in empty space, all voxels of a part alike;
-`one`: a single such part; `graded`: a ball of another size in each volume; `random`: the whole box varies by chance. The time of clean volumes
+`one`: a single such part; `graded`: a ball of another size in each volume; `random`: the whole box varies by chance; `linked`: every 500 volumes are the same files again. The time of clean volumes
 is overestimated, since beforehand nobody knows that they are. Expansions read the volumes themselves, as in a session of their own. Their memory is
 on top of what the sketch before them had freed, and so may be 0.
 

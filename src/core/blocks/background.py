@@ -69,10 +69,10 @@ def are_independent(
     """
     progress = progress or Progress()
     levels = occupancy.levels
-    base = np.zeros(len(levels))
+    base: NDArray[np.floating] = np.zeros(len(levels))
     if len(anchors.background):
         progress.step(PHASE)
-        base = np.median(anchors.background_values, axis=1)
+        base = anchors.background_medians
     height = _height(levels, base)
     worth = _least_known(
         effective_volumes(

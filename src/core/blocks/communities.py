@@ -121,21 +121,22 @@ def voxel_communities(
 
     Parameters and returned value as :func:`leiden_communities`.
     """
-    fine = leiden_communities(nodes, edges, weights, constants.RESOLUTION, seed, progress, stand_in)
-    large = [c for c in fine if len(c) >= min_size]
-    rest = np.setdiff1d(np.arange(nodes), np.concatenate(large) if large else np.empty(0, int))
+    labels = _leiden_labels(nodes, edges, weights, constants.RESOLUTION, seed, progress, stand_in)
+    small = np.bincount(labels, minlength=1)[labels] < min_size
+    rest, place = np.flatnonzero(small), np.cumsum(small) - 1
     edges = np.asarray(edges, np.int64).reshape(-1, 2)
-    inside = np.isin(edges, rest).all(axis=1)
-    coarse = leiden_communities(
+    inside = small[edges].all(axis=1)
+    coarse = _leiden_labels(
         len(rest),
-        np.searchsorted(rest, edges[inside]),
+        place[edges[inside]],
         np.asarray(weights)[inside],
         1.0,
         seed,
         progress,
-        None if stand_in is None else np.searchsorted(rest, stand_in[rest]),
+        None if stand_in is None else place[stand_in[rest]],
     )
-    return _by_size([*large, *(rest[c] for c in coarse)])
+    labels[rest] = labels.max(initial=0) + 1 + coarse
+    return _groups(labels)
 
 
 def leiden_communities(
@@ -175,6 +176,19 @@ def leiden_communities(
     ----------
     Traag, Waltman & van Eck 2019, doi 10.1038/s41598-019-41695-z.
     """
+    return _groups(_leiden_labels(nodes, edges, weights, resolution, seed, progress, stand_in))
+
+
+def _leiden_labels(
+    nodes: int,
+    edges: NDArray[np.integer],
+    weights: NDArray[np.floating],
+    resolution: float,
+    seed: int,
+    progress: Progress | None,
+    stand_in: NDArray[np.int64] | None,
+) -> NDArray[np.int64]:
+    """(nodes,) community of each node; see :func:`leiden_communities`."""
     progress = progress or Progress()
     edges = np.asarray(edges, np.int64).reshape(-1, 2)
     weights = np.asarray(weights, np.float64)
@@ -188,7 +202,7 @@ def leiden_communities(
         edges = np.concatenate([edges, np.stack([many, twins], axis=1)])
         weights = np.concatenate([weights, copies[many] * constants.NEIGHBORS / 2])
     if not len(edges):  # the library panics without edges
-        return _groups(np.arange(nodes, dtype=np.int64))
+        return np.arange(nodes, dtype=np.int64)
     ends, size = np.concatenate([edges, edges[:, ::-1]]), nodes + len(many)
     graph = csr_array((np.tile(weights, 2), (ends[:, 0], ends[:, 1])), shape=(size, size))
     start, near = graph.indptr.astype(np.int64), graph.indices.astype(np.int32)
@@ -208,8 +222,8 @@ def leiden_communities(
         return dict(community)
 
     community = run_cancellable(cluster, "clustering", progress)
-    labels = np.array([community[node] for node in range(nodes)], np.int64)
-    return _groups(labels[stand_in])
+    labels = np.fromiter(map(community.__getitem__, range(nodes)), np.int64, nodes)
+    return np.asarray(labels[stand_in])
 
 
 def _groups(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -222,8 +236,3 @@ def _groups(labels: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     # most are lone nodes, thousands of them
     ranked = np.lexsort((order[start], start - stop))
     return [order[a:b] for a, b in zip(start[ranked].tolist(), stop[ranked].tolist(), strict=True)]
-
-
-def _by_size(groups: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-    """Largest group first; ties: smallest node first."""
-    return sorted(groups, key=lambda g: (-len(g), g[0]))

@@ -17,7 +17,7 @@ from ..common.progress import Progress
 from .noise import Noise, PairNoise
 from .occupancy import Occupancy
 from .presence import presence
-from .profiles import block_profiles, correlations, members, occupied_variance
+from .profiles import block_profiles, correlations, members, occupied_volumes
 from .significance import differs, fisher_margin, shares_differ
 
 
@@ -59,7 +59,7 @@ def distinct_blocks(
     for number, community in enumerate(c for c in communities if len(c) >= least):
         owner[community] = number
     by_chance = probability / max(1, count * (count - 1) / 2)
-    known, variance = _Known({}, {}), occupied_variance(rows)
+    known, occupied = _Known({}, {}), occupied_volumes(rows)
     tell = independent and rows.shape[1] < constants.FEW_VOLUMES
     for turn in range(constants.PROFILE_ROUNDS):
         progress.step("telling blocks apart", turn / constants.PROFILE_ROUNDS)
@@ -70,7 +70,7 @@ def distinct_blocks(
         profiles = block_profiles(rows, owner, blocks)
         inside = owner[:, None] == np.arange(blocks)
         sizes = inside.sum(axis=0)
-        owner = members(rows, profiles, probability, count, sizes, inside, variance=variance)
+        owner = members(rows, profiles, probability, count, sizes, inside, occupied=occupied)
         owner = _renumbered(owner, least)
         owner = _coherent(rows, points, shared, owner, by_chance, known)
         owner = _without_seams(rows, points, owner, known)
@@ -87,11 +87,51 @@ class _Known:
     Attributes
     ----------
     coherent : see :func:`is_coherent`
-    errors : see :func:`_errors`
+    halves : see :func:`_halved`
     """
 
     coherent: dict[bytes, bool]
-    errors: dict[bytes, int]
+    halves: dict[bytes, _Halves]
+
+    def of(
+        self,
+        key: bytes,
+        rows: NDArray[np.float32],
+        points: NDArray[np.float64],
+        block: NDArray[np.int64],
+    ) -> _Halves:
+        """:func:`_halved`, once for a block."""
+        if key not in self.halves:
+            self.halves[key] = _halved(rows, points, block)
+        return self.halves[key]
+
+
+@dataclass(frozen=True)
+class _Halves:
+    """The two halves of a block in space.
+
+    Attributes
+    ----------
+    side : (n,) 0 or 1, see :func:`split_in_half`
+    profiles : (2, V) of each half
+    volumes : number of volumes with the block, by the mean of its halves
+    errors : volumes in which one half is present and the other is not
+    """
+
+    side: NDArray[np.int64]
+    profiles: NDArray[np.float64]
+    volumes: int
+    errors: int
+
+
+def _halved(
+    rows: NDArray[np.float32], points: NDArray[np.float64], block: NDArray[np.int64]
+) -> _Halves:
+    """Cut a block, (n,) positions among the rows, in half."""
+    side = split_in_half(points[block])
+    profiles = block_profiles(rows[block], side, 2)
+    whole, one, other = presence(np.concatenate([profiles.mean(axis=0, keepdims=True), profiles]))
+    return _Halves(side, profiles, int(whole.sum()), int((one != other).sum()))
 
 
 def split_in_half(points: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -109,6 +149,7 @@ def is_coherent(
     noise: PairNoise,
     block: NDArray[np.int64],
     probability: float,
+    halves: _Halves | None = None,
 ) -> bool:
     """Whether the two halves of a block go together beyond chance and the noise they share.
 
@@ -121,19 +162,18 @@ def is_coherent(
     rows, points, noise : (n, V) occupancy, (n, 3) positions and noise of the sampled voxels
     block : positions among them, 2 or more
     probability : of one pair, corrected for the number of pairs
+    halves : of the block, if they are known
     """
-    volumes = rows.shape[1]
-    half = split_in_half(points[block])
-    profile = block_profiles(rows[block], half, 2)
-    with_block = int(presence(profile.mean(axis=0, keepdims=True)).sum())
+    halves = _halved(rows, points, block) if halves is None else halves
+    profile, volumes = halves.profiles, halves.profiles.shape[1]
     few = volumes < constants.FEW_VOLUMES
     needed = constants.MIN_OF_FEW if few else constants.MIN_VOLUMES_WITH_AND_WITHOUT
-    if min(with_block, volumes - with_block) < needed:
+    if min(halves.volumes, volumes - halves.volumes) < needed:
         return False
     together = float(correlations(profile[:1].astype(np.float32), profile[1:])[0, 0])
     some = _some(len(block))
     shared = noise.phi(block[some, None], block[some]).astype(np.float64)
-    first, second = half[some] == 0, half[some] == 1
+    first, second = halves.side[some] == 0, halves.side[some] == 1
     own = np.sqrt(shared[first][:, first].mean() * shared[second][:, second].mean())
     expected = shared[first][:, second].mean() / max(own, 1e-12)  # 0 in volumes without noise
     margin = fisher_margin(volumes, probability)
@@ -160,7 +200,8 @@ def _coherent(
         voxels = np.flatnonzero(owner == b)
         key = voxels.tobytes()
         if key not in known.coherent:
-            known.coherent[key] = is_coherent(rows, points, noise, voxels, probability)
+            halves = known.of(key, rows, points, voxels)
+            known.coherent[key] = is_coherent(rows, points, noise, voxels, probability, halves)
         holds.append(known.coherent[key])
     return _renumbered(np.where(np.array([*holds, False])[owner], owner, -1), 2)
 
@@ -302,7 +343,10 @@ def _without_seams(
         for b in np.flatnonzero(close & (size > size[seam])).tolist():
             if b not in trees:
                 trees[b] = cKDTree(places[b])
-            if np.median(trees[b].query(places[seam])[0]) <= constants.SEAM_REACH:
+            # the mean of two that are in the middle is within reach if both are within twice that
+            far = 2 * constants.SEAM_REACH * (1 + 1e-9)
+            apart = trees[b].query(places[seam], distance_upper_bound=far)[0]
+            if np.median(apart) <= constants.SEAM_REACH:
                 near.append(b)
         for a, b in combinations(near, 2):
             differ = np.array(
@@ -328,9 +372,5 @@ def _errors(
     result = np.zeros(blocks, np.int64)
     for b in range(blocks):
         voxels = np.flatnonzero(owner == b)
-        key = voxels.tobytes()
-        if key not in known.errors:
-            one, other = presence(block_profiles(rows[voxels], split_in_half(points[voxels]), 2))
-            known.errors[key] = int((one != other).sum())
-        result[b] = known.errors[key]
+        result[b] = known.of(voxels.tobytes(), rows, points, voxels).errors
     return result

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,7 +39,7 @@ def near_blocks(ensemble: Ensemble, occupancy: Occupancy, union: NDArray[np.int6
     union : (n,) flat indices of all voxels that may be in blocks
     """
     kept = kept_with(occupancy)
-    if len(union) and ensemble.in_files:
+    if len(union) and ensemble.in_files and not _holds(kept.excerpt, union):
         excerpt = surroundings(union, ensemble.grid, room_for(kept, len(ensemble)))
         if excerpt is not None:
             known = kept.excerpt is not None and kept.excerpt.parts_of(excerpt.parts) is not None
@@ -45,12 +47,20 @@ def near_blocks(ensemble: Ensemble, occupancy: Occupancy, union: NDArray[np.int6
     return ensemble.keeping(kept.excerpt)
 
 
+def _holds(excerpt: Excerpt | None, union: NDArray[np.int64]) -> bool:
+    """Whether an excerpt is the surroundings of these voxels and others."""
+    if excerpt is None or not len(excerpt.middle):
+        return False
+    places = np.searchsorted(excerpt.middle, union)
+    return np.array_equal(excerpt.middle.take(places, mode="clip"), union)
+
+
 def surroundings(union: NDArray[np.int64], grid: Grid, most: float) -> Excerpt | None:
     """An excerpt, to be filled, of all voxels near blocks that :mod:`.evidence` looks at.
 
     Parameters
     ----------
-    union : flat indices of all voxels that may be in blocks
+    union : flat indices, ascending, of all voxels that may be in blocks
     most : voxels of an excerpt; None if it takes more
     """
     if len(union) > most:
@@ -58,7 +68,8 @@ def surroundings(union: NDArray[np.int64], grid: Grid, most: float) -> Excerpt |
     near = dilated(union, grid, constants.MASS_REACH)
     if len(near) > most:
         return None
-    excerpt = Excerpt.around(near, np.unique(Shells(grid).voxels), grid.size)
+    shells = np.unique(Shells(grid).voxels)
+    excerpt = replace(Excerpt.around(near, shells, grid.size), middle=union)
     return excerpt if len(excerpt) <= most else None
 
 

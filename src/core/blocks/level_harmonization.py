@@ -9,6 +9,7 @@ all of them, and in the background.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
-from .medians import Formula, MovingMedians, Some
+from .medians import Change, MovingMedians
 from .occupancy import Kept, Occupancy, binarize
 from .outliers import UNLIKE, junk_volumes
 from .releveling import Releveling
@@ -40,6 +41,11 @@ class Anchors:
     background: NDArray[np.int64]
     core_values: NDArray[np.float32]
     background_values: NDArray[np.float32]
+
+    @cached_property
+    def background_medians(self) -> NDArray[np.float32]:
+        """(V,) median of the background of each volume."""
+        return np.asarray(np.median(self.background_values, axis=1))
 
 
 def binarize_harmonized(
@@ -196,7 +202,7 @@ class ScaleFit:
         """From (V, a) and (V, b) values."""
         progress = progress or Progress()
         voxels = [MovingMedians.of(values) for values in (core, background)]
-        reference, empty = (table.medians(_as_they_are, progress, PHASE) for table in voxels)
+        reference, empty = (table.medians(Change(), progress, PHASE) for table in voxels)
         rows, outside = (MovingMedians.of(values.T) for values in (core, background))
         first = _fitted(rows, outside, reference, empty, np.zeros(len(core)), progress)
         return cls(reference, empty, first, rows, outside, *voxels)
@@ -219,28 +225,14 @@ class ScaleFit:
         scale, offset = np.ones(core.values.shape[1]), np.zeros(core.values.shape[1])
         for turn in range(constants.SCALE_ROUNDS):
             if turn:
-                formula = _standardized(scale, offset)
-                reference = core_voxels.medians(formula, progress, PHASE)
-                empty = background_voxels.medians(formula, progress, PHASE)
+                standardized = Change(rows=offset, divisor=scale)
+                reference = core_voxels.medians(standardized, progress, PHASE)
+                empty = background_voxels.medians(standardized, progress, PHASE)
             elif voxels is None:
                 scale, offset = self.first
                 continue
             scale, offset = _fitted(core, background, reference, empty, offset, progress)
         return scale, offset
-
-
-def _as_they_are(values: NDArray[np.float64], rows: slice, columns: Some) -> None:
-    """The values themselves."""
-
-
-def _standardized(scale: NDArray[np.float64], offset: NDArray[np.float64]) -> Formula:
-    """The values of each volume, a row, on the common scale."""
-
-    def formula(v: NDArray[np.float64], rows: slice, _: object) -> None:
-        v -= offset[rows, None]
-        v /= scale[rows, None]
-
-    return formula
 
 
 def _bright(reference: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -263,14 +255,8 @@ def _fitted(
     if not bright.all():
         core, reference = core.only_rows(np.flatnonzero(bright)), reference[bright]
 
-    def to_reference(v: NDArray[np.float64], rows: slice, columns: Some) -> None:
-        v -= offset[columns]
-        v /= reference[rows, None]
-
-    def without_empty(v: NDArray[np.float64], rows: slice, columns: Some) -> None:
-        v -= np.multiply.outer(empty[rows], scale[columns])
-
+    to_reference = Change(columns=offset, divisor=reference)
     scale = core.medians(to_reference, progress, PHASE)
     scale = scale / np.median(scale)
-    offset = background.medians(without_empty, progress, PHASE)
+    offset = background.medians(Change(rows=empty, columns=scale), progress, PHASE)
     return scale, offset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,13 @@ class Noise:
         nearest = np.minimum(np.rint(distance).astype(np.int64), len(self.correlation))
         return (2 / np.pi * np.arcsin(np.append(self.correlation, 0.0)))[nearest]
 
+    @cached_property
+    def by_square(self) -> NDArray[np.float32]:
+        """See :class:`PairNoise`: the same for all sets of voxels."""
+        reach = len(self.correlation) - 0.5  # distances are rounded to whole voxels
+        square = np.arange(int(reach**2 / constants.NOISE_STEP) + 1) * constants.NOISE_STEP
+        return np.append(self.phi(np.sqrt(square)), 0).astype(np.float32)
+
 
 @dataclass(frozen=True)
 class PairNoise:
@@ -56,12 +64,10 @@ class PairNoise:
     @classmethod
     def of(cls, noise: Noise, voxels: NDArray[np.int64], grid: Grid) -> PairNoise:
         """Tables for (n,) flat indices."""
-        reach = len(noise.correlation) - 0.5  # distances are rounded to whole voxels
-        square = np.arange(int(reach**2 / constants.NOISE_STEP) + 1) * constants.NOISE_STEP
         return cls(
             np.stack(np.unravel_index(voxels, grid.shape)).astype(np.int32),
             axis_distances(grid),
-            np.append(noise.phi(np.sqrt(square)), 0).astype(np.float32),
+            noise.by_square,
         )
 
     def phi(self, first: NDArray[np.integer], second: NDArray[np.integer]) -> NDArray[np.float32]:
@@ -129,10 +135,14 @@ def measure_noise(anchors: Anchors, grid: Grid, progress: Progress | None = None
         varied = values.std(axis=0) > 0
     if varied.sum() < constants.MIN_CORE_VOXELS:
         return Noise(np.ones(1))
+    all_vary = values is anchors.background_values and varied.all()
     values, voxels = values[:, varied].astype(np.float32), voxels[varied]
     # of ten thousand volumes, each of these takes a tenth of a second
     progress.step(PHASE)
-    median = np.median(values, axis=1, keepdims=True)
+    if all_vary:
+        median = anchors.background_medians[:, None]
+    else:
+        median = np.median(values, axis=1, keepdims=True)
     progress.step(PHASE)
     values = values - median  # offsets are not noise
     progress.step(PHASE)
@@ -144,16 +154,24 @@ def measure_noise(anchors: Anchors, grid: Grid, progress: Progress | None = None
     product = values.T @ values
     progress.step(PHASE)
     most = int(np.sqrt(sum(float(a.max()) for a in axis_distances(grid)))) + 2
-    count, total, bins = np.zeros(most, np.int64), np.zeros(most), np.arange(most)
+    count, total = np.zeros(most, np.int64), np.zeros(most)
     step = max(1, constants.CACHED_VALUES // len(voxels))  # new memory takes longer than the work
+    at = np.unravel_index(voxels, grid.shape)
+    # of each place along an axis from each voxel: whole rows are copied fastest
+    squares = [np.ascontiguousarray(a[:, p]) for a, p in zip(axis_distances(grid), at, strict=True)]
+    # what there is comes first, so that the sum is the same whatever the step
+    bins, weights = np.arange(most + step * len(voxels)), np.empty(most + step * len(voxels))
     for start in range(0, len(voxels), step):
-        part = slice(start, start + step)
-        distance = noise_distance(voxels[part, None], voxels, grid)
-        apart = np.rint(distance, out=distance).astype(np.int64).ravel()
-        count += np.bincount(apart, minlength=most)
-        # added to what there is, one after the other: the same sum whatever the step
-        weights = np.concatenate([total, product[part].ravel()])
-        total = np.bincount(np.concatenate([bins, apart]), weights, most).astype(np.float64)
+        part = slice(start, min(start + step, len(voxels)))
+        z, y, x = (s.take(p[part], axis=0) for s, p in zip(squares, at, strict=True))
+        square = np.add(z, y, dtype=np.float64)
+        square += x
+        apart = np.rint(np.sqrt(square, out=square), out=square).ravel()
+        end = most + len(apart)
+        bins[most:end], weights[most:end] = apart, product[part].ravel()
+        weights[:most] = total
+        total = np.bincount(bins[:end], weights[:end], most).astype(np.float64)
+        count += np.bincount(bins[most:end], minlength=most)
     mean = total / np.maximum(count, 1)
     seen = np.flatnonzero(count >= 30)
     mean = np.interp(np.arange(int(seen[-1]) + 1), seen, mean[seen])

@@ -69,41 +69,30 @@ class Occupancy:
         known = self._remembered(voxels)
         if known is not None:
             return unpack_occupancy(known, len(self))
-        return self._values(voxels).T.astype(np.float32, order="C")
+        return (self._values(voxels) > 0).astype(np.float32)
 
-    def counts(
-        self, voxels: NDArray[np.integer], weights: NDArray[np.integer] | None = None
-    ) -> NDArray[np.float64]:
-        """(V,) how many of the (n,) voxels are occupied in each volume, or the sum of their (n,)
-        weights.
-        """
+    def counts(self, voxels: NDArray[np.integer]) -> NDArray[np.float64]:
+        """(V,) how many of the (n,) voxels are occupied in each volume."""
         total = np.zeros(len(self))
-        known = self._remembered(voxels) if weights is None else None
-        if known is not None:
-            for start in range(0, len(known), BYTE):  # bytes add up fastest
-                tile = np.unpackbits(known[start : start + BYTE], axis=1, count=len(self))
-                total += np.add.reduce(tile, axis=0, dtype=np.uint8)
-            return total
         for start in range(0, len(voxels), constants.TILE_VOXELS):
-            part = slice(start, start + constants.TILE_VOXELS)
-            tile = self._values(voxels[part])
-            if weights is None:
-                total += tile.sum(axis=1, dtype=np.int64)
-            else:
-                total += np.einsum("vn,n->v", tile, weights[part].astype(np.int64))
+            bits = self.packed(voxels[start : start + constants.TILE_VOXELS])
+            total += counts_of_rows(bits, len(self))
         return total
 
     def _values(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """(V, n) 1 where the voxel is occupied."""
+        """(n, V) above 0 where the voxel is occupied."""
         held = (
             np.asarray(voxels, np.int64)
             if self.among is None
             else np.searchsorted(self.among, voxels)
         )
         byte, place = np.divmod(held, 8)
-        values = self.bits.take(byte, axis=1)
-        values >>= (7 - place).astype(np.uint8)
-        values &= 1
+        # most voxels have neighbors in the same byte; and whole rows are copied fastest
+        distinct, which = np.unique(byte, return_inverse=True)
+        by_byte = np.ascontiguousarray(self.bits.take(distinct, axis=1).T)
+        values = np.take(by_byte, which, axis=0)
+        bit = (128 >> place).astype(np.uint8)
+        np.bitwise_and(values, bit[:, None], out=values)
         return values
 
     def packed(self, voxels: NDArray[np.integer]) -> NDArray[np.uint8]:
@@ -112,10 +101,7 @@ class Occupancy:
         if known is not None:
             return known
         tiles = [
-            np.packbits(
-                np.ascontiguousarray(self._values(voxels[start : start + constants.TILE_VOXELS]).T),
-                axis=1,
-            )
+            np.packbits(self._values(voxels[start : start + constants.TILE_VOXELS]), axis=1)
             for start in range(0, len(voxels), constants.TILE_VOXELS)
         ]
         return np.concatenate(tiles) if tiles else np.empty((0, -(-len(self) // 8)), np.uint8)
@@ -193,6 +179,23 @@ def _count(bits: NDArray[np.uint8], voxels: int) -> NDArray[np.int32]:
         for row in bits[start : start + BYTE]:
             some += np.unpackbits(row, count=voxels)
         total += some
+    return total
+
+
+def counts_of_rows(
+    bits: NDArray[np.uint8], volumes: int, weights: NDArray[np.integer] | None = None
+) -> NDArray[np.float64]:
+    """(V,) how many of (n, ceil(V / 8)) rows of packed bits are set in each volume, or the sum of
+    their (n,) weights.
+    """
+    total = np.zeros(volumes)
+    step = BYTE if weights is None else constants.TILE_VOXELS
+    for start in range(0, len(bits), step):
+        tile = np.unpackbits(bits[start : start + step], axis=1, count=volumes)
+        if weights is None:
+            total += np.add.reduce(tile, axis=0, dtype=np.uint8)  # bytes add up fastest
+        else:
+            total += np.einsum("nv,n->v", tile, weights[start : start + step].astype(np.int64))
     return total
 
 

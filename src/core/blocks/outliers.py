@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from ..common import constants
 from ..common.progress import Progress
-from .occupancy import Occupancy
+from ..compute.pair_tiles import unpack_occupancy
+from .occupancy import Occupancy, counts_of_rows
 
 SEED = 1  # for drawing voxels; any seed will do, so it is not a parameter
 
@@ -62,7 +63,7 @@ def junk_volumes(
     usual = float(np.median(nearest[some]))
     if usual <= least:
         return np.zeros(volumes, bool)
-    others = occupancy.counts(compared, occupancy.frequency[compared] - 1)
+    others = counts_of_rows(search.bits, volumes, occupancy.frequency[compared] - 1)
     inside = others / np.maximum(search.held, 1)  # others that have a voxel, on average
     unlike = inside < np.median(inside)
     if len(some) < volumes:
@@ -77,14 +78,19 @@ def junk_volumes(
 class _Search:
     """The volumes, to be compared with each other by ``count`` voxels, of which all but
     ``compared`` are empty.
+
+    Attributes
+    ----------
+    bits : (n, ceil(V / 8)) uint8, packed occupancy of the voxels compared
+    held : (V,) how many of them are occupied in each volume
     """
 
     def __init__(
         self, occupancy: Occupancy, compared: NDArray[np.int64], count: int, progress: Progress
     ):
-        self._occupancy, self._compared, self._count = occupancy, compared, count
-        self._progress = progress
-        self.held = occupancy.counts(compared)
+        self._volumes, self._count, self._progress = len(occupancy), count, progress
+        self.bits = occupancy.packed(compared)
+        self.held = counts_of_rows(self.bits, len(occupancy))
         self._share = self.held / count
         self._sd = np.sqrt(self._share * (1 - self._share))
 
@@ -97,7 +103,7 @@ class _Search:
         The bound is a volume's similarity to those of the n at twice the rank, relative to their
         number: as many are like it among all volumes, but for a chance of 1 in 10,000.
         """
-        volumes, share = len(self._occupancy), self._share
+        volumes, share = self._volumes, self._share
         rank = max(2, round(constants.NEAREST_SHARE * volumes))
         nearest, holding = np.empty((2, len(rows)))
         bound = np.full(volumes, -1.0)
@@ -135,14 +141,14 @@ class _Search:
         """(n, V) how many of the voxels two volumes have in common; ``share`` of the work, of which
         some is ``done``.
         """
-        volumes, voxels = len(self._occupancy), self._compared
+        volumes, voxels = self._volumes, len(self.bits)
         common = np.zeros((len(rows), volumes))
         # in parts, so that a stop is answered promptly
         each = constants.SIMILARITY_VOXELS_AT_ONCE
         each = max(250, min(each, constants.SIMILARITY_VALUES_AT_ONCE // volumes))
-        for first in range(0, len(voxels), each):
-            self._progress.step("looking for junk", done + first / len(voxels) * share)
-            part = self._occupancy.rows(voxels[first : first + each])
+        for first in range(0, voxels, each):
+            self._progress.step("looking for junk", done + first / voxels * share)
+            part = unpack_occupancy(self.bits[first : first + each], volumes)
             common += part[:, rows].T @ part if len(rows) < volumes else part.T @ part
         return common
 

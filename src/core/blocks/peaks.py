@@ -33,15 +33,19 @@ def peaks(values: NDArray[np.float64], region: NDArray[np.int64], grid: Grid) ->
     zyx = np.stack(np.unravel_index(region, grid.shape))
     low = zyx.min(axis=1) - 1  # with a margin: all have neighbors
     depth, height, width = (zyx.max(axis=1) + 2 - low).tolist()
-    box = np.full(depth * height * width, -1, np.int32)
     place = np.ravel_multi_index(tuple(zyx - low[:, None]), (depth, height, width))
-    box[place] = np.arange(len(region))
-    above, highest = np.arange(len(region)), values.copy()
+    box = np.full(depth * height * width, -np.inf)
+    box[place] = values
+    highest, step = values.copy(), np.zeros(len(region), np.intp)
     for z, y, x in product((-1, 0, 1), repeat=3):
-        other = box[place + (z * height + y) * width + x]
-        there = np.where(other < 0, -np.inf, values[other])
+        by = (z * height + y) * width + x
+        there = box.take(place + by)
         higher = there > highest
-        above[higher], highest[higher] = other[higher], there[higher]
+        np.copyto(highest, there, where=higher)
+        np.copyto(step, by, where=higher)
+    position = np.zeros(len(box), np.int32)
+    position[place] = np.arange(len(region))
+    above = position.take(place + step).astype(np.intp)
     while True:
         further = above[above]
         if np.array_equal(further, above):

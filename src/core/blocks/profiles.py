@@ -66,14 +66,23 @@ def row_variance(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(rows.var(axis=1, dtype=np.float64))
 
 
-def occupied_variance(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """:func:`row_variance` of rows of zeros and ones, in a fraction of the time."""
-    share = rows.sum(axis=1).astype(np.float64) / rows.shape[1]  # sums below 2**24 are exact
+def occupied_volumes(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(n,) number of volumes in which each row of zeros and ones is one."""
+    return np.asarray(rows.sum(axis=1).astype(np.float64))  # sums below 2**24 are exact
+
+
+def occupied_variance(occupied: NDArray[np.float64], volumes: int) -> NDArray[np.float64]:
+    """:func:`row_variance` of rows of zeros and ones, in a fraction of the time; ``occupied``: see
+    :func:`occupied_volumes`.
+    """
+    share = occupied / volumes
     return np.asarray(share * (1 - share))
 
 
 def rest_correlations(
-    rows: NDArray[np.float32], totals: NDArray[np.float64]
+    rows: NDArray[np.float32],
+    totals: NDArray[np.float64],
+    occupied: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """(n, blocks) Pearson correlation of (n, V) rows with blocks that they are left out of.
 
@@ -82,13 +91,14 @@ def rest_correlations(
     Parameters
     ----------
     totals : (blocks, V) occupied voxels of each block, that of the row among them
+    occupied : (n,) see :func:`occupied_volumes`, if it is known
 
     Returns
     -------
     0 if the row or the rest is constant.
     """
     centered = totals - totals.mean(axis=1, keepdims=True)
-    mean = rows.mean(axis=1, dtype=np.float64)
+    mean = (occupied_volumes(rows) if occupied is None else occupied) / rows.shape[1]
     own = (mean * (1 - mean) * rows.shape[1])[:, None]
     # sum over the volumes of row * total, both centered
     common = (rows @ centered.T.astype(np.float32)).astype(np.float64)
@@ -105,7 +115,7 @@ def members(
     sizes: NDArray[np.integer] | None = None,
     inside: NDArray[np.bool_] | None = None,
     rims: bool = False,
-    variance: NDArray[np.float64] | None = None,
+    occupied: NDArray[np.float64] | None = None,
 ) -> NDArray[np.int64]:
     """Assign each voxel to the block it belongs to: (n,), -1 for none.
 
@@ -125,18 +135,18 @@ def members(
     rims : a correlation above MEMBER_PHI will do in place of the majorities, which the rim of a
         part of graded occupancy does not have; only for volumes that share their noise: noise of
         their own lowers the correlation of some voxels more than that of others
-    variance : (n,) of the rows, if it is known
+    occupied : (n,) see :func:`occupied_volumes`, if it is known
     """
     if not len(profiles) or not len(rows):
         return np.full(len(rows), -1, np.int64)
     tiles = (rows[part] for part in row_tiles(*rows.shape))
-    variance = row_variance(rows) if variance is None else variance
-    return _members(tiles, variance, profiles, rate, tested, sizes, inside, rims)
+    occupied = occupied_volumes(rows) if occupied is None else occupied
+    return _members(tiles, occupied, profiles, rate, tested, sizes, inside, rims)
 
 
 def _members(
     tiles: Iterable[NDArray[np.float32]],
-    variance: NDArray[np.float64],
+    occupied_in: NDArray[np.float64],
     profiles: NDArray[np.float64],
     rate: float,
     tested: int,
@@ -144,7 +154,7 @@ def _members(
     inside: NDArray[np.bool_] | None = None,
     rims: bool = False,
 ) -> NDArray[np.int64]:
-    """:func:`members` of rows that come some at a time; ``variance`` is that of all rows."""
+    """:func:`members` of rows that come some at a time; ``occupied_in`` is that of all rows."""
     sizes = np.ones(len(profiles), np.int64) if sizes is None else sizes
     volumes, cuts = profiles.shape[1], presence_cuts(profiles)
     present, totals = profiles > cuts[:, None], profiles * sizes[:, None]
@@ -152,23 +162,26 @@ def _members(
     if_there, if_not = totals - 1 > least, totals > least
     found, start = [], 0
     for rows in tiles:
-        phi = correlations(rows, profiles, variance[start : start + len(rows)])
+        occupied = occupied_in[start : start + len(rows)]
+        phi = correlations(rows, profiles, occupied_variance(occupied, volumes))
         each = np.arange(len(rows))
         own = np.zeros(phi.shape, bool) if inside is None else inside[start : start + len(rows)]
         start += len(rows)
         if own.any():
-            phi = np.where(own, rest_correlations(rows, totals), phi)
+            phi = np.where(own, rest_correlations(rows, totals, occupied), phi)
         best = phi.argmax(axis=1)
         # volumes with the block, and those of them in which the voxel is occupied
         having = present.sum(axis=1)[best]
-        both = (rows @ present.T.astype(np.float32))[each, best]
         left_out = own[each, best]
         if left_out.any():
-            together = (rows @ if_there.T.astype(np.float32))[each, best]
-            apart = if_not.sum(axis=1)[best] - (rows @ if_not.T.astype(np.float32))[each, best]
+            # whole numbers, the same in one product as in three
+            counted = rows @ np.concatenate([present, if_there, if_not]).T.astype(np.float32)
+            both, together, without = (counted[each, best + k * len(profiles)] for k in range(3))
+            apart = if_not.sum(axis=1)[best] - without
             both = np.where(left_out, together, both)
             having = np.where(left_out, together + apart, having)
-        occupied = rows.sum(axis=1, dtype=np.float64)
+        else:
+            both = (rows @ present.T.astype(np.float32))[each, best]
         chance = hypergeometric_tail(both, occupied, having, volumes)
         majority = (both > 0.5 * having) & (occupied - both < 0.5 * (volumes - having))
         found.append((best, chance, majority | rims & (phi[each, best] > constants.MEMBER_PHI)))
@@ -209,17 +222,18 @@ def grown_blocks(
     profiles = fixed.astype(np.float32) / np.maximum(sizes, 1)[:, None].astype(np.float32)
     profiles = profiles.astype(np.float64)
     glance = significant_phi(volumes, constants.PRESCREEN_P)
-    near, bits, spread = [], [], []
+    near, bits, occupied = [], [], []
     for part in row_tiles(len(voxels), volumes):
         progress.step("expanding blocks", 0.7 * part.start / len(voxels))
         rows = occupancy.rows(voxels[part])
-        own = occupied_variance(rows)
-        close = correlations(rows, profiles, own).max(axis=1) > glance
-        spread.append(own[close])
+        own = occupied_volumes(rows)
+        variance = occupied_variance(own, volumes)
+        close = correlations(rows, profiles, variance).max(axis=1) > glance
+        occupied.append(own[close])
         near.append(part.start + np.flatnonzero(close))
         bits.append(np.packbits(rows[close].astype(bool), axis=1))
     candidates, packed = np.concatenate(near), np.concatenate(bits)
-    variance = np.concatenate(spread)
+    occupied_in = np.concatenate(occupied)
     tiles = row_tiles(len(candidates), volumes)
     in_seed = np.stack([np.isin(voxels[candidates], s) for s in seeds], axis=1)
     owner = np.full(len(candidates), -1, np.int64)
@@ -230,7 +244,7 @@ def grown_blocks(
         unpacked = (unpack_occupancy(packed[part], volumes) for part in tiles)
         if len(candidates):
             owner = _members(
-                unpacked, variance, profiles, probability, len(voxels), sizes, inside, rims
+                unpacked, occupied_in, profiles, probability, len(voxels), sizes, inside, rims
             )
         if np.array_equal(before, owner):
             break

@@ -57,13 +57,14 @@ def affordable_sample(
         chosen = int(np.ceil(chosen * np.sqrt(edges / constants.MAX_EDGES)))
         sample = draw_sample(union, chosen, parameters.seed)
         edges = constants.MAX_EDGES
-    need = pair_requirements(len(sample), volumes, edges)
+    counting = statistic.counts_in_expand
+    need = pair_requirements(len(sample), volumes, edges, counting)
     if not fits_in_memory(need):
         coarser, less = chosen, need
         while not fits_in_memory(less) and len(union) // coarser > constants.PILOT_VOXELS:
             coarser *= 2
             less = pair_requirements(
-                len(union) // coarser, volumes, edges * (chosen / coarser) ** 2
+                len(union) // coarser, volumes, edges * (chosen / coarser) ** 2, counting
             )
         raise memory_error(need, f'use "subsample {coarser}" ({less.text()}), or fewer volumes')
     slow = need.seconds > constants.WARN_SECONDS or need.memory > constants.WARN_BYTES

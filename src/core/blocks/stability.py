@@ -133,8 +133,9 @@ def recovery_rate(
     ----------
     Hennig 2007, doi 10.1016/j.csda.2006.11.025 (Jaccard index over resamples).
     """
+    ordered = [np.sort(b) for b in blocks]
     back = [
-        [_best_match(b, one, voxels) > constants.SAME_BLOCK for b in blocks]
+        _best_matches(ordered, one, voxels) > constants.SAME_BLOCK
         for one, voxels in zip(found, drawn, strict=True)
     ]
     return np.mean(back, axis=0).tolist() if back else [0.0] * len(blocks)
@@ -144,15 +145,31 @@ def _draw(voxels: NDArray[np.int64], count: int, rng: np.random.Generator) -> ND
     return rng.choice(voxels, count, replace=False) if count else voxels[:0]
 
 
-def _best_match(
-    block: NDArray[np.int64], found: Sequence[NDArray[np.int64]], drawn: NDArray[np.int64]
-) -> float:
-    """Largest Jaccard index of a block with those found, over the voxels drawn."""
-    own = np.intersect1d(block, drawn)
-    shared = [len(np.intersect1d(own, f)) for f in found]
-    return max(
-        (s / (len(own) + len(f) - s) for s, f in zip(shared, found, strict=True) if len(f)),
-        default=0.0,
+def _best_matches(
+    blocks: Sequence[NDArray[np.int64]],
+    found: Sequence[NDArray[np.int64]],
+    drawn: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """(B,) largest Jaccard index of each block, ascending flat indices, with those found, over the
+    voxels drawn.
+    """
+    inside = np.array([_held(block, drawn) for block in blocks]).reshape(len(blocks), len(drawn))
+    own, best = inside.sum(axis=1), np.zeros(len(blocks))
+    for voxels in found:
+        if len(voxels):
+            at = np.searchsorted(drawn, voxels)
+            known = drawn.take(at, mode="clip") == voxels if len(drawn) else np.zeros(0, bool)
+            shared = inside[:, at[known]].sum(axis=1)
+            np.maximum(best, shared / (own + len(voxels) - shared), out=best)
+    return best
+
+
+def _held(ordered: NDArray[np.int64], voxels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n,) which of the voxels are among others, in ascending order."""
+    if not len(ordered):
+        return np.zeros(len(voxels), bool)
+    return np.asarray(
+        ordered.take(np.searchsorted(ordered, voxels), mode="clip") == voxels, np.bool_
     )
 
 

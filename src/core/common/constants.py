@@ -47,7 +47,9 @@ BYTES_PER_VOLUME = 60_000
 EXPAND_VOLUME_BYTES = 36_000  # the same of an expansion, which measures no scales
 BYTES_PER_EDGE = 104  # during clustering: both ends, twice, and the sparse neighbor matrix
 TILE_BYTES = 60e6  # memory of one tile of pairs
-PAIRS_PER_SECOND = 60e6  # compared and tested by one core of an ordinary computer
+PAIRS_PER_SECOND = 60e6  # counted and tested by one core of an ordinary computer
+# the same by profile: each pair is counted once, and few are looked at closer
+PROFILE_PAIRS_PER_SECOND = 200e6
 
 # --- Cost of a step on one core of the reference machine: devel/benchmarks/speed.md
 
@@ -60,6 +62,7 @@ PAIR_SECONDS = 4e-11  # per voxel pair and volume
 EDGE_SECONDS = 3e-6  # per significant pair, during clustering
 HALF_SHARE = 0.04  # share of comparing and clustering that one random half takes, for stability
 VOLUME_SECONDS = 1e-3  # per volume of an expansion: evidence, and stability in 10 halves
+EXPAND_VOXEL_SECONDS = 2e-6  # per voxel of an expansion, however few the volumes: its surroundings
 SKETCH_VOLUME_SECONDS = 1e-3  # per volume of a sketch: the same, and its scale
 # per pair of volumes that the search for junk compares, and PAIR_SECONDS for each voxel
 JUNK_SECONDS = 7e-8

@@ -136,12 +136,18 @@ def reading_memory(
     )
 
 
-def pair_requirements(sample: int, volumes: int, edges: float) -> Requirements:
-    """Requirements of comparing all pairs of a sample of voxels and clustering the edges."""
+def pair_requirements(
+    sample: int, volumes: int, edges: float, counting: bool = True
+) -> Requirements:
+    """Requirements of comparing all pairs of a sample of voxels and clustering the edges.
+
+    ``counting``: whether by a statistic that counts volumes for each pair, or by profile.
+    """
     pairs = float(sample) ** 2
+    rate = constants.PAIRS_PER_SECOND if counting else constants.PROFILE_PAIRS_PER_SECOND
     return Requirements(
         8.0 * sample * volumes + constants.TILE_BYTES + constants.BYTES_PER_EDGE * edges,
-        pairs / constants.PAIRS_PER_SECOND + pairs * volumes * constants.PAIR_SECONDS,
+        pairs / rate + pairs * volumes * constants.PAIR_SECONDS,
     )
 
 

@@ -495,8 +495,8 @@ def find_ensemble(
         ),
         *(
             f"{a} and {b} look like the same volume; both are used. Exclude one if they are."
-            for a, b in pairwise(ensemble.names)
-            if _stem(a) == _stem(b) and Path(a).parent == Path(b).parent
+            for (a, stem), (b, other) in pairwise((n, _stem(n)) for n in ensemble.names)
+            if stem == other and Path(a).parent == Path(b).parent
         ),
     ]
     if voxel_size is not None:

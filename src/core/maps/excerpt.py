@@ -74,6 +74,10 @@ def runs_of(runs: NDArray[np.int64], run: int) -> NDArray[np.int64]:
     return (runs[:, None] * run + np.arange(run)).ravel()
 
 
+def _none() -> NDArray[np.int64]:
+    return np.empty(0, np.int64)
+
+
 @dataclass(frozen=True)
 class Excerpt:
     """The values of some voxels in each map of an ensemble, as far as maps were read.
@@ -84,10 +88,13 @@ class Excerpt:
         The voxels, each once.
     values : dict of (n,) float32
         Of each map, by name.
+    middle : (m,) int64
+        Flat indices, ascending, of voxels around which these are; none where nobody says so.
     """
 
     parts: Parts
     values: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    middle: NDArray[np.int64] = field(default_factory=_none, repr=False)
     _sorted: NDArray[np.int64] = field(init=False, repr=False)
     _order: NDArray[np.int64] = field(init=False, repr=False)
 

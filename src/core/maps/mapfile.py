@@ -124,9 +124,19 @@ def read_grid(path: Path) -> Grid:
     SirenError
         If the file is not a readable map.
     """
-    with _reading(path), _unpacked(path) as (file, packed):
-        header = _checked_header(path, file, packed)
-        return _grid(header, _axis_order(header), path)
+    with _reading(path):
+        known = _grid_as_before(path)
+        if known is not None:
+            return known
+        with _unpacked(path) as (file, packed):
+            header = _checked_header(path, file, packed)
+            grid = _grid(header, _axis_order(header), path)
+            if not packed:
+                if len(_GRIDS) == MOST_LAYOUTS:
+                    _GRIDS.clear()
+                size = os.fstat(file.fileno()).st_size
+                _GRIDS[_layout_key(header.tobytes()), _is_ccp4(path), size] = grid
+            return grid
 
 
 def read_map(path: Path) -> tuple[NDArray[np.float32], Grid]:
@@ -192,6 +202,21 @@ class _Layout:
 # takes half as long as to read a small map
 _LAYOUTS: dict[bytes, tuple[_Layout, Shape]] = {}
 MOST_LAYOUTS = 100
+
+
+# the same for grids: by header, whether the file is one of CCP4, and its size
+_GRIDS: dict[tuple[bytes, bool, int], Grid] = {}
+
+
+def _grid_as_before(path: Path) -> Grid | None:
+    """The grid of a file that is not packed, if another one with the same header was sound; None
+    if not.
+    """
+    if is_packed(path):
+        return None
+    with open_file(path, buffered=False) as file:
+        key = _layout_key(file.read(HEADER_DTYPE.itemsize))
+        return _GRIDS.get((key, _is_ccp4(path), os.fstat(file.fileno()).st_size))
 
 
 def _layout_key(header: bytes) -> bytes:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chimerax.siren.core.blocks.level_harmonization import ScaleFit
-from chimerax.siren.core.blocks.medians import MovingMedians, median
+from chimerax.siren.core.blocks.medians import Change, MovingMedians, median
 from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.progress import Progress
 
@@ -31,14 +31,10 @@ def test_medians_are_those_of_numpy_however_far_they_move(
     plain = MovingMedians._ordered
     monkeypatch.setattr(MovingMedians, "_ordered", counted)
     for change in (0, 1e-4, 1e-3, 0.1, 5, 5, 0, 0):
-        factor, shift = 1 + change * rng.normal(size=rows), change * rng.normal(size=37)
-
-        def formula(v: np.ndarray, r: slice, columns: object) -> None:
-            v *= factor[r, None]  # noqa: B023
-            v -= shift[columns]  # noqa: B023
-
-        made = values.astype(np.float64) * factor[:, None] - shift
-        found = table.medians(formula, Progress(), "")
+        divisor, factor = 1 + change * rng.normal(size=(2, rows))
+        shift = change * rng.normal(size=37)
+        made = (values.astype(np.float64) - factor[:, None] * shift) / divisor[:, None]
+        found = table.medians(Change(factor, shift, divisor), Progress(), "")
         np.testing.assert_array_equal(found, np.median(made, axis=0))
     assert ordered > 37  # of some, the median has left its interval
     if rows > 100 and digits:
@@ -46,8 +42,36 @@ def test_medians_are_those_of_numpy_however_far_they_move(
     some = np.arange(rows) % 3 != 1
     part = table.only_rows(np.flatnonzero(some)).only_columns(np.arange(0, 37, 2))
     np.testing.assert_array_equal(
-        part.medians(lambda v, r, c: None, Progress(), ""), np.median(values[some, ::2], axis=0)
+        part.medians(Change(), Progress(), ""), np.median(values[some, ::2], axis=0)
     )
+
+
+@pytest.mark.parametrize("size", [1e-9, 1, 1e9, 1e-20, 1e20, np.inf])
+@pytest.mark.parametrize("near", [1e-2, 1e-9])  # values that single precision cannot tell apart
+def test_medians_are_those_of_numpy_where_single_precision_does_not_suffice(
+    size: float, near: float
+) -> None:
+    rng = np.random.default_rng(5)
+    values = (1 + near * rng.normal(size=(200, 11))).astype(np.float32)
+    rows, columns = 1 + near * rng.normal(size=200), rng.normal(size=11)
+    divisor = np.where(np.arange(200) % 3, 1.0, size) * rng.choice([-1, 1], 200)
+    table = MovingMedians.of(values)
+    for change in (
+        Change(),
+        Change(rows=rows),
+        Change(columns=columns, divisor=divisor),
+        Change(rows, columns, divisor),
+        Change(rows=rows + near / 100, columns=columns, divisor=divisor),
+    ):
+        made = values.astype(np.float64)
+        if change.rows is not None or change.columns is not None:
+            shift = np.ones(200) if change.rows is None else change.rows
+            made -= shift[:, None] * (1 if change.columns is None else change.columns)
+        if change.divisor is not None:
+            made /= change.divisor[:, None]
+        np.testing.assert_array_equal(
+            table.medians(change, Progress(), ""), np.median(made, axis=0)
+        )
 
 
 def plain_scales(core: np.ndarray, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
