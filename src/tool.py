@@ -27,11 +27,12 @@ from .panel.widgets import (
     Squeezed,
     WheelGuard,
     add_key,
+    ask_folder,
     plain_layout,
 )
 from .session import libraries
 from .session.jobs import JobEnd
-from .session.words import gone_text, path_text
+from .session.words import path_text
 
 if TYPE_CHECKING:
     from .panel.blocks import BlocksPage
@@ -80,7 +81,8 @@ class SirenTool(ToolInstance):
         self._page_waits.timeout.connect(self._show_page)
         self.state.said.connect(self.message.say)
         self.state.offered.connect(self.message.offer)
-        self.message.button.clicked.connect(self.state.install_torch)
+        self.message.button.clicked.connect(self.state.accept_offer)
+        self.state.locating.connect(self.locate)
         self.state.run_changed.connect(self._run_changed)
         self.state.job_ended.connect(self._job_ended)
         self.state.levels_changed.connect(self._levels_changed)
@@ -277,7 +279,9 @@ class SirenTool(ToolInstance):
 
     def delete(self) -> None:
         """Close the panel; a run in progress continues."""
-        if not self.state.closed:  # the window may have gone first
+        if self.state.closed:  # the window may have gone first
+            self.screening.put_back()
+        else:
             self._libraries.stop()
             self._page_waits.stop()
             self.run_bar.close_down()
@@ -311,6 +315,14 @@ class SirenTool(ToolInstance):
         """Open the help for the current page."""
         name = PAGES[self.tabs.currentIndex()]
         self.state.execute(f"help {HELP}#{name}")
+
+    def locate(self) -> None:
+        """Ask where the volumes and results shown are now."""
+        state = self.state
+        gone = state.volumes if state.lost else str(state.run_folder or "")
+        folder = ask_folder(self.tool_window.ui_area, "Where the volumes or results are now", gone)
+        if folder:
+            state.locate(Path(folder))
 
     def try_example(self) -> None:
         """Make the example, or use the one made earlier."""
@@ -368,7 +380,7 @@ class SirenTool(ToolInstance):
             folder = Path(data["run"])
             tool.state.set_run(folder)
             if not (folder / RECORD).is_file():
-                tool.state.tell(gone_text(folder), True)
+                tool.state.tell_gone(folder)
         page = data["page"]
         tool.tabs.setCurrentIndex(PAGES.index(PAGES_OF_1[page] if isinstance(page, int) else page))
         tool.tool_window.shown = data["shown"]

@@ -23,9 +23,9 @@ from ..session.jobs import (
     when_job_ends,
 )
 from ..session.opened import blocks_are_open, when_folders_moved, when_run_opened
-from ..session.words import nothing_found, say_in
+from ..session.words import borrowed_text, gone_text, nothing_found, path_text, say_in
 from . import commands
-from .listed import PREDICTED, ListedVolumes
+from .listed import LOCATE, PREDICTED, ListedVolumes
 from .widgets import while_alive
 
 if TYPE_CHECKING:  # slow to import: not before there is something to read
@@ -48,7 +48,6 @@ class PanelState(ListedVolumes):
     states_changed = Signal()  # which blocks are in which volumes, or their names or colors
     executed = Signal()  # a command was started or has ended
     job_ended = Signal(object)  # JobEnd
-    offered = Signal(str, str)  # a sentence, and the words of a button for what can be done
 
     def __init__(self, session: Any, parent: QObject | None = None):
         super().__init__(session, parent)
@@ -59,6 +58,7 @@ class PanelState(ListedVolumes):
         self.reader.opened.connect(lambda found: self.set_run(found.folder, found))
         self.reader.known.connect(self._know)
         self.ensemble_changed.connect(self._list_known)
+        self.run_changed.connect(self.review)
         shows_errors(self)
         # they do nothing more where the window goes without the tool being asked
         self._handlers: list[Any] = [
@@ -126,10 +126,11 @@ class PanelState(ListedVolumes):
         if not any(map(self._needs_torch, lines)) or not torch_missing():
             return False
         self._after_torch = lines
-        self.offered.emit(
+        self.offer(
             "Contour levels are predicted with torch, which is not installed yet "
             f"({SIZES[build_for_this_computer()]}).",
             "Install torch and go on",
+            self.install_torch,
         )
         return True
 
@@ -197,6 +198,14 @@ class PanelState(ListedVolumes):
         self.reader.open(None)
         self.run_folder, self.run = folder, run
         self.run_changed.emit()
+        borrowed = None if run is None else run.record.borrowed
+        if folder is not None and borrowed is not None:
+            self.offer(
+                borrowed_text(folder, borrowed),
+                LOCATE,
+                self.locating.emit,
+                lambda: self.run_folder == folder and (self.run is None or self.run is run),
+            )
         if folder is not None and (folder / RECORD).is_file():
             self.reader.read_states(folder, run)
         elif self.known is not None:
@@ -276,6 +285,45 @@ class PanelState(ListedVolumes):
             self.set_volumes(volumes, set(self.excluded) | self._excluded_before, choices)
         if shown:  # read anew: where its volumes are may have changed
             self._show_folder(Path(now(shown)))
+
+    def tell_gone(self, folder: Path) -> None:
+        """Say that the results shown are not in their folder, and offer to show where they are."""
+        self.offer(
+            gone_text(folder),
+            LOCATE,
+            self.locating.emit,
+            lambda: self.run_folder == folder and not (folder / RECORD).is_file(),
+        )
+
+    def locate(self, place: Path) -> None:
+        """Have the volumes, and the results shown, be in another place: by ``siren locate`` if a
+        run knows them; else the volumes there are listed, with the choices of these.
+        """
+        known, run = self._blocks_of_volumes(), None
+        if not known and self.lost:
+            from ..core.runs.results import results_folder
+
+            output = Path(self.output).expanduser() if self.output else None
+            output = output or results_folder(Path(self.volumes).expanduser())
+            run = next((p.parent for p in sorted(output.glob(f"*/{RECORD}"))), None)
+        if known or run is not None:
+            line = f"siren locate {path_text(place)}"
+            self.execute(f"{line} run {path_text(run)}" if run is not None else line)
+        else:
+            self.set_volumes(str(place), set(self.excluded) | self._excluded_before, self.choices())
+
+    def _blocks_of_volumes(self) -> bool:
+        """Whether blocks of these volumes, or of the run shown, are open."""
+        if not blocks_are_open(self.session):
+            return False
+        from ..session.scene import blocks_of, folder_of, same_folder, sets_of_blocks
+
+        volumes, shown = Path(self.volumes or "").expanduser(), self.run_folder or ""
+        return any(
+            same_folder(folder_of(group), shown)
+            or any(same_folder(m.siren_volumes, volumes) for m in blocks_of(group))
+            for group in sets_of_blocks(self.session)
+        )
 
     def _opened(self, run: Run) -> None:
         if not self.closed:

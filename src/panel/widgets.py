@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from chimerax.core.triggerset import DEREGISTER
@@ -24,6 +25,7 @@ from Qt.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -98,6 +100,13 @@ def single_shot(parent: QObject, milliseconds: int, call: Callable[[], Any]) -> 
     timer.setInterval(milliseconds)
     timer.timeout.connect(call)
     return timer
+
+
+def ask_folder(parent: QWidget, title: str, start: str = "") -> str:
+    """Ask for a folder, beginning with the nearest that is there; "" if none is chosen."""
+    path = Path(start).expanduser()
+    place = next((p for p in (path, *path.parents) if start and p.is_dir()), Path.home())
+    return str(QFileDialog.getExistingDirectory(parent, title, str(place)))
 
 
 def emphasize(widget: QWidget, bold: bool) -> None:

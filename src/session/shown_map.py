@@ -16,7 +16,7 @@ from chimerax.map_data import ArrayGridData
 from numpy.typing import NDArray
 
 from ..core.maps.grid import Grid
-from .surfaces import BlockMap, draw_surface, new_volume, set_level
+from .surfaces import BlockMap, draw_surface, new_volume, restored_volume, set_level
 
 MAP_COLOR = (0.7, 0.7, 0.7, 1.0)  # ChimeraX's color for the first map
 SEEN_THROUGH = 70  # percent of transparency with which blocks are seen through a map
@@ -54,7 +54,7 @@ class EnsembleMap(Volume):
     @staticmethod
     def restore_snapshot(session: Any, data: dict[str, Any]) -> EnsembleMap | None:
         """Restore a Volume with ChimeraX's own code, then set the class."""
-        volume = Volume.restore_snapshot(session, data)
+        volume = restored_volume(session, data)
         if volume is not None:
             volume.__class__ = EnsembleMap
             volume.siren_place = data.get("siren place", "")
@@ -97,7 +97,7 @@ def show_map(
         if shown is not None:
             new.siren_faded = shown.siren_faded
             session.models.close([shown])
-        elif _blocks_shown(session):
+        elif blocks_shown(session):
             _fade(new)
         new.siren_place = place
         session.models.add([new])
@@ -106,7 +106,7 @@ def show_map(
     shown.name, shown.siren_place = name, place
     if level is not None:
         set_level(shown, level)
-    if shown.siren_faded and not _blocks_shown(session):
+    if shown.siren_faded and not blocks_shown(session):
         _restore(shown)
     _let_be_seen(shown)
     shown.update_drawings()
@@ -185,6 +185,13 @@ def uncover(session: Any, blocks: Iterable[BlockMap]) -> tuple[EnsembleMap | Non
     return faded, _opaque_maps_at(session, blocks)
 
 
+def cover_again(session: Any) -> None:
+    """Make the map shown by ``siren show`` opaque again that :func:`uncover` made transparent."""
+    shown = shown_map(session)
+    if shown is not None and shown.siren_faded:
+        _restore(shown)
+
+
 _told: WeakSet[Volume] = WeakSet()  # maps of the user of which it was said that they may cover
 
 
@@ -228,7 +235,8 @@ def hide_others(session: Any, source: Volume) -> list[Volume]:
     return covering
 
 
-def _blocks_shown(session: Any) -> bool:
+def blocks_shown(session: Any) -> bool:
+    """Whether any blocks are seen."""
     return any(m.visible for m in session.models.list(type=BlockMap))
 
 

@@ -15,6 +15,7 @@ from .commandline import names_text, value_text
 from .commandline import path_text as path_text
 
 if TYPE_CHECKING:
+    from ..core.runs.places import Borrowed
     from ..core.runs.record import Record
 
 # below this, finding nothing is expected: the published tool asks for 200 or more
@@ -61,6 +62,15 @@ def gone_text(folder: str | Path) -> str:
     return (
         f"{folder} was moved, renamed or deleted. Its blocks are kept in the session and can be "
         'edited; to save and expand them, say where it is now: "siren locate FOLDER".'
+    )
+
+
+def borrowed_text(folder: str | Path, borrowed: Borrowed) -> str:
+    """Which volumes a run uses that was copied or moved without its own, and how to name others."""
+    return (
+        f"{folder} was copied or moved without its volumes: they are not in {borrowed.own}, so "
+        f"those of the original project are used, in {borrowed.used}. To use others, or to keep "
+        f'these: "siren locate VOLUMES run {path_text(Path(folder))}".'
     )
 
 
