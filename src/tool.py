@@ -165,7 +165,7 @@ class SirenTool(ToolInstance):
             self._blocks.lines_wanted.connect(self.state.execute_in_turn)
             self._blocks.refreshed.connect(self.state.follow_blocks)
             self._place("blocks", self._blocks)
-            self._blocks.set_run(self.state.run_folder, self.state.run)
+            self._show_run(self._blocks)
         return self._blocks
 
     @property
@@ -343,12 +343,16 @@ class SirenTool(ToolInstance):
         folder = self.state.run_folder
         # with a run there is something to follow: names, edits, a set that is saved elsewhere
         if self._blocks is not None:
-            self._blocks.set_run(folder, self.state.run)
+            self._show_run(self._blocks)
         elif folder is not None:
             _ = self.blocks
         for page in (self._relations, self._plots):
             if page is not None:
                 page.set_run(folder)
+
+    def _show_run(self, page: BlocksPage) -> None:
+        state = self.state
+        page.set_run(state.run_folder, state.run, state.reader.reads_run)
 
     def _levels_changed(self) -> None:
         if self._plots is not None:
@@ -378,7 +382,7 @@ class SirenTool(ToolInstance):
         tool.state.set_volumes(data["volumes"], set(data["excluded"]), data["choices"])
         if data["run"]:
             folder = Path(data["run"])
-            tool.state.set_run(folder)
+            tool.state.show_folder(folder)
             if not (folder / RECORD).is_file():
                 tool.state.tell_gone(folder)
         page = data["page"]

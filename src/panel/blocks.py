@@ -85,6 +85,7 @@ class BlocksPage(Page):
         super().__init__(parent)
         self.session, self._execute = session, execute
         self._folder: Path | None = None
+        self._waits = False  # for the run to be read
         self._run: Run | None = None
         self._watched: WeakKeyDictionary[BlockMap, bool] = WeakKeyDictionary()
         self._from_session = False  # True while the selection of rows follows that of surfaces
@@ -98,12 +99,12 @@ class BlocksPage(Page):
         self._listen()
         self.set_run(None)
 
-    def set_run(self, folder: Path | None, run: Run | None = None) -> None:
+    def set_run(self, folder: Path | None, run: Run | None = None, waits: bool = False) -> None:
         """Show a finished run; its blocks may be open, edited or closed. Pass ``run`` if the
-        folder has been read already.
+        folder has been read already, or ``waits`` if it is being read.
         """
-        self._folder, self._run = folder, run
-        if folder is not None and run is None:
+        self._folder, self._run, self._waits = folder, run, waits
+        if folder is not None and run is None and not waits:
             with suppress(SirenError):  # blocks may still be open although their folder is gone
                 self._run = open_run(folder)
         self.refresh()
@@ -334,6 +335,8 @@ class BlocksPage(Page):
         if self._folder is None:
             return "No blocks of these volumes yet: run a sketch, or open blocks found earlier."
         rows = self.model.rows
+        if not rows and self._waits:
+            return f"{self._folder.name} …"
         if not rows:
             reason = nothing_found(self._run.record) if self._run else ""
             return f"{self._folder.name}: no blocks. {reason}".rstrip()

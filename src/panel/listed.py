@@ -241,6 +241,11 @@ class ListedVolumes(QObject):
         return self.found.names if self.found else ()
 
     @property
+    def unticked(self) -> set[str]:
+        """Names of unticked volumes, also while these are not listed yet, or are gone."""
+        return set(self.excluded if self.found else self._excluded_before)
+
+    @property
     def included(self) -> list[str]:
         """Names of the ticked volumes."""
         return [n for n in self.names if n not in self.excluded]

@@ -424,6 +424,39 @@ def test_volumes_without_open_blocks_are_located_too_and_keep_what_was_chosen(
         assert "../../maps" in (tmp_path / "siren/00_sketch/run.json").read_text()
 
 
+def test_located_volumes_are_listed_although_the_run_knew_them_by_another_name(
+    desk: Desk, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chimerax.core.commands import run
+
+    import chimerax.siren.tool as module
+
+    volumes, other, new = (tmp_path / name for name in ("volumes", "other", "new"))
+    shutil.copytree(planted.folder, volumes)
+
+    def do(line: str) -> None:
+        run(desk.session, line, log=False)
+        desk.wait(lambda: current_job(desk.session) is None)
+
+    do(f"siren sketch '{volumes}' level {LEVEL} open false")
+    volumes.rename(other)
+    do(f"siren locate '{other}' run '{tmp_path}/siren/00_sketch'")
+    other.rename(volumes)
+    desk.open()
+    desk.list(volumes)
+    desk.tool.state.set_excluded({"vol_3.mrc"})
+    desk.tool.state.set_excluded(set())  # ticked again
+    do(f"siren open '{tmp_path}/siren/00_sketch'")
+    volumes.rename(new)
+    desk.list(volumes)
+    monkeypatch.setattr(module, "ask_folder", lambda *_: str(new))
+    desk.tool.message.button.click()
+    desk.wait(lambda: current_job(desk.session) is None and not desk.tool.state.reader.busy)
+    assert desk.typed[-1] == f"siren locate {new}"
+    assert desk.tool.state.volumes == str(new) and len(desk.tool.state.included) == 150
+    run(desk.session, "close", log=False)
+
+
 def test_a_run_that_uses_the_volumes_of_another_project_says_so_in_the_panel(
     desk: Desk, planted: Planted, tmp_path: Path
 ) -> None:
