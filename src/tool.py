@@ -48,6 +48,7 @@ PAGES_OF_1 = ("ensemble", "run", "blocks", "plots")  # of sessions of version 1,
 WITH_FIGURES = ("plots", "relations")
 PAGES = ("ensemble", "levels", "run", "blocks", "plots", "relations")  # in the order of their tabs
 LOW = 380  # pixels of height, as docked on a laptop
+LOWEST = 290  # the same beside Volume Viewer
 SPACING = 4  # pixels between the parts of the panel: a laptop's screen is low
 LOOK = 30  # ms between looks at whether the libraries are there
 
@@ -233,14 +234,15 @@ class SirenTool(ToolInstance):
             self._page_waits.start()
 
     def _make_room(self) -> None:
-        """Leave a figure the room of the screening bar where the panel is low, unless blocks are
-        being screened.
+        """Leave a figure, or the table of blocks, the room of the screening bar where the panel is
+        low, unless blocks are being screened.
         """
         if self.state.closed:
             return
-        low = self.tool_window.ui_area.height() < LOW
-        figure = PAGES[self.tabs.currentIndex()] in WITH_FIGURES
-        self.screening.setVisible(not (low and figure) or self.screening.alive)
+        page = PAGES[self.tabs.currentIndex()]
+        low = {"blocks": LOWEST, **dict.fromkeys(WITH_FIGURES, LOW)}.get(page, 0)
+        height = self.tool_window.ui_area.height()
+        self.screening.setVisible(height >= low or self.screening.alive)
 
     def _show_page(self) -> None:
         if not self.state.closed:

@@ -10,7 +10,7 @@ from typing import Any
 
 from chimerax.core.commands import CmdDesc
 
-from ..core.common.errors import SirenError
+from ..core.common.errors import SirenError, join_names
 from ..core.common.files import RECORD
 from ..core.common.progress import Progress
 from ..core.runs.moved import locate_volumes, volumes_missing, wants_volumes
@@ -86,8 +86,9 @@ def locate(session: Any, folder: str, run: str | None = None) -> Any:
         log_lines(
             session,
             [
-                f"The volumes of {f} are in {place} now, which its run.json says from now on."
-                for f in found.volumes
+                f"The volumes of {f} are in {place} now, which its run.json says from now on"
+                + (f"; so are those of {join_names(beside)} beside it." if beside else ".")
+                for f, beside in _by_output(list(found.volumes)).items()
             ],
         )
         shown = {folder_of(g) for g in sets_of_blocks(session)}
@@ -103,6 +104,16 @@ def locate(session: Any, folder: str, run: str | None = None) -> Any:
 def _place_of(record: Record) -> Path:
     """The folder of a run's volumes, or of those that are missing."""
     return volumes_missing(record) or Path(volumes_folder(record))
+
+
+def _by_output(runs: list[str]) -> dict[str, list[str]]:
+    """The first run of each output folder, with the names of the others there."""
+    first: dict[Path, str] = {}
+    others: dict[str, list[str]] = {}
+    for run in runs:
+        one = first.setdefault(Path(run).parent, run)
+        others.setdefault(one, []).extend([Path(run).name] if run != one else [])
+    return others
 
 
 def _beside(runs: list[Path]) -> list[Path]:

@@ -216,6 +216,17 @@ class Scrolled(QScrollArea):
         for widget in (self.content, self.viewport()):
             widget.setAutoFillBackground(False)
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Override for Qt: Return clicks the button with the focus. ChimeraX takes what no one
+        wants to its command line, where Return would run the last command once more.
+        """
+        super().keyPressEvent(event)
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
+            focus = self.focusWidget()
+            if not event.isAccepted() and isinstance(focus, QAbstractButton):
+                focus.click()
+            event.accept()
+
 
 class Page(Scrolled):
     """A page of the panel. It scrolls where the panel is short, so that no page makes the panel

@@ -354,7 +354,9 @@ def test_all_steps_beside_a_run_are_told_where_the_volumes_are(
     run(f"siren locate '{project}/maps'")
     for folder in (sketch, expand):
         assert record(folder)["folders"][str((project / "maps").resolve())] == "../../maps"
-        assert f"The volumes of {folder} are in {project / 'maps'} now" in log.getvalue()
+    said = " ".join(log.getvalue().split())
+    assert f"The volumes of {expand} are in {project / 'maps'} now" in said
+    assert "so are those of 00_sketch beside it." in said
     run(f"siren expand '{sketch}' open false")
 
 
