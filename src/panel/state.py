@@ -207,7 +207,7 @@ class PanelState(ListedVolumes):
         borrowed = None if run is None else run.record.borrowed
         if folder is not None and borrowed is not None:
             self.offer(
-                borrowed_text(folder, borrowed),
+                borrowed_text(folder, borrowed, remedy=False),
                 LOCATE,
                 self.locating.emit,
                 lambda: self.run_folder == folder and (self.run is None or self.run is run),

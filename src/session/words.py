@@ -65,12 +65,18 @@ def gone_text(folder: str | Path) -> str:
     )
 
 
-def borrowed_text(folder: str | Path, borrowed: Borrowed) -> str:
-    """Which volumes a run uses that was copied or moved without its own, and how to name others."""
+def borrowed_text(folder: Path, borrowed: Borrowed, remedy: bool = True) -> str:
+    """Which volumes a run uses that was copied or moved without its own, and how to name others;
+    without the latter where a button is beside it.
+    """
+    text = (
+        f"{folder if remedy else folder.name} was copied or moved without its volumes: they are "
+        f"not in {borrowed.own}, so those in {borrowed.used} are used."
+    )
+    if not remedy:
+        return text
     return (
-        f"{folder} was copied or moved without its volumes: they are not in {borrowed.own}, so "
-        f"those of the original project are used, in {borrowed.used}. To use others, or to keep "
-        f'these: "siren locate VOLUMES run {path_text(Path(folder))}".'
+        f'{text} To use others, or to keep these: "siren locate VOLUMES run {path_text(folder)}".'
     )
 
 
