@@ -28,6 +28,7 @@ from .panel.widgets import (
     WheelGuard,
     add_key,
     ask_folder,
+    busy_cursor,
     plain_layout,
 )
 from .session import libraries
@@ -65,6 +66,7 @@ class SirenTool(ToolInstance):
         from chimerax.ui import MainToolWindow
 
         super().__init__(session, tool_name)
+        libraries.shown_waiting[:] = [busy_cursor]
         self.display_name = NAME
         self.tool_window = MainToolWindow(self)
         area = self.tool_window.ui_area

@@ -110,6 +110,8 @@ class Header(QWidget):
             # writing would undo a selection, which the next key is to replace
             if self.field.currentText() != self._text:
                 self.field.setEditText(self._text)
+                if self.field.lineEdit().hasFocus():  # the next key is to replace it
+                    self.field.lineEdit().selectAll()
         self.hint.setVisible(not state.volumes)
         self.summary.setVisible(bool(state.volumes))
         if found is None:

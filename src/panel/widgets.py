@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,16 @@ def ask_folder(parent: QWidget, title: str, start: str = "") -> str:
     path = Path(start).expanduser()
     place = next((p for p in (path, *path.parents) if start and p.is_dir()), Path.home())
     return str(QFileDialog.getExistingDirectory(parent, title, str(place)))
+
+
+@contextmanager
+def busy_cursor() -> Iterator[None]:
+    """Show the mouse pointer of a program that is at work, while the main thread waits."""
+    QApplication.setOverrideCursor(Qt.CursorShape.BusyCursor)
+    try:
+        yield
+    finally:
+        QApplication.restoreOverrideCursor()
 
 
 def emphasize(widget: QWidget, bold: bool) -> None:

@@ -158,6 +158,50 @@ def test_volumes_of_last_time_are_listed_unless_others_are_being_typed(
     assert not typed or field.text() == typed
 
 
+def test_a_folder_typed_over_that_of_last_time_is_not_written_behind_it(
+    desk: Desk, planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chimerax.siren.panel.settings import panel_settings
+
+    loading = slow_libraries(monkeypatch)
+    panel_settings(desk.session).recent = [str(planted.folder)]
+    desk.open()
+    field = desk.tool.header.field.lineEdit()
+    field.setFocus()
+    desk.wait(field.hasFocus)
+    loading.there = True
+    desk.wait(lambda: desk.tool.state.volumes == str(planted.folder))
+    for letter in "/da":
+        press(field, Qt.Key.Key_A, text=letter)
+    assert field.text().startswith("/da")
+
+
+def test_a_command_that_waits_for_libraries_is_seen_to_wait(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from Qt.QtWidgets import QApplication
+
+    desk.open()
+    seen: list[Any] = []
+
+    class Slow:
+        def ready(self, group: tuple[str, ...], seconds: float | None = 0.0) -> bool:
+            if seconds is None:
+                seen.append(QApplication.overrideCursor())
+            return seconds is None
+
+    @cache
+    def load() -> Slow:
+        return Slow()
+
+    load()
+    monkeypatch.setattr(libraries, "load", load)
+    libraries.wait_for(libraries.NUMBERS)
+    (cursor,) = seen
+    assert cursor is not None and cursor.shape() == Qt.CursorShape.BusyCursor
+    assert QApplication.overrideCursor() is None
+
+
 def test_what_is_being_typed_stays_while_pictures_of_the_volumes_come_in(
     desk: Desk, planted: Planted, tmp_path: Path
 ) -> None:
