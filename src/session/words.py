@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # below this, finding nothing is expected: the published tool asks for 200 or more
 FEW_VOLUMES = 100
+# where a word may be broken; closed, as ChimeraX saves the log by a parser that would nest each
+# <wbr> in the one before, and leaves out what is nested 256 times
+BREAK = "<wbr/>"
 LONG_WORD = 24  # characters; a docked log may hold no more of them in a line
 
 
@@ -33,7 +36,7 @@ def breakable(text: str) -> str:
     log is as wide as its longest word, and would scroll sideways.
     """
     return "".join(
-        "<wbr>".join(map(escape, _parts(word))) if len(word) > LONG_WORD else escape(word)
+        BREAK.join(map(escape, _parts(word))) if len(word) > LONG_WORD else escape(word)
         for word in re.split(r"(\s+)", text)
     )
 
@@ -51,7 +54,7 @@ def say_in(log: Callable[..., Any], session: Any, sentence: str) -> None:
     its long words may be broken.
     """
     html = breakable(sentence)
-    if session.ui.is_gui and "<wbr>" in html:
+    if session.ui.is_gui and BREAK in html:
         log(html.replace("\n", "<br>\n"), is_html=True)
     else:
         log(sentence)
