@@ -10,7 +10,7 @@ from typing import Any
 from weakref import WeakSet
 
 import numpy as np
-from chimerax.core.models import Model
+from chimerax.core.models import MODEL_DISPLAY_CHANGED, Model
 from chimerax.map import Volume
 from chimerax.map_data import ArrayGridData
 from numpy.typing import NDArray
@@ -59,6 +59,7 @@ class EnsembleMap(Volume):
             volume.__class__ = EnsembleMap
             volume.siren_place = data.get("siren place", "")
             volume.siren_faded = data.get("siren faded", False)
+            _watch_blocks(session)
         return volume
 
 
@@ -86,6 +87,7 @@ def show_map(
     level : contour level; None keeps the previous one, or lets ChimeraX choose the first
     place : the path of its file
     """
+    _watch_blocks(session)
     shown = shown_map(session)
     if shown is None or shown.data.size != grid.shape[::-1]:
         new = new_volume(EnsembleMap, session, array, grid, name)
@@ -190,6 +192,38 @@ def cover_again(session: Any) -> None:
     shown = shown_map(session)
     if shown is not None and shown.siren_faded:
         _restore(shown)
+        shown.siren_faded = blocks_shown(session)  # it was opaque beside these by a person's wish
+
+
+_watching: WeakSet[Any] = WeakSet()  # sessions
+
+
+def _watch_blocks(session: Any) -> None:
+    """Let blocks be seen through the map also when hidden ones are shown again, by any command."""
+    if session in _watching:
+        return
+    _watching.add(session)
+
+    def displayed(_: str, model: Model) -> None:
+        ours = (model, *model.child_models())
+        if model.display and any(isinstance(m, BlockMap) for m in ours):
+            _show_through(session)
+
+    session.triggers.add_handler(MODEL_DISPLAY_CHANGED, displayed)
+
+
+def _show_through(session: Any) -> None:
+    """Make the map transparent where blocks are seen, unless a person wanted it opaque there."""
+    shown = shown_map(session)
+    if shown is None or shown.siren_faded or not shown.visible or not blocks_shown(session):
+        return
+    if _opaque(shown):
+        from .log import log_uncovered
+
+        _fade(shown)
+        if shown not in _told:  # once for each map, not whenever blocks come and go
+            _told.add(shown)
+            log_uncovered(session, shown, ())
 
 
 _told: WeakSet[Volume] = WeakSet()  # maps of the user of which it was said that they may cover
