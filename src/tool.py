@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +139,10 @@ class SirenTool(ToolInstance):
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.screening)
         layout.addWidget(self.run_bar)
+        # from the pages down to the last row, as they are seen
+        after = (self.screening.keep, self.run_bar.run_all, self.run_bar.stop)
+        for before, then in pairwise(after):
+            QWidget.setTabOrder(before, then)
         self._wheel.protect(area)
         FindKey(area, self.find_volumes)
 

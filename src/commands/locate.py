@@ -82,7 +82,10 @@ def locate(session: Any, folder: str, run: str | None = None) -> Any:
 
     def show(found: Located) -> Located:
         groups = bind(session, {**{f: f for f in found.volumes}, **found.moves})
-        log_bound(session, [g for g in groups if folder_of(g) in found.moves.values()])
+        bound = [g for g in groups if folder_of(g) in found.moves.values()]
+        log_bound(session, bound)
+        if bound and session.session_file_path:
+            log_lines(session, ["Save the session again: its file has the earlier folders."])
         log_lines(
             session,
             [

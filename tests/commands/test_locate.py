@@ -179,6 +179,7 @@ def test_edits_go_on_in_a_session_whose_project_was_renamed_and_are_saved_once_i
     run(f"siren locate '{new}'")
     assert {m.siren_folder for m in blocks(session)} == {str(new / "siren/02_expand")}
     assert blocks(session)[0].parent.name.endswith("j43/siren/02_expand")
+    assert "Save the session again" in log.getvalue()
     saved = run("siren block save #1")
     assert saved.folder == new / "siren/01_edited"
     assert files_of(saved.folder) == expected

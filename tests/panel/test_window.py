@@ -181,6 +181,19 @@ def test_the_log_keeps_a_few_lines_where_another_tool_takes_them(
 # ---- keys
 
 
+def test_the_tab_key_goes_down_the_panel_as_it_is_seen(desk: Desk) -> None:
+    tool = desk.open(430, 600)
+    bar, screening = tool.run_bar, tool.screening
+    wanted = [screening.count, screening.slider, screening.keep, bar.run_all, bar.stop]
+    found, widget = [], screening.count
+    while len(found) < len(wanted):
+        if widget in wanted:
+            found.append(widget)
+        widget = widget.nextInFocusChain()
+        assert widget is not screening.count
+    assert found == wanted
+
+
 def test_return_clicks_the_button_with_the_focus_and_never_reaches_the_command_line(
     desk: Desk, planted: Planted
 ) -> None:
