@@ -16,10 +16,10 @@ from chimerax.map_data import ArrayGridData
 from numpy.typing import NDArray
 
 from ..core.maps.grid import Grid
-from .surfaces import BlockMap, draw_surface, new_volume, restored_volume, set_level
+from .log import log_uncovered
+from .surfaces import SEEN_THROUGH, BlockMap, draw_surface, new_volume, restored_volume, set_level
 
 MAP_COLOR = (0.7, 0.7, 0.7, 1.0)  # ChimeraX's color for the first map
-SEEN_THROUGH = 70  # percent of transparency with which blocks are seen through a map
 OPAQUE = 0.5  # alpha above which they are not
 VIEWER = "Volume Viewer"
 # the surface of as many voxels is made in 14 ms; a larger map is drawn more coarsely while its
@@ -218,8 +218,6 @@ def _show_through(session: Any) -> None:
     if shown is None or shown.siren_faded or not shown.visible or not blocks_shown(session):
         return
     if _opaque(shown):
-        from .log import log_uncovered
-
         _fade(shown)
         if shown not in _told:  # once for each map, not whenever blocks come and go
             _told.add(shown)

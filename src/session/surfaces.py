@@ -30,6 +30,7 @@ V = TypeVar("V", bound=Volume)
 GROUP_NAME = "SIREn blocks"
 UNKNOWN_COLOR = (0.7, 0.7, 0.7)
 OPENS_VIEWER = "show_volume_dialog"  # the function of ChimeraX that a restored map calls
+SEEN_THROUGH = 70  # percent of transparency with which blocks are seen through a map
 REFERENCE_COLOR = (0.62, 0.62, 0.62, 0.3)
 
 
