@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,13 @@ from .panel.widgets import (
     Squeezed,
     WheelGuard,
     add_key,
+    ask_folder,
+    busy_cursor,
     plain_layout,
 )
 from .session import libraries
 from .session.jobs import JobEnd
-from .session.words import gone_text, path_text
+from .session.words import path_text
 
 if TYPE_CHECKING:
     from .panel.blocks import BlocksPage
@@ -47,6 +50,7 @@ PAGES_OF_1 = ("ensemble", "run", "blocks", "plots")  # of sessions of version 1,
 WITH_FIGURES = ("plots", "relations")
 PAGES = ("ensemble", "levels", "run", "blocks", "plots", "relations")  # in the order of their tabs
 LOW = 380  # pixels of height, as docked on a laptop
+LOWEST = 290  # the same beside Volume Viewer
 SPACING = 4  # pixels between the parts of the panel: a laptop's screen is low
 LOOK = 30  # ms between looks at whether the libraries are there
 
@@ -63,6 +67,7 @@ class SirenTool(ToolInstance):
         from chimerax.ui import MainToolWindow
 
         super().__init__(session, tool_name)
+        libraries.shown_waiting[:] = [busy_cursor]
         self.display_name = NAME
         self.tool_window = MainToolWindow(self)
         area = self.tool_window.ui_area
@@ -80,7 +85,8 @@ class SirenTool(ToolInstance):
         self._page_waits.timeout.connect(self._show_page)
         self.state.said.connect(self.message.say)
         self.state.offered.connect(self.message.offer)
-        self.message.button.clicked.connect(self.state.install_torch)
+        self.message.button.clicked.connect(self.state.accept_offer)
+        self.state.locating.connect(self.locate)
         self.state.run_changed.connect(self._run_changed)
         self.state.job_ended.connect(self._job_ended)
         self.state.levels_changed.connect(self._levels_changed)
@@ -133,6 +139,10 @@ class SirenTool(ToolInstance):
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.screening)
         layout.addWidget(self.run_bar)
+        # from the pages down to the last row, as they are seen
+        after = (self.screening.keep, self.run_bar.run_all, self.run_bar.stop)
+        for before, then in pairwise(after):
+            QWidget.setTabOrder(before, then)
         self._wheel.protect(area)
         FindKey(area, self.find_volumes)
 
@@ -163,7 +173,7 @@ class SirenTool(ToolInstance):
             self._blocks.lines_wanted.connect(self.state.execute_in_turn)
             self._blocks.refreshed.connect(self.state.follow_blocks)
             self._place("blocks", self._blocks)
-            self._blocks.set_run(self.state.run_folder, self.state.run)
+            self._show_run(self._blocks)
         return self._blocks
 
     @property
@@ -231,14 +241,15 @@ class SirenTool(ToolInstance):
             self._page_waits.start()
 
     def _make_room(self) -> None:
-        """Leave a figure the room of the screening bar where the panel is low, unless blocks are
-        being screened.
+        """Leave a figure, or the table of blocks, the room of the screening bar where the panel is
+        low, unless blocks are being screened.
         """
         if self.state.closed:
             return
-        low = self.tool_window.ui_area.height() < LOW
-        figure = PAGES[self.tabs.currentIndex()] in WITH_FIGURES
-        self.screening.setVisible(not (low and figure) or self.screening.alive)
+        page = PAGES[self.tabs.currentIndex()]
+        low = {"blocks": LOWEST, **dict.fromkeys(WITH_FIGURES, LOW)}.get(page, 0)
+        height = self.tool_window.ui_area.height()
+        self.screening.setVisible(height >= low or self.screening.alive)
 
     def _show_page(self) -> None:
         if not self.state.closed:
@@ -277,7 +288,9 @@ class SirenTool(ToolInstance):
 
     def delete(self) -> None:
         """Close the panel; a run in progress continues."""
-        if not self.state.closed:  # the window may have gone first
+        if self.state.closed:  # the window may have gone first
+            self.screening.put_back()
+        else:
             self._libraries.stop()
             self._page_waits.stop()
             self.run_bar.close_down()
@@ -312,6 +325,14 @@ class SirenTool(ToolInstance):
         name = PAGES[self.tabs.currentIndex()]
         self.state.execute(f"help {HELP}#{name}")
 
+    def locate(self) -> None:
+        """Ask where the volumes and results shown are now."""
+        state = self.state
+        gone = state.volumes if state.lost else str(state.run_folder or "")
+        folder = ask_folder(self.tool_window.ui_area, "Where the volumes or results are now", gone)
+        if folder:
+            state.locate(Path(folder))
+
     def try_example(self) -> None:
         """Make the example, or use the one made earlier."""
         folder = EXAMPLE.expanduser()
@@ -331,12 +352,16 @@ class SirenTool(ToolInstance):
         folder = self.state.run_folder
         # with a run there is something to follow: names, edits, a set that is saved elsewhere
         if self._blocks is not None:
-            self._blocks.set_run(folder, self.state.run)
+            self._show_run(self._blocks)
         elif folder is not None:
             _ = self.blocks
         for page in (self._relations, self._plots):
             if page is not None:
                 page.set_run(folder)
+
+    def _show_run(self, page: BlocksPage) -> None:
+        state = self.state
+        page.set_run(state.run_folder, state.run, state.reader.reads_run)
 
     def _levels_changed(self) -> None:
         if self._plots is not None:
@@ -366,9 +391,9 @@ class SirenTool(ToolInstance):
         tool.state.set_volumes(data["volumes"], set(data["excluded"]), data["choices"])
         if data["run"]:
             folder = Path(data["run"])
-            tool.state.set_run(folder)
+            tool.state.show_folder(folder)
             if not (folder / RECORD).is_file():
-                tool.state.tell(gone_text(folder), True)
+                tool.state.tell_gone(folder)
         page = data["page"]
         tool.tabs.setCurrentIndex(PAGES.index(PAGES_OF_1[page] if isinstance(page, int) else page))
         tool.tool_window.shown = data["shown"]

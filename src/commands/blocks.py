@@ -46,7 +46,7 @@ from ..session.inputs import (
     user_errors,
 )
 from ..session.jobs import at_once, run_job
-from ..session.moved import beside, keep_run, run_record
+from ..session.moved import beside, keep_run, run_record, warn_borrowed
 from ..session.words import counted, nothing_found
 from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
 from .levels import LEVELS, check_first, check_levels, chosen_levels
@@ -229,6 +229,7 @@ def open_(session: Any, folder: str, reference: bool = False) -> Run:
     from ..session.opened import run_opened
 
     run = user_errors(open_run, Path(folder).expanduser().absolute())
+    warn_borrowed(session, run.folder, run.record)
     at_once(_show_run(session, run, [_volumes_line(run)], True, reference, written=False))
     run_opened(session, run)
     return run

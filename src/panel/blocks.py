@@ -19,7 +19,6 @@ from chimerax.core.models import (
 from Qt.QtCore import QEvent, QItemSelection, QItemSelectionModel, Qt, Signal
 from Qt.QtGui import QAction
 from Qt.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QMenu,
@@ -31,7 +30,7 @@ from Qt.QtWidgets import (
 )
 
 from ..core.common.errors import SirenError
-from ..core.runs.moved import volumes_missing
+from ..core.runs.moved import wants_volumes
 from ..core.runs.steps import Run, open_run
 from ..session.commandline import name_text
 from ..session.edits import BLOCKS_CHANGED, add_trigger, can_undo
@@ -61,7 +60,8 @@ from .blocks_table import (
     table_view,
 )
 from .exports import ExportButton
-from .widgets import Note, Page, key_text, single_shot, while_alive
+from .listed import LOCATE
+from .widgets import Note, Page, ask_folder, key_text, single_shot, while_alive
 
 REFRESH_DELAY = 60  # ms; changes in quick succession are shown together
 SELECT_DELAY = 300  # ms of rest, as when arrow keys are held, before the surfaces are selected
@@ -85,6 +85,7 @@ class BlocksPage(Page):
         super().__init__(parent)
         self.session, self._execute = session, execute
         self._folder: Path | None = None
+        self._waits = False  # for the run to be read
         self._run: Run | None = None
         self._watched: WeakKeyDictionary[BlockMap, bool] = WeakKeyDictionary()
         self._from_session = False  # True while the selection of rows follows that of surfaces
@@ -98,12 +99,12 @@ class BlocksPage(Page):
         self._listen()
         self.set_run(None)
 
-    def set_run(self, folder: Path | None, run: Run | None = None) -> None:
+    def set_run(self, folder: Path | None, run: Run | None = None, waits: bool = False) -> None:
         """Show a finished run; its blocks may be open, edited or closed. Pass ``run`` if the
-        folder has been read already.
+        folder has been read already, or ``waits`` if it is being read.
         """
-        self._folder, self._run = folder, run
-        if folder is not None and run is None:
+        self._folder, self._run, self._waits = folder, run, waits
+        if folder is not None and run is None and not waits:
             with suppress(SirenError):  # blocks may still be open although their folder is gone
                 self._run = open_run(folder)
         self.refresh()
@@ -132,10 +133,10 @@ class BlocksPage(Page):
         self.title = QLabel(self)
         self.title.setWordWrap(True)
         self.open_button = QPushButton("Open as surfaces", self, clicked=self._open)
-        self.locate_button = QPushButton("Locate folder...", self, clicked=self._locate)
+        self.locate_button = QPushButton(LOCATE, self, clicked=self._locate)
         self.locate_button.setToolTip(
-            "The folder of these blocks, or of their volumes, is gone: show where it is now "
-            "(siren locate)"
+            "The folder of these blocks, or of their volumes, is gone, or was not copied along: "
+            "show where it is now (siren locate)"
         )
         self.sets = QToolButton(self)
         self.sets.setText("Open blocks")
@@ -328,12 +329,14 @@ class BlocksPage(Page):
         assert self._folder is not None
         if is_gone(self._folder):
             return True
-        return self._run is not None and volumes_missing(self._run.record) is not None
+        return self._run is not None and wants_volumes(self._run.record)
 
     def _summary(self, is_open: bool) -> str:
         if self._folder is None:
             return "No blocks of these volumes yet: run a sketch, or open blocks found earlier."
         rows = self.model.rows
+        if not rows and self._waits:
+            return f"{self._folder.name} …"
         if not rows:
             reason = nothing_found(self._run.record) if self._run else ""
             return f"{self._folder.name}: no blocks. {reason}".rstrip()
@@ -498,7 +501,7 @@ class BlocksPage(Page):
             self._execute(f"siren open {path_text(Path(folder))}")
 
     def _ask_folder(self, title: str = "Folder of a sketch or expansion") -> str:
-        return str(QFileDialog.getExistingDirectory(self, title))
+        return ask_folder(self, title, str(self._folder or ""))
 
     def _locate(self) -> None:
         folder = self._ask_folder("Where the folder of these blocks or volumes is now")

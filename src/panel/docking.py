@@ -9,6 +9,8 @@ from .widgets import single_shot
 
 SHARE = 0.5  # of the main window's height
 LOG = 160  # pixels that the neighbor keeps: the Log stays readable on a laptop
+READABLE = 64  # pixels of the lowest neighbor: the last two lines of the Log
+LEAST = 116  # pixels that the tallest keeps of what it gives others: a histogram of Volume Viewer
 SETTLED = 100  # ms without another height, until the main window has placed its tools
 TRIES = 20  # a window that still arranges itself does not always obey
 
@@ -59,7 +61,9 @@ def dock_of(area: QWidget) -> QDockWidget | None:
 def take_height(area: QWidget, most: int | None = None) -> bool:
     """Give a docked tool the height that it asks for, as far as the main window has it, from the
     tallest of its neighbors, at most ``most`` pixels: Qt shares a side evenly between its tools,
-    which leaves a list two rows. Returns whether there was something to give.
+    which leaves a list two rows. Unless the height was given by hand, a neighbor that has no line
+    left, as the Log under Volume Viewer, gets a few of the tallest, too. Returns whether there was
+    something to give.
     """
     dock = dock_of(area)
     neighbors = _neighbors(dock) if dock is not None else []
@@ -69,14 +73,18 @@ def take_height(area: QWidget, most: int | None = None) -> bool:
     frame = dock.height() - area.height()
     wanted = min(area.sizeHint().height(), round(SHARE * main.height()))
     more = min(wanted, wanted if most is None else most + frame) - dock.height()
-    if more <= 0:
-        return False
-    heights = {d: d.height() for d in neighbors}
+    before = {d: d.height() for d in neighbors}
+    heights = dict(before)
     tallest = max(heights, key=lambda d: heights[d])
-    more = min(more, heights[tallest] - LOG)
-    if more <= 0:
-        return False
+    more = max(0, min(more, heights[tallest] - LOG))
     heights[tallest] -= more
+    for other in heights if most is None else ():
+        lines = min(READABLE - heights[other], heights[tallest] - LEAST)
+        if other is not tallest and lines > 0:
+            heights[other] += lines
+            heights[tallest] -= lines
+    if heights == before:
+        return False
     heights[dock] = dock.height() + more
     main.resizeDocks(list(heights), list(heights.values()), Qt.Orientation.Vertical)
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from itertools import pairwise
 from math import isclose
 from pathlib import Path
@@ -303,7 +302,7 @@ class EnsemblePage(Page):
         self.player.pause()
         if source.path is not None and not source.path.is_file():
             self.state.tell(
-                f"{escape(str(source.path))} no longer exists: restore it, or reload the folder "
+                f"{source.path} no longer exists: restore it, or reload the folder "
                 "(arrow beside Browse).",
                 True,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from textwrap import fill as wrapped
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ ARROWS = {
 }
 
 CLICKS = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
+
+REASON_SIZE, LETTER = 9.0, 0.65  # points; width of a letter as a part of that, with margins
 
 Fill = Callable[[Figure, Theme], Drawn]
 
@@ -209,7 +212,24 @@ class FigureView(QWidget):
                 self.figure.clear()
                 self.drawn = Drawn(str(error))
         self.say(self.drawn.caption)
+        if not self.figure.axes:
+            self._write_reason(theme)
         self._lay_out_soon.start(0)
+
+    def _write_reason(self, theme: Theme) -> None:
+        """Say where the figure would be why there is none: a message may cover the caption."""
+        self.figure.clear()
+        letters = round(72 * self.figure.get_size_inches()[0] / REASON_SIZE / LETTER)
+        self.figure.text(
+            0.5,
+            0.5,
+            wrapped(self.drawn.caption, max(letters, 12)),
+            ha="center",
+            va="center",
+            color=theme.faint,
+            fontsize=REASON_SIZE,
+            parse_math=False,
+        )
 
     def _lay_out(self) -> None:
         engine = self.figure.get_layout_engine()

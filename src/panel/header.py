@@ -18,6 +18,7 @@ from Qt.QtWidgets import (
     QWidget,
 )
 
+from .listed import LOCATE
 from .state import PanelState
 from .widgets import Note, plain_layout
 
@@ -73,7 +74,7 @@ class Header(QWidget):
         row.addWidget(self.field, 1)
         row.addWidget(browse)
         self.summary = Note(parent=self)
-        self.summary.linkActivated.connect(lambda _: state.look_at_all())
+        self.summary.linkActivated.connect(self._follow_link)
         self.hint = QLabel(HINT, self)
         self.hint.setWordWrap(True)
         self.hint.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
@@ -109,9 +110,16 @@ class Header(QWidget):
             # writing would undo a selection, which the next key is to replace
             if self.field.currentText() != self._text:
                 self.field.setEditText(self._text)
+                if self.field.lineEdit().hasFocus():  # the next key is to replace it
+                    self.field.lineEdit().selectAll()
         self.hint.setVisible(not state.volumes)
         self.summary.setVisible(bool(state.volumes))
         if found is None:
+            if state.lost:
+                self.summary.setText(
+                    f'Not there: moved, renamed or deleted? <a href="locate">{LOCATE}</a>'
+                )
+                return
             self.summary.setText("Listing the maps …" if state.reader.busy else "No maps listed.")
             return
         text = f"{len(found.names):,} volumes, {found.grid.text().replace('A/voxel', 'Å/voxel')}"
@@ -125,6 +133,12 @@ class Header(QWidget):
                 f'. <a href="look">Read all {format_size(state.unread)} for pictures and flags</a>'
             )
         self.summary.setText(text)
+
+    def _follow_link(self, address: str) -> None:
+        if address == "locate":
+            self.state.locating.emit()
+        else:
+            self.state.look_at_all()
 
     def _entered(self) -> None:
         self._text = str(self.field.currentText())

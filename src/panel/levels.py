@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from chimerax.core.models import MODEL_DISPLAY_CHANGED, REMOVE_MODELS
 from Qt.QtCore import QEvent, QModelIndex, Qt, Signal
 from Qt.QtGui import QResizeEvent
 from Qt.QtWidgets import (
@@ -21,8 +22,9 @@ from Qt.QtWidgets import (
 )
 
 from ..core.common.errors import SirenError
-from ..session.scene import sets_of_blocks
-from ..session.shown_map import EnsembleMap, contour_quickly, draw_whole, shown_map
+from ..session.log import log_hidden_blocks, log_uncovered
+from ..session.scene import blocks_of, sets_of_blocks
+from ..session.shown_map import EnsembleMap, contour_quickly, draw_whole, shown_map, uncover
 from . import steps
 from .fields import NumberField
 from .find import FindField
@@ -50,6 +52,7 @@ class LevelsPage(Page):
         self.state = state
         self._done: list[Taken] = []
         self._name: str | None = None  # of the volume in the histogram
+        self._hidden: list[Any] = []  # the sets of blocks that were seen until a row was clicked
         self._following = False  # while the current row changes without a person's doing
         self._watched: WeakKeyDictionary[EnsembleMap, bool] = WeakKeyDictionary()
         self._map_changed = while_alive(self, self._on_map_changed)
@@ -73,6 +76,10 @@ class LevelsPage(Page):
         self.facts = Note(parent=self)
         self.facts.setMinimumHeight(2 * self.facts.fontMetrics().lineSpacing())
         self.facts.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.hidden_line = Note(
+            'Blocks are hidden while levels are set: <a href="show">show</a>', self
+        )
+        self.hidden_line.hide()
         self.level, self.lower, self.upper = (
             NumberField(hint, parent=self) for hint in ("level", "lower", "upper")
         )
@@ -104,6 +111,7 @@ class LevelsPage(Page):
         listed.addWidget(self.table, 1)
         shown.addWidget(self.histogram, 1)
         shown.addWidget(self.facts)
+        shown.addWidget(self.hidden_line)
         fields = (self.level, QLabel("bounds", self), self.lower, QLabel("–", self), self.upper)
         row = self._row(QLabel("Level", self), *fields)
         row.addStretch(1)
@@ -156,6 +164,9 @@ class LevelsPage(Page):
         state.executed.connect(self._read_again)
         state.job_ended.connect(self._read_again)
         self.learning.proposed.connect(self._proposed)
+        self.hidden_line.linkActivated.connect(self.show_blocks)
+        for trigger in (MODEL_DISPLAY_CHANGED, REMOVE_MODELS):
+            state.session.triggers.add_handler(trigger, while_alive(self, self._say_hidden))
         state.previews_changed.connect(self._previewed)
 
     def begin(self) -> None:
@@ -199,6 +210,7 @@ class LevelsPage(Page):
         for widget in (self.label_button, self.level, self.lower, self.upper):
             widget.setEnabled(shown is not None)
         self.learning.refresh()
+        self._say_hidden()
         self._say_level(shown.surfaces[0].level if shown is not None else None)
 
     def _say_level(self, level: float | None) -> None:
@@ -267,9 +279,32 @@ class LevelsPage(Page):
         """Have a volume shown at its level set by hand, or else at that of runs. Blocks are
         hidden: a level cannot be judged under them.
         """
-        if seen := [g for g in sets_of_blocks(self.state.session) if g.display]:
-            self.state.execute(f"hide {' '.join(f'#!{g.id_string}' for g in seen)} models")
+        session = self.state.session
+        if seen := [g for g in sets_of_blocks(session) if g.display]:
+            self._hidden = seen
+            self.state.execute(f"hide {_spec(seen)} models")
+            log_hidden_blocks(session, seen, "the map")
         self.volume_requested.emit(name, self.table.levels.level_of(name))
+
+    @property
+    def hidden(self) -> list[Any]:
+        """The sets of blocks hidden here that still are."""
+        return [g for g in self._hidden if not g.deleted and not g.display]
+
+    def show_blocks(self, *_: Any) -> None:
+        """Show the blocks again that were hidden here, through the map."""
+        session, hidden = self.state.session, self.hidden
+        if hidden:
+            self.state.execute(f"show {_spec(hidden)} models")
+            blocks = [b for group in hidden for b in blocks_of(group)]
+            log_uncovered(session, *uncover(session, blocks))
+        self.refresh()
+
+    def _say_hidden(self, *_: Any) -> None:
+        hidden = self.hidden
+        self.hidden_line.setVisible(bool(hidden))
+        if hidden:
+            self.hidden_line.setToolTip(f"show {_spec(hidden)} models")
 
     def volume_shown(self, name: str) -> None:
         """Show the histogram of the volume that is now in the scene."""
@@ -441,3 +476,7 @@ class LevelsPage(Page):
             if not model.deleted:
                 model.remove_volume_change_callback(self._map_changed)
         self._watched.clear()
+
+
+def _spec(groups: list[Any]) -> str:
+    return " ".join(f"#!{g.id_string}" for g in groups)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # slow to import: not before there is something to read
     from ..core.maps.ensemble import Source
     from ..core.runs.preview import EnsemblePreview, Flag, MapPreview
 
+LOCATE = "Locate folder..."
 PREDICTED, TABLE, ONE_LEVEL = "predicted", "table", "level"  # sources of contour levels
 # larger ensembles are read for pictures and flags only on request: the disk may be slow
 AUTOMATIC_BYTES = 8e9
@@ -53,6 +55,8 @@ class ListedVolumes(QObject):
     selection_changed = Signal()
     choices_changed = Signal()
     said = Signal(str, bool)  # a sentence, and whether it is an error
+    offered = Signal(str, str)  # a sentence, and the words of a button for what can be done
+    locating = Signal()  # the person wants to show where the volumes are now
 
     def __init__(self, session: Any, parent: QObject | None = None):
         super().__init__(parent)
@@ -60,6 +64,8 @@ class ListedVolumes(QObject):
         self.settings = panel_settings(session)
         self._problem = False  # whether what was said last is one
         self._failed = False  # whether it is of a command that failed
+        self._as_long: Callable[[], bool] | None = None  # whether it is still true
+        self._act: Callable[[], Any] | None = None  # what its button does
         self.volumes = ""
         self.found: EnsemblePreview | None = None
         self.previews: dict[str, MapPreview] = {}
@@ -74,6 +80,8 @@ class ListedVolumes(QObject):
         self._models: dict[str, Any] = {}  # open maps by the names of their volumes
         self._excluded_before: set[str] = set()  # to be applied once the volumes are listed
         self._closed = False
+        for changed in (self.choices_changed, self.ensemble_changed):
+            changed.connect(self.review)
         self.set_choices(self._usual_choices())
         self.reader = EnsembleReader(self)
         self.reader.previewed.connect(self._previewed)
@@ -87,11 +95,42 @@ class ListedVolumes(QObject):
         """Whether the panel has been closed; commands that it started may still come back to it."""
         return self._closed or qt_object_is_deleted(self)
 
-    def tell(self, sentence: str, is_error: bool = False) -> None:
-        """Show a sentence in the panel, if it is still there; "" takes the last one away."""
+    def tell(
+        self, sentence: str, is_error: bool = False, as_long: Callable[[], bool] | None = None
+    ) -> None:
+        """Show a sentence in the panel, if it is still there; "" takes the last one away.
+
+        Parameters
+        ----------
+        as_long : whether the sentence is still true; it goes when it is not
+        """
         self._problem, self._failed = is_error and bool(sentence), False
+        self._as_long, self._act = as_long, None
         if not self.closed:
             self.said.emit(sentence, is_error)
+
+    def offer(
+        self,
+        sentence: str,
+        words: str,
+        act: Callable[[], Any],
+        as_long: Callable[[], bool] | None = None,
+    ) -> None:
+        """Show a sentence, and a button with words for what can be done."""
+        self.tell("", as_long=as_long)
+        self._act = act
+        if not self.closed:
+            self.offered.emit(sentence, words)
+
+    def accept_offer(self) -> None:
+        """Do what was offered last."""
+        if self._act is not None:
+            self._act()
+
+    def review(self, *_: Any) -> None:
+        """Take away what was said if it is no longer true."""
+        if self._as_long is not None and not self._as_long():
+            self.tell("")
 
     def forget_problem(self) -> None:
         """Take a problem away that was said, as something has succeeded since."""
@@ -139,7 +178,10 @@ class ListedVolumes(QObject):
                 ]
                 sources = sources_of(self._places, placed=False)
             except (NotABug, SirenError, ValueError) as error:
-                self.tell(_volumes_missing(self.volumes, error), True)
+                if self.lost and (choices is not None or self.volumes in self.settings.recent):
+                    self.offer_to_locate()
+                else:
+                    self.tell(_sentence(self.volumes, error), True)
             else:
                 self._models = {
                     s.name: p
@@ -160,7 +202,27 @@ class ListedVolumes(QObject):
         if known is None:
             return
         if words := self.changes_text():
-            self.tell(f"As last time with these volumes: {words}. Reset them on the Run page.")
+            self.tell(
+                f"As last time with these volumes: {words}. Reset them on the Run page.",
+                as_long=lambda: self.changes_text() == words,
+            )
+
+    @property
+    def lost(self) -> bool:
+        """Whether the volumes were a file or a folder that is not there any more."""
+        text = self.volumes
+        return bool(text) and not self._places and not text.startswith("#") and not _exists(text)
+
+    def offer_to_locate(self) -> None:
+        """Say that the volumes are gone, and offer to show where they are now."""
+        gone = self.volumes
+        self.offer(
+            f"{gone} was moved, renamed or deleted: choose other volumes above, or show where "
+            "these are now.",
+            LOCATE,
+            self.locating.emit,
+            lambda: self.volumes == gone and self.lost,
+        )
 
     def look_at_all(self) -> None:
         """Read the maps that were only listed because they are large."""
@@ -177,6 +239,11 @@ class ListedVolumes(QObject):
     def names(self) -> tuple[str, ...]:
         """Names of all listed volumes."""
         return self.found.names if self.found else ()
+
+    @property
+    def unticked(self) -> set[str]:
+        """Names of unticked volumes, also while these are not listed yet, or are gone."""
+        return set(self.excluded if self.found else self._excluded_before)
 
     @property
     def included(self) -> list[str]:
@@ -390,7 +457,12 @@ class ListedVolumes(QObject):
         return "; ".join(f"{name} with {words}" for name, words in parts if words)
 
 
-def _volumes_missing(volumes: str, error: Exception) -> str:
+def _exists(volumes: str) -> bool:
+    path = Path(volumes).expanduser()
+    return path.exists() or any(c in volumes for c in ",*?[")  # several files, or a pattern
+
+
+def _sentence(volumes: str, error: Exception) -> str:
     text = str(error)
     return (
         f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"

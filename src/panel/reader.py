@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # slow to import: not before there is something to read
 
 WORK, REST = 0.1, 0.05  # s of reading, and of leaving the interpreter to the main thread
 PORTION = 0.015  # s on the main thread at a time
+RUN = "run"  # what is read: the results in a folder
 INTERVAL = 60  # ms between portions
 
 
@@ -78,8 +79,8 @@ class EnsembleReader(QObject):
 
     def open(self, folder: Path | None) -> None:
         """Read the results in a folder; None cancels the reading of results."""
-        if "run" in self._tokens:
-            self._tokens.pop("run").cancel()
+        if self.reads_run:
+            self._tokens.pop(RUN).cancel()
         if folder is None:
             return
 
@@ -88,7 +89,7 @@ class EnsembleReader(QObject):
         def work(token: Progress) -> None:
             self._messages.put((token, "opened", open_run(folder)))
 
-        self._begin("run", work)
+        self._begin(RUN, work)
 
     def read_states(self, folder: Path, run: Run | None) -> None:
         """Read which blocks are in which volumes of a run; pass it if it has been read already."""
@@ -98,6 +99,11 @@ class EnsembleReader(QObject):
             "states",
             lambda token: self._messages.put((token, "known", read_known_states(folder, run))),
         )
+
+    @property
+    def reads_run(self) -> bool:
+        """Whether results are still being read."""
+        return RUN in self._tokens
 
     @property
     def busy(self) -> bool:

@@ -71,6 +71,7 @@ class ScreeningBar(QWidget):
         self._hidden: list[Any] = []
         self._met: WeakSet[Any] = WeakSet()  # sets of blocks that have been open while screening
         self._group: Any = None
+        self._faded = False  # whether the shown map was opaque until the slider's blocks opened
         self._colors: dict[int, tuple[float, float, float]] = {}
         self._blocks: BlockSet | None = None
         self._known: dict[float, BlockSet] = {}  # found at earlier positions, by posp
@@ -184,20 +185,36 @@ class ScreeningBar(QWidget):
             self._moved()
 
     def give_up(self) -> None:
-        """Drop the counts, close the slider's surfaces, and show the blocks hidden meanwhile."""
+        """Drop the counts, and leave the scene as it was."""
         self._token.cancel()
         self._ask, self._wanted, self._drawing, self._blocks = None, None, None, None
         self._rest.stop()
         self._tick.stop()
-        shown_again = self._not_replaced(self._opened_since()) if self._hidden else []
+        self.put_back()
+        self.refresh()
+
+    def put_back(self, replaced: bool = False) -> None:
+        """Close the slider's surfaces, show the blocks hidden meanwhile, and let the shown map be
+        as opaque as it was; also where the window is gone already.
+
+        Parameters
+        ----------
+        replaced : whether the blocks of a new run take the place of all these
+        """
+        hidden = [] if replaced else self._hidden
+        shown_again = self._not_replaced(self._opened_since()) if hidden else []
         if self._group is not None and not self._group.deleted:
             self.session.models.close([self._group])
         self._group = None
         for group in shown_again:
             group.display = True
-        self._hidden = []
+        if self._faded:
+            from ..session.shown_map import blocks_shown, cover_again
+
+            if not (replaced and blocks_shown(self.session)):
+                cover_again(self.session)
+        self._hidden, self._faded = [], False
         self._met.clear()
-        self.refresh()
 
     # --- from the slider to surfaces
 
@@ -343,7 +360,9 @@ class ScreeningBar(QWidget):
         models = self.session.models
         if self._group is None or self._group.deleted:
             self._group = models.add_group(new, name=NAME) if new else None
-            log_uncovered(self.session, *uncover(self.session, new))
+            faded, covering = uncover(self.session, new)
+            self._faded = self._faded or faded is not None
+            log_uncovered(self.session, faded, covering)
         else:
             models.add(new, parent=self._group)
             self._group.display = True
@@ -386,7 +405,7 @@ class ScreeningBar(QWidget):
 
     def _job_ended(self, end: Any) -> None:
         if self.alive and end.name in ("siren sketch", "siren expand") and end.error is None:
-            self._hidden = []  # the blocks of the new run are shown instead
+            self.put_back(replaced=True)
             self.give_up()
         self.refresh()
 

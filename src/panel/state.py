@@ -23,15 +23,17 @@ from ..session.jobs import (
     when_job_ends,
 )
 from ..session.opened import blocks_are_open, when_folders_moved, when_run_opened
-from ..session.words import nothing_found, say_in
+from ..session.words import borrowed_text, gone_text, nothing_found, path_text, say_in
 from . import commands
-from .listed import PREDICTED, ListedVolumes
+from .listed import LOCATE, PREDICTED, ListedVolumes
+from .reader import RUN
 from .widgets import while_alive
 
 if TYPE_CHECKING:  # slow to import: not before there is something to read
     from ..core.runs.steps import Run
     from .known_states import KnownStates
 
+LOCATING = "siren locate"
 LOOKS = ("siren show", "siren stop", "siren help")  # commands after which a message stays
 
 
@@ -48,17 +50,19 @@ class PanelState(ListedVolumes):
     states_changed = Signal()  # which blocks are in which volumes, or their names or colors
     executed = Signal()  # a command was started or has ended
     job_ended = Signal(object)  # JobEnd
-    offered = Signal(str, str)  # a sentence, and the words of a button for what can be done
 
     def __init__(self, session: Any, parent: QObject | None = None):
         super().__init__(session, parent)
         self.run_folder: Path | None = None
         self.run: Run | None = None
         self.known: KnownStates | None = None
+        self._located: Path | None = None  # where a person has just shown the volumes to be
         self._after_torch: list[str] = []  # commands that wait until torch is installed
         self.reader.opened.connect(lambda found: self.set_run(found.folder, found))
         self.reader.known.connect(self._know)
+        self.reader.finished.connect(self._run_read)
         self.ensemble_changed.connect(self._list_known)
+        self.run_changed.connect(self.review)
         shows_errors(self)
         # they do nothing more where the window goes without the tool being asked
         self._handlers: list[Any] = [
@@ -126,10 +130,11 @@ class PanelState(ListedVolumes):
         if not any(map(self._needs_torch, lines)) or not torch_missing():
             return False
         self._after_torch = lines
-        self.offered.emit(
+        self.offer(
             "Contour levels are predicted with torch, which is not installed yet "
             f"({SIZES[build_for_this_computer()]}).",
             "Install torch and go on",
+            self.install_torch,
         )
         return True
 
@@ -192,11 +197,21 @@ class PanelState(ListedVolumes):
         self.set_run(None)
         self.reader.open(found[0] if found else None)
 
-    def set_run(self, folder: Path | None, run: Run | None = None) -> None:
-        """Show the results in a folder; pass ``run`` if it has been read already."""
-        self.reader.open(None)
+    def set_run(self, folder: Path | None, run: Run | None = None, read: bool = False) -> None:
+        """Show the results in a folder; pass ``run`` if it has been read already, or have it be
+        read in the background.
+        """
+        self.reader.open(folder if read else None)
         self.run_folder, self.run = folder, run
         self.run_changed.emit()
+        borrowed = None if run is None else run.record.borrowed
+        if folder is not None and borrowed is not None:
+            self.offer(
+                borrowed_text(folder, borrowed, remedy=False),
+                LOCATE,
+                self.locating.emit,
+                lambda: self.run_folder == folder and (self.run is None or self.run is run),
+            )
         if folder is not None and (folder / RECORD).is_file():
             self.reader.read_states(folder, run)
         elif self.known is not None:
@@ -238,13 +253,16 @@ class PanelState(ListedVolumes):
 
         group = seen_set(self.session)
         if group is not None:
-            self._show_folder(Path(folder_of(group)))
+            self.show_folder(Path(folder_of(group)))
 
-    def _show_folder(self, folder: Path) -> None:
+    def show_folder(self, folder: Path) -> None:
         """Show the results of open blocks, whose folder may be gone, and read them if not."""
-        self.set_run(folder)
-        if (folder / RECORD).is_file():
-            self.reader.open(folder)
+        self.set_run(folder, read=(folder / RECORD).is_file())
+
+    def _run_read(self, kind: str) -> None:
+        """Results whose reading failed are shown as far as they are known."""
+        if kind == RUN and self.run is None and self.run_folder is not None:
+            self.run_changed.emit()
 
     def _seen_of(self, folder: Path) -> bool:
         """Whether the blocks that are seen in the session are of these volumes, or of a run beside
@@ -273,9 +291,55 @@ class PanelState(ListedVolumes):
         choices = {**self.choices(), "output": now(self.output), "table": now(self.table)}
         volumes = now(self.volumes)
         if (volumes, choices) != (self.volumes, self.choices()):
-            self.set_volumes(volumes, set(self.excluded) | self._excluded_before, choices)
+            self.set_volumes(volumes, self.unticked, choices)
         if shown:  # read anew: where its volumes are may have changed
-            self._show_folder(Path(now(shown)))
+            self.show_folder(Path(now(shown)))
+
+    def tell_gone(self, folder: Path) -> None:
+        """Say that the results shown are not in their folder, and offer to show where they are."""
+        self.offer(
+            gone_text(folder),
+            LOCATE,
+            self.locating.emit,
+            lambda: self.run_folder == folder and not (folder / RECORD).is_file(),
+        )
+
+    def locate(self, place: Path) -> None:
+        """Have the volumes, and the results shown, be in another place: by ``siren locate`` if a
+        run knows them; else the volumes there are listed, with the choices of these.
+        """
+        known, run = self._blocks_of_volumes(), None
+        if not known and self.lost:
+            from ..core.runs.results import results_folder
+
+            output = Path(self.output).expanduser() if self.output else None
+            output = output or results_folder(Path(self.volumes).expanduser())
+            run = next((p.parent for p in sorted(output.glob(f"0*/{RECORD}"))), None)
+        if known or run is not None:
+            line = f"{LOCATING} {path_text(place)}"
+            self._located = place
+            self.execute(f"{line} run {path_text(run)}" if run is not None else line)
+        else:
+            self._list_located(place)
+
+    def _list_located(self, place: Path) -> None:
+        """List the volumes in the place where they are now, which may be the folder around them."""
+        inside = place / Path(self.volumes).name
+        volumes = inside if inside.exists() else place
+        self.set_volumes(str(volumes), self.unticked, self.choices())
+
+    def _blocks_of_volumes(self) -> bool:
+        """Whether blocks of these volumes, or of the run shown, are open."""
+        if not blocks_are_open(self.session):
+            return False
+        from ..session.scene import blocks_of, folder_of, same_folder, sets_of_blocks
+
+        volumes, shown = Path(self.volumes or "").expanduser(), self.run_folder or ""
+        return any(
+            same_folder(folder_of(group), shown)
+            or any(same_folder(m.siren_volumes, volumes) for m in blocks_of(group))
+            for group in sets_of_blocks(self.session)
+        )
 
     def _opened(self, run: Run) -> None:
         if not self.closed:
@@ -296,6 +360,10 @@ class PanelState(ListedVolumes):
             self.set_run(end.result.folder, end.result)
             if not _found_blocks(end.result):
                 self.tell(f"No blocks. {nothing_found(end.result.record)}")
+        if end.name == LOCATING:
+            place, self._located = self._located, None
+            if place is not None and end.error is None and self.lost:
+                self._list_located(place)  # the run was found in other volumes than were listed
         self.read_levels()
         self.job_ended.emit(end)
 

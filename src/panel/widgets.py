@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from chimerax.core.triggerset import DEREGISTER
@@ -24,6 +26,7 @@ from Qt.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -98,6 +101,23 @@ def single_shot(parent: QObject, milliseconds: int, call: Callable[[], Any]) -> 
     timer.setInterval(milliseconds)
     timer.timeout.connect(call)
     return timer
+
+
+def ask_folder(parent: QWidget, title: str, start: str = "") -> str:
+    """Ask for a folder, beginning with the nearest that is there; "" if none is chosen."""
+    path = Path(start).expanduser()
+    place = next((p for p in (path, *path.parents) if start and p.is_dir()), Path.home())
+    return str(QFileDialog.getExistingDirectory(parent, title, str(place)))
+
+
+@contextmanager
+def busy_cursor() -> Iterator[None]:
+    """Show the mouse pointer of a program that is at work, while the main thread waits."""
+    QApplication.setOverrideCursor(Qt.CursorShape.BusyCursor)
+    try:
+        yield
+    finally:
+        QApplication.restoreOverrideCursor()
 
 
 def emphasize(widget: QWidget, bold: bool) -> None:
@@ -206,6 +226,17 @@ class Scrolled(QScrollArea):
         self.setWidget(self.content)
         for widget in (self.content, self.viewport()):
             widget.setAutoFillBackground(False)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Override for Qt: Return clicks the button with the focus. ChimeraX takes what no one
+        wants to its command line, where Return would run the last command once more.
+        """
+        super().keyPressEvent(event)
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers():
+            focus = self.focusWidget()
+            if not event.isAccepted() and isinstance(focus, QAbstractButton):
+                focus.click()
+            event.accept()
 
 
 class Page(Scrolled):

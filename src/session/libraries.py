@@ -8,9 +8,11 @@ first shown.
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 # what is read and computed with, and what figures are drawn with; in the order of loading
 NUMBERS = (
@@ -29,6 +31,8 @@ NUMBERS = (
 FIGURES = ("matplotlib.figure", "matplotlib.backends.backend_qtagg", ".core.figures.draw")
 PACKAGE = __name__.rpartition(".session.")[0]
 GROUPS = (NUMBERS, FIGURES)
+# how a person sees that a command waits for them; the panel adds its own
+shown_waiting: list[Callable[[], AbstractContextManager[Any]]] = [nullcontext]
 REST = 2.0  # s before the libraries of figures, unless they are waited for: others come first
 
 
@@ -65,5 +69,6 @@ def load() -> Loading:
 
 def wait_for(group: tuple[str, ...] = GROUPS[-1]) -> None:
     """Wait until no thread imports a group of them, or those before it; by default, any."""
-    if load.cache_info().currsize:  # else no thread was begun
-        load().ready(group, None)
+    if load.cache_info().currsize and not load().ready(group):  # else no thread was begun
+        with shown_waiting[-1]():
+            load().ready(group, None)

@@ -16,8 +16,7 @@ from chimerax.core.models import Model
 from ..core.blocks.verdicts import DOUBTFUL
 from ..core.common.errors import printable
 from .commandline import link_address
-from .shown_map import SEEN_THROUGH
-from .surfaces import BlockMap, block_spec, model_words, verdict_text
+from .surfaces import SEEN_THROUGH, BlockMap, block_spec, model_words, verdict_text
 from .words import breakable, say_in
 
 if TYPE_CHECKING:  # slow to import

@@ -22,7 +22,7 @@ from ..core.common.errors import SirenError
 from ..core.common.files import RECORD
 from ..core.maps.grid import Grid
 from ..core.runs.moved import candidates, difference, has_blocks_of, moved_path, renamed
-from ..core.runs.places import seen_from
+from ..core.runs.places import Borrowed, seen_from
 from ..core.runs.record import Record, read_record, record_of
 from .edits import block_set, blocks_changed
 from .inputs import user_errors
@@ -37,7 +37,7 @@ from .scene import (
     sets_of_blocks,
     volumes_folder,
 )
-from .words import gone_text, say_in
+from .words import borrowed_text, gone_text, say_in
 
 RUNS = "siren runs"  # name of the session's state manager
 VERSION = 1
@@ -60,6 +60,7 @@ class KeptRuns(StateManager):
 
     def __init__(self) -> None:
         self.runs: dict[str, KeptRun] = {}
+        self.told: set[tuple[str, Borrowed]] = set()  # of which volumes of others it was said
 
     def take_snapshot(self, session: Any, flags: int) -> dict[str, Any]:
         """Override for ChimeraX."""
@@ -92,6 +93,7 @@ class KeptRuns(StateManager):
     def reset_state(self, session: Any) -> None:
         """Override for ChimeraX."""
         self.runs.clear()
+        self.told.clear()
 
 
 def _plain(run: KeptRun) -> dict[str, Any]:
@@ -164,7 +166,8 @@ def is_gone(folder: str | Path) -> bool:
 
 
 def run_record(session: Any, folder: Path) -> Record:
-    """The record of a run: from its folder, or as the session keeps it if the folder is gone.
+    """The record of a run: from its folder, or as the session keeps it if the folder is gone. The
+    log says if it uses the volumes of another project.
 
     Raises
     ------
@@ -172,7 +175,17 @@ def run_record(session: Any, folder: Path) -> Record:
         If neither has one that can be read.
     """
     kept = _manager(session).runs.get(str(folder)) if is_gone(folder) else None
-    return kept.record if kept is not None else user_errors(read_record, folder)
+    record: Record = kept.record if kept is not None else user_errors(read_record, folder)
+    warn_borrowed(session, folder, record)
+    return record
+
+
+def warn_borrowed(session: Any, folder: Path, record: Record) -> None:
+    """Say once in a session that a copied run uses the volumes of the original project."""
+    told, borrowed = _manager(session).told, record.borrowed
+    if borrowed is not None and (str(folder), borrowed) not in told:
+        told.add((str(folder), borrowed))
+        say_in(session.logger.warning, session, borrowed_text(folder, borrowed))
 
 
 def beside(folder: Path, remedy: str) -> Path:
@@ -312,9 +325,28 @@ def _follow_file(session: Any, relative: Mapping[str, str]) -> None:
             if not difference(kept.record, kept.blocks, Path(here)):
                 moves[old] = here
     log_bound(session, bind(session, moves))
+    moved = _with_other_volumes(session)
+    bind(session, {f: f for f in moved})
+    for folder, place in moved.items():
+        say_in(session.logger.info, session, f"The volumes of {folder} are in {place} now.")
     for group in sets_of_blocks(session):  # a panel may have been restored before this was known
         blocks_changed(session, group.id)
     log_gone(session, [str(run.folder) for run in gone_runs(session)])
+
+
+def _with_other_volumes(session: Any) -> dict[str, str]:
+    """The runs of open blocks whose volumes are no longer where the session has them, since the run
+    was told where they are; with the folder that it was told.
+    """
+    found = {}
+    for group in sets_of_blocks(session):
+        folder, known = folder_of(group), {m.siren_volumes for m in blocks_of(group)}
+        if folder and not is_gone(folder) and not any(v and os.path.isdir(v) for v in known):
+            with suppress(SirenError):  # not a run of this version
+                place = volumes_folder(read_record(Path(folder)))
+                if place not in known and os.path.isdir(place):
+                    found[folder] = place
+    return found
 
 
 def unsaved(session: Any, group: Model) -> bool:

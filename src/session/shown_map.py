@@ -10,16 +10,16 @@ from typing import Any
 from weakref import WeakSet
 
 import numpy as np
-from chimerax.core.models import Model
+from chimerax.core.models import MODEL_DISPLAY_CHANGED, Model
 from chimerax.map import Volume
 from chimerax.map_data import ArrayGridData
 from numpy.typing import NDArray
 
 from ..core.maps.grid import Grid
-from .surfaces import BlockMap, draw_surface, new_volume, set_level
+from .log import log_uncovered
+from .surfaces import SEEN_THROUGH, BlockMap, draw_surface, new_volume, restored_volume, set_level
 
 MAP_COLOR = (0.7, 0.7, 0.7, 1.0)  # ChimeraX's color for the first map
-SEEN_THROUGH = 70  # percent of transparency with which blocks are seen through a map
 OPAQUE = 0.5  # alpha above which they are not
 VIEWER = "Volume Viewer"
 # the surface of as many voxels is made in 14 ms; a larger map is drawn more coarsely while its
@@ -54,11 +54,12 @@ class EnsembleMap(Volume):
     @staticmethod
     def restore_snapshot(session: Any, data: dict[str, Any]) -> EnsembleMap | None:
         """Restore a Volume with ChimeraX's own code, then set the class."""
-        volume = Volume.restore_snapshot(session, data)
+        volume = restored_volume(session, data)
         if volume is not None:
             volume.__class__ = EnsembleMap
             volume.siren_place = data.get("siren place", "")
             volume.siren_faded = data.get("siren faded", False)
+            _watch_blocks(session)
         return volume
 
 
@@ -86,6 +87,7 @@ def show_map(
     level : contour level; None keeps the previous one, or lets ChimeraX choose the first
     place : the path of its file
     """
+    _watch_blocks(session)
     shown = shown_map(session)
     if shown is None or shown.data.size != grid.shape[::-1]:
         new = new_volume(EnsembleMap, session, array, grid, name)
@@ -97,7 +99,7 @@ def show_map(
         if shown is not None:
             new.siren_faded = shown.siren_faded
             session.models.close([shown])
-        elif _blocks_shown(session):
+        elif blocks_shown(session):
             _fade(new)
         new.siren_place = place
         session.models.add([new])
@@ -106,7 +108,7 @@ def show_map(
     shown.name, shown.siren_place = name, place
     if level is not None:
         set_level(shown, level)
-    if shown.siren_faded and not _blocks_shown(session):
+    if shown.siren_faded and not blocks_shown(session):
         _restore(shown)
     _let_be_seen(shown)
     shown.update_drawings()
@@ -185,6 +187,43 @@ def uncover(session: Any, blocks: Iterable[BlockMap]) -> tuple[EnsembleMap | Non
     return faded, _opaque_maps_at(session, blocks)
 
 
+def cover_again(session: Any) -> None:
+    """Make the map shown by ``siren show`` opaque again that :func:`uncover` made transparent."""
+    shown = shown_map(session)
+    if shown is not None and shown.siren_faded:
+        _restore(shown)
+        shown.siren_faded = blocks_shown(session)  # it was opaque beside these by a person's wish
+
+
+_watching: WeakSet[Any] = WeakSet()  # sessions
+
+
+def _watch_blocks(session: Any) -> None:
+    """Let blocks be seen through the map also when hidden ones are shown again, by any command."""
+    if session in _watching:
+        return
+    _watching.add(session)
+
+    def displayed(_: str, model: Model) -> None:
+        ours = (model, *model.child_models())
+        if model.display and any(isinstance(m, BlockMap) for m in ours):
+            _show_through(session)
+
+    session.triggers.add_handler(MODEL_DISPLAY_CHANGED, displayed)
+
+
+def _show_through(session: Any) -> None:
+    """Make the map transparent where blocks are seen, unless a person wanted it opaque there."""
+    shown = shown_map(session)
+    if shown is None or shown.siren_faded or not shown.visible or not blocks_shown(session):
+        return
+    if _opaque(shown):
+        _fade(shown)
+        if shown not in _told:  # once for each map, not whenever blocks come and go
+            _told.add(shown)
+            log_uncovered(session, shown, ())
+
+
 _told: WeakSet[Volume] = WeakSet()  # maps of the user of which it was said that they may cover
 
 
@@ -228,7 +267,8 @@ def hide_others(session: Any, source: Volume) -> list[Volume]:
     return covering
 
 
-def _blocks_shown(session: Any) -> bool:
+def blocks_shown(session: Any) -> bool:
+    """Whether any blocks are seen."""
     return any(m.visible for m in session.models.list(type=BlockMap))
 
 

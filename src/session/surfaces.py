@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from chimerax.core.models import Model
 from chimerax.map import Volume
+from chimerax.map import volume as volume_module
 from chimerax.map.volume import default_settings
 from chimerax.map_data import ArrayGridData
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ V = TypeVar("V", bound=Volume)
 
 GROUP_NAME = "SIREn blocks"
 UNKNOWN_COLOR = (0.7, 0.7, 0.7)
+OPENS_VIEWER = "show_volume_dialog"  # the function of ChimeraX that a restored map calls
+SEEN_THROUGH = 70  # percent of transparency with which blocks are seen through a map
 REFERENCE_COLOR = (0.62, 0.62, 0.62, 0.3)
 
 
@@ -135,7 +138,7 @@ class BlockMap(Volume):
     @staticmethod
     def restore_snapshot(session: Any, data: dict[str, Any]) -> BlockMap | None:
         """Restore a Volume with ChimeraX's own code, whatever its version; then set the class."""
-        volume = Volume.restore_snapshot(session, data)
+        volume = restored_volume(session, data)
         if volume is None:
             return None
         volume.__class__ = BlockMap
@@ -152,6 +155,20 @@ class BlockMap(Volume):
         volume.siren_share = data.get("siren share", 1.0)
         volume.matrix_changed()
         return volume
+
+
+def restored_volume(session: Any, data: dict[str, Any]) -> Volume | None:
+    """A map of a session, as ChimeraX restores it; but without Volume Viewer, which ChimeraX opens
+    for each: a laptop has no room for it beside the panel, which lists these maps itself.
+    """
+    opens = getattr(volume_module, OPENS_VIEWER, None)
+    if opens is None:  # another version, which may do without
+        return Volume.restore_snapshot(session, data)
+    setattr(volume_module, OPENS_VIEWER, lambda session: None)
+    try:
+        return Volume.restore_snapshot(session, data)
+    finally:
+        setattr(volume_module, OPENS_VIEWER, opens)
 
 
 def block_spec(models: Sequence[BlockMap]) -> str:

@@ -15,10 +15,14 @@ from .commandline import names_text, value_text
 from .commandline import path_text as path_text
 
 if TYPE_CHECKING:
+    from ..core.runs.places import Borrowed
     from ..core.runs.record import Record
 
 # below this, finding nothing is expected: the published tool asks for 200 or more
 FEW_VOLUMES = 100
+# where a word may be broken; closed, as ChimeraX saves the log by a parser that would nest each
+# <wbr> in the one before, and leaves out what is nested 256 times
+BREAK = "<wbr/>"
 LONG_WORD = 24  # characters; a docked log may hold no more of them in a line
 
 
@@ -32,7 +36,7 @@ def breakable(text: str) -> str:
     log is as wide as its longest word, and would scroll sideways.
     """
     return "".join(
-        "<wbr>".join(map(escape, _parts(word))) if len(word) > LONG_WORD else escape(word)
+        BREAK.join(map(escape, _parts(word))) if len(word) > LONG_WORD else escape(word)
         for word in re.split(r"(\s+)", text)
     )
 
@@ -50,7 +54,7 @@ def say_in(log: Callable[..., Any], session: Any, sentence: str) -> None:
     its long words may be broken.
     """
     html = breakable(sentence)
-    if session.ui.is_gui and "<wbr>" in html:
+    if session.ui.is_gui and BREAK in html:
         log(html.replace("\n", "<br>\n"), is_html=True)
     else:
         log(sentence)
@@ -61,6 +65,21 @@ def gone_text(folder: str | Path) -> str:
     return (
         f"{folder} was moved, renamed or deleted. Its blocks are kept in the session and can be "
         'edited; to save and expand them, say where it is now: "siren locate FOLDER".'
+    )
+
+
+def borrowed_text(folder: Path, borrowed: Borrowed, remedy: bool = True) -> str:
+    """Which volumes a run uses that was copied or moved without its own, and how to name others;
+    without the latter where a button is beside it.
+    """
+    text = (
+        f"{folder if remedy else folder.name} was copied or moved without its volumes: they are "
+        f"not in {borrowed.own}, so those in {borrowed.used} are used."
+    )
+    if not remedy:
+        return text
+    return (
+        f'{text} To use others, or to keep these: "siren locate VOLUMES run {path_text(folder)}".'
     )
 
 

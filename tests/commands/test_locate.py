@@ -179,6 +179,7 @@ def test_edits_go_on_in_a_session_whose_project_was_renamed_and_are_saved_once_i
     run(f"siren locate '{new}'")
     assert {m.siren_folder for m in blocks(session)} == {str(new / "siren/02_expand")}
     assert blocks(session)[0].parent.name.endswith("j43/siren/02_expand")
+    assert "Save the session again" in log.getvalue()
     saved = run("siren block save #1")
     assert saved.folder == new / "siren/01_edited"
     assert files_of(saved.folder) == expected
@@ -330,3 +331,87 @@ def test_other_volumes_are_refused_and_the_record_stays_as_it_was(
         run(f"siren locate '{maps}'")
     assert "Give the folder" in str(caught.value) or "give the folder" in str(caught.value)
     assert (folder / "run.json").read_bytes() == before
+
+
+def test_a_folder_without_the_volumes_is_refused_although_they_are_elsewhere(
+    session: Any, run: Any, project: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    folder = project / "siren/00_sketch"
+    before = (folder / "run.json").read_bytes()
+    with pytest.raises(UserError, match="holds no volume"):
+        run(f"siren locate '{tmp_path}/empty' run '{folder}'")
+    with pytest.raises(UserError, match="Nothing is missing"):
+        run(f"siren locate '{project}/volumes' run '{folder}'")
+    assert (folder / "run.json").read_bytes() == before
+
+
+def test_all_steps_beside_a_run_are_told_where_the_volumes_are(
+    session: Any, run: Any, project: Path, log: Any
+) -> None:
+    sketch, expand = project / "siren/00_sketch", project / "siren/02_expand"
+    run(f"siren open '{expand}'")
+    (project / "volumes").rename(project / "maps")
+    run(f"siren locate '{project}/maps'")
+    for folder in (sketch, expand):
+        assert record(folder)["folders"][str((project / "maps").resolve())] == "../../maps"
+    said = " ".join(log.getvalue().split())
+    assert f"The volumes of {expand} are in {project / 'maps'} now" in said
+    assert "so are those of 00_sketch beside it." in said
+    run(f"siren expand '{sketch}' open false")
+
+
+def test_a_session_saved_before_volumes_were_located_knows_where_they_are_when_it_is_opened(
+    session: Any, run: Any, project: Path, tmp_path: Path, log: Any
+) -> None:
+    from chimerax.siren.session.opened import when_folders_moved
+
+    folder, old, new = project / "siren/00_sketch", project / "volumes", project / "maps"
+    run(f"siren open '{folder}'")
+    run(f"save '{tmp_path}/s.cxs'")
+    old.rename(new)
+    run(f"siren locate '{new}'")  # and the session is not saved again
+    moves: list[Any] = []
+    handler = when_folders_moved(session, moves.extend)
+    reopen(session, tmp_path / "s.cxs")
+    handler.remove()
+    assert {m.siren_volumes for m in blocks(session)} == {str(new.resolve())}
+    assert moves == [(old.resolve(), new.resolve())]
+    assert f"The volumes of {folder} are in {new.resolve()} now." in log.getvalue()
+
+
+def test_a_run_copied_without_its_volumes_says_whose_it_uses_and_can_be_bound_to_others(
+    session: Any, run: Any, project: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(project / "siren", copy / "siren")
+    folder, own = copy / "siren/00_sketch", (copy / "volumes").resolve()
+    original = str((project / "volumes").resolve())
+    with StringPlainTextLog(session.logger) as log:
+        run(f"siren open '{folder}'")
+        run("siren states #1")
+    said = log.getvalue()
+    assert said.count("without its volumes") == 1  # once, not with every command
+    assert str(own) in said and original in said
+    assert f"siren locate VOLUMES run {folder}" in said
+    shutil.copytree(project / "volumes", tmp_path / "disk")
+    run(f"siren locate '{tmp_path}/disk'")
+    assert {m.siren_volumes for m in blocks(session)} == {str((tmp_path / "disk").resolve())}
+    run("close session")
+    with StringPlainTextLog(session.logger) as log:
+        run(f"siren open '{folder}'")
+        run(f"siren states '{copy}/siren/02_expand'")  # located with it
+    assert "without its volumes" not in log.getvalue()
+
+
+def test_the_borrowed_volumes_can_be_kept(
+    session: Any, run: Any, project: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(project / "siren/00_sketch", tmp_path / "results/alone")
+    volumes = f"'{project}/volumes' run '{tmp_path}/results/alone'"
+    run(f"siren locate {volumes}")
+    with StringPlainTextLog(session.logger) as log:
+        run(f"siren open '{tmp_path}/results/alone'")
+    assert "without its volumes" not in log.getvalue()
+    with pytest.raises(UserError, match="Nothing is missing"):
+        run(f"siren locate {volumes}")

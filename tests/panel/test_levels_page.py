@@ -278,10 +278,22 @@ def test_blocks_do_not_lie_over_the_map_whose_level_is_judged(
     choose(desk, "vol_5.mrc")
     command = f"hide #!{group.id_string} models"
     assert not group.display and desk.typed.count(command) == 1
+    back, said = f"show #!{group.id_string} models", "would cover the map are hidden: [show"
+    assert desk.log.text.count(said) == 1  # with a link
+    assert page.hidden_line.isVisible()
     choose(desk, "vol_4.mrc")
-    assert desk.typed.count(command) == 1
-    run(desk.session, f"show #!{group.id_string} models")
-    assert all(m.visible for m in group.child_models())
+    assert desk.typed.count(command) == 1 and desk.log.text.count(said) == 1
+    shown = shown_map(desk.session)
+    assert shown is not None and shown.surfaces[0].rgba[3] == 1
+    page.hidden_line.linkActivated.emit("show")
+    assert desk.typed[-1] == back and all(m.visible for m in group.child_models())
+    assert shown.surfaces[0].rgba[3] < 0.5  # the blocks are seen through the map
+    assert not page.hidden_line.isVisible()
+    choose(desk, "vol_6.mrc")
+    assert page.hidden_line.isVisible()
+    run(desk.session, back)  # typed
+    desk.wait()
+    assert not page.hidden_line.isVisible()
 
 
 def test_undo_takes_levels_and_labels_back_one_by_one(desk: Desk, page: Any, volumes: Path) -> None:

@@ -437,6 +437,11 @@ def test_a_folder_that_is_missing_or_no_run_gives_a_plain_message(
     person.wait(lambda: "siren locate FOLDER" in person.page.caption.text())
     assert "Traceback" not in person.page.caption.text()
     assert not person.page.save_button.isEnabled()
+    (reason,) = person.page.figure.texts  # where the figure would be: a message lies on the caption
+    assert "".join(reason.get_text().split()) == "".join(person.page.caption.text().split())
+    person.page.figure.draw_without_rendering()
+    place, room = reason.get_window_extent(), person.page.figure.bbox
+    assert place.x0 >= 0 and place.x1 <= room.width
 
 
 def test_blocks_have_the_colors_of_their_open_surfaces(person: Person, sketch: Path) -> None:

@@ -231,3 +231,60 @@ def test_a_block_keeps_its_color_when_its_number_changes() -> None:
     carried = carried_colors(after, before, colors)
     assert carried[1] == colors[2] and carried[2] == colors[1]
     assert carried[3] not in (colors[1], colors[2])
+
+
+def shown_opaque(desk: Desk, planted: Planted) -> Any:
+    """A map in the scene, as ``siren show`` shows it."""
+    from chimerax.core.commands import run
+
+    return run(desk.session, f"siren show '{planted.folder}/vol_1.mrc' level {LEVEL}", log=False)
+
+
+def alpha(model: Any) -> float:
+    return float(model.surfaces[0].rgba[3])
+
+
+@pytest.mark.parametrize("way", ["End", "other volumes", "panel closed", "window gone first"])
+def test_every_way_out_of_screening_leaves_the_shown_map_as_it_was(
+    desk: Desk, planted: Planted, way: str
+) -> None:
+    tool = desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    shown = shown_opaque(desk, planted)
+    assert alpha(shown) == 1
+    bar = screen(desk)
+    assert alpha(shown) < 0.5  # the slider's blocks are seen through it
+    if way == "End":
+        bar.count.click()
+    elif way == "other volumes":
+        tool.state.set_excluded({"vol_1.mrc"})
+    else:
+        if way == "window gone first":
+            tool.state.close()  # nothing of Qt may be used any more
+        desk.close()
+    desk.wait()
+    assert alpha(shown) == 1 and shown.visible
+    assert desk.session.models.list(type=BlockMap) == []
+
+
+def test_a_map_that_a_person_made_transparent_or_that_new_blocks_need_so_stays_it(
+    desk: Desk, planted: Planted
+) -> None:
+    from chimerax.core.commands import run
+
+    tool = desk.open()
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    shown = shown_opaque(desk, planted)
+    bar = screen(desk)
+    run(desk.session, f"transparency #{shown.id_string} 50 target s", log=False)
+    bar.count.click()
+    assert alpha(shown) == pytest.approx(0.5, abs=0.01)
+    run(desk.session, f"transparency #{shown.id_string} 0 target s", log=False)
+    screen(desk)
+    assert alpha(shown) < 0.5
+    desk.run_to_end(bar.keep)  # writes these blocks, and opens them
+    assert not bar.alive and desk.session.models.list(type=BlockMap)
+    assert alpha(shown) < 0.5
+    assert tool.message.text == ""

@@ -158,6 +158,49 @@ def test_volumes_of_last_time_are_listed_unless_others_are_being_typed(
     assert not typed or field.text() == typed
 
 
+def test_a_folder_typed_over_that_of_last_time_is_not_written_behind_it(
+    desk: Desk, planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chimerax.siren.panel.settings import panel_settings
+
+    loading = slow_libraries(monkeypatch)
+    panel_settings(desk.session).recent = [str(planted.folder)]
+    desk.open()
+    field = desk.tool.header.field.lineEdit()
+    monkeypatch.setattr(field, "hasFocus", lambda: True)  # which a window must have first
+    loading.there = True
+    desk.wait(lambda: desk.tool.state.volumes == str(planted.folder))
+    for letter in "/da":
+        press(field, Qt.Key.Key_A, text=letter)
+    assert field.text().startswith("/da")
+
+
+def test_a_command_that_waits_for_libraries_is_seen_to_wait(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from Qt.QtWidgets import QApplication
+
+    desk.open()
+    seen: list[Any] = []
+
+    class Slow:
+        def ready(self, group: tuple[str, ...], seconds: float | None = 0.0) -> bool:
+            if seconds is None:
+                seen.append(QApplication.overrideCursor())
+            return seconds is None
+
+    @cache
+    def load() -> Slow:
+        return Slow()
+
+    load()
+    monkeypatch.setattr(libraries, "load", load)
+    libraries.wait_for(libraries.NUMBERS)
+    (cursor,) = seen
+    assert cursor is not None and cursor.shape() == Qt.CursorShape.BusyCursor
+    assert QApplication.overrideCursor() is None
+
+
 def test_what_is_being_typed_stays_while_pictures_of_the_volumes_come_in(
     desk: Desk, planted: Planted, tmp_path: Path
 ) -> None:
@@ -328,6 +371,184 @@ def test_a_session_whose_project_was_renamed_has_its_table_and_is_bound_by_a_but
     assert [r.name for r in page.model.rows] == ["head", "tail"]
     assert "edited" not in page.title.text().removeprefix("01_edited")
     assert desk.log.errors == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["message", "line above the pages", "Blocks page"])
+def test_where_the_volumes_are_gone_the_first_click_locates_them(
+    desk: Desk, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """In a session that is opened again in the same ChimeraX."""
+    from chimerax.core.commands import run
+
+    import chimerax.siren.tool as module
+
+    old, new = tmp_path / "volumes", tmp_path / "maps"
+    shutil.copytree(planted.folder, old)
+    desk.open()
+    desk.list(old)
+    desk.use_level(LEVEL)
+    desk.run_to_end(desk.tool.run_page.sections["sketch"].button)
+    desk.tool.state.set_excluded({"vol_3.mrc"})
+    _save(desk, tmp_path / "s.cxs")
+    run(desk.session, "close session", log=False)
+    old.rename(new)
+    _reopen(desk, tmp_path / "s.cxs")
+    tool = desk.tool
+    tool.tabs.setCurrentWidget(tool.ensemble)
+    work_on(desk.session, tool.blocks)
+    assert f"{old} was moved, renamed or deleted" in tool.message.text
+    assert tool.message.button.isVisible() and "locate" in tool.header.summary.text()
+    for where in (module, tool.blocks):
+        monkeypatch.setattr(where, f"{'_' * (where is not module)}ask_folder", lambda *_: str(new))
+    if way == "message":
+        tool.message.button.click()
+    elif way == "Blocks page":
+        tool.blocks.locate_button.click()
+    else:
+        tool.header.summary.linkActivated.emit("locate")
+    desk.wait(lambda: current_job(desk.session) is None and not tool.state.reader.busy)
+    work_on(desk.session, tool.blocks)
+    assert f"siren locate {new}" in desk.typed
+    assert tool.state.volumes == str(new) and len(tool.state.names) == 150
+    assert tool.state.excluded == {"vol_3.mrc"} and tool.state.level == LEVEL
+    assert tool.message.text == "" and "locate" not in tool.header.summary.text()
+    assert not tool.blocks.locate_button.isVisibleTo(tool.blocks)
+    # the session was not saved again: its run knows
+    run(desk.session, "close session", log=False)
+    _reopen(desk, tmp_path / "s.cxs")
+    work_on(desk.session, desk.tool.blocks)
+    assert desk.tool.state.volumes == str(new) and len(desk.tool.state.names) == 150
+    assert desk.tool.state.excluded == {"vol_3.mrc"} and desk.tool.message.text == ""
+    assert desk.log.errors == []
+    run(desk.session, "close session", log=False)
+    desk.tool = None
+
+
+@pytest.mark.parametrize("run_known", [True, False], ids=["of a run", "of no run"])
+def test_volumes_without_open_blocks_are_located_too_and_keep_what_was_chosen(
+    desk: Desk,
+    planted: Planted,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run_known: bool,
+) -> None:
+    from chimerax.core.commands import run
+
+    import chimerax.siren.tool as module
+
+    old, new = tmp_path / "volumes", tmp_path / "maps"
+    shutil.copytree(planted.folder, old)
+    desk.open()
+    desk.list(old)
+    desk.use_level(LEVEL)
+    if run_known:
+        line = f"siren sketch '{old}' level {LEVEL} open false"
+        run(desk.session, line, log=False)
+        desk.wait(lambda: current_job(desk.session) is None)
+    run(desk.session, "close", log=False)
+    old.rename(new)
+    desk.list(tmp_path / "typed wrongly")
+    assert "There is no file" in desk.tool.message.text  # no word of moving
+    assert not desk.tool.message.button.isVisible()
+    desk.list(old)
+    assert desk.tool.message.button.isVisible()
+    monkeypatch.setattr(module, "ask_folder", lambda *_: "")
+    desk.tool.message.button.click()  # and the choice is canceled
+    assert desk.tool.state.volumes == str(old) and desk.tool.message.button.isVisible()
+    monkeypatch.setattr(module, "ask_folder", lambda *_: str(new))
+    desk.tool.message.button.click()
+    desk.wait(lambda: current_job(desk.session) is None and not desk.tool.state.reader.busy)
+    assert desk.tool.state.volumes == str(new) and len(desk.tool.state.names) == 150
+    assert desk.tool.state.level == LEVEL and desk.tool.message.text == ""
+    if run_known:
+        located = f"siren locate {new} run {tmp_path / 'siren/00_sketch'}"
+        assert located in desk.typed
+        assert "../../maps" in (tmp_path / "siren/00_sketch/run.json").read_text()
+
+
+def test_located_volumes_are_listed_although_the_run_knew_them_by_another_name(
+    desk: Desk, planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chimerax.core.commands import run
+
+    import chimerax.siren.tool as module
+
+    volumes, other, new = (tmp_path / name for name in ("volumes", "other", "new"))
+    shutil.copytree(planted.folder, volumes)
+
+    def do(line: str) -> None:
+        run(desk.session, line, log=False)
+        desk.wait(lambda: current_job(desk.session) is None)
+
+    do(f"siren sketch '{volumes}' level {LEVEL} open false")
+    volumes.rename(other)
+    do(f"siren locate '{other}' run '{tmp_path}/siren/00_sketch'")
+    other.rename(volumes)
+    desk.open()
+    desk.list(volumes)
+    desk.tool.state.set_excluded({"vol_3.mrc"})
+    desk.tool.state.set_excluded(set())  # ticked again
+    do(f"siren open '{tmp_path}/siren/00_sketch'")
+    volumes.rename(new)
+    desk.list(volumes)
+    monkeypatch.setattr(module, "ask_folder", lambda *_: str(new))
+    desk.tool.message.button.click()
+    desk.wait(lambda: current_job(desk.session) is None and not desk.tool.state.reader.busy)
+    assert desk.typed[-1].startswith(f"siren locate {new}")
+    assert desk.tool.state.volumes == str(new) and len(desk.tool.state.included) == 150
+    run(desk.session, "close", log=False)
+
+
+def test_a_run_that_uses_the_volumes_of_another_project_says_so_in_the_panel(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
+    from chimerax.core.commands import run
+
+    original, copy = tmp_path / "j42", tmp_path / "copy"
+    shutil.copytree(planted.folder, original / "volumes")
+    run(desk.session, f"siren sketch '{original}/volumes' level {LEVEL} open false", log=False)
+    desk.wait(lambda: current_job(desk.session) is None)
+    shutil.copytree(original / "siren", copy / "siren")
+    tool = desk.open()
+    run(desk.session, f"siren open '{copy}/siren/00_sketch'", log=False)
+    desk.wait(lambda: not tool.state.reader.busy)
+    work_on(desk.session, tool.blocks)
+    for folder in (copy, original):
+        assert str((folder / "volumes").resolve()) in tool.message.text
+    assert tool.message.button.isVisible() and tool.message.button.text() == "Locate folder..."
+    assert tool.blocks.locate_button.isVisibleTo(tool.blocks)
+    shutil.copytree(original / "volumes", copy / "maps")
+    run(desk.session, f"siren locate '{copy}/maps'", log=False)
+    desk.wait(lambda: current_job(desk.session) is None and not tool.state.reader.busy)
+    work_on(desk.session, tool.blocks)
+    assert tool.message.text == ""
+    assert not tool.blocks.locate_button.isVisibleTo(tool.blocks)
+
+
+def test_what_was_said_of_choices_goes_when_they_are_set_back(
+    desk: Desk, planted: Planted, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(planted.folder, other)
+    tool = desk.open()
+    said = "As last time with these volumes: Sketch with posp 0.002"
+    for way in ("menu", "reset", "field"):
+        desk.list(planted.folder)
+        tool.state.set_steps({"sketch": {"posp": 0.002}})
+        desk.list(other)
+        desk.list(planted.folder)
+        assert tool.message.text.startswith(said)
+        tool.state.changed()
+        assert tool.message.text.startswith(said)  # it is still true
+        if way == "menu":
+            tool.state.set_steps({})
+        elif way == "reset":
+            tool.state.reset("sketch")
+        else:
+            tool.state.steps["sketch"]["posp"] = 0.003
+            tool.state.changed()
+        assert tool.message.text == "", way
 
 
 def _shown(row: Any) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keys import press
 from Qt import qt_delete
 from Qt.QtCore import QPoint, QPointF, Qt
 from Qt.QtGui import QWheelEvent
@@ -138,6 +139,85 @@ def test_a_docked_panel_takes_the_height_that_it_asks_for_and_leaves_its_neighbo
     assert docks[2].height() == 310  # a window of its own keeps its size
     area.setParent(None)
     main.close()
+
+
+def test_the_log_keeps_a_few_lines_where_another_tool_takes_them(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Volume Viewer opens at 1280 x 800: the Log alone beside it would have its title left."""
+    area = desk.open(DOCK, 300).tool_window.ui_area
+    (kept,) = area.findChildren(KeptHeight)
+    main = QMainWindow()
+    main.setCentralWidget(QWidget())
+    log, models, siren, viewer = docks = [QDockWidget(n, main) for n in ("L", "M", "S", "V")]
+    for dock in docks:
+        dock.setWidget(QWidget())
+    QVBoxLayout(siren.widget()).addWidget(area)
+    kept._settled.setInterval(1)
+    for dock in docks:
+        main.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+    main.resize(1280, 587)
+    main.show()
+
+    def rest(heights: list[int]) -> None:
+        main.resizeDocks(docks, heights, Qt.Orientation.Vertical)
+        desk.wait()
+        desk.wait(lambda: not kept._settled.isActive())
+        desk.wait()
+
+    rest([30, 90, 80, 370])
+    assert log.height() >= 62 and models.height() >= 84
+    assert siren.height() > 150 and viewer.height() >= 114
+    with monkeypatch.context() as held:
+        left = Qt.MouseButton.LeftButton
+        held.setattr(docking.QApplication, "mouseButtons", lambda: left)  # on the line between
+        rest([30, 90, 320, 130])
+    rest([30, 90, 319, 131])
+    assert log.height() < 40  # by hand
+    area.setParent(None)
+    main.close()
+
+
+# ---- keys
+
+
+def test_the_tab_key_goes_down_the_panel_as_it_is_seen(desk: Desk) -> None:
+    tool = desk.open(430, 600)
+    bar, screening = tool.run_bar, tool.screening
+    wanted = [screening.count, screening.slider, screening.keep, bar.run_all, bar.stop]
+    found, widget = [], screening.count
+    while len(found) < len(wanted):
+        if widget in wanted:
+            found.append(widget)
+        widget = widget.nextInFocusChain()
+        assert widget is not screening.count
+    assert found == wanted
+
+
+def test_return_clicks_the_button_with_the_focus_and_never_reaches_the_command_line(
+    desk: Desk, planted: Planted
+) -> None:
+    """ChimeraX forwards keys that a tool leaves to its command line, which would run the last
+    command again.
+    """
+    tool = desk.open(430, 600)
+    desk.list(planted.folder)
+    area = tool.tool_window.ui_area
+    forwarded: list[int] = []
+    area.keyPressEvent = lambda event: forwarded.append(event.key())
+    invert = tool.ensemble.buttons["Invert"]
+    for widget in (invert, tool.ensemble.table, tool.screening.count, tool.tabs.tabBar()):
+        for key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            widget.setFocus()
+            press(widget, key)
+            desk.wait()
+    assert forwarded == []
+    assert len(tool.state.included) == 150  # inverted twice
+    invert.setFocus()
+    press(invert, Qt.Key.Key_Return)
+    assert len(tool.state.included) == 0
+    press(invert, Qt.Key.Key_A)  # a command that is typed, as in any tool of ChimeraX
+    assert forwarded == [Qt.Key.Key_A]
 
 
 # ---- the mouse wheel
@@ -276,6 +356,28 @@ def test_a_figure_is_seen_whole_where_the_panel_is_docked_on_a_laptop(
     desk.resize(575, 600)
     desk.wait()
     assert tool.screening.isVisible() and canvas.height() > 200
+
+
+def test_the_table_of_blocks_keeps_rows_beside_volume_viewer_on_a_laptop(
+    desk: Desk, planted: Planted
+) -> None:
+    """At 1280 x 800 the panel is 280 pixels high then."""
+    tool = desk.open(575, 280)
+    desk.list(planted.folder)
+    desk.use_level(LEVEL)
+    desk.run_to_end(tool.run_page.sections["sketch"].button)
+    tool.tabs.setCurrentWidget(tool.blocks)
+    desk.wait()
+    view = tool.blocks.view
+    seen = view.viewport().visibleRegion().boundingRect().height()
+    assert seen >= 3 * view.rowHeight(0)
+    tool.tabs.setCurrentWidget(tool.ensemble)
+    desk.wait()
+    assert tool.screening.isVisible()
+    desk.resize(575, 400)
+    tool.tabs.setCurrentWidget(tool.blocks)
+    desk.wait()
+    assert tool.screening.isVisible()
 
 
 def test_messages_levels_and_runs_do_not_move_the_page(desk: Desk, planted: Planted) -> None:

@@ -94,8 +94,8 @@ LONG = (
 @pytest.mark.parametrize("text", LONG)
 def test_a_long_path_can_be_broken_and_is_otherwise_as_it_is(text: str) -> None:
     html = breakable(text)
-    assert unescape(html.replace("<wbr>", "")) == text
-    pieces = [unescape(piece) for piece in re.split(r"<wbr>|\s", html)]
+    assert unescape(html.replace("<wbr/>", "")) == text
+    pieces = [unescape(piece) for piece in re.split(r"<wbr/>|\s", html)]
     assert max(map(len, pieces)) <= 26  # about half of a docked log's line
 
 
@@ -114,7 +114,7 @@ def test_long_paths_do_not_widen_the_log_of_a_window(
     assert len(pages.written) == 3
     for page in pages.written:
         seen = re.sub(r"<(?!wbr)[^>]*>", " ", page)  # what is read, without tags and addresses
-        assert max(len(unescape(w)) for w in re.split(r"<wbr>|\s", seen)) <= 26
+        assert max(len(unescape(w)) for w in re.split(r"<wbr/>|\s", seen)) <= 26
 
 
 def test_every_table_is_in_small_letters(session: Any, pages: Any) -> None:
@@ -129,3 +129,18 @@ def test_every_table_is_in_small_letters(session: Any, pages: Any) -> None:
 def test_without_windows_a_path_is_one_word_in_the_log(session: Any, pages: Any) -> None:
     log_lines(session, [LONG[0]])
     assert [page.strip() for page in pages.written] == [LONG[0]]
+
+
+def test_a_log_with_many_long_paths_is_saved_as_text_to_its_end() -> None:
+    """With the parsers of ChimeraX's own ``log save``."""
+    html2text = pytest.importorskip("html2text")
+    html = pytest.importorskip("lxml.html")
+    paths = [f"/data/cryosparc/projects/P{k}/J42/volumes/of/a/training" for k in range(300)]
+    page = "".join(f"Written to {breakable(path)}.<br>" for path in paths)
+    source = html.tostring(html.fromstring(page), encoding="unicode")
+    reader = html2text.HTML2Text()
+    reader.body_width = 0
+    said = reader.handle(source)
+    assert [line.split()[-1] for line in said.splitlines() if line.strip()] == [
+        f"{path}." for path in paths
+    ]

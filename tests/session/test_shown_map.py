@@ -230,3 +230,50 @@ def test_blocks_of_a_screening_are_seen_through_the_map_too(session, run, plante
     run(f"transparency #{shown.id_string} 0 target s")
     assert uncover(session, blocks)[0] is shown
     assert uncover(session, blocks) == (None, [])
+
+
+def test_only_maps_of_others_open_volume_viewer_with_a_session(
+    session: Any,
+    run: Run,
+    planted: Planted,
+    found: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from chimerax.map import volume as module
+
+    opened: list[Any] = []
+    monkeypatch.setattr(module, "show_volume_dialog", opened.append)
+    run(f"siren open '{found}'")
+    show(run, planted, 1)
+    run(f"save '{tmp_path}/ours.cxs'")
+    run("close session")
+    run(f"open '{tmp_path}/ours.cxs'")
+    assert len(session.models.list(type=BlockMap)) == 2
+    assert len(session.models.list(type=EnsembleMap)) == 1
+    assert opened == []
+    run(f"open '{planted.folder}/vol_2.mrc'")
+    run(f"save '{tmp_path}/theirs.cxs'")
+    run("close session")
+    opened.clear()
+    run(f"open '{tmp_path}/theirs.cxs'")
+    assert opened == [session]
+
+
+def test_blocks_that_are_shown_again_are_seen_through_the_map_unless_it_was_made_opaque(
+    session: Any, run: Run, planted: Planted, found: Path
+) -> None:
+    run(f"siren open '{found}'")
+    run("hide #!1 models")
+    shown = show(run, planted, 1)
+    assert alpha(shown) == 1
+    said = log_of(session, run, "show #!1 models")
+    assert alpha(shown) < 0.5 and "transparency #2 0 target s" in said
+    run("hide #!1 models")
+    show(run, planted, 2)
+    assert alpha(shown) == 1
+    said = log_of(session, run, "show #1.1 models")  # one of them
+    assert alpha(shown) < 0.5 and "transparency" not in said  # it was told
+    run("transparency #2 0 target s")
+    run("hide #!1 models; show #!1 models")
+    assert alpha(shown) == 1  # as a person wants it

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.transforms import offset_copy
 
 from ..analysis.block_occupancy import Tree
@@ -16,6 +17,8 @@ from .theme import Labels, Theme
 FULL_SIZE = (430.0, 320.0)  # points; below this, as in a docked panel, writing is fitted to cells
 LEAST_FONT = 5.0  # points
 AROUND_MATRIX = (120.0, 40.0)  # points beside a matrix, for labels and the color scale
+BELOW_AXES = 36.0  # points under an upright axis, for the numbers and the name of the other
+LETTER = 0.55  # width of a letter, as a part of the size of the writing
 MOST_LABELS = 40  # along 350 points; more would overlap
 
 
@@ -40,6 +43,17 @@ def style_axes(axes: Axes, theme: Theme) -> None:
 def is_small(figure: Figure) -> bool:
     """Whether the figure is as small as in a docked panel."""
     return bool((72 * figure.get_size_inches() < FULL_SIZE).any())
+
+
+def fit_along_side(text: Text, figure: Figure) -> None:
+    """Fit the name of an upright axis into a low figure: in two lines, and smaller if need be."""
+    room = 72 * float(figure.get_size_inches()[1]) - BELOW_AXES
+    size = float(text.get_fontsize())
+    if LETTER * size * len(text.get_text()) <= room:
+        return
+    text.set_text(text.get_text().replace(" (", "\n(").replace("blocks ", "blocks\n"))
+    longest = max(map(len, text.get_text().split("\n")))
+    text.set_fontsize(float(np.clip(room / (LETTER * longest), LEAST_FONT, size)))
 
 
 def font_in_cells(figure: Figure, cells: int, letters: int) -> float:

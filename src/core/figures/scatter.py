@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ..analysis.block_occupancy import States
 from ..analysis.landscape import Landscape
 from ..common.errors import SirenError
-from .axes import is_small, single_axes
+from .axes import fit_along_side, is_small, single_axes
 from .theme import Drawn, Labels, Pick, Points, Theme
 
 NEAR = 9.0  # points around a volume in which it is under the pointer
@@ -90,6 +90,8 @@ def draw_scatter(
         fontsize=8,
     )
     scale.ax.tick_params(colors=theme.text, labelsize=8)
+    for name in (axes.yaxis.label, scale.ax.yaxis.label):
+        fit_along_side(name, figure)
     scale.outline.set(edgecolor=theme.faint)  # type: ignore[operator]
 
     def pick(under: Any, x: float, y: float) -> Pick | None:

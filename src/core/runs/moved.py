@@ -83,6 +83,13 @@ def volumes_missing(record: Record) -> Path | None:
     return None
 
 
+def wants_volumes(record: Record) -> bool:
+    """Whether a run should be told where its volumes are: they are missing, or it uses those of the
+    project that it was copied from.
+    """
+    return record.borrowed is not None or volumes_missing(record) is not None
+
+
 def locate_volumes(folder: Path, volumes: Path, progress: Progress | None = None) -> Record:
     """Write into the record of a run where its volumes are now.
 
@@ -104,7 +111,7 @@ def locate_volumes(folder: Path, volumes: Path, progress: Progress | None = None
     """
     record = read_record(folder)
     volumes = volumes.resolve()
-    rows = []
+    rows, found = [], False
     for v in record.volumes:
         new = volumes / _inside(v["name"], Path(v["path"])) if v["path"] else None
         size = stored_size(new) if new is not None else None
@@ -115,6 +122,7 @@ def locate_volumes(folder: Path, volumes: Path, progress: Progress | None = None
                     f"not {v['bytes']:,}. Give the folder of the volumes of that run."
                 )
             rows.append({**v, "path": str(new)})
+            found = True
         elif new is not None and v["left_out"] is None and stored_size(Path(v["path"])) is None:
             raise SirenError(
                 f"{volumes} has no {new.name}, a volume of {folder}: give the folder that holds "
@@ -122,6 +130,10 @@ def locate_volumes(folder: Path, volumes: Path, progress: Progress | None = None
             )
         else:
             rows.append(v)
+    if not found:
+        raise SirenError(
+            f"{volumes} holds no volume of {folder}: give the folder that holds all of them."
+        )
     record.volumes = rows
     _check_density(record, folder, progress or Progress())
     content = read_json(folder / RECORD)

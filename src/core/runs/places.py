@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -66,6 +67,43 @@ def volumes_now(
         return path if now[place] == place else os.path.join(now[place], name)
 
     return [{**v, "path": path_of(v["path"]) if v["path"] else v["path"]} for v in volumes]
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """Volumes that a copied or moved run uses where the original project has them.
+
+    Attributes
+    ----------
+    own : the folder where they would be, had they come along
+    used : the folder where they are
+    """
+
+    own: Path
+    used: Path
+
+
+def borrowed_volumes(
+    volumes: Iterable[Mapping[str, Any]], relative: Mapping[str, str] | None, folder: Path
+) -> Borrowed | None:
+    """The first folder of volumes that a run has left behind, and uses there; None if there is
+    none. Volumes that were never in one project with the run, as those on another disk, are not
+    left behind.
+
+    Parameters
+    ----------
+    volumes : as of :func:`volumes_now`
+    relative, folder : as it takes them
+    """
+    for place in dict.fromkeys(_split(v["path"])[0] for v in volumes if v["path"]):
+        seen = (relative or {}).get(place)
+        if seen is None or not os.path.isdir(place):
+            continue
+        inside = [part for part in PurePosixPath(seen).parts if part != ".."]
+        project = Path(place).parents[len(inside) - 1] if inside else Path(place)
+        if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(project)):
+            return Borrowed(_joined(folder, seen), Path(place))
+    return None
 
 
 def folder_now(place: str | None, relative: Mapping[str, str] | None, folder: Path) -> str | None:

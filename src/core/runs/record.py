@@ -21,7 +21,7 @@ from ..common.versions import versions
 from ..maps.ensemble import Ensemble, Source, find_ensemble
 from ..maps.grid import Grid, box_grid
 from ..maps.mapfile import read_grid, stored_size, with_voxel_size
-from .places import folder_now, folders_of, seen_from, volumes_now
+from .places import Borrowed, borrowed_volumes, folder_now, folders_of, seen_from, volumes_now
 
 FORMAT = "SIREn run 1"
 # the error if a volume is not that of the run; {name} is the volume
@@ -94,6 +94,9 @@ class Record:
         Device or cluster; the result does not depend on it.
     outputs : dict of str
         SHA-256 of the other files in the folder, by name.
+    borrowed : Borrowed or None
+        If the run was copied or moved without its volumes, and uses those of the original project;
+        not written.
     """
 
     step: str
@@ -109,6 +112,7 @@ class Record:
     not_chosen: list[str] = field(default_factory=list)
     counted_on: str = "cpu"
     outputs: dict[str, str] = field(default_factory=dict)
+    borrowed: Borrowed | None = None
 
     def write(self, folder: Path) -> None:
         """Write run.json, the last file of a folder: it lists the others with their hashes."""
@@ -326,10 +330,11 @@ def record_of(content: Mapping[str, Any], path: Path) -> Record:
             raise Mismatch("no volume was used")
         if any(v["level"] is None for v in volumes if v["left_out"] is None):
             raise Mismatch("a volume that was used has no level")
+        now = volumes_now(volumes, relative, path.parent)
         return Record(
             content["step"],
             content["parameters"],
-            volumes_now(volumes, relative, path.parent),
+            now,
             content["thresholds"],
             Grid.from_json(content["grid"]),
             content["box"],
@@ -340,6 +345,7 @@ def record_of(content: Mapping[str, Any], path: Path) -> Record:
             content["not_chosen"],
             content.get("counted_on", "cpu"),
             content.get("outputs", {}),
+            borrowed_volumes(now, relative, path.parent),
         )
     except ValueError as error:
         raise SirenError(

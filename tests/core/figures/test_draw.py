@@ -174,10 +174,18 @@ def test_levels_that_are_all_alike_need_no_legend() -> None:
     assert figure.axes[0].get_legend() is None
 
 
-def test_in_a_low_docked_panel_the_names_of_the_axes_of_the_scatter_fit() -> None:
-    figure = Figure(figsize=(5.6, 2.0), layout="constrained")
+@pytest.mark.parametrize("height", [1.2, 1.5, 2.0, 4.8])
+def test_however_low_the_panel_the_names_of_the_axes_of_the_scatter_fit(height: float) -> None:
+    figure = Figure(figsize=(5.6, height), layout="constrained")
     draw(figure, "scatter", content(), Labels(), Theme())
-    figure.canvas.draw()
-    name = figure.axes[0].yaxis.label
-    assert name.get_text().startswith("component 2 (")
-    assert name.get_window_extent().height < figure.bbox.height
+    figure.draw_without_rendering()
+    name, scale = (axes.yaxis.label for axes in figure.axes)
+    words = "component 2 (", "blocks present"
+    for label, start in zip((name, scale), words, strict=True):
+        place = label.get_window_extent()
+        assert label.get_text().replace("\n", " ").startswith(start)
+        assert place.y0 >= 0 and place.y1 <= figure.bbox.height
+        assert place.x0 >= 0 and place.x1 <= figure.bbox.width
+        assert label.get_fontsize() >= 5
+    if height == 4.8:
+        assert name.get_fontsize() == 9 and "\n" not in name.get_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ import pytest
 from chimerax.siren.core import SketchParameters, find_ensemble, run_sketch
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.runs.moved import candidates, locate_volumes, moved_path, renamed
-from chimerax.siren.core.runs.places import folder_now, seen_from, volumes_now
+from chimerax.siren.core.runs.places import (
+    Borrowed,
+    borrowed_volumes,
+    folder_now,
+    seen_from,
+    volumes_now,
+)
 from chimerax.siren.core.runs.record import read_record
 from ensembles import LEVEL, write_planted
 
@@ -131,3 +138,44 @@ def test_a_series_in_a_zip_file_is_found_in_another_folder(tmp_path: Path) -> No
     new.unlink()
     with pytest.raises(SirenError, match=r"has no vol_1\.mrc"):
         locate_volumes(run.folder, new.parent)
+
+
+@pytest.mark.parametrize(
+    ("run", "borrowed"),
+    [
+        ("a/siren/00_sketch", False),  # where it was made
+        ("a/siren2/00_sketch", False),  # elsewhere in the same project
+        ("b/siren/00_sketch", True),  # copied without the volumes
+        ("alone/00_sketch", True),
+    ],
+)
+def test_a_copied_run_borrows_volumes_that_it_shared_a_project_with(
+    tmp_path: Path, run: str, borrowed: bool
+) -> None:
+    old = put(tmp_path / "a/volumes/v.mrc")
+    (tmp_path / run).mkdir(parents=True)
+    seen = {str(old.parent): "../../volumes"}
+    rows = volumes_now([volume(old)], seen, tmp_path / run)
+    assert rows[0]["path"] == str(old)
+    own = (tmp_path / run / "../../volumes").resolve()
+    expected = Borrowed(own, old.parent) if borrowed else None
+    assert borrowed_volumes(rows, seen, tmp_path / run) == expected
+    assert borrowed_volumes(rows, None, tmp_path / run) is None  # an earlier version's says nothing
+
+
+def test_nothing_is_borrowed_from_another_disk_nor_of_what_came_along_or_is_gone(
+    tmp_path: Path,
+) -> None:
+    data = put(tmp_path / "data/v.mrc")
+    record = tmp_path / "home/copy/siren/00_sketch"
+    record.mkdir(parents=True)
+    # as seen from home/j42/siren/00_sketch: the volumes never were in the project
+    seen = {str(data.parent): "../../../../data"}
+    assert borrowed_volumes([volume(data)], seen, record) is None
+    old, new = put(tmp_path / "a/volumes/v.mrc"), put(tmp_path / "home/copy/volumes/v.mrc")
+    seen = {str(old.parent): "../../volumes"}
+    rows = volumes_now([volume(old)], seen, record)
+    assert rows[0]["path"] == str(new)
+    assert borrowed_volumes(rows, seen, record) is None
+    shutil.rmtree(old.parent)
+    assert borrowed_volumes([volume(old)], seen, record) is None
