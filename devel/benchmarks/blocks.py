@@ -333,7 +333,7 @@ few volumes: "blocks in 3 and in 5 of them" was 77, then 87 % of the ceiling bef
 (step 2 and "Two, in few volumes?" of the method page). Of 72 other ensembles of 50 to 90 volumes (50S, simulated, 1wcm, 4yhh; up to
 noise x4; 6 seeds of each of 12 kinds) the second rule kept blocks apart in two, rightly both times: IoU 0.80 to 0.91, and 0.66 to 0.74.
 
-Where noise is above the level all over the box, in 100 volumes and more, `profile` compares the voxels that are occupied more often than
+Where noise is above the level all over the box, in 100 independent volumes and more, `profile` compares the voxels that are occupied more often than
 the background, so that some hundreds of a block are compared, not some twenty. That was made with the three rows in view that were named
 *limit* before, 10, 37 and 78 % of the ceiling then, 68, 62 and 102 now. In 18 other ensembles (same conditions, and blocks in 5 to 95 % of
 the volumes or twenty blocks, in noise x3 and x4; 3 seeds of each) it was 0 to 107 % before and 52 to 117 % after, none with a spurious block; one was

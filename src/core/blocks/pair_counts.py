@@ -246,7 +246,6 @@ class CountingStatistic(ABC):
     passes = 3
     counts_in_expand = True
     harmonizes = False
-    avoids_noise = False  # the rule draws from all that count
     joins_shells = False  # the rule has no such step
     nothing_varies_is_a_result = False
     union_words = "occupied in more than {share}"

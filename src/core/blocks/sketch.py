@@ -159,7 +159,7 @@ def compare(
             observation = replace(observation, union=union)
             observation.occupancy.remember(union, kept_with(observation.occupancy).occupancy)
             among = union
-            if statistic.avoids_noise:
+            if observation.independent:
                 among = above_noise(observation.occupancy, union)
             sample = affordable_sample(statistic, observation, parameters, progress, among)
             share = len(sample) / max(1, len(among))

@@ -33,7 +33,6 @@ class ProfileStatistic:
     passes = 5
     counts_in_expand = False  # each voxel against a few profiles: less work than sending them
     harmonizes = True
-    avoids_noise = True
     joins_shells = True
     nothing_varies_is_a_result = True
     union_words = "that vary: occupied, and empty, in more than {share}"

@@ -53,8 +53,6 @@ class Statistic(Protocol):
     counts_in_expand : whether expanding compares pairs of voxels, so that a graphics card or a
         cluster can help
     harmonizes : whether it harmonizes the levels, and leaves junk volumes out
-    avoids_noise : whether it compares only what is occupied more often than the background, where
-        noise is above the level all over the box
     joins_shells : whether nested shells of one graded part become one block
     nothing_varies_is_a_result : whether fewer than 2 voxels that count are a result, no block, and
         not an error in the levels
@@ -65,7 +63,6 @@ class Statistic(Protocol):
     passes: int
     counts_in_expand: bool
     harmonizes: bool
-    avoids_noise: bool
     joins_shells: bool
     nothing_varies_is_a_result: bool
     union_words: str
