@@ -215,7 +215,7 @@ def _hard() -> list[Condition]:
             noise_edge=1.0,
         ),
         _simulated(
-            "limit: 100 volumes, noise x4, even over the box",
+            "100 volumes, noise x4, even over the box",
             190,
             noise=4.0,
             noise_edge=1.0,

@@ -37,7 +37,7 @@ from .kept import kept_with, near_blocks
 from .occupancy import Occupancy
 from .parameters import SketchParameters
 from .region import Mask, region_of, within
-from .sampling import affordable_sample
+from .sampling import above_noise, affordable_sample
 from .stability import (
     COMING_BACK,
     draw_halves,
@@ -114,10 +114,9 @@ def sketch(
     with progress.timed("evidence"):
         union = compared.observation.union
         ensemble = near_blocks(ensemble.of(compared.occupancy.names), compared.occupancy, union)
-        sampled = len(compared.sample) / max(1, len(union))
         joins = compared.statistic.joins_shells
         blocks, evidence = sketched_evidence(
-            blocks, compared.occupancy, ensemble, sampled, joins, progress
+            blocks, compared.occupancy, ensemble, compared.share, joins, progress
         )
         found = list(blocks.blocks.values())
     with progress.timed("stability"):
@@ -159,10 +158,14 @@ def compare(
             union = within(observation.union, region, parameters.mask)
             observation = replace(observation, union=union)
             observation.occupancy.remember(union, kept_with(observation.occupancy).occupancy)
-            sample = affordable_sample(statistic, observation, parameters, progress)
+            among = union
+            if observation.independent:
+                among = above_noise(observation.occupancy, union)
+            sample = affordable_sample(statistic, observation, parameters, progress, among)
+            share = len(sample) / max(1, len(among))
         with progress.timed("testing"):
             graph = statistic.graph(observation, sample, parameters, progress, compute)
-    return Comparison(statistic, observation, sample, graph, compute.name, region)
+    return Comparison(statistic, observation, sample, share, graph, compute.name, region)
 
 
 @dataclass(frozen=True)
@@ -175,6 +178,7 @@ class Comparison:
     statistic : by which they are compared
     observation : the volumes that take part, and the voxels that count
     sample : those of them that are compared, flat indices, ascending
+    share : of those from which they were drawn, above 0 to 1
     graph : pairs that go together at the loosest stringency asked for
     counted_on : the device or cluster
     region : (N,) bool, where blocks are looked for, or None for everywhere
@@ -183,6 +187,7 @@ class Comparison:
     statistic: Statistic
     observation: Observation
     sample: NDArray[np.int64]
+    share: float
     graph: Graph
     counted_on: str = CPU
     region: NDArray[np.bool_] | None = None

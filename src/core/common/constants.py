@@ -104,6 +104,10 @@ USUAL_NAMES = (
 
 UNION_FRACTION = 0.01  # share of the volumes in which a voxel must be occupied, as published
 DEFAULT_SUBSAMPLE = 2  # one voxel in two is sampled, as published
+# where the background is occupied in more than this share of the volumes, voxels are compared that
+# are occupied more often, by so many SDs of its own spread; where it is rarer, these are patches of
+# noise, too: at 0.015, one became a block
+NOISY_BACKGROUND, ABOVE_NOISE = 0.04, 2.0
 # voxels compared by profile: all pairs take seconds; dozens remain of a block of a few hundred
 MAX_SAMPLED_VOXELS = 12_000
 MAX_COUNTED_VOXELS = 40_000  # voxels compared by counting, unless the user says otherwise: a minute

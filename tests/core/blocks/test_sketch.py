@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from chimerax.siren.core.blocks.expand import expand_sketch
 from chimerax.siren.core.blocks.occupancy import binarize
 from chimerax.siren.core.blocks.parameters import ExpandParameters, SketchParameters
-from chimerax.siren.core.blocks.sampling import draw_sample
+from chimerax.siren.core.blocks.sampling import above_noise, draw_sample
 from chimerax.siren.core.blocks.sketch import compare, sketch
 from chimerax.siren.core.blocks.statistics import statistic_named
 from chimerax.siren.core.blocks.statistics.protocol import Observation
@@ -221,6 +222,49 @@ def test_a_sample_is_a_share_of_the_union_in_order() -> None:
     )
     with pytest.raises(SirenError, match="thresholds are too high"):
         draw_sample(np.arange(1), 2, 0)
+
+
+NOISY = ExampleParameters(
+    volumes=160, box=48, voxel_size=6.6, resolution=17.0, noise=4.0, noise_edge=1.0, seed=7
+)
+
+
+def test_where_noise_is_everywhere_voxels_of_the_particle_are_compared_and_their_blocks_found() -> (
+    None
+):
+    s = simulate(NOISY)
+    ensemble = in_memory(np.stack([s.volume(i) for i in range(len(s))]))
+    result = sketch(ensemble, s.levels, SketchParameters(resamples=0))
+    assert len(result.union) > 0.9 * ensemble.grid.size
+    planted = np.unique(np.concatenate([u.voxels for u in s.units]))
+    share = np.isin(result.sample, planted).mean()
+    assert share > 5 * len(planted) / ensemble.grid.size
+    found = expand_sketch(ensemble, result).blocks
+    assert len(found) == len(s.units)
+    for unit in s.units:
+        assert (
+            max(
+                len(np.intersect1d(unit.voxels, v)) / len(np.union1d(unit.voxels, v))
+                for _, v in found
+            )
+            > 0.5
+        )
+
+
+def test_the_published_rule_and_few_volumes_draw_from_all_that_count() -> None:
+    s = simulate(NOISY)
+    volumes = np.stack([s.volume(i) for i in range(len(s))])
+    few = binarize(in_memory(volumes[:90]), s.levels[:90])
+    union = few.union(0.01)
+    assert above_noise(few, union) is union
+    all_ = binarize(in_memory(volumes), s.levels)
+    assert len(above_noise(all_, all_.union(0.01))) < 0.3 * len(union)
+    drawn = sketch(
+        in_memory(volumes),
+        s.levels,
+        SketchParameters(statistic="published", subsample=40, resamples=0),
+    )
+    assert np.isin(drawn.sample, above_noise(all_, all_.union(0.01))).mean() < 0.3
 
 
 @pytest.mark.parametrize(
