@@ -84,7 +84,11 @@ def picture_of_real(session: Any, run: Callable[..., Any]) -> None:
         ten.mkdir()
         for volume in REAL.glob("vol_*.mrc"):
             shutil.copy(volume, ten)
-        for command in ("close session", "windowsize 444 432", f"siren predict '{ten}'"):
+        for command in (
+            "close session",
+            f"windowsize {MOST_PIXELS // 2} 432",
+            f"siren predict '{ten}'",
+        ):
             run(session, command)
         halves = []
         for name in REAL_SHOWN:
