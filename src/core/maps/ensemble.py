@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common import constants
-from ..common.errors import SirenError, join_names, typed
+from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
+from .agreement import grid_difference, implausible_size, not_one_grid, with_size_given
 from .companions import Companions, find_companions
 from .excerpt import Excerpt, Parts
 from .finding import find_sources as find_sources
@@ -32,7 +32,7 @@ from .finding import left_below, left_packed, refuse_one_other_file, refuse_resu
 from .fingerprint import fingerprint
 from .grid import Grid, Triple, box_grid, to_box
 from .last_reading import LastReading, forget, keep, last_reading
-from .mapfile import natural_key, with_voxel_size
+from .mapfile import natural_key
 from .source import Source as Source
 from .source import Stamp
 
@@ -466,7 +466,7 @@ def find_ensemble(
     ]
     headers = sorted({g.voxel_size[0] for g in grids})
     if voxel_size is not None:
-        grids = _with_size_given(grids, voxel_size)
+        grids = with_size_given(grids, voxel_size)
     # the grid of the majority, so that the error names the map that differs
     common = Counter(grids).most_common(1)[0][0]
     example = ensemble.sources[grids.index(common)].name
@@ -477,7 +477,7 @@ def find_ensemble(
     }
     mixed = bool(apart)
     if apart and not any_grid:
-        raise _not_one_grid(apart, len(ensemble))
+        raise not_one_grid(apart, len(ensemble))
     sources = [replace(s, grid=g) for s, g in zip(ensemble.sources, grids, strict=True)]
     sources, outside = nan_outside(sources)
     packed = left_packed(inputs)
@@ -529,18 +529,6 @@ def _asked(ensemble: Ensemble, include: Sequence[str], companions: set[str]) -> 
         if hits <= companions:
             asked |= hits
     return asked
-
-
-def implausible_size(grid: Grid) -> list[str]:
-    """A sentence for the log where no molecule has the size that the headers say."""
-    widest = max(n * s for n, s in zip(grid.shape[::-1], grid.voxel_size, strict=True))
-    if constants.LEAST_BOX <= widest <= constants.MOST_BOX:
-        return []
-    return [
-        f"The box is {widest:.3g} A wide by the headers ({grid.voxel_size[0]:.3g} A/voxel), which "
-        "no cryo-EM box is; they may be in another unit, such as nm. If so, give the voxel size "
-        'in A, as in "voxelSize 4"; only distances and volumes in A are affected.'
-    ]
 
 
 def nan_outside(sources: Sequence[Source]) -> tuple[list[Source], str]:
@@ -665,73 +653,3 @@ def _check_count(sources: tuple[Source, ...], where: str, minimum: int = 2) -> N
             f"There is {count} {where}: an ensemble needs at least {minimum}"
             f"{', and hundreds for significance' if minimum > 1 else ''}."
         )
-
-
-def _with_size_given(grids: Sequence[Grid], voxel_size: float) -> list[Grid]:
-    """The grids with a voxel size that the user gave.
-
-    Their origins are scaled with them, unless that takes apart what is in one place: headers that
-    disagree on the voxel size only, as where it was set in some of them later.
-    """
-    first = grids[0]
-    tolerance = 0.01 * min(min(g.voxel_size) for g in grids)
-    together = len({g.voxel_size for g in grids}) > 1 and all(
-        np.allclose(g.origin, first.origin, rtol=1e-5, atol=tolerance) for g in grids
-    )
-    scaled = [with_voxel_size(g, voxel_size) for g in grids]
-    return [replace(g, origin=first.origin) for g in scaled] if together else scaled
-
-
-def _not_one_grid(apart: dict[str, str], volumes: int) -> SirenError:
-    """Some of the volumes are on other grids than most: what each says of itself, by name."""
-    name, said = next(iter(apart.items()))
-    if len(apart) == 1:
-        return SirenError(f'{said} Use "exclude {typed(name)}", or resample it.')
-    size = ', or give the voxel size of all, as in "voxelSize 4"' if "A/voxel" in said else ""
-    return SirenError(
-        f"{said} {len(apart):,} of the {volumes:,} volumes differ from the others like this or "
-        f'otherwise: choose those of one grid ("include", "exclude"), or resample them{size}.'
-    )
-
-
-def check_same_grid(name: str, grid: Grid, first_name: str, first: Grid) -> None:
-    """Check that two maps have the same shape, voxel size (to 0.1 %) and origin (to 0.01 voxel).
-
-    Raises
-    ------
-    SirenError
-        If they differ.
-    """
-    if said := grid_difference(name, grid, first_name, first):
-        raise _not_one_grid({name: said}, 2)
-
-
-def grid_difference(name: str, grid: Grid, first_name: str, first: Grid) -> str:
-    """What tells a map's grid from that of another, a sentence; "" if nothing does, see
-    :func:`check_same_grid`.
-    """
-
-    def sizes(g: Grid) -> str:
-        return " x ".join(str(n) for n in g.shape[::-1])
-
-    def triple(t: Triple) -> str:
-        return f"{t[0]:.4g}" if len(set(t)) == 1 else " x ".join(f"{v:.4g}" for v in t)
-
-    must = "all volumes must share one grid."
-    if grid == first:
-        return ""
-    if grid.shape != first.shape:
-        return f"{name} is {sizes(grid)} but {first_name} is {sizes(first)}: {must}"
-    if not np.allclose(grid.voxel_size, first.voxel_size, rtol=1e-3):
-        return (
-            f"{name} has {triple(grid.voxel_size)} A/voxel but {first_name} has "
-            f"{triple(first.voxel_size)}: {must}"
-        )
-    tolerance = 0.01 * min(first.voxel_size)
-    if not np.allclose(grid.origin, first.origin, rtol=1e-5, atol=tolerance):
-        return (
-            f"{name} has its origin at ({', '.join(f'{o:.4g}' for o in grid.origin)}) "
-            f"A but {first_name} at "
-            f"({', '.join(f'{o:.4g}' for o in first.origin)}): {must}"
-        )
-    return ""

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from .grid import Grid, box_faces
 
-NEGLIGIBLE = 0.01  # voxels: as far as grids may differ, see ensemble.check_same_grid
+NEGLIGIBLE = 0.01  # voxels: as far as grids may differ, see agreement.check_same_grid
 
 
 def is_moved(grid: Grid, placement: NDArray[np.floating]) -> bool:

@@ -32,8 +32,9 @@ from ..blocks.outliers import UNLIKE, junk_volumes
 from ..common import constants
 from ..common.errors import SirenError
 from ..common.progress import Progress
+from ..maps.agreement import check_same_grid
 from ..maps.companions import find_companions
-from ..maps.ensemble import Source, check_same_grid, find_sources, nan_outside
+from ..maps.ensemble import Source, find_sources, nan_outside
 from ..maps.finding import refuse_results
 from ..maps.fingerprint import fingerprint
 from ..maps.grid import Grid
