@@ -24,7 +24,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from decoders.core_api import DOUBTFUL, GRADED, MOVING, SOLID, Grid, in_memory
-from decoders.measures import overlap
+from decoders.measures import best_overlap
 from decoders.methods import METHODS, Found
 from decoders.molecules import Model, draw_states, model
 from decoders.smooth import fields
@@ -221,10 +221,10 @@ def controls() -> list[str]:
             matched = set()
             for b in range(len(made.plan)):
                 truth = np.flatnonzero(made.truth == b)
-                iou = {n: overlap(truth, voxels) for n, voxels in found.blocks.items()}
-                top = max(iou, key=lambda n: iou[n], default=None)
-                best.append(iou[top] if top is not None else 0.0)
-                if top is not None and iou[top] > MATCHED:
+                iou, which = best_overlap(truth, list(found.blocks.values()))
+                best.append(iou)
+                if iou > MATCHED:
+                    top = list(found.blocks)[which]
                     hits += 1
                     stand += top in standing
                     matched.add(top)

@@ -25,7 +25,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from decoders.core_api import GRADED, MOVING, SOLID, BlockEvidence, Grid, constants, in_memory
-from decoders.measures import overlap
+from decoders.measures import best_overlap
 from decoders.methods import METHODS, Found
 from decoders.molecules import Model, draw_states, model
 from decoders.summary import upper_bound
@@ -392,11 +392,10 @@ def controls() -> list[str]:
         found, made = found_in(Case(law, place, 1000 + row, True))
         matched = set()
         for b in range(len(made.plan)):
-            truth = np.flatnonzero(made.truth == b)
-            iou = {n: overlap(truth, voxels) for n, voxels in found.blocks.items()}
-            top = max(iou, key=lambda n: iou[n], default=None)
+            iou, which = best_overlap(np.flatnonzero(made.truth == b), list(found.blocks.values()))
             planted += 1
-            if top is not None and iou[top] > MATCHED:
+            if iou > MATCHED:
+                top = list(found.blocks)[which]
                 evidence = found.evidence[top]
                 hits += 1
                 stand += stands(evidence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -232,18 +232,9 @@ _SCHEMA = schema.record(
         "names": mapping(schema.text, BLOCK_NUMBER),
         "evidence": mapping(
             schema.record(
-                {name: _ANY for name in ("contrast", "rise", "solidity", "exchange")},
-                {
-                    name: _ANY
-                    for name in (
-                        "separation",
-                        "noise",
-                        "symmetry",
-                        "passing",
-                        "peak",
-                        "negative",
-                    )
-                },
+                {f.name: _ANY for f in fields(BlockEvidence) if f.default is MISSING},
+                # later versions measure more
+                {f.name: _ANY for f in fields(BlockEvidence) if f.default is not MISSING},
             ),
             BLOCK_NUMBER,
         ),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mrcfile
 import numpy as np
@@ -33,6 +33,9 @@ _BYTES = {0: 1, 1: 2, 2: 4, 6: 2, 12: 2}  # per voxel, by MRC mode
 _ENDINGS = tuple(s + c for s in SUFFIXES for c in COMPRESSIONS)
 # made once: for hundreds of small maps, they take as long as to read the values
 _HEADERS = {order: HEADER_DTYPE.newbyteorder(order) for order in "<>"}
+K = TypeVar("K")
+V = TypeVar("V")
+
 _VALUES = {
     (mode, order): dtype_from_mode(mode).newbyteorder(order)
     for mode in _BYTES
@@ -132,10 +135,8 @@ def read_grid(path: Path) -> Grid:
             header = _checked_header(path, file, packed)
             grid = _grid(header, _axis_order(header), path)
             if not packed:
-                if len(_GRIDS) == MOST_LAYOUTS:
-                    _GRIDS.clear()
                 size = os.fstat(file.fileno()).st_size
-                _GRIDS[_layout_key(header.tobytes()), _is_ccp4(path), size] = grid
+                _remember(_GRIDS, (_layout_key(header.tobytes()), _is_ccp4(path), size), grid)
             return grid
 
 
@@ -176,13 +177,12 @@ def read_values(path: Path) -> NDArray[np.float32]:
             order = _axis_order(header)
             values = _values(path, file, packed, header, order)
             if not packed and int(header["mode"]) != 0:
-                if len(_LAYOUTS) == MOST_LAYOUTS:
-                    _LAYOUTS.clear()
                 kind = _VALUES[int(header["mode"]), header.dtype["mode"].byteorder]
                 size = os.fstat(file.fileno()).st_size
                 layout = _Layout(size, size - values.size * kind.itemsize, kind, order)
                 if layout.start == file.tell() - values.size * kind.itemsize:
-                    _LAYOUTS[_layout_key(header.tobytes())] = (layout, _file_shape(header))
+                    layout_of = layout, _file_shape(header)
+                    _remember(_LAYOUTS, _layout_key(header.tobytes()), layout_of)
             return values
 
 
@@ -206,6 +206,13 @@ MOST_LAYOUTS = 100
 
 # the same for grids: by header, whether the file is one of CCP4, and its size
 _GRIDS: dict[tuple[bytes, bool, int], Grid] = {}
+
+
+def _remember(known: dict[K, V], key: K, value: V) -> None:
+    """Keep what a header says, of MOST_LAYOUTS headers at most."""
+    if len(known) >= MOST_LAYOUTS:
+        known.clear()
+    known[key] = value
 
 
 def _grid_as_before(path: Path) -> Grid | None:
