@@ -31,7 +31,7 @@ from ..common.progress import Progress
 from ..compute.backends import open_backend
 from ..compute.resources import check_reading, judging_seconds
 from ..maps.ensemble import Ensemble
-from .background import Background, measure_background
+from .background import Background, measure_background, vary_together
 from .blockset import BlockSet
 from .evidence import Evidence, with_evidence
 from .kept import kept_with, near_blocks
@@ -184,9 +184,10 @@ def expand(
         occupancy.remember(union, kept_with(occupancy).occupancy)
         ensemble = near_blocks(ensemble.of(occupancy.names), occupancy, union)
         background = measure_background(ensemble, occupancy, progress)
+        dependent = vary_together(background.effective_volumes, len(occupancy))
         with progress.timed("testing"):
             joined = statistic.join(
-                occupancy, union, seeds, parameters, progress, compute, background.dependent
+                occupancy, union, seeds, parameters, progress, compute, dependent
             )
     grown = [np.union1d(voxels, more) for (_, voxels), more in zip(blocks, joined, strict=True)]
     outside = np.setdiff1d(union, np.concatenate(grown))
@@ -219,6 +220,7 @@ def _stability(
     volumes, see :mod:`.stability`.
     """
     rng, grown = np.random.default_rng(parameters.seed), [voxels for _, voxels in result]
+    dependent = vary_together(background.effective_volumes, len(occupancy))
     halves = draw_halves(
         grown, result.unassigned, len(occupancy), parameters.resamples, parameters.seed
     )
@@ -232,9 +234,7 @@ def _stability(
         part.remember(voxels)
     both = zip(parts, halves, some, strict=True)
     found = [
-        statistic.join(
-            part, voxels, few, parameters, progress.quiet(), dependent=background.dependent
-        )
+        statistic.join(part, voxels, few, parameters, progress.quiet(), dependent=dependent)
         for part, (_, voxels), few in progress.each(both, COMING_BACK, len(halves))
     ]
     return recovery_rate(grown, found, [voxels for _, voxels in halves])

@@ -114,7 +114,7 @@ def members(
     tested: int,
     sizes: NDArray[np.integer] | None = None,
     inside: NDArray[np.bool_] | None = None,
-    rims: bool = False,
+    dependent: bool = False,
     occupied: NDArray[np.float64] | None = None,
 ) -> NDArray[np.int64]:
     """Assign each voxel to the block it belongs to: (n,), -1 for none.
@@ -132,16 +132,17 @@ def members(
     tested : number of voxels tested in all; those not in ``rows`` correlate less
     sizes : (blocks,) voxels of each profile; with ``inside``
     inside : (n, blocks) whether the voxel is one of them; none are if not given
-    rims : a correlation above MEMBER_PHI will do in place of the majorities, which the rim of a
-        part of graded occupancy does not have; only for volumes that share their noise: noise of
-        their own lowers the correlation of some voxels more than that of others
+    dependent : the volumes share their noise, see :func:`.background.vary_together`: in place of
+        the majorities, the correlation must be above DEPENDENT_PHI. A majority is then no evidence,
+        as nearly all voxels are discoveries; and the rim of a part of graded occupancy has none.
+        Noise of their own would lower the correlation of some voxels more than that of others
     occupied : (n,) see :func:`occupied_volumes`, if it is known
     """
     if not len(profiles) or not len(rows):
         return np.full(len(rows), -1, np.int64)
     tiles = (rows[part] for part in row_tiles(*rows.shape))
     occupied = occupied_volumes(rows) if occupied is None else occupied
-    return _members(tiles, occupied, profiles, rate, tested, sizes, inside, rims)
+    return _members(tiles, occupied, profiles, rate, tested, sizes, inside, dependent)
 
 
 def _members(
@@ -152,7 +153,7 @@ def _members(
     tested: int,
     sizes: NDArray[np.integer] | None = None,
     inside: NDArray[np.bool_] | None = None,
-    rims: bool = False,
+    dependent: bool = False,
 ) -> NDArray[np.int64]:
     """:func:`members` of rows that come some at a time; ``occupied_in`` is that of all rows."""
     sizes = np.ones(len(profiles), np.int64) if sizes is None else sizes
@@ -184,7 +185,9 @@ def _members(
             both = (rows @ present.T.astype(np.float32))[each, best]
         chance = hypergeometric_tail(both, occupied, having, volumes)
         majority = (both > 0.5 * having) & (occupied - both < 0.5 * (volumes - having))
-        found.append((best, chance, majority | rims & (phi[each, best] > constants.MEMBER_PHI)))
+        found.append(
+            (best, chance, phi[each, best] > constants.DEPENDENT_PHI if dependent else majority)
+        )
     best, chance, fits = (np.concatenate(part) for part in zip(*found, strict=True))
     return np.where(discoveries(chance, rate / len(profiles), tested) & fits, best, -1)
 
@@ -201,7 +204,7 @@ def grown_blocks(
     seeds: list[NDArray[np.int64]],
     probability: float,
     progress: Progress,
-    rims: bool = False,
+    dependent: bool = False,
 ) -> NDArray[np.int64]:
     """Assign voxels to blocks, starting from the profiles of seeds, until nothing changes.
 
@@ -209,7 +212,7 @@ def grown_blocks(
     ----------
     voxels : (n,) flat indices, ascending, of the voxels to assign
     seeds : for each block, voxels that count toward its profile in every round; may overlap
-    probability, rims : see :func:`members`
+    probability, dependent : see :func:`members`
 
     Returns
     -------
@@ -244,7 +247,7 @@ def grown_blocks(
         unpacked = (unpack_occupancy(packed[part], volumes) for part in tiles)
         if len(candidates):
             owner = _members(
-                unpacked, occupied_in, profiles, probability, len(voxels), sizes, inside, rims
+                unpacked, occupied_in, profiles, probability, len(voxels), sizes, inside, dependent
             )
         if np.array_equal(before, owner):
             break

@@ -134,12 +134,15 @@ MIN_TELLING = 2
 NEAREST_VOXELS = 9
 # voxels: as far as the blurred edges of two neighbors add up to more than the level
 SEAM_REACH = 3.0
-# correlation with a block's profile above which a voxel belongs to it without a majority of its
-# volumes: 93 % of the ceiling on decoder ensembles without it, 96 to 97 % at 0.4 to 0.6. So does
-# "siren block grow into correlated": of a layer taken off the blocks of the example (150 volumes,
-# 48^3), it brings back 95 %, and 93 % of what it adds was there; at 0.4 96 and 86 %, at 0.6 92 and
-# 98 %; into density 63 % was there
+# correlation with a block's profile above which "siren block grow into correlated" adds a voxel:
+# of a layer taken off the blocks of the example (150 volumes, 48^3), it brings back 95 %, and 93 %
+# of what it adds was there; at 0.4 96 and 86 %, at 0.6 92 and 98 %; into density 63 % was there
 MEMBER_PHI = 0.5
+# the same above which a voxel belongs to a block where volumes share their noise. On decoder
+# ensembles, training half, at predicted levels: 0.923 of the ceiling at 0.5, 0.930, 0.934 and 0.931
+# at 0.55, 0.6 and 0.65; at true levels 0.979, 0.985, 0.983 and 0.975. At 0.6, edges of parts that
+# match nothing stand in two ensembles more
+DEPENDENT_PHI = 0.55
 PROFILE_ROUNDS = 20  # of assigning voxels to profiles; converges in about five
 DISTANCE_VOXELS = 400  # voxels per block between which distances are computed
 # one-sided p above which a voxel correlates with no block and is dropped

@@ -390,6 +390,18 @@ def test_a_member_is_occupied_in_most_volumes_with_the_block_and_empty_in_most_w
     assert members(rows, there[None], 0.1, len(rows)).tolist() == [0, -1, -1, -1]
 
 
+def test_where_volumes_share_noise_a_correlation_decides_and_no_majority() -> None:
+    there = np.repeat([1.0, 0.0], [20, 80])
+    counts = {"in most with it, not in most without": (18, 35), "rim": (9, 0), "inside": (19, 5)}
+    rows = np.zeros((3, 100), np.float32)
+    for row, (with_block, without) in zip(rows, counts.values(), strict=True):
+        row[:with_block], row[20 : 20 + without] = 1, 1
+    correlation = np.corrcoef(np.vstack([rows, there]))[3, :3]
+    np.testing.assert_allclose(correlation, [0.37, 0.63, 0.83], atol=0.01)
+    assert members(rows, there[None], 0.1, 3).tolist() == [0, -1, 0]
+    assert members(rows, there[None], 0.1, 3, dependent=True).tolist() == [-1, 0, 0]
+
+
 def test_a_member_goes_to_the_block_it_is_most_like() -> None:
     base = np.repeat([1.0, 0.0], [60, 40])
     dependent = np.repeat([1.0, 0.0], [35, 65])

@@ -136,7 +136,9 @@ class ProfileStatistic:
         """Each voxel joins the block whose profile it follows best, one at most. In this process,
         always.
         """
-        owner = grown_blocks(occupancy, voxels, seeds, parameters.posp, progress, rims=dependent)
+        owner = grown_blocks(
+            occupancy, voxels, seeds, parameters.posp, progress, dependent=dependent
+        )
         # a person may have merged what the profiles would tell apart: it stays
         for block, seed in enumerate(seeds):
             owner[np.isin(voxels, seed, assume_unique=True)] = block
