@@ -22,7 +22,8 @@ class BlockEvidence:
     exchange : density that leaves over density that comes, as the block comes, here and around it:
         about 0 for a part that comes and goes, about 1 for one that moves
     separation : share of the variance of its mean density over the volumes that is between volumes
-        with and without it: 1 for two sharp groups; any cut in two makes up to 0.75 of one group
+        with and without it: 1 for two sharp groups; a cut in two makes up to 0.75 of one group that
+        is symmetric, up to 8/9 of a skewed one
     noise : SD over the volumes of a voxel that should not vary, in levels, that a block must rise
         above; 0 if the volumes are independent enough for statistics
     symmetry : how much density rises at the same distances from the middle of the box, over all
