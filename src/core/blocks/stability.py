@@ -4,7 +4,8 @@ Blocks are looked for again in random halves of the volumes, at levels that are 
 higher above the background. Halves hold half of the evidence, so a block that comes back has
 evidence to spare. Where a decoder made the volumes, the halves share its artifacts, and a false
 block comes back in each of them; but most false blocks are surfaces that move across one level, and
-at another level there is another surface (devel/benchmarks/decoders.md).
+at another level there is another surface (devel/benchmarks/decoders.md). An expansion lets blocks
+grow again by majorities, whatever rule made them.
 """
 
 from __future__ import annotations

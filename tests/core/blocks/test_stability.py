@@ -5,7 +5,9 @@ made up.
 from __future__ import annotations
 
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from chimerax.siren.core.blocks.stability import (
     recovery_rate,
     with_strength,
 )
+from chimerax.siren.core.blocks.statistics.profile import STATISTIC
 from chimerax.siren.core.common import constants
 from chimerax.siren.core.common.errors import Cancelled
 from chimerax.siren.core.common.progress import Progress
@@ -194,3 +197,30 @@ def test_a_surface_that_moves_across_the_level_does_not_come_back_at_another(
     monkeypatch.setattr(constants, "LEVEL_FACTORS", (1.0,))
     grown = expand(ensemble, np.ones(120), blocks, agreed=True).blocks
     assert grown.stability[1] == 1 and grown.stability[2] > 0.8
+
+
+def test_blocks_grow_by_correlation_where_volumes_share_noise_but_come_back_by_majorities(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A correlation hardly depends on the level; which voxels are in most volumes does."""
+    rng = np.random.default_rng(6)
+    shape, latents = (20, 20, 20), rng.standard_normal((80, 3))
+    maps = np.tensordot(0.05 * latents, rng.standard_normal((3, *shape)), 1)
+    maps[:, 8:14, 8:14, 8:14] += 2
+    maps[:, 8:14, 8:14, 3:7] += 2 * (latents[:, 0] > 0)[:, None, None, None]
+    ensemble = in_memory(maps.astype(np.float32))
+    part = np.zeros(shape, bool)
+    part[9:13, 9:13, 4:6] = True
+    blocks = BlockSet(ensemble.grid, {1: np.flatnonzero(part)})
+    asked: list[tuple[int, bool]] = []
+    join = STATISTIC.join
+
+    def recorded(occupancy: Occupancy, *given: Any, **named: Any) -> Any:
+        known = signature(join).bind(occupancy, *given, **named).arguments
+        asked.append((len(occupancy), known.get("dependent", False)))
+        return join(occupancy, *given, **named)
+
+    monkeypatch.setattr(type(STATISTIC), "join", staticmethod(recorded))
+    grown = expand(ensemble, np.ones(80), blocks, ExpandParameters(resamples=4), agreed=True)
+    assert asked == [(80, True), *[(40, False)] * 4]
+    assert len(grown.blocks.blocks[1]) == 6 * 6 * 4 and grown.blocks.stability[1] == 1
