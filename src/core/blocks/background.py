@@ -58,10 +58,14 @@ def vary_together(effective: float | None, volumes: int) -> bool:
     return effective is not None and effective < min(constants.FEW_EFFECTIVE, volumes / 2)
 
 
-def are_independent(
-    anchors: Anchors, occupancy: Occupancy, progress: Progress | None = None
-) -> bool:
-    """Whether volumes are independent: worth half of their number, and enough for p-values.
+def are_independent(effective: float, volumes: int) -> bool:
+    """Whether volumes are worth half of their number, and enough for p-values; not if unknown."""
+    return effective >= max(constants.FEW_EFFECTIVE, volumes / 2)  # NaN: no
+
+
+def effective_by(anchors: Anchors, occupancy: Occupancy, progress: Progress | None = None) -> float:
+    """How many independent volumes those of an occupancy are worth, by what a sketch has read of
+    them; NaN if that does not tell.
 
     Parameters
     ----------
@@ -74,7 +78,7 @@ def are_independent(
         progress.step(PHASE)
         base = anchors.background_medians
     height = _height(levels, base)
-    worth = _least_known(
+    return _least_known(
         effective_volumes(
             _in_heights(values, base, height, np.float64, progress),
             voxels,
@@ -86,7 +90,6 @@ def are_independent(
             (anchors.core, anchors.core_values),
         )
     )
-    return worth >= max(constants.FEW_EFFECTIVE, len(levels) / 2)  # NaN: no
 
 
 def _height(

@@ -17,7 +17,13 @@ from ..common.progress import Progress
 from .noise import Noise, PairNoise
 from .occupancy import Occupancy
 from .presence import presence
-from .profiles import block_profiles, correlations, members, occupied_volumes
+from .profiles import (
+    block_profiles,
+    correlations,
+    members,
+    occupied_volumes,
+    rest_correlations,
+)
 from .significance import differs, fisher_margin, shares_differ
 
 
@@ -30,6 +36,7 @@ def distinct_blocks(
     probability: float,
     progress: Progress,
     independent: bool = False,
+    dependent: bool = False,
 ) -> NDArray[np.int64]:
     """Merge communities that are one block, reassign voxels, and drop what chance explains.
 
@@ -44,6 +51,8 @@ def distinct_blocks(
     probability : of any false block, before correction; also the false discovery rate of members
     independent : whether the volumes were measured to be independent, so that two or three of a few
         may tell blocks apart, see :func:`told_apart`
+    dependent : whether they were measured to share their noise, so that blocks are halved without
+        the voxels that do not follow them, see :func:`_following`
 
     Returns
     -------
@@ -59,7 +68,7 @@ def distinct_blocks(
     for number, community in enumerate(c for c in communities if len(c) >= least):
         owner[community] = number
     by_chance = probability / max(1, count * (count - 1) / 2)
-    known, occupied = _Known({}, {}), occupied_volumes(rows)
+    known, occupied = _Known({}, {}, {}, least, dependent), occupied_volumes(rows)
     tell = independent and rows.shape[1] < constants.FEW_VOLUMES
     for turn in range(constants.PROFILE_ROUNDS):
         progress.step("telling blocks apart", turn / constants.PROFILE_ROUNDS)
@@ -88,10 +97,16 @@ class _Known:
     ----------
     coherent : see :func:`is_coherent`
     halves : see :func:`_halved`
+    following : see :func:`_following`
+    least : fewer voxels do not speak for a block
+    dependent : whether those that follow it do
     """
 
     coherent: dict[bytes, bool]
     halves: dict[bytes, _Halves]
+    following: dict[bytes, NDArray[np.int64]]
+    least: int
+    dependent: bool
 
     def of(
         self,
@@ -102,8 +117,19 @@ class _Known:
     ) -> _Halves:
         """:func:`_halved`, once for a block."""
         if key not in self.halves:
-            self.halves[key] = _halved(rows, points, block)
+            self.halves[key] = _halved(rows, points, self.judged(key, rows, block))
         return self.halves[key]
+
+    def judged(
+        self, key: bytes, rows: NDArray[np.float32], block: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """The voxels of a block of which its halves are made."""
+        if not self.dependent:
+            return block
+        if key not in self.following:
+            some = _following(rows, block)
+            self.following[key] = some if len(some) >= self.least else block
+        return self.following[key]
 
 
 @dataclass(frozen=True)
@@ -132,6 +158,29 @@ def _halved(
     profiles = block_profiles(rows[block], side, 2)
     whole, one, other = presence(np.concatenate([profiles.mean(axis=0, keepdims=True), profiles]))
     return _Halves(side, profiles, int(whole.sum()), int((one != other).sum()))
+
+
+def _following(rows: NDArray[np.float32], block: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The voxels of a block that follow it: those whose correlation with the rest of it is above
+    DEPENDENT_PHI, the others left out until none is.
+
+    In volumes that share their noise every voxel goes with something, and communities of parts hold
+    rims, and noise that is rarely above the level: at low levels more of these than of the part.
+    They make the halves of such a block differ, where those of the part do not.
+
+    Parameters
+    ----------
+    rows : (n, V) occupancy
+    block : positions among them
+    """
+    while len(block):
+        inside = rows[block]
+        totals = inside.sum(axis=0, dtype=np.float64)[None]
+        follows = rest_correlations(inside, totals)[:, 0] > constants.DEPENDENT_PHI
+        if follows.all():
+            break
+        block = block[follows]
+    return block
 
 
 def split_in_half(points: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -200,8 +249,8 @@ def _coherent(
         voxels = np.flatnonzero(owner == b)
         key = voxels.tobytes()
         if key not in known.coherent:
-            halves = known.of(key, rows, points, voxels)
-            known.coherent[key] = is_coherent(rows, points, noise, voxels, probability, halves)
+            halves, judged = known.of(key, rows, points, voxels), known.judged(key, rows, voxels)
+            known.coherent[key] = is_coherent(rows, points, noise, judged, probability, halves)
         holds.append(known.coherent[key])
     return _renumbered(np.where(np.array([*holds, False])[owner], owner, -1), 2)
 

@@ -11,8 +11,10 @@ from scipy import ndimage, stats
 
 from chimerax.siren.core.blocks.background import (
     are_independent,
+    effective_by,
     effective_volumes,
     measure_background,
+    vary_together,
 )
 from chimerax.siren.core.blocks.blockset import BlockSet
 from chimerax.siren.core.blocks.evidence import (
@@ -406,10 +408,18 @@ def test_volumes_whose_background_or_core_varies_together_are_not_independent() 
     for kind, field in kinds.items():
         ensemble = ensemble_from_arrays((particle + 0.1 * field).astype(np.float32), 5.0)
         occupancy = binarize(ensemble, np.ones(VOLUMES))
-        told[kind] = are_independent(read_anchors(ensemble, occupancy, Progress()), occupancy)
-    assert told == {"all": True, "none": False, "background": False, "core": False}
+        effective = effective_by(read_anchors(ensemble, occupancy, Progress()), occupancy)
+        told[kind] = are_independent(effective, VOLUMES), vary_together(effective, VOLUMES)
+    together = (False, True)
+    assert told == {
+        "all": (True, False),
+        "none": together,
+        "background": together,
+        "core": together,
+    }
     few = binarize(ensemble.of(ensemble.names[:25]), np.ones(25))  # half of 25 are no p-values
-    assert not are_independent(read_anchors(ensemble.of(few.names), few, Progress()), few)
+    effective = effective_by(read_anchors(ensemble.of(few.names), few, Progress()), few)
+    assert not are_independent(effective, 25)
 
 
 def test_evidence_is_written_and_read_as_it_is() -> None:

@@ -646,6 +646,29 @@ def test_communities_of_one_block_are_merged_and_those_of_two_are_not() -> None:
     assert np.mean(owner[:200] == owner[0]) > 0.97 and np.mean(owner[200:400] == owner[300]) > 0.97
 
 
+@pytest.mark.parametrize(("dependent", "found"), [(False, 0), (True, 60)])
+def test_a_part_in_a_community_of_dust_is_found_where_volumes_share_noise(
+    dependent: bool, found: int
+) -> None:
+    # a part in one place, and twice as many voxels beside it that are rarely occupied
+    rng = np.random.default_rng(17)
+    part = rng.random(120) < 0.3
+    rows = planted_rows([part], [60], 0.05, 3)
+    rows[60:180] = rng.random((120, 120)) < 0.08
+    communities = [np.arange(180)]
+    owner = distinct_blocks(
+        occupancy_of(rows, (40, 5, 5)),
+        np.arange(1000),
+        SILENT,
+        communities,
+        6,
+        0.01,
+        Progress(),
+        dependent=dependent,
+    )
+    assert np.count_nonzero(owner[:60] == 0) == found and (owner[60:] == -1).all()
+
+
 def test_a_seam_between_two_blocks_is_no_block() -> None:
     rng = np.random.default_rng(9)
     a, b = rng.random((2, 120)) < 0.5

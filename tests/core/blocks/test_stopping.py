@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from chimerax.siren.core.blocks.background import are_independent
+from chimerax.siren.core.blocks.background import effective_by
 from chimerax.siren.core.blocks.level_harmonization import Anchors, harmonized_levels
 from chimerax.siren.core.blocks.noise import measure_noise
 from chimerax.siren.core.blocks.occupancy import Occupancy
@@ -77,7 +77,7 @@ def volumes() -> tuple[Anchors, Occupancy]:
     [
         lambda anchors, occupancy, p: harmonized_levels(occupancy.levels, anchors, p),
         lambda anchors, occupancy, p: measure_noise(anchors, occupancy.grid, p),
-        lambda anchors, occupancy, p: are_independent(anchors, occupancy, p),
+        lambda anchors, occupancy, p: effective_by(anchors, occupancy, p),
         lambda anchors, occupancy, p: junk_volumes(occupancy, np.arange(1500), progress=p),
     ],
     ids=["harmonizing", "noise", "independent", "junk"],

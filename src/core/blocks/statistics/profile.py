@@ -15,7 +15,7 @@ from ...common import constants
 from ...common.progress import Progress
 from ...compute.pair_tiles import Backend
 from ...maps.ensemble import Ensemble
-from ..background import are_independent
+from ..background import effective_by
 from ..communities import voxel_communities
 from ..distinct_blocks import distinct_blocks
 from ..level_harmonization import binarize_harmonized
@@ -51,7 +51,7 @@ class ProfileStatistic:
     ) -> Observation:
         """Binarize at levels that agree, without junk; the voxels that vary count."""
         by_sd = parameters.filter is True
-        noise, independent = None, False
+        noise, effective = None, float("nan")
         if agreed:
             occupancy = binarize(ensemble, levels, by_sd, progress)
         else:
@@ -59,9 +59,9 @@ class ProfileStatistic:
                 ensemble, levels, by_sd, parameters.union_fraction, progress
             )
             noise = measure_noise(anchors, occupancy.grid, progress)
-            independent = are_independent(anchors, occupancy, progress)
+            effective = effective_by(anchors, occupancy, progress)
         union = variable_voxels(occupancy, parameters.union_fraction)
-        return Observation(occupancy, union, noise, independent)
+        return Observation(occupancy, union, noise, effective)
 
     def edges_expected(
         self,
@@ -119,6 +119,7 @@ class ProfileStatistic:
             parameters.posp,
             progress,
             observation.independent,
+            observation.dependent,
         )
         blocks = (sample[owner == b] for b in range(owner.max(initial=-1) + 1))
         return sorted(blocks, key=len, reverse=True)

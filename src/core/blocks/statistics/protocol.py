@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ...common.progress import Progress
 from ...compute.pair_tiles import Backend
 from ...maps.ensemble import Ensemble
+from ..background import are_independent, vary_together
 from ..noise import Noise
 from ..occupancy import Occupancy
 from ..parameters import ExpandParameters, PairTestParameters, SketchParameters
@@ -25,13 +26,23 @@ class Observation:
     occupancy : Occupancy of the volumes that take part
     union : flat indices, ascending, of the voxels that count
     noise : how the noise of two voxels correlates; None where the statistic does not ask
-    independent : whether the volumes were measured to be independent; False where nobody asked
+    effective : how many independent volumes they are worth; NaN where that is not known
     """
 
     occupancy: Occupancy
     union: NDArray[np.int64]
     noise: Noise | None = None
-    independent: bool = False
+    effective: float = float("nan")
+
+    @property
+    def independent(self) -> bool:
+        """Whether the volumes were measured to be independent."""
+        return are_independent(self.effective, len(self.occupancy))
+
+    @property
+    def dependent(self) -> bool:
+        """Whether they were measured to share their noise."""
+        return vary_together(self.effective, len(self.occupancy))
 
 
 class Graph(Protocol):
