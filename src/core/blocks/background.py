@@ -105,7 +105,8 @@ def _in_heights(
 ) -> NDArray[np.floating]:
     """(V, n) values of V volumes, above the base of each and in its heights."""
     result = np.empty(values.shape, kind)
-    step = max(1, constants.TILE_VALUES // max(1, values.shape[1]))
+    # few at a time: new memory costs more than what is done with it
+    step = max(1, 2 * constants.CACHED_VALUES // max(1, values.shape[1]))
     for start in range(0, len(values), step):
         progress.step(PHASE)
         rows = slice(start, start + step)

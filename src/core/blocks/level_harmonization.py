@@ -156,7 +156,9 @@ def harmonized_levels(
     middle = np.median(common)
     # z is slowest: halves of the order are halves of the core in space
     order = np.argsort(anchors.core)
-    halves = [fit.scales(np.sort(part), progress)[0] for part in np.array_split(order, 2)]
+    halves = [
+        fit.scales(np.sort(part), progress, offsets=False)[0] for part in np.array_split(order, 2)
+    ]
     if any(np.any(h <= 0) for h in halves):
         return levels
     difference = np.log(halves[0] / halves[1])
@@ -204,13 +206,21 @@ class ScaleFit:
         voxels = [MovingMedians.of(values) for values in (core, background)]
         reference, empty = (table.medians(Change(), progress, PHASE) for table in voxels)
         rows, outside = (MovingMedians.of(values.T) for values in (core, background))
-        first = _fitted(rows, outside, reference, empty, np.zeros(len(core)), progress)
-        return cls(reference, empty, first, rows, outside, *voxels)
+        scale = _fitted_scale(rows, reference, np.zeros(len(core)), progress)
+        offset = outside.medians(Change(rows=empty, columns=scale), progress, PHASE)
+        return cls(reference, empty, (scale, offset), rows, outside, *voxels)
 
     def scales(
-        self, voxels: NDArray[np.integer] | None = None, progress: Progress | None = None
+        self,
+        voxels: NDArray[np.integer] | None = None,
+        progress: Progress | None = None,
+        offsets: bool = True,
     ) -> Scales:
-        """(V,), (V,) scale and offset, from all voxels of the core or some, ascending positions."""
+        """(V,), (V,) scale and offset, from all voxels of the core or some, ascending positions.
+
+        ``offsets``: without, these are left as they were before the last round, which saves the
+        medians of the background.
+        """
         progress = progress or Progress()
         reference, empty, core, core_voxels = (
             self.reference,
@@ -224,14 +234,18 @@ class ScaleFit:
         background, background_voxels = self.background.again(), self.background_voxels.again()
         scale, offset = np.ones(core.values.shape[1]), np.zeros(core.values.shape[1])
         for turn in range(constants.SCALE_ROUNDS):
-            if turn:
-                standardized = Change(rows=offset, divisor=scale)
-                reference = core_voxels.medians(standardized, progress, PHASE)
-                empty = background_voxels.medians(standardized, progress, PHASE)
-            elif voxels is None:
+            if turn == 0 and voxels is None:
                 scale, offset = self.first
                 continue
-            scale, offset = _fitted(core, background, reference, empty, offset, progress)
+            standardized = Change(rows=offset, divisor=scale)
+            if turn:
+                reference = core_voxels.medians(standardized, progress, PHASE)
+            scale = _fitted_scale(core, reference, offset, progress)
+            if turn == constants.SCALE_ROUNDS - 1 and not offsets:
+                break
+            if turn:
+                empty = background_voxels.medians(standardized, progress, PHASE)
+            offset = background.medians(Change(rows=empty, columns=scale), progress, PHASE)
         return scale, offset
 
 
@@ -240,23 +254,17 @@ def _bright(reference: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(np.abs(reference) > 1e-6 * np.abs(reference).max())
 
 
-def _fitted(
+def _fitted_scale(
     core: MovingMedians,
-    background: MovingMedians,
     reference: NDArray[np.float64],
-    empty: NDArray[np.float64],
     offset: NDArray[np.float64],
     progress: Progress,
-) -> Scales:
-    """(V,), (V,) scale and offset of each volume by a reference and what is empty, from the offset
-    of the round before. Rows are voxels.
+) -> NDArray[np.float64]:
+    """(V,) scale of each volume by a reference, from the offset of the round before. Rows of
+    ``core`` are voxels.
     """
     bright = _bright(reference)
     if not bright.all():
         core, reference = core.only_rows(np.flatnonzero(bright)), reference[bright]
-
-    to_reference = Change(columns=offset, divisor=reference)
-    scale = core.medians(to_reference, progress, PHASE)
-    scale = scale / np.median(scale)
-    offset = background.medians(Change(rows=empty, columns=scale), progress, PHASE)
-    return scale, offset
+    scale = core.medians(Change(columns=offset, divisor=reference), progress, PHASE)
+    return np.asarray(scale / np.median(scale))

@@ -14,12 +14,8 @@ from scipy import ndimage, stats
 
 from chimerax.siren.core.blocks import distinct_blocks as distinct_blocks_module
 from chimerax.siren.core.blocks import sketch as sketch_module
-from chimerax.siren.core.blocks.distinct_blocks import (
-    distinct_blocks,
-    is_coherent,
-    split_in_half,
-    told_apart,
-)
+from chimerax.siren.core.blocks.candidates import split_in_half
+from chimerax.siren.core.blocks.distinct_blocks import distinct_blocks, is_coherent, told_apart
 from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized, read_anchors
 from chimerax.siren.core.blocks.noise import Noise, PairNoise, measure_noise, noise_distance
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize, variable_voxels
