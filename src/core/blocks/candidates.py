@@ -76,16 +76,20 @@ class Candidates:
     def __init__(self, bits: NDArray[np.uint8], volumes: int, points: NDArray[np.float64]):
         self._bits, self._volumes, self._points = bits, volumes, points
         self._known: dict[bytes, Candidate] = {}
+        self._last: tuple[NDArray[np.int64], list[Candidate]] = np.full(len(bits), -1), []
 
     def of(self, owner: NDArray[np.int64]) -> list[Candidate]:
         """Each block of an assignment: ``owner`` is its number from 0, or -1, (n,)."""
+        if np.array_equal(owner, self._last[0]):
+            return self._last[1]
         blocks = int(owner.max(initial=-1)) + 1
         every = [np.flatnonzero(owner == b) for b in range(blocks)]
         keys = [voxels.tobytes() for voxels in every]
         new = {k: v for k, v in zip(keys, every, strict=True) if k not in self._known}
         if new:
             self._known.update(zip(new, self._made(list(new.values())), strict=True))
-        return [self._known[k] for k in keys]
+        self._last = owner.copy(), [self._known[k] for k in keys]
+        return self._last[1]
 
     def _made(self, sets: list[NDArray[np.int64]]) -> list[Candidate]:
         points = [self._points[voxels] for voxels in sets]

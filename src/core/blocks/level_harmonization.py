@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
+from .kept import kept_with
 from .medians import Change, MovingMedians
 from .occupancy import Kept, Occupancy, binarize
 from .outliers import UNLIKE, junk_volumes
@@ -85,6 +86,8 @@ def binarize_harmonized(
     anchors = read_anchors(chosen, occupancy, progress, again)
     agreed = harmonized_levels(occupancy.levels, anchors, progress)
     if np.array_equal(agreed, occupancy.levels):
+        if again is not None:
+            kept_with(occupancy).excerpt = again.excerpt
         return occupancy.leaving_out(left_out), anchors
     if again is not None:
         at_agreed = again.at(agreed, chosen, progress)
@@ -113,7 +116,7 @@ def read_anchors(
     for share in constants.CORE_SHARE:
         if len(core) < constants.MIN_CORE_VOXELS:
             core = np.flatnonzero(frequency > share * len(occupancy))
-    background = np.flatnonzero(frequency <= np.median(frequency))
+    background = np.flatnonzero(frequency <= occupancy.median_frequency)
     core, background = (
         v
         if len(v) <= constants.MAX_ANCHORS

@@ -113,8 +113,12 @@ def excerpt_memory(volumes: int, voxels: int, occupied: float | None = None) -> 
     """
     varying = constants.TYPICAL_OCCUPIED * voxels if occupied is None else occupied
     near = min(constants.SURROUNDINGS * varying, float(voxels))
-    kept = volumes * (4.0 * near + voxels / 8) + 8.0 * voxels
-    return 4.0 * near * volumes if kept <= constants.KEPT_BYTES else 0.0
+    room = (constants.KEPT_BYTES - 8.0 * voxels) / volumes - voxels / 8  # of each volume
+    steady = 4.0 * constants.MAX_BACKGROUND_VOXELS  # see :mod:`.blocks.steady`
+    for kept in (near + steady, near):
+        if 4.0 * kept <= room:
+            return 4.0 * kept * volumes
+    return 0.0
 
 
 def reading_memory(

@@ -33,7 +33,7 @@ from ..maps.grid import Grid
 BOX = 64  # to which maps are resampled for the network
 CACHED_PASSES = 2  # that reading maps once and keeping them costs as much as
 # of maps that are not kept, where densities near voxels that vary are; later passes find these
-SKETCH_PASSES = 3
+SKETCH_PASSES = 2
 
 
 @dataclass(frozen=True)
