@@ -308,7 +308,9 @@ def binarize(
             )
         )
     if mean is None:
-        mean = ((total + some) / len(kept)).astype(np.float32)
+        total += some
+        total /= len(kept)
+        mean = total.astype(np.float32)
     result = Occupancy(
         tuple(kept),
         np.array([level_of[n] for n in kept]),

@@ -112,15 +112,16 @@ class _Search:
         nearest, holding = np.empty((2, len(rows)))
         bound = np.full(volumes, -1.0)
         each = max(1, constants.TILE_VALUES // (4 * volumes))  # a tenth of a second
+        few_rows = max(1, 2 * constants.CACHED_VALUES // volumes)
         # some volumes at a time: all of thousands with each other would not fit into memory
         for start in range(0, len(rows), constants.SIMILARITY_VOLUMES_AT_ONCE):
             part = slice(start, start + constants.SIMILARITY_VOLUMES_AT_ONCE)
             some = rows[part]
             common = self._common(some, start / len(rows), len(some) / len(rows))
             done = (start + len(some)) / len(rows)
-            for first in range(0, len(some), each):
+            for first in range(0, len(some), few_rows):
                 self._progress.step("looking for junk", done)
-                lines = slice(first, first + each)
+                lines = slice(first, first + few_rows)
                 few = some[lines]
                 own = (np.arange(len(few)), few)
                 these = share[few, None]
