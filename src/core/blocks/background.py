@@ -21,8 +21,8 @@ from .level_harmonization import Anchors
 from .medians import median
 from .noise import noise_distance
 from .occupancy import Occupancy
+from .steady import steady_voxels
 
-SEED = 1  # for drawing background voxels; any seed will do, so it is not a parameter
 PHASE = "measuring the background"  # in words
 
 
@@ -108,7 +108,8 @@ def _in_heights(
 ) -> NDArray[np.floating]:
     """(V, n) values of V volumes, above the base of each and in its heights."""
     result = np.empty(values.shape, kind)
-    step = max(1, constants.TILE_VALUES // max(1, values.shape[1]))
+    # few at a time: new memory costs more than what is done with it
+    step = max(1, 2 * constants.CACHED_VALUES // max(1, values.shape[1]))
     for start in range(0, len(values), step):
         progress.step(PHASE)
         rows = slice(start, start + step)
@@ -147,7 +148,7 @@ def measure_background(ensemble: Ensemble, occupancy: Occupancy, progress: Progr
 class BackgroundReader:
     """Measures the background of the V volumes of an occupancy while they are read.
 
-    Voxels are drawn at random, up to MAX_BACKGROUND_VOXELS of each. The core counts because
+    Voxels are drawn at random, see :mod:`.steady`. The core counts because
     programs mask the background, or leave it quiet, where they make the molecule vary.
 
     Attributes
@@ -157,12 +158,7 @@ class BackgroundReader:
 
     def __init__(self, occupancy: Occupancy):
         self._occupancy = occupancy
-        quiet, core = _quiet_and_core(occupancy)
-        rng = np.random.default_rng(SEED)
-        empty, full = (
-            rng.permutation(np.flatnonzero(v))[: constants.MAX_BACKGROUND_VOXELS]
-            for v in (quiet, core)
-        )
+        empty, full = steady_voxels(occupancy)
         self.voxels, self._empty = np.concatenate([empty, full]), len(empty)
         self._values = np.empty((len(occupancy), len(self.voxels)), np.float32)
         self._base, self._height = np.zeros(len(occupancy)), np.zeros(len(occupancy))
@@ -198,18 +194,6 @@ class BackgroundReader:
         result = Background(base, height, noise, _least_known(effective))
         kept_with(self._occupancy).background = result
         return result
-
-
-def _quiet_and_core(occupancy: Occupancy) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(N,) which voxels are hardly ever occupied, and which nearly always."""
-    frequency = occupancy.frequency
-    quiet = frequency <= min(float(np.median(frequency)), constants.QUIET_SHARE * len(occupancy))
-    core = frequency >= constants.CORE_SHARE[0] * len(occupancy)
-    if core.sum() < constants.MIN_CORE_VOXELS:  # none is in all volumes: the most frequent ones
-        rank = min(constants.MIN_CORE_VOXELS, frequency.size)
-        most = np.partition(frequency, -rank)[-rank]
-        core = frequency >= max(int(most), 1)
-    return quiet, core
 
 
 def effective_volumes(

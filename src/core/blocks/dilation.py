@@ -16,14 +16,16 @@ def dilated(voxels: NDArray[np.int64], grid: Grid, reach: int) -> NDArray[np.int
     low, high = zyx.min(axis=1) - reach, zyx.max(axis=1) + reach + 1
     inside = np.zeros(high - low, bool)  # with a margin, so that nothing is cut off
     inside[tuple(zyx - low[:, None])] = True
-    near, row = np.zeros_like(inside), np.zeros_like(inside)
+    near, row = np.zeros_like(inside), inside.copy()
     # a ball in rows along x: a distance transform would take ten times the memory
     offsets = range(-reach, reach + 1)
+    _, height, width = inside.shape
     for half in range(reach + 1):
-        row = inside.copy() if half == 0 else _either(row, inside, half)
+        for x in (half, -half):
+            _add(row, inside, x)
         for z, y in product(offsets, offsets):
             if half**2 <= reach**2 - z * z - y * y < (half + 1) ** 2:
-                near[_shifted(z), _shifted(y)] |= row[_shifted(-z), _shifted(-y)]
+                _add(near, row, (z * height + y) * width)
     first = np.maximum(-low, 0)
     last = np.minimum(np.array(grid.shape) - low, high - low)
     near = near[tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))]
@@ -31,13 +33,10 @@ def dilated(voxels: NDArray[np.int64], grid: Grid, reach: int) -> NDArray[np.int
     return np.ravel_multi_index(tuple(zyx), grid.shape)
 
 
-def _either(row: NDArray[np.bool_], inside: NDArray[np.bool_], step: int) -> NDArray[np.bool_]:
-    """``row``, and ``inside`` shifted along x by ``step`` voxels to either side."""
-    row[:, :, step:] |= inside[:, :, :-step]
-    row[:, :, :-step] |= inside[:, :, step:]
-    return row
-
-
-def _shifted(by: int) -> slice:
-    """The part of an axis that is still there when it is shifted ``by`` voxels."""
-    return slice(by, None) if by >= 0 else slice(None, by)
+def _add(box: NDArray[np.bool_], other: NDArray[np.bool_], by: int) -> None:
+    """Add to a box another one, shifted by so many voxels, in one piece: far faster than row by
+    row. Nothing comes in on the other side, where the margin is as wide as the shift.
+    """
+    to = slice(by, None) if by >= 0 else slice(None, by)
+    of = slice(None, -by or None) if by >= 0 else slice(-by, None)
+    box.reshape(-1)[to] |= other.reshape(-1)[of]

@@ -6,6 +6,7 @@ Communities that no volume tells apart are one block; those that chance may have
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from ..common import constants
 from ..common.progress import Progress
+from .candidates import Candidates, Halves
 from .noise import Noise, PairNoise
 from .occupancy import Occupancy
 from .presence import presence
@@ -24,7 +26,7 @@ from .profiles import (
     occupied_volumes,
     rest_correlations,
 )
-from .significance import differs, fisher_margin, shares_differ
+from .significance import differs, fisher_margin, shares_differ, significant_phi
 
 
 def distinct_blocks(
@@ -67,22 +69,38 @@ def distinct_blocks(
     owner = np.full(count, -1, np.int64)
     for number, community in enumerate(c for c in communities if len(c) >= least):
         owner[community] = number
-    by_chance = probability / max(1, count * (count - 1) / 2)
-    known, occupied = _Known({}, {}, {}, least, dependent), occupied_volumes(rows)
+    known = _Known(
+        rows,
+        points,
+        shared,
+        probability / max(1, count * (count - 1) / 2),
+        Candidates(
+            occupancy.packed(sample),
+            len(occupancy),
+            points,
+            partial(_following, rows, least) if dependent else None,
+        ),
+        dependent,
+        {},
+    )
+    occupied = occupied_volumes(rows)
     tell = independent and rows.shape[1] < constants.FEW_VOLUMES
+    tested = owner[:0], owner
     for turn in range(constants.PROFILE_ROUNDS):
         progress.step("telling blocks apart", turn / constants.PROFILE_ROUNDS)
         before = owner
-        owner = _coherent(rows, points, shared, _renumbered(owner, least), by_chance, known)
-        owner = _merged(rows, points, owner, known, shared if tell else None)
-        blocks = int(owner.max(initial=-1)) + 1
-        profiles = block_profiles(rows, owner, blocks)
-        inside = owner[:, None] == np.arange(blocks)
+        owner = _coherent(known, _renumbered(owner, least))
+        owner = _merged(known, owner, tell)
+        blocks = known.candidates.of(owner)
+        profiles = np.array([b.profile for b in blocks]).reshape(-1, len(occupancy))
+        inside = owner[:, None] == np.arange(len(blocks))
         sizes = inside.sum(axis=0)
         owner = members(rows, profiles, probability, count, sizes, inside, occupied=occupied)
         owner = _renumbered(owner, least)
-        owner = _coherent(rows, points, shared, owner, by_chance, known)
-        owner = _without_seams(rows, points, owner, known)
+        owner = _coherent(known, owner)
+        if not np.array_equal(owner, tested[0]):  # in the last round mostly the same again
+            tested = owner, _without_seams(known, owner)
+        owner = tested[1]
         owner = _renumbered(owner, least)
         if np.array_equal(owner, before):
             break
@@ -91,78 +109,31 @@ def distinct_blocks(
 
 @dataclass(frozen=True)
 class _Known:
-    """What was found of blocks, by their voxels: most are asked about several times a round.
+    """The sampled voxels, and what was found of sets of them.
 
     Attributes
     ----------
-    coherent : see :func:`is_coherent`
-    halves : see :func:`_halved`
-    following : see :func:`_following`
-    least : fewer voxels do not speak for a block
-    dependent : whether those that follow it do
+    rows, points, noise : see :func:`is_coherent`
+    by_chance : probability of one pair, corrected for the number of pairs
+    candidates : of these voxels
+    dependent : whether the volumes share their noise
+    coherent : see :func:`is_coherent`, by the voxels of a block
     """
 
-    coherent: dict[bytes, bool]
-    halves: dict[bytes, _Halves]
-    following: dict[bytes, NDArray[np.int64]]
-    least: int
+    rows: NDArray[np.float32]
+    points: NDArray[np.float64]
+    noise: PairNoise
+    by_chance: float
+    candidates: Candidates
     dependent: bool
-
-    def of(
-        self,
-        key: bytes,
-        rows: NDArray[np.float32],
-        points: NDArray[np.float64],
-        block: NDArray[np.int64],
-    ) -> _Halves:
-        """:func:`_halved`, once for a block."""
-        if key not in self.halves:
-            self.halves[key] = _halved(rows, points, self.judged(key, rows, block))
-        return self.halves[key]
-
-    def judged(
-        self, key: bytes, rows: NDArray[np.float32], block: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """The voxels of a block of which its halves are made."""
-        if not self.dependent:
-            return block
-        if key not in self.following:
-            some = _following(rows, block)
-            self.following[key] = some if len(some) >= self.least else block
-        return self.following[key]
+    coherent: dict[bytes, bool]
 
 
-@dataclass(frozen=True)
-class _Halves:
-    """The two halves of a block in space.
-
-    Attributes
-    ----------
-    side : (n,) 0 or 1, see :func:`split_in_half`
-    profiles : (2, V) of each half
-    volumes : number of volumes with the block, by the mean of its halves
-    errors : volumes in which one half is present and the other is not
-    """
-
-    side: NDArray[np.int64]
-    profiles: NDArray[np.float64]
-    volumes: int
-    errors: int
-
-
-def _halved(
-    rows: NDArray[np.float32], points: NDArray[np.float64], block: NDArray[np.int64]
-) -> _Halves:
-    """Cut a block, (n,) positions among the rows, in half."""
-    side = split_in_half(points[block])
-    profiles = block_profiles(rows[block], side, 2)
-    whole, one, other = presence(np.concatenate([profiles.mean(axis=0, keepdims=True), profiles]))
-    return _Halves(side, profiles, int(whole.sum()), int((one != other).sum()))
-
-
-def _following(rows: NDArray[np.float32], block: NDArray[np.int64]) -> NDArray[np.int64]:
+def _following(
+    rows: NDArray[np.float32], least: int, block: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """The voxels of a block that follow it: those whose correlation with the rest of it is above
-    DEPENDENT_PHI, the others left out until none is.
+    DEPENDENT_PHI, the others left out until none is; all if these are too few to make a block.
 
     In volumes that share their noise every voxel goes with something, and communities of parts hold
     rims, and noise that is rarely above the level: at low levels more of these than of the part.
@@ -171,25 +142,18 @@ def _following(rows: NDArray[np.float32], block: NDArray[np.int64]) -> NDArray[n
     Parameters
     ----------
     rows : (n, V) occupancy
+    least : smallest block, in voxels
     block : positions among them
     """
-    while len(block):
-        inside = rows[block]
+    some = block
+    while len(some) >= least:
+        inside = rows[some]
         totals = inside.sum(axis=0, dtype=np.float64)[None]
         follows = rest_correlations(inside, totals)[:, 0] > constants.DEPENDENT_PHI
         if follows.all():
-            break
-        block = block[follows]
+            return some
+        some = some[follows]
     return block
-
-
-def split_in_half(points: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(n,) 0 or 1: a set of points cut in half across its longest direction."""
-    centered = points - points.mean(axis=0)
-    along = centered @ np.linalg.svd(centered, full_matrices=False)[2][0]
-    return np.asarray(
-        np.argsort(np.argsort(along, kind="stable"), kind="stable") >= len(points) // 2, np.int64
-    )
 
 
 def is_coherent(
@@ -198,7 +162,7 @@ def is_coherent(
     noise: PairNoise,
     block: NDArray[np.int64],
     probability: float,
-    halves: _Halves | None = None,
+    halves: Halves | None = None,
 ) -> bool:
     """Whether the two halves of a block go together beyond chance and the noise they share.
 
@@ -213,7 +177,10 @@ def is_coherent(
     probability : of one pair, corrected for the number of pairs
     halves : of the block, if they are known
     """
-    halves = _halved(rows, points, block) if halves is None else halves
+    if halves is None:
+        bits = np.packbits(rows[block] > 0, axis=1)
+        one = Candidates(bits, rows.shape[1], points[block]).of(np.zeros(len(block), np.int64))
+        halves = one[0].halves
     profile, volumes = halves.profiles, halves.profiles.shape[1]
     few = volumes < constants.FEW_VOLUMES
     needed = constants.MIN_OF_FEW if few else constants.MIN_VOLUMES_WITH_AND_WITHOUT
@@ -234,23 +201,15 @@ def _some(count: int) -> NDArray[np.int64]:
     return np.linspace(0, count - 1, min(count, constants.DISTANCE_VOXELS)).astype(np.int64)
 
 
-def _coherent(
-    rows: NDArray[np.float32],
-    points: NDArray[np.float64],
-    noise: PairNoise,
-    owner: NDArray[np.int64],
-    probability: float,
-    known: _Known,
-) -> NDArray[np.int64]:
+def _coherent(known: _Known, owner: NDArray[np.int64]) -> NDArray[np.int64]:
     """Dissolve the blocks that are not coherent."""
-    blocks = int(owner.max(initial=-1)) + 1
     holds = []
-    for b in range(blocks):
-        voxels = np.flatnonzero(owner == b)
-        key = voxels.tobytes()
+    for block in known.candidates.of(owner):
+        key = block.voxels.tobytes()
         if key not in known.coherent:
-            halves, judged = known.of(key, rows, points, voxels), known.judged(key, rows, voxels)
-            known.coherent[key] = is_coherent(rows, points, noise, judged, probability, halves)
+            known.coherent[key] = is_coherent(
+                known.rows, known.points, known.noise, block.halved, known.by_chance, block.halves
+            )
         holds.append(known.coherent[key])
     return _renumbered(np.where(np.array([*holds, False])[owner], owner, -1), 2)
 
@@ -262,29 +221,29 @@ def _renumbered(owner: NDArray[np.int64], least: int) -> NDArray[np.int64]:
     return np.append(new, -1)[owner]
 
 
-def _merged(
-    rows: NDArray[np.float32],
-    points: NDArray[np.float64],
-    owner: NDArray[np.int64],
-    known: _Known,
-    noise: PairNoise | None,
-) -> NDArray[np.int64]:
+def _merged(known: _Known, owner: NDArray[np.int64], tell: bool) -> NDArray[np.int64]:
     """Join blocks that are present in the same volumes, the most alike first.
 
     Two blocks are one unless more volumes have one without the other than errors of presence
-    explain, see :func:`.significance.differs`. After each joining the whole is compared anew: where
-    each of several rare parts is nearly like the next, the first and the last may be far apart.
+    explain, see :func:`.significance.differs`; or, with ``tell``, unless :func:`told_apart`. After
+    each joining the whole is compared anew: where each of several rare parts is nearly like the
+    next, the first and the last may be far apart.
+
+    In volumes that share their noise, blocks of noise err in so many volumes that anything is
+    explained. There two are one only if their profiles, as those of two halves of one, go together
+    beyond chance.
     """
-    blocks = int(owner.max(initial=-1)) + 1
+    apart = known.candidates.of(owner)
+    blocks, rows, points = len(apart), known.rows, known.points
     if blocks < 2:
         return owner
     owner = owner.copy()
-    profiles = block_profiles(rows, owner, blocks)
+    profiles = np.array([b.profile for b in apart])
     sizes = np.bincount(owner[owner >= 0], minlength=blocks)
-    present = presence(profiles)
+    present = np.array([b.present for b in apart])
     # no errors seen does not mean that a block never errs: as others do, but at most once, as one
     # that wavers must not make room for the differences of others
-    found = _errors(rows, points, owner, blocks, known)
+    found = np.array([b.halves.errors for b in apart])
     least = min(1.0, max(1, found.sum()) / blocks)
     errors = np.maximum(found, least)
     differ = (present[:, None] != present[None]).sum(axis=2)
@@ -294,14 +253,17 @@ def _merged(
         # halves that differ in e volumes err in e / 2 each, and a whole block in fewer
         expected = (errors[:, None] + errors[None]) / 2
         one = ~differs(differ, expected, rows.shape[1]) & alive & alive[:, None] & ~two
+        if known.dependent:
+            together = correlations(profiles.astype(np.float32), profiles)
+            one &= together > significant_phi(rows.shape[1], known.by_chance)
         np.fill_diagonal(one, False)
         if not one.any():
             return _renumbered(owner, 1)
         excess = np.where(one, differ - expected, np.inf)
         first, second = np.unravel_index(excess.argmin(), excess.shape)
-        if noise is not None and differ[first, second] >= constants.MIN_TELLING:
+        if tell and differ[first, second] >= constants.MIN_TELLING:
             pair = [np.flatnonzero(owner == b) for b in (first, second)]
-            if told_apart(rows, points, noise, *pair):
+            if told_apart(rows, points, known.noise, *pair):
                 two[first, second] = two[second, first] = True
                 continue
         owner[owner == second] = first
@@ -313,8 +275,8 @@ def _merged(
         present[first] = presence(profiles[first : first + 1])[0]
         differ[first] = differ[:, first] = (present != present[first]).sum(axis=1)
         # the halves of two blocks that are not one would differ, and make room for more
-        halves = _errors(rows, points, np.where(owner == first, 0, -1), 1, known)[0]
-        errors[first] = max(least, min(errors[both].max(), halves))
+        whole = known.candidates.of(np.where(owner == first, 0, -1))[0]
+        errors[first] = max(least, min(errors[both].max(), whole.halves.errors))
 
 
 def told_apart(
@@ -364,25 +326,15 @@ def _independent_voxels(noise: PairNoise, voxels: NDArray[np.int64]) -> float:
     return min(float(len(voxels)), 1 / max(mean, 1e-12))
 
 
-def _without_seams(
-    rows: NDArray[np.float32],
-    points: NDArray[np.float64],
-    owner: NDArray[np.int64],
-    known: _Known,
-) -> NDArray[np.int64]:
+def _without_seams(known: _Known, owner: NDArray[np.int64]) -> NDArray[np.int64]:
     """Dissolve seams: voxels occupied where the blurred edges of two neighbors add up.
 
     A block is a seam if it lies within reach of two larger ones and only errors of presence tell it
     from "both present" or "either present".
     """
-    blocks = int(owner.max(initial=-1)) + 1
-    size = np.bincount(owner[owner >= 0], minlength=blocks)
-    present = presence(block_profiles(rows, owner, blocks))
-    errors = _errors(rows, points, owner, blocks, known)
-    places = [points[owner == b] for b in range(blocks)]
-    low = np.array([p.min(axis=0) for p in places]).reshape(-1, 3)
-    high = np.array([p.max(axis=0) for p in places]).reshape(-1, 3)
-    trees: dict[int, cKDTree] = {}
+    blocks = known.candidates.of(owner)
+    size = np.array([len(b.voxels) for b in blocks])
+    low, high = (np.array([b.box[k] for b in blocks]).reshape(-1, 3) for k in (0, 1))
     owner = owner.copy()
     for seam in np.argsort(size):
         # between the boxes around two blocks, along each axis: their voxels are no nearer
@@ -390,36 +342,17 @@ def _without_seams(
         close = np.sqrt((gap**2).sum(axis=1)) <= constants.SEAM_REACH + 1e-6
         near = []
         for b in np.flatnonzero(close & (size > size[seam])).tolist():
-            if b not in trees:
-                trees[b] = cKDTree(places[b])
             # the mean of two that are in the middle is within reach if both are within twice that
             far = 2 * constants.SEAM_REACH * (1 + 1e-9)
-            apart = trees[b].query(places[seam], distance_upper_bound=far)[0]
-            if np.median(apart) <= constants.SEAM_REACH:
+            apart = blocks[b].tree.query(blocks[seam].points, distance_upper_bound=far)[0]
+            apart.sort()
+            if (apart[(len(apart) - 1) // 2] + apart[len(apart) // 2]) / 2 <= constants.SEAM_REACH:
                 near.append(b)
         for a, b in combinations(near, 2):
-            differ = np.array(
-                [
-                    (present[seam] != (present[a] & present[b])).sum(),
-                    (present[seam] != (present[a] | present[b])).sum(),
-                ]
-            )
-            if not differs(differ, np.full(2, max(errors[seam], 1)), rows.shape[1]).all():
+            own, one, other = (blocks[k].present for k in (seam, a, b))
+            differ = np.array([(own != (one & other)).sum(), (own != (one | other)).sum()])
+            errors = max(blocks[seam].halves.errors, 1)
+            if not differs(differ, np.full(2, errors), len(own)).all():
                 owner[owner == seam] = -1
                 break
     return owner
-
-
-def _errors(
-    rows: NDArray[np.float32],
-    points: NDArray[np.float64],
-    owner: NDArray[np.int64],
-    blocks: int,
-    known: _Known,
-) -> NDArray[np.int64]:
-    """Errors of presence, by block: volumes in which one half is present and the other is not."""
-    result = np.zeros(blocks, np.int64)
-    for b in range(blocks):
-        voxels = np.flatnonzero(owner == b)
-        result[b] = known.of(voxels.tobytes(), rows, points, voxels).errors
-    return result

@@ -63,6 +63,7 @@ from ..maps.grid import Grid
 from .background import Background, BackgroundReader
 from .blockset import BlockSet, touching_blocks
 from .dilation import dilated
+from .kept import kept_with
 from .motion import Around, half_there, passing_of
 from .occupancy import Occupancy
 from .peaks import own_peak_share, peaks
@@ -121,26 +122,34 @@ def measure_evidence(
     present = presence(shares)
     half = half_there(shares, present)
     near = _Near(blocks, len(occupancy))
-    chosen, reader = ensemble.of(occupancy.names), BackgroundReader(occupancy)
-    shells = Shells(blocks.grid)
-    means = np.empty((len(occupancy), len(shells)))
-    others = shells.voxels if background else np.concatenate([shells.voxels, reader.voxels])
-    wanted = replace(near.parts, others=others)
-    inside, known = wanted.inside, wanted.inside + len(shells.voxels)
+    chosen = ensemble.of(occupancy.names)
+    reader = None if background else BackgroundReader(occupancy)
+    shells, kept = Shells(blocks.grid), kept_with(occupancy)
+    measured = kept.all_round
+    means = np.empty((len(occupancy), len(shells))) if measured is None else measured
+    others = [shells.voxels] if measured is None else []
+    inside, known = near.parts.inside, near.parts.inside + sum(map(len, others))
+    others += [reader.voxels] if reader else []
+    wanted = replace(near.parts, others=np.concatenate([near.parts.others, *others]))
     for v, (_, values) in enumerate(chosen.read_voxels(wanted, progress, "measuring densities")):
-        if background is None:
+        if reader:
             base, height = reader.add(v, values[known:])
-        else:
+        elif background:
             base, height = background.base[v], background.height[v]
-        means[v] = (shells.means(values[inside:known]) - base) / height
+        if measured is None:
+            means[v] = shells.means(values[inside:known])
         densities = values[:inside] - base
         densities /= height
         near.add(v, densities, present[:, v], half[:, v])
     profiles = near.profiles
+    if reader:
+        background = reader.background(progress)
+    assert background is not None
+    kept.all_round = means
+    means = (means - background.base[:, None]) / background.height[:, None]
     all_round = np.array(
         [[means[~there].sum(axis=0), means[there].sum(axis=0)] for there in present]
     )
-    background = background or reader.background(progress)
     found = {}
     for b, (number, voxels) in enumerate(blocks):
         count = np.array([(~present[b]).sum(), present[b].sum()])

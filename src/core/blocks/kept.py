@@ -55,22 +55,28 @@ def _holds(excerpt: Excerpt | None, union: NDArray[np.int64]) -> bool:
     return np.array_equal(excerpt.middle.take(places, mode="clip"), union)
 
 
-def surroundings(union: NDArray[np.int64], grid: Grid, most: float) -> Excerpt | None:
+def surroundings(
+    union: NDArray[np.int64], grid: Grid, most: float, also: NDArray[np.int64] | None = None
+) -> Excerpt | None:
     """An excerpt, to be filled, of all voxels near blocks that :mod:`.evidence` looks at.
 
     Parameters
     ----------
     union : flat indices, ascending, of all voxels that may be in blocks
     most : voxels of an excerpt; None if it takes more
+    also : flat indices of other voxels to keep where there is room
     """
     if len(union) > most:
         return None
     near = dilated(union, grid, constants.MASS_REACH)
     if len(near) > most:
         return None
-    shells = np.unique(Shells(grid).voxels)
-    excerpt = replace(Excerpt.around(near, shells, grid.size), middle=union)
-    return excerpt if len(excerpt) <= most else None
+    shells = Shells(grid).voxels
+    for others in (shells,) if also is None else (np.concatenate([shells, also]), shells):
+        excerpt = replace(Excerpt.around(near, np.unique(others), grid.size), middle=union)
+        if len(excerpt) <= most:
+            return excerpt
+    return None
 
 
 def room_for(kept: Kept, volumes: int) -> float:

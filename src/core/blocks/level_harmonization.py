@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..common import constants
 from ..common.progress import Progress
 from ..maps.ensemble import Ensemble
+from .kept import kept_with
 from .medians import Change, MovingMedians
 from .occupancy import Kept, Occupancy, binarize
 from .outliers import UNLIKE, junk_volumes
@@ -85,6 +86,8 @@ def binarize_harmonized(
     anchors = read_anchors(chosen, occupancy, progress, again)
     agreed = harmonized_levels(occupancy.levels, anchors, progress)
     if np.array_equal(agreed, occupancy.levels):
+        if again is not None:
+            kept_with(occupancy).excerpt = again.excerpt
         return occupancy.leaving_out(left_out), anchors
     if again is not None:
         at_agreed = again.at(agreed, chosen, progress)
@@ -113,7 +116,7 @@ def read_anchors(
     for share in constants.CORE_SHARE:
         if len(core) < constants.MIN_CORE_VOXELS:
             core = np.flatnonzero(frequency > share * len(occupancy))
-    background = np.flatnonzero(frequency <= np.median(frequency))
+    background = np.flatnonzero(frequency <= occupancy.median_frequency)
     core, background = (
         v
         if len(v) <= constants.MAX_ANCHORS
@@ -156,7 +159,9 @@ def harmonized_levels(
     middle = np.median(common)
     # z is slowest: halves of the order are halves of the core in space
     order = np.argsort(anchors.core)
-    halves = [fit.scales(np.sort(part), progress)[0] for part in np.array_split(order, 2)]
+    halves = [
+        fit.scales(np.sort(part), progress, offsets=False)[0] for part in np.array_split(order, 2)
+    ]
     if any(np.any(h <= 0) for h in halves):
         return levels
     difference = np.log(halves[0] / halves[1])
@@ -204,13 +209,21 @@ class ScaleFit:
         voxels = [MovingMedians.of(values) for values in (core, background)]
         reference, empty = (table.medians(Change(), progress, PHASE) for table in voxels)
         rows, outside = (MovingMedians.of(values.T) for values in (core, background))
-        first = _fitted(rows, outside, reference, empty, np.zeros(len(core)), progress)
-        return cls(reference, empty, first, rows, outside, *voxels)
+        scale = _fitted_scale(rows, reference, np.zeros(len(core)), progress)
+        offset = outside.medians(Change(rows=empty, columns=scale), progress, PHASE)
+        return cls(reference, empty, (scale, offset), rows, outside, *voxels)
 
     def scales(
-        self, voxels: NDArray[np.integer] | None = None, progress: Progress | None = None
+        self,
+        voxels: NDArray[np.integer] | None = None,
+        progress: Progress | None = None,
+        offsets: bool = True,
     ) -> Scales:
-        """(V,), (V,) scale and offset, from all voxels of the core or some, ascending positions."""
+        """(V,), (V,) scale and offset, from all voxels of the core or some, ascending positions.
+
+        ``offsets``: without, these are left as they were before the last round, which saves the
+        medians of the background.
+        """
         progress = progress or Progress()
         reference, empty, core, core_voxels = (
             self.reference,
@@ -224,14 +237,18 @@ class ScaleFit:
         background, background_voxels = self.background.again(), self.background_voxels.again()
         scale, offset = np.ones(core.values.shape[1]), np.zeros(core.values.shape[1])
         for turn in range(constants.SCALE_ROUNDS):
-            if turn:
-                standardized = Change(rows=offset, divisor=scale)
-                reference = core_voxels.medians(standardized, progress, PHASE)
-                empty = background_voxels.medians(standardized, progress, PHASE)
-            elif voxels is None:
+            if turn == 0 and voxels is None:
                 scale, offset = self.first
                 continue
-            scale, offset = _fitted(core, background, reference, empty, offset, progress)
+            standardized = Change(rows=offset, divisor=scale)
+            if turn:
+                reference = core_voxels.medians(standardized, progress, PHASE)
+            scale = _fitted_scale(core, reference, offset, progress)
+            if turn == constants.SCALE_ROUNDS - 1 and not offsets:
+                break
+            if turn:
+                empty = background_voxels.medians(standardized, progress, PHASE)
+            offset = background.medians(Change(rows=empty, columns=scale), progress, PHASE)
         return scale, offset
 
 
@@ -240,23 +257,17 @@ def _bright(reference: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(np.abs(reference) > 1e-6 * np.abs(reference).max())
 
 
-def _fitted(
+def _fitted_scale(
     core: MovingMedians,
-    background: MovingMedians,
     reference: NDArray[np.float64],
-    empty: NDArray[np.float64],
     offset: NDArray[np.float64],
     progress: Progress,
-) -> Scales:
-    """(V,), (V,) scale and offset of each volume by a reference and what is empty, from the offset
-    of the round before. Rows are voxels.
+) -> NDArray[np.float64]:
+    """(V,) scale of each volume by a reference, from the offset of the round before. Rows of
+    ``core`` are voxels.
     """
     bright = _bright(reference)
     if not bright.all():
         core, reference = core.only_rows(np.flatnonzero(bright)), reference[bright]
-
-    to_reference = Change(columns=offset, divisor=reference)
-    scale = core.medians(to_reference, progress, PHASE)
-    scale = scale / np.median(scale)
-    offset = background.medians(Change(rows=empty, columns=scale), progress, PHASE)
-    return scale, offset
+    scale = core.medians(Change(columns=offset, divisor=reference), progress, PHASE)
+    return np.asarray(scale / np.median(scale))

@@ -57,6 +57,17 @@ class Occupancy:
         total[self.among] = _count(self.bits, len(self.among))
         return total
 
+    @cached_property
+    def median_frequency(self) -> float:
+        """Of all voxels of the box: where less than half of it is ever occupied, that of what is
+        empty.
+        """
+        # a count of whole numbers takes a fraction of the time of numpy.median
+        reached = np.cumsum(np.bincount(self.frequency))
+        size = self.frequency.size
+        middle = np.searchsorted(reached, [(size - 1) // 2, size // 2], side="right")
+        return float(middle.mean())
+
     def union(self, fraction: float) -> NDArray[np.int64]:
         """Flat indices, ascending, of voxels occupied in more than ``fraction`` of the volumes."""
         return np.flatnonzero(self.frequency > fraction * len(self))
@@ -158,11 +169,14 @@ class Kept:
     ----------
     occupancy : Occupancy
     background : :class:`.background.Background` of the same volumes, once measured
+    all_round : (V, d) density of each volume at each distance from the middle of the box, see
+        :mod:`.shells`, once measured
     excerpt : densities near voxels that may be in blocks, as far as they were read
     """
 
     occupancy: Occupancy
     background: Any = None
+    all_round: NDArray[np.float64] | None = None
     excerpt: Excerpt | None = field(default=None, repr=False)
 
     @property
@@ -294,7 +308,9 @@ def binarize(
             )
         )
     if mean is None:
-        mean = ((total + some) / len(kept)).astype(np.float32)
+        total += some
+        total /= len(kept)
+        mean = total.astype(np.float32)
     result = Occupancy(
         tuple(kept),
         np.array([level_of[n] for n in kept]),

@@ -91,6 +91,10 @@ class _Search:
         self._volumes, self._count, self._progress = len(occupancy), count, progress
         self.bits = occupancy.packed(compared)
         self.held = counts_of_rows(self.bits, len(occupancy))
+        # voxels that are the same in all volumes need no product
+        frequency = occupancy.frequency[compared]
+        self._always = int(np.count_nonzero(frequency == len(occupancy)))
+        self._varying = self.bits[(frequency > 0) & (frequency < len(occupancy))]
         self._share = self.held / count
         self._sd = np.sqrt(self._share * (1 - self._share))
 
@@ -108,15 +112,16 @@ class _Search:
         nearest, holding = np.empty((2, len(rows)))
         bound = np.full(volumes, -1.0)
         each = max(1, constants.TILE_VALUES // (4 * volumes))  # a tenth of a second
+        few_rows = max(1, 2 * constants.CACHED_VALUES // volumes)
         # some volumes at a time: all of thousands with each other would not fit into memory
         for start in range(0, len(rows), constants.SIMILARITY_VOLUMES_AT_ONCE):
             part = slice(start, start + constants.SIMILARITY_VOLUMES_AT_ONCE)
             some = rows[part]
             common = self._common(some, start / len(rows), len(some) / len(rows))
             done = (start + len(some)) / len(rows)
-            for first in range(0, len(some), each):
+            for first in range(0, len(some), few_rows):
                 self._progress.step("looking for junk", done)
-                lines = slice(first, first + each)
+                lines = slice(first, first + few_rows)
                 few = some[lines]
                 own = (np.arange(len(few)), few)
                 these = share[few, None]
@@ -141,14 +146,14 @@ class _Search:
         """(n, V) how many of the voxels two volumes have in common; ``share`` of the work, of which
         some is ``done``.
         """
-        volumes, voxels = self._volumes, len(self.bits)
-        common = np.zeros((len(rows), volumes))
+        volumes, voxels = self._volumes, len(self._varying)
+        common = np.full((len(rows), volumes), float(self._always))
         # in parts, so that a stop is answered promptly
         each = constants.SIMILARITY_VOXELS_AT_ONCE
         each = max(250, min(each, constants.SIMILARITY_VALUES_AT_ONCE // volumes))
         for first in range(0, voxels, each):
             self._progress.step("looking for junk", done + first / voxels * share)
-            part = unpack_occupancy(self.bits[first : first + each], volumes)
+            part = unpack_occupancy(self._varying[first : first + each], volumes)
             common += part[:, rows].T @ part if len(rows) < volumes else part.T @ part
         return common
 

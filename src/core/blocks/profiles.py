@@ -11,7 +11,7 @@ from ..common import constants
 from ..common.progress import Progress
 from ..compute.pair_tiles import unpack_occupancy
 from .blockset import BlockSet
-from .occupancy import Occupancy
+from .occupancy import Occupancy, counts_of_rows
 from .presence import presence_cuts
 from .significance import discoveries, hypergeometric_tail, significant_phi
 
@@ -162,6 +162,8 @@ def _members(
     least = (cuts * (sizes - 1))[:, None] + 1e-9 * sizes[:, None]
     if_there, if_not = totals - 1 > least, totals > least
     found, start = [], 0
+    rate /= len(profiles)
+    enough = rate * max(1, len(occupied_in) / max(1, tested))  # none above is a discovery
     for rows in tiles:
         occupied = occupied_in[start : start + len(rows)]
         phi = correlations(rows, profiles, occupied_variance(occupied, volumes))
@@ -183,13 +185,13 @@ def _members(
             having = np.where(left_out, together + apart, having)
         else:
             both = (rows @ present.T.astype(np.float32))[each, best]
-        chance = hypergeometric_tail(both, occupied, having, volumes)
+        chance = hypergeometric_tail(both, occupied, having, volumes, enough)
         majority = (both > 0.5 * having) & (occupied - both < 0.5 * (volumes - having))
         found.append(
             (best, chance, phi[each, best] > constants.DEPENDENT_PHI if dependent else majority)
         )
     best, chance, fits = (np.concatenate(part) for part in zip(*found, strict=True))
-    return np.where(discoveries(chance, rate / len(profiles), tested) & fits, best, -1)
+    return np.where(discoveries(chance, rate, tested) & fits, best, -1)
 
 
 def row_tiles(rows: int, volumes: int) -> list[slice]:
@@ -220,7 +222,7 @@ def grown_blocks(
     """
     volumes = len(occupancy)
     sizes = np.array([len(s) for s in seeds])
-    fixed = np.array([_occupied(occupancy.packed(s), volumes) for s in seeds])
+    fixed = np.array([occupancy.counts(s) for s in seeds])
     # in float32, as the mean of rows
     profiles = fixed.astype(np.float32) / np.maximum(sizes, 1)[:, None].astype(np.float32)
     profiles = profiles.astype(np.float64)
@@ -238,7 +240,9 @@ def grown_blocks(
     candidates, packed = np.concatenate(near), np.concatenate(bits)
     occupied_in = np.concatenate(occupied)
     tiles = row_tiles(len(candidates), volumes)
-    in_seed = np.stack([np.isin(voxels[candidates], s) for s in seeds], axis=1)
+    in_seed = np.zeros((len(candidates), len(seeds)), bool)
+    for own, seed in zip(in_seed.T, seeds, strict=True):
+        own[:] = held(np.sort(seed), voxels[candidates])
     owner = np.full(len(candidates), -1, np.int64)
     inside, seeded = in_seed, sizes
     for turn in range(constants.PROFILE_ROUNDS):
@@ -253,7 +257,7 @@ def grown_blocks(
             break
         inside = in_seed | ((owner[:, None] == np.arange(len(seeds))) & (seeded > 0))
         joined = (inside & ~in_seed).T
-        counts = fixed + np.array([_occupied(packed[j], volumes) for j in joined])
+        counts = fixed + np.array([counts_of_rows(packed[j], volumes) for j in joined])
         sizes = np.where(seeded > 0, seeded + joined.sum(axis=1), joined.sum(axis=1))
         profiles = np.where((seeded > 0)[:, None], counts / np.maximum(sizes, 1)[:, None], 0.0)
     result = np.full(len(voxels), -1, np.int64)
@@ -261,12 +265,10 @@ def grown_blocks(
     return result
 
 
-def _occupied(bits: NDArray[np.uint8], volumes: int) -> NDArray[np.float64]:
-    """(V,) number of voxels occupied in each volume, from packed rows."""
-    tiles = row_tiles(len(bits), volumes)
-    return np.sum(
-        [unpack_occupancy(bits[part], volumes).sum(axis=0) for part in tiles]
-        or [np.zeros(volumes)],
-        axis=0,
-        dtype=np.float64,
+def held(ordered: NDArray[np.int64], voxels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n,) which of the voxels are among others, in ascending order."""
+    if not len(ordered):
+        return np.zeros(len(voxels), bool)
+    return np.asarray(
+        ordered.take(np.searchsorted(ordered, voxels), mode="clip") == voxels, np.bool_
     )

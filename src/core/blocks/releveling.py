@@ -16,6 +16,7 @@ from ..maps.ensemble import Ensemble
 from ..maps.excerpt import RUN, Excerpt, runs_of
 from .kept import room_for, surroundings
 from .occupancy import BYTE, Kept, Occupancy, variable_voxels
+from .steady import at_other_levels
 
 
 class Releveling:
@@ -45,7 +46,10 @@ class Releveling:
         most = room_for(Kept(occupancy), len(ensemble)) if ensemble.in_files else 0
         # at other levels others vary, too
         union = variable_voxels(occupancy, fraction / 2)
-        excerpt = surroundings(union, occupancy.grid, most) if len(union) else None
+        excerpt = None
+        if len(union):
+            # the background is measured next
+            excerpt = surroundings(union, occupancy.grid, most, at_other_levels(occupancy))
         if excerpt is None or excerpt.parts.run != RUN:
             return None
         return cls(occupancy, excerpt)

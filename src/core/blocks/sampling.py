@@ -35,7 +35,7 @@ def above_noise(occupancy: Occupancy, union: NDArray[np.int64]) -> NDArray[np.in
     in more often is in the same volumes by chance: 2 of 300 ensembles without blocks had one
     """
     volumes = len(occupancy)
-    background = np.median(occupancy.frequency)
+    background = occupancy.median_frequency
     if volumes < constants.FEW_VOLUMES or background <= constants.NOISY_BACKGROUND * volumes:
         return union
     # a part is larger than a voxel, and noise mostly is not

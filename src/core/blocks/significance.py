@@ -42,7 +42,11 @@ def binomial_cutoff(
 
 
 def hypergeometric_tail(
-    both: NDArray[np.number], first: NDArray[np.number], second: NDArray[np.number], volumes: int
+    both: NDArray[np.number],
+    first: NDArray[np.number],
+    second: NDArray[np.number],
+    volumes: int,
+    enough: float = 1.0,
 ) -> NDArray[np.float64]:
     """P(X >= both) where ``first`` and ``second`` of V volumes are drawn independently and X are in
     both draws.
@@ -53,6 +57,7 @@ def hypergeometric_tail(
     Parameters
     ----------
     both, first, second : (n,) counts, whole numbers, both <= min(first, second)
+    enough : a probability above this may be given as any other above it, which saves time
 
     Returns
     -------
@@ -76,7 +81,8 @@ def hypergeometric_tail(
         term[active] *= (aa - ka) * (ba - ka) / ((ka + 1) * (v - aa - ba + ka + 1))
         k[active] += 1
         total[active] += term[active]
-        active = active[term[active] > 1e-11 * total[active]]
+        most = total[active]
+        active = active[(term[active] > 1e-11 * most) & (most <= enough)]
     return np.minimum(total, 1.0)
 
 

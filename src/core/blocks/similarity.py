@@ -134,6 +134,10 @@ class SimilarityGraph:
         return np.where(together[self.stand_in], self.stand_in, np.arange(self.voxels))
 
 
+# of counts, over the volumes: more than single precision makes, less than one for thousands of them
+ROUNDING = 1e-5
+
+
 @dataclass(frozen=True)
 class SimilaritySearch:
     """The search for each sampled voxel's strongest partners.
@@ -181,19 +185,15 @@ class SimilaritySearch:
         """
         mirrored = None if mirror is None else mirror.of(start, stop)
         first = 0 if mirrored is None else start
-        excess = self._excess(start, stop, counter, first)
-        scale = self._scale()
-        phi = np.multiply(excess, scale[start:stop, None])
-        phi *= scale[first:]
-        least = np.float32(self.least)
-        # either order of the two factors may round to more than the least
-        near = np.flatnonzero(phi.ravel() > least - 4e-6 * abs(least))
-        row, column = np.divmod(near.astype(np.int32), np.int32(phi.shape[1]))
+        both = counter(unpack_occupancy(self.bits[start:stop], self.volumes), first)
+        near = self._near(both, start, first)
+        row, column = np.divmod(near.astype(np.int32), np.int32(both.shape[1]))
         row, column = row + np.int32(start), column + np.int32(first)
+        excess, scale = self._excess(both.ravel()[near], row, column), self._scale()
         if mirror is not None:
             later = np.flatnonzero(column >= stop)
-            mirror.add(row[later], column[later], excess.ravel()[near[later]])
-        value = phi.ravel()[near]
+            mirror.add(row[later], column[later], excess[later])
+        value, least = excess * scale[row] * scale[column], np.float32(self.least)
         if mirrored is not None:
             partner, voxel, of_both = mirrored
             also = of_both * scale[voxel] * scale[partner]
@@ -219,23 +219,38 @@ class SimilaritySearch:
         """For strips that are computed one after the other."""
         return Mirror(self.rows())
 
+    def _near(self, both: NDArray[np.float32], start: int, first: int) -> NDArray[np.intp]:
+        """Positions in (t, n - first) counts of the pairs whose phi may be above the least, all of
+        these and a few others.
+
+        Phi is (V both - f1 f2) / (s1 s2), where s is the root of f (V - f). So it is compared with
+        what the count would have to be: a sum of two products, made at once for all pairs.
+        """
+        volumes, frequency = self.volumes, self.frequency.astype(np.float64)
+        spread = np.sqrt(frequency * (volumes - frequency))
+        spread[spread == 0] = volumes  # phi is 0 if one does not vary
+        margin = np.full(len(spread), -ROUNDING * volumes)
+        left = np.stack([frequency, self.least * spread, margin], axis=1) / volumes
+        right = np.stack([frequency, spread, np.full(len(spread), volumes)]).astype(np.float32)
+        left, right = left.astype(np.float32)[start:], right[:, first:]
+        found, step = [], max(1, 2 * constants.CACHED_VALUES // max(1, both.shape[1]))
+        for begin in range(0, len(both), step):
+            some = both[begin : begin + step]
+            above = some > left[begin : begin + len(some)] @ right
+            found.append(np.flatnonzero(above) + begin * both.shape[1])
+        return np.concatenate(found)
+
     def _excess(
-        self, start: int, stop: int, counter: PairCounter, first: int
+        self, both: NDArray[np.float32], row: NDArray[np.int32], column: NDArray[np.int32]
     ) -> NDArray[np.float32]:
-        """(t, n - first) V times the volumes with both, less the product of the frequencies: phi
-        but for its scale. 0 for a voxel with itself.
+        """(k,) V times the volumes with both of some pairs, less the product of the frequencies:
+        phi but for its scale. 0 for a voxel with itself.
 
         Computed from whole numbers, so that all backends agree to the last bit.
         """
-        both = counter(unpack_occupancy(self.bits[start:stop], self.volumes), first)
-        # V * both - f1 * f2 is below V**2, exact in float32 up to 4,096 volumes; beyond, float64
-        kind = np.float32 if self.volumes <= 4096 else np.float64
-        both = both.astype(kind, copy=False)
-        both *= self.volumes
-        frequency = self.frequency.astype(kind)
-        both -= np.multiply.outer(frequency[start:stop], frequency[first:])
-        both[np.arange(stop - start), np.arange(start - first, stop - first)] = 0
-        return both.astype(np.float32, copy=False)
+        excess = both.astype(np.int64) * self.volumes - self.frequency[row] * self.frequency[column]
+        excess[row == column] = 0
+        return excess.astype(np.float32)
 
     def _scale(self) -> NDArray[np.float32]:
         """(n,) factor of each voxel; 0 if it does not vary."""

@@ -22,9 +22,10 @@ from ..maps.ensemble import Ensemble
 from .background import Background
 from .blockset import BlockSet
 from .occupancy import Occupancy
-from .profiles import rest_correlations, row_tiles
+from .profiles import held, rest_correlations, row_tiles
 
 COMING_BACK = "asking whether blocks come back"  # the phase, in words
+VOLUMES_AT_ONCE = 32  # binarized: many small steps take longer than what they do
 
 
 def draw_halves(
@@ -89,7 +90,7 @@ def halves_at_other_levels(
     """
     factors = np.resize(constants.LEVEL_FACTORS, (len(halves), 1))  # again from the first
     levels = occupancy.levels + (factors - 1) * background.height
-    rows: list[list[NDArray[np.uint8]]] = [[] for _ in halves]
+    bits: list[list[NDArray[np.uint8]]] = [[] for _ in halves]
     chosen, phase = ensemble.of(occupancy.names), "reading volumes at other levels"
     empty = np.empty(0, np.int64)
     every, places = np.unique(
@@ -97,17 +98,23 @@ def halves_at_other_levels(
     )
     ends = np.cumsum([len(voxels) for _, voxels in halves])
     parts = np.split(places, ends[:-1])
+    some = np.empty((max(1, min(VOLUMES_AT_ONCE, len(occupancy))), len(every)), np.float32)
     for v, (_, values) in enumerate(chosen.read_voxels(every, progress, phase)):
+        some[v % len(some)] = values
+        first, count = v - v % len(some), v % len(some) + 1
+        if count < len(some) and v < len(occupancy) - 1:
+            continue
         for k, (half, _) in enumerate(halves):
-            if half[v]:
-                rows[k].append(np.packbits(values.take(parts[k]) > levels[k, v]))
+            rows = np.flatnonzero(half[first : first + count])
+            at = levels[k, first + rows, None].astype(np.float32)
+            bits[k].append(np.packbits(some[rows].take(parts[k], axis=1) > at, axis=1))
     names = np.array(occupancy.names)
     return [
         replace(
             occupancy,
             names=tuple(names[half].tolist()),
             levels=levels[k, half],
-            bits=np.array(rows[k], np.uint8).reshape(int(half.sum()), -1),
+            bits=np.concatenate(bits[k]),
             among=voxels,
         )
         for k, (half, voxels) in enumerate(halves)
@@ -154,7 +161,7 @@ def _best_matches(
     """(B,) largest Jaccard index of each block, ascending flat indices, with those found, over the
     voxels drawn.
     """
-    inside = np.array([_held(block, drawn) for block in blocks]).reshape(len(blocks), len(drawn))
+    inside = np.array([held(block, drawn) for block in blocks]).reshape(len(blocks), len(drawn))
     own, best = inside.sum(axis=1), np.zeros(len(blocks))
     for voxels in found:
         if len(voxels):
@@ -163,15 +170,6 @@ def _best_matches(
             shared = inside[:, at[known]].sum(axis=1)
             np.maximum(best, shared / (own + len(voxels) - shared), out=best)
     return best
-
-
-def _held(ordered: NDArray[np.int64], voxels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(n,) which of the voxels are among others, in ascending order."""
-    if not len(ordered):
-        return np.zeros(len(voxels), bool)
-    return np.asarray(
-        ordered.take(np.searchsorted(ordered, voxels), mode="clip") == voxels, np.bool_
-    )
 
 
 def with_strength(

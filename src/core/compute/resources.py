@@ -111,10 +111,25 @@ def excerpt_memory(volumes: int, voxels: int, occupied: float | None = None) -> 
     """Bytes of the densities that are kept near ``occupied`` voxels, those that vary; 0 if these
     are too many, see :func:`.kept.near_blocks`.
     """
+    return 4.0 * volumes * _kept_voxels(volumes, voxels, occupied)[0]
+
+
+def background_kept(volumes: int, voxels: int, occupied: float | None = None) -> bool:
+    """Whether there is room, beside these densities, for those of voxels that should not vary, see
+    :mod:`.blocks.steady`: a sketch then reads each volume once less.
+    """
+    return _kept_voxels(volumes, voxels, occupied)[1]
+
+
+def _kept_voxels(volumes: int, voxels: int, occupied: float | None) -> tuple[float, bool]:
+    """How many of each volume, and whether those that should not vary are among them."""
     varying = constants.TYPICAL_OCCUPIED * voxels if occupied is None else occupied
     near = min(constants.SURROUNDINGS * varying, float(voxels))
-    kept = volumes * (4.0 * near + voxels / 8) + 8.0 * voxels
-    return 4.0 * near * volumes if kept <= constants.KEPT_BYTES else 0.0
+    steady = 4.0 * constants.MAX_BACKGROUND_VOXELS
+    room = ((constants.KEPT_BYTES - 8.0 * voxels) / max(1, volumes) - voxels / 8) / 4
+    if near + steady <= room:
+        return near + steady, True
+    return (near if near <= room else 0.0), False
 
 
 def reading_memory(

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 # voxels that are looked at: 0.1 ms where a map of 64^3 takes 1 ms to read, and hundreds of them
 # are in any molecule
 SAMPLE = 16_384
+LETTERS = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 DIGEST_BYTES = 6  # two of 100,000 maps have the same code by chance once in 50,000 ensembles
 
 
@@ -49,7 +50,7 @@ def fingerprint(array: NDArray[np.floating]) -> str:
     sample = np.ascontiguousarray(array.reshape(-1)[::step], "<f4")
     digest = hashlib.blake2b(repr(array.shape).encode(), digest_size=DIGEST_BYTES)
     digest.update(sample.tobytes())
-    return "".join(chr(ord("a") + int(digit, 16)) for digit in digest.hexdigest())
+    return digest.hexdigest().translate(LETTERS)
 
 
 def copies_note(maps: Sequence[tuple[str, str]]) -> list[str]:

@@ -50,7 +50,8 @@ def is_map_name(name: str) -> bool:
 
 def is_packed(path: Path) -> bool:
     """Whether a map must be unpacked to be read, by its name: compressed, or in a zip file."""
-    return path.name.lower().endswith(COMPRESSIONS[1:]) or zip_member(path) is not None
+    name = str(path).lower()  # asked of hundreds of maps, again and again
+    return name.endswith(COMPRESSIONS[1:]) or (ZIP in name and zip_member(path) is not None)
 
 
 def zip_member(path: Path) -> tuple[Path, str] | None:

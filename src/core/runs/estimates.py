@@ -22,6 +22,7 @@ from ..blocks.expand import EXPAND_PASSES
 from ..blocks.statistics import DEFAULT, statistic_named
 from ..common import constants
 from ..compute.resources import (
+    background_kept,
     excerpt_memory,
     junk_seconds,
     kept_maps,
@@ -33,7 +34,7 @@ from ..maps.grid import Grid
 BOX = 64  # to which maps are resampled for the network
 CACHED_PASSES = 2  # that reading maps once and keeping them costs as much as
 # of maps that are not kept, where densities near voxels that vary are; later passes find these
-SKETCH_PASSES = 3
+FEWEST_PASSES = 2
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,9 @@ def _blocks(work: Work) -> Estimate:
     sketching = work.step == "sketch"
     passes = statistic.passes if sketching else EXPAND_PASSES
     if excerpt_memory(work.volumes, voxels, work.occupied):
-        passes = min(passes, SKETCH_PASSES if sketching else 2)  # the others find all in excerpts
+        once_more = sketching and statistic.harmonizes  # for the background
+        once_more &= not background_kept(work.volumes, voxels, work.occupied)
+        passes = min(passes, FEWEST_PASSES + once_more)
     seconds = constants.FIXED_SECONDS + (CACHED_PASSES if fits else passes) * work.volumes * each
     copies = 2 if sketching else 1
     memory = constants.LIBRARY_BYTES + reading_memory(

@@ -86,7 +86,8 @@ def test_a_part_that_comes_and_goes_is_solid_with_its_contrast_in_levels() -> No
     ensemble = volumes_of({(17, 12, 12): HALF})
     (found,) = evidence_of(ensemble, voxels := voxels_near(17, 12, 12))
     mean = blob(17, 12, 12).ravel()[voxels].mean()  # the level is 1 and the background 0
-    assert found.rise == pytest.approx(mean, abs=0.02)
+    # the background's median is that of the edge of the blobs, too
+    assert found.rise == pytest.approx(mean, abs=0.025)
     assert found.contrast == pytest.approx(1, abs=0.03)
     assert found.solidity == 1 and abs(found.exchange) < 0.1
     assert found.verdict == SOLID

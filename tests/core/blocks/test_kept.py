@@ -84,7 +84,7 @@ def test_an_expansion_after_its_sketch_reads_no_map_but_one_to_time_it(
     folder: Path, readings: list[str]
 ) -> None:
     found, _ = sketched(folder)
-    assert len(readings) > 3 * VOLUMES
+    assert len(readings) == 2 * VOLUMES + 1  # to binarize them, and to measure their scales
     readings.clear()
     soon = expanded(found, folder)
     assert readings == ["vol_1.mrc"]
@@ -93,6 +93,22 @@ def test_an_expansion_after_its_sketch_reads_no_map_but_one_to_time_it(
     later = expanded(found, folder)
     assert len(readings) == 2 * VOLUMES + 1
     assert_same(soon, later)
+
+
+def test_where_only_what_is_near_blocks_has_room_the_background_is_read_from_the_volumes(
+    folder: Path, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = sketched(folder)
+    one = kept_with(whole.occupancy)
+    assert one.excerpt is not None and len(readings) == 2 * VOLUMES + 1
+    kept.forget()
+    readings.clear()
+    room = one.size + 4 * VOLUMES * (len(one.excerpt) - 1)
+    monkeypatch.setattr(constants, "KEPT_BYTES", room)
+    less, _ = sketched(folder)
+    assert len(readings) == 3 * VOLUMES + 1
+    assert less.blocks.evidence == whole.blocks.evidence
+    assert less.blocks.stability == whole.blocks.stability
 
 
 def test_the_folders_of_a_run_are_the_same_whether_or_not_the_sketch_was_kept(

@@ -14,12 +14,8 @@ from scipy import ndimage, stats
 
 from chimerax.siren.core.blocks import distinct_blocks as distinct_blocks_module
 from chimerax.siren.core.blocks import sketch as sketch_module
-from chimerax.siren.core.blocks.distinct_blocks import (
-    distinct_blocks,
-    is_coherent,
-    split_in_half,
-    told_apart,
-)
+from chimerax.siren.core.blocks.candidates import split_in_half
+from chimerax.siren.core.blocks.distinct_blocks import distinct_blocks, is_coherent, told_apart
 from chimerax.siren.core.blocks.level_harmonization import binarize_harmonized, read_anchors
 from chimerax.siren.core.blocks.noise import Noise, PairNoise, measure_noise, noise_distance
 from chimerax.siren.core.blocks.occupancy import Occupancy, binarize, variable_voxels
@@ -667,6 +663,34 @@ def test_a_part_in_a_community_of_dust_is_found_where_volumes_share_noise(
         dependent=dependent,
     )
     assert np.count_nonzero(owner[:60] == 0) == found and (owner[60:] == -1).all()
+
+
+@pytest.mark.parametrize(("dependent", "blocks"), [(False, 1), (True, 2)])
+def test_blocks_that_are_not_related_stay_two_however_much_their_halves_err(
+    dependent: bool, blocks: int
+) -> None:
+    # two of graded shares, whose halves follow each other, but only loosely
+    rng, shares = np.random.default_rng(19), []
+    for _ in range(2):
+        common = rng.normal(size=200)
+        halves = common + 0.9 * rng.normal(size=(2, 200))
+        shares.extend(stats.norm.cdf(2 * halves / np.sqrt(1 + 0.9**2) - 2))
+    rows = np.repeat(shares, 100, axis=0) > np.tile(rng.random((100, 1)), (4, 1))
+    rows = np.concatenate([rows.astype(float), np.zeros((600, 200))])
+    assert abs(np.corrcoef(rows[:200].mean(axis=0), rows[200:400].mean(axis=0))[0, 1]) < 0.2
+    occupancy = occupancy_of(rows, (40, 5, 5))
+    communities = [np.arange(200), np.arange(200, 400)]
+    owner = distinct_blocks(
+        occupancy,
+        np.arange(1000),
+        SILENT,
+        communities,
+        6,
+        0.01,
+        Progress(),
+        dependent=dependent,
+    )
+    assert owner.max() + 1 == blocks
 
 
 def test_a_seam_between_two_blocks_is_no_block() -> None:

@@ -161,6 +161,17 @@ def test_the_hypergeometric_tail_is_fishers_exact_test() -> None:
     )
 
 
+def test_a_tail_that_is_enough_stays_above_it_and_all_others_are_exact() -> None:
+    rng = np.random.default_rng(4)
+    first, second = rng.integers(1, 100, (2, 2000))
+    both = (rng.random(2000) * np.minimum(first, second)).astype(int)
+    exact = hypergeometric_tail(both, first, second, 100)
+    found = hypergeometric_tail(both, first, second, 100, enough=0.01)
+    above = exact > 0.01
+    assert above.any() and not above.all() and (found[above] != exact[above]).any()
+    assert np.array_equal(found[~above], exact[~above]) and (found[above] > 0.01).all()
+
+
 def test_the_hypergeometric_tail_of_a_perfect_match_counts_the_ways() -> None:
     tail = hypergeometric_tail(np.array([10]), np.array([10]), np.array([10]), 50)
     assert tail[0] == pytest.approx(1 / math.comb(50, 10), rel=1e-9)

@@ -138,6 +138,20 @@ def test_maps_that_are_slow_to_read_are_kept_and_counted_and_plain_files_are_not
     assert Requirements(2e9, 100).text() == "about 2.0 GB of memory and 2 min"
 
 
+def test_room_goes_first_to_what_is_near_blocks_and_then_to_the_background() -> None:
+    volumes, voxels, varying = 1000, 32**3, 500.0
+    near, steady = constants.SURROUNDINGS * varying, 4 * constants.MAX_BACKGROUND_VOXELS
+    bits = volumes * voxels / 8 + 8 * voxels
+    found = []
+    for kept in (near + steady, near + steady - 1, near, near - 1):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(constants, "KEPT_BYTES", bits + 4 * volumes * kept)
+            memory = resources.excerpt_memory(volumes, voxels, varying)
+            found.append((memory, resources.background_kept(volumes, voxels, varying)))
+    both, alone = 4 * volumes * (near + steady), 4 * volumes * near
+    assert found == [(both, True), (alone, False), (alone, False), (0, False)]
+
+
 def test_the_record_says_how_many_were_compared(ensemble: Ensemble, tmp_path: Path) -> None:
     from chimerax.siren.core.runs.steps import run_sketch
 

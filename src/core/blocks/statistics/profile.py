@@ -22,7 +22,7 @@ from ..level_harmonization import binarize_harmonized
 from ..noise import measure_noise
 from ..occupancy import Occupancy, binarize, variable_voxels
 from ..parameters import ExpandParameters, PairTestParameters, SketchParameters
-from ..profiles import grown_blocks
+from ..profiles import grown_blocks, held
 from ..similarity import SimilarityGraph, similarity_graph
 from .protocol import Graph, Observation, Statistic
 
@@ -142,7 +142,7 @@ class ProfileStatistic:
         )
         # a person may have merged what the profiles would tell apart: it stays
         for block, seed in enumerate(seeds):
-            owner[np.isin(voxels, seed, assume_unique=True)] = block
+            owner[held(np.sort(seed), voxels)] = block
         return [voxels[owner == b] for b in range(len(seeds))]
 
 
