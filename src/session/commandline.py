@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
@@ -25,6 +26,7 @@ from chimerax.core.commands.cli import (
 )
 
 from ..core.common.errors import PLAIN, printable
+from ..core.common.files import restore
 
 ADDRESS = "file:"
 _SPEC = re.compile(r"#[#\d.,\-!*\s]*")  # open models, as the panel lists them
@@ -136,14 +138,23 @@ def path_word(text: str) -> tuple[str, str, str]:
         raise AnnotationError("Expected a file or folder")
     token, used, rest = next_token(text)
     if not token.lower().startswith(ADDRESS):
-        return os.path.expanduser(token), used, rest
+        path = os.path.expanduser(token)
+        restore_named(path)
+        return path, used, rest
     address = urlsplit(token)
     if address.netloc not in ("", "localhost") or not address.path.startswith("/"):
         raise AnnotationError(f"{token} is not an address of a file on this computer")
     path = url2pathname(address.path) if os.name == "nt" else _decoded(address.path)
     if "\0" in path:
         raise AnnotationError(f"{token} is not an address of a file on this computer")
+    restore_named(path)
     return path, used, rest
+
+
+def restore_named(path: str) -> None:
+    """Restore a folder that is named, if a killed run left it hidden."""
+    with suppress(ValueError):  # no path at all
+        restore(Path(path).absolute())
 
 
 def _decoded(path: str) -> str:
@@ -162,7 +173,9 @@ def _addressed(kind: type[Annotation], exists: bool, within: bool = False) -> An
     class Addressed(kind):
         @classmethod
         def parse(cls, text: str, session: Any) -> tuple[str, str, str]:
-            if not text or not next_token(text)[0].lower().startswith(ADDRESS):
+            word = next_token(text)[0] if text else ""
+            if not word.lower().startswith(ADDRESS):
+                restore_named(os.path.expanduser(word))
                 path, used, rest = super().parse(text, session)
             else:
                 path, used, rest = path_word(text)

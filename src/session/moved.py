@@ -19,7 +19,7 @@ from chimerax.core.triggerset import DEREGISTER
 
 from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
 from ..core.common.errors import SirenError
-from ..core.common.files import RECORD
+from ..core.common.files import RECORD, restore
 from ..core.maps.grid import Grid
 from ..core.runs.moved import candidates, difference, has_blocks_of, moved_path, renamed
 from ..core.runs.places import Borrowed, seen_from
@@ -162,6 +162,7 @@ def kept_run(session: Any, folder: str | Path) -> KeptRun | None:
 
 def is_gone(folder: str | Path) -> bool:
     """Whether a run is no longer in its folder."""
+    restore(Path(folder))
     return not (Path(folder) / RECORD).is_file()
 
 
