@@ -14,14 +14,24 @@ from ..blocks.blockset import BLOCKS_FILE
 from ..blocks.statistics import STATISTICS, statistic_named
 from ..common import schema
 from ..common.errors import SirenError
-from ..common.files import RECORD, read_json, restore, sha256, write_json
+from ..common.files import RECORD, read_json, restore, restore_inside, sha256, write_json
 from ..common.progress import Progress
 from ..common.schema import Mismatch, integer, listing, mapping, optional, text
 from ..common.versions import versions
 from ..maps.ensemble import Ensemble, Source, find_ensemble
 from ..maps.grid import Grid, box_grid
 from ..maps.mapfile import read_grid, stored_size, with_voxel_size
-from .places import Borrowed, borrowed_volumes, folder_now, folders_of, seen_from, volumes_now
+from .places import (
+    Borrowed,
+    borrowed_volumes,
+    file_now,
+    folder_now,
+    folders_of,
+    mask_of,
+    seen_from,
+    table_of,
+    volumes_now,
+)
 
 FORMAT = "SIREn run 1"
 # the error if a volume is not that of the run; {name} is the volume
@@ -117,8 +127,7 @@ class Record:
     def write(self, folder: Path) -> None:
         """Write run.json, the last file of a folder: it lists the others with their hashes."""
         self.outputs = {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != RECORD}
-        folders = seen_from(folder, folders_of(self.volumes, self.source))
-        content = self.content()
+        content, folders = self.content(), self.folders(folder)
         last = {name: content.pop(name) for name in ("timings_s", "outputs")}
         write_json(
             folder / RECORD,
@@ -129,6 +138,13 @@ class Record:
                 **last,
             },
         )
+
+    def folders(self, folder: Path) -> dict[str, str]:
+        """The folders that the record names, as seen from that in which it is, see
+        :mod:`.places`.
+        """
+        files = (table_of(self.thresholds), mask_of(self.parameters))
+        return seen_from(folder, folders_of(self.volumes, self.source, files))
 
     def content(self) -> dict[str, Any]:
         """The record as plain values, which :func:`record_of` reads."""
@@ -296,6 +312,7 @@ def read_record(folder: Path) -> Record:
             '"siren locate FOLDER".'
         )
     if not os.path.lexists(path):
+        restore_inside(folder)
         raise SirenError(
             f"{folder} has no {RECORD}: give the folder of a sketch, an edited set or an expansion"
             f"{_run_inside(folder)}, or a copy with its {RECORD}."
@@ -331,11 +348,17 @@ def record_of(content: Mapping[str, Any], path: Path) -> Record:
         if any(v["level"] is None for v in volumes if v["left_out"] is None):
             raise Mismatch("a volume that was used has no level")
         now = volumes_now(volumes, relative, path.parent)
+        parameters, thresholds = content["parameters"], content["thresholds"]
+        if mask := mask_of(parameters):
+            parameters = {**parameters, "mask": file_now(mask, relative, path.parent)}
+        if table := table_of(thresholds):
+            moved = file_now(table, relative, path.parent)
+            thresholds = thresholds.replace(table, str(moved))
         return Record(
             content["step"],
-            content["parameters"],
+            parameters,
             now,
-            content["thresholds"],
+            thresholds,
             Grid.from_json(content["grid"]),
             content["box"],
             content["voxel_size_given"],

@@ -56,12 +56,12 @@ from ..maps.contrast import REMEDY, is_inverted
 from ..maps.ensemble import Ensemble
 from ..maps.fingerprint import copies_note
 from ..maps.mapfile import read_map, write_map
+from .places import HARMONIZED_NOTE
 from .record import Record, describe_volumes, read_record
 
 if TYPE_CHECKING:  # slow to import: sessions are restored without
     import pandas as pd
 
-HARMONIZED_NOTE = ", adjusted so that the always occupied part agrees"  # see level_harmonization.py
 SKETCH_FOLDER, EDIT_FOLDER, EXPAND_FOLDER = "00_sketch", "01_edited", "02_expand"
 EDIT = "edit"  # name of the step in a record
 EFFECTIVE = "effective_volumes"  # name of a count in a record
