@@ -17,7 +17,6 @@ from ..core.analysis.segmentation import SUFFIXES, Segmentation, write_segmentat
 from ..core.blocks.blockset import BlockSet
 from ..core.blocks.display import COMPLETE, sampled_share
 from ..core.common.progress import Progress
-from ..core.maps.ensemble import find_ensemble
 from ..core.maps.grid import Grid
 from ..core.runs.record import Record
 from ..session.commandline import SaveFile, SaveFolder, foreign_path_text
@@ -126,7 +125,7 @@ def _only(blocks: BlockSet, numbers: Sequence[int] | None) -> BlockSet:
 def _volumes_grid(record: Record, sources: list[Any] | None, progress: Progress) -> Grid | None:
     if not sources:
         return record.volumes_grid()
-    return find_ensemble(sources, record.voxel_size, progress).grid
+    return record.find(sources, progress).grid
 
 
 def _levels(record: Record) -> list[tuple[str, float | None]]:

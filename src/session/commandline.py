@@ -86,13 +86,15 @@ def value_text(value: Any, word: str = "") -> str:
 
     Parameters
     ----------
-    value : bool, number, str or Path
+    value : bool, number, str or Path, or a sequence of numbers
     word : what a text stands for if not for a path: ``map`` for a path or an open map
     """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.12g}"
+    if isinstance(value, list | tuple):
+        return ",".join(map(value_text, value))
     if isinstance(value, str):
         if word == "map":
             return models_text(value) or path_text(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from ..common import schema
 from ..common.errors import SirenError
 from ..common.files import RECORD, read_json, restore, restore_inside, sha256, write_json
 from ..common.progress import Progress
-from ..common.schema import Mismatch, integer, listing, mapping, optional, text
+from ..common.schema import ORIGIN, Mismatch, integer, listing, mapping, optional, text
 from ..common.versions import versions
+from ..maps.agreement import as_given
 from ..maps.ensemble import Ensemble, Source, find_ensemble
-from ..maps.grid import Grid, box_grid
-from ..maps.mapfile import read_grid, stored_size, with_voxel_size
+from ..maps.grid import Grid, Triple, box_grid
+from ..maps.mapfile import read_grid, stored_size
 from .places import (
     Borrowed,
     borrowed_volumes,
@@ -64,7 +65,12 @@ _SCHEMA = schema.record(
         "not_chosen": listing(text),
         "timings_s": mapping(schema.number()),
     },
-    {"counted_on": text, "folders": mapping(text), "outputs": mapping(text)},
+    {
+        "origin_given": optional(ORIGIN),
+        "counted_on": text,
+        "folders": mapping(text),
+        "outputs": mapping(text),
+    },
 )
 _NEEDED_COUNTS = ("volumes_used", "union_voxels", "blocks")
 
@@ -92,6 +98,8 @@ class Record:
         Cube to which volumes were resampled on reading.
     voxel_size : float or None
         Voxel size given by the user, overriding the headers.
+    origin : tuple of float or None
+        Origin given by the user, x, y, z in Angstrom, overriding the headers.
     counts : dict
         Numbers of the run, by name.
     timings : dict of float
@@ -123,6 +131,7 @@ class Record:
     counted_on: str = "cpu"
     outputs: dict[str, str] = field(default_factory=dict)
     borrowed: Borrowed | None = None
+    origin: Triple | None = None
 
     def write(self, folder: Path) -> None:
         """Write run.json, the last file of a folder: it lists the others with their hashes."""
@@ -156,6 +165,7 @@ class Record:
             "grid": self.grid.as_json(),
             "box": self.box,
             "voxel_size_given": self.voxel_size,
+            **({} if self.origin is None else {"origin_given": list(self.origin)}),
             "source": self.source,
             "counts": self.counts,
             "volumes": {v["name"]: {k: v[k] for k in v if k != "name"} for v in self.volumes},
@@ -232,12 +242,18 @@ class Record:
             if size != v["bytes"]:
                 raise SirenError(CHANGED.format(name=path))
             sources.append(Source(v["name"], path))
-        ensemble = find_ensemble(sources, self.voxel_size, progress, everything=True)
+        ensemble = self.find(sources, progress, everything=True)
         ensemble = ensemble.resampled(self.box)
         if ensemble.grid.shape != self.grid.shape:
             raise SirenError(CHANGED.format(name=sources[0].path))
         ensemble = ensemble.expecting(self.fingerprints, otherwise or CHANGED)
         return replace(ensemble, grid=self.grid)  # the voxel size may have been set in ChimeraX
+
+    def find(
+        self, inputs: Sequence[str | Path | Source], progress: Progress | None, **keywords: Any
+    ) -> Ensemble:
+        """:func:`.ensemble.find_ensemble`, with the voxel size and origin given for this run."""
+        return find_ensemble(inputs, self.voxel_size, progress, origin=self.origin, **keywords)
 
     def volumes_grid(self) -> Grid | None:
         """The grid of the volumes in their files, which were resampled if ``box`` is set.
@@ -251,8 +267,7 @@ class Record:
             if path is None:
                 return None
             grid = read_grid(path)
-            if self.voxel_size is not None:
-                grid = with_voxel_size(grid, self.voxel_size)
+            (grid,) = as_given([grid], self.voxel_size, self.origin)
             resampled = box_grid(grid, self.box)
         except SirenError:
             return None
@@ -348,6 +363,7 @@ def record_of(content: Mapping[str, Any], path: Path) -> Record:
         if any(v["level"] is None for v in volumes if v["left_out"] is None):
             raise Mismatch("a volume that was used has no level")
         now = volumes_now(volumes, relative, path.parent)
+        origin = content.get("origin_given")
         parameters, thresholds = content["parameters"], content["thresholds"]
         if mask := mask_of(parameters):
             parameters = {**parameters, "mask": file_now(mask, relative, path.parent)}
@@ -369,6 +385,7 @@ def record_of(content: Mapping[str, Any], path: Path) -> Record:
             content.get("counted_on", "cpu"),
             content.get("outputs", {}),
             borrowed_volumes(now, relative, path.parent),
+            None if origin is None else (origin[0], origin[1], origin[2]),
         )
     except ValueError as error:
         raise SirenError(
