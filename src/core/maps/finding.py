@@ -47,8 +47,9 @@ def find_sources(inputs: Sequence[str | Path | Source]) -> list[Source]:
             path = Path(item).expanduser()
             paths = _maps_at(path)
         except (OSError, RuntimeError) as error:  # no permission, a name too long, no such user
+            place = getattr(error, "filename", None) or item  # a sub-folder, perhaps
             raise SirenError(
-                f"{item} cannot be read "
+                f"{place} cannot be read "
                 f"({getattr(error, 'strerror', None) or error}): give a folder of "
                 "maps, or map files."
             ) from error

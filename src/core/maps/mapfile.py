@@ -291,8 +291,13 @@ def _reading(path: Path) -> Iterator[None]:
             or str(error).partition("\n")[0]
             or type(error).__name__
         )
+        remedy = (
+            "Ask for the right to read it"
+            if isinstance(error, PermissionError)
+            else "Copy it again"
+        )
         raise SirenError(
-            f"{path.name} cannot be read as a map ({reason}). Copy it again, or leave it out."
+            f"{path.name} cannot be read as a map ({reason}). {remedy}, or leave it out."
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import tracemalloc
 import weakref
 from collections.abc import Sequence
@@ -156,6 +157,22 @@ def test_an_unreadable_folder_gives_a_one_sentence_error(
 
     monkeypatch.setattr(Path, "iterdir", deny)
     sentence([tmp_path], str(tmp_path), "Permission denied", "give a folder")
+
+
+def test_the_sub_folder_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
+    (tmp_path / "secret").mkdir()
+    scan = os.scandir
+
+    def refuse(place: str | Path) -> Any:
+        if Path(place).name == "secret":
+            raise PermissionError(13, "Permission denied", str(place))
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    sentence([tmp_path], f"{tmp_path / 'secret'} cannot be read (Permission denied)")
 
 
 def test_a_file_that_is_not_a_map_gives_a_one_sentence_error(tmp_path: Path) -> None:

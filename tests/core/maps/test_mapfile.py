@@ -617,7 +617,7 @@ def test_an_unreadable_file_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "open", deny)
-    refused(path, "Permission denied")
+    refused(path, "Permission denied", "Ask for the right to read it, or leave it out")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
