@@ -19,7 +19,7 @@ from ..core.blocks.display import COMPLETE, sampled_share
 from ..core.common.progress import Progress
 from ..core.maps.grid import Grid
 from ..core.runs.record import Record
-from ..session.commandline import SaveFile, SaveFolder, foreign_path_text
+from ..session.commandline import SaveFile, SaveFolder, open_text
 from ..session.edits import group_of
 from ..session.inputs import parameters_of, sources_of
 from ..session.jobs import run_job
@@ -194,8 +194,8 @@ def _log(session: Any, result: MaskFiles, volumes: str) -> None:
                 f"{drawn.shared:,} voxels are in several blocks: they have the lowest number."
             )
     log_lines(session, lines)
-    if result.segmentation and (typed := foreign_path_text(result.segmentation.file)):
-        session.logger.info(f"To open it: {link(f'open {typed}', f'open {typed}')}", is_html=True)
+    if result.segmentation and (command := open_text(result.segmentation.file)):
+        session.logger.info(f"To open it: {link(command, command)}", is_html=True)
 
 
 def _maven_lines(found: MavenFolder, volumes: str) -> list[str]:
@@ -219,12 +219,18 @@ def _maven_lines(found: MavenFolder, volumes: str) -> list[str]:
 
 def _open(session: Any, found: WrittenMasks) -> None:
     from chimerax.core.commands import run
+    from chimerax.map import open_map
 
     for name in found.table["file"]:
-        typed = foreign_path_text(found.folder / name)
-        if typed:
-            for volume in run(session, f"open {typed}"):
-                set_level(volume, 0.5)
+        path = found.folder / name
+        command = open_text(path)
+        if command is None:  # no command of ChimeraX can name it
+            volumes, _ = open_map(session, str(path))
+            session.models.add(volumes)
+        else:
+            volumes = run(session, command)
+        for volume in volumes:
+            set_level(volume, 0.5)
 
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:

@@ -28,7 +28,7 @@ from ..core.maps.source import Source
 from ..core.runs.steps import SKETCH_FOLDER, effective_volumes_of
 from ..session.answers import also_answer
 from ..session.atoms import core_atoms, polymer_atoms
-from ..session.commandline import SaveFolder, foreign_path_text, path_text
+from ..session.commandline import SaveFolder, open_text, path_text
 from ..session.inputs import (
     OutputPlace,
     map_name,
@@ -355,9 +355,9 @@ def _links(measured: Measured, asked: Asked, k: int) -> str:
     if part.number is not None and chosen is not None and not is_gone(chosen.folder):
         command = f"siren representatives {path_text(chosen.folder)} block {part.number}"
         words.append(link(command, "pair"))
-    mask = foreign_path_text(part.path) if part.path is not None else None
-    if mask is not None:
-        words.append(link(f"open {mask}", "mask"))
+    opening = open_text(part.path) if part.path is not None else None
+    if opening is not None:
+        words.append(link(opening, "mask"))
     return " ".join(words)
 
 

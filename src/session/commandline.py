@@ -23,6 +23,7 @@ from chimerax.core.commands.cli import (
     OpenFolderNameArg,
     SaveFileNameArg,
     SaveFolderNameArg,
+    quote_path_if_necessary,
 )
 
 from ..core.common.errors import PLAIN, printable
@@ -43,6 +44,21 @@ def path_text(path: Path | str) -> str:
 def foreign_path_text(path: Path) -> str | None:
     """A path as one word of a command of ChimeraX; None if none of its words can hold it."""
     return _quoted(str(path))
+
+
+def open_text(path: Path) -> str | None:
+    """ChimeraX's command that opens a file; None if it cannot: it quotes the path once more by its
+    own rules, which leave some names with quotes or semicolons in pieces, and puts in the values of
+    variables such as $HOME.
+    """
+    text = foreign_path_text(path)
+    if os.path.expandvars(path) != str(path):
+        return None
+    try:
+        token, _, rest = next_token(quote_path_if_necessary(str(path)))
+    except (ValueError, AnnotationError):
+        return None
+    return f"open {text}" if text is not None and (token, rest) == (str(path), "") else None
 
 
 def _quoted(text: str) -> str | None:

@@ -236,12 +236,14 @@ class Wanted:
 
 
 def gone_runs(session: Any) -> list[Wanted]:
-    """The runs of open blocks that are no longer in their folders."""
+    """The runs of open blocks that are no longer in their folders. A folder that never held one, as
+    that of masks to which blocks were compared, is no run.
+    """
     runs = _manager(session).runs
     return [
         Wanted(Path(f), runs.get(f), None if f in runs else block_set(g))
         for g in sets_of_blocks(session)
-        if (f := folder_of(g)) and is_gone(f)
+        if (f := folder_of(g)) and is_gone(f) and (f in runs or not os.path.isdir(f))
     ]
 
 

@@ -475,3 +475,17 @@ def test_the_report_of_a_copied_project_names_its_own_table_and_mask(
     said = (tmp_path / "r.html").read_text()
     assert str(project) not in said
     assert f"thresholds {new}/levels.csv" in said and f"mask {new}/inside.mrc" in said
+
+
+def test_masks_that_blocks_were_compared_to_are_not_called_moved(
+    session: Any, run: Any, project: Path, log: Any
+) -> None:
+    """Their folder never held a run."""
+    sketch = project / "siren/00_sketch"
+    run(f"siren mask '{sketch}' '{project}/masks'")
+    run(f"siren compare '{sketch}' '{project}/masks'")
+    assert str(project / "masks") in {m.siren_folder for m in blocks(session)}
+    run(f"save '{project}/s.cxs'")
+    log.getvalue()
+    reopen(session, project / "s.cxs")
+    assert "moved, renamed or deleted" not in log.getvalue()
