@@ -110,7 +110,10 @@ def first_value(path: Path) -> float:
         if not packed:
             extended = 0 if _no_extension(header, _size(file), values) else extended
         file.seek(HEADER_DTYPE.itemsize + extended)
-        return float(np.frombuffer(file.read(kind.itemsize), kind)[0])
+        first = file.read(kind.itemsize)
+        if len(first) < kind.itemsize:  # cut off, which the length of a packed file does not tell
+            raise _truncated(path, header)
+        return float(np.frombuffer(first, kind)[0])
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
