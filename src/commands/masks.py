@@ -20,7 +20,6 @@ from ..core.common.progress import Progress
 from ..core.maps.grid import Grid
 from ..core.runs.record import Record
 from ..session.commandline import SaveFile, SaveFolder, open_text
-from ..session.edits import group_of
 from ..session.inputs import parameters_of, sources_of
 from ..session.jobs import run_job
 from ..session.log import link, log_lines
@@ -73,7 +72,7 @@ def mask(
         check_suffix(labeled, SUFFIXES, "segmentation")
     target = Path(folder).expanduser().absolute() if folder else None
     if target is None and not maven and labeled is None:
-        word = f"#{group_of(blocks).id_string}" if isinstance(blocks, list) else "#1"
+        word = f"#{blocks[0].id_string}" if isinstance(blocks, list) else "#1"
         remedy = f'name a folder, as in "siren mask {word} FOLDER"'
         target = beside(chosen.folder, remedy) / MASKS_FOLDER
     sources = sources_of(volumes) if volumes else None
