@@ -28,7 +28,13 @@ from .agreement import as_given, grid_difference, implausible_size, not_one_grid
 from .companions import Companions, find_companions
 from .excerpt import Excerpt, Parts
 from .finding import find_sources as find_sources
-from .finding import left_below, left_packed, refuse_one_other_file, refuse_results
+from .finding import (
+    left_below,
+    left_in_other_formats,
+    left_packed,
+    refuse_one_other_file,
+    refuse_results,
+)
 from .fingerprint import fingerprint
 from .grid import Grid, Triple, box_grid, to_box
 from .last_reading import LastReading, forget, keep, last_reading
@@ -489,6 +495,7 @@ def find_ensemble(
         *companions.notes(),
         *([outside] if outside else []),
         *left_below(inputs),
+        *left_in_other_formats(inputs),
         *(
             [
                 f"{join_names(packed)}: not used, since maps packed like this are not read. "
