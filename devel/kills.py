@@ -1,6 +1,6 @@
 """Kill every command that writes, at any of its steps, and look at what is left:
 
-    .venv/bin/python devel/kills.py [--seed 0] [--each 40] [--only NAME ...]      (or: make kills)
+    .venv/bin/python devel/kills.py [--seed 0] [--each 40] [--steps] [--only NAME ...]
 
 A kill leaves the earlier result or the new one, whole and under its own name; the next run removes
 what the killed one left behind, and gives the new result. Edits of a person are kept through all
@@ -8,8 +8,9 @@ of it. Labels that several processes write at the same time are all there in the
 
 A process is killed just before a step that changes files (open, rename, link, remove ...), chosen
 at random with a fixed seed; Python's audit events tell of them. What needs a session of ChimeraX is
-typed in one, of which each killed process is a copy. It prints a table, and ends with status 1 if
-anything was lost.
+typed in one, of which each killed process is a copy. With --steps folders are exchanged in two
+steps, as on NFS: the earlier one may wait under another name until a command reads it. It prints a
+table, and ends with status 1 if anything was lost. (Or: make kills)
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from chimerax.siren.core.common import files
 from chimerax.siren.core.common.partial import PREFIX
 from chimerax.siren.core.thresholds.labels import Label, read_labels, set_labels
 from killing.child import Wrong, content, in_child, kill_points, leftovers, temporary_folder
@@ -43,6 +45,8 @@ def kill_command(base: Path, command: Command, each: int, chance: random.Random)
         earlier, root = scratch / "earlier", scratch / "root"
 
         def results() -> list[str | None]:
+            for name in command.results:
+                files.restore(root / name)  # as every command does with the paths that it is given
             return [content(root / name) for name in command.results]
 
         def work(version: int, kill_at: int | None = None, count_to: Path | None = None) -> bool:
@@ -175,10 +179,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--each", type=int, default=40, help="kills of each command")
+    parser.add_argument("--steps", action="store_true", help="exchange folders in two steps")
     parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="these commands")
     given = parser.parse_args()
     if unknown := set(given.only) - {c.name for c in (*COMMANDS, *TYPED)}:
         parser.error(f"no command of this table: {', '.join(sorted(unknown))}")
+    if given.steps:
+        files.exchange = lambda one, other: False
     total, bad = 0, 0
     for name, kills, wrong in run(given.seed, given.each, given.only):
         verdict = "fine" if not wrong else f"{len(wrong)} wrong"

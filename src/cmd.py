@@ -8,7 +8,7 @@ from typing import Any
 from chimerax.core.commands import register
 
 from .session import libraries
-from .session.answers import answering
+from .session.answers import answering, refusing
 
 COMMANDS = {
     "siren example": "example",
@@ -61,8 +61,11 @@ COMMANDS = {
 def register_command(name: str, logger: Any) -> None:
     """Register a command; ChimeraX calls this when the command is first used."""
     libraries.wait_for()
-    family = import_module(f".commands.{COMMANDS[name]}", __package__)
-    description, function = family.descriptions()[name]
-    about = description()
+    try:
+        family = import_module(f".commands.{COMMANDS[name]}", __package__)
+        description, function = family.descriptions()[name]
+        about = description()
+    except ModuleNotFoundError as error:
+        about, function = refusing(error)
     about.url = f"help:user/commands/{name.replace(' ', '_')}.html"
     register(name, about, answering(function), logger=logger)

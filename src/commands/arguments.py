@@ -14,6 +14,7 @@ from chimerax.core.commands import (
     AnnotationError,
     BoolArg,
     EnumOf,
+    Float3Arg,
     FloatArg,
     IntArg,
     ListOf,
@@ -36,6 +37,8 @@ SELECTION: list[tuple[str, Any]] = [
     ("exclude", ListOf(NameArg)),
     ("voxel_size", FloatArg),
 ]
+#: The same of those that compare volumes voxel by voxel.
+PLACED: list[tuple[str, Any]] = [*SELECTION, ("origin", Float3Arg)]
 
 
 def _models(kind: Any, text: str, session: Any) -> tuple[Any, str, str]:

@@ -22,6 +22,7 @@ from ..core.blocks.statistics import statistic_named
 from ..core.common.errors import join_names
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
+from ..core.maps.grid import Triple
 from ..core.runs.steps import (
     EXPAND_FOLDER,
     Run,
@@ -48,7 +49,7 @@ from ..session.inputs import (
 from ..session.jobs import at_once, run_job
 from ..session.moved import beside, keep_run, run_record, warn_borrowed
 from ..session.words import counted, nothing_found
-from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
+from .arguments import PLACED, BlocksArg, VolumesArg, keywords_of
 from .levels import LEVELS, check_first, check_levels, chosen_levels
 
 SHOW: list[tuple[str, Any]] = [("open", BoolArg), ("reference", BoolArg)]
@@ -62,6 +63,7 @@ def sketch(
     output_dir: str | None = None,
     box: int | None = None,
     voxel_size: float | None = None,
+    origin: Triple | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     open: bool = True,
@@ -77,7 +79,9 @@ def sketch(
     notes = place.doubts()
 
     def work(progress: Progress) -> Run:
-        ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
+        ensemble = find_ensemble(
+            sources, voxel_size, progress, include=include, exclude=exclude, origin=origin
+        )
         check_first(parameters, ensemble.resampled(box), mask, place)
         chosen = chosen_levels(
             ensemble,
@@ -98,6 +102,7 @@ def sketch(
             progress,
             chosen.flagged,
             mask,
+            origin,
         )
         place.claim()
         return run
@@ -135,6 +140,7 @@ def expand(
     output_dir: str | None = None,
     box: int | None = None,
     voxel_size: float | None = None,
+    origin: Triple | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     open: bool = True,
@@ -178,7 +184,12 @@ def expand(
         ensemble, levels, where = None, None, ""
         if sources is not None:
             ensemble = find_ensemble(
-                sources, voxel_size or record.voxel_size, progress, include=include, exclude=exclude
+                sources,
+                voxel_size or record.voxel_size,
+                progress,
+                include=include,
+                exclude=exclude,
+                origin=origin or record.origin,
             ).resampled(box or record.box)
         elif include or exclude:
             ensemble = record.ensemble(progress).select(include, exclude)
@@ -377,7 +388,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             *LEVELS,
             *output,
             ("box", IntArg),
-            *SELECTION,
+            *PLACED,
             *SHOW,
             *keywords_of(SketchParameters),
         ]
@@ -393,7 +404,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
             sketch,
             *output,
             ("box", IntArg),
-            *SELECTION,
+            *PLACED,
             *SHOW,
             *keywords_of(ExpandParameters),
         ]

@@ -17,7 +17,7 @@ from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
 from ..core.common.errors import join_names, printable
 from ..core.common.files import RECORD
 from ..core.common.progress import Progress
-from ..core.maps.ensemble import Ensemble, find_ensemble
+from ..core.maps.ensemble import Ensemble
 from ..core.runs.record import Record
 from ..core.runs.steps import effective_volumes_of, occupancy_of, run_states
 from ..session.inputs import opened_blocks, parameters_of, run_folder, user_errors
@@ -106,7 +106,7 @@ def given_ensemble(
     """
     if not sources:
         return None
-    ensemble = find_ensemble(sources, record.voxel_size, progress).resampled(record.box)
+    ensemble = record.find(sources, progress).resampled(record.box)
     passed = {v["name"] for v in record.volumes if v["left_out"] is not None}
     passed = (passed | set(record.not_chosen)) & set(ensemble.names)
     if not passed or len(passed) == len(ensemble):

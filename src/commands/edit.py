@@ -22,7 +22,6 @@ from ..core.blocks.blockset import BlockSet
 from ..core.blocks.editing import clean_name, delete, inside_sphere, merge, pieces, rename, split
 from ..core.blocks.parameters import SplitParameters
 from ..core.common.progress import Progress
-from ..core.maps.ensemble import find_ensemble
 from ..core.runs.steps import EDIT_FOLDER, Run, run_edit
 from ..session.commandline import NameArg, SaveFolder
 from ..session.edits import (
@@ -255,11 +254,7 @@ def save(
     sources = sources_of(volumes) if volumes else None
 
     def work(progress: Progress) -> Run:
-        ensemble = (
-            find_ensemble(sources, record.voxel_size, progress).resampled(record.box)
-            if sources
-            else None
-        )
+        ensemble = record.find(sources, progress).resampled(record.box) if sources else None
         known = kept.blocks if kept is not None and is_gone(source) else None
         return run_edit(chosen, record, source, target, ensemble, progress, known)
 

@@ -18,7 +18,7 @@ from chimerax.core.errors import UserError
 from ..core.common.errors import join_names
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
-from ..session.commandline import OpenFile, SaveFileInNewFolder, SaveFolder, foreign_path_text
+from ..session.commandline import OpenFile, SaveFileInNewFolder, SaveFolder, open_text
 from ..session.inputs import (
     LABELS_FILE,
     PREDICTIONS_FILE,
@@ -282,8 +282,8 @@ def _open_link(path: Path | None) -> str:
     """A link that opens a map; empty if it has no file, or one that no command can name."""
     from ..session.log import link
 
-    text = None if path is None else foreign_path_text(path)
-    return "" if text is None else link(f"open {text}", "open")
+    command = None if path is None else open_text(path)
+    return "" if command is None else link(command, "open")
 
 
 def finetune(

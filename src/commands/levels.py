@@ -16,6 +16,7 @@ from ..core.blocks.region import Mask, region_of
 from ..core.common.files import check_writable
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble
+from ..core.runs.places import PREDICTED
 from ..core.runs.results import results_folder
 from ..session.commandline import OpenFile
 from ..session.inputs import PREDICTIONS_FILE, OutputPlace
@@ -132,4 +133,4 @@ def chosen_levels(
     merge_predictions(own, predictions, ensemble.folder_vol_ids)
     place.claim()
     notes.append(f"No contour levels were given, so they were predicted: {own}")
-    return read(own, f"predicted by this command: {own}")
+    return read(own, f"{PREDICTED}{own}")

@@ -17,11 +17,9 @@ from ..core.analysis.segmentation import SUFFIXES, Segmentation, write_segmentat
 from ..core.blocks.blockset import BlockSet
 from ..core.blocks.display import COMPLETE, sampled_share
 from ..core.common.progress import Progress
-from ..core.maps.ensemble import find_ensemble
 from ..core.maps.grid import Grid
 from ..core.runs.record import Record
-from ..session.commandline import SaveFile, SaveFolder, foreign_path_text
-from ..session.edits import group_of
+from ..session.commandline import SaveFile, SaveFolder, open_text
 from ..session.inputs import parameters_of, sources_of
 from ..session.jobs import run_job
 from ..session.log import link, log_lines
@@ -74,7 +72,7 @@ def mask(
         check_suffix(labeled, SUFFIXES, "segmentation")
     target = Path(folder).expanduser().absolute() if folder else None
     if target is None and not maven and labeled is None:
-        word = f"#{group_of(blocks).id_string}" if isinstance(blocks, list) else "#1"
+        word = f"#{blocks[0].id_string}" if isinstance(blocks, list) else "#1"
         remedy = f'name a folder, as in "siren mask {word} FOLDER"'
         target = beside(chosen.folder, remedy) / MASKS_FOLDER
     sources = sources_of(volumes) if volumes else None
@@ -126,7 +124,7 @@ def _only(blocks: BlockSet, numbers: Sequence[int] | None) -> BlockSet:
 def _volumes_grid(record: Record, sources: list[Any] | None, progress: Progress) -> Grid | None:
     if not sources:
         return record.volumes_grid()
-    return find_ensemble(sources, record.voxel_size, progress).grid
+    return record.find(sources, progress).grid
 
 
 def _levels(record: Record) -> list[tuple[str, float | None]]:
@@ -195,8 +193,8 @@ def _log(session: Any, result: MaskFiles, volumes: str) -> None:
                 f"{drawn.shared:,} voxels are in several blocks: they have the lowest number."
             )
     log_lines(session, lines)
-    if result.segmentation and (typed := foreign_path_text(result.segmentation.file)):
-        session.logger.info(f"To open it: {link(f'open {typed}', f'open {typed}')}", is_html=True)
+    if result.segmentation and (command := open_text(result.segmentation.file)):
+        session.logger.info(f"To open it: {link(command, command)}", is_html=True)
 
 
 def _maven_lines(found: MavenFolder, volumes: str) -> list[str]:
@@ -220,12 +218,18 @@ def _maven_lines(found: MavenFolder, volumes: str) -> list[str]:
 
 def _open(session: Any, found: WrittenMasks) -> None:
     from chimerax.core.commands import run
+    from chimerax.map import open_map
 
     for name in found.table["file"]:
-        typed = foreign_path_text(found.folder / name)
-        if typed:
-            for volume in run(session, f"open {typed}"):
-                set_level(volume, 0.5)
+        path = found.folder / name
+        command = open_text(path)
+        if command is None:  # no command of ChimeraX can name it
+            volumes, _ = open_map(session, str(path))
+            session.models.add(volumes)
+        else:
+            volumes = run(session, command)
+        for volume in volumes:
+            set_level(volume, 0.5)
 
 
 def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]]:

@@ -23,12 +23,12 @@ from ..core.blocks.region import Mask
 from ..core.common.files import RECORD
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import Ensemble, find_ensemble, find_sources
-from ..core.maps.grid import Grid
+from ..core.maps.grid import Grid, Triple
 from ..core.maps.source import Source
 from ..core.runs.steps import SKETCH_FOLDER, effective_volumes_of
 from ..session.answers import also_answer
 from ..session.atoms import core_atoms, polymer_atoms
-from ..session.commandline import SaveFolder, foreign_path_text, path_text
+from ..session.commandline import SaveFolder, open_text, path_text
 from ..session.inputs import (
     OutputPlace,
     map_name,
@@ -44,7 +44,7 @@ from ..session.moved import is_gone
 from ..session.surfaces import BlockMap
 from ..session.words import counted
 from .annotate import ModelAtomsArg
-from .arguments import SELECTION, BlocksArg, VolumesArg, keywords_of
+from .arguments import PLACED, BlocksArg, VolumesArg, keywords_of
 from .chosen import Chosen, chosen_blocks, given_ensemble
 from .levels import LEVELS, check_levels, chosen_levels
 
@@ -99,6 +99,7 @@ def occupancy(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     voxel_size: float | None = None,
+    origin: Triple | None = None,
     **keywords: Any,
 ) -> Any:
     """Measure how much of each block, mask and chain is in each volume; write what was found."""
@@ -113,7 +114,7 @@ def occupancy(
         blocks, volumes = None, [blocks]  # "siren occupancy volumes masks masks"
     chosen = None if blocks is None else chosen_blocks(session, blocks)
     _check(chosen, volumes, masks, references, model, level, thresholds)
-    _check_selection(chosen, include, exclude, voxel_size)
+    _check_selection(chosen, include, exclude, voxel_size, origin)
     frame = _frame(blocks, volumes)
     asked = Asked(
         chosen,
@@ -135,7 +136,13 @@ def occupancy(
         else:
             assert place is not None
             ensemble = find_ensemble(
-                sources or [], voxel_size, progress, 1, tuple(exclude), tuple(include)
+                sources or [],
+                voxel_size,
+                progress,
+                1,
+                tuple(exclude),
+                tuple(include),
+                origin=origin,
             )
             at = chosen_levels(ensemble, level, thresholds, place, notes, progress)
             ensemble, levels, where = at.ensemble, at.levels, at.where
@@ -223,11 +230,17 @@ def _check(
 
 
 def _check_selection(
-    chosen: Chosen | None, include: Sequence[str], exclude: Sequence[str], voxel_size: Any
+    chosen: Chosen | None,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    voxel_size: float | None,
+    origin: Triple | None,
 ) -> None:
-    if chosen is not None and (include or exclude or voxel_size is not None):
+    given = include or exclude or voxel_size is not None or origin is not None
+    if chosen is not None and given:
         raise UserError(
-            f"{chosen.folder.name} has its own volumes: leave out include, exclude and voxelSize."
+            f"{chosen.folder.name} has its own volumes: leave out include, exclude, voxelSize and "
+            "origin."
         )
 
 
@@ -342,9 +355,9 @@ def _links(measured: Measured, asked: Asked, k: int) -> str:
     if part.number is not None and chosen is not None and not is_gone(chosen.folder):
         command = f"siren representatives {path_text(chosen.folder)} block {part.number}"
         words.append(link(command, "pair"))
-    mask = foreign_path_text(part.path) if part.path is not None else None
-    if mask is not None:
-        words.append(link(f"open {mask}", "mask"))
+    opening = open_text(part.path) if part.path is not None else None
+    if opening is not None:
+        words.append(link(opening, "mask"))
     return " ".join(words)
 
 
@@ -362,7 +375,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
                 *LEVELS,
                 ("output_dir", SaveFolder),
                 ("figures", ListOf(EnumOf(FORMATS))),
-                *SELECTION,
+                *PLACED,
                 *keywords_of(OccupancyParameters),
             ],
             synopsis="Measure how much of each block, mask or chain is in each volume",

@@ -17,6 +17,7 @@ from ..core.blocks.screening import screen as run_screen
 from ..core.common.parameters import camel_case
 from ..core.common.progress import Progress
 from ..core.maps.ensemble import find_ensemble
+from ..core.maps.grid import Triple
 from ..session.commandline import SaveFolder, value_text
 from ..session.inputs import (
     given,
@@ -29,7 +30,7 @@ from ..session.inputs import (
 )
 from ..session.jobs import run_job
 from ..session.words import carried, keywords_text
-from .arguments import SELECTION, VolumesArg, keywords_of
+from .arguments import PLACED, VolumesArg, keywords_of
 from .levels import LEVELS, check_first, check_levels, chosen_levels
 
 # default settings: that of siren sketch, and two steps either side
@@ -46,6 +47,7 @@ def screen(
     output_dir: str | None = None,
     box: int | None = None,
     voxel_size: float | None = None,
+    origin: Triple | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     **keywords: Any,
@@ -67,7 +69,9 @@ def screen(
     def work(progress: Progress) -> tuple[list[Setting], list[str], Path, Path]:
         from ..core.figures.colors import PALETTE
 
-        ensemble = find_ensemble(sources, voxel_size, progress, include=include, exclude=exclude)
+        ensemble = find_ensemble(
+            sources, voxel_size, progress, include=include, exclude=exclude, origin=origin
+        )
         check_first(parameters, ensemble.resampled(box), mask, place)
         chosen = chosen_levels(
             ensemble,
@@ -105,7 +109,16 @@ def screen(
         settings, lines, table, picture = result
         also_answer(table=table, figure=picture)
         again = _again(
-            volumes, level, thresholds, output_dir, box, voxel_size, include, exclude, as_typed
+            volumes,
+            level,
+            thresholds,
+            output_dir,
+            box,
+            voxel_size,
+            origin,
+            include,
+            exclude,
+            as_typed,
         )
         log_lines(session, lines)
         session.logger.info(
@@ -126,6 +139,7 @@ def _again(
     output_dir: str | None,
     box: int | None,
     voxel_size: float | None,
+    origin: Triple | None,
     include: Sequence[str],
     exclude: Sequence[str],
     keywords: dict[str, Any],
@@ -136,7 +150,7 @@ def _again(
         f"siren sketch {typed(volumes)}",
         keywords_text(thresholds=Path(thresholds) if thresholds else None),
         carried(output_dir, voxel_size, include, exclude),
-        keywords_text(level=level, box=box),
+        keywords_text(origin=origin, level=level, box=box),
         *(f"{camel_case(k)} {value_text(v, kinds[k])}" for k, v in given(keywords).items()),
     ]
     return " ".join(word for word in words if word)
@@ -188,7 +202,7 @@ def descriptions() -> dict[str, tuple[Callable[[], CmdDesc], Callable[..., Any]]
                 ("negp", ListOf(FloatArg)),
                 ("output_dir", SaveFolder),
                 ("box", IntArg),
-                *SELECTION,
+                *PLACED,
                 *own,
             ],
             synopsis="Find blocks at several stringencies from a single count",

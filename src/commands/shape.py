@@ -15,7 +15,6 @@ from ..core.blocks.growing import voxels_to_grow_into
 from ..core.blocks.parameters import ANYTHING, GrowParameters, ShrinkParameters
 from ..core.common import constants
 from ..core.common.progress import Progress
-from ..core.maps.ensemble import find_ensemble
 from ..core.runs.record import read_record
 from ..core.runs.steps import occupancy_of
 from ..session.edits import block_set, edit, group_of
@@ -51,11 +50,7 @@ def grow_blocks(
     sources = sources_of(volumes) if volumes else None
 
     def work(progress: Progress) -> dict[int, Any]:
-        ensemble = (
-            find_ensemble(sources, record.voxel_size, progress).resampled(record.box)
-            if sources
-            else None
-        )
+        ensemble = record.find(sources, progress).resampled(record.box) if sources else None
         occupancy = occupancy_of(record, ensemble, progress)
         share = record.parameters.get("union_fraction", constants.UNION_FRACTION)
         return voxels_to_grow_into(before, numbers, occupancy, parameters, share, progress)

@@ -12,7 +12,7 @@ from Qt.QtCore import QObject, Signal
 from Qt.QtWidgets import QWidget
 
 from ..core.common.errors import Cancelled
-from ..core.common.files import RECORD
+from ..core.common.files import RECORD, restore_inside
 from ..core.common.torch_install import SIZES, build_for_this_computer, torch_missing
 from ..session.jobs import (
     JobEnd,
@@ -182,6 +182,7 @@ class PanelState(ListedVolumes):
         if folder is not None:
             from ..core.runs.steps import EXPAND_FOLDER, SKETCH_FOLDER
 
+            restore_inside(folder)
             if self._seen_of(folder / SKETCH_FOLDER):
                 self.show_open_blocks()
                 return

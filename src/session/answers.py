@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from chimerax.core.commands import CmdDesc, RestOfLine
 from chimerax.core.errors import UserError
 
-from ..core.common.errors import file_error
+from ..core.common.errors import known_error
 
 _waiting: list[dict[str, Any]] = []  # of the commands that run now, one inside the other
 
@@ -49,12 +50,33 @@ def answering(function: Callable[..., Any]) -> Callable[..., Any]:
     return answer
 
 
+def refusing(error: ModuleNotFoundError) -> tuple[CmdDesc, Callable[..., Any]]:
+    """Description and function of a command that says which package it lacks, whatever is typed
+    after it.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If that is no package that SIREn asks for.
+    """
+    known = known_error(error)
+    if known is None:
+        raise error
+
+    def refuse(session: Any, rest: str = "") -> None:
+        raise UserError(str(known))
+
+    return CmdDesc(optional=[("rest", RestOfLine)], synopsis=str(known)), refuse
+
+
 def _files_named(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Run a command; an error of the file system that nobody expected is one sentence, too."""
+    """Run a command; an error of the file system that nobody expected, or a package that is not
+    there, is one sentence, too.
+    """
     try:
         return function(*arguments, **keywords)
-    except OSError as error:
-        known = file_error(error)
+    except (OSError, ModuleNotFoundError) as error:
+        known = known_error(error)
         if known is None:
             raise
         raise UserError(str(known)) from None

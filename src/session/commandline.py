@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
@@ -22,9 +23,11 @@ from chimerax.core.commands.cli import (
     OpenFolderNameArg,
     SaveFileNameArg,
     SaveFolderNameArg,
+    quote_path_if_necessary,
 )
 
 from ..core.common.errors import PLAIN, printable
+from ..core.common.files import restore
 
 ADDRESS = "file:"
 _SPEC = re.compile(r"#[#\d.,\-!*\s]*")  # open models, as the panel lists them
@@ -41,6 +44,21 @@ def path_text(path: Path | str) -> str:
 def foreign_path_text(path: Path) -> str | None:
     """A path as one word of a command of ChimeraX; None if none of its words can hold it."""
     return _quoted(str(path))
+
+
+def open_text(path: Path) -> str | None:
+    """ChimeraX's command that opens a file; None if it cannot: it quotes the path once more by its
+    own rules, which leave some names with quotes or semicolons in pieces, and puts in the values of
+    variables such as $HOME.
+    """
+    text = foreign_path_text(path)
+    if os.path.expandvars(path) != str(path):
+        return None
+    try:
+        token, _, rest = next_token(quote_path_if_necessary(str(path)))
+    except (ValueError, AnnotationError):
+        return None
+    return f"open {text}" if text is not None and (token, rest) == (str(path), "") else None
 
 
 def _quoted(text: str) -> str | None:
@@ -84,13 +102,15 @@ def value_text(value: Any, word: str = "") -> str:
 
     Parameters
     ----------
-    value : bool, number, str or Path
+    value : bool, number, str or Path, or a sequence of numbers
     word : what a text stands for if not for a path: ``map`` for a path or an open map
     """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.12g}"
+    if isinstance(value, list | tuple):
+        return ",".join(map(value_text, value))
     if isinstance(value, str):
         if word == "map":
             return models_text(value) or path_text(value)
@@ -136,14 +156,23 @@ def path_word(text: str) -> tuple[str, str, str]:
         raise AnnotationError("Expected a file or folder")
     token, used, rest = next_token(text)
     if not token.lower().startswith(ADDRESS):
-        return os.path.expanduser(token), used, rest
+        path = os.path.expanduser(token)
+        restore_named(path)
+        return path, used, rest
     address = urlsplit(token)
     if address.netloc not in ("", "localhost") or not address.path.startswith("/"):
         raise AnnotationError(f"{token} is not an address of a file on this computer")
     path = url2pathname(address.path) if os.name == "nt" else _decoded(address.path)
     if "\0" in path:
         raise AnnotationError(f"{token} is not an address of a file on this computer")
+    restore_named(path)
     return path, used, rest
+
+
+def restore_named(path: str) -> None:
+    """Restore a folder that is named, if a killed run left it hidden."""
+    with suppress(ValueError):  # no path at all
+        restore(Path(path).absolute())
 
 
 def _decoded(path: str) -> str:
@@ -162,7 +191,9 @@ def _addressed(kind: type[Annotation], exists: bool, within: bool = False) -> An
     class Addressed(kind):
         @classmethod
         def parse(cls, text: str, session: Any) -> tuple[str, str, str]:
-            if not text or not next_token(text)[0].lower().startswith(ADDRESS):
+            word = next_token(text)[0] if text else ""
+            if not word.lower().startswith(ADDRESS):
+                restore_named(os.path.expanduser(word))
                 path, used, rest = super().parse(text, session)
             else:
                 path, used, rest = path_word(text)

@@ -15,6 +15,7 @@ from chimerax.map import Volume
 from ..core.blocks.blockset import BlockSet, blocks_from_masks, check_on_grid
 from ..core.blocks.region import Mask
 from ..core.common.errors import SirenError, join_names, printable
+from ..core.common.files import restore_inside
 from ..core.common.parameters import Parameters
 from ..core.maps.ensemble import Source, folder_numbers
 from ..core.maps.fingerprint import fingerprint
@@ -169,6 +170,7 @@ def run_folder(session: Any, blocks: Any) -> Path:
     """The folder of the run that blocks came from."""
     if not isinstance(blocks, list):
         folder = Path(blocks).expanduser().absolute()
+        restore_inside(folder.parent)
         for candidate in (folder, folder.parent / SKETCH_FOLDER):
             if (candidate / "run.json").is_file():
                 return candidate
@@ -304,7 +306,9 @@ class OutputPlace:
 
 def output_place(volumes: Sequence[Any], output_dir: str | None) -> OutputPlace:
     """Where a command on these volumes writes."""
-    return OutputPlace(output_folder(volumes, output_dir), first_path(volumes), bool(output_dir))
+    place = OutputPlace(output_folder(volumes, output_dir), first_path(volumes), bool(output_dir))
+    restore_inside(place.path)
+    return place
 
 
 def typed(volumes: Sequence[Any]) -> str:

@@ -22,7 +22,7 @@ from chimerax.core.state import StateManager
 from chimerax.core.tasks import Task, TaskState
 from chimerax.core.triggerset import DEREGISTER
 
-from ..core.common.errors import Cancelled, SirenError, StoppedLate, file_error
+from ..core.common.errors import Cancelled, SirenError, StoppedLate, known_error
 from ..core.common.progress import Progress
 from .answers import is_awaited
 from .words import say_in
@@ -174,8 +174,8 @@ def _run_here(
     try:
         with _stopped_by_ctrl_c(session, progress, pressed):
             result = at_once(show(work(progress)))
-    except (SirenError, OSError) as error:
-        known = file_error(error) if isinstance(error, OSError) else error
+    except (SirenError, OSError, ModuleNotFoundError) as error:
+        known = error if isinstance(error, SirenError) else known_error(error)
         ended_by = known or error
         if known is None:
             raise
@@ -411,7 +411,7 @@ class SirenJob(Task):
         log.status("")
         try:
             if error is not None:
-                raise (file_error(error) if isinstance(error, OSError) else None) or error
+                raise known_error(error) or error
         except (SirenError, UserError) as caught:
             self.error = caught
             _log_error(session, str(caught))

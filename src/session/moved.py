@@ -19,7 +19,7 @@ from chimerax.core.triggerset import DEREGISTER
 
 from ..core.blocks.blockset import BLOCKS_FILE, BlockSet, read_blocks_file
 from ..core.common.errors import SirenError
-from ..core.common.files import RECORD
+from ..core.common.files import RECORD, restore
 from ..core.maps.grid import Grid
 from ..core.runs.moved import candidates, difference, has_blocks_of, moved_path, renamed
 from ..core.runs.places import Borrowed, seen_from
@@ -162,6 +162,7 @@ def kept_run(session: Any, folder: str | Path) -> KeptRun | None:
 
 def is_gone(folder: str | Path) -> bool:
     """Whether a run is no longer in its folder."""
+    restore(Path(folder))
     return not (Path(folder) / RECORD).is_file()
 
 
@@ -235,12 +236,14 @@ class Wanted:
 
 
 def gone_runs(session: Any) -> list[Wanted]:
-    """The runs of open blocks that are no longer in their folders."""
+    """The runs of open blocks that are no longer in their folders. A folder that never held one, as
+    that of masks to which blocks were compared, is no run.
+    """
     runs = _manager(session).runs
     return [
         Wanted(Path(f), runs.get(f), None if f in runs else block_set(g))
         for g in sets_of_blocks(session)
-        if (f := folder_of(g)) and is_gone(f)
+        if (f := folder_of(g)) and is_gone(f) and (f in runs or not os.path.isdir(f))
     ]
 
 

@@ -50,7 +50,7 @@ def _sketch(step: Step) -> list[str]:
             f"siren sketch {volumes}",
             _selection(record),
             _levels(record),
-            keywords_text(voxel_size=record.voxel_size, box=record.box),
+            keywords_text(voxel_size=record.voxel_size, origin=record.origin, box=record.box),
             parameters_text(SketchParameters, parameters),
             keywords_text(output_dir=step.folder.parent),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 import threading
 import urllib.parse
 import urllib.request
@@ -17,6 +18,7 @@ import pandas as pd
 import pytest
 from chimerax.core.commands import Command, JSONResult
 from chimerax.core.commands import run as run_command
+from chimerax.core.errors import UserError
 
 from chimerax.siren import cmd
 from chimerax.siren.session.answers import facts_of, is_awaited, plain, sendable
@@ -241,3 +243,24 @@ def test_rest_answers_with_results_errors_usage_and_the_manual(server, sketched,
     text = json.loads(reply["json values"][0])["text"]
     assert "smallest community that is a block" in text and "<" not in text
     assert text in logged(reply)
+
+
+def test_a_package_that_is_missing_is_one_sentence_while_a_command_works_or_is_registered(
+    session, run, planted, tmp_path, monkeypatch
+):
+    """As where SIREn was installed without internet, or what it needs into another Python."""
+    monkeypatch.setitem(sys.modules, "graspologic_native", None)
+    command = f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{tmp_path}/siren'"
+    with pytest.raises(UserError, match=r"^The package graspologic_native, .* restart ChimeraX\.$"):
+        run(command)
+
+    def missing(*_: Any) -> Any:
+        raise ModuleNotFoundError("No module named 'mrcfile'", name="mrcfile")
+
+    done: dict[str, Any] = {}
+    monkeypatch.setattr(cmd, "import_module", missing)
+    monkeypatch.setattr(cmd, "register", lambda name, *about, logger: done.update({name: about}))
+    cmd.register_command("siren open", session.logger)
+    _, function = done["siren open"]
+    with pytest.raises(UserError, match='"pip install mrcfile"'):
+        function(session, rest="a folder")

@@ -289,6 +289,34 @@ def test_voxel_size_given_by_the_user_is_used_and_written(session, run, planted,
     )
 
 
+def test_an_origin_given_by_the_user_is_used_written_and_known_to_later_steps(
+    session, run, planted, out, tmp_path
+):
+    volumes = tmp_path / "volumes"
+    shutil.copytree(planted.folder, volumes)
+    for n in (3, 7):
+        with mrcfile.open(volumes / f"vol_{n}.mrc", "r+") as mrc:
+            mrc.header.origin = (-12, -12, -12)
+    plain = f"siren sketch '{volumes}' level {LEVEL} outputDir '{out}' {FAST} open false"
+    with pytest.raises(UserError, match='"origin 0,0,0"'):
+        run(plain)
+    result = run(f"{plain} origin 1,2.5,-3")
+    with mrcfile.open(result.folder / "block_1.mrc") as mrc:
+        assert mrc.header.origin.tolist() == (1, 2.5, -3)
+    expanded = run(f"siren expand '{result.folder}' open false")
+    assert expanded.record.grid.origin == (1, 2.5, -3)
+    again = run(f"siren expand '{result.folder}' volumes '{volumes}' open false")
+    assert again.record.grid.origin == (1, 2.5, -3)
+    run(f"siren report '{out}/02_expand' saveFile '{tmp_path}/r.html'")
+    assert "origin 1,2.5,-3" in (tmp_path / "r.html").read_text()
+    log = log_of(
+        session,
+        run,
+        plain.replace("sketch", "screen").replace(" open false", "") + " origin 1,2.5,-3",
+    )
+    assert "origin 1,2.5,-3" in log
+
+
 BAD = {
     "siren sketch /no/such/folder level 1": "no file or folder /no/such/folder",
     "siren sketch #77 level 1": "no open map|No models",

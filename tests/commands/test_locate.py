@@ -415,3 +415,77 @@ def test_the_borrowed_volumes_can_be_kept(
     assert "without its volumes" not in log.getvalue()
     with pytest.raises(UserError, match="Nothing is missing"):
         run(f"siren locate {volumes}")
+
+
+# ---- a run that was killed where folders are exchanged in two steps, as on NFS
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "siren open {out}/00_sketch",
+        "siren expand {out}/00_sketch open false",
+        "siren states 'file:{out}/00_sketch'",
+        "siren compare {out}/00_sketch {out}/02_expand",
+        "siren mask {out}/00_sketch {project}/masks",
+        "siren report {out}/02_expand saveFile {project}/r.html",
+    ],
+)
+def test_a_sketch_that_a_kill_left_hidden_is_found_by_whatever_reads_it(
+    session: Any, run: Any, project: Path, command: str
+) -> None:
+    out = project / "siren"
+    (out / "00_sketch").rename(out / ".siren-old-00_sketch")
+    run(command.format(out=out, project=project))
+    if "report" not in command:  # which reads it for its parameters alone
+        assert sorted(p.name for p in out.iterdir() if p.name.startswith(("0", ".")))[0][0] == "0"
+    assert (out / "00_sketch" / "run.json").is_file()
+
+
+def test_blocks_that_are_open_go_on_with_a_folder_that_was_left_hidden(
+    session: Any, run: Any, project: Path
+) -> None:
+    out = project / "siren"
+    run(f"siren open '{out}/00_sketch'")
+    (out / "00_sketch").rename(out / ".siren-old-00_sketch")
+    run("siren states #1")
+    assert (out / "00_sketch" / "run.json").is_file()
+
+
+# ---- tables and masks that a record names
+
+
+def test_the_report_of_a_copied_project_names_its_own_table_and_mask(
+    session: Any, run: Any, project: Path, tmp_path: Path, log: Any
+) -> None:
+    volumes, old = project / "volumes", project / "siren"
+    run(f"siren sketch '{volumes}' {EXACT} open false")
+    shutil.copy(old / "00_sketch" / "block_1.mrc", project / "inside.mrc")
+    rows = "".join(f"{p.name},{LEVEL}\n" for p in sorted(volumes.iterdir()))
+    (project / "levels.csv").write_text("map_file,denormalized_predictions\n" + rows)
+    run(
+        f"siren sketch '{volumes}' thresholds '{project}/levels.csv' mask '{project}/inside.mrc' "
+        "maskSide outside statistic exact subsample 1 resamples 0 open false"
+    )
+    run(f"siren expand '{old}/00_sketch' open false")
+    new = tmp_path / "home/j43"
+    project.rename(new)
+    log.getvalue()
+    run(f"siren report '{new}/siren/02_expand' saveFile '{tmp_path}/r.html'")
+    said = (tmp_path / "r.html").read_text()
+    assert str(project) not in said
+    assert f"thresholds {new}/levels.csv" in said and f"mask {new}/inside.mrc" in said
+
+
+def test_masks_that_blocks_were_compared_to_are_not_called_moved(
+    session: Any, run: Any, project: Path, log: Any
+) -> None:
+    """Their folder never held a run."""
+    sketch = project / "siren/00_sketch"
+    run(f"siren mask '{sketch}' '{project}/masks'")
+    run(f"siren compare '{sketch}' '{project}/masks'")
+    assert str(project / "masks") in {m.siren_folder for m in blocks(session)}
+    run(f"save '{project}/s.cxs'")
+    log.getvalue()
+    reopen(session, project / "s.cxs")
+    assert "moved, renamed or deleted" not in log.getvalue()

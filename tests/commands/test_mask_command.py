@@ -61,6 +61,8 @@ def test_open_blocks_edited_or_chosen_are_masked_as_they_are(session, run, out, 
     run(f"siren open '{out}'")
     run(f"siren mask #1.2 '{tmp_path}/one' dilate 0 soft 0")
     assert sorted(p.name for p in (tmp_path / "one").iterdir()) == ["mask_block_2.mrc", "masks.csv"]
+    masks = run("siren mask #1").masks.folder  # beside their run
+    assert masks == out.parent / "masks" and (masks / "mask_block_1.mrc").is_file()
     run("siren block merge #1.1,2")
     run(f"siren mask #1 '{tmp_path}/both' dilate 0 soft 0")
     expected = planted.masks["left"] | planted.masks["right"]

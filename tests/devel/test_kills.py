@@ -61,6 +61,17 @@ def test_a_killed_command_leaves_the_earlier_result_or_the_new_one(
     assert (count, wrong) == (KILLS, [])
 
 
+@pytest.mark.parametrize("name", ["sketch", "block save", "preprocess"])
+def test_a_command_killed_where_folders_are_exchanged_in_two_steps_leaves_one_that_reading_finds(
+    kills: Any, base: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS, where the system has no exchange in one step."""
+    monkeypatch.setattr(kills.files, "exchange", lambda one, other: False)
+    command = kills.COMMANDS[COMMANDS.index(name)]
+    count, wrong = kills.kill_command(base, command, 4 * KILLS, random.Random(1))
+    assert (count, wrong) == (4 * KILLS, [])
+
+
 @pytest.fixture(scope="module")
 def typed(_chimerax: Any) -> dict[str, str]:
     """What the table says of each command that is typed in ChimeraX, killed in a process of its

@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from chimerax.core.commands import BoolArg, CmdDesc, Command, FloatArg, IntArg, ListOf
 from chimerax.core.commands.cli import RegisteredCommandInfo, register
+from chimerax.map import Volume
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from chimerax.siren.commands.arguments import BlockModelsArg, VolumesArg
 from chimerax.siren.core.blocks.parameters import SketchParameters
+from chimerax.siren.core.maps.grid import Grid
+from chimerax.siren.core.maps.mapfile import write_map
 from chimerax.siren.panel.commands import (
     keywords_text,
     parameters_text,
@@ -36,6 +40,7 @@ from chimerax.siren.session.commandline import (
     foreign_path_text,
     link_address,
     name_text,
+    open_text,
     path_text,
     split_models,
 )
@@ -73,6 +78,12 @@ SPITEFUL = [
     "&amp;<b>",
     "$HOME `x`",
     "é中\u2028\u00a0",
+    "50%; close",
+    "#1;close",
+    "&quot;;close",
+    'q" ;close',
+    "q' ;close",
+    "<a href='x'>;close &",
     "\udcff\udc80",
     "level 5",
     "-",
@@ -235,6 +246,22 @@ def test_a_path_for_a_command_of_chimerax_is_right_or_refused(parsed: Any, name:
         {"file": str(Path("/data") / name)},
         {"closed": True},
     ]
+
+
+@pytest.mark.parametrize("name", SPITEFUL)
+def test_chimeraxs_open_opens_a_file_or_nothing_is_offered(
+    session: Any, run: Any, tmp_path: Path, name: str
+) -> None:
+    """It quotes the path again, and left "a;close" in two pieces."""
+    path = tmp_path / name / "map.mrc"
+    path.parent.mkdir()
+    write_map(path, np.eye(4, dtype=np.float32)[None].repeat(4, 0), Grid((4, 4, 4), (1, 1, 1)), "x")
+    command = open_text(path)
+    if command is None:
+        assert foreign_path_text(path) is None or set(name) & set(';"$')
+        return
+    (opened,) = run(clicked(link_address(command)))
+    assert opened.data.path == str(path) and session.models.list(type=Volume) == [opened]
 
 
 @each_spiteful_name

@@ -27,6 +27,7 @@ from ..blocks.region import IDENTITY, Mask, on_volumes
 from ..common import constants
 from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
+from ..maps.companions import is_density
 from ..maps.ensemble import Ensemble
 from ..maps.grid import Grid, fourier_resample
 from ..maps.mapfile import natural_key
@@ -181,6 +182,10 @@ def mask_parts(
         values = _placed(mask, ensemble, aside)
         whole = None if reference is None else _placed(Mask(reference), ensemble, aside)
         part = part_from_array(name, values, whole, f"mask {source.name}", source.name)
+        if is_density(values):
+            progress.say(
+                f"{source.name} is a density rather than a mask: each voxel counts by its value."
+            )
         note = "" if reference is None else f", reference {reference.name}"
         parts.append(replace(part, origin=part.origin + note, path=source.path))
     if said:  # the same of each of many masks, most likely

@@ -19,6 +19,7 @@ from ..common.files import read_json, write_json
 from ..common.progress import Progress
 from ..common.reading import read_bytes
 from ..common.schema import BLOCK_NUMBER, Check, Mismatch, mapping
+from ..maps.companions import is_density
 from ..maps.grid import Grid
 from ..maps.mapfile import is_map_name, natural_key, read_map, write_map
 from .columns import COLUMNS
@@ -362,18 +363,22 @@ def blocks_from_masks(
 
 def _check_is_mask(name: str, array: NDArray[np.floating] | NDArray[np.bool_]) -> None:
     """Raise SirenError for a density, such as a volume of the ensemble. Masks may have been
-    resampled, or be of whole numbers, such as 0 and 255.
+    resampled, or be of whole numbers, such as 0 and 255; densities may have been scaled to 0 to 1.
     """
     values = np.asarray(array)
     if values.dtype == bool:
         return
     low, high = float(np.fmin.reduce(values, None)), float(np.fmax.reduce(values, None))
-    if low >= -constants.MASK_TOLERANCE and high <= 1 + constants.MASK_TOLERANCE:
-        return
-    if not ((values == np.round(values)) | np.isnan(values)).all():
+    scaled = low >= -constants.MASK_TOLERANCE and high <= 1 + constants.MASK_TOLERANCE
+    if scaled:
+        density = is_density(values)
+    else:
+        density = not ((values == np.round(values)) | np.isnan(values)).all()
+    if density:
+        those = "hardly any of them near the highest" if scaled else "those of a block 0 and 1"
         raise SirenError(
             f"{name} is a density, not a block or a mask: its values are {low:.4g} to {high:.4g}, "
-            "those of a block 0 and 1. Give blocks or masks, or make a mask of it: "
+            f"{those}. Give blocks or masks, or make a mask of it: "
             '"volume threshold #N minimum LEVEL set 0 maximum LEVEL setMaximum 1".'
         )
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..common.errors import SirenError
 from ..common.progress import Progress
+from ..maps.companions import is_density
 from ..maps.ensemble import Ensemble, Source
 from ..maps.grid import Grid, to_box
 from ..maps.placement import is_moved, resampled_onto
@@ -72,7 +73,13 @@ def region_of(
     name = mask.source.name
     values = on_volumes(mask, ensemble, progress or Progress())
     level = parameters.mask_level if parameters.mask_level is not None else mask.level
-    level = float(values.max()) / 2 if level is None else level
+    if level is None:
+        level = float(values.max()) / 2
+        if progress is not None and is_density(values):
+            progress.say(
+                f"The mask {name} is a density rather than a mask: what is above half of its "
+                f'maximum, {level:.4g}, is taken as inside. Give "maskLevel" for another level.'
+            )
     inside = values.ravel() > level
     if not inside.any() or inside.all():
         raise SirenError(

@@ -55,6 +55,7 @@ PROFILE_PAIRS_PER_SECOND = 200e6
 
 FIXED_SECONDS = 0.3  # any step
 READ_SECONDS = 2.2e-9  # per map voxel and pass
+UNPACK_SECONDS = 5e-8  # per voxel of a map that is compressed, each time it is read
 OPEN_SECONDS = 2.5e-4  # per map and pass
 RESAMPLE_SECONDS = 1.2e-7  # per map voxel, resampled to another box
 NETWORK_SECONDS = 0.011  # per map, two threads
@@ -63,6 +64,7 @@ EDGE_SECONDS = 3e-6  # per significant pair, during clustering
 HALF_SHARE = 0.04  # share of comparing and clustering that one random half takes, for stability
 VOLUME_SECONDS = 1e-3  # per volume of an expansion: evidence, and stability in 10 halves
 EXPAND_VOXEL_SECONDS = 2e-6  # per voxel of an expansion, however few the volumes: its surroundings
+EVIDENCE_SECONDS = 6e-8  # per voxel that varies, and volume: where blocks are many, by degrees
 SKETCH_VOLUME_SECONDS = 1e-3  # per volume of a sketch: the same, and its scale
 # per pair of volumes that the search for junk compares, and PAIR_SECONDS for each voxel
 JUNK_SECONDS = 7e-8
@@ -165,6 +167,12 @@ DIP_ENOUGH = 20  # of them with a dip as large: p is above 0.02, and known well 
 # --- Masks and chains whose occupancy is asked
 
 MASK_TOLERANCE = 0.1  # beyond 0 and 1 that the values of a mask may have after resampling
+# share of the voxels above a tenth of the maximum that are within a tenth of it: whole volumes have
+# 0.0001 to 0.004 (18 real ones), masks 0.007 and more, also small ones of wide or smoothed edges
+MASK_FLAT = 0.005
+MASK_TOP = (
+    8  # voxels as high as the highest are a mask's flat inside, also if its edge is far wider
+)
 SAME_BOX = 0.005  # by which the sides of two boxes may differ: voxel sizes are rounded
 CHAIN_REACH = 3.0  # A from an atom: about where density at 4 to 8 A falls to half
 CHAIN_VOXELS = 0.9  # the half diagonal of a voxel is 0.87: every atom is within that of a voxel

@@ -81,6 +81,32 @@ def file_error(error: OSError) -> SirenError | None:
     return SirenError(f"{text}: {error.strerror}; {remedy}.")
 
 
+#: What SIREn needs, by the name under which Python imports it: its name for pip.
+PACKAGES = {
+    "graspologic_native": "graspologic-native",
+    "matplotlib": "matplotlib",
+    "mrcfile": "mrcfile",
+    "networkx": "networkx",
+    "pandas": "pandas<3",
+    "psutil": "psutil",
+}
+
+
+def known_error(error: BaseException) -> SirenError | None:
+    """One sentence for an error of the file system, see :func:`file_error`, or for a package that
+    is missing, as after an installation without internet; None for any other.
+    """
+    if isinstance(error, OSError):
+        return file_error(error)
+    if isinstance(error, ModuleNotFoundError) and error.name in PACKAGES:
+        name = PACKAGES[error.name]
+        return SirenError(
+            f"The package {error.name}, which SIREn needs, is not installed here: type "
+            f'"pip install {name}" in ChimeraX\'s command line, and restart ChimeraX.'
+        )
+    return None
+
+
 def join_names(names: "list[str]", most: int = 3) -> str:
     """Join names for a sentence: ``a.mrc, b.mrc, c.mrc and 4 more``."""
     if len(names) <= most:

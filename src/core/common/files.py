@@ -18,6 +18,8 @@ from .reading import open_file, read_bytes
 from .schema import Check, Mismatch
 
 RECORD = "run.json"
+OLD = ".siren-old-"  # before the name of a folder that is being replaced
+_ATTEMPTS = 5  # at replacing a folder that others restore in between
 _HELD = (5, 32, 33)  # errors of Windows where another program has a file open
 _IGNORED = {".DS_Store", "Thumbs.db", "desktop.ini"}  # written by file managers, not by people
 
@@ -86,28 +88,48 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def _exchange_in_steps(new: Path, path: Path) -> None:
     """Replace ``path`` by the folder ``new``, and remove it; restore it if that fails."""
     old = _old(path)
-    discard(old)  # what a process that was killed has left, or a file that was open then
-    path.replace(old)
-    try:
-        new.replace(path)
-    except OSError:
-        old.replace(path)
-        raise
+    for attempt in range(_ATTEMPTS):
+        discard(old)  # what a process that was killed has left, or a file that was open then
+        path.replace(old)
+        try:
+            new.replace(path)
+            break
+        except OSError:
+            # somebody who reads it may have restored it in this moment: then once more
+            restored = os.path.lexists(path) and not os.path.lexists(old)
+            if not restored:
+                old.replace(path)
+            if not restored or attempt == _ATTEMPTS - 1:
+                raise
     discard(old)
 
 
 def restore(path: Path) -> None:
-    """Give a folder its name back if its replacement was killed between two steps; see
-    :func:`atomic_folder`.
+    """Give a folder its name back if its replacement was killed between two steps, see
+    :func:`atomic_folder`; the same for the folders that it is in.
     """
-    old = _old(path)
-    if os.path.lexists(old) and not os.path.lexists(path):
+    missing = []
+    for place in (path, *path.parents):
+        if os.path.lexists(place):
+            break
+        missing.append(place)
+    for place in reversed(missing):
+        if not place.name or not os.path.lexists(_old(place)):
+            return
         with suppress(OSError):
-            old.replace(path)
+            _old(place).replace(place)
+
+
+def restore_inside(folder: Path) -> None:
+    """:func:`restore` for every folder in this one, before they are listed."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if name.startswith(OLD):
+                restore(folder / name.removeprefix(OLD))
 
 
 def _old(path: Path) -> Path:
-    return path.with_name(f".siren-old-{path.name}")
+    return path.with_name(f"{OLD}{path.name}")
 
 
 def set_edits_aside(path: Path, always: bool = False) -> Path | None:

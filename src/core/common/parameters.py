@@ -99,6 +99,7 @@ def camel_case(name: str) -> str:
     return re.sub(r"_(\w)", lambda m: m[1].upper(), name).rstrip("_")
 
 
+LARGEST = 1e300  # beyond it, whole numbers cannot be shown as others
 _KINDS: dict[str, tuple[type, str]] = {
     "bool": (bool, "true or false"),
     "int": (numbers.Integral, "a whole number"),
@@ -151,6 +152,7 @@ def _check(f: dataclasses.Field[Any], value: Any) -> None:
             f"above {above:g}" if above is not None else "",
             f"at most {high:g}" if high is not None else "",
         ]
+        shown = f"{value:g}" if abs(value) < LARGEST else "so large"
         raise SirenError(
-            f"{name} {value:g} is out of bounds: give {' and '.join(b for b in bounds if b)}."
+            f"{name} {shown} is out of bounds: give {' and '.join(b for b in bounds if b)}."
         )

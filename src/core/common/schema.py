@@ -112,6 +112,8 @@ def plain(value: Any) -> Any:
         return listing(lambda v: plain(v) if not isinstance(v, list) else _refuse(v))(value)
     if isinstance(value, dict):
         _refuse(value)
+    if isinstance(value, int):
+        return value if isinstance(value, bool) else integer()(value)
     return text(value) if isinstance(value, str) else value
 
 
@@ -184,10 +186,11 @@ def record(needed: Mapping[str, Check], more: Mapping[str, Check] | None = None)
 
 
 BLOCK_NUMBER = r"0|[1-9][0-9]{0,8}"  # a key
+ORIGIN = listing(number(), 3, 3)
 GRID = record(
     {
         "shape_zyx": listing(integer(1, 65535), 3, 3),
         "voxel_size_xyz": listing(number(above=0), 3, 3),
-        "origin_xyz": listing(number(), 3, 3),
+        "origin_xyz": ORIGIN,
     }
 )

@@ -16,10 +16,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import SirenError, join_names
+from .errors import SirenError, join_names, printable
 from .reading import read_bytes
 
 MOST_BYTES = 64 << 20  # of a table: 300,000 rows of predictions
+LONGEST_SHOWN = 60  # characters of a cell in an error
 _MARKS = (  # longest first: that of UTF-16 begins that of UTF-32
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -88,7 +89,7 @@ def read_table(
     if missing:
         raise SirenError(
             f"{path.name} has no column {join_names([repr(m) for m in missing])} (it has "
-            f"{join_names(columns, 8)}): give the {what}."
+            f"{join_names([_shown(c) for c in columns], 8)}): give the {what}."
         )
     if len(table) == 1:
         raise SirenError(f"{path.name} has a heading but no rows: give the {what}.")
@@ -125,6 +126,11 @@ def read_table(
             for row in rows
         ],
     )
+
+
+def _shown(cell: str) -> str:
+    """A cell for an error: a damaged file may be one long cell of whatever."""
+    return printable(cell if len(cell) <= LONGEST_SHOWN else f"{cell[:LONGEST_SHOWN]}...")
 
 
 #: How packed files (.xlsx, .ods, .numbers, .zip) and those of Excel before 2007 begin.

@@ -25,6 +25,7 @@ from .progress import Progress
 CPU, CUDA = "cpu", "cuda"
 BUILDS = ("auto", CPU, CUDA)
 INDEX = "https://download.pytorch.org/whl/"
+REDISTRIBUTABLE = "https://aka.ms/vc14/vc_redist.x64.exe"  # what DLLs of torch for Windows need
 WINDOWS_CUDA = "cu126"  # PyPI has torch for Windows without CUDA alone
 # Downloads with all that torch needs, as pip told in November 2026 for Python 3.11: torch 2.13 for
 # Linux without CUDA 192 MB (2.15 for Windows 127, for macOS 139), sympy and others 10; torch 2.15
@@ -104,6 +105,26 @@ def missing_text(user: str) -> str:
     return (
         f'torch is not installed: {user} needs it. Install it with "siren install torch" '
         f"({size}), or, outside ChimeraX, with pip install torch."
+    )
+
+
+def without_torch_text(user: str, error: Exception) -> str:
+    """Why torch could not be imported, and what to do, in a sentence for an error.
+
+    Parameters
+    ----------
+    user : what needs it, such as ``"siren predict"`` in quotes
+    error : of the import
+    """
+    absent = isinstance(error, ModuleNotFoundError) and error.name == "torch"
+    if absent or torch_missing():
+        return missing_text(user)
+    reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    windows = f"install Microsoft's Visual C++ Redistributable ({REDISTRIBUTABLE}) and "
+    return (
+        f"torch is installed, but cannot be loaded ({reason}), and {user} needs it: "
+        f"{windows if sys.platform == 'win32' else ''}restart ChimeraX, or, if that does not help, "
+        "remove torch (pip uninstall torch) and install it again."
     )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..common.errors import SirenError
 from ..common.progress import Progress, run_cancellable
-from ..common.torch_install import missing_text
+from ..common.torch_install import without_torch_text
 from .pair_tiles import LocalBackend, PairCounter
 
 PROBE_ROWS = 64  # rows whose counts are compared with numpy's before a card is used
@@ -36,10 +36,11 @@ def gpu_backend(device: str, progress: Progress) -> LocalBackend:
     """
     try:
         torch = run_cancellable(_import_torch, "starting torch", progress)  # may take seconds
-    except ImportError:
+    except (ImportError, OSError) as error:  # the latter where one of its DLLs does not load
         if device == "auto":
             return LocalBackend()
-        raise SirenError(missing_text(f'"device {device}"') + ' Or use "device cpu".') from None
+        why = without_torch_text(f'"device {device}"', error)
+        raise SirenError(f'{why} Or use "device cpu".') from None
     chosen = run_cancellable(partial(torch_device, device), "starting torch", progress)
     if chosen is None:
         return LocalBackend()

@@ -12,6 +12,8 @@ from ..common.errors import SirenError, typed
 from .grid import Grid, Triple
 from .mapfile import with_voxel_size
 
+ORIGIN = "its origin at"
+
 
 def implausible_size(grid: Grid) -> list[str]:
     """A sentence for the log where no molecule has the size that the headers say."""
@@ -25,12 +27,28 @@ def implausible_size(grid: Grid) -> list[str]:
     ]
 
 
-def with_size_given(grids: Sequence[Grid], voxel_size: float) -> list[Grid]:
-    """The grids with a voxel size that the user gave.
+def as_given(
+    grids: Sequence[Grid], voxel_size: float | None, origin: Triple | None = None
+) -> list[Grid]:
+    """The grids with a voxel size and an origin that the user gave.
 
-    Their origins are scaled with them, unless that takes apart what is in one place: headers that
-    disagree on the voxel size only, as where it was set in some of them later.
+    Without an origin given, theirs are scaled with the voxels, unless that takes apart what is in
+    one place: headers that disagree on the voxel size only, as where it was set in some of them
+    later.
+
+    Raises
+    ------
+    SirenError
+        If these cannot be.
     """
+    if origin is not None and not np.isfinite(origin).all():
+        raise SirenError(f"An origin of {origin} A is not possible: give x,y,z in Angstrom.")
+    if voxel_size is not None:
+        grids = _with_size_given(grids, voxel_size)
+    return list(grids) if origin is None else [replace(g, origin=origin) for g in grids]
+
+
+def _with_size_given(grids: Sequence[Grid], voxel_size: float) -> list[Grid]:
     first = grids[0]
     tolerance = 0.01 * min(min(g.voxel_size) for g in grids)
     together = len({g.voxel_size for g in grids}) > 1 and all(
@@ -43,12 +61,19 @@ def with_size_given(grids: Sequence[Grid], voxel_size: float) -> list[Grid]:
 def not_one_grid(apart: dict[str, str], volumes: int) -> SirenError:
     """Some of the volumes are on other grids than most: what each says of itself, by name."""
     name, said = next(iter(apart.items()))
+    given = ""
+    if "A/voxel" in said:
+        given = ', or give the voxel size of all, as in "voxelSize 4"'
+    elif ORIGIN in said:
+        given = (
+            ", or, if they lie on each other voxel by voxel and only their headers differ, give "
+            'the origin of all, as in "origin 0,0,0"'
+        )
     if len(apart) == 1:
-        return SirenError(f'{said} Use "exclude {typed(name)}", or resample it.')
-    size = ', or give the voxel size of all, as in "voxelSize 4"' if "A/voxel" in said else ""
+        return SirenError(f'{said} Use "exclude {typed(name)}", or resample it{given}.')
     return SirenError(
         f"{said} {len(apart):,} of the {volumes:,} volumes differ from the others like this or "
-        f'otherwise: choose those of one grid ("include", "exclude"), or resample them{size}.'
+        f'otherwise: choose those of one grid ("include", "exclude"), or resample them{given}.'
     )
 
 
@@ -88,7 +113,7 @@ def grid_difference(name: str, grid: Grid, first_name: str, first: Grid) -> str:
     tolerance = 0.01 * min(first.voxel_size)
     if not np.allclose(grid.origin, first.origin, rtol=1e-5, atol=tolerance):
         return (
-            f"{name} has its origin at ({', '.join(f'{o:.4g}' for o in grid.origin)}) "
+            f"{name} has {ORIGIN} ({', '.join(f'{o:.4g}' for o in grid.origin)}) "
             f"A but {first_name} at "
             f"({', '.join(f'{o:.4g}' for o in first.origin)}): {must}"
         )

@@ -213,7 +213,21 @@ def is_mask(values: NDArray[np.floating]) -> bool:
     if not (-1e-6 <= low <= 0 and 0.999 <= high <= 1.001):
         return False
     empty, full = float(np.mean(values <= 1e-6)), int(np.count_nonzero(values >= high - 1e-4))
-    return empty >= 0.1 and full >= max(8, 1e-4 * values.size)
+    return empty >= 0.1 and full >= max(constants.MASK_TOP, 1e-4 * values.size)
+
+
+def is_density(values: NDArray[np.floating]) -> bool:
+    """Whether a map is a density, whatever its values are scaled to: the inside of a mask is flat,
+    however soft its edge. Whole numbers are a mask or labels.
+    """
+    known = values[np.isfinite(values)]
+    low, high = float(known.min(initial=0)), float(known.max(initial=0))
+    if high <= 0 or (known == np.round(known)).all():
+        return False
+    if np.count_nonzero(known >= high - 1e-3 * (high - low)) >= constants.MASK_TOP:
+        return False
+    full, inside = (np.count_nonzero(known > part * high) for part in (0.9, 0.1))
+    return bool(full < constants.MASK_FLAT * inside)
 
 
 def coarse(values: NDArray[np.floating]) -> NDArray[np.float64]:

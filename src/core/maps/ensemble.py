@@ -24,11 +24,17 @@ from numpy.typing import NDArray
 
 from ..common.errors import SirenError, join_names
 from ..common.progress import Progress
-from .agreement import grid_difference, implausible_size, not_one_grid, with_size_given
+from .agreement import as_given, grid_difference, implausible_size, not_one_grid
 from .companions import Companions, find_companions
 from .excerpt import Excerpt, Parts
 from .finding import find_sources as find_sources
-from .finding import left_below, left_packed, refuse_one_other_file, refuse_results
+from .finding import (
+    left_below,
+    left_in_other_formats,
+    left_packed,
+    refuse_one_other_file,
+    refuse_results,
+)
 from .fingerprint import fingerprint
 from .grid import Grid, Triple, box_grid, to_box
 from .last_reading import LastReading, forget, keep, last_reading
@@ -406,6 +412,7 @@ def find_ensemble(
     include: Sequence[str] = (),
     any_grid: bool = False,
     everything: bool = False,
+    origin: Triple | None = None,
 ) -> Ensemble:
     """Find maps in folders and files, select among them, and check that they share one grid.
 
@@ -428,6 +435,9 @@ def find_ensemble(
         Take maps on different grids, too, for what looks at each map alone.
     everything : bool
         Take half maps, masks and the like as volumes, too.
+    origin : tuple of float, optional
+        Position x, y, z of voxel (0, 0, 0) of all maps, in Angstrom, overriding the headers, also
+        where these disagree.
 
     Raises
     ------
@@ -465,8 +475,8 @@ def find_ensemble(
         s.read_grid() for s in progress.each(ensemble.sources, "checking volumes", len(ensemble))
     ]
     headers = sorted({g.voxel_size[0] for g in grids})
-    if voxel_size is not None:
-        grids = with_size_given(grids, voxel_size)
+    origins = len({g.origin for g in grids})
+    grids = as_given(grids, voxel_size, origin)
     # the grid of the majority, so that the error names the map that differs
     common = Counter(grids).most_common(1)[0][0]
     example = ensemble.sources[grids.index(common)].name
@@ -485,6 +495,7 @@ def find_ensemble(
         *companions.notes(),
         *([outside] if outside else []),
         *left_below(inputs),
+        *left_in_other_formats(inputs),
         *(
             [
                 f"{join_names(packed)}: not used, since maps packed like this are not read. "
@@ -516,6 +527,13 @@ def find_ensemble(
         )
     else:
         notes += implausible_size(common)
+    if origin is not None:
+        place = ",".join(f"{o:.12g}" for o in origin)
+        notes.append(
+            f"Origin {place} A as given, instead of "
+            f"{f'{origins:,} different ones' if origins > 1 else 'that'} in the headers; block "
+            f'maps have it too. To overlay the volumes in ChimeraX, use "volume #N origin {place}".'
+        )
     return replace(ensemble, sources=tuple(sources), grid=common, notes=tuple(notes), mixed=mixed)
 
 

@@ -26,6 +26,9 @@ OTHER_MAPS = (
 )
 
 
+VOLUME_FORMATS = (".em", ".vol", ".spi", ".stk", ".hdf", ".xplor", ".situs")  # never others' files
+
+
 def find_sources(inputs: Sequence[str | Path | Source]) -> list[Source]:
     """Find the maps in folders, zip files and files, without reading them.
 
@@ -47,8 +50,9 @@ def find_sources(inputs: Sequence[str | Path | Source]) -> list[Source]:
             path = Path(item).expanduser()
             paths = _maps_at(path)
         except (OSError, RuntimeError) as error:  # no permission, a name too long, no such user
+            place = getattr(error, "filename", None) or item  # a sub-folder, perhaps
             raise SirenError(
-                f"{item} cannot be read "
+                f"{place} cannot be read "
                 f"({getattr(error, 'strerror', None) or error}): give a folder of "
                 "maps, or map files."
             ) from error
@@ -194,6 +198,22 @@ def left_packed(inputs: Sequence[str | Path | Source]) -> list[str]:
                 p.name for p in folder.iterdir() if p.name.lower().endswith(PACKED) and p.is_file()
             ]
     return sorted(found, key=natural_key)
+
+
+def left_in_other_formats(inputs: Sequence[str | Path | Source]) -> list[str]:
+    """A sentence for each format of maps that is not read, of which files lie beside the maps."""
+    counts: Counter[str] = Counter()
+    for item in inputs:
+        folder = None if isinstance(item, Source) else Path(item).expanduser()
+        if folder is not None and folder.is_dir():
+            suffixes = (p.suffix.lower() for p in folder.iterdir())
+            counts.update(s for s in suffixes if s in VOLUME_FORMATS)
+    return [
+        f"{n:,} file{'s' * (n > 1)} {suffix}: not used, since maps of this format are not read. "
+        f"Save {'them' if n > 1 else 'it'} as .mrc if {'they belong' if n > 1 else 'it belongs'} "
+        "to the ensemble."
+        for suffix, n in sorted(counts.items())
+    ]
 
 
 def left_below(inputs: Sequence[str | Path | Source]) -> list[str]:

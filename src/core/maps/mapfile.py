@@ -111,7 +111,10 @@ def first_value(path: Path) -> float:
         if not packed:
             extended = 0 if _no_extension(header, _size(file), values) else extended
         file.seek(HEADER_DTYPE.itemsize + extended)
-        return float(np.frombuffer(file.read(kind.itemsize), kind)[0])
+        first = file.read(kind.itemsize)
+        if len(first) < kind.itemsize:  # cut off, which the length of a packed file does not tell
+            raise _truncated(path, header)
+        return float(np.frombuffer(first, kind)[0])
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -292,8 +295,13 @@ def _reading(path: Path) -> Iterator[None]:
             or str(error).partition("\n")[0]
             or type(error).__name__
         )
+        remedy = (
+            "Ask for the right to read it"
+            if isinstance(error, PermissionError)
+            else "Copy it again"
+        )
         raise SirenError(
-            f"{path.name} cannot be read as a map ({reason}). Copy it again, or leave it out."
+            f"{path.name} cannot be read as a map ({reason}). {remedy}, or leave it out."
         ) from error
 
 

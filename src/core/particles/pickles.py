@@ -46,6 +46,7 @@ _PLAIN = {
     *("FLOAT", "BINFLOAT"),
     *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
     *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING"),  # texts of Python 2, which are bytes, too
 }
 _CONSTANTS = {
     "NONE": None,
@@ -63,6 +64,8 @@ _NAMES = {
         "_frombuffer": ("numpy.core.numeric", "numpy._core.numeric"),
         "ndarray": ("numpy",),
         "dtype": ("numpy",),
+        "encode": ("_codecs",),  # bytes, in protocols that have none
+        "bytes": ("__builtin__",),  # none of them
     }.items()
     for module in modules
 }
@@ -128,6 +131,8 @@ class _Array:
 
 
 def _array(data: Any, kind: Any, shape: Any, order: Any) -> NDArray[Any]:
+    if isinstance(data, str):
+        data = _latin1(data)
     if not isinstance(data, bytes | bytearray) or not isinstance(kind, _Type):
         raise _Refused("an array in it is not as numpy writes it")
     if not (
@@ -145,6 +150,16 @@ def _array(data: Any, kind: Any, shape: Any, order: Any) -> NDArray[Any]:
         return np.empty(shape, numbers)
     found = np.frombuffer(data, numbers)
     return found.reshape(shape) if order == "C" else found.reshape(shape, order="F")
+
+
+def _latin1(text: Any) -> bytes:
+    """Bytes that a pickle holds as a text: a character for each."""
+    try:
+        if isinstance(text, str):
+            return text.encode("latin-1")
+    except UnicodeEncodeError:
+        pass
+    raise _Refused("bytes in it are none")
 
 
 class _Machine:
@@ -277,6 +292,10 @@ def _made(name: Any, arguments: Any) -> Any:
         raise _Refused("it calls something that is no array")
     if name.name == "dtype" and 1 <= len(arguments) <= 3:
         return _Type(arguments[0])
+    if name.name == "bytes" and not arguments:
+        return b""
+    if name.name == "encode" and arguments[1:] in (("latin1",), ("latin-1",)):
+        return _latin1(arguments[0])
     if name.name == "_reconstruct" and arguments in (
         (_Name("ndarray"), (0,), b"b"),
         (_Name("ndarray"), (0,), "b"),

@@ -21,6 +21,7 @@ Example::
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +159,7 @@ def _read_blocks(path: Path, file: BinaryIO, size: int, progress: Progress) -> l
             raise _no_star(path, f"line {number:,} is no text")
         if number % _CHECK == 0:
             progress.step("reading particles", place / max(size, 1))
-        text = line.strip()
+        text = (line.removeprefix(BOM_UTF8) if number == 1 else line).strip()
         block = blocks[-1] if blocks else None
         if block is not None and block.loop and block.starts and not block.over:
             if not text:

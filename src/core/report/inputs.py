@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..blocks.parameters import ExpandParameters, SketchParameters
+from ..runs.places import HARMONIZED_NOTE, PREDICTED
 from ..runs.record import Record
-from ..runs.steps import HARMONIZED_NOTE
 
-PREDICTED = "predicted by this command: "  # before the path of a table, in a record
 _KINDS = {"sketch": SketchParameters, "edit": SketchParameters, "expand": ExpandParameters}
 
 

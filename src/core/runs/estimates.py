@@ -102,6 +102,8 @@ def _predict(work: Work) -> Estimate:
     each = constants.NETWORK_SECONDS + constants.READ_SECONDS * read
     if read > 64**3:
         each += constants.RESAMPLE_SECONDS * read
+    if work.packed:
+        each += constants.UNPACK_SECONDS * read
     memory = constants.LIBRARY_BYTES + constants.NETWORK_BYTES + constants.BYTES_PER_VOXEL * read
     # the flags compare what the levels enclose, eight voxels to a byte, listed and then stacked
     memory += work.volumes * (2 * BOX**3 / 8 + constants.BYTES_PER_VOLUME)
@@ -127,11 +129,14 @@ def _blocks(work: Work) -> Estimate:
         once_more &= not background_kept(work.volumes, voxels, work.occupied)
         passes = min(passes, FEWEST_PASSES + once_more)
     seconds = constants.FIXED_SECONDS + (CACHED_PASSES if fits else passes) * work.volumes * each
+    if work.packed:  # kept once they are read, as copying a map is a pass of its own
+        seconds += (1 if fits else passes) * work.volumes * constants.UNPACK_SECONDS * read
     copies = 2 if sketching else 1
     memory = constants.LIBRARY_BYTES + reading_memory(
         work.volumes, voxels, copies, slow, work.occupied
     )
     occupied = work.occupied if work.occupied is not None else constants.TYPICAL_OCCUPIED * voxels
+    seconds += work.volumes * occupied * constants.EVIDENCE_SECONDS
     most = statistic.most_sampled(work.subsample)
     sample = occupied / (work.subsample or constants.DEFAULT_SUBSAMPLE)
     sample = sample if most is None else min(sample, most)

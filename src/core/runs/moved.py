@@ -19,7 +19,6 @@ from ..common.errors import SirenError
 from ..common.files import RECORD, atomic_file, read_json, write_json
 from ..common.progress import Progress
 from ..maps.mapfile import ZIP, stored_size
-from .places import folders_of, seen_from
 from .record import Record, read_record
 from .steps import occupancy_of
 
@@ -139,8 +138,9 @@ def locate_volumes(folder: Path, volumes: Path, progress: Progress | None = None
     content = read_json(folder / RECORD)
     for row in rows:
         content["volumes"][row["name"]]["path"] = row["path"]
-    content["source"] = record.source
-    content["folders"] = seen_from(folder, folders_of(rows, record.source))
+    content["source"], content["thresholds"] = record.source, record.thresholds
+    content["parameters"] = record.parameters
+    content["folders"] = record.folders(folder)
     with atomic_file(folder / RECORD) as temporary:
         write_json(temporary, content)
     return record

@@ -15,6 +15,9 @@ from typing import Any
 from ..common.files import relative_path
 from ..maps.mapfile import stored_size
 
+PREDICTED = "predicted by this command: "  # before the path of a table, in a record
+HARMONIZED_NOTE = ", adjusted so that the always occupied part agrees"  # see level_harmonization.py
+
 
 def seen_from(folder: Path, places: Iterable[str]) -> dict[str, str]:
     """Each of these folders as a relative path with slashes, as seen from ``folder``; links are
@@ -24,10 +27,44 @@ def seen_from(folder: Path, places: Iterable[str]) -> dict[str, str]:
     return {place: relative for place, relative in seen.items() if relative is not None}
 
 
-def folders_of(volumes: Iterable[Mapping[str, Any]], source: str | None) -> set[str]:
-    """The folders that a record names: those of its volumes, and the run that it started from."""
+def folders_of(
+    volumes: Iterable[Mapping[str, Any]], source: str | None, files: Iterable[str | None] = ()
+) -> set[str]:
+    """The folders that a record names: those of its volumes and of single files, and the run that
+    it started from.
+    """
     named = {_split(v["path"])[0] for v in volumes if v["path"]}
+    named |= {_split(path)[0] for path in files if path}
     return named | ({source} if source else set())
+
+
+def table_of(thresholds: str) -> str | None:
+    """The path of the table in the words for where contour levels come from; None if they are no
+    table's, or of a caller of the API who gave no full path.
+    """
+    path = thresholds.removesuffix(HARMONIZED_NOTE).removeprefix(PREDICTED)
+    return path if _is_full(path) else None
+
+
+def mask_of(parameters: Mapping[str, Any]) -> str | None:
+    """The path of the mask among the parameters of a step; None if there is none, or an open map
+    was given.
+    """
+    path = parameters.get("mask")
+    return path if isinstance(path, str) and _is_full(path) else None
+
+
+def file_now(path: str | None, relative: Mapping[str, str] | None, folder: Path) -> str | None:
+    """The path that a single file of a record has now; see :func:`volumes_now`."""
+    if path is None or relative is None:
+        return path
+    place, name = _split(path)
+    if place not in relative:
+        return path
+    here = _joined(folder, relative[place]) / name
+    # where neither is there, the folder that moved along is named
+    missing = here.parent.is_dir() and not os.path.isdir(place)
+    return str(here) if here.is_file() or missing else path
 
 
 def volumes_now(
@@ -117,6 +154,11 @@ def folder_now(place: str | None, relative: Mapping[str, str] | None, folder: Pa
     if here is None or not here.is_dir() or (relative is None and os.path.isdir(place)):
         return place
     return str(here)
+
+
+def _is_full(path: str) -> bool:
+    """Whether a path begins at a root, as here or on Windows."""
+    return path.startswith("/") or path[1:3] in (":\\", ":/") or path.startswith("\\\\")
 
 
 def _split(path: str) -> tuple[str, str]:

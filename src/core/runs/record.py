@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,25 @@ from ..blocks.blockset import BLOCKS_FILE
 from ..blocks.statistics import STATISTICS, statistic_named
 from ..common import schema
 from ..common.errors import SirenError
-from ..common.files import RECORD, read_json, restore, sha256, write_json
+from ..common.files import RECORD, read_json, restore, restore_inside, sha256, write_json
 from ..common.progress import Progress
-from ..common.schema import Mismatch, integer, listing, mapping, optional, text
+from ..common.schema import ORIGIN, Mismatch, integer, listing, mapping, optional, text
 from ..common.versions import versions
+from ..maps.agreement import as_given
 from ..maps.ensemble import Ensemble, Source, find_ensemble
-from ..maps.grid import Grid, box_grid
-from ..maps.mapfile import read_grid, stored_size, with_voxel_size
-from .places import Borrowed, borrowed_volumes, folder_now, folders_of, seen_from, volumes_now
+from ..maps.grid import Grid, Triple, box_grid
+from ..maps.mapfile import read_grid, stored_size
+from .places import (
+    Borrowed,
+    borrowed_volumes,
+    file_now,
+    folder_now,
+    folders_of,
+    mask_of,
+    seen_from,
+    table_of,
+    volumes_now,
+)
 
 FORMAT = "SIREn run 1"
 # the error if a volume is not that of the run; {name} is the volume
@@ -54,7 +65,12 @@ _SCHEMA = schema.record(
         "not_chosen": listing(text),
         "timings_s": mapping(schema.number()),
     },
-    {"counted_on": text, "folders": mapping(text), "outputs": mapping(text)},
+    {
+        "origin_given": optional(ORIGIN),
+        "counted_on": text,
+        "folders": mapping(text),
+        "outputs": mapping(text),
+    },
 )
 _NEEDED_COUNTS = ("volumes_used", "union_voxels", "blocks")
 
@@ -82,6 +98,8 @@ class Record:
         Cube to which volumes were resampled on reading.
     voxel_size : float or None
         Voxel size given by the user, overriding the headers.
+    origin : tuple of float or None
+        Origin given by the user, x, y, z in Angstrom, overriding the headers.
     counts : dict
         Numbers of the run, by name.
     timings : dict of float
@@ -113,12 +131,12 @@ class Record:
     counted_on: str = "cpu"
     outputs: dict[str, str] = field(default_factory=dict)
     borrowed: Borrowed | None = None
+    origin: Triple | None = None
 
     def write(self, folder: Path) -> None:
         """Write run.json, the last file of a folder: it lists the others with their hashes."""
         self.outputs = {p.name: sha256(p) for p in sorted(folder.iterdir()) if p.name != RECORD}
-        folders = seen_from(folder, folders_of(self.volumes, self.source))
-        content = self.content()
+        content, folders = self.content(), self.folders(folder)
         last = {name: content.pop(name) for name in ("timings_s", "outputs")}
         write_json(
             folder / RECORD,
@@ -130,6 +148,13 @@ class Record:
             },
         )
 
+    def folders(self, folder: Path) -> dict[str, str]:
+        """The folders that the record names, as seen from that in which it is, see
+        :mod:`.places`.
+        """
+        files = (table_of(self.thresholds), mask_of(self.parameters))
+        return seen_from(folder, folders_of(self.volumes, self.source, files))
+
     def content(self) -> dict[str, Any]:
         """The record as plain values, which :func:`record_of` reads."""
         return {
@@ -140,6 +165,7 @@ class Record:
             "grid": self.grid.as_json(),
             "box": self.box,
             "voxel_size_given": self.voxel_size,
+            **({} if self.origin is None else {"origin_given": list(self.origin)}),
             "source": self.source,
             "counts": self.counts,
             "volumes": {v["name"]: {k: v[k] for k in v if k != "name"} for v in self.volumes},
@@ -216,12 +242,18 @@ class Record:
             if size != v["bytes"]:
                 raise SirenError(CHANGED.format(name=path))
             sources.append(Source(v["name"], path))
-        ensemble = find_ensemble(sources, self.voxel_size, progress, everything=True)
+        ensemble = self.find(sources, progress, everything=True)
         ensemble = ensemble.resampled(self.box)
         if ensemble.grid.shape != self.grid.shape:
             raise SirenError(CHANGED.format(name=sources[0].path))
         ensemble = ensemble.expecting(self.fingerprints, otherwise or CHANGED)
         return replace(ensemble, grid=self.grid)  # the voxel size may have been set in ChimeraX
+
+    def find(
+        self, inputs: Sequence[str | Path | Source], progress: Progress | None, **keywords: Any
+    ) -> Ensemble:
+        """:func:`.ensemble.find_ensemble`, with the voxel size and origin given for this run."""
+        return find_ensemble(inputs, self.voxel_size, progress, origin=self.origin, **keywords)
 
     def volumes_grid(self) -> Grid | None:
         """The grid of the volumes in their files, which were resampled if ``box`` is set.
@@ -235,8 +267,7 @@ class Record:
             if path is None:
                 return None
             grid = read_grid(path)
-            if self.voxel_size is not None:
-                grid = with_voxel_size(grid, self.voxel_size)
+            (grid,) = as_given([grid], self.voxel_size, self.origin)
             resampled = box_grid(grid, self.box)
         except SirenError:
             return None
@@ -296,6 +327,7 @@ def read_record(folder: Path) -> Record:
             '"siren locate FOLDER".'
         )
     if not os.path.lexists(path):
+        restore_inside(folder)
         raise SirenError(
             f"{folder} has no {RECORD}: give the folder of a sketch, an edited set or an expansion"
             f"{_run_inside(folder)}, or a copy with its {RECORD}."
@@ -331,11 +363,18 @@ def record_of(content: Mapping[str, Any], path: Path) -> Record:
         if any(v["level"] is None for v in volumes if v["left_out"] is None):
             raise Mismatch("a volume that was used has no level")
         now = volumes_now(volumes, relative, path.parent)
+        origin = content.get("origin_given")
+        parameters, thresholds = content["parameters"], content["thresholds"]
+        if mask := mask_of(parameters):
+            parameters = {**parameters, "mask": file_now(mask, relative, path.parent)}
+        if table := table_of(thresholds):
+            moved = file_now(table, relative, path.parent)
+            thresholds = thresholds.replace(table, str(moved))
         return Record(
             content["step"],
-            content["parameters"],
+            parameters,
             now,
-            content["thresholds"],
+            thresholds,
             Grid.from_json(content["grid"]),
             content["box"],
             content["voxel_size_given"],
@@ -346,6 +385,7 @@ def record_of(content: Mapping[str, Any], path: Path) -> Record:
             content.get("counted_on", "cpu"),
             content.get("outputs", {}),
             borrowed_volumes(now, relative, path.parent),
+            None if origin is None else (origin[0], origin[1], origin[2]),
         )
     except ValueError as error:
         raise SirenError(

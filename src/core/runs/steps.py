@@ -55,13 +55,14 @@ from ..common.progress import Progress
 from ..maps.contrast import REMEDY, is_inverted
 from ..maps.ensemble import Ensemble
 from ..maps.fingerprint import copies_note
+from ..maps.grid import Triple
 from ..maps.mapfile import read_map, write_map
+from .places import HARMONIZED_NOTE
 from .record import Record, describe_volumes, read_record
 
 if TYPE_CHECKING:  # slow to import: sessions are restored without
     import pandas as pd
 
-HARMONIZED_NOTE = ", adjusted so that the always occupied part agrees"  # see level_harmonization.py
 SKETCH_FOLDER, EDIT_FOLDER, EXPAND_FOLDER = "00_sketch", "01_edited", "02_expand"
 EDIT = "edit"  # name of the step in a record
 EFFECTIVE = "effective_volumes"  # name of a count in a record
@@ -112,6 +113,7 @@ def run_sketch(
     progress: Progress | None = None,
     left_out: Mapping[str, str] | None = None,
     mask: Mask | None = None,
+    origin: Triple | None = None,
 ) -> Run:
     """Sketch an ensemble and write ``output``/00_sketch.
 
@@ -133,6 +135,8 @@ def run_sketch(
         thresholds; their levels may be NaN.
     mask : Mask, optional
         An open map, in place of the file that ``parameters.mask`` names.
+    origin : tuple of float, optional
+        Origin given by the user, for the record.
 
     Raises
     ------
@@ -167,6 +171,7 @@ def run_sketch(
         voxel_size,
         counts,
         counted_on=result.counted_on,
+        origin=origin,
     )
     return _write(
         output / SKETCH_FOLDER,
@@ -254,6 +259,7 @@ def run_expand(
         counts,
         source=None if source_folder is None else str(source_folder),
         counted_on=result.counted_on,
+        origin=source.origin,
     )
     return _write(
         output / EXPAND_FOLDER,
@@ -338,7 +344,7 @@ def run_edit(
         )
     ensemble = ensemble or source.ensemble(progress)
     occupancy = occupancy_of(source, ensemble, progress)
-    origin = source.source if source.step == EDIT else str(source_folder)
+    started_from = source.source if source.step == EDIT else str(source_folder)
     counts = {
         "union_voxels": source.counts["union_voxels"],
         "blocks_before": source.counts["blocks"],
@@ -353,7 +359,8 @@ def run_edit(
         source.box,
         source.voxel_size,
         counts,
-        source=origin,
+        source=started_from,
+        origin=source.origin,
     )
     # stability was measured before editing: it still holds for unchanged blocks
     with progress.timed("strength"):

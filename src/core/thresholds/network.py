@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ..common.errors import SirenError
 from ..common.files import atomic_file
 from ..common.reading import open_file
-from ..common.torch_install import missing_text
+from ..common.torch_install import without_torch_text
 from .features import (
     CHANNELS,
     LEVELS,
@@ -77,13 +77,13 @@ def import_torch() -> Any:
     Raises
     ------
     SirenError
-        If torch is not installed.
+        If torch is not installed, or cannot be loaded.
     """
     try:
         import torch
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # the latter where one of its DLLs does not load
         raise SirenError(
-            missing_text('"siren predict"')
+            without_torch_text('"siren predict"', error)
             + ' "siren sketch" works without, with "level" or "thresholds".'
         ) from error
     return torch

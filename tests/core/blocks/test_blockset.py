@@ -285,6 +285,25 @@ def test_a_density_among_blocks_is_no_block(written: Path) -> None:
     assert said.startswith("vol 3 is a density")
 
 
+def test_a_density_scaled_to_0_to_1_is_no_block_but_a_mask_of_a_soft_edge_is_one(
+    written: Path,
+) -> None:
+    """As volumes normalized to their range; masks have a flat inside, however soft their edge."""
+    ball = np.linalg.norm(np.indices((40, 40, 40)) - 20, axis=0)
+    grid = Grid((40, 40, 40), (3.0, 3.0, 3.0))
+    rng = np.random.default_rng(0)
+    density = ndimage.gaussian_filter(rng.normal(size=ball.shape), 1.5) * (ball < 14)
+    for scaled in (density - density.min(), np.maximum(density, 0)):
+        said = sentence(blocks_from_masks, [("vol 3", scaled / scaled.max())], grid)
+        assert said.startswith("vol 3 is a density, not a block or a mask: its values are 0 to 1,")
+    for edge in (1, 6, 16):  # of a radius of 3 voxels
+        soft = 0.5 + 0.5 * np.cos(np.pi * np.clip((ball - 3) / edge, 0, 1))
+        smooth = ndimage.gaussian_filter((ball < 9).astype(float), edge / 4)
+        for mask in (soft, smooth):
+            found = contents(blocks_from_masks([("mask", mask)], grid))
+            assert found[1] == np.flatnonzero(mask > 0.5).tolist()
+
+
 def test_masks_of_other_programs_are_blocks(written: Path) -> None:
     """Of 0 and 255, with labels, and resampled, which leaves a little on both sides."""
     for n, mask in enumerate((255 * BLOCKS.mask(1), 3 * BLOCKS.mask(1), BLOCKS.mask(1) * 1.08)):

@@ -166,6 +166,30 @@ def test_masks_that_cannot_be_say_why(ensemble: Ensemble, tmp_path: Path) -> Non
         SketchParameters(mask=mask, mask_side="around")
 
 
+def test_a_density_as_a_mask_is_cut_at_half_its_maximum_which_is_said(
+    ensemble: Ensemble, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    mask = np.random.default_rng(0).normal(0, 0.2, SHAPE).astype(np.float32)
+    write_map(tmp_path / "emd_1.mrc", mask, GRID, "density")
+    chosen = SketchParameters(mask=str(tmp_path / "emd_1.mrc"))
+    region = region_of(chosen, ensemble, progress=Progress(say=said.append))
+    assert region is not None
+    np.testing.assert_array_equal(np.flatnonzero(region), np.flatnonzero(mask > mask.max() / 2))
+    assert said == [
+        "The mask emd_1.mrc is a density rather than a mask: what is above half of its maximum, "
+        f'{mask.max() / 2:.4g}, is taken as inside. Give "maskLevel" for another level.'
+    ]
+    said.clear()
+    region_of(replace(chosen, mask_level=0.2), ensemble, progress=Progress(say=said.append))
+    region_of(
+        SketchParameters(mask=mask_file(tmp_path / "mask.mrc")),
+        ensemble,
+        progress=Progress(say=said.append),
+    )
+    assert not said
+
+
 def test_the_mask_is_recorded_kept_beside_the_blocks_and_that_of_the_expansion(
     ensemble: Ensemble, planted: Planted, tmp_path: Path
 ) -> None:

@@ -386,3 +386,52 @@ def test_what_a_kill_left_of_an_earlier_replacement_does_not_stop_the_next_run(
     write_folder(tmp_path / "result", "new")
     assert (tmp_path / "result" / "a.txt").read_text() == "new"
     assert {p.name for p in tmp_path.iterdir()} == {"result"}
+
+
+def kill_between_two_steps(path: Path) -> None:
+    """As where folders are not exchanged in one step: the earlier one waits under another name."""
+    path.rename(path.with_name(f".siren-old-{path.name}"))
+
+
+def test_a_folder_that_a_kill_left_hidden_gets_its_name_back_also_below_another(
+    tmp_path: Path,
+) -> None:
+    write_folder(tmp_path / "out" / "result", "first")
+    kill_between_two_steps(tmp_path / "out" / "result")
+    kill_between_two_steps(tmp_path / "out")
+    files.restore(tmp_path / "out" / "result" / "a.txt")
+    assert (tmp_path / "out" / "result" / "a.txt").read_text() == "first"
+    files.restore(tmp_path / "never" / "there")
+    assert {p.name for p in tmp_path.iterdir()} == {"out"}
+    kill_between_two_steps(tmp_path / "out" / "result")
+    files.restore_inside(tmp_path / "out")
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"result"}
+    files.restore_inside(tmp_path / "nowhere")
+
+
+def test_a_hidden_folder_does_not_replace_one_that_is_there(tmp_path: Path) -> None:
+    write_folder(tmp_path / "result", "old")
+    kill_between_two_steps(tmp_path / "result")
+    write_file(tmp_path / "result", "a file of a person")
+    files.restore(tmp_path / "result")
+    assert (tmp_path / "result").read_text() == "a file of a person"
+
+
+def test_a_reader_that_restores_a_folder_while_it_is_replaced_does_not_stop_the_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "exchange", lambda one, other: False)
+    write_folder(tmp_path / "result", "first")
+    move, readers = Path.replace, iter(range(2))
+
+    def read_in_between(self: Path, target: Any) -> Path:
+        moved = move(self, target)
+        if Path(target).name == ".siren-old-result" and next(readers, None) is not None:
+            files.restore(tmp_path / "result")
+        return moved
+
+    monkeypatch.setattr(Path, "replace", read_in_between)
+    write_folder(tmp_path / "result", "second")
+    assert (tmp_path / "result" / "a.txt").read_text() == "second"
+    assert next(readers, None) is None
+    assert {p.name for p in tmp_path.iterdir()} == {"result"}

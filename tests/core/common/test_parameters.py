@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from chimerax.siren.core.blocks.parameters import SketchParameters
+from chimerax.siren.core.common.errors import SirenError
+
 CORE = Path(__file__).parents[3] / "src/core"
 
 
@@ -30,3 +33,9 @@ def test_every_parameter_of_a_step_is_used_in_its_room_or_by_a_run(file: Path) -
         if isinstance(kind, type) and issubclass(kind, Parameters):
             for f in fields(kind):
                 assert f.name in read, f"{kind.__name__}.{f.name} is used nowhere"
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 1e308], ids=("large", "low", "float"))
+def test_a_number_beyond_all_others_is_out_of_bounds(value: float) -> None:
+    with pytest.raises(SirenError, match=r"^posp .* is out of bounds: give .*at most"):
+        SketchParameters(posp=value)

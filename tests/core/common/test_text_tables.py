@@ -190,3 +190,12 @@ def test_a_workbook_is_called_one_and_not_read_as_text(tmp_path: Path, start: by
     with pytest.raises(SirenError, match=r"is a workbook .* save the table as csv there") as caught:
         read(save(tmp_path, start + b"level" * 2000))
     assert len(str(caught.value)) < 200
+
+
+def test_a_table_of_one_long_cell_of_whatever_is_refused_in_a_short_sentence(
+    tmp_path: Path,
+) -> None:
+    """As UTF-16 with its bytes out of step."""
+    cell = "\u0a00\u3000昀\x07" * 5000
+    said = refused(tmp_path, cell)
+    assert "has no column" in said and said.isprintable() and len(said) < 600

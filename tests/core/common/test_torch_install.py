@@ -21,12 +21,16 @@ from chimerax.siren.core.common.progress import Progress
 from chimerax.siren.core.common.torch_install import (
     CPU,
     CUDA,
+    REDISTRIBUTABLE,
     SIZES,
     held_versions,
     missing_text,
     pip_arguments,
     run_pip,
+    without_torch_text,
 )
+from chimerax.siren.core.compute.gpu import gpu_backend
+from chimerax.siren.core.thresholds.network import import_torch
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -302,6 +306,41 @@ def test_half_of_torch_counts_as_missing(tmp_path: Path, monkeypatch: pytest.Mon
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0\n")
     assert not torch_install.torch_missing()
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (
+            "raise OSError('[WinError 1114] A DLL initialization routine failed. c10.dll\\nmore')",
+            "[WinError 1114] A DLL initialization routine failed. c10.dll",
+        ),
+        (
+            "raise ImportError('libcudart.so.12: cannot open shared object file')",
+            "libcudart.so.12: cannot open shared object file",
+        ),
+        ("import not_there", "No module named 'not_there'"),
+    ],
+)
+def test_torch_that_is_there_but_does_not_load_is_called_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, reason: str
+) -> None:
+    """As where a DLL is missing: it was called not installed, or its DLL a file to be put back."""
+    for name in [n for n in sys.modules if n.split(".")[0] == "torch"]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text(line)
+    metadata = tmp_path / "torch-2.13.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    said = f"torch is installed, but cannot be loaded ({reason}), and"
+    with pytest.raises(SirenError, match=re.escape(f'{said} "siren predict" needs it: restart')):
+        import_torch()
+    with pytest.raises(SirenError, match=re.escape(f'{said} "device cuda" needs it: ')):
+        gpu_backend("cuda", Progress())
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert REDISTRIBUTABLE in without_torch_text("x", OSError("c10.dll"))
 
 
 def test_all_pages_name_the_same_sizes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import tracemalloc
 import weakref
 from collections.abc import Sequence
@@ -158,6 +159,22 @@ def test_an_unreadable_folder_gives_a_one_sentence_error(
     sentence([tmp_path], str(tmp_path), "Permission denied", "give a folder")
 
 
+def test_the_sub_folder_that_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
+    (tmp_path / "secret").mkdir()
+    scan = os.scandir
+
+    def refuse(place: str | Path) -> Any:
+        if Path(place).name == "secret":
+            raise PermissionError(13, "Permission denied", str(place))
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    sentence([tmp_path], f"{tmp_path / 'secret'} cannot be read (Permission denied)")
+
+
 def test_a_file_that_is_not_a_map_gives_a_one_sentence_error(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "v", ["a.mrc", "b.mrc"])
     (folder / "c.mrc").write_text("not a map\n" * 200)
@@ -223,6 +240,29 @@ def test_many_volumes_on_another_grid_are_counted_and_not_excluded_one_by_one(
         '"voxelSize 4"',
     )
     assert '"exclude v0.mrc"' not in said
+
+
+def test_origins_that_differ_are_taken_as_given_by_the_user(tmp_path: Path) -> None:
+    """Headers that differ though the maps lie on each other voxel by voxel, as of two programs."""
+    folder = folder_of(tmp_path / "v", [f"v{i}.mrc" for i in range(9)])
+    for i in range(3):
+        write_map(folder / f"v{i}.mrc", volume(i), other := Grid(GRID.shape, GRID.voxel_size), "x")
+    assert other.origin != GRID.origin
+    said = sentence([folder], "v0.mrc has its origin at (0, 0, 0) A but v3.mrc at", "3 of the 9")
+    assert said.endswith('only their headers differ, give the origin of all, as in "origin 0,0,0".')
+    ensemble = find_ensemble([folder], origin=(1.0, -2.5, 0.0))
+    assert ensemble.grid == Grid(GRID.shape, GRID.voxel_size, (1.0, -2.5, 0.0))
+    assert {s.read_grid() for s in ensemble.sources} == {ensemble.grid}
+    assert ensemble.notes[-1].startswith("Origin 1,-2.5,0 A as given, instead of 2 different ones")
+    assert '"volume #N origin 1,-2.5,0"' in ensemble.notes[-1]
+    both = find_ensemble([folder], voxel_size=3.0, origin=(1.0, -2.5, 0.0))
+    assert both.grid == Grid(GRID.shape, (3.0,) * 3, (1.0, -2.5, 0.0))
+    write_map(folder / "v8.mrc", volume(8), Grid(GRID.shape, GRID.voxel_size, (9, 9, 9)), "x")
+    for i in range(3):
+        (folder / f"v{i}.mrc").unlink()
+    assert "or resample it, or, if they lie" in sentence([folder], "v8.mrc has its origin at")
+    with pytest.raises(SirenError, match=r"origin of .* is not possible"):
+        find_ensemble([folder], origin=(float("nan"), 0, 0))
 
 
 def test_a_name_with_blanks_is_proposed_as_it_can_be_typed(tmp_path: Path) -> None:

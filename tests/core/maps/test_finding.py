@@ -200,6 +200,19 @@ def test_maps_that_are_still_packed_are_named_where_others_are_used(tmp_path: Pa
     assert [note for note in ensemble.notes if "v9.mrc.xz, v10.mrc.xz: not used" in note]
 
 
+def test_maps_of_other_formats_beside_the_volumes_are_counted(tmp_path: Path) -> None:
+    """Half of an ensemble was left out without a word."""
+    for n in range(3):
+        write(tmp_path / f"vol_{n}.mrc", n)
+        (tmp_path / f"vol_{n + 3}.vol").write_bytes(b"spider")
+    (tmp_path / "mean.em").write_bytes(b"em")
+    (tmp_path / "labels.pkl").write_bytes(b"no map")
+    said = find_ensemble([tmp_path]).notes
+    assert any(n.startswith("3 files .vol: not used") for n in said)
+    assert any(n.startswith("1 file .em: not used") and "if it belongs" in n for n in said)
+    assert not any("pkl" in n for n in said)
+
+
 def test_the_results_of_a_run_are_not_taken_for_volumes(tmp_path: Path) -> None:
     for n in (1, 2, 3):
         write(tmp_path / f"block_{n}.mrc", n)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.mapfile import (
+    first_value,
     is_map_name,
     natural_key,
     read_grid,
@@ -506,6 +507,17 @@ def test_a_file_that_ends_in_its_header_is_refused(tmp_path: Path, length: int) 
     refused(save(tmp_path / "short.mrc", bytes(map_bytes(values()))[:length]), "empty or truncated")
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("kept", [1024, 1026])
+def test_the_first_value_of_a_packed_map_cut_before_it_is_refused(
+    tmp_path: Path, pack: Callable[[bytes], bytes], kept: int
+) -> None:
+    """Their length says nothing of what is in them."""
+    path = save(tmp_path / "cut.mrc.gz", pack(bytes(map_bytes(values()))[:kept]))
+    with pytest.raises(SirenError, match=r"cut\.mrc\.gz is truncated or damaged"):
+        first_value(path)
+
+
 @pytest.mark.parametrize("missing", [1, 100, 480])
 def test_a_truncated_file_is_refused_from_its_header_alone(tmp_path: Path, missing: int) -> None:
     refused(
@@ -617,7 +629,7 @@ def test_an_unreadable_file_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "open", deny)
-    refused(path, "Permission denied")
+    refused(path, "Permission denied", "Ask for the right to read it, or leave it out")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")

@@ -35,7 +35,7 @@ def read(tmp_path: Path) -> Callable[[bytes], Any]:
     return read_bytes
 
 
-@pytest.mark.parametrize("protocol", [3, 4, 5])
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
 @pytest.mark.parametrize(
     "array",
     [
@@ -68,7 +68,7 @@ def test_lists_dictionaries_and_numbers_come_back(read):
         4: [1, 2.5, "x", None, True, (1 << 80, b"y")],
         "scalars": [np.int64(3), np.float32(0.5), np.bool_(True)],
     }
-    for protocol in (3, 4, 5):
+    for protocol in range(6):
         found = read(pickle.dumps(content, protocol))
         assert np.array_equal(found["labels"], same) and np.array_equal(found["again"], same)
         assert found[4] == content[4] and found["scalars"] == [3, 0.5, True]
@@ -78,6 +78,16 @@ def test_arrays_of_numpy_1_and_2_come_back_whichever_is_installed(read):
     content = pickle.dumps(np.arange(5), 3)
     for old, new in ((b"numpy.core.", b"numpy._core."), (b"numpy._core.", b"numpy.core.")):
         assert np.array_equal(read(content.replace(old, new)), np.arange(5))
+
+
+def test_arrays_of_python_2_come_back(read):
+    """There, bytes were texts, which ``pickle.dumps`` of today no longer writes."""
+    raw = np.arange(-3, 200, dtype=np.int64).tobytes()
+    array = b"cnumpy.core.multiarray\n_reconstruct\np0\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+    array += b"(I1\n(L203L\ntcnumpy\ndtype\n(S'i8'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\n"
+    content = array + b"T" + struct.pack("<i", len(raw)) + raw + b"tb."
+    assert np.array_equal(pickle.loads(content, encoding="latin1"), np.arange(-3, 200))
+    assert np.array_equal(read(content), np.arange(-3, 200))
 
 
 def test_what_cryodrgn_tomodrgn_and_recovar_wrote_is_as_pythons_own_reader_gives_it():

@@ -50,6 +50,14 @@ def test_all_rows_are_the_same_file_and_some_rows_are_it_without_the_lines_of_th
         assert written(text, kept)[1] == "".join(expected)
 
 
+def test_the_mark_that_windows_editors_put_before_a_text_is_kept(tmp_path):
+    text = "data_particles\n\nloop_\n_rlnImageName\n1@a.mrcs\n2@a.mrcs\n3@a.mrcs\n"
+    (tmp_path / "a.star").write_text(text, encoding="utf-8-sig")
+    write_star_rows(read_star(tmp_path / "a.star"), [0, 2], tmp_path / "b.star")
+    expected = text.replace("2@a.mrcs\n", "").encode("utf-8-sig")
+    assert (tmp_path / "b.star").read_bytes() == expected
+
+
 def test_rows_after_which_more_follows_leave_it_in_place(written):
     more = TILTS + "\ndata_more\n\n_rlnX 5\n"
     assert written(more, [4])[1].endswith("5@a.mrcs 1.0 p_9\n\ndata_more\n\n_rlnX 5\n")

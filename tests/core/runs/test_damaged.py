@@ -99,6 +99,8 @@ def first_volume(**values: Any) -> Callable[[Any], None]:
         put("counts", {}),
         put("counts", "volumes_used", "many"),
         put("parameters", {"posp": {"a": 1}}),
+        put("parameters", {"posp": 10**400}),
+        put("origin_given", [0, 0]),
         put("thresholds", None),
         put("format", "SIREn run 2"),
     ],

@@ -27,6 +27,11 @@ LARGE = Grid((128, 128, 128), (2.5, 2.5, 2.5))
         (Work("expand", 500, SMALL, occupied=9536, block_voxels=2387), 1.2, None),
         (Work("expand", 200, SMALL, occupied=9365, block_voxels=2395), 0.7, None),
         (Work("predict", 500, SMALL), 10.4, None),
+        # of other kinds, by the ratio to the first of these on one computer: graded, compressed
+        (Work("sketch", 200, SMALL, occupied=8615), 1.8, None),
+        (Work("sketch", 300, Grid((56,) * 3, (5.7,) * 3), occupied=39194), 9.5, None),
+        (Work("sketch", 120, SMALL, occupied=6693, packed=True), 2.6, None),
+        (Work("expand", 120, SMALL, occupied=6693, packed=True), 1.8, None),
     ],
 )
 def test_estimates_are_within_a_factor_of_two_of_what_was_measured(

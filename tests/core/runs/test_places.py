@@ -14,10 +14,15 @@ from chimerax.siren.core import SketchParameters, find_ensemble, run_sketch
 from chimerax.siren.core.common.errors import SirenError
 from chimerax.siren.core.runs.moved import candidates, locate_volumes, moved_path, renamed
 from chimerax.siren.core.runs.places import (
+    HARMONIZED_NOTE,
     Borrowed,
     borrowed_volumes,
+    file_now,
     folder_now,
+    folders_of,
+    mask_of,
     seen_from,
+    table_of,
     volumes_now,
 )
 from chimerax.siren.core.runs.record import read_record
@@ -179,3 +184,37 @@ def test_nothing_is_borrowed_from_another_disk_nor_of_what_came_along_or_is_gone
     assert borrowed_volumes(rows, seen, record) is None
     shutil.rmtree(old.parent)
     assert borrowed_volumes([volume(old)], seen, record) is None
+
+
+@pytest.mark.parametrize("words", ["{}", "predicted by this command: {}", "{}" + HARMONIZED_NOTE])
+def test_the_table_and_the_mask_of_a_moved_project_are_found_there(
+    tmp_path: Path, words: str
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    run = old / "siren" / "00_sketch"
+    run.mkdir(parents=True)
+    table, mask = old / "siren" / "predictions.csv", old / "masks" / "outside.mrc"
+    mask.parent.mkdir()
+    for file in (table, mask):
+        file.write_text("x")
+    volumes = [{"path": str(old / "volumes" / "a.mrc"), "bytes": 1, "left_out": None}]
+    text = words.format(table)
+    assert table_of(text) == str(table)
+    folders = seen_from(
+        run, folders_of(volumes, None, (table_of(text), mask_of({"mask": str(mask)})))
+    )
+    old.rename(new)
+    here = new / "siren" / "00_sketch"
+    assert file_now(str(table), folders, here) == str(new / "siren" / "predictions.csv")
+    assert file_now(str(mask), folders, here) == str(new / "masks" / "outside.mrc")
+    assert file_now(str(table), None, here) == str(table)  # of an earlier version
+    assert file_now("/elsewhere/t.csv", folders, here) == "/elsewhere/t.csv"
+
+
+def test_levels_of_no_table_and_masks_that_are_open_maps_have_no_path() -> None:
+    assert table_of("level 0.5") is None
+    assert table_of("by eye") is None
+    assert table_of("C:\\maps\\t.csv") == "C:\\maps\\t.csv"
+    assert mask_of({"mask": "#5 mask.mrc"}) is None
+    assert mask_of({"mask": None}) is None
+    assert mask_of({}) is None
