@@ -135,7 +135,7 @@ class Person:
 
 @pytest.fixture
 def person(session: Any) -> Iterator[Person]:
-    if not session.ui.is_gui and not hasattr(session.ui, "windows"):
+    if not session.ui.is_gui:
         ui_shim.install(session)
     session.undo.clear()
     person = Person(session)

@@ -146,7 +146,7 @@ class Person:
 
 @pytest.fixture
 def person(session: Any) -> Iterator[Person]:
-    if not session.ui.is_gui and not hasattr(session.ui, "windows"):
+    if not session.ui.is_gui:
         ui_shim.install(session)
     person = Person(session)
     yield person

@@ -133,7 +133,7 @@ def test_a_page_appears_when_its_libraries_are_there_and_the_window_does_not_wai
     desk.wait(lambda: not tool._page_waits.isActive())
     loading.there = False
     tool.tabs.setCurrentIndex(PAGES.index("plots"))
-    desk.session.tools.list()[0].delete()  # closed while a page waits
+    desk.close()  # while a page waits
     loading.there = True
     desk.wait()
 
