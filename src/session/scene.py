@@ -111,6 +111,15 @@ def replaces(new: Model, group: Model) -> bool:
     )
 
 
+def beside(session: Any, new: Model) -> list[Model]:
+    """The sets of other volumes that are seen together with one, and may lie where it is."""
+    return [
+        g
+        for g in sets_of_blocks(session)
+        if g is not new and g.visible and folder_of(g) and not replaces(new, g)
+    ]
+
+
 def hide_earlier(session: Any, folder: Path, volumes: str, new: Model | None) -> list[Model]:
     """Hide the sets that a new result replaces, and return those that were seen until now.
 

@@ -33,8 +33,12 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "j1" / "siren"
 
 
+def sketching(planted: Planted, out: Path, more: str = "") -> str:
+    return f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} {more}"
+
+
 def sketch(run: Run, planted: Planted, out: Path, more: str = "") -> Any:
-    return run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} {more}")
+    return run(sketching(planted, out, more))
 
 
 def groups(session: Any) -> list[Any]:
@@ -89,11 +93,20 @@ def test_a_second_sketch_of_the_volumes_hides_the_first_wherever_it_is_written(
     assert groups(session)[1].name.endswith("00_sketch")  # it can be opened again
 
 
-def test_blocks_of_other_volumes_stay(session, run, planted, out, tmp_path):
+def test_blocks_of_other_volumes_stay_and_the_log_offers_to_hide_them(
+    session, run, planted, out, tmp_path
+):
     other = write_planted(tmp_path / "j2/volumes")
-    sketch(run, planted, out)
-    sketch(run, other, tmp_path / "j2/siren")
-    assert [g.visible for g in groups(session)] == [True, True]
+    assert "other volumes" not in log_of(session, run, sketching(planted, out))
+    said = log_of(session, run, sketching(other, tmp_path / "j2/siren"))
+    first, second = groups(session)
+    assert first.visible and second.visible
+    assert "Blocks of other volumes are seen, too: SIREn blocks: " in said
+    assert f"hide #!{first.id_string} models" in said
+    run(f"hide #!{first.id_string} models")  # as the link does
+    assert not first.visible and all(m.display for m in first.child_models())
+    said = log_of(session, run, f"siren expand '{tmp_path / 'j2/siren/00_sketch'}'")
+    assert "other volumes" not in said
 
 
 def test_a_result_without_blocks_replaces_the_one_before_it_too(session, run, planted, out):
