@@ -222,6 +222,23 @@ def as_saved(group: Model, saved: BlockSet) -> bool:
     )
 
 
+def keep_edited(session: Any, new: Model, source: str | None) -> None:
+    """Show also the doubtful blocks of an expansion that were edited by hand in the set that it
+    started from, and are seen there: what a person has just merged must not vanish.
+
+    Parameters
+    ----------
+    new : the expansion
+    source : the folder of the set that it started from
+    """
+    group = None if source is None else set_of(session, Path(source))
+    seen = [] if group is None else [m for m in blocks_of(group) if m.visible and not m.verdict]
+    by_hand = {m.siren_block for m in seen}
+    for block in blocks_of(new):
+        if block.siren_block in by_hand:
+            block.display = True
+
+
 def show_set(group: Model) -> None:
     """Show a set as if it had just been opened: all but the doubtful blocks."""
     group.display = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import pytest
 from chimerax.core.logger import StringPlainTextLog
 
 from chimerax.siren.core.blocks.blockset import BlockSet
+from chimerax.siren.core.blocks.verdicts import BlockEvidence
 from chimerax.siren.core.figures.colors import PALETTE, block_colors, inherited_colors
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.last_reading import last_reading
-from chimerax.siren.session.surfaces import BlockMap
+from chimerax.siren.session.scene import keep_edited
+from chimerax.siren.session.surfaces import BlockMap, open_blocks
 from ensembles import LEVEL, Planted, write_planted
 
 FAST = "statistic exact subsample 1"
@@ -113,6 +116,20 @@ def test_a_result_without_blocks_replaces_the_one_before_it_too(session, run, pl
     sketch(run, planted, out)
     run(f"siren sketch '{planted.folder}' level -5 outputDir '{out}' {FAST}")
     assert [g.visible for g in groups(session)] == [False]
+
+
+def test_a_block_edited_by_hand_stays_in_sight_when_its_expansion_is_doubtful(session):
+    doubtful = BlockEvidence(contrast=0.2, rise=2.0, solidity=1.0, exchange=0.0)
+    blocks = rows(5, 4, 3)
+    source = open_blocks(session, blocks, Path("/j/siren/01_edited"))
+    judged, _, hidden = source.child_models()
+    judged.siren_values = {"voxels": 5, "verdict": "solid"}
+    hidden.display = False
+    expanded = replace(blocks, evidence=dict.fromkeys((1, 2, 3), doubtful))
+    new = open_blocks(session, expanded, Path("/j/siren/02_expand"))
+    assert [m.display for m in new.child_models()] == [False, False, False]
+    keep_edited(session, new, "/j/siren/01_edited")
+    assert [m.display for m in new.child_models()] == [False, True, False]
 
 
 def test_a_result_that_is_not_opened_hides_nothing(session, run, planted, out):
