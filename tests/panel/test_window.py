@@ -141,6 +141,33 @@ def test_a_docked_panel_takes_the_height_that_it_asks_for_and_leaves_its_neighbo
     main.close()
 
 
+def test_a_panel_that_is_opened_again_on_a_laptop_is_as_high_as_before(desk: Desk) -> None:
+    """While it was closed, Log and Models had its room; Qt does not give all of it back."""
+    area = desk.open(DOCK, 300).tool_window.ui_area
+    (kept,) = area.findChildren(KeptHeight)
+    main = QMainWindow()
+    main.setCentralWidget(QWidget())
+    log, models, siren = docks = [QDockWidget(n, main) for n in ("Log", "Models", "SIREn")]
+    for dock in docks:
+        dock.setWidget(QWidget())
+        main.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+    QVBoxLayout(siren.widget()).addWidget(area)
+    kept._settled.setInterval(1)
+    above = QWidget()
+    above.setFixedHeight(230)  # menus, toolbar and command line
+    main.setMenuWidget(above)
+    main.resize(1280, 780)
+    main.show()
+    main.resizeDocks(docks, [125, 139, 275], Qt.Orientation.Vertical)
+    desk.wait()
+    desk.wait(lambda: not kept._settled.isActive())
+    desk.wait()
+    assert abs(log.height() - 125) < 8 and 88 <= models.height() <= 100
+    assert siren.height() >= 310
+    area.setParent(None)
+    main.close()
+
+
 def test_the_log_keeps_a_few_lines_where_another_tool_takes_them(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
