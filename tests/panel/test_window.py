@@ -444,6 +444,19 @@ def test_a_message_is_shown_as_it_is_and_whole(desk: Desk, width: int) -> None:
     assert text.height() >= text.heightForWidth(text.width())  # no line is cut
 
 
+def test_a_short_message_covers_no_row_in_part_and_its_buttons_stay_below_it(desk: Desk) -> None:
+    tool = desk.open(DOCK, 560)
+    strip, bar = tool.message, tool.screening
+    strip.say("There is no file or folder /work/j42/volumes.", True)
+    desk.wait()
+    assert bar.isVisible() and strip.geometry().top() <= bar.geometry().top()
+    assert strip.geometry().top() > bar.geometry().top() - 8  # nor of the page
+    assert strip.geometry().bottom() < tool.run_bar.geometry().top()
+    bar.hide()
+    desk.wait()
+    assert strip.height() <= strip.heightForWidth(strip.width())
+
+
 def test_a_problem_is_taken_away_once_something_succeeds_and_other_messages_stay(
     desk: Desk,
 ) -> None:
