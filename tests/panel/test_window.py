@@ -433,6 +433,8 @@ def test_messages_levels_and_runs_do_not_move_the_page(desk: Desk, planted: Plan
 @pytest.mark.parametrize("width", [DOCK, 430, 567])
 def test_a_message_is_shown_as_it_is_and_whole(desk: Desk, width: int) -> None:
     strip = desk.open(width, LAPTOP).message
+    strip.offer("A short one before it.", "Do it")
+    desk.wait()
     sentence = (
         "torch could not be installed (nothing found for setuptools>=77.0.3 & <b>): check the "
         'network connection and the free disk space, and type "siren install torch" again.'
