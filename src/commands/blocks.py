@@ -320,7 +320,7 @@ def _opening(
             scene.set_name(run.folder, run.record.step),
             run.record.sampled,
         )
-        scene.keep_edited(session, group, run.record.source)
+        scene.keep_in_sight(session, group, run.record.source)
         scene.note_contents(group)
         keep_run(session, run.folder, run.record, run.blocks)
     hidden = scene.hide_earlier(session, run.folder, volumes, group)

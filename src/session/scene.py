@@ -222,9 +222,10 @@ def as_saved(group: Model, saved: BlockSet) -> bool:
     )
 
 
-def keep_edited(session: Any, new: Model, source: str | None) -> None:
-    """Show also the doubtful blocks of an expansion that were edited by hand in the set that it
-    started from, and are seen there: what a person has just merged must not vanish.
+def keep_in_sight(session: Any, new: Model, source: str | None) -> None:
+    """Show also the doubtful blocks of an expansion that are seen in the set that it started from
+    though they are doubtful there, or edited and not judged yet: what a person has just merged must
+    not vanish.
 
     Parameters
     ----------
@@ -232,11 +233,11 @@ def keep_edited(session: Any, new: Model, source: str | None) -> None:
     source : the folder of the set that it started from
     """
     group = None if source is None else set_of(session, Path(source))
-    seen = [] if group is None else [m for m in blocks_of(group) if m.visible and not m.verdict]
-    by_hand = {m.siren_block for m in seen}
-    for block in blocks_of(new):
-        if block.siren_block in by_hand:
-            block.display = True
+    for block in [] if group is None else blocks_of(group):
+        if block.visible and (block.doubtful or not block.verdict):
+            for expanded in blocks_of(new):
+                if expanded.siren_block == block.siren_block:
+                    expanded.display = True
 
 
 def show_set(group: Model) -> None:

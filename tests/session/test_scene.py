@@ -18,7 +18,7 @@ from chimerax.siren.core.blocks.verdicts import BlockEvidence
 from chimerax.siren.core.figures.colors import PALETTE, block_colors, inherited_colors
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.last_reading import last_reading
-from chimerax.siren.session.scene import keep_edited
+from chimerax.siren.session.scene import keep_in_sight
 from chimerax.siren.session.surfaces import BlockMap, open_blocks
 from ensembles import LEVEL, Planted, write_planted
 
@@ -118,18 +118,19 @@ def test_a_result_without_blocks_replaces_the_one_before_it_too(session, run, pl
     assert [g.visible for g in groups(session)] == [False]
 
 
-def test_a_block_edited_by_hand_stays_in_sight_when_its_expansion_is_doubtful(session):
+def test_a_block_that_was_merged_or_shown_stays_in_sight_when_its_expansion_is_doubtful(session):
     doubtful = BlockEvidence(contrast=0.2, rise=2.0, solidity=1.0, exchange=0.0)
-    blocks = rows(5, 4, 3)
+    blocks = rows(6, 5, 4, 3)
     source = open_blocks(session, blocks, Path("/j/siren/01_edited"))
-    judged, _, hidden = source.child_models()
-    judged.siren_values = {"voxels": 5, "verdict": "solid"}
+    solid, shown, _, hidden = source.child_models()  # the third is not judged
+    solid.siren_values = {"voxels": 6, "verdict": "solid"}
+    shown.siren_values = {"voxels": 5, "verdict": doubtful.verdict}
     hidden.display = False
-    expanded = replace(blocks, evidence=dict.fromkeys((1, 2, 3), doubtful))
+    expanded = replace(blocks, evidence=dict.fromkeys((1, 2, 3, 4), doubtful))
     new = open_blocks(session, expanded, Path("/j/siren/02_expand"))
-    assert [m.display for m in new.child_models()] == [False, False, False]
-    keep_edited(session, new, "/j/siren/01_edited")
-    assert [m.display for m in new.child_models()] == [False, True, False]
+    assert not any(m.display for m in new.child_models())
+    keep_in_sight(session, new, "/j/siren/01_edited")
+    assert [m.display for m in new.child_models()] == [False, True, True, False]
 
 
 def test_a_result_that_is_not_opened_hides_nothing(session, run, planted, out):
