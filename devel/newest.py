@@ -362,11 +362,16 @@ def install_bundle(there: Environment) -> None:
     there.pip("--no-deps", "--no-index", "--force-reinstall", *wheels)
 
 
+def placed(arguments: list[str]) -> list[str]:
+    """Arguments of pytest whose tests are found from any folder."""
+    return [str(ROOT / a) if (ROOT / a.partition("::")[0]).exists() else a for a in arguments]
+
+
 def test(there: Environment, windows: bool, arguments: list[str]) -> int:
     """Run pytest in it; the exit status."""
     variables = {**there.variables, "OMP_NUM_THREADS": "1"}
     if windows:
-        script = " ".join([str(ROOT / "devel/test_in_chimerax.py"), *arguments])
+        script = " ".join([str(ROOT / "devel/test_in_chimerax.py"), *placed(arguments)])
         # in the application's own process, for its windows
         command: list[Any] = [there.python, "-I", "-c", START, "--script", script]
         return subprocess.run(command, cwd=there.folder, env=variables).returncode

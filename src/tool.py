@@ -132,7 +132,7 @@ class SirenTool(ToolInstance):
         self.run_bar.busy_changed.connect(lambda _: self.run_page.refresh())
         self.screening = ScreeningBar(state, body)
         self.run_bar.busy_changed.connect(lambda _: self.screening.refresh())
-        self.message = MessageStrip(self.run_bar, body)
+        self.message = MessageStrip(self.run_bar, self.screening, body)
         layout = QVBoxLayout(body)
         plain_layout(layout, SPACING, SPACING)
         layout.addWidget(self.header)

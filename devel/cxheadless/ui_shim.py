@@ -1,8 +1,8 @@
 """Stand-in for the part of ``chimerax.ui`` that a tool panel needs, which the wheel lacks.
 
 Our own small version of its documented interface: real Qt widgets in windows that are drawn into
-memory, without docking. Call ``install(session)`` once; then, inside ``with gui(session)``, start a
-panel, use its widgets, and let ``events(session)`` process what they trigger.
+memory, without docking. Call ``install(session)`` first; then, inside ``with gui(session)``, start
+a panel, use its widgets, and let ``events(session)`` process what they trigger.
 """
 
 from __future__ import annotations
@@ -127,11 +127,13 @@ class _MainWindow:
 
 def install(session: Session) -> Any:
     """Give ``session.ui`` an offscreen Qt application and windows, and provide the modules
-    ``chimerax.ui...``.
+    ``chimerax.ui...``. If it has them, nothing is done.
     """
     from chimerax.core.triggerset import TriggerSet
 
     ui: Any = session.ui
+    if hasattr(ui, "windows"):
+        return ui
     ui.app = start_offscreen_qt()
     if ui.app is None:
         raise ImportError("Qt is not installed")

@@ -308,7 +308,7 @@ def _opening(
 ) -> Generator[None, None, Model | None]:
     """Open a run's blocks in place of earlier ones, where they can be seen; None if it has none."""
     from ..session import scene
-    from ..session.log import log_lines, log_pile, log_replaced, log_uncovered
+    from ..session.log import log_beside, log_lines, log_pile, log_replaced, log_uncovered
     from ..session.shown_map import uncover
     from ..session.surfaces import opening_blocks
 
@@ -331,6 +331,7 @@ def _opening(
             scene.set_name(run.folder, run.record.step),
             run.record.sampled,
         )
+        scene.keep_in_sight(session, group, run.record.source)
         scene.note_contents(group)
         keep_run(session, run.folder, run.record, run.blocks)
     hidden = scene.hide_earlier(session, run.folder, volumes, group)
@@ -338,6 +339,7 @@ def _opening(
     closed = scene.close_older(session, hidden)
     log_pile(session, closed, [g for g in scene.hidden_sets(session) if not scene.edited(g)])
     if group is not None:
+        log_beside(session, scene.beside(session, group))
         log_uncovered(session, *uncover(session, scene.blocks_of(group)))
     return group
 

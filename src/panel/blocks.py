@@ -15,6 +15,7 @@ from chimerax.core.models import (
     MODEL_NAME_CHANGED,
     MODEL_SELECTION_CHANGED,
     REMOVE_MODELS,
+    Model,
 )
 from Qt.QtCore import QEvent, QItemSelection, QItemSelectionModel, Qt, Signal
 from Qt.QtGui import QAction
@@ -34,10 +35,11 @@ from ..core.runs.moved import wants_volumes
 from ..core.runs.steps import Run, open_run
 from ..session.commandline import name_text
 from ..session.edits import BLOCKS_CHANGED, add_trigger, can_undo
-from ..session.log import hidden_text
+from ..session.log import BESIDE, hidden_text, hide_sets
 from ..session.moved import is_gone, kept_run
 from ..session.scene import (
     as_saved,
+    beside,
     blocks_of,
     edited,
     folder_of,
@@ -170,7 +172,7 @@ class BlocksPage(Page):
             self,
         )
         self.doubts = Note(parent=self)
-        self.doubts.linkActivated.connect(lambda _: self.edits.display("show", self._hidden()))
+        self.doubts.linkActivated.connect(self._follow_link)
         self.view.customContextMenuRequested.connect(self.edits.menu)
         self.slider = QSlider(Qt.Orientation.Horizontal, self)
         self.slider.setRange(0, 100)
@@ -310,11 +312,7 @@ class BlocksPage(Page):
         self.open_button.setVisible(bool(rows) and not models)
         self.locate_button.setVisible(bool(models) and self._lost())
         self.title.setText(self._summary(bool(models)))
-        hidden = self._hidden()
-        self.doubts.setVisible(bool(hidden))
-        if hidden:
-            self.doubts.setText(f'{hidden_text(len(hidden), len(rows))}: <a href="show">show</a>')
-            self.doubts.setToolTip(f"show {block_spec(hidden)} models")
+        self._note(len(rows))
         self._enable()
         if models and not self.slider.isSliderDown():
             self.slider.blockSignals(True)
@@ -323,6 +321,30 @@ class BlocksPage(Page):
             )
             self.slider.blockSignals(False)
         self.refreshed.emit()
+
+    def _note(self, rows: int) -> None:
+        """Say which blocks are hidden, and whether others are in their place, each with a link."""
+        notes, commands = [], []
+        if hidden := self._hidden():
+            notes.append(f'{hidden_text(len(hidden), rows)}: <a href="show">show</a>')
+            commands.append(f"show {block_spec(hidden)} models")
+        if others := self._beside():
+            notes.append(f'{BESIDE}: <a href="hide">hide</a>')
+            commands.append(hide_sets(others))
+        self.doubts.setVisible(bool(notes))
+        self.doubts.setText(". ".join(notes))
+        self.doubts.setToolTip("\n".join(commands))
+
+    def _beside(self) -> list[Model]:
+        """The sets of other volumes that are seen together with this one."""
+        group = next((m.parent for m in self.blocks if m.visible), None)
+        return [] if group is None else beside(self.session, group)
+
+    def _follow_link(self, link: str) -> None:
+        if link == "show":
+            self.edits.display("show", self._hidden())
+        elif others := self._beside():
+            self._execute(hide_sets(others))
 
     def _lost(self) -> bool:
         """Whether the folder of the run, or that of its volumes, is no longer there."""

@@ -8,7 +8,8 @@ from Qt.QtWidgets import QApplication, QDockWidget, QMainWindow, QWidget
 from .widgets import single_shot
 
 SHARE = 0.5  # of the main window's height
-LOG = 160  # pixels that the neighbor keeps: the Log stays readable on a laptop
+LOG = 160  # pixels that a neighbor keeps: the Log stays readable on a laptop
+LIST = {"Models": 90}  # likewise, of those that can be read with less, by their titles
 READABLE = 64  # pixels of the lowest neighbor: the last two lines of the Log
 LEAST = 116  # pixels that the tallest keeps of what it gives others: a histogram of Volume Viewer
 SETTLED = 100  # ms without another height, until the main window has placed its tools
@@ -59,11 +60,11 @@ def dock_of(area: QWidget) -> QDockWidget | None:
 
 
 def take_height(area: QWidget, most: int | None = None) -> bool:
-    """Give a docked tool the height that it asks for, as far as the main window has it, from the
-    tallest of its neighbors, at most ``most`` pixels: Qt shares a side evenly between its tools,
-    which leaves a list two rows. Unless the height was given by hand, a neighbor that has no line
-    left, as the Log under Volume Viewer, gets a few of the tallest, too. Returns whether there was
-    something to give.
+    """Give a docked tool the height that it asks for, as far as the main window has it, from its
+    neighbors, the tallest first, at most ``most`` pixels: Qt shares a side evenly between its
+    tools, which leaves a list two rows. Unless the height was given by hand, a neighbor that has no
+    line left, as the Log under Volume Viewer, gets a few of the tallest, too. Returns whether there
+    was something to give.
     """
     dock = dock_of(area)
     neighbors = _neighbors(dock) if dock is not None else []
@@ -75,9 +76,13 @@ def take_height(area: QWidget, most: int | None = None) -> bool:
     more = min(wanted, wanted if most is None else most + frame) - dock.height()
     before = {d: d.height() for d in neighbors}
     heights = dict(before)
+    given = 0
+    for other in sorted(heights, key=lambda d: -heights[d]):
+        spare = heights[other] - LIST.get(other.windowTitle(), LOG)
+        part = max(0, min(more - given, spare))
+        heights[other] -= part
+        given += part
     tallest = max(heights, key=lambda d: heights[d])
-    more = max(0, min(more, heights[tallest] - LOG))
-    heights[tallest] -= more
     for other in heights if most is None else ():
         lines = min(READABLE - heights[other], heights[tallest] - LEAST)
         if other is not tallest and lines > 0:
@@ -85,7 +90,7 @@ def take_height(area: QWidget, most: int | None = None) -> bool:
             heights[tallest] -= lines
     if heights == before:
         return False
-    heights[dock] = dock.height() + more
+    heights[dock] = dock.height() + given
     main.resizeDocks(list(heights), list(heights.values()), Qt.Orientation.Vertical)
     return True
 

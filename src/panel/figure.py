@@ -211,13 +211,20 @@ class FigureView(QWidget):
             except SirenError as error:
                 self.figure.clear()
                 self.drawn = Drawn(str(error))
-        self.say(self.drawn.caption)
+        self.say(self._usual)
         if not self.figure.axes:
             self._write_reason(theme)
         self._lay_out_soon.start(0)
 
+    @property
+    def _usual(self) -> str:
+        """The caption while nothing is under the pointer; why there is no figure is said in its
+        place.
+        """
+        return self.drawn.caption if self.figure.axes else ""
+
     def _write_reason(self, theme: Theme) -> None:
-        """Say where the figure would be why there is none: a message may cover the caption."""
+        """Say why there is no figure where it would be: a message may cover the caption."""
         self.figure.clear()
         letters = round(72 * self.figure.get_size_inches()[0] / REASON_SIZE / LETTER)
         self.figure.text(
@@ -290,7 +297,7 @@ class FigureView(QWidget):
             self.canvas.update()
             return
         pick = self._under(event)
-        self.say(pick.text if pick else self.drawn.caption)
+        self.say(pick.text if pick else self._usual)
         self.canvas.setCursor(
             Qt.CursorShape.PointingHandCursor
             if pick and (pick.volume or pick.block is not None)
@@ -299,7 +306,7 @@ class FigureView(QWidget):
 
     def _leave(self, _: Any) -> None:
         if self._drag is None:
-            self.say(self.drawn.caption)
+            self.say(self._usual)
 
     def _press(self, event: Any) -> None:
         if event.button == 1:

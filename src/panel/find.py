@@ -127,4 +127,4 @@ class FindField(QLineEdit):
         view: Any = self._view
         view.setFocus()
         if not view.currentIndex().isValid() and self._rows.rowCount():
-            view.setCurrentIndex(self._rows.index(0, 0))
+            view.make_current(self._rows.index(0, 0))

@@ -242,6 +242,6 @@ class LevelsTable(VolumeList):
         """Make a volume the current row; no row if it is not among those shown."""
         row = self.levels.row_of(name)
         index = QModelIndex() if row is None else self.rows.mapFromSource(self.levels.index(row, 0))
-        self.setCurrentIndex(index)
+        self.make_current(index)
         if not index.isValid():
             self.clearSelection()

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 from Qt.QtCore import QEvent, QObject, QPointF, QSize, Qt, QTimer, Signal
 from Qt.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPalette, QPixmap, QPolygonF
-from Qt.QtWidgets import QComboBox, QHBoxLayout, QTableView, QToolButton, QWidget
+from Qt.QtWidgets import QComboBox, QHBoxLayout, QToolButton, QWidget
 
+from .volume_list import VolumeList
 from .widgets import key_text, plain_layout
 
 SPEEDS = (1, 2, 5, 10)  # volumes a second
@@ -38,7 +39,7 @@ class Player(QWidget):
 
     playing_changed = Signal(bool)
 
-    def __init__(self, view: QTableView, ready: Callable[[], bool], parent: QWidget | None = None):
+    def __init__(self, view: VolumeList, ready: Callable[[], bool], parent: QWidget | None = None):
         super().__init__(parent)
         self._view, self._ready = view, ready
         self.back = self._button("Previous volume (←)")
@@ -98,7 +99,7 @@ class Player(QWidget):
             index = self._view.currentIndex()
             start = index.row() if index.isValid() else (-1 if by > 0 else 0)
             column = max(index.column(), 0)
-            self._view.setCurrentIndex(self._view.model().index((start + by) % rows, column))
+            self._view.make_current(self._view.model().index((start + by) % rows, column))
 
     def eventFilter(self, button: QObject, event: QEvent) -> bool:
         """Override for Qt: arrows step, where Qt would move the focus."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from Qt.QtCore import QAbstractTableModel, QModelIndex, QSize, Qt
+from Qt.QtCore import QAbstractTableModel, QItemSelectionModel, QModelIndex, QSize, Qt
 from Qt.QtWidgets import QAbstractItemView, QTableView, QWidget
 
 from .find import FoundRows
@@ -164,6 +164,13 @@ class VolumeList(QTableView):
     def minimumSizeHint(self) -> QSize:
         """Override for Qt."""
         return self.LEAST
+
+    def make_current(self, index: QModelIndex) -> None:
+        """Make a row the current one and the only one selected. Qt's setCurrentIndex would keep
+        the others while Ctrl is held, as it is to pick a block in the scene.
+        """
+        flags = QItemSelectionModel.SelectionFlag
+        self.selectionModel().setCurrentIndex(index, flags.ClearAndSelect | flags.Rows)
 
     def name_at(self, index: QModelIndex) -> str | None:
         """The name of the volume at an index of the view."""

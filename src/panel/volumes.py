@@ -328,7 +328,7 @@ class VolumesTable(VolumeList):
             return
         if not self._shown(row).isValid():
             self.row_hidden.emit()
-        self.setCurrentIndex(self._shown(row))
+        self.make_current(self._shown(row))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Override for Qt, where space acts on the current cell alone."""

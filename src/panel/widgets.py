@@ -53,6 +53,7 @@ MOVES = (  # keys that go about in a list
     *(Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Left, Qt.Key.Key_Right),
     *(Qt.Key.Key_Home, Qt.Key.Key_End, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown),
 )
+MOVED = (QEvent.Type.Resize, QEvent.Type.Move, QEvent.Type.Show, QEvent.Type.Hide)
 SQUEEZED = 64  # pixels of height of the panel, for a moment
 PAGE_LEAST = 72  # pixels of height; a page scrolls where there is no more
 
@@ -391,11 +392,12 @@ class MessageStrip(QFrame):
     Parameters
     ----------
     above : the widget that it stays above, at the bottom of the panel
+    over : the one before it, which it covers wholly rather than in part
     """
 
-    def __init__(self, above: QWidget, parent: QWidget):
+    def __init__(self, above: QWidget, over: QWidget, parent: QWidget):
         super().__init__(parent)
-        self._above = above
+        self._above, self._over = above, over
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setAutoFillBackground(True)
         self._icon = QLabel(self)
@@ -415,12 +417,13 @@ class MessageStrip(QFrame):
         self.button.hide()
         layout = QHBoxLayout(self)
         plain_layout(layout, 4)
-        layout.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self._icon)
         layout.addWidget(self._text, 1)
-        layout.addWidget(self.button, 0, Qt.AlignmentFlag.AlignTop)
-        layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self.button)
+        layout.addWidget(close)
         parent.installEventFilter(self)
-        above.installEventFilter(self)
+        for widget in (above, over):
+            widget.installEventFilter(self)
         self.hide()
 
     @property
@@ -454,12 +457,15 @@ class MessageStrip(QFrame):
 
     def eventFilter(self, widget: QObject, event: QEvent) -> bool:
         """Override for Qt: follow the panel's size."""
-        if event.type() in (QEvent.Type.Resize, QEvent.Type.Move) and not self.isHidden():
+        if event.type() in MOVED and not self.isHidden():
             self._place()
         return False
 
     def _place(self) -> None:
         width = max(self.parentWidget().width() - MARGIN, 100)
         bottom = self._above.geometry().top() - 2
-        height = min(self.heightForWidth(width), max(bottom, 24))  # with its frame
+        height = self.heightForWidth(width)  # with its frame
+        if self._over.isVisibleTo(self.parentWidget()):
+            height = max(height, bottom - self._over.geometry().top())
+        height = min(height, max(bottom, 24))
         self.setGeometry(MARGIN // 2, bottom - height, width, height)

@@ -9,7 +9,7 @@ from chimerax.core.state import StateManager
 from chimerax.label.label2d import Label, LabelModel, all_labels
 
 from .scene import blocks_of, sets_of_blocks
-from .surfaces import surface_bytes
+from .surfaces import GROUP_NAME, surface_bytes
 
 NAME = "SIREn legend"  # and a number: labels of ChimeraX need names of their own
 TAG = "siren legend"  # of the session's state manager
@@ -112,10 +112,9 @@ class Legend(StateManager):
         size = max(SMALLEST, min(SIZE, int(TOP * height / (LINE * max(1, len(entries))))))
         for line, (text, color) in enumerate(entries, 1):
             y = TOP - line * LINE * size / height
-            for part, x, more in (
-                (SWATCH, LEFT, {"background": color}),
-                (text, LEFT + GAP * size / width, {}),
-            ):
+            swatch = [(SWATCH, LEFT, {"background": color})] if color else []
+            place = LEFT + GAP * size / width if color else LEFT
+            for part, x, more in (*swatch, (text, place, {})):
                 name = f"{NAME} {len(self._labels) + 1}"
                 label = Label(self._session, name, part, size=size, xpos=x, ypos=y, **more)
                 label.drawing.__class__ = LegendLabel
@@ -145,12 +144,21 @@ def shown_legend(session: Any) -> Legend | None:
 
 
 def seen_blocks(session: Any) -> list[Entry]:
-    """Text and color (r, g, b, a, 0 to 255) of each block that is seen, by number."""
-    seen = [m for g in sets_of_blocks(session) for m in blocks_of(g) if m.visible and m.surfaces]
-    return [
-        (f"{m.siren_block} {m.given_name}".strip(), (*surface_bytes(m), 255))
-        for m in sorted(seen, key=lambda m: (m.parent.id, m.siren_block))
-    ]
+    """Text and color (r, g, b, a, 0 to 255) of each block that is seen, by number; if they are of
+    several sets, below the name of each, which has no color.
+    """
+    sets: dict[str, list[Entry]] = {}
+    for group in sorted(sets_of_blocks(session), key=lambda g: g.id):
+        seen = [m for m in blocks_of(group) if m.visible and m.surfaces]
+        entries: list[Entry] = [
+            (f"{m.siren_block} {m.given_name}".strip(), (*surface_bytes(m), 255))
+            for m in sorted(seen, key=lambda m: m.siren_block)
+        ]
+        if entries:
+            sets.setdefault(group.name.removeprefix(f"{GROUP_NAME}: "), []).extend(entries)
+    if len(sets) < 2:
+        return [entry for entries in sets.values() for entry in entries]
+    return [e for name, entries in sets.items() for e in ((name, ()), *entries)]
 
 
 def show_legend(session: Any) -> Legend:

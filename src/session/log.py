@@ -22,6 +22,7 @@ from .words import breakable, say_in
 if TYPE_CHECKING:  # slow to import
     from pandas import DataFrame
 
+BESIDE = "Blocks of other volumes are seen, too"
 FITTED = 'style="max-width:100%"'  # of a picture: no wider than the log
 
 
@@ -102,6 +103,23 @@ def log_replaced(session: Any, hidden: Sequence[Model]) -> None:
             f"closed: {breakable(names)}. To see them: {link(command, command)}",
             is_html=True,
         )
+
+
+def log_beside(session: Any, beside: Sequence[Model]) -> None:
+    """Say which blocks of other volumes are seen together with new ones, with a link that hides
+    them.
+    """
+    if beside:
+        names = ", ".join(f"{g.name} (#{g.id_string})" for g in beside)
+        command = hide_sets(beside)
+        session.logger.info(
+            f"{BESIDE}: {breakable(names)}. To hide them: {link(command, command)}", is_html=True
+        )
+
+
+def hide_sets(groups: Sequence[Model]) -> str:
+    """The command that hides sets of blocks."""
+    return f"hide {' '.join(f'#!{g.id_string}' for g in groups)} models"
 
 
 def log_pile(session: Any, closed: Sequence[str], hidden: Sequence[Model]) -> None:

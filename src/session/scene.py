@@ -111,6 +111,15 @@ def replaces(new: Model, group: Model) -> bool:
     )
 
 
+def beside(session: Any, new: Model) -> list[Model]:
+    """The sets of other volumes that are seen together with one, and may lie where it is."""
+    return [
+        g
+        for g in sets_of_blocks(session)
+        if g is not new and g.visible and folder_of(g) and not replaces(new, g)
+    ]
+
+
 def hide_earlier(session: Any, folder: Path, volumes: str, new: Model | None) -> list[Model]:
     """Hide the sets that a new result replaces, and return those that were seen until now.
 
@@ -211,6 +220,24 @@ def as_saved(group: Model, saved: BlockSet) -> bool:
         and np.array_equal(m.voxels, saved.blocks[m.siren_block])
         for m in blocks
     )
+
+
+def keep_in_sight(session: Any, new: Model, source: str | None) -> None:
+    """Show also the doubtful blocks of an expansion that are seen in the set that it started from
+    though they are doubtful there, or edited and not judged yet: what a person has just merged must
+    not vanish.
+
+    Parameters
+    ----------
+    new : the expansion
+    source : the folder of the set that it started from
+    """
+    group = None if source is None else set_of(session, Path(source))
+    for block in [] if group is None else blocks_of(group):
+        if block.visible and (block.doubtful or not block.verdict):
+            for expanded in blocks_of(new):
+                if expanded.siren_block == block.siren_block:
+                    expanded.display = True
 
 
 def show_set(group: Model) -> None:

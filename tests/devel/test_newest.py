@@ -105,3 +105,13 @@ def test_what_will_be_taken_away_fails_the_tests_on_other_versions_if_our_code_u
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", os.devnull]
     command += ["-o", f"filterwarnings={versions.DEPRECATED}", str(tmp_path)]
     assert bool(subprocess.run(command, cwd=tmp_path, capture_output=True).returncode) == fails
+
+
+def test_tests_named_from_the_root_are_found_by_a_chimerax_that_runs_elsewhere() -> None:
+    root = str(newest.ROOT)
+    given = ["tests/panel", "tests/devel/test_newest.py::test_a", "-x", "-k", "panel", "/elsewhere"]
+    assert newest.placed(given) == [
+        f"{root}/tests/panel",
+        f"{root}/tests/devel/test_newest.py::test_a",
+        *given[2:],
+    ]

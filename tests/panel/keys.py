@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from Qt.QtCore import QEvent, QPointF, Qt
 from Qt.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QShortcut
 from Qt.QtWidgets import QApplication
 
+PRESS_KEY, RELEASE_KEY = QEvent.Type.KeyPress, QEvent.Type.KeyRelease
 PRESS = QEvent.Type.MouseButtonPress
 MOVE = QEvent.Type.MouseMove
 RELEASE = QEvent.Type.MouseButtonRelease
 NONE, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
+CTRL = Qt.KeyboardModifier.ControlModifier
 
 
 def press(widget: Any, code: Qt.Key, modifiers: Qt.KeyboardModifier = NONE, text: str = "") -> None:
     """Press and release a key where the focus is in a widget."""
-    for kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
+    for kind in (PRESS_KEY, RELEASE_KEY):
         QApplication.sendEvent(widget, QKeyEvent(kind, code, modifiers, text))
+    if modifiers != NONE:
+        _hold(widget, NONE)
+
+
+@contextmanager
+def holding(widget: Any, modifiers: Qt.KeyboardModifier) -> Iterator[None]:
+    """Hold modifier keys."""
+    _hold(widget, modifiers)
+    yield
+    _hold(widget, NONE)
+
+
+def _hold(widget: Any, modifiers: Qt.KeyboardModifier) -> None:
+    """Qt takes the modifiers of the last key pressed for held, and rows selected later for more."""
+    QApplication.sendEvent(widget, QKeyEvent(PRESS_KEY, Qt.Key.Key_unknown, modifiers))
 
 
 def mouse(widget: Any, kind: QEvent.Type, x: float, y: float = 40.0) -> None:

@@ -135,7 +135,7 @@ class Person:
 
 @pytest.fixture
 def person(session: Any) -> Iterator[Person]:
-    if not session.ui.is_gui and not hasattr(session.ui, "windows"):
+    if not session.ui.is_gui:
         ui_shim.install(session)
     session.undo.clear()
     person = Person(session)
@@ -242,6 +242,24 @@ def test_blocks_without_doubts_or_without_a_verdict_have_no_line_about_them(
     three.wait()
     assert not three.page.doubts.isVisibleTo(three.page)
     assert three.text(8) == ["-", "-", "-"]
+
+
+def test_blocks_of_other_volumes_that_are_seen_too_are_told_and_hidden_by_a_link(
+    three: Person,
+) -> None:
+    line, page = three.page.doubts, three.page
+    other = open_blocks(three.session, BLOCKS, Path("/other/siren/00_sketch"))
+    three.wait()
+    assert line.isVisibleTo(page)
+    assert line.text() == 'Blocks of other volumes are seen, too: <a href="hide">hide</a>'
+    assert line.toolTip() == "hide #!2 models"
+    line.linkActivated.emit("hide")
+    three.wait()
+    assert three.typed == ["hide #!2 models"]
+    assert not other.visible and page.blocks[0].visible and not line.isVisibleTo(page)
+    other.display, page.blocks[0].parent.display = True, False
+    three.wait()
+    assert not line.isVisibleTo(page)  # nothing is mixed
 
 
 def test_an_edit_forgets_the_verdict_and_undo_brings_it_back(judged: Person) -> None:

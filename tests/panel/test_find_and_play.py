@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from keys import SHIFT, press, shortcut
+from keys import CTRL, SHIFT, holding, press, shortcut
 from Qt.QtCore import QEvent, Qt
 from Qt.QtGui import QKeyEvent
 from Qt.QtWidgets import (
@@ -135,6 +135,17 @@ def test_steps_go_back_and_forth_and_pause(desk: Desk, page: Any) -> None:
     assert not player.playing
     player.speed.setCurrentIndex(0)
     assert player._timer.interval() == 1000
+
+
+def test_rows_played_while_a_block_is_picked_in_the_scene_by_ctrl_are_selected_alone(
+    desk: Desk, page: Any
+) -> None:
+    page.table.selectRow(1)
+    with holding(page.table, CTRL):
+        page.player.forward.click()
+        assert page.table.selected() == ["vol_3.mrc"]
+        desk.tool.show_volume("vol_20.mrc")
+        assert page.table.selected() == ["vol_20.mrc"]
 
 
 def test_space_ticks_the_selected_rows_shift_space_plays_and_delete_unticks(

@@ -228,7 +228,8 @@ def test_nothing_is_read_before_the_page_is_seen_and_without_a_run_it_says_what_
     assert page.save_button.isEnabled()
     state.set_run(None)
     work_on(desk.session, page)
-    assert "No blocks yet" in page.view.caption.text()
+    (reason,) = page.view.figure.texts
+    assert "No blocks yet" in reason.get_text() and page.view.caption.text() == ""
     assert not page.save_button.isEnabled() and page.table.combinations.rowCount() == 0
 
 

@@ -141,6 +141,33 @@ def test_a_docked_panel_takes_the_height_that_it_asks_for_and_leaves_its_neighbo
     main.close()
 
 
+def test_a_panel_that_is_opened_again_on_a_laptop_is_as_high_as_before(desk: Desk) -> None:
+    """While it was closed, Log and Models had its room; Qt does not give all of it back."""
+    area = desk.open(DOCK, 300).tool_window.ui_area
+    (kept,) = area.findChildren(KeptHeight)
+    main = QMainWindow()
+    main.setCentralWidget(QWidget())
+    log, models, siren = docks = [QDockWidget(n, main) for n in ("Log", "Models", "SIREn")]
+    for dock in docks:
+        dock.setWidget(QWidget())
+        main.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+    QVBoxLayout(siren.widget()).addWidget(area)
+    kept._settled.setInterval(1)
+    above = QWidget()
+    above.setFixedHeight(230)  # menus, toolbar and command line
+    main.setMenuWidget(above)
+    main.resize(1280, 780)
+    main.show()
+    main.resizeDocks(docks, [125, 139, 275], Qt.Orientation.Vertical)
+    desk.wait()
+    desk.wait(lambda: not kept._settled.isActive())
+    desk.wait()
+    assert abs(log.height() - 125) < 8 and 88 <= models.height() <= 100
+    assert siren.height() >= 310
+    area.setParent(None)
+    main.close()
+
+
 def test_the_log_keeps_a_few_lines_where_another_tool_takes_them(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -406,6 +433,8 @@ def test_messages_levels_and_runs_do_not_move_the_page(desk: Desk, planted: Plan
 @pytest.mark.parametrize("width", [DOCK, 430, 567])
 def test_a_message_is_shown_as_it_is_and_whole(desk: Desk, width: int) -> None:
     strip = desk.open(width, LAPTOP).message
+    strip.offer("A short one before it.", "Do it")
+    desk.wait()
     sentence = (
         "torch could not be installed (nothing found for setuptools>=77.0.3 & <b>): check the "
         'network connection and the free disk space, and type "siren install torch" again.'
@@ -415,6 +444,19 @@ def test_a_message_is_shown_as_it_is_and_whole(desk: Desk, width: int) -> None:
     text = strip.findChild(QLabel, "text")
     assert text.text() == sentence and text.textFormat() == Qt.TextFormat.PlainText
     assert text.height() >= text.heightForWidth(text.width())  # no line is cut
+
+
+def test_a_short_message_covers_no_row_in_part_and_its_buttons_stay_below_it(desk: Desk) -> None:
+    tool = desk.open(DOCK, 560)
+    strip, bar = tool.message, tool.screening
+    strip.say("There is no file or folder /work/j42/volumes.", True)
+    desk.wait()
+    assert bar.isVisible() and strip.geometry().top() <= bar.geometry().top()
+    assert strip.geometry().top() > bar.geometry().top() - 8  # nor of the page
+    assert strip.geometry().bottom() < tool.run_bar.geometry().top()
+    bar.hide()
+    desk.wait()
+    assert strip.height() <= strip.heightForWidth(strip.width())
 
 
 def test_a_problem_is_taken_away_once_something_succeeds_and_other_messages_stay(

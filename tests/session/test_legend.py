@@ -19,12 +19,17 @@ GRID = Grid((20, 20, 20), (2.0, 2.0, 2.0))
 
 @pytest.fixture
 def two(session: Any) -> Any:
+    return opened(session, "00_sketch")
+
+
+def opened(session: Any, folder: str) -> Any:
     blocks = {}
     for number, start in ((1, 2), (12, 11)):
         mask = np.zeros(GRID.shape, bool)
         mask[start : start + 6, 5:12, 5:12] = True
         blocks[number] = np.flatnonzero(mask)
-    return open_blocks(session, BlockSet(GRID, blocks, names={12: "stalk"}), Path("/j/00_sketch"))
+    block_set = BlockSet(GRID, blocks, names={12: "stalk"})
+    return open_blocks(session, block_set, Path("/j") / folder)
 
 
 def texts(session: Any) -> list[str]:
@@ -49,6 +54,20 @@ def test_it_lists_the_blocks_that_are_seen_and_follows_them(session, run, two):
     assert all_labels(session) == []
     run("show #1 models")
     assert all_labels(session) == []
+
+
+def test_blocks_of_several_groups_are_below_the_name_of_each(session, run, two):
+    two.name = "SIREn blocks: a/siren/00_sketch"
+    opened(session, "02_expand").name = "SIREn blocks: b/siren/02_expand"
+    run("hide #2.1 models; siren block legend")
+    assert texts(session) == ["a/siren/00_sketch", "1", "12 stalk", "b/siren/02_expand", "12 stalk"]
+    lines = [x for x in all_labels(session) if x.text.strip()]
+    assert sum(not x.text.strip() for x in all_labels(session)) == 3  # swatches, of blocks only
+    heights = [x.ypos for x in lines]
+    assert heights == sorted(heights, reverse=True) and len(set(heights)) == 5
+    assert lines[0].xpos < lines[1].xpos
+    run("hide #!1 models")
+    assert texts(session) == ["12 stalk"]
 
 
 def test_its_lines_are_inside_the_window_and_not_on_each_other(session, run, two):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import pytest
 from chimerax.core.logger import StringPlainTextLog
 
 from chimerax.siren.core.blocks.blockset import BlockSet
+from chimerax.siren.core.blocks.verdicts import BlockEvidence
 from chimerax.siren.core.figures.colors import PALETTE, block_colors, inherited_colors
 from chimerax.siren.core.maps.grid import Grid
 from chimerax.siren.core.maps.last_reading import last_reading
-from chimerax.siren.session.surfaces import BlockMap
+from chimerax.siren.session.scene import keep_in_sight
+from chimerax.siren.session.surfaces import BlockMap, open_blocks
 from ensembles import LEVEL, Planted, write_planted
 
 FAST = "statistic exact subsample 1"
@@ -33,8 +36,12 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "j1" / "siren"
 
 
+def sketching(planted: Planted, out: Path, more: str = "") -> str:
+    return f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} {more}"
+
+
 def sketch(run: Run, planted: Planted, out: Path, more: str = "") -> Any:
-    return run(f"siren sketch '{planted.folder}' level {LEVEL} outputDir '{out}' {FAST} {more}")
+    return run(sketching(planted, out, more))
 
 
 def groups(session: Any) -> list[Any]:
@@ -89,17 +96,41 @@ def test_a_second_sketch_of_the_volumes_hides_the_first_wherever_it_is_written(
     assert groups(session)[1].name.endswith("00_sketch")  # it can be opened again
 
 
-def test_blocks_of_other_volumes_stay(session, run, planted, out, tmp_path):
+def test_blocks_of_other_volumes_stay_and_the_log_offers_to_hide_them(
+    session, run, planted, out, tmp_path
+):
     other = write_planted(tmp_path / "j2/volumes")
-    sketch(run, planted, out)
-    sketch(run, other, tmp_path / "j2/siren")
-    assert [g.visible for g in groups(session)] == [True, True]
+    assert "other volumes" not in log_of(session, run, sketching(planted, out))
+    said = log_of(session, run, sketching(other, tmp_path / "j2/siren"))
+    first, second = groups(session)
+    assert first.visible and second.visible
+    assert "Blocks of other volumes are seen, too: SIREn blocks: " in said
+    assert f"hide #!{first.id_string} models" in said
+    run(f"hide #!{first.id_string} models")  # as the link does
+    assert not first.visible and all(m.display for m in first.child_models())
+    said = log_of(session, run, f"siren expand '{tmp_path / 'j2/siren/00_sketch'}'")
+    assert "other volumes" not in said
 
 
 def test_a_result_without_blocks_replaces_the_one_before_it_too(session, run, planted, out):
     sketch(run, planted, out)
     run(f"siren sketch '{planted.folder}' level -5 outputDir '{out}' {FAST}")
     assert [g.visible for g in groups(session)] == [False]
+
+
+def test_a_block_that_was_merged_or_shown_stays_in_sight_when_its_expansion_is_doubtful(session):
+    doubtful = BlockEvidence(contrast=0.2, rise=2.0, solidity=1.0, exchange=0.0)
+    blocks = rows(6, 5, 4, 3)
+    source = open_blocks(session, blocks, Path("/j/siren/01_edited"))
+    solid, shown, _, hidden = source.child_models()  # the third is not judged
+    solid.siren_values = {"voxels": 6, "verdict": "solid"}
+    shown.siren_values = {"voxels": 5, "verdict": doubtful.verdict}
+    hidden.display = False
+    expanded = replace(blocks, evidence=dict.fromkeys((1, 2, 3, 4), doubtful))
+    new = open_blocks(session, expanded, Path("/j/siren/02_expand"))
+    assert not any(m.display for m in new.child_models())
+    keep_in_sight(session, new, "/j/siren/01_edited")
+    assert [m.display for m in new.child_models()] == [False, True, True, False]
 
 
 def test_a_result_that_is_not_opened_hides_nothing(session, run, planted, out):
