@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-# of new memory at once: the operating system gives it in large pages, in a fraction of the time
-ROWS_BYTES = 32e6
 RUN = 8  # voxels that are copied at once: a byte of packed bits
 
 
@@ -99,7 +97,6 @@ class Excerpt:
     middle: NDArray[np.int64] = field(default_factory=_none, repr=False)
     _sorted: NDArray[np.int64] = field(init=False, repr=False)
     _order: NDArray[np.int64] = field(init=False, repr=False)
-    _unused: list[NDArray[np.float32]] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         voxels = self.parts.voxels
@@ -137,8 +134,5 @@ class Excerpt:
     def fill(self, name: str, flat: NDArray[np.float32]) -> None:
         """Keep the values of a map, (N,)."""
         if name not in self.values:
-            if not self._unused:
-                rows = max(1, int(ROWS_BYTES // (4 * max(1, len(self)))))
-                self._unused.extend(np.empty((rows, len(self)), np.float32)[::-1])
-            self.values[name] = self._unused.pop()
+            self.values[name] = np.empty(len(self), np.float32)
             self.parts.take(flat, self.values[name])

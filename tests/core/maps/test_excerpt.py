@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chimerax.siren.core.maps import excerpt as excerpt_module
 from chimerax.siren.core.maps.excerpt import Excerpt, Parts
 
 
@@ -44,13 +43,3 @@ def test_what_is_not_kept_is_not_found() -> None:
     assert excerpt.parts_of(Parts(4, np.array([16]), none)) is None
     assert excerpt.parts_of(Parts(1, none, np.array([300, 70]))) is not None
     assert Excerpt.around(none, none, 512).parts_of(Parts(8, np.array([1]), none)) is None
-
-
-def test_each_map_has_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(excerpt_module, "ROWS_BYTES", 3 * 4 * 12)  # of three maps at once
-    excerpt = Excerpt.around(np.arange(8), np.array([10, 20, 30, 40]), 64)
-    maps = {f"v{i}": np.arange(64, dtype=np.float32) + 1000 * i for i in range(8)}
-    for name, flat in maps.items():
-        excerpt.fill(name, flat)
-    for name, flat in maps.items():
-        assert excerpt.values[name].tolist() == flat[[*range(8), 10, 20, 30, 40]].tolist()
