@@ -24,7 +24,7 @@ if __package__ in (None, ""):
 
 from decoders import measures
 from decoders.core_api import BlockEvidence, constants, predicted_levels
-from decoders.methods import METHODS, Found, Method
+from decoders.methods import METHODS, Found, Method, by_statistic
 from decoders.stored import Stored, load
 
 BAD = 0.2  # best IoU below which a block matches nothing, and a planted one is not found
@@ -264,6 +264,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--constant", metavar="NAME=NUMBER", help="another value of a constant of the core"
     )
+    parser.add_argument("--seed", type=int, default=0, help="another for what is drawn")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     blocks = Table(options.out / "blocks.csv", BLOCK)
@@ -273,6 +274,8 @@ def main(arguments: list[str] | None = None) -> int:
         name, _, number = options.constant.partition("=")
         setattr(constants, name, type(getattr(constants, name))(number))
         changed = f", {name} {number}"
+    if options.seed:
+        changed += f", seed {options.seed}"
     keys = ("ensemble", "statistic", "level_source")
     done = {tuple(r[k] for k in keys) for r in ensembles.rows}
     for path in list(files_in(options.ensembles))[: options.count]:
@@ -286,7 +289,11 @@ def main(arguments: list[str] | None = None) -> int:
         for statistic, source in wanted:
             assert stored is not None
             rows, whole = rows_of(
-                stored, statistic + changed, METHODS[statistic], source, options.quick
+                stored,
+                statistic + changed,
+                by_statistic(statistic, options.seed),
+                source,
+                options.quick,
             )
             blocks.add(rows)
             ensembles.add([whole])

@@ -43,8 +43,8 @@ class Found:
 Method = Callable[[Ensemble, NDArray[np.float64], bool], Found]
 
 
-def by_statistic(statistic: str) -> Method:
-    """Sketch and expand with a statistic of the core."""
+def by_statistic(statistic: str, seed: int = 0) -> Method:
+    """Sketch and expand with a statistic of the core, and a seed for what is drawn."""
 
     def run(ensemble: Ensemble, levels: NDArray[np.float64], stability: bool) -> Found:
         more = {}
@@ -52,12 +52,14 @@ def by_statistic(statistic: str) -> Method:
             union = len(binarize(ensemble, levels).union(0.01))
             more["subsample"] = max(2, -(-union // MOST_SAMPLED))
         result = sketch(
-            ensemble, levels, SketchParameters(statistic=statistic, resamples=0, **more)
+            ensemble, levels, SketchParameters(statistic=statistic, resamples=0, seed=seed, **more)
         )
         sketched = dict(iter(result.blocks))
         if not sketched:
             return Found(sketched, sketched, result.occupancy)
-        parameters = ExpandParameters(statistic=statistic, resamples=10 if stability else 0)
+        parameters = ExpandParameters(
+            statistic=statistic, resamples=10 if stability else 0, seed=seed
+        )
         grown = expand_sketch(ensemble, result, parameters)
         return Found(
             sketched,
