@@ -251,7 +251,7 @@ def ratios(folder: Path) -> dict[str, float]:
     """
     rows = (np.random.default_rng(0).random((4735, 500)) < 0.3).astype(np.float32)
     product = min(cpu_seconds(lambda: rows @ rows.T) for _ in range(5))
-    blocks = cpu_seconds(lambda: run(folder, "profile"))
+    blocks = cpu_seconds(lambda: timed_run(folder, "profile"))
     found = {"product": product, "blocks": blocks / product}
     forget()
     found["apart"] = cpu_seconds(lambda: timed_run(folder, "profile", apart=True)) / product
