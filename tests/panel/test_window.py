@@ -449,7 +449,7 @@ def test_a_message_is_shown_as_it_is_and_whole(desk: Desk, width: int) -> None:
 def test_a_short_message_covers_no_row_in_part_and_its_buttons_stay_below_it(desk: Desk) -> None:
     tool = desk.open(DOCK, 560)
     strip, bar = tool.message, tool.screening
-    strip.say("There is no file or folder /work/j42/volumes.", True)
+    strip.say("There is no file or folder ~/j42/volumes.", True)
     desk.wait()
     assert bar.isVisible() and strip.geometry().top() <= bar.geometry().top()
     assert strip.geometry().top() > bar.geometry().top() - 8  # nor of the page

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ if __package__ in (None, ""):
 
 from decoders import measures
 from decoders.core_api import BlockEvidence, constants, predicted_levels
-from decoders.methods import METHODS, Found, Method, by_statistic
+from decoders.methods import METHODS, Found, Method
 from decoders.stored import Stored, load
 
 BAD = 0.2  # best IoU below which a block matches nothing, and a planted one is not found
@@ -291,7 +292,7 @@ def main(arguments: list[str] | None = None) -> int:
             rows, whole = rows_of(
                 stored,
                 statistic + changed,
-                by_statistic(statistic, options.seed),
+                partial(METHODS[statistic], seed=options.seed),
                 source,
                 options.quick,
             )

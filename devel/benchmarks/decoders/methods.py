@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,13 +41,23 @@ class Found:
     evidence: dict[int, BlockEvidence] = field(default_factory=dict)
 
 
-Method = Callable[[Ensemble, NDArray[np.float64], bool], Found]
+Method = Callable[[Ensemble, NDArray[np.float64], bool], Found]  # with stability, or without
 
 
-def by_statistic(statistic: str, seed: int = 0) -> Method:
-    """Sketch and expand with a statistic of the core, and a seed for what is drawn."""
+class Seeded(Protocol):
+    """A method, and a seed for what is drawn."""
 
-    def run(ensemble: Ensemble, levels: NDArray[np.float64], stability: bool) -> Found:
+    def __call__(
+        self, ensemble: Ensemble, levels: NDArray[np.float64], stability: bool, seed: int = 0
+    ) -> Found: ...
+
+
+def by_statistic(statistic: str) -> Seeded:
+    """Sketch and expand with a statistic of the core."""
+
+    def run(
+        ensemble: Ensemble, levels: NDArray[np.float64], stability: bool, seed: int = 0
+    ) -> Found:
         more = {}
         if statistic != "profile":
             union = len(binarize(ensemble, levels).union(0.01))
@@ -72,4 +83,4 @@ def by_statistic(statistic: str, seed: int = 0) -> Method:
     return run
 
 
-METHODS: dict[str, Method] = {s: by_statistic(s) for s in ("profile", "exact", "published")}
+METHODS: dict[str, Seeded] = {s: by_statistic(s) for s in ("profile", "exact", "published")}

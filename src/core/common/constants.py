@@ -170,9 +170,7 @@ MASK_TOLERANCE = 0.1  # beyond 0 and 1 that the values of a mask may have after 
 # share of the voxels above a tenth of the maximum that are within a tenth of it: whole volumes have
 # 0.0001 to 0.004 (18 real ones), masks 0.007 and more, also small ones of wide or smoothed edges
 MASK_FLAT = 0.005
-MASK_TOP = (
-    8  # voxels as high as the highest are a mask's flat inside, also if its edge is far wider
-)
+MASK_TOP = 8  # voxels as high as the highest are flat enough, also if the edge is far wider
 SAME_BOX = 0.005  # by which the sides of two boxes may differ: voxel sizes are rounded
 CHAIN_REACH = 3.0  # A from an atom: about where density at 4 to 8 A falls to half
 CHAIN_VOXELS = 0.9  # the half diagonal of a voxel is 0.87: every atom is within that of a voxel

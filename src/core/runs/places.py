@@ -158,13 +158,17 @@ def folder_now(place: str | None, relative: Mapping[str, str] | None, folder: Pa
 
 def _is_full(path: str) -> bool:
     """Whether a path begins at a root, as here or on Windows."""
-    return path.startswith("/") or path[1:3] in (":\\", ":/") or path.startswith("\\\\")
+    return path.startswith("/") or _is_windows(path)
+
+
+def _is_windows(path: str) -> bool:
+    """Whether a path begins at a drive or a share, as on Windows."""
+    return path[1:3] in (":\\", ":/") or path.startswith("\\\\")
 
 
 def _split(path: str) -> tuple[str, str]:
     """Folder and name of a path, which may have been written on Windows."""
-    windows = path[1:3] in (":\\", ":/") or path.startswith("\\\\")
-    pure = PureWindowsPath(path) if windows else PurePosixPath(path)
+    pure = PureWindowsPath(path) if _is_windows(path) else PurePosixPath(path)
     return str(pure.parent), pure.name
 
 

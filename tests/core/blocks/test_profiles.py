@@ -79,6 +79,14 @@ def occupancy_of(rows: np.ndarray, shape: tuple[int, int, int]) -> Occupancy:
     )
 
 
+def told_blocks(
+    occupancy: Occupancy, communities: list[np.ndarray], **measured: bool
+) -> np.ndarray:
+    """The block of each of 1,000 voxels, all sampled, in volumes without noise."""
+    sample = np.arange(1000)
+    return distinct_blocks(occupancy, sample, SILENT, communities, 6, 0.01, Progress(), **measured)
+
+
 @pytest.fixture(scope="module")
 def particle() -> tuple[Simulation, Ensemble]:
     return simulated(PARTICLE)
@@ -467,7 +475,7 @@ def test_a_rare_block_and_a_rarer_one_that_needs_it_are_two_where_presence_never
     others = np.random.default_rng(14).random((4, 60)) < 0.5
     occupancy = occupancy_of(planted_rows([rare, rarer, *others], [100] * 6, 0.02, 4), (10, 10, 10))
     communities = [np.arange(100 * k, 100 * k + 100) for k in range(6)]
-    owner = distinct_blocks(occupancy, np.arange(1000), SILENT, communities, 6, 0.01, Progress())
+    owner = told_blocks(occupancy, communities)
     assert owner.max() == 5 and owner[50] != owner[150]
 
 
@@ -481,7 +489,7 @@ def test_rare_blocks_of_one_state_stay_apart_beside_a_community_that_errs() -> N
     occupancy = occupancy_of(planted_rows(states, [100] * 6, 0.02, 5), (40, 5, 5))
     communities = [np.arange(100 * k, 100 * k + 100) for k in range(3)]
     communities += [np.arange(300, 500), np.arange(500, 600)]
-    owner = distinct_blocks(occupancy, np.arange(1000), SILENT, communities, 6, 0.01, Progress())
+    owner = told_blocks(occupancy, communities)
     assert len({owner[50], owner[150], owner[250]}) == 3
 
 
@@ -498,16 +506,7 @@ def test_two_volumes_tell_blocks_apart_only_if_few_and_independent(
     others = np.random.default_rng(14).random((4, volumes)) < 0.5
     rows = planted_rows([rare, *others, rarer], [100] * 6, 0.005, 4)
     communities = [np.arange(100 * k, 100 * k + 100) for k in range(6)]
-    owner = distinct_blocks(
-        occupancy_of(rows, (40, 5, 5)),
-        np.arange(1000),
-        SILENT,
-        communities,
-        6,
-        0.01,
-        Progress(),
-        independent,
-    )
+    owner = told_blocks(occupancy_of(rows, (40, 5, 5)), communities, independent=independent)
     assert owner.max() + 1 == blocks and (owner[50] != owner[550]) == (blocks == 6)
 
 
@@ -637,7 +636,7 @@ def test_communities_of_one_block_are_merged_and_those_of_two_are_not() -> None:
         np.arange(300, 400),
         np.arange(500, 520),
     ]
-    owner = distinct_blocks(occupancy, np.arange(1000), SILENT, communities, 6, 0.01, Progress())
+    owner = told_blocks(occupancy, communities)
     assert owner.max() == 1 and owner[0] != owner[300] and (owner[400:] == -1).all()
     assert np.mean(owner[:200] == owner[0]) > 0.97 and np.mean(owner[200:400] == owner[300]) > 0.97
 
@@ -652,16 +651,7 @@ def test_a_part_in_a_community_of_dust_is_found_where_volumes_share_noise(
     rows = planted_rows([part], [60], 0.05, 3)
     rows[60:180] = rng.random((120, 120)) < 0.08
     communities = [np.arange(180)]
-    owner = distinct_blocks(
-        occupancy_of(rows, (40, 5, 5)),
-        np.arange(1000),
-        SILENT,
-        communities,
-        6,
-        0.01,
-        Progress(),
-        dependent=dependent,
-    )
+    owner = told_blocks(occupancy_of(rows, (40, 5, 5)), communities, dependent=dependent)
     assert np.count_nonzero(owner[:60] == 0) == found and (owner[60:] == -1).all()
 
 
@@ -680,16 +670,7 @@ def test_blocks_that_are_not_related_stay_two_however_much_their_halves_err(
     assert abs(np.corrcoef(rows[:200].mean(axis=0), rows[200:400].mean(axis=0))[0, 1]) < 0.2
     occupancy = occupancy_of(rows, (40, 5, 5))
     communities = [np.arange(200), np.arange(200, 400)]
-    owner = distinct_blocks(
-        occupancy,
-        np.arange(1000),
-        SILENT,
-        communities,
-        6,
-        0.01,
-        Progress(),
-        dependent=dependent,
-    )
+    owner = told_blocks(occupancy, communities, dependent=dependent)
     assert owner.max() + 1 == blocks
 
 
@@ -698,7 +679,7 @@ def test_a_seam_between_two_blocks_is_no_block() -> None:
     a, b = rng.random((2, 120)) < 0.5
     occupancy = occupancy_of(planted_rows([a, a & b, b], [200, 30, 200], 0.1, 2), (10, 10, 10))
     communities = [np.arange(0, 200), np.arange(200, 230), np.arange(230, 430)]
-    owner = distinct_blocks(occupancy, np.arange(1000), SILENT, communities, 6, 0.01, Progress())
+    owner = told_blocks(occupancy, communities)
     assert owner.max() == 1 and owner[0] != owner[400]
 
 
